@@ -1,0 +1,221 @@
+"""A state in a file of this machine, its backup, its journal and its lock beside it.
+
+The lock is the operating system's, so that it ends with its process; a file beside it tells who
+holds it. A holder on another machine, where the folder is shared and the system's lock may not
+reach, counts for as long as that file stands.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import stat
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from majobctl.backends import Holder
+from majobctl.errors import LockedError, StateError, printable
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+class LocalBackend:
+    """``path`` is the state file (a symbolic link is followed), ``name`` what to call it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self.journal_name = f"{name}.journal"
+        self._path = Path(os.path.realpath(path))
+        self._journal_path = self._beside(".journal")
+        self._lock_path = self._beside(".lock")
+        self._holder_path = self._beside(".lock.holder")
+
+    def _beside(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
+
+    def read(self) -> bytes | None:
+        return _read(self._path, self.name)
+
+    def read_journal(self) -> bytes | None:
+        return _read(self._journal_path, self.journal_name)
+
+    def write(self, content: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._back_up()
+        write_durably(self._path, content)
+
+    def _back_up(self) -> None:
+        with suppress(FileNotFoundError):
+            write_durably(self._beside(".backup"), self._path.read_bytes())
+
+    def open_journal(self) -> LocalJournalFile:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return LocalJournalFile(self._journal_path)
+
+    def remove_journal(self) -> None:
+        self._journal_path.unlink(missing_ok=True)
+        _flush_folder(self._path.parent)
+
+    @contextmanager
+    def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+        deadline = time.monotonic() + timeout
+        system_lock = self._system_lock()
+        self._acquire(system_lock, timeout)
+        try:
+            self._await_remote_holder(deadline)
+            holder = _this_process(command)
+            try:
+                write_durably(self._holder_path, json.dumps(asdict(holder)).encode())
+            except OSError as error:
+                raise self._not_lockable(error) from error
+            try:
+                yield holder
+            finally:
+                self._holder_path.unlink(missing_ok=True)
+        finally:
+            system_lock.release()
+
+    def unlock(self, holder_id: str) -> Holder:
+        holder = self._holder()
+        if holder is None:
+            raise StateError(f"{self.name} is not locked")
+        if holder.id != holder_id:
+            raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
+        system_lock = self._system_lock()
+        self._acquire(system_lock, 0)
+        try:
+            self._holder_path.unlink(missing_ok=True)
+        finally:
+            system_lock.release()
+        return holder
+
+    def _system_lock(self) -> BaseFileLock:
+        from filelock import FileLock
+
+        return FileLock(self._lock_path, mode=0o600, thread_local=False)
+
+    def _acquire(self, system_lock: BaseFileLock, timeout: float) -> None:
+        from filelock import Timeout
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            system_lock.acquire(timeout=timeout, poll_interval=_LOOK_AGAIN_SECONDS)
+        except Timeout as error:
+            raise self._locked(self._holder(), lives=True) from error
+        except (OSError, NotImplementedError) as error:
+            raise self._not_lockable(error) from error
+
+    def _await_remote_holder(self, deadline: float) -> None:
+        while True:
+            holder = self._holder()
+            if holder is None or holder.host == socket.gethostname():
+                return
+            if time.monotonic() >= deadline:
+                raise self._locked(holder, lives=False)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _holder(self) -> Holder | None:
+        content = _read(self._holder_path, self._holder_path.name)
+        if content is None:
+            return None
+        try:
+            fields = json.loads(content)
+            id_, user, host, command, since = (
+                printable(str(fields[key])) for key in ("id", "user", "host", "command", "since")
+            )
+            return Holder(id_, user, host, int(fields["pid"]), command, since)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            # Written at once or not at all, so not ours: whoever holds the lock, this says nothing.
+            return None
+
+    def _locked(self, holder: Holder | None, *, lives: bool) -> LockedError:
+        who = str(holder) if holder else "another process, which has not said yet who it is"
+        ways = "wait for it, with --lock-timeout SECONDS"
+        if holder and not lives:
+            ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
+        return LockedError(f"{self.name} is locked by {who}\n{ways}")
+
+    def _not_lockable(self, error: Exception) -> StateError:
+        return StateError(
+            f"{self.name} cannot be locked: {_reason(error)}\n"
+            f"nothing was done; make {self._path.parent} writable for this user"
+        )
+
+
+class LocalJournalFile:
+    """A new journal file; what was there before is gone. Each write is flushed to disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        _flush_folder(path.parent)
+
+    def write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _read(path: Path, name: str) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, flushes to disk and renames. Raises OSError with nothing changed."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, stat.S_IRUSR | stat.S_IWUSR)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a rename or a removal durable; Windows has no way to, and does it by itself."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _this_process(command: str) -> Holder:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Holder(uuid.uuid4().hex[:12], user, socket.gethostname(), os.getpid(), command, since)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

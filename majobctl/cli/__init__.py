@@ -1,0 +1,93 @@
+"""The command line: one file a command, each declares its options, makes one call and prints.
+
+Here every error becomes a message and an exit code, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from majobctl import __version__
+from majobctl.errors import ConfigError, MajobctlError, printable
+
+INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Results go to stdout; progress, warnings and errors to stderr.",
+)
+@click.version_option(__version__, message="majobctl %(version)s")
+@click.option(
+    "-C",
+    "--chdir",
+    metavar="DIR",
+    help="Go to DIR first.",
+)
+def cli(chdir: str | None) -> None:
+    """Plan and apply ModelArts training job configurations kept as TOML in git.
+
+    `majobctl init` begins a config repository, `majobctl plan` shows what `majobctl apply` would
+    change, and `majobctl COMMAND --help` says more.
+    """
+    if chdir is not None:
+        try:
+            os.chdir(chdir)
+        except OSError as error:
+            raise MajobctlError(f"cannot go to {chdir}: {error.strerror}") from error
+
+
+def _add_commands() -> None:
+    from majobctl.cli import apply, emulator, init, plan, show, state, unlock, validate, version
+
+    for module in (init, validate, plan, apply, show, state, unlock, emulator, version):
+        cli.add_command(module.command)
+
+
+_add_commands()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
+    try:
+        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except MajobctlError as error:
+        _tell(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; Python must not complain when it closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        # A full disk, a stream that cannot be written, a folder that is gone: no defect of ours.
+        click.echo(f"Error: {printable(str(error))}", err=True)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        click.echo(
+            f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"
+            " above.",
+            err=True,
+        )
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: MajobctlError) -> None:
+    if isinstance(error, ConfigError):
+        click.echo(str(error), err=True)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'' if count == 1 else 's'}. Nothing was done.", err=True)
+    else:
+        click.echo(f"Error: {error}", err=True)

@@ -1,0 +1,326 @@
+"""``majobctl apply``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from majobctl.cli.options import (
+    color_option,
+    format_option,
+    is_terminal,
+    lock_timeout_option,
+    painter,
+    selection_options,
+)
+from majobctl.cli.repository import (
+    command_line,
+    config_here,
+    plan_for,
+    read_file,
+    settings_here,
+    store_of,
+)
+from majobctl.errors import MajobctlError, StateError, printable
+
+if TYPE_CHECKING:
+    from majobctl.apply import Applied, ApplyResult, Result
+    from majobctl.journal import Journal
+    from majobctl.plan import Params, Plan, Selection
+    from majobctl.provider import Provider
+    from majobctl.settings import Settings
+    from majobctl.state import State
+    from majobctl.state_store import LockedState
+
+FAILED = 3
+INTERRUPTED = 130
+_GUARDED_TOTAL = 10
+"""apply.max_change_percent says something from this number of job configs on."""
+_SHOW_CURSOR = "\033[?25h\n"
+
+
+@click.command("apply")
+@click.argument("planfile", required=False)
+@selection_options
+@format_option
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
+@click.option(
+    "--parallelism",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="How many calls run at once (apply.parallelism in the settings, 10).",
+)
+@lock_timeout_option
+@color_option
+def command(
+    planfile: str | None,
+    targeted: tuple[str, ...],
+    excluded: tuple[str, ...],
+    format_: str,
+    auto_approve: bool,
+    force: bool,
+    parallelism: int | None,
+    lock_timeout: float,
+    no_color: bool,
+) -> int:
+    """Plan, show the plan, ask for the literal "yes", and send the calls that are needed.
+
+    A saved PLANFILE is applied as it was reviewed, without asking; one that no longer fits the
+    state or the target is refused with exit code 5.
+
+    Each success is on disk before it is told. A call that fails does not stop the others. One
+    Ctrl-C stops starting calls and waits for those under way; a second one leaves at once.
+
+    \b
+    Example:
+      majobctl apply --auto-approve --parallelism 20
+    """
+    from majobctl.plan import Selection
+
+    selection = Selection(targeted, excluded)
+    if planfile is not None and selection:
+        raise click.UsageError("a saved plan has its selection; make it with --target, --exclude")
+    review = _SavedPlan(planfile) if planfile is not None else _FreshPlan(selection)
+    settings = review.settings
+    with store_of(settings).locked(command_line(), lock_timeout) as locked:
+        plan = review.plan(locked.state)
+        is_approved = auto_approve or planfile is not None
+        _show_plan(plan, format_, is_approved, no_color)
+        _check_share(plan, settings, force)
+        if plan.changes and not is_approved:
+            _ask()
+        params = review.params(plan, locked.state)
+        result = _run(plan, params, locked, settings, parallelism or settings.parallelism)
+    _show_result(result, format_)
+    if result.is_interrupted:
+        return INTERRUPTED
+    if result.problem:
+        click.echo(f"Error: {result.problem}", err=True)
+        return 1
+    return 0 if result.is_complete else FAILED
+
+
+class _FreshPlan:
+    """A plan made now, from the TOML files."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._config = config_here()
+        self._selection = selection
+        self.settings = self._config.settings
+
+    def plan(self, state: State | None) -> Plan:
+        return plan_for(self._config, state, self._selection)
+
+    def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
+        return {name: config.params for name, config in self._config.job_configs.items()}
+
+
+class _SavedPlan:
+    """A plan that was reviewed; the TOML files are read only for secrets that stand in them."""
+
+    def __init__(self, file: str) -> None:
+        from majobctl.plan_file import read_plan
+
+        self._name = printable(file)
+        self._plan = read_plan(read_file(file), self._name)
+        self.settings = settings_here()
+
+    def plan(self, state: State | None) -> Plan:
+        from majobctl.plan_file import check_fits
+
+        check_fits(self._plan, state, self.settings.target(), self._name)
+        return self._plan
+
+    def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
+        from majobctl.plan_file import resolved_params
+        from majobctl.sensitive import Masker
+
+        masker = state.masker() if state else Masker(plan.salt)
+        return resolved_params(plan, masker, self._name, lambda: config_here().job_configs)
+
+
+def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:
+    from majobctl.render.text import plan_text
+
+    if format_ == "text":
+        click.echo(plan_text(plan, painter(no_color)))
+    elif not is_approved:
+        # stdout is for the one JSON document; who is asked must see the plan all the same.
+        click.echo(plan_text(plan), err=True)
+
+
+def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
+    """Raises MajobctlError where the plan changes a larger share than the settings allow."""
+    most = settings.values["apply"]["max_change_percent"]
+    changes, total = len(plan.changes), plan.total
+    if most and total >= _GUARDED_TOTAL and changes * 100 > most * total and not force:
+        raise MajobctlError(
+            f"the plan changes {changes} of {total} job configs, more than"
+            f" apply.max_change_percent = {most} allows; nothing was sent\n"
+            "if that is meant, apply with --force"
+        )
+
+
+def _ask() -> None:
+    """Raises MajobctlError unless the user types the literal yes."""
+    if not sys.stdin.isatty():
+        raise MajobctlError(
+            "nobody can be asked, since stdin is no terminal; nothing was sent\n"
+            "save a plan (`majobctl plan --out FILE`), review it and `majobctl apply FILE`; or use"
+            " `majobctl apply --auto-approve`"
+        )
+    answer = click.prompt(
+        "Apply these changes? Only yes is accepted", default="", show_default=False, err=True
+    )
+    if answer != "yes":
+        raise MajobctlError("not approved; nothing was sent")
+
+
+def _run(
+    plan: Plan,
+    params: Mapping[str, Params],
+    locked: LockedState,
+    settings: Settings,
+    parallelism: int,
+) -> ApplyResult:
+    from majobctl.apply import ApplyResult, apply_changes
+    from majobctl.state import State
+
+    if not plan.changes:
+        return ApplyResult((), plan.serial)
+    state = locked.state or State.new(plan.target, plan.salt)
+    with _provider(plan, params, settings, parallelism) as provider:
+        journal = locked.open_journal(state)
+        try:
+            with _Interrupts(provider) as interrupts, _observer(len(plan.changes)) as observe:
+                applied = apply_changes(
+                    plan,
+                    journal,
+                    provider,
+                    params_of=lambda change: params[change.name],
+                    parallelism=parallelism,
+                    is_stopped=lambda: interrupts.count > 0,
+                    observe=observe,
+                )
+        finally:
+            journal.close()
+    problem = _save(locked, journal, applied)
+    serial = locked.state.serial if locked.state else 0
+    return ApplyResult(applied.results, serial, interrupts.count > 0, problem)
+
+
+def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:
+    """Brings the outcomes into the state file; says what to do where that cannot be done."""
+    if applied.failure is not None:
+        return locked.rescue(journal)
+    try:
+        locked.merge()
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+@contextmanager
+def _provider(
+    plan: Plan, params: Mapping[str, Params], settings: Settings, parallelism: int
+) -> Iterator[Provider]:
+    """The provider of the settings, once it knows all names of ``plan``.
+
+    Raises MajobctlError, with nothing sent, where it does not.
+    """
+    from majobctl.plan import CALLING
+    from majobctl.provider import open_provider
+    from majobctl.sensitive import redacted, secret_texts
+
+    calling = [change for change in plan.changes if change.action in CALLING]
+    values = settings.provider
+    folder = settings.root / ".majobctl"
+    seed = values["seed"]
+    provider = open_provider(
+        values["kind"],
+        region=values["region"] or None,
+        endpoint=values["endpoint"] or None,
+        iam_endpoint=values["iam_endpoint"] or None,
+        project_id=plan.target.project_id,
+        auth=values["auth"] or None,
+        timeout=values["timeout"],
+        retries=values["retries"],
+        parallelism=parallelism,
+        emulator_data=folder / "emulator.db",
+        emulator_seed=settings.root / seed if seed else None,
+    )
+    try:
+        unknown = provider.unknown_names((item.name, params[item.name]) for item in calling)
+        if unknown:
+            hidden = [
+                text
+                for item in calling
+                for text in secret_texts(item.after or {}, params[item.name])
+            ]
+            message = redacted("\n".join([*unknown, "nothing was sent"]), hidden)
+            raise MajobctlError(message)
+        yield provider
+    finally:
+        provider.close()
+
+
+class _Interrupts:
+    """Counts Ctrl-C and SIGTERM while an apply runs: one stops it, a second one ends it here."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.count = 0
+        self._provider = provider
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            # What was acknowledged is in the journal. os.write, since a handler must not print
+            # through a stream that it may have interrupted.
+            os.write(2, (_SHOW_CURSOR if is_terminal(sys.stderr) else "").encode())
+            os._exit(INTERRUPTED)
+        os.write(2, b"Stopping: waiting for the calls under way. Ctrl-C again leaves at once.\n")
+        self._provider.stop()
+
+
+def _observer(length: int) -> AbstractContextManager[Callable[[Result], None]]:
+    """A progress bar on a terminal, a line for each finished change elsewhere."""
+    if is_terminal(sys.stderr):
+        return _progress_bar(length)
+    from majobctl.render.text import result_line
+
+    return nullcontext(lambda result: click.echo(result_line(result), err=True))
+
+
+@contextmanager
+def _progress_bar(length: int) -> Iterator[Callable[[Result], None]]:
+    with click.progressbar(length=length, label="Applying", file=sys.stderr) as bar:
+        yield lambda result: bar.update(1)
+
+
+def _show_result(result: ApplyResult, format_: str) -> None:
+    if format_ == "json":
+        from majobctl.render.json import dumps, result_document
+
+        click.echo(dumps(result_document(result)), nl=False)
+    else:
+        from majobctl.render.text import result_text
+
+        click.echo(result_text(result), nl=False)

@@ -1,0 +1,94 @@
+"""``majobctl emulator``: the service's stand-in on a port of this machine."""
+
+from __future__ import annotations
+
+import click
+
+from majobctl.errors import MajobctlError
+
+
+@click.group("emulator")
+def command() -> None:
+    """The embedded emulator of the service.
+
+    \b
+    Example:
+      majobctl emulator serve --port 8080
+    """
+
+
+@command.command("serve")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0: any that is free.")
+@click.option("--data", metavar="FILE", help="Keep the data in FILE; else only in memory.")
+@click.option("--seed", metavar="FILE", help="TOML job configs that the cloud starts with.")
+@click.option("--project-id", default="emulator", show_default=True, help="The project's id.")
+@click.option(
+    "--put",
+    type=click.Choice(["replace", "merge"]),
+    default="replace",
+    show_default=True,
+    help="What an update does with the fields it does not name.",
+)
+@click.option(
+    "--latency-ms", type=click.FloatRange(0, 600_000), default=0, help="Wait before each answer."
+)
+@click.option(
+    "--error-rate", type=click.FloatRange(0, 1), default=0, help="Share of requests answered 503."
+)
+@click.option(
+    "--lose-rate", type=click.FloatRange(0, 1), default=0, help="Share of answers that get lost."
+)
+@click.option(
+    "--throttle", type=click.FloatRange(0), default=0, help="Requests a second; more get 429."
+)
+@click.option(
+    "--request-log", metavar="FILE", help="A JSON line for each request, without secrets."
+)
+def serve(
+    port: int,
+    data: str | None,
+    seed: str | None,
+    project_id: str,
+    put: str,
+    latency_ms: float,
+    error_rate: float,
+    lose_rate: float,
+    throttle: float,
+    request_log: str | None,
+) -> None:
+    """Serve the emulator on a loopback port until it is interrupted.
+
+    \b
+    Its access key and secret key are "emulator", and so are its account, user and password.
+
+    \b
+    Example:
+      majobctl emulator serve --port 8080 --latency-ms 50 --error-rate 0.05
+    """
+    from majobctl import emulator
+    from majobctl.provider import require_werkzeug
+
+    require_werkzeug()
+    faults = emulator.Faults(
+        put="merge" if put == "merge" else "replace",
+        latency_ms=latency_ms,
+        error_rate=error_rate,
+        lose_rate=lose_rate,
+        throttle=throttle,
+    )
+    try:
+        app = emulator.create_app(
+            data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
+        )
+    except emulator.EmulatorError as error:
+        raise MajobctlError(str(error)) from error
+    try:
+        emulator.serve(app, port=port, ready=_tell_ready)
+    except emulator.EmulatorError as error:
+        raise MajobctlError(str(error)) from error
+    finally:
+        app.close()
+
+
+def _tell_ready(url: str) -> None:
+    click.echo(f"majobctl emulator listening on {url}")

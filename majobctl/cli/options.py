@@ -1,0 +1,71 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from majobctl.render import Paint, unpainted
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def format_option(command: Command) -> Command:
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print the result.",
+    )(command)
+
+
+def selection_options(command: Command) -> Command:
+    command = click.option(
+        "--exclude",
+        "excluded",
+        metavar="GLOB",
+        multiple=True,
+        help="Leave out the job configs whose names match. Repeatable.",
+    )(command)
+    return click.option(
+        "--target",
+        "targeted",
+        metavar="GLOB",
+        multiple=True,
+        help="Only the job configs whose names match. Repeatable.",
+    )(command)
+
+
+def lock_timeout_option(command: Command) -> Command:
+    return click.option(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, 86400),
+        default=0,
+        show_default=True,
+        help="How long to wait for the state's lock.",
+    )(command)
+
+
+def color_option(command: Command) -> Command:
+    return click.option(
+        "--no-color", is_flag=True, help="No colours (also: NO_COLOR in the environment)."
+    )(command)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether ``stream`` is a terminal; Python has None for one that is closed."""
+    return stream is not None and stream.isatty()
+
+
+def painter(no_color: bool) -> Paint:
+    """Colours on a terminal that wants them."""
+    if no_color or os.environ.get("NO_COLOR") or not is_terminal(sys.stdout):
+        return unpainted
+    return lambda text, colour: click.style(text, fg=colour, bold=True)

@@ -1,0 +1,88 @@
+"""The config repository that a command works in: its settings, its job configs, its state.
+
+Everything is imported where it is used: the help of a command needs none of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from majobctl.config import Config
+    from majobctl.plan import Plan, Selection
+    from majobctl.settings import Settings
+    from majobctl.state import State
+    from majobctl.state_store import StateStore
+
+
+def settings_here() -> Settings:
+    """The settings of the current directory or one above. Raises ConfigError and MajobctlError."""
+    from majobctl.errors import ConfigError
+    from majobctl.settings import find_root, read_settings
+
+    settings, problems = read_settings(find_root(Path.cwd()))
+    if problems:
+        raise ConfigError(sorted(problems))
+    return settings
+
+
+def config_here() -> Config:
+    """Settings and job configs, the warnings told. Raises ConfigError and MajobctlError."""
+    from majobctl.config import load_config
+    from majobctl.settings import find_root
+
+    config = load_config(find_root(Path.cwd()))
+    for warning in config.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    return config
+
+
+def store_of(settings: Settings) -> StateStore:
+    from majobctl.backends import open_backend
+    from majobctl.state_store import StateStore
+
+    state = settings.values["state"]
+    return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
+
+
+def plan_for(config: Config, state: State | None, selection: Selection) -> Plan:
+    """The plan for ``config`` against ``state``. Raises StateError for another target's state."""
+    from majobctl.plan import make_plan
+    from majobctl.sensitive import new_salt
+
+    target = config.settings.target()
+    if state is not None:
+        state.check_target(target, str(config.settings.values["state"]["path"]))
+    salt = new_salt() if state is None and _holds_secrets(config) else ""
+    return make_plan(
+        config.job_configs,
+        state,
+        target,
+        selection=selection,
+        warnings=config.warnings,
+        salt=salt,
+    )
+
+
+def _holds_secrets(config: Config) -> bool:
+    return any(job_config.sensitive for job_config in config.job_configs.values())
+
+
+def read_file(file: str) -> bytes:
+    """The bytes of ``file``, "-" being stdin. Raises MajobctlError where it cannot be read."""
+    from majobctl.errors import MajobctlError, printable
+
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MajobctlError(f"{printable(file)} cannot be read: {reason}") from error
+
+
+def command_line() -> str:
+    """What the holder of a lock is shown to do."""
+    return " ".join(["majobctl", *sys.argv[1:]])

@@ -1,0 +1,75 @@
+"""``majobctl show``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from majobctl.cli.options import color_option, format_option, painter
+from majobctl.cli.repository import read_file, settings_here, store_of
+from majobctl.errors import MajobctlError, nearest, printable, quoted
+from majobctl.fields import NAME
+
+if TYPE_CHECKING:
+    from majobctl.state import State
+
+
+@click.command("show")
+@click.argument("name", metavar="[NAME|PLANFILE]", required=False)
+@format_option
+@color_option
+def command(name: str | None, format_: str, no_color: bool) -> None:
+    """Show what the state holds: all job configs, or the one called NAME; or a saved plan.
+
+    \b
+    Example:
+      majobctl show resnet50
+    """
+    if name is not None and not NAME.fullmatch(name):
+        _show_plan(name, format_, no_color)
+        return
+    state = store_of(settings_here()).read()
+    if name is not None and not (state and name in state.job_configs) and os.path.isfile(name):
+        _show_plan(name, format_, no_color)
+        return
+    if name is not None:
+        _require(state, name)
+    if format_ == "json":
+        _show_json(state, name)
+    elif state is None:
+        click.echo("There is no state yet; `majobctl apply` makes it.")
+    else:
+        from majobctl.render.text import entry_text, state_text
+
+        click.echo(entry_text(state, name) if name else state_text(state), nl=False)
+
+
+def _show_plan(file: str, format_: str, no_color: bool) -> None:
+    from majobctl.plan_file import plan_file_document, read_plan
+    from majobctl.render.json import dumps
+    from majobctl.render.text import plan_text
+
+    content = read_file(file)
+    plan = read_plan(content, printable(file))
+    if format_ == "json":
+        click.echo(dumps(plan_file_document(content, file)), nl=False)
+    else:
+        click.echo(plan_text(plan, painter(no_color)), nl=False)
+
+
+def _require(state: State | None, name: str) -> None:
+    known = state.job_configs if state else {}
+    if name not in known:
+        hint = nearest(name, known)
+        raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
+
+
+def _show_json(state: State | None, name: str | None) -> None:
+    from majobctl.render.json import dumps
+
+    document = state.document() if state else None
+    if document is not None and name is not None:
+        document = document["job_configs"][name]
+    click.echo(dumps(document), nl=False)

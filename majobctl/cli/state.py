@@ -1,0 +1,126 @@
+"""``majobctl state``: list, rm, pull, push."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from majobctl.cli.options import format_option, lock_timeout_option
+from majobctl.cli.repository import command_line, read_file, settings_here, store_of
+from majobctl.errors import MajobctlError, StateError, nearest, printable, quoted
+
+if TYPE_CHECKING:
+    from majobctl.state import State
+
+
+@click.group("state")
+def command() -> None:
+    """Look at the state, and mend it.
+
+    \b
+    Example:
+      majobctl state list
+    """
+
+
+@command.command("list")
+@format_option
+def list_(format_: str) -> None:
+    """Print the names of the job configs in the state.
+
+    \b
+    Example:
+      majobctl state list
+    """
+    state = store_of(settings_here()).read()
+    names = list(state.job_configs) if state else []
+    if format_ == "json":
+        from majobctl.render.json import dumps
+
+        click.echo(dumps(names), nl=False)
+    else:
+        for name in names:
+            click.echo(printable(name))
+
+
+@command.command("rm")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@lock_timeout_option
+def rm(names: tuple[str, ...], lock_timeout: float) -> None:
+    """Take job configs out of the state; nothing is sent to the service.
+
+    \b
+    Example:
+      majobctl state rm resnet50
+    """
+    store = store_of(settings_here())
+    with store.locked(command_line(), lock_timeout) as locked:
+        known = locked.state.job_configs if locked.state else {}
+        missing = [name for name in names if name not in known]
+        if locked.state is None or missing:
+            hints = "\n".join(
+                f"the state has no job config {quoted(name)}{nearest(name, known)}"
+                for name in missing
+            )
+            raise MajobctlError(f"{hints}\nnothing was changed")
+        rest = {name: entry for name, entry in known.items() if name not in names}
+        locked.write(locked.state.changed(rest))
+    removed = len(set(names))
+    click.echo(f"Removed {removed} from the state. State serial {locked.state.serial}.")
+
+
+@command.command("pull")
+def pull() -> None:
+    """Print the state file.
+
+    \b
+    Example:
+      majobctl state pull > state-copy.json
+    """
+    state = store_of(settings_here()).read()
+    if state is None:
+        raise MajobctlError("there is no state yet; `majobctl apply` makes it")
+    click.echo(state.dump(), nl=False)
+
+
+@command.command("push")
+@click.argument("file", metavar="FILE")
+@click.option("--force", is_flag=True, help="Take FILE though it is older, or of another lineage.")
+@lock_timeout_option
+def push(file: str, force: bool, lock_timeout: float) -> None:
+    """Make FILE ("-" for stdin) the state, after checking it; the one before becomes the backup.
+
+    \b
+    Example:
+      majobctl state push state-copy.json
+    """
+    from dataclasses import replace
+
+    from majobctl.state import State
+
+    settings = settings_here()
+    pushed = State.load(read_file(file), file)
+    pushed.check_target(settings.target(), file)
+    store = store_of(settings)
+    with store.locked(command_line(), lock_timeout) as locked:
+        if locked.state is not None and not force:
+            _check_follows(pushed, locked.state, file)
+        before = locked.state.serial if locked.state else 0
+        serial = max(pushed.serial, before + 1)
+        locked.write(replace(pushed, serial=serial))
+    click.echo(f"Pushed {printable(file)}. State serial {serial}.")
+
+
+def _check_follows(pushed: State, current: State, file: str) -> None:
+    if pushed.lineage != current.lineage:
+        raise StateError(
+            f"{printable(file)} is of another lineage ({printable(pushed.lineage)}) than the state"
+            f" ({printable(current.lineage)})\n"
+            "nothing was changed; --force replaces it all the same"
+        )
+    if pushed.serial < current.serial:
+        raise StateError(
+            f"{printable(file)} has serial {pushed.serial}, the state {current.serial}: it is"
+            " older\nnothing was changed; --force replaces it all the same"
+        )

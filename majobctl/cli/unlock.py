@@ -1,0 +1,23 @@
+"""``majobctl unlock``."""
+
+from __future__ import annotations
+
+import click
+
+from majobctl.cli.repository import settings_here, store_of
+
+
+@click.command("unlock")
+@click.argument("holder_id", metavar="ID")
+def command(holder_id: str) -> None:
+    """Free the state's lock ID, whose holder on another machine is gone.
+
+    The lock of a process of this machine needs no unlocking: it ends with the process.
+
+    \b
+    Example:
+      majobctl unlock 4f1c2d9a7b60
+    """
+    store = store_of(settings_here())
+    holder = store.unlock(holder_id)
+    click.echo(f"Unlocked {store.name}. It was held by {holder}.")

@@ -1,0 +1,74 @@
+"""The service's stand-in: the ModelArts calls behind training job configurations, and IAM's
+tokens, as one WSGI application over SQLite. It is an independent witness of the REST reference,
+so nothing here may import the rest of majobctl.
+
+Importing this package is cheap: werkzeug and requests are imported by the functions that need them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from majobctl.emulator.errors import EmulatorError
+from majobctl.emulator.faults import Faults
+
+if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
+    from majobctl.emulator.app import Emulator
+    from majobctl.emulator.server import RunningServer
+
+_NO_FAULTS = Faults()
+
+__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "serve", "start"]
+
+
+def create_app(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    seed: str | os.PathLike[str] | None = None,
+    project_id: str = "emulator",
+    faults: Faults = _NO_FAULTS,
+    request_log: str | os.PathLike[str] | None = None,
+) -> Emulator:
+    """The emulator as a WSGI callable; close it with `.close()`, or use it in a `with`.
+
+    data         the SQLite file that keeps the configurations (made with its folder where
+                 missing); None keeps them in memory
+    seed         a TOML file of [job_config.NAME] tables, read only when `data` has never held
+                 this project before
+    project_id   the one project that the account sees
+    request_log  a file that gets one JSON line a request
+
+    Raises EmulatorError for a file that cannot be used; the file is left as it is.
+    """
+    from majobctl.emulator.app import open_emulator
+
+    return open_emulator(data, seed, project_id, faults, request_log)
+
+
+def create_adapter(app: Emulator) -> BaseAdapter:
+    """A requests transport adapter that calls `app` in the process, without a socket."""
+    from majobctl.emulator.adapter import WsgiAdapter
+
+    return WsgiAdapter(app)
+
+
+def serve(app: Emulator, *, port: int = 0, ready: Callable[[str], None]) -> None:
+    """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises.
+
+    Calls ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises
+    EmulatorError for a port that cannot be had. Does not close `app`.
+    """
+    from majobctl.emulator.server import serve_until_interrupted
+
+    serve_until_interrupted(app, port, ready)
+
+
+def start(app: Emulator, *, port: int = 0) -> RunningServer:
+    """Serves `app` on 127.0.0.1 from a thread; `.url` says where, `.stop()` ends it."""
+    from majobctl.emulator.server import RunningServer
+
+    return RunningServer(app, port)

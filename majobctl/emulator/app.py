@@ -1,0 +1,219 @@
+"""The WSGI application: routes a request, lets the faults and the guard at it, makes the call and
+writes the answer, which is always JSON. What a call does is not its business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from majobctl.emulator import auth, checks
+from majobctl.emulator.calls import Calls
+from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway, refuse_at_iam
+from majobctl.emulator.faults import Draw, Faults
+from majobctl.emulator.request_log import RequestLog
+from majobctl.emulator.seed import read_seed
+from majobctl.emulator.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+LARGEST_BODY = 1024 * 1024
+
+_CONFIGS = "/v1/<project>/training-job-configs"
+_ROUTES = Map(
+    [
+        Rule("/v3/auth/tokens", methods=["POST"], endpoint="issue_token"),
+        Rule(_CONFIGS, methods=["GET"], endpoint="list_configs"),
+        Rule(_CONFIGS, methods=["POST"], endpoint="create_config"),
+        Rule(f"{_CONFIGS}/<name>", methods=["GET"], endpoint="get_config"),
+        Rule(f"{_CONFIGS}/<name>", methods=["PUT"], endpoint="update_config"),
+        Rule(f"{_CONFIGS}/<name>", methods=["DELETE"], endpoint="delete_config"),
+        Rule("/v1/<project>/job/ai-engines", methods=["GET"], endpoint="list_engines"),
+        Rule("/v1/<project>/job/resource-specs", methods=["GET"], endpoint="list_flavors"),
+        Rule("/v1/<project>/built-in-algorithms", methods=["GET"], endpoint="list_algorithms"),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+).bind("emulator")
+
+
+class _Request(Request):
+    max_content_length = LARGEST_BODY
+
+
+class _Answer(NamedTuple):
+    status: int
+    document: Mapping[str, Any]
+    headers: Mapping[str, str]
+    config_name: str | None = None
+
+
+class Emulator:
+    """The application. Many threads may call it at once; close it when done with it."""
+
+    def __init__(
+        self, store: Store, project_id: str, faults: Faults, log: RequestLog | None
+    ) -> None:
+        self._store = store
+        self._calls = Calls(store, faults)
+        self._project_id = project_id
+        self._latency = faults.latency_ms / 1000
+        self._draw = Draw(faults)
+        self._tokens = auth.Tokens(project_id)
+        self._log = log
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers one request, or raises AnswerLost once it is carried out."""
+        started = time.perf_counter()
+        request = _Request(environ)
+        fate = self._draw.next()
+        if self._latency:
+            time.sleep(self._latency)
+        try:
+            if fate.refusal is not None:
+                raise fate.refusal
+            answer = self._answer(request)
+        except Refusal as refusal:
+            name = _path_name(request.path)
+            answer = _Answer(refusal.status, refusal.document, refusal.headers, name)
+        self._write_log(request, answer, fate.loses_answer, time.perf_counter() - started)
+        if fate.loses_answer:
+            raise AnswerLost
+        return _respond(answer)(environ, start_response)
+
+    def expire_tokens(self) -> None:
+        """Every token given out so far is answered with ModelArts.0202 from now on."""
+        self._tokens.expire_all()
+
+    def close(self) -> None:
+        """Closes the data and the log. May be called again."""
+        self._store.close()
+        if self._log is not None:
+            self._log.close()
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _answer(self, request: Request) -> _Answer:
+        endpoint, values = _route(request)
+        body = _read_body(request)
+        if endpoint == "issue_token":
+            return self._issue_token(body)
+        pieces = _take_apart(request, body)
+        auth.check_caller(pieces, values.pop("project"), self._project_id, self._tokens)
+        name = values.get("name")
+        try:
+            if endpoint == "create_config":
+                name, document = self._calls.create_config(body)
+            elif endpoint == "update_config":
+                document = self._calls.update_config(values["name"], body)
+            elif endpoint == "delete_config":
+                document = self._calls.delete_config(values["name"])
+            else:
+                read: Callable[..., dict[str, Any]] = getattr(self._calls, endpoint)
+                document = read(request.args, **values)
+        except sqlite3.Error as error:
+            raise refuse("ModelArts.0010", f"Internal error: {error}.") from error
+        return _Answer(200, document, {}, name)
+
+    def _issue_token(self, body: bytes) -> _Answer:
+        try:
+            asked = checks.parse_object(body)
+        except Refusal as refusal:
+            raise refuse_at_iam(400, "Bad Request", refusal.message) from None
+        token, document = self._tokens.issue(asked)
+        return _Answer(201, document, {"X-Subject-Token": token})
+
+    def _write_log(self, request: Request, answer: _Answer, lost: bool, seconds: float) -> None:
+        if self._log is None:
+            return
+        self._log.write(
+            method=request.method,
+            path=request.path,
+            query=request.query_string.decode("latin-1"),
+            status=answer.status,
+            error_code=answer.document.get("error_code"),
+            duration_ms=round(seconds * 1000, 3),
+            config_name=answer.config_name,
+            **({"answer_lost": True} if lost else {}),
+        )
+
+
+def open_emulator(
+    data: str | os.PathLike[str] | None,
+    seed: str | os.PathLike[str] | None,
+    project_id: str,
+    faults: Faults,
+    request_log: str | os.PathLike[str] | None,
+) -> Emulator:
+    """The emulator over its files. Raises EmulatorError for one that cannot be used."""
+    store = Store(data, project_id, (lambda: read_seed(seed)) if seed is not None else tuple)
+    try:
+        log = RequestLog(request_log) if request_log is not None else None
+    except BaseException:
+        store.close()
+        raise
+    return Emulator(store, project_id, faults, log)
+
+
+def _route(request: Request) -> tuple[str, dict[str, str]]:
+    try:
+        endpoint, values = _ROUTES.match(request.path, request.method)
+    except MethodNotAllowed as error:
+        allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+        message = f"The API does not support {request.method}."
+        raise refuse_at_gateway(405, "APIGW.0101", message, allowed) from None
+    except NotFound:
+        raise refuse_at_gateway(404, "APIGW.0101", "The API does not exist.") from None
+    return endpoint, dict(values)
+
+
+def _read_body(request: Request) -> bytes:
+    try:
+        return request.get_data()
+    except RequestEntityTooLarge:
+        raise refuse("ModelArts.2787", f"The body has more than {LARGEST_BODY} bytes.") from None
+    except ClientDisconnected:
+        raise refuse("ModelArts.2787", "The body is shorter than Content-Length says.") from None
+
+
+def _take_apart(request: Request, body: bytes) -> auth.Pieces:
+    path, query = auth.raw_path_and_query(request.environ)
+    headers = {key.lower(): value for key, value in request.headers.items()}
+    return auth.Pieces(request.method, path, query, headers, body)
+
+
+def _path_name(path: str) -> str | None:
+    parts = path.split("/")
+    is_config = len(parts) == 5 and parts[3] == "training-job-configs"
+    return parts[4] if is_config else None
+
+
+def _respond(answer: _Answer) -> Response:
+    text = json.dumps(answer.document, separators=(",", ":"))
+    response = Response(text, answer.status, answer.headers, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

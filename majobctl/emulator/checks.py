@@ -1,0 +1,227 @@
+"""The rules for a configuration's body, as the service applies them.
+
+Where no document says which code a broken rule gives, this is the choice: fields that exclude
+each other give ModelArts.0105 (a combination that is not allowed), a field whose partner is
+missing gives 0104, a required field left out 0101. The name may have 64 characters here, for that
+is the service's own limit. A configuration without any data source is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.errors import Refusal, refuse
+
+Fields = dict[str, Any]
+
+FIELDS: dict[str, type] = {
+    "config_desc": str,
+    "worker_server_num": int,
+    "app_url": str,
+    "boot_file_url": str,
+    "model_id": int,
+    "parameter": list,
+    "spec_id": int,
+    "data_url": str,
+    "dataset_id": str,
+    "dataset_version_id": str,
+    "data_source": list,
+    "engine_id": int,
+    "train_url": str,
+    "log_url": str,
+    "user_image_url": str,
+    "user_command": str,
+}
+_TYPE_NAMES = {str: "a string", int: "an integer", list: "an array"}
+_OBS_FIELDS = ("app_url", "boot_file_url", "data_url", "train_url", "log_url")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_OBS_PATH = re.compile(r"/[^/\s]+/.*", re.DOTALL)
+_LONGEST_DESCRIPTION = 256
+_ENTRY_KEYS = ("type", "data_url", "dataset_id", "dataset_version")
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value counts as unset: null, "" or []."""
+    return value is None or value == "" or value == []
+
+
+def parse_object(body: bytes) -> Fields:
+    """The JSON object in a request's body; anything else is refused with ModelArts.2787."""
+    try:
+        document = json.loads(
+            body.decode(), parse_float=_parse_float, parse_constant=_parse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise refuse("ModelArts.2787", f"The body is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise refuse("ModelArts.2787", "The body is not a JSON object.")
+    return document
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is out of range")
+    return value
+
+
+def _parse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def check_name(name: Any) -> str:
+    """A configuration's name, refused with ModelArts.0104 where it is not 1 to 64 characters of
+    letters, digits, underscores and hyphens."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise refuse(
+            "ModelArts.0104",
+            "config_name must be 1 to 64 letters, digits, underscores and hyphens.",
+            field="config_name",
+        )
+    return name
+
+
+def read_fields(body: Mapping[str, Any]) -> Fields:
+    """The body's fields, their types checked, every blank one as None. config_name is left out."""
+    fields: Fields = {}
+    for key, value in body.items():
+        if key == "config_name":
+            continue
+        if key not in FIELDS:
+            raise refuse("ModelArts.2788", f"Unknown field {_cut(key)}.", field=key)
+        if is_blank(value):
+            fields[key] = None
+        elif not isinstance(value, FIELDS[key]) or isinstance(value, bool):
+            kind = _TYPE_NAMES[FIELDS[key]]
+            raise refuse("ModelArts.2788", f"{key} must be {kind}.", field=key)
+        else:
+            fields[key] = value
+    if fields.get("parameter"):
+        _check_parameter(fields["parameter"])
+    if fields.get("data_source"):
+        fields["data_source"] = [_read_entry(entry) for entry in fields["data_source"]]
+    return fields
+
+
+def _check_parameter(parameter: list[Any]) -> None:
+    labels = set()
+    for entry in parameter:
+        if not isinstance(entry, dict) or set(entry) != {"label", "value"}:
+            raise _bad("2788", "parameter", "each entry must be an object of label and value")
+        label, value = entry["label"], entry["value"]
+        if not isinstance(label, str) or not label:
+            raise _bad("0104", "parameter", "each label must be a string that is not empty")
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise _bad("2788", "parameter", f"the value of {_cut(label)} is no string or number")
+        if label in labels:
+            raise _bad("0104", "parameter", f"the label {_cut(label)} stands there twice")
+        labels.add(label)
+
+
+def _read_entry(entry: Any) -> Fields:
+    if not isinstance(entry, dict) or not entry.keys() <= set(_ENTRY_KEYS):
+        allowed = ", ".join(_ENTRY_KEYS)
+        raise _bad("2788", "data_source", f"each entry must be an object of {allowed}")
+    kept = {key: value for key, value in entry.items() if not is_blank(value)}
+    if any(not isinstance(value, str) for value in kept.values()):
+        raise _bad("2788", "data_source", "the values of an entry must be strings")
+    return kept
+
+
+def check_document(fields: Mapping[str, Any]) -> None:
+    """Refuses a whole configuration (unset fields left out) that the service would not take."""
+    for key in ("worker_server_num", "spec_id"):
+        if key not in fields:
+            raise refuse("ModelArts.0101", f"{key} is required.", field=key)
+    if len(fields.get("config_desc", "")) > _LONGEST_DESCRIPTION:
+        raise _bad("0104", "config_desc", f"must have at most {_LONGEST_DESCRIPTION} characters")
+    _check_known_ids(fields)
+    _check_nodes(fields)
+    for key in _OBS_FIELDS:
+        _check_obs_path(key, fields.get(key))
+    _check_algorithm(fields)
+    _check_data(fields)
+
+
+def _check_known_ids(fields: Mapping[str, Any]) -> None:
+    if fields["spec_id"] not in FLAVORS:
+        raise refuse("ModelArts.2781", f"Flavor ({fields['spec_id']}) not found.", field="spec_id")
+    if fields.get("engine_id", 1) not in ENGINES:
+        message = f"Engine ({fields['engine_id']}) not found."
+        raise refuse("ModelArts.2780", message, field="engine_id")
+    if "model_id" in fields and fields["model_id"] not in ALGORITHMS:
+        raise _bad("0101", "model_id", f"there is no built-in algorithm {fields['model_id']}")
+
+
+def _check_nodes(fields: Mapping[str, Any]) -> None:
+    nodes, flavor = fields["worker_server_num"], FLAVORS[fields["spec_id"]]
+    if nodes < 1:
+        raise _bad("0101", "worker_server_num", "must be at least 1")
+    if nodes > flavor.max_num:
+        raise _bad(
+            "2793", "worker_server_num", f"{flavor.spec_code} allows at most {flavor.max_num}"
+        )
+
+
+def _check_obs_path(key: str, path: str | None) -> None:
+    if path is not None and not _OBS_PATH.fullmatch(path):
+        raise _bad("2791", key, "is not an OBS path of the form /bucket/...")
+
+
+def _check_algorithm(fields: Mapping[str, Any]) -> None:
+    code, boot = fields.get("app_url"), fields.get("boot_file_url")
+    if "model_id" in fields:
+        for key in ("app_url", "boot_file_url", "engine_id"):
+            if key in fields:
+                raise _bad("0105", key, "cannot be used together with model_id")
+    if (code is None) != (boot is None):
+        present = "app_url" if boot is None else "boot_file_url"
+        raise _bad("0104", present, "app_url and boot_file_url are used together")
+    if code is not None and boot is not None:
+        folder = code.rstrip("/") + "/"
+        if not boot.startswith(folder) or boot == folder:
+            raise _bad("0104", "boot_file_url", "must lie inside app_url")
+
+
+def _check_data(fields: Mapping[str, Any]) -> None:
+    by_dataset = "dataset_id" in fields or "dataset_version_id" in fields
+    if by_dataset and not ("dataset_id" in fields and "dataset_version_id" in fields):
+        present = "dataset_id" if "dataset_id" in fields else "dataset_version_id"
+        raise _bad("0104", present, "dataset_id and dataset_version_id are used together")
+    sources = {"data_url": "data_url" in fields, "dataset_id": by_dataset}
+    sources["data_source"] = "data_source" in fields
+    used = [key for key, is_used in sources.items() if is_used]
+    if len(used) > 1:
+        raise _bad("0105", used[1], f"cannot be used together with {used[0]}")
+    kinds = {_kind_of(entry) for entry in fields.get("data_source", ())}
+    if len(kinds) > 1:
+        raise _bad("0105", "data_source", "obs and dataset entries cannot be mixed")
+
+
+def _kind_of(entry: Mapping[str, str]) -> str:
+    names = {"dataset_id", "dataset_version"} & entry.keys()
+    kind = entry.get("type", "dataset" if names else "obs")
+    if kind not in ("obs", "dataset"):
+        raise _bad("2788", "data_source", "type must be obs or dataset")
+    if names if kind == "obs" else "data_url" in entry:
+        raise _bad("0105", "data_source", "data_url excludes dataset_id and dataset_version")
+    if kind == "obs":
+        if "data_url" not in entry:
+            raise _bad("0104", "data_source", "an entry of type obs needs data_url")
+        _check_obs_path("data_source", entry["data_url"])
+    elif len(names) < 2:
+        raise _bad("0104", "data_source", "dataset_id and dataset_version are used together")
+    return kind
+
+
+def _bad(code: str, field: str, reason: str) -> Refusal:
+    return refuse(f"ModelArts.{code}", f"{field}: {reason}.", field=field)
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")

@@ -1,0 +1,77 @@
+"""What goes wrong in the emulator: a file it cannot use, a request it refuses, an answer it drops.
+
+Must not know about HTTP libraries or storage: a refusal is a status and a JSON document.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+# The HTTP status of each code; codes that are not listed answer 400.
+_STATUS = {
+    "ModelArts.0010": 500,
+    "ModelArts.0102": 404,
+    "ModelArts.0201": 401,
+    "ModelArts.0202": 401,
+    "ModelArts.0203": 401,
+    "ModelArts.0206": 403,
+    "ModelArts.0210": 403,
+    "ModelArts.2799": 429,
+}
+
+
+class EmulatorError(Exception):
+    """A seed, data or log file (or a port) that cannot be used.
+
+    The message says where, what is wrong and what to do.
+    """
+
+
+class AnswerLost(Exception):
+    """The request was carried out, and its answer is to vanish on the way back."""
+
+
+class Refusal(Exception):
+    """A request that is answered with an error: HTTP `status`, JSON `document`, extra `headers`.
+
+    `field` names the REST field at fault, where there is one.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        document: dict[str, Any],
+        *,
+        headers: dict[str, str] | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(status, document)
+        self.status = status
+        self.document = document
+        self.headers = headers or {}
+        self.field = field
+
+    @property
+    def message(self) -> str:
+        """The refusal's own sentence, whatever form its document has."""
+        return str(self.document.get("error_message") or self.document.get("error_msg") or "")
+
+
+def refuse(code: str, message: str, *, field: str | None = None, status: int = 0) -> Refusal:
+    """The service's own form of a failure: is_success, error_code, error_message."""
+    document = {"is_success": False, "error_code": code, "error_message": message}
+    return Refusal(status or _STATUS.get(code, 400), document, field=field)
+
+
+def refuse_at_gateway(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> Refusal:
+    """The API gateway's form of a failure: error_code, error_msg, request_id."""
+    document = {"error_code": code, "error_msg": message, "request_id": uuid4().hex}
+    return Refusal(status, document, headers=headers)
+
+
+def refuse_at_iam(status: int, title: str, message: str) -> Refusal:
+    """IAM's form of a failure: one `error` object with code, title and message."""
+    return Refusal(status, {"error": {"code": status, "title": title, "message": message}})

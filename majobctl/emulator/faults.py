@@ -1,0 +1,115 @@
+"""The faults that the emulator can be told to have, and the seeded draw that deals them out.
+
+Must not know about requests: it only says what is to happen to the next one.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from majobctl.emulator.errors import EmulatorError, Refusal, refuse, refuse_at_gateway
+
+_SHARES = ("error_rate", "throttle_rate", "lose_rate")
+_CHOICES = {"put": ("replace", "merge"), "blanks": ("null", "empty", "missing", "mixed")}
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How the emulator behaves where the service is slow, busy, broken or undocumented.
+
+    put            what PUT does to the fields that the body leaves out
+    latency_ms     milliseconds that each request waits first
+    error_rate     share (0..1) answered 503 before anything is done
+    throttle       requests a second over the whole application, 0 for no limit; what is more is
+                   answered 429 ModelArts.2799 with a Retry-After header in seconds
+    throttle_rate  share answered 429 at random, in the gateway's form (APIGW.0308) and without a
+                   Retry-After header, which is not certain to be sent
+    lose_rate      share carried out whose answer never arrives
+    seed           of the random draws: the same requests in the same order fare the same
+    blanks         how an unset field comes back from GET
+
+    A value out of range raises EmulatorError.
+    """
+
+    put: Literal["replace", "merge"] = "replace"
+    latency_ms: float = 0
+    error_rate: float = 0.0
+    throttle: float = 0
+    throttle_rate: float = 0.0
+    lose_rate: float = 0.0
+    seed: int = 0
+    blanks: Literal["null", "empty", "missing", "mixed"] = "null"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _CHOICES:
+                if value not in _CHOICES[field.name]:
+                    choices = ", ".join(_CHOICES[field.name])
+                    raise EmulatorError(f"{field.name} {value!r} is not one of {choices}")
+            elif field.name in _SHARES and not 0 <= value <= 1:
+                raise EmulatorError(f"{field.name} {value!r} is not a share between 0 and 1")
+            elif field.name in ("latency_ms", "throttle") and not 0 <= value < math.inf:
+                raise EmulatorError(f"{field.name} {value!r} is not a number from 0 up")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What happens to one request: refused at once, or carried out and perhaps not answered."""
+
+    refusal: Refusal | None = None
+    loses_answer: bool = False
+
+
+class Draw:
+    """Deals each request its fate. Safe to use from many threads.
+
+    `clock` counts seconds and never goes back.
+    """
+
+    def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
+        self._faults = faults
+        self._clock = clock
+        self._random = random.Random(faults.seed)
+        self._lock = threading.Lock()
+        self._burst = max(1.0, faults.throttle)
+        self._allowance = self._burst
+        self._filled_at = clock()
+
+    def next(self) -> Fate:
+        """The next request's fate. Every request takes three draws, whatever becomes of it."""
+        with self._lock:
+            throttled, failed, lost = (self._random.random() for _ in range(3))
+            wait = self._take() if self._faults.throttle else 0.0
+        if wait:
+            return Fate(_too_many(math.ceil(wait)))
+        if throttled < self._faults.throttle_rate:
+            return Fate(
+                refuse_at_gateway(429, "APIGW.0308", "The throttling threshold was reached.")
+            )
+        if failed < self._faults.error_rate:
+            return Fate(refuse("ModelArts.0010", "The service is unavailable.", status=503))
+        return Fate(loses_answer=lost < self._faults.lose_rate)
+
+    def _take(self) -> float:
+        """Seconds until there is room for this request; 0 takes the room."""
+        now = self._clock()
+        refill = (now - self._filled_at) * self._faults.throttle
+        self._allowance = min(self._burst, self._allowance + refill)
+        self._filled_at = now
+        if self._allowance >= 1:
+            self._allowance -= 1
+            return 0.0
+        return (1 - self._allowance) / self._faults.throttle
+
+
+def _too_many(seconds: int) -> Refusal:
+    refusal = refuse("ModelArts.2799", "Too many requests.")
+    refusal.headers["Retry-After"] = str(seconds)
+    return refusal

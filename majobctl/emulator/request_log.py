@@ -1,0 +1,46 @@
+"""The request log: one JSON line a request, for tests and for the curious.
+
+Gets only what may be written: never a header, a body, a token or a password.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from datetime import datetime, timezone
+from typing import Any
+
+from majobctl.emulator.errors import EmulatorError
+
+
+class RequestLog:
+    """Appends lines to a file, each with one write, so that threads and processes never mix them.
+
+    Raises EmulatorError where the file cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise EmulatorError(
+                f"{os.fspath(path)}: the request log cannot be written: {error.strerror}."
+                " Name a file in a folder that exists"
+            ) from error
+        self._lock = threading.Lock()
+
+    def write(self, **entry: Any) -> None:
+        """Adds one line: the time (UTC), then the entry. Without effect once closed."""
+        moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": moment.replace("+00:00", "Z"), **entry}) + "\n"
+        with self._lock:
+            if self._file is not None:
+                os.write(self._file, line.encode())
+
+    def close(self) -> None:
+        """Closes the file. May be called again."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None

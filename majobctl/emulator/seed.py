@@ -1,0 +1,213 @@
+"""Reads the seed: the job configs that the imagined cloud starts with, in the TOML of a config
+repository, turned into the service's own documents.
+
+Knows the SDK's keys (tables 1 to 3 of Modifying a Training Job Configuration) by a table of its
+own, so that a mistake in the client's table does not go unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from majobctl.emulator import checks
+from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.errors import EmulatorError, Refusal
+
+Fields = dict[str, Any]
+
+_PLAIN = {
+    "train_instance_count": "worker_server_num",
+    "code_dir": "app_url",
+    "boot_file": "boot_file_url",
+    "output_path": "train_url",
+    "log_url": "log_url",
+    "user_image_url": "user_image_url",
+    "user_command": "user_command",
+    "config_desc": "config_desc",
+    "inputs": "data_url",
+    "dataset_id": "dataset_id",
+    "dataset_version_id": "dataset_version_id",
+    "data_source": "data_source",
+}
+_LOOKED_UP = {
+    "train_instance_type": "spec_id",
+    "framework_type": "engine_id",
+    "framework_version": "engine_id",
+    "model_name": "model_id",
+    "hyperparameters": "parameter",
+}
+_WITHOUT_FIELD = ("job_description", "sensitive")
+_OBS_KEYS = ("code_dir", "boot_file", "output_path", "log_url", "inputs")
+_KEY_OF_FIELD = {field: key for key, field in {**_LOOKED_UP, **_PLAIN}.items()}
+_VARIABLE = re.compile(r"(?<!\$)\$\{")
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A TOML float as it stands in the file: 1e-5 is not 0.00001."""
+
+    text: str
+
+
+class _Problem(Exception):
+    """What is wrong with one key of one job config."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+
+def read_seed(path: str | os.PathLike[str]) -> list[tuple[str, Fields]]:
+    """The name and the REST fields of every [job_config.NAME] table, in the file's order.
+
+    Raises EmulatorError with the file, the job config and the key of the first problem.
+    """
+    where = os.fspath(path)
+    tables = _load(where)
+    unknown = ", ".join(key for key in tables if key != "job_config")
+    if unknown:
+        raise EmulatorError(
+            f"{where}: {unknown}: not known in a seed. Keep only [job_config.NAME] tables there"
+        )
+    configs = tables.get("job_config", {})
+    if not isinstance(configs, dict):
+        raise EmulatorError(f"{where}: job_config: must be tables of the form [job_config.NAME]")
+    return [(name, _read_config(where, name, table)) for name, table in configs.items()]
+
+
+def _load(where: str) -> dict[str, Any]:
+    import tomli
+
+    try:
+        return tomli.loads(Path(where).read_text("utf-8"), parse_float=_Written)
+    except OSError as error:
+        raise EmulatorError(
+            f"{where}: the seed cannot be read: {error.strerror}. Check the path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise EmulatorError(f"{where}: not valid TOML: {error}. Correct the seed") from error
+
+
+def _read_config(where: str, name: str, table: Any) -> Fields:
+    try:
+        checks.check_name(name)
+        if not isinstance(table, dict):
+            raise _Problem("", "must be a table")
+        fields = checks.read_fields(_translate(table))
+        fields = {key: value for key, value in fields.items() if value is not None}
+        checks.check_document(fields)
+    except _Problem as problem:
+        key, reason = problem.key, problem.reason
+    except Refusal as refusal:
+        key, reason = _KEY_OF_FIELD.get(refusal.field or "", ""), refusal.message
+    else:
+        return fields
+    place = f"{where}: job_config.{name}" + (f": {key}" if key else "")
+    raise EmulatorError(f"{place}: {reason.rstrip('.')}. Correct the seed")
+
+
+def _translate(table: Mapping[str, Any]) -> Fields:
+    """The REST body of a job config, its values not checked further than needed to look up."""
+    body: Fields = {}
+    for key, value in table.items():
+        if key in _PLAIN:
+            body[_PLAIN[key]] = _read_value(key, value)
+        elif key not in _LOOKED_UP and key not in _WITHOUT_FIELD:
+            raise _Problem(key, "unknown key")
+    if "train_instance_type" in table:
+        codes = {flavor.spec_code: spec_id for spec_id, flavor in FLAVORS.items()}
+        body["spec_id"] = _look_up(codes, table, "train_instance_type")
+    if "model_name" in table:
+        names = {algorithm.model_name: model_id for model_id, algorithm in ALGORITHMS.items()}
+        body["model_id"] = _look_up(names, table, "model_name")
+    if "framework_type" in table or "framework_version" in table:
+        body["engine_id"] = _look_up_engine(table)
+    if "hyperparameters" in table:
+        body["parameter"] = _read_hyperparameters(table["hyperparameters"])
+    return body
+
+
+def _read_value(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _read_text(key, value, is_path=key in _OBS_KEYS)
+    if key == "data_source" and isinstance(value, list):
+        return [_read_entry(entry) for entry in value]
+    return value
+
+
+def _read_entry(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {
+        key: _read_text("data_source", value, is_path=key == "data_url")
+        if isinstance(value, str)
+        else value
+        for key, value in entry.items()
+    }
+
+
+def _read_text(key: str, text: str, *, is_path: bool = False) -> str:
+    if _VARIABLE.search(text):
+        raise _Problem(key, "${...} is not known in a seed; write the value itself, or $${")
+    text = text.replace("$${", "${")
+    return "/" + text[len("obs://") :] if is_path and text.startswith("obs://") else text
+
+
+def _look_up(known: Mapping[str, int], table: Mapping[str, Any], key: str) -> int | None:
+    name = table[key]
+    if name == "":
+        return None
+    if not isinstance(name, str) or name not in known:
+        raise _Problem(key, f"{name!r} is not one of {', '.join(known)}")
+    return known[name]
+
+
+def _look_up_engine(table: Mapping[str, Any]) -> int | None:
+    engines: dict[str, dict[str, int]] = {}
+    for engine_id, engine in ENGINES.items():
+        engines.setdefault(engine.engine_name, {})[engine.engine_version] = engine_id
+    for key, partner in (
+        ("framework_type", "framework_version"),
+        ("framework_version", "framework_type"),
+    ):
+        if not table.get(key) and table.get(partner):
+            raise _Problem(partner, f"needs {key} beside it")
+    if not table["framework_type"]:
+        return None
+    kind = table["framework_type"]
+    if not isinstance(kind, str) or kind not in engines:
+        raise _Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
+    return _look_up(engines[kind], table, "framework_version")
+
+
+def _read_hyperparameters(value: Any) -> list[Any]:
+    """Both forms, a table {label = value} and an array of {label, value}, as the latter."""
+    if isinstance(value, dict):
+        value = [{"label": label, "value": entry} for label, entry in value.items()]
+    if not isinstance(value, list):
+        raise _Problem("hyperparameters", "must be a table, or an array of {label, value}")
+    return [_read_hyperparameter(entry) for entry in value]
+
+
+def _read_hyperparameter(entry: Any) -> Any:
+    if not isinstance(entry, dict) or set(entry) != {"label", "value"}:
+        raise _Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
+    return {"label": entry["label"], "value": _write_value(entry["value"])}
+
+
+def _write_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, _Written):
+        return value.text
+    if isinstance(value, str):
+        return _read_text("hyperparameters", value)
+    raise _Problem("hyperparameters", "a value must be a string, a number or a boolean")

@@ -1,0 +1,257 @@
+"""Where the configurations are kept: one SQLite file (or memory), shared by threads and processes.
+
+Must not know the rules of a configuration: it keeps names, times and JSON objects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from majobctl.emulator.catalogue import ENGINES
+from majobctl.emulator.errors import EmulatorError
+
+Fields = dict[str, Any]
+
+_APPLICATION_ID = 0x4D4A4F42  # "MJOB"
+_SCHEMA_VERSION = 1
+_BUSY_SECONDS = 10.0
+_SCHEMA = (
+    "CREATE TABLE project (id TEXT PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TABLE config (
+        project TEXT NOT NULL,
+        name TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        config_desc TEXT NOT NULL,
+        engine_id INTEGER,
+        fields TEXT NOT NULL,
+        PRIMARY KEY (project, name)
+    ) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+_ENGINE_ORDERS = ("engine_name", "engine_type", "engine_version")
+ORDERS = {
+    "config_name": "name",
+    "config_desc": "config_desc",
+    "create_time": "create_time",
+    "engine_id": "engine_id",
+    **{key: f"{key}(engine_id)" for key in _ENGINE_ORDERS},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A configuration as it is kept: only the fields that are set. create_time in ms since 1970."""
+
+    name: str
+    create_time: int
+    fields: Fields
+
+
+class Store:
+    """The configurations of one project. Every method may be called from any thread.
+
+    `documents` gives the first configurations (name, fields); it is called once, when the file has
+    never held this project before. Raises EmulatorError for a file that is not the emulator's.
+    """
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | None,
+        project_id: str,
+        documents: Callable[[], Iterable[tuple[str, Fields]]] = tuple,
+    ) -> None:
+        self._project = project_id
+        self._lock = threading.RLock()
+        self._connection = _connect(data)
+        try:
+            self._plant(documents)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file; the store cannot be used afterwards. May be called again."""
+        with self._lock:
+            self._connection.close()
+
+    def get(self, name: str) -> Record | None:
+        """One configuration, or None."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT name, create_time, fields FROM config WHERE project = ? AND name = ?",
+                (self._project, name),
+            ).fetchone()
+        return None if row is None else _read(row)
+
+    def insert(self, name: str, fields: Fields) -> bool:
+        """Adds a configuration; False, and nothing done, where the name is taken."""
+        with self._transaction():
+            return self._insert(name, fields)
+
+    def update(self, name: str, change: Callable[[Fields], Fields]) -> bool:
+        """Replaces the fields by what `change` makes of them, as one step; False where there is
+        no such name. What `change` raises leaves everything as it was."""
+        with self._transaction():
+            record = self.get(name)
+            if record is None:
+                return False
+            self._connection.execute(
+                "UPDATE config SET config_desc = ?, engine_id = ?, fields = ?"
+                " WHERE project = ? AND name = ?",
+                (*_columns(change(record.fields)), self._project, name),
+            )
+            return True
+
+    def delete(self, name: str) -> bool:
+        """Removes a configuration; False where there is no such name."""
+        with self._transaction():
+            cursor = self._connection.execute(
+                "DELETE FROM config WHERE project = ? AND name = ?", (self._project, name)
+            )
+            return cursor.rowcount > 0
+
+    def list_page(
+        self, *, order_by: str, descending: bool, search: str, limit: int, offset: int
+    ) -> tuple[int, list[Record]]:
+        """How many names contain `search` (in any case), and one page of them.
+
+        `order_by` is a key of ORDERS; equal ones follow in name order.
+        """
+        where = "project = ? AND instr(lower(name), lower(?)) > 0"
+        direction = "DESC" if descending else "ASC"
+        with self._transaction("DEFERRED"):  # both queries see the same moment
+            (total,) = self._connection.execute(
+                f"SELECT count(*) FROM config WHERE {where}", (self._project, search)
+            ).fetchone()
+            rows = self._connection.execute(
+                f"SELECT name, create_time, fields FROM config WHERE {where}"
+                f" ORDER BY {ORDERS[order_by]} {direction}, name LIMIT ? OFFSET ?",
+                (self._project, search, limit, offset),
+            ).fetchall()
+        return total, [_read(row) for row in rows]
+
+    def _plant(self, documents: Callable[[], Iterable[tuple[str, Fields]]]) -> None:
+        with self._transaction():
+            cursor = self._connection.execute(
+                "INSERT OR IGNORE INTO project (id) VALUES (?)", (self._project,)
+            )
+            if cursor.rowcount:
+                for name, fields in documents():
+                    self._insert(name, fields)
+
+    def _insert(self, name: str, fields: Fields) -> bool:
+        cursor = self._connection.execute(
+            "INSERT OR IGNORE INTO config VALUES (?, ?, ?, ?, ?, ?)",
+            (self._project, name, time.time_ns() // 1_000_000, *_columns(fields)),
+        )
+        return cursor.rowcount > 0
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        with self._lock:
+            self._connection.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _columns(fields: Fields) -> tuple[str, int | None, str]:
+    # A lone surrogate is legal in a JSON escape and not in SQLite: JSON keeps it escaped.
+    description = fields.get("config_desc", "").encode("utf-8", "replace").decode()
+    return description, fields.get("engine_id"), json.dumps(fields, separators=(",", ":"))
+
+
+def _read(row: tuple[str, int, str]) -> Record:
+    return Record(row[0], row[1], json.loads(row[2]))
+
+
+def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
+    path = ":memory:" if data is None else os.fspath(data)
+    try:
+        if data is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, str(error)) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(path, str(error)) from error
+    except EmulatorError:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Makes the tables where the file is new. Nothing is written before it is known as ours."""
+    for key in _ENGINE_ORDERS:
+        connection.create_function(key, 1, _engine_value(key), deterministic=True)
+    connection.execute("BEGIN")  # one moment for all it reads: others may be making the tables
+    is_new = _holds_nothing(connection, path)
+    connection.execute("COMMIT")
+    if is_new:
+        connection.execute("BEGIN IMMEDIATE")
+        if _holds_nothing(connection, path):  # another process may have been faster
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    _use_write_ahead_log(connection)
+
+
+def _holds_nothing(connection: sqlite3.Connection, path: str) -> bool:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return True
+    if application != _APPLICATION_ID:
+        raise _unusable(path, "it is another program's database")
+    if version != _SCHEMA_VERSION:
+        raise _unusable(
+            path, f"its version is {version}, and this majobctl knows {_SCHEMA_VERSION}"
+        )
+    return False
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for this lock by itself, so two first starts at once need a retry."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _engine_value(key: str) -> Callable[[int | None], int | str | None]:
+    values = {engine_id: getattr(engine, key) for engine_id, engine in ENGINES.items()}
+    return lambda engine_id: None if engine_id is None else values.get(engine_id)
+
+
+def _unusable(path: str, reason: str) -> EmulatorError:
+    return EmulatorError(
+        f"{path}: cannot be used as the emulator's data: {reason}."
+        " Name another file; this one is left as it is"
+    )

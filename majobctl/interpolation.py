@@ -1,0 +1,78 @@
+"""References in strings: ``${env.NAME}`` is an environment variable, ``$${`` a literal ``${``.
+
+It knows strings and where they stand below a job config, and nothing of the keys themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from majobctl.errors import quoted
+from majobctl.fields import Fault, Path
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
+_DEPTH = 4
+"""A job config's strings stand no deeper; what does is of a wrong type, and told as that."""
+
+
+@dataclass(slots=True)
+class Interpolation:
+    """What became of the references below one table.
+
+    ``values`` are the resolved ones; ``from_environment`` are the paths of the strings that hold
+    an ``${env.NAME}``; ``faults`` are the references that could not be resolved.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    from_environment: set[Path] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Interpolation:
+        """Resolves every reference in the strings of ``raw``."""
+        result = cls()
+        result.values = {key: result._resolved(value, (key,)) for key, value in raw.items()}
+        return result
+
+    def _resolved(self, value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            return self._resolved_text(value, path) if "${" in value else value
+        if len(path) == _DEPTH:
+            return value
+        if isinstance(value, Mapping):
+            return {key: self._resolved(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._resolved(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _resolved_text(self, text: str, path: Path) -> str:
+        return _REFERENCE.sub(lambda match: self._replacement(match, path), text)
+
+    def _replacement(self, match: re.Match[str], path: Path) -> str:
+        reference = match.group(1)
+        if reference is None:
+            return "${"
+        variable = _ENV.fullmatch(reference)
+        if variable is None:
+            self.faults.append(Fault(path, _unknown_reference(reference)))
+            return match.group()
+        self.from_environment.add(path)
+        name = variable.group(1)
+        value = os.environ.get(name)
+        if value is None:
+            message = f"the environment variable {name} is not set; set it, or leave out the key"
+            self.faults.append(Fault(path, message))
+            return match.group()
+        return value
+
+
+def _unknown_reference(reference: str) -> str:
+    shown = quoted("${" + reference + "}")
+    if reference.startswith("var."):
+        return f"{shown}: variables are not supported yet; write the value itself"
+    return f"{shown} is no reference: write ${{env.NAME}}, or $${{ for a literal ${{"

@@ -1,0 +1,344 @@
+"""The value that everything compares: one job config, normalised. It knows no files.
+
+Two job configs are equal when the requests they make are equal: the order of hyperparameters does
+not count, a blank value is a missing one, ``obs://b/x`` is ``/b/x``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from majobctl.errors import ConfigError, Problem, nearest, quoted
+from majobctl.fields import (
+    CONTROL_CHARACTER,
+    DATA_SOURCE_KEYS,
+    FIELDS,
+    RULES,
+    SENSITIVE,
+    Fault,
+    Field,
+    Kind,
+    Path,
+    is_blank,
+    name_fault,
+    secret_key_message,
+)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+
+INTEGER_LIMIT = 2**63
+COUNT_LIMIT = 2**31
+
+
+class WrittenFloat(float):
+    """A TOML float that remembers how it was written, without digit separators."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> WrittenFloat:
+        number = super().__new__(cls, text)
+        number.text = text.replace("_", "")
+        return number
+
+
+class Source(Protocol):
+    """Where a job config is written."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def line(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobConfig:
+    """A name and its params: SDK names to normalised plain values, no blank ones.
+
+    Keys are in the documented order; ``hyperparameters`` is ``{label: text}`` sorted by label.
+    ``job_description`` is left out: no request carries it.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    source: Source | None = field(default=None, compare=False)
+    sensitive: Mapping[Path, Any] = field(default_factory=dict)
+    """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to the
+    text that names the environment's variable, as the file has it, or None where the file holds
+    the value itself."""
+
+    @classmethod
+    def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:
+        """The job config that Python arguments describe.
+
+        Raises ConfigError with every rule that they break.
+        """
+        faults: list[Fault] = []
+        wrong_name = name_fault(name)
+        if wrong_name:
+            faults.append(wrong_name)
+        params, found = normalise(raw)
+        faults += found
+        if faults:
+            where = f"job_config.{name}"
+            raise ConfigError(Problem("", 0, 0, where, fault.text()) for fault in faults)
+        return cls(name, request_params(params))
+
+
+def request_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """``params`` without the keys that no field of the request holds."""
+    return {key: value for key, value in params.items() if FIELDS[key].rest is not None}
+
+
+def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The params that ``raw`` describes, and every rule it breaks.
+
+    ``raw`` has SDK names and plain TOML or Python values. The params have the keys in the order of
+    ``FIELDS`` without blank ones; hyperparameters are ``{label: value}`` sorted by label, each
+    value a string; OBS paths start with ``/bucket/``. They are whole only where no fault is told.
+    """
+    params, faults = checked_values(raw)
+    return params, faults + rule_faults(raw, params)
+
+
+def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The params of ``raw``, each key looked at by itself; None stands for a wrong value.
+
+    A wrong value still counts as set, so that the rules between keys say nothing false.
+    """
+    params: dict[str, Any] = {}
+    faults = [Fault((key,), _unknown_key(key)) for key in raw if key not in FIELDS]
+    for name, spec in FIELDS.items():
+        value = raw.get(name)
+        if not is_blank(value) or _is_foreign_blank(value, spec):
+            before = len(faults)
+            checked = _CHECKS[spec.kind](value, spec, faults)
+            params[name] = checked if len(faults) == before else None
+    return params, faults
+
+
+def _unknown_key(key: str) -> str:
+    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, SENSITIVE))}"
+    return secret_key_message(key) or unknown
+
+
+def _is_foreign_blank(value: object, field: Field) -> bool:
+    """Whether ``value`` is an empty array or table where neither can stand."""
+    return value is not None and value != "" and field.kind not in _ARRAYS
+
+
+def rule_faults(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Fault]:
+    """What ``params``, made from ``raw``, lack or have too much of."""
+    faults = []
+    for name, spec in FIELDS.items():
+        if spec.required and name not in params:
+            state = "must not be empty" if name in raw else "is missing"
+            faults.append(Fault((name,), f"{name} {state}"))
+    for rule in RULES:
+        faults += rule.faults(params)
+    return faults
+
+
+def _text(value: object, field: Field, faults: list[Fault]) -> str | None:
+    wrong = _wrong_text(field.name, value)
+    if wrong or not isinstance(value, str):
+        faults.append(Fault((field.name,), wrong))
+        return None
+    if field.max_length and len(value) > field.max_length:
+        message = (
+            f"{field.name} has {len(value)} characters; at most {field.max_length} are allowed"
+        )
+        faults.append(Fault((field.name,), message))
+    return value
+
+
+def _obs_path(value: object, field: Field, faults: list[Fault]) -> str | None:
+    return _checked_obs_path(value, (field.name,), field.name, faults)
+
+
+def _checked_obs_path(value: object, path: Path, key: str, faults: list[Fault]) -> str | None:
+    unfit = _wrong_text(key, value)
+    if unfit or not isinstance(value, str):
+        faults.append(Fault(path, unfit))
+        return None
+    plain = value[len("obs:/") :] if value.startswith("obs://") else value
+    parts = plain.split("/")
+    if len(parts) < 3 or parts[0] or not parts[1]:
+        wrong = 'must be an OBS path such as "/bucket/dir/"'
+    elif "" in parts[2:-1]:
+        wrong = "must not have an empty part (//)"
+    elif ".." in parts:
+        wrong = 'must not have a ".." part'
+    elif CONTROL_CHARACTER.search(plain):
+        wrong = "must not have a control character"
+    else:
+        return plain
+    faults.append(Fault(path, f"{key} {wrong}, not", value=value, value_path=path))
+    return None
+
+
+def _count(value: object, field: Field, faults: list[Fault]) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        faults.append(Fault((field.name,), _wrong_type(field.name, "an integer", value)))
+        return None
+    if not 1 <= value < COUNT_LIMIT:
+        shown = value if abs(value) < INTEGER_LIMIT else "a number of more than 64 bits"
+        wanted = "must be at least 1" if value < 1 else f"must be less than {COUNT_LIMIT}"
+        faults.append(Fault((field.name,), f"{field.name} {wanted}, not {shown}"))
+    return value
+
+
+def _hyperparameters(value: object, field: Field, faults: list[Fault]) -> dict[str, str] | None:
+    labelled: dict[str, str] = {}
+    for path, label, content in _labelled_values(value, field.name, faults):
+        if not label:
+            faults.append(Fault(path, "a hyperparameter's label must not be empty"))
+        elif label in labelled:
+            faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
+        else:
+            text = hyperparameter_text(content)
+            if text is None:
+                what = f"hyperparameter {quoted(label)}"
+                wanted = "a string, an integer of 64 bits, a float or a boolean"
+                faults.append(Fault(path, _wrong_type(what, wanted, content)))
+            elif wrong := _wrong_text(f"hyperparameter {quoted(label)}", label + text):
+                faults.append(Fault(path, wrong))
+            labelled[label] = text or ""
+    return dict(sorted(labelled.items()))
+
+
+def _labelled_values(
+    value: object, key: str, faults: list[Fault]
+) -> Iterator[tuple[Path, str, object]]:
+    if isinstance(value, Mapping):
+        for label, content in value.items():
+            yield (key, label), label, content
+        return
+    if not isinstance(value, (list, tuple)):
+        wanted = "a table {label = value} or an array of {label, value}"
+        faults.append(Fault((key,), _wrong_type(key, wanted, value)))
+        return
+    for index, item in enumerate(value):
+        path: Path = (key, index)
+        if not isinstance(item, Mapping) or set(item) != {"label", "value"}:
+            faults.append(Fault(path, f"{key}: each item is a table with label and value"))
+        elif not isinstance(item["label"], str):
+            message = _wrong_type("label", "a string", item["label"])
+            faults.append(Fault((*path, "label"), message))
+        else:
+            yield path, item["label"], item["value"]
+
+
+def hyperparameter_text(value: object) -> str | None:
+    """The string that is sent for a hyperparameter's value; None where it has no such form."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if -INTEGER_LIMIT <= value < INTEGER_LIMIT else None
+    if isinstance(value, WrittenFloat):
+        return value.text
+    return repr(value) if isinstance(value, float) else None
+
+
+def _data_source(value: object, field: Field, faults: list[Fault]) -> list[dict[str, str]] | None:
+    if not isinstance(value, (list, tuple)):
+        faults.append(Fault((field.name,), _wrong_type(field.name, "an array of tables", value)))
+        return None
+    entries = [
+        _data_source_entry(item, (field.name, index), faults) for index, item in enumerate(value)
+    ]
+    types = [(index, entry["type"]) for index, entry in enumerate(entries) if entry]
+    other = next((index for index, kind in types if kind != types[0][1]), None)
+    if other is not None:
+        message = f"{field.name} cannot mix the types obs and dataset in one array"
+        faults.append(Fault((field.name, other), message))
+    return entries
+
+
+def _data_source_entry(item: object, path: Path, faults: list[Fault]) -> dict[str, str]:
+    if not isinstance(item, Mapping):
+        faults.append(Fault(path, _wrong_type("data_source: each item", "a table", item)))
+        return {}
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in DATA_SOURCE_KEYS:
+        faults.append(_wrong_source_type(kind, (*path, "type")))
+        return {}
+    entry = {"type": kind}
+    for key, content in item.items():
+        if key != "type" and key not in DATA_SOURCE_KEYS[kind] and not is_blank(content):
+            message = _foreign_data_source_key(key, kind)
+            faults.append(Fault((*path, key), message))
+    for key in DATA_SOURCE_KEYS[kind]:
+        content = item.get(key)
+        at = (*path, key)
+        if is_blank(content):
+            faults.append(Fault(at, f'data_source: type "{kind}" needs {key}'))
+        elif key == "data_url":
+            entry[key] = _checked_obs_path(content, at, "data_source: data_url", faults) or ""
+        elif wrong := _wrong_text(f"data_source: {key}", content):
+            faults.append(Fault(at, wrong))
+        else:
+            entry[key] = str(content)
+    return entry
+
+
+def _wrong_source_type(kind: object, path: Path) -> Fault:
+    message = 'data_source: type must be "obs" or "dataset"'
+    if kind is None:
+        return Fault(path, f"{message}; it is missing")
+    if not isinstance(kind, str):
+        return Fault(path, f"{message}, not {type_name(kind)}")
+    return Fault(path, f"{message}, not", value=kind, value_path=path)
+
+
+def _foreign_data_source_key(key: str, kind: str) -> str:
+    known = ("type", *(name for names in DATA_SOURCE_KEYS.values() for name in names))
+    if key in known:
+        return f'data_source: {key} cannot be used with type "{kind}"'
+    return f"data_source: unknown key {quoted(key)}{nearest(key, known)}"
+
+
+def _wrong_text(what: str, value: object) -> str:
+    """What keeps ``value`` from being text that can be sent; "" where nothing does."""
+    if not isinstance(value, str):
+        return _wrong_type(what, "a string", value)
+    # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
+    if not value.isascii() and _SURROGATE.search(value):
+        return f"{what} must be Unicode text"
+    return ""
+
+
+def _wrong_type(what: str, wanted: str, value: object) -> str:
+    return f"{what} must be {wanted}, not {type_name(value)}"
+
+
+def type_name(value: object) -> str:
+    """TOML's word for the type of ``value``, with its article."""
+    names: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (bool, "a boolean"),
+        (int, "an integer"),
+        (float, "a float"),
+        (str, "a string"),
+        ((list, tuple), "an array"),
+        (Mapping, "a table"),
+    )
+    for types, name in names:
+        if isinstance(value, types):
+            return name
+    return f"a {type(value).__name__}"
+
+
+_CHECKS: Mapping[Kind, Callable[[object, Field, list[Fault]], Any]] = {
+    Kind.TEXT: _text,
+    Kind.OBS_PATH: _obs_path,
+    Kind.COUNT: _count,
+    Kind.HYPERPARAMETERS: _hyperparameters,
+    Kind.DATA_SOURCE: _data_source,
+}

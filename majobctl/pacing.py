@@ -1,0 +1,51 @@
+"""When the next try may go out: growing pauses, and one pause for all where the service throttles.
+
+A pause can be cut short for good. Nothing here knows what is tried.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+LONGEST_BACKOFF = 30.0
+
+
+class Pacing:
+    """The pauses of one session's workers; ``backoff`` is the first pause, in seconds."""
+
+    def __init__(self, backoff: float) -> None:
+        self._backoff = backoff
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._resume_at = 0.0
+
+    def stop(self) -> None:
+        """Ends every pause, those to come as well."""
+        self._stopped.set()
+
+    def wait_for_turn(self) -> bool:
+        """Waits while the service wants everybody to wait; false where that was cut short."""
+        while True:
+            with self._lock:
+                left = self._resume_at - time.monotonic()
+            if left <= 0:
+                return True
+            if self._stopped.wait(left + random.uniform(0, self._backoff)):
+                return False
+
+    def pause(self, failed_tries: int, retry_after: float | None) -> bool:
+        """Waits before a try is repeated; false where that was cut short.
+
+        ``retry_after`` holds back the other workers, too. The pauses are spread at random, so
+        that the workers do not all come back in the same moment.
+        """
+        longest = min(LONGEST_BACKOFF, self._backoff * 2 ** (failed_tries - 1))
+        if retry_after is None:
+            seconds = random.uniform(longest / 2, longest)
+        else:
+            seconds = retry_after + random.uniform(0, longest)
+            with self._lock:
+                self._resume_at = max(self._resume_at, time.monotonic() + retry_after)
+        return not self._stopped.wait(seconds)

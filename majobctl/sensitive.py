@@ -1,0 +1,108 @@
+"""Secret values: where they stand, how they are kept (a keyed hash) and shown (not at all).
+
+Masking goes by place. A place is a key of a job config, or ``hyperparameters`` and a label. Only
+text that comes back from the service is searched for the values themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from majobctl.fields import Path
+
+SHOWN = "(sensitive)"
+MARK = "$sensitive"
+KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
+_LABELLED = "hyperparameters"
+
+
+def new_salt() -> str:
+    """A random salt for the hashes of a new state: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def place_of(path: Path) -> Path:
+    """The place that the value at ``path`` belongs to."""
+    return path[: 2 if path[0] == _LABELLED else 1] if path else ()
+
+
+def is_masked(value: object) -> bool:
+    """Whether ``value`` is what is kept in place of a secret one."""
+    return isinstance(value, Mapping) and set(value) == {MARK}
+
+
+class Masker:
+    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``."""
+
+    def __init__(self, salt: str) -> None:
+        self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode()
+
+    def __repr__(self) -> str:
+        return "Masker()"
+
+    def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
+        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
+        result = dict(params)
+        for place in places:
+            key, *label = place
+            value = result.get(str(key))
+            if not label and value is not None:
+                result[str(key)] = self._mask(place, value)
+            elif isinstance(value, Mapping) and label[0] in value:
+                result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
+        return result
+
+    def _mask(self, place: Path, value: Any) -> Any:
+        if is_masked(value):
+            return value
+        content = json.dumps([place, value], sort_keys=True).encode()
+        return {MARK: f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"}
+
+
+def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
+    """The places of ``params`` that are masked."""
+    for key, value in params.items():
+        if is_masked(value):
+            yield (key,)
+        elif key == _LABELLED and isinstance(value, Mapping):
+            yield from ((key, label) for label, item in value.items() if is_masked(item))
+
+
+def value_at(params: Mapping[str, Any], place: Path) -> Any:
+    """The value at ``place``; None where there is none."""
+    value: Any = params
+    for key in place:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def secret_texts(masked: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """The texts in ``params`` that ``masked``, made of it, hides; the longest first."""
+    texts = {
+        text for place in masked_places(masked) for text in _texts(value_at(params, place)) if text
+    }
+    return sorted(texts, key=lambda text: (-len(text), text))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif value is not None:
+        yield str(value)
+
+
+def redacted(text: str, values: Iterable[str]) -> str:
+    """``text``, written by the service, with none of ``values`` in it."""
+    for value in values:
+        text = text.replace(value, SHOWN)
+    return text

@@ -1,0 +1,182 @@
+"""The state document: what was last applied, for which target. Nothing about where its bytes live.
+
+``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "target": {"endpoint",
+"project_id"}, "job_configs": {NAME: {"params", "applied_at", "pending"?, "attempted"?}}}``
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from majobctl import __version__
+from majobctl.endpoints import Target
+from majobctl.errors import StateError, printable, quoted
+from majobctl.sensitive import Masker, new_salt
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job config as it was last applied.
+
+    ``params`` are normalised as those of a JobConfig. ``pending``: the outcome of the last call is
+    unknown; ``params`` are then those before it (empty where there were none), and ``attempted``
+    those that it sent. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
+    """
+
+    params: Mapping[str, Any]
+    applied_at: str
+    pending: bool = False
+    attempted: Mapping[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        content: dict[str, Any] = {"params": self.params, "applied_at": self.applied_at}
+        if self.pending:
+            content["pending"] = True
+            content["attempted"] = self.attempted or {}
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state; ``serial`` counts its writes, ``lineage`` is a UUID made with the first one.
+
+    ``salt``, made with it too, keys the hashes that stand in place of sensitive values.
+    """
+
+    lineage: str
+    serial: int
+    target: Target
+    job_configs: Mapping[str, Entry]
+    salt: str = ""
+
+    @classmethod
+    def new(cls, target: Target, salt: str | None = None) -> State:
+        return cls(str(uuid.uuid4()), 0, target, {}, salt or new_salt())
+
+    def masker(self) -> Masker:
+        """Hashes for this state. One written by hand may have no salt; its lineage serves."""
+        return Masker(self.salt or self.lineage)
+
+    def changed(self, job_configs: Mapping[str, Entry]) -> State:
+        """The state after one more write, with other job configs in it."""
+        return replace(self, serial=self.serial + 1, job_configs=job_configs)
+
+    def check_target(self, target: Target, name: str) -> None:
+        """Raises StateError where the state, kept in the file ``name``, is another target's."""
+        if self.target != target:
+            raise StateError(
+                f"{name} belongs to another target\n"
+                f"  the state's:    {_shown(self.target)}\n"
+                f"  the settings':  {_shown(target)}\n"
+                "nothing was changed; give each target a state of its own (state.path in"
+                " majobctl.toml), or set the provider back"
+            )
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "majobctl_version": __version__,
+            "serial": self.serial,
+            "lineage": self.lineage,
+            **({"salt": self.salt} if self.salt else {}),
+            "target": {"endpoint": self.target.endpoint, "project_id": self.target.project_id},
+            "job_configs": {name: entry.document() for name, entry in self.job_configs.items()},
+        }
+
+    def dump(self) -> bytes:
+        """The state's bytes: JSON with sorted keys, two spaces and a newline at the end."""
+        text = json.dumps(self.document(), indent=2, sort_keys=True, ensure_ascii=False)
+        return (text + "\n").encode()
+
+    @classmethod
+    def load(cls, content: bytes, name: str) -> State:
+        """The state in ``content``, read from the file ``name``.
+
+        Raises StateError where it is damaged, or made by a newer majobctl.
+        """
+        document = _parsed(content, name)
+        version = document.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            made_by = printable(str(document.get("majobctl_version")))
+            raise StateError(
+                f"{name} has format {version}, made by majobctl {made_by}; this majobctl knows"
+                f" formats up to {FORMAT_VERSION}\nit was left untouched; use a newer majobctl"
+            )
+        if version != FORMAT_VERSION or isinstance(version, bool):
+            raise damaged(name, "format_version is missing or wrong")
+        return _state_of(document, name)
+
+
+def damaged(name: str, reason: str) -> StateError:
+    """The error for a state file that cannot be trusted."""
+    return StateError(
+        f"{name} is damaged: {printable(reason)}\n"
+        f"it was left untouched; bring back {name}.backup or a copy from git"
+        " (`majobctl state push FILE` checks it first)"
+    )
+
+
+def _parsed(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise damaged(name, f"byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise damaged(name, f"not JSON: {error.msg} at {place}") from error
+    except (RecursionError, ValueError) as error:
+        raise damaged(name, f"not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise damaged(name, "it is not a JSON object")
+    return document
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _state_of(document: Mapping[str, Any], name: str) -> State:
+    serial = document.get("serial")
+    if not isinstance(serial, int) or isinstance(serial, bool) or serial < 0:
+        raise damaged(name, "serial is missing or wrong")
+    lineage = document.get("lineage")
+    if not isinstance(lineage, str) or not lineage:
+        raise damaged(name, "lineage is missing or wrong")
+    salt = document.get("salt", "")
+    if not isinstance(salt, str):
+        raise damaged(name, "salt is wrong")
+    entries = document.get("job_configs")
+    if not isinstance(entries, dict):
+        raise damaged(name, "job_configs is missing or wrong")
+    job_configs = {key: entry_of(entries[key], key, name) for key in sorted(entries)}
+    return State(lineage, serial, target_of(document.get("target"), name), job_configs, salt)
+
+
+def target_of(content: object, name: str) -> Target:
+    """The target in a document. Raises StateError where it is not one."""
+    if isinstance(content, dict):
+        endpoint, project_id = content.get("endpoint"), content.get("project_id")
+        if isinstance(endpoint, str) and isinstance(project_id, str):
+            return Target(endpoint, project_id)
+    raise damaged(name, "target is missing or wrong")
+
+
+def entry_of(content: object, key: str, name: str) -> Entry:
+    """The entry of the job config ``key``. Raises StateError where it is not one."""
+    if isinstance(content, dict):
+        params, applied_at = content.get("params"), content.get("applied_at")
+        pending, attempted = content.get("pending", False), content.get("attempted")
+        is_whole = isinstance(params, dict) and isinstance(applied_at, str)
+        if is_whole and isinstance(pending, bool) and isinstance(attempted, (dict, type(None))):
+            return Entry(params or {}, str(applied_at), pending, attempted)
+    raise damaged(name, f"the entry of {quoted(key)} is not whole")
+
+
+def _shown(target: Target) -> str:
+    return printable(f"{target.endpoint}, project {target.project_id}")
