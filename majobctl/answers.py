@@ -22,6 +22,7 @@ LONGEST_PAUSE = 60.0
 EXCERPT_LENGTH = 200
 
 _RETRIED_STATUSES = (502, 503, 504)
+_NO_WORD_OF_BEFORE = frozenset({401, 403, 408, 409, 423, 425})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ class Failure:
     """A try that failed.
 
     ``may_pass`` says that another try may do better, ``maybe_done`` that the request may have been
-    carried out all the same, ``is_refusal`` that the service surely did not; ``retry_after`` is
-    the pause that the service asked for, in seconds.
+    carried out all the same, ``is_refusal`` that the service surely did not, at an earlier try
+    neither; ``retry_after`` is the pause that the service asked for, in seconds, ``is_throttled``
+    that it wants fewer calls.
     """
 
     error: ServiceError | TransportError
@@ -60,6 +62,7 @@ class Failure:
     maybe_done: bool = False
     is_refusal: bool = False
     retry_after: float | None = None
+    is_throttled: bool = False
 
 
 def judge(result: Answer | NoAnswer, *, writes: bool) -> dict[str, Any] | Failure:
@@ -166,11 +169,15 @@ def _refused(answer: Answer, document: Mapping[str, Any]) -> Failure:
 def _with_status(answer: Answer, error: ServiceError) -> Failure:
     status = answer.status
     if status == 429:
-        return Failure(error, may_pass=True, retry_after=_asked_pause(answer))
+        pause = _asked_pause(answer)
+        return Failure(error, may_pass=True, retry_after=pause, is_throttled=True)
     if status in _RETRIED_STATUSES:
         return Failure(error, may_pass=True, maybe_done=True, retry_after=_asked_pause(answer))
-    # An internal error (500) says nothing for sure about what was done.
-    return Failure(error, is_refusal=status < 500)
+    # An internal error (500) says nothing for sure about what was done; one without a code is not
+    # even the service's own. Who may not call (401, 403) is told nothing of an earlier try.
+    # Nor is he who meets a lock, or a page that the service itself did not write.
+    is_refusal = status < 500 and bool(error.code) and status not in _NO_WORD_OF_BEFORE
+    return Failure(error, maybe_done=status >= 500 and not error.code, is_refusal=is_refusal)
 
 
 def _asked_pause(answer: Answer) -> float | None:

@@ -11,13 +11,16 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from majobctl.journal import Journal
 from majobctl.plan import CALLING, Action, Change, Params, Plan
 from majobctl.provider import Ending, Outcome, Provider
-from majobctl.sensitive import redacted, secret_texts
+from majobctl.sensitive import secret_texts, without_traces
+
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 class End(enum.Enum):
@@ -31,7 +34,10 @@ class End(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of one change; ``code``, ``message`` and ``advice`` are "" where it was done."""
+    """The end of one change; ``code``, ``message`` and ``advice`` are "" where it was done.
+
+    ``may_pass``: it failed for a reason that has nothing to do with what was sent.
+    """
 
     name: str
     action: Action
@@ -40,6 +46,7 @@ class Result:
     code: str = ""
     message: str = ""
     advice: str = ""
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,12 @@ class ApplyResult:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The results in name order; ``failure`` is why the journal could not be kept to the end."""
+    """The results in name order; ``failure`` is why the journal could not be kept to the end,
+    ``defect`` what else ended the walk: to be raised once the outcomes are saved."""
 
     results: tuple[Result, ...]
     failure: OSError | None
+    defect: BaseException | None
 
 
 def apply_changes(
@@ -86,6 +95,7 @@ def apply_changes(
     *,
     params_of: Callable[[Change], Params],
     parallelism: int,
+    second_round: bool,
     is_stopped: Callable[[], bool],
     observe: Callable[[Result], None],
 ) -> Applied:
@@ -93,18 +103,20 @@ def apply_changes(
 
     ``params_of`` gives the params of a change with its sensitive values. ``observe`` is called in
     this thread with each result that is on disk, in the order of their ends. Once ``is_stopped``
-    says so, or the journal fails, no further change is begun; those under way are waited for.
+    says so, or the journal or ``observe`` fails, no further change is begun; those under way are
+    waited for. With ``second_round``, calls that ended by a passing fault are made once more, after
+    all others, if any other succeeded.
     """
-    walk = _Walk(journal, provider, plan.changes, params_of, is_stopped)
-    results: dict[str, Result] = {}
-    for result in walk.run(min(parallelism, len(plan.changes))):
-        results[result.name] = result
-        if result not in walk.unsaved:
-            observe(result)
-    if walk.defect is not None:
-        raise walk.defect
-    ordered = tuple(results.get(item.name) or _not_attempted(item) for item in plan.changes)
-    return Applied(ordered, walk.failure)
+    walk = _Walk(journal, provider, params_of, is_stopped, observe)
+    walk.go(plan.changes, parallelism)
+    passing = [item for item in plan.changes if walk.met_passing_fault(item)]
+    if second_round and any(result.outcome is End.DONE for result in walk.results.values()):
+        # The service works; some calls met a passing fault at each try. Once more for them.
+        walk.go(passing, parallelism)
+    for change in filter(walk.met_passing_fault, passing):
+        walk.tell(walk.results[change.name])
+    ordered = tuple(walk.results.get(item.name) or _not_attempted(item) for item in plan.changes)
+    return Applied(ordered, walk.failure, walk.defect)
 
 
 def _not_attempted(change: Change) -> Result:
@@ -118,40 +130,66 @@ class _Walk:
         self,
         journal: Journal,
         provider: Provider,
-        changes: Iterable[Change],
         params_of: Callable[[Change], Params],
         is_stopped: Callable[[], bool],
+        observe: Callable[[Result], None],
     ) -> None:
+        self.results: dict[str, Result] = {}
         self.failure: OSError | None = None
-        self.defect: Exception | None = None
-        self.unsaved: list[Result] = []
+        self.defect: BaseException | None = None
+        self._unsaved: set[str] = set()
         self._journal = journal
         self._provider = provider
-        self._changes = iter(changes)
         self._params_of = params_of
         self._is_stopped = is_stopped
+        self._observe = observe
+        self._changes: Iterator[Change] = iter(())
         self._taking = threading.Lock()
-        self._results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
 
-    def run(self, workers: int) -> Iterator[Result]:
+    def go(self, changes: Sequence[Change], parallelism: int) -> None:
+        """Walks ``changes``, and tells each result but those of a passing fault."""
+        self._changes = iter(changes)
+        workers = min(parallelism, len(changes))
         for number in range(workers):
             threading.Thread(target=self._work, name=f"apply-{number}", daemon=True).start()
         while workers:
-            result = self._results.get()
+            result = self._next_end()
             if result is None:
                 workers -= 1
             else:
-                yield result
+                self.results[result.name] = result
+                if not result.may_pass:
+                    self.tell(result)
+
+    def _next_end(self) -> Result | None:
+        while True:
+            # Not for ever: a signal that comes just before the wait is only seen after it.
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=_LOOK_AGAIN_SECONDS)
+
+    def tell(self, result: Result) -> None:
+        """Tells a result that is on disk; one that is not is told with the rescue of the state."""
+        if result.name in self._unsaved:
+            return
+        try:
+            self._observe(result)
+        except Exception as error:
+            # Nobody can be told any more; the workers must end, and their outcomes be saved.
+            self.defect = self.defect or error
+
+    def met_passing_fault(self, change: Change) -> bool:
+        return change.name in self.results and self.results[change.name].may_pass
 
     def _work(self) -> None:
         try:
             while (change := self._next()) is not None:
                 self._walk(change)
-        except Exception as error:
+        except BaseException as error:
             # Kept for the main thread, which raises it once the other workers have ended.
             self.defect = error
         finally:
-            self._results.put(None)
+            self._ended.put(None)
 
     def _next(self) -> Change | None:
         with self._taking:
@@ -171,8 +209,8 @@ class _Walk:
             self._record(result)
         except OSError as error:
             self.failure = error
-            self.unsaved.append(result)
-        self._results.put(result)
+            self._unsaved.add(result.name)
+        self._ended.put(result)
 
     def _called(self, change: Change) -> Result:
         params = self._params_of(change)
@@ -182,7 +220,16 @@ class _Walk:
         if outcome.ending is Ending.DONE:
             return Result(change.name, change.action, End.DONE, seconds)
         secrets = secret_texts(change.after or {}, params)
-        return _failed(change, outcome, redacted(outcome.message, secrets), seconds)
+        outcome = replace(
+            outcome,
+            code=without_traces(outcome.code, secrets),
+            message=without_traces(outcome.message, secrets),
+        )
+        earlier = self.results.get(change.name)
+        if earlier and earlier.outcome is End.UNKNOWN:
+            # Whatever became of this try says nothing for sure of the one before.
+            outcome = replace(outcome, ending=Ending.UNKNOWN)
+        return _failed(change, outcome, seconds)
 
     def _record(self, result: Result) -> None:
         if result.action is Action.FORGET:
@@ -197,12 +244,13 @@ def _forgotten(change: Change) -> Result:
     return Result(change.name, change.action, End.DONE)
 
 
-def _failed(change: Change, outcome: Outcome, message: str, seconds: float) -> Result:
+def _failed(change: Change, outcome: Outcome, seconds: float) -> Result:
     if outcome.ending is Ending.REFUSED:
         end, advice = End.FAILED, _ADVICE.get(outcome.code, "")
     else:
         end, advice = End.UNKNOWN, "apply again: it will be sent once more"
-    return Result(change.name, change.action, end, seconds, outcome.code, message, advice)
+    told = (outcome.code, outcome.message, advice, outcome.may_pass)
+    return Result(change.name, change.action, end, seconds, *told)
 
 
 _ADVICE: Mapping[str, str] = {

@@ -24,7 +24,7 @@ from majobctl.fields import (
     secret_key_message,
 )
 from majobctl.fields import Path as FieldPath
-from majobctl.interpolation import Interpolation
+from majobctl.interpolation import Interpolation, reference_alone
 from majobctl.job_config import JobConfig, checked_values, request_params, rule_faults, type_name
 from majobctl.sensitive import place_of, value_at
 from majobctl.settings import FILE_NAME, TABLES, Settings, read_settings
@@ -67,10 +67,22 @@ def load_config(root: Path) -> Config:
     reader = _Reader(settings, problems)
     for path, name in _job_files(settings, reader.warnings):
         reader.read(path, name)
-    if problems:
-        raise ConfigError(sorted(set(problems)))
     warnings = sorted(set(reader.warnings))
+    if problems:
+        raise ConfigError(sorted(set(problems)), warnings)
     return Config(settings, dict(sorted(reader.job_configs.items())), tuple(warnings))
+
+
+def whole_job_configs(root: Path) -> Mapping[str, JobConfig]:
+    """The job configs of ``root`` that break no rule, whatever the others do.
+
+    Raises ConfigError where the settings cannot be read.
+    """
+    settings, _ = read_settings(root)
+    reader = _Reader(settings, [])
+    for path, name in _job_files(settings, []):
+        reader.read(path, name)
+    return reader.job_configs
 
 
 def _job_files(settings: Settings, warnings: list[Problem]) -> list[tuple[Path, str]]:
@@ -82,8 +94,9 @@ def _job_files(settings: Settings, warnings: list[Problem]) -> list[tuple[Path, 
     names: set[str] = set()
     for index, pattern in enumerate(settings.job_files):
         matches = glob.glob(pattern, root_dir=settings.root, recursive=True)
+        # Not Path.is_dir: it raises where a folder may not be searched.
         files = {
-            Path(match).as_posix() for match in matches if not (settings.root / match).is_dir()
+            Path(match).as_posix() for match in matches if not os.path.isdir(settings.root / match)
         }
         if not files:
             message = f"files: {quoted(pattern)} matches no file"
@@ -135,6 +148,8 @@ class _Reader:
     def _read_table(self, source: FileSource, written: object) -> None:
         if not isinstance(written, Mapping):
             message = f"must be a table, [job_config.NAME], not {type_name(written)}"
+            if source.name in FIELDS:
+                message = "a job config has a name; write [job_config.NAME] above its keys"
             self._tell(source.toml, (TABLE, source.name), [Fault((), message)], {})
             return
         self._read_config(source, written)
@@ -206,9 +221,11 @@ class _HiddenPlaces:
         self._from_environment = {place_of(path) for path in found.from_environment}
 
     def covers(self, path: FieldPath) -> bool:
-        return place_of(path) in self._from_environment or not self._names.isdisjoint(
-            str(part) for part in place_of(path)
-        )
+        place = place_of(path)
+        return place in self._from_environment or self._is_named(place)
+
+    def _is_named(self, place: FieldPath) -> bool:
+        return not self._names.isdisjoint(str(part) for part in place)
 
     def of(self, params: Mapping[str, Any], written: Mapping[str, Any]) -> Mapping[FieldPath, Any]:
         """The sensitive places of ``params``, each with its text where that names variables."""
@@ -217,7 +234,7 @@ class _HiddenPlaces:
         places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
         places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
         return {
-            place: value_at(written, place) if place in self._from_environment else None
+            place: None if self._is_named(place) else reference_alone(value_at(written, place))
             for place in places
             if self.covers(place)
         }
@@ -252,7 +269,7 @@ def _foreign_message(key: str, content: object) -> str:
         return f"[{key}] belongs in {FILE_NAME}"
     unknown = f"unknown table {quoted(key)}"
     if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
-        return f"{unknown}; write [job_config.{quoted(key)}]"
+        return f"{unknown}; write [job_config.{quoted(key) if name_fault(key) else key}]"
     return unknown + nearest(key, [TABLE])
 
 
@@ -267,10 +284,14 @@ def _name_faults(source: FileSource, known: Mapping[str, FileSource]) -> Iterato
 
 def _sensitive_names(table: Mapping[str, Any]) -> tuple[list[str], list[Fault]]:
     names = table.get(SENSITIVE, [])
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return names, []
-    wanted = "an array of strings, keys and labels"
-    return [], [Fault((SENSITIVE,), f"{SENSITIVE} must be {wanted}, not {type_name(names)}")]
+    wanted = f"{SENSITIVE} must be an array of strings, keys and labels"
+    if not isinstance(names, list):
+        return [], [Fault((SENSITIVE,), f"{wanted}, not {type_name(names)}")]
+    return [name for name in names if isinstance(name, str)], [
+        Fault((SENSITIVE, index), f"{wanted}; this is {type_name(name)}")
+        for index, name in enumerate(names)
+        if not isinstance(name, str)
+    ]
 
 
 def _without_names(table: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -94,6 +94,7 @@ class AkSk:
     def __post_init__(self) -> None:
         _check_header_value(self.access_key, "access key")
         _check_header_value(self.security_token or "", "security token")
+        _check_encodable(self.secret_key, "secret key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class Password:
     account: str
     username: str
     password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for value, what in ((self.account, "account"), (self.username, "user name")):
+            _check_encodable(value, what)
+        _check_encodable(self.password, "password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +327,12 @@ def _load_yaml(path: Path) -> Any:
 
 def _table(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _check_encodable(value: str, what: str) -> None:
+    """A variable of the environment may hold bytes that are not UTF-8: half of a surrogate pair."""
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise AuthError(f"the {what} is not UTF-8 text")
 
 
 def _check_header_value(value: str, what: str) -> None:

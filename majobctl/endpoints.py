@@ -1,4 +1,5 @@
-"""Where the service is: the addresses that follow from a region, and the rules for any other.
+"""Where the service is: the addresses that follow from a region, and the rules for any other, and
+for a project's id.
 
 It is light (the settings use it for the target of a plan) and sends nothing.
 """
@@ -18,6 +19,7 @@ EMULATOR_ENDPOINT = "https://emulator.invalid"
 OPEN_TELEKOM_CLOUD = "eu-de"
 
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -47,6 +49,15 @@ def iam_endpoint_of(region: str | None, iam_endpoint: str | None) -> str:
         return _regional("iam", region, "iam_endpoint") + "/v3"
     address = _normalised(iam_endpoint, "iam_endpoint")
     return address if address.endswith("/v3") else address + "/v3"
+
+
+def checked_project_id(project_id: str) -> str:
+    """``project_id``; it stands in the path of every call, and has no character that means
+    something there. Raises ConfigError, as ``endpoint_of`` does, where it cannot be one."""
+    if not _PROJECT_ID.fullmatch(project_id):
+        wanted = "must be a project's id (1 to 64 letters, digits, _ and -)"
+        raise _wrong("project_id", f"{wanted}, not {quoted(project_id)}")
+    return project_id
 
 
 def is_loopback(url: str) -> bool:

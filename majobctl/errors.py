@@ -51,10 +51,14 @@ class Problem:
 
 
 class ConfigError(MajobctlError):
-    """Input that breaks a rule; ``problems`` has each of them, in the order of the files."""
+    """Input that breaks a rule; ``problems`` has each of them, in the order of the files.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    ``warnings`` has what is worth a warning beside them, and is no part of the message.
+    """
+
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         super().__init__("\n".join(map(str, self.problems)))
 
 
@@ -101,11 +105,13 @@ class ServiceError(ProviderError):
 class TransportError(ProviderError):
     """No answer, or one that cannot be read.
 
-    ``outcome_unknown`` is true when the request may have been carried out all the same.
+    ``outcome_unknown`` is true when the request may have been carried out all the same,
+    ``may_pass`` when the fault may be gone a while later.
     """
 
-    def __init__(self, message: str, *, outcome_unknown: bool) -> None:
+    def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:
         self.outcome_unknown = outcome_unknown
+        self.may_pass = may_pass
         super().__init__(printable(message))
 
 

@@ -265,7 +265,9 @@ def _answered(call: Callable[[], T]) -> T | Answer:
         return call()
     except ServiceError as error:
         reason = error.reason or str(error)
-        return {"is_success": False, "error_code": error.code, "error_msg": reason}
+        answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
+        # Beyond the SDK's own keys: after such an answer the call may have been carried out.
+        return {**answer, "http_status": error.status} if error.status >= 500 else answer
 
 
 def _listed_or_failed(call: Callable[[], list[T]]) -> list[T] | Answer:

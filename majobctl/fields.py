@@ -282,9 +282,8 @@ class LiesInside:
         if file is None or directory is None:
             return
         if file.endswith("/"):
-            yield Fault(
-                (self.file,), f"{self.file} must be a file, not a directory (a path with /)"
-            )
+            message = f"{self.file} must be a file inside {self.directory}, not a directory"
+            yield Fault((self.file,), message)
         elif not file.startswith(directory.rstrip("/") + "/"):
             message = f"{self.file} must lie inside {self.directory}"
             yield Fault((self.file,), message, self.directory, directory, (self.directory,))
@@ -346,6 +345,8 @@ DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "obs": ("data_url",),
     "dataset": ("dataset_id", "dataset_version"),
 }
+LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
+"""The keys whose values are names in the service's catalogue."""
 DATA_KEYS = ("inputs", "dataset_id", "data_source")
 
 

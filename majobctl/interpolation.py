@@ -57,9 +57,9 @@ class Interpolation:
         reference = match.group(1)
         if reference is None:
             return "${"
-        variable = _ENV.fullmatch(reference)
+        variable = _ENV.fullmatch(reference) if match.group().endswith("}") else None
         if variable is None:
-            self.faults.append(Fault(path, _unknown_reference(reference)))
+            self.faults.append(Fault(path, _unknown_reference(match.group())))
             return match.group()
         self.from_environment.add(path)
         name = variable.group(1)
@@ -72,7 +72,16 @@ class Interpolation:
 
 
 def _unknown_reference(reference: str) -> str:
-    shown = quoted("${" + reference + "}")
-    if reference.startswith("var."):
+    shown = quoted(reference)
+    if not reference.endswith("}"):
+        return f"{shown} has no closing }}: write ${{env.NAME}}, or $${{ for a literal ${{"
+    if reference.startswith("${var."):
         return f"{shown}: variables are not supported yet; write the value itself"
     return f"{shown} is no reference: write ${{env.NAME}}, or $${{ for a literal ${{"
+
+
+def reference_alone(text: object) -> str | None:
+    """``text`` where it is one ``${env.NAME}`` alone, and so tells no part of a value."""
+    match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
+    inner = match.group(1) if match else None
+    return str(text) if inner is not None and _ENV.fullmatch(inner) else None

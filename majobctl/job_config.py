@@ -68,9 +68,8 @@ class JobConfig:
     params: Mapping[str, Any]
     source: Source | None = field(default=None, compare=False)
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
-    """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to the
-    text that names the environment's variable, as the file has it, or None where the file holds
-    the value itself."""
+    """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to its
+    text where that is ``${env.NAME}`` alone, else to None: the file holds a part of the value."""
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:
@@ -169,16 +168,16 @@ def _checked_obs_path(value: object, path: Path, key: str, faults: list[Fault]) 
     plain = value[len("obs:/") :] if value.startswith("obs://") else value
     parts = plain.split("/")
     if len(parts) < 3 or parts[0] or not parts[1]:
-        wrong = 'must be an OBS path such as "/bucket/dir/"'
+        wrong = 'must be an OBS path such as "/bucket/dir/", not'
     elif "" in parts[2:-1]:
-        wrong = "must not have an empty part (//)"
+        wrong = "must not have an empty part (//):"
     elif ".." in parts:
-        wrong = 'must not have a ".." part'
+        wrong = 'must not have a ".." part:'
     elif CONTROL_CHARACTER.search(plain):
-        wrong = "must not have a control character"
+        wrong = "must not have a control character:"
     else:
         return plain
-    faults.append(Fault(path, f"{key} {wrong}, not", value=value, value_path=path))
+    faults.append(Fault(path, f"{key} {wrong}", value=value, value_path=path))
     return None
 
 
@@ -196,20 +195,34 @@ def _count(value: object, field: Field, faults: list[Fault]) -> int | None:
 def _hyperparameters(value: object, field: Field, faults: list[Fault]) -> dict[str, str] | None:
     labelled: dict[str, str] = {}
     for path, label, content in _labelled_values(value, field.name, faults):
-        if not label:
-            faults.append(Fault(path, "a hyperparameter's label must not be empty"))
+        if "${" in label:
+            message = "a reference stands in values only, not in a label"
+            faults.append(Fault(path, f"hyperparameter {quoted(label)}: {message}"))
+        elif not label:
+            faults.append(Fault(path, _empty_label(field.name, path[1])))
         elif label in labelled:
             faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
         else:
             text = hyperparameter_text(content)
+            what = f"hyperparameter {quoted(label)}"
             if text is None:
-                what = f"hyperparameter {quoted(label)}"
-                wanted = "a string, an integer of 64 bits, a float or a boolean"
-                faults.append(Fault(path, _wrong_type(what, wanted, content)))
-            elif wrong := _wrong_text(f"hyperparameter {quoted(label)}", label + text):
+                faults.append(Fault(path, _wrong_hyperparameter(what, content)))
+            elif wrong := _wrong_text(what, label + text):
                 faults.append(Fault(path, wrong))
             labelled[label] = text or ""
     return dict(sorted(labelled.items()))
+
+
+def _empty_label(key: str, place: str | int) -> str:
+    if isinstance(place, int):
+        return f"{key}: the label of item {place + 1} must not be empty"
+    return "a hyperparameter's label must not be empty"
+
+
+def _wrong_hyperparameter(what: str, content: object) -> str:
+    if isinstance(content, int):
+        return f"{what} must fit in 64 bits; write it in quotes to send it as text"
+    return _wrong_type(what, "a string, an integer, a float or a boolean", content)
 
 
 def _labelled_values(
@@ -223,12 +236,15 @@ def _labelled_values(
         wanted = "a table {label = value} or an array of {label, value}"
         faults.append(Fault((key,), _wrong_type(key, wanted, value)))
         return
+    # Each message has the item's number: items may share a line, and each must be told of.
     for index, item in enumerate(value):
         path: Path = (key, index)
         if not isinstance(item, Mapping) or set(item) != {"label", "value"}:
-            faults.append(Fault(path, f"{key}: each item is a table with label and value"))
+            wanted = "must be a table with label and value, and nothing else"
+            faults.append(Fault(path, f"{key}: item {index + 1} {wanted}"))
         elif not isinstance(item["label"], str):
-            message = _wrong_type("label", "a string", item["label"])
+            what = f"{key}: the label of item {index + 1}"
+            message = _wrong_type(what, "a string", item["label"])
             faults.append(Fault((*path, "label"), message))
         else:
             yield path, item["label"], item["value"]
@@ -264,7 +280,8 @@ def _data_source(value: object, field: Field, faults: list[Fault]) -> list[dict[
 
 def _data_source_entry(item: object, path: Path, faults: list[Fault]) -> dict[str, str]:
     if not isinstance(item, Mapping):
-        faults.append(Fault(path, _wrong_type("data_source: each item", "a table", item)))
+        what = f"data_source: item {int(path[1]) + 1}"
+        faults.append(Fault(path, _wrong_type(what, "a table", item)))
         return {}
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in DATA_SOURCE_KEYS:

@@ -15,10 +15,12 @@ An intent that nothing follows means that the call's outcome is unknown.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
@@ -70,7 +72,7 @@ class Journal:
             self._add(record)
         except OSError:
             with self._changed:
-                self._records.remove(record)
+                self._records = [kept for kept in self._records if kept is not record]
             raise
 
     def record_done(self, name: str) -> None:
@@ -113,16 +115,18 @@ class Journal:
         self._flush(content, upto)
 
     def _flush(self, content: bytes, upto: int) -> None:
-        failure: OSError | None = None
+        failure: OSError | None = OSError(errno.EIO, "the write was broken off")
         try:
             self._file.write(content)
+            failure = None
         except OSError as error:
             failure = error
-        with self._changed:
-            self._is_flushing = False
-            self._flushed = upto
-            self._failure = failure
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                self._is_flushing = False
+                self._flushed = upto
+                self._failure = failure
+                self._changed.notify_all()
         if failure is not None:
             raise failure
 
@@ -140,7 +144,7 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
     line that is cut short is a crash, not damage. Raises StateError for damage elsewhere, and for
     the journal of another state.
     """
-    records = _records(content, name)
+    records, last_sum = _records(content, name)
     if not records:
         return state
     begin = _checked_begin(records[0], name)
@@ -153,7 +157,7 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
         target = target_of(begin["target"], name)
         state = State(begin["lineage"], 0, target, {}, begin["salt"])
         merged = _merged(state, records[1:], name)
-        return merged if merged.serial else None
+        return replace(merged, merged=last_sum) if merged.serial else None
     if begin["lineage"] != state.lineage or begin["serial"] > state.serial:
         raise StateError(
             f"{name} continues another state (serial {begin['serial']}, lineage"
@@ -161,18 +165,33 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
             f" lineage {printable(state.lineage)})\n"
             "bring back the state it belongs to, or move the journal away if its changes are known"
         )
-    if begin["serial"] < state.serial:
+    merged = _merged(state, records[1:], name)
+    if merged is state:
         return state
-    return _merged(state, records[1:], name)
+    if begin["serial"] == state.serial:
+        return replace(merged, merged=last_sum)
+    if state.merged != last_sum:
+        raise StateError(
+            f"{name} continues serial {begin['serial']} of the state, which has serial"
+            f" {state.serial} now and never took it in\n"
+            "the state was replaced meanwhile: bring back the one before, or move the journal away"
+            " if its changes are known"
+        )
+    return state
 
 
-def _records(content: bytes, name: str) -> list[Record]:
+def last_sum_of(content: bytes, name: str) -> str:
+    """The sum of the last whole line; raises as ``replayed``."""
+    return _records(content, name)[1]
+
+
+def _records(content: bytes, name: str) -> tuple[list[Record], str]:
     *whole, torn = content.split(b"\n")
     records: list[Record] = []
     previous = ""
     for number, raw in enumerate(whole, 1):
-        record, stated = _parsed(raw)
-        if record is not None and _line(record, previous) == (raw + b"\n", stated):
+        record, stated = _checked_record(raw, previous)
+        if record is not None:
             records.append(record)
             previous = stated
         elif number == len(whole) and not torn:
@@ -183,17 +202,19 @@ def _records(content: bytes, name: str) -> list[Record]:
                 "it holds what an interrupted apply did: keep a copy, cut it before this line,"
                 " and let `majobctl plan` show what is left to do"
             )
-    return records
+    return records, previous
 
 
-def _parsed(raw: bytes) -> tuple[Record | None, str]:
+def _checked_record(raw: bytes, previous: str) -> tuple[Record | None, str]:
+    """The record of a line and its sum; None where they do not fit each other, or ``previous``."""
     try:
-        line = json.loads(raw)
-        record, checksum = line["record"], line["sum"]
+        line = json.loads(raw.decode())
+        record, stated = line["record"], line["sum"]
+        fits = isinstance(record, dict) and _line(record, previous) == (raw + b"\n", stated)
     except (ValueError, RecursionError, KeyError, TypeError):
+        # A UnicodeError is a ValueError, too: half of a surrogate pair has no bytes.
         return None, ""
-    is_whole = isinstance(record, dict) and isinstance(checksum, str)
-    return (record, checksum) if is_whole else (None, "")
+    return (record, stated) if fits else (None, "")
 
 
 def _checked_begin(record: Record, name: str) -> Record:

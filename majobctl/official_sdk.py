@@ -10,7 +10,7 @@ from typing import Any
 
 from majobctl.credentials import AkSk, Credentials, Password, Sources
 from majobctl.endpoints import endpoint_of, iam_endpoint_of
-from majobctl.errors import AuthError, ProviderError
+from majobctl.errors import AuthError, ProviderError, printable
 
 
 def open_session(
@@ -28,9 +28,6 @@ def open_session(
     session_class, estimator_class = _classes()
     sources = Sources()
     found = _credentials(sources, auth)
-    if found is None:
-        return _opened(session_class, {}, None), estimator_class, ()
-    arguments, secrets = _arguments(found)
     region = region or sources.get("region")
     iam_endpoint = iam_endpoint or sources.get("iam_endpoint")
     places = {
@@ -39,9 +36,24 @@ def open_session(
         "modelarts_endpoint": endpoint_of(region, endpoint),
         "region_name": region,
     }
+    if found is None:
+        session = _opened(session_class, {}, places)
+        _check_project(session, project_id)
+        return session, estimator_class, ()
+    arguments, secrets = _arguments(found)
     arguments["project_id"] = project_id or sources.get("project_id")
     arguments["region_name"] = region
     return _opened(session_class, arguments, places), estimator_class, secrets
+
+
+def _check_project(session: Any, project_id: str | None) -> None:
+    """A notebook's own session must be of the project that the state is for."""
+    own = getattr(session, "project_id", None)
+    if project_id and own != project_id:
+        raise ProviderError(
+            f"the notebook's session is of the project {printable(str(own))}, the settings name"
+            f" {printable(project_id)}; set credentials of that project in the environment"
+        )
 
 
 def _classes() -> tuple[Any, Any]:
@@ -57,11 +69,10 @@ def _classes() -> tuple[Any, Any]:
 
 
 def _opened(
-    session_class: Any, arguments: dict[str, str | None], places: dict[str, str | None] | None
+    session_class: Any, arguments: dict[str, str | None], places: dict[str, str | None]
 ) -> Any:
     try:
-        if places:
-            session_class.set_endpoint(**places)
+        session_class.set_endpoint(**places)
         return session_class(**arguments)
     except Exception as error:
         # Its text is not told: it may quote the arguments, which are credentials.

@@ -35,17 +35,19 @@ class Pacing:
             if self._stopped.wait(left + random.uniform(0, self._backoff)):
                 return False
 
-    def pause(self, failed_tries: int, retry_after: float | None) -> bool:
+    def pause(self, failed_tries: int, retry_after: float | None, *, for_all: bool = False) -> bool:
         """Waits before a try is repeated; false where that was cut short.
 
-        ``retry_after`` holds back the other workers, too. The pauses are spread at random, so
-        that the workers do not all come back in the same moment.
+        ``retry_after`` holds back the other workers, too, and so does a pause ``for_all``. The
+        pauses are spread at random, so that the workers do not all come back in the same moment.
         """
         longest = min(LONGEST_BACKOFF, self._backoff * 2 ** (failed_tries - 1))
         if retry_after is None:
-            seconds = random.uniform(longest / 2, longest)
+            seconds = held_back = random.uniform(longest / 2, longest)
         else:
+            held_back = retry_after
             seconds = retry_after + random.uniform(0, longest)
+        if for_all or retry_after is not None:
             with self._lock:
-                self._resume_at = max(self._resume_at, time.monotonic() + retry_after)
+                self._resume_at = max(self._resume_at, time.monotonic() + held_back)
         return not self._stopped.wait(seconds)

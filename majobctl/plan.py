@@ -100,6 +100,8 @@ class Plan:
     left_out: int = 0
     warnings: tuple[Problem, ...] = ()
     salt: str = ""
+    state_digest: str = ""
+    """Of a saved plan: the hash of the state's entries."""
 
     @property
     def total(self) -> int:
@@ -108,6 +110,15 @@ class Plan:
 
     def count(self, action: Action) -> int:
         return sum(change.action is action for change in self.changes)
+
+    @property
+    def notice(self) -> str:
+        """What a reviewer must not overlook: that most of the state is forgotten; else ""."""
+        forgotten = self.count(Action.FORGET)
+        in_state = sum(change.before is not None for change in self.changes) + self.unchanged
+        if forgotten * 2 <= in_state:
+            return ""
+        return f"This plan forgets {forgotten} of the {in_state} job configs in the state."
 
     @property
     def calls(self) -> int:

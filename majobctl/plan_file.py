@@ -31,9 +31,9 @@ class PlannedSource:
     line: int
 
 
-def plan_bytes(plan: Plan) -> bytes:
-    """The content of a plan file."""
-    document = plan_document(plan)
+def plan_bytes(plan: Plan, state: State | None) -> bytes:
+    """The content of a plan file for ``plan``, which was made against ``state``."""
+    document = {**plan_document(plan), "state_digest": state.digest() if state else ""}
     if plan.salt:
         document["salt"] = plan.salt
     return dumps({**document, "checksum": _checksum(document)}).encode()
@@ -91,15 +91,19 @@ def _no_plan(name: str, reason: str) -> MajobctlError:
 
 def _plan(document: Mapping[str, Any]) -> Plan:
     selection = document["selection"]
+    changes = tuple(_change(item) for item in document["changes"])
+    if len({change.name for change in changes}) < len(changes):
+        raise ValueError("a job config is there twice")
     return Plan(
         Target(_text(document["target"]["endpoint"]), _text(document["target"]["project_id"])),
         _text(document["lineage"]),
         _number(document["serial"]),
-        tuple(_change(item) for item in document["changes"]),
+        changes,
         unchanged=_number(document["summary"]["no-op"]),
         selection=Selection(_texts(selection["target"]), _texts(selection["exclude"])),
         left_out=_number(selection["left_out"]),
         salt=_text(document.get("salt", "")),
+        state_digest=_text(document["state_digest"]),
     )
 
 
@@ -161,6 +165,8 @@ def check_fits(plan: Plan, state: State | None, target: Target, name: str) -> No
         reason = (
             f"it was made against serial {plan.serial} of the state, which has {state.serial} now"
         )
+    elif state is not None and plan.state_digest != state.digest():
+        reason = "the state it was made against had other entries"
     else:
         return
     raise StalePlanError(f"{name} does not fit: {reason}\nnothing was sent; make the plan again")
@@ -202,7 +208,8 @@ def _secret(
         params = dict(config.params) if config else {}
     value = value_at(params, place)
     if value is None:
-        raise _stale_secret(change, place, name, "is gone")
+        what = "is gone from the TOML files, or they break a rule (`majobctl validate` says which)"
+        raise _stale_secret(change, place, name, what)
     return value
 
 

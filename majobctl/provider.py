@@ -28,6 +28,7 @@ from majobctl.fields import FIELDS, Kind
 T = TypeVar("T")
 
 INTERNAL_ERROR = "ModelArts.0010"
+THROTTLED = frozenset({"ModelArts.2799", "APIGW.0308"})
 
 
 class Ending(enum.Enum):
@@ -40,11 +41,16 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended, with the service's code ("" where it gave none) and message."""
+    """How a call ended, with the service's code ("" where it gave none) and message.
+
+    ``may_pass``: the call failed for a reason that has nothing to do with what it sent, and may
+    succeed a while later.
+    """
 
     ending: Ending
     code: str = ""
     message: str = ""
+    may_pass: bool = False
 
 
 DONE = Outcome(Ending.DONE)
@@ -132,7 +138,7 @@ class Provider:
             answer = call()
         except TransportError as error:
             ending = Ending.UNKNOWN if error.outcome_unknown else Ending.REFUSED
-            return Outcome(ending, "", str(error))
+            return Outcome(ending, "", str(error), may_pass=error.may_pass)
         except MajobctlError as error:
             return Outcome(Ending.REFUSED, "", str(error))
         except Exception as error:
@@ -149,8 +155,9 @@ class Provider:
             return DONE
         code, message = self._shown(answer.get("error_code")), _message_of(answer)
         # An internal error says nothing for sure about what was done.
-        ending = Ending.UNKNOWN if code == INTERNAL_ERROR else Ending.REFUSED
-        return Outcome(ending, code, self._shown(message))
+        is_internal = code == INTERNAL_ERROR or answer.get("http_status", 0) >= 500
+        ending = Ending.UNKNOWN if is_internal else Ending.REFUSED
+        return Outcome(ending, code, self._shown(message), may_pass=code in THROTTLED)
 
     def _outcome_of_foreign(self, error: Exception) -> Outcome:
         code = self._shown(getattr(error, "error_code", None))
@@ -273,6 +280,7 @@ class Wish:
     parallelism: int
     emulator_data: Path | None
     emulator_seed: Path | None
+    emulator_seed_name: str
 
 
 def open_provider(
@@ -288,8 +296,11 @@ def open_provider(
     parallelism: int = 10,
     emulator_data: Path | None = None,
     emulator_seed: Path | None = None,
+    emulator_seed_name: str = "",
 ) -> Provider:
     """The provider of one kind of ``PROVIDERS``; nothing is sent yet. Close it when done with it.
+
+    Messages call the emulator's seed ``emulator_seed_name``, or else by its path.
 
     Raises AuthError where credentials or a project are missing, ConfigError for a wrong address,
     ProviderError where what the kind needs is not installed or cannot be opened.
@@ -307,6 +318,7 @@ def open_provider(
         parallelism,
         emulator_data,
         emulator_seed,
+        emulator_seed_name,
     )
     return PROVIDERS[kind](wish)
 
@@ -348,7 +360,10 @@ def _open_emulator(wish: Wish) -> Provider:
 
     try:
         app = emulator.create_app(
-            wish.emulator_data, seed=wish.emulator_seed, project_id=project_id
+            wish.emulator_data,
+            seed=wish.emulator_seed,
+            seed_name=wish.emulator_seed_name,
+            project_id=project_id,
         )
     except emulator.EmulatorError as error:
         raise ProviderError(str(error)) from error

@@ -20,6 +20,9 @@ SHOWN = "(sensitive)"
 MARK = "$sensitive"
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
+_MESSAGE_LENGTH = 4000
+_PART_LENGTH = 5
+"""Characters of a secret value that are not shown even by themselves."""
 
 
 def new_salt() -> str:
@@ -38,9 +41,13 @@ def is_masked(value: object) -> bool:
 
 
 class Masker:
-    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``."""
+    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
+
+    Without a salt, where there is no state to compare with, each is the same word.
+    """
 
     def __init__(self, salt: str) -> None:
+        self._has_salt = bool(salt)
         self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode()
 
     def __repr__(self) -> str:
@@ -61,6 +68,8 @@ class Masker:
     def _mask(self, place: Path, value: Any) -> Any:
         if is_masked(value):
             return value
+        if not self._has_salt:
+            return {MARK: "hmac-sha256:no-state-yet"}
         content = json.dumps([place, value], sort_keys=True).encode()
         return {MARK: f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"}
 
@@ -106,3 +115,28 @@ def redacted(text: str, values: Iterable[str]) -> str:
     for value in values:
         text = text.replace(value, SHOWN)
     return text
+
+
+def without_traces(text: str, values: Iterable[str]) -> str:
+    """``text``, written by the service, where no part of ``values`` is left in it; else a note.
+
+    The service may send back a part of a value only, cut or escaped, as it likes.
+    """
+    hidden = [value for value in values if value]
+    if not hidden:
+        return text
+    text = redacted(text[:_MESSAGE_LENGTH], hidden)
+    rest = text.replace(SHOWN, "")
+    if any(_has_part(rest, form) for value in hidden for form in _forms(value)):
+        return f"{SHOWN} (the service's message has a part of a sensitive value)"
+    return text
+
+
+def _forms(value: str) -> set[str]:
+    escaped = value.encode("unicode_escape").decode()
+    return {value, escaped, json.dumps(value), json.dumps(value, ensure_ascii=False)}
+
+
+def _has_part(text: str, value: str) -> bool:
+    starts = range(max(1, len(value) - _PART_LENGTH + 1))
+    return any(value[start : start + _PART_LENGTH] in text for start in starts)

@@ -7,7 +7,6 @@ here. Importing this module is cheap; requests is imported with the first reques
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from urllib.parse import quote, urlencode
 from majobctl import __version__
 from majobctl.answers import Answer, Failure, NoAnswer, judge
 from majobctl.credentials import AkSk, Credentials, Password, Sources, Token
-from majobctl.endpoints import endpoint_of, iam_endpoint_of
+from majobctl.endpoints import checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.errors import (
     AuthError,
     ConfigError,
@@ -27,7 +26,6 @@ from majobctl.errors import (
     ProviderError,
     ServiceError,
     TransportError,
-    quoted,
 )
 from majobctl.pacing import Pacing
 from majobctl.signing import sign
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PROJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NOT_FOUND = "ModelArts.0102"
 
 
@@ -225,14 +222,14 @@ class Session:
         self,
         manner: _Manner,
         send: Callable[[], Answer | NoAnswer],
-        judge: Callable[[Answer | NoAnswer], dict[str, Any] | Failure],
+        read: Callable[[Answer | NoAnswer], dict[str, Any] | Failure],
     ) -> dict[str, Any]:
         """Sends until there is an answer, or no further try is left or may help."""
         maybe_done, tries = False, 0
         while True:
             tries += 1
             try:
-                verdict = judge(self._send_in_turn(send))
+                verdict = read(self._send_in_turn(send))
             except ProviderError as error:
                 raise _final_error(error, maybe_done and manner.writes) from None
             if not isinstance(verdict, Failure):
@@ -244,10 +241,10 @@ class Session:
             if not (
                 may_repeat
                 and tries <= self._retries
-                and self._pacing.pause(tries, verdict.retry_after)
+                and self._pacing.pause(tries, verdict.retry_after, for_all=verdict.is_throttled)
             ):
                 is_unknown = maybe_done and manner.writes and not verdict.is_refusal
-                raise _final_error(verdict.error, is_unknown)
+                raise _final_error(verdict.error, is_unknown, may_pass=verdict.may_pass)
 
     def _send_in_turn(self, send: Callable[[], Answer | NoAnswer]) -> Answer | NoAnswer:
         if self._pacing.wait_for_turn():
@@ -336,10 +333,7 @@ def _checked_project(
     project_id: str | None, project_name: str | None, credentials: Credentials
 ) -> str | None:
     if project_id:
-        if not _PROJECT_ID.fullmatch(project_id):
-            message = f"must be a project's id, not {quoted(project_id)}"
-            raise ConfigError([Problem("", 0, 0, "project_id", message)])
-        return project_id
+        return checked_project_id(project_id)
     if project_name and isinstance(credentials, Password):
         return None
     hint = " (a project's name will do with a password only)" if project_name else ""
@@ -362,7 +356,9 @@ def _is_gone(failure: Failure) -> bool:
     return isinstance(failure.error, ServiceError) and failure.error.code == _NOT_FOUND
 
 
-def _final_error(error: ProviderError, is_unknown: bool) -> ProviderError:
-    if not is_unknown:
-        return error
-    return TransportError(str(error), outcome_unknown=True)
+def _final_error(
+    error: ProviderError, is_unknown: bool, *, may_pass: bool = False
+) -> ProviderError:
+    if is_unknown or (may_pass and isinstance(error, TransportError)):
+        return TransportError(str(error), outcome_unknown=is_unknown, may_pass=may_pass)
+    return error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.endpoints import Target, endpoint_of, iam_endpoint_of
+from majobctl.endpoints import Target, checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.errors import ConfigError, MajobctlError, Problem, nearest, quoted
 from majobctl.fields import CONTROL_CHARACTER, FIELDS, secret_key_message
 from majobctl.job_config import INTEGER_LIMIT, type_name
@@ -143,7 +143,7 @@ class Settings:
     def target(self) -> Target:
         """The target that the settings, and for its project the environment, name.
 
-        Raises MajobctlError where no project is named.
+        Raises MajobctlError where no project is named, or the environment's cannot be one.
         """
         if self.provider["kind"] == "emulator":
             return Target("emulator", self.provider["project_id"] or "emulator")
@@ -160,7 +160,13 @@ def _project_id_of_environment() -> str:
             f"no project: set provider.project_id in {FILE_NAME}, or OS_PROJECT_ID in the"
             " environment"
         )
-    return project_id
+    try:
+        return checked_project_id(project_id)
+    except ConfigError as error:
+        raise MajobctlError(
+            "the project's id of the environment (OS_PROJECT_ID) or of a credentials file"
+            f" {error.problems[0].message}"
+        ) from error
 
 
 def find_root(start: Path) -> Path:
@@ -250,16 +256,19 @@ def _table_values(file: TomlFile, table: str, problems: list[Problem]) -> Iterat
 def _fault(key: str, setting: Setting, value: object) -> str:
     wanted = _WANTED[setting.kind]
     if not wanted.accepts(value):
-        return f"{key} must be {wanted.words}, not {type_name(value)}"
+        return f"{key} must be {wanted.words}, not {_wrong_type_name(setting, value)}"
     if setting.choices and value not in setting.choices:
         return _choice_fault(key, setting, str(value))
     if isinstance(value, (int, float)) and not setting.least <= value <= setting.most:
-        shown = "a number of more than 64 bits" if abs(value) >= INTEGER_LIMIT else str(value)
+        is_long = isinstance(value, int) and abs(value) >= INTEGER_LIMIT
+        shown = "a number of more than 64 bits" if is_long else str(value)
         return f"{key} must be from {setting.least} to {setting.most}, not {shown}"
     if setting.kind is Kind.SECONDS and not value:
         return f"{key} must be more than 0"
     if setting.later and value != setting.default:
         return f"{key}: {setting.later} is not supported yet; leave it out"
+    if isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value):
+        return f"{key} must not have a control character"
     if isinstance(value, str) and "${" in value:
         return f"{key}: variables are not supported yet; write the value itself"
     if isinstance(value, str) and not value and setting.default:
@@ -268,6 +277,13 @@ def _fault(key: str, setting: Setting, value: object) -> str:
     if any(isinstance(text, str) and CONTROL_CHARACTER.search(text) for text in texts):
         return f"{key} must not have a control character"
     return ""
+
+
+def _wrong_type_name(setting: Setting, value: object) -> str:
+    if setting.kind is Kind.TEXTS and isinstance(value, list):
+        wrong = next(item for item in value if not isinstance(item, str))
+        return f"one with {type_name(wrong)}"
+    return type_name(value)
 
 
 def _choice_fault(key: str, setting: Setting, value: str) -> str:
@@ -307,22 +323,24 @@ def _provider_problems(settings: Settings) -> Iterator[Problem]:
         return
     # What is written but wrong is told already, and must not have false problems in its train.
     is_emulator = written.get("kind", "modelarts") not in ("modelarts", "sdk")
-    if not (is_emulator or written.get("region") or written.get("endpoint")):
+    has_address = any(written.get(key, "") != "" for key in ("region", "endpoint"))
+    if not (is_emulator or has_address):
         message = 'region is missing; set it (such as "eu-de"), or endpoint'
         yield _problem(file, ("provider", "region"), message)
     if provider["seed"] and not is_emulator:
         yield _problem(file, ("provider", "seed"), 'seed needs kind = "emulator"')
-    for key, address_of in _ADDRESSES:
+    for key, check in _PARTS_OF_ADDRESSES:
         try:
             if provider[key]:
-                address_of(provider[key])
+                check(provider[key])
         except ConfigError as error:
             problem = error.problems[0]
             yield _problem(file, ("provider", key), f"{problem.where} {problem.message}")
 
 
-_ADDRESSES: tuple[tuple[str, Callable[[str], str]], ...] = (
+_PARTS_OF_ADDRESSES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("region", lambda region: endpoint_of(region, None)),
     ("endpoint", lambda address: endpoint_of(None, address)),
     ("iam_endpoint", lambda address: iam_endpoint_of(None, address)),
+    ("project_id", checked_project_id),
 )

@@ -1,12 +1,16 @@
 """The state document: what was last applied, for which target. Nothing about where its bytes live.
 
-``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "target": {"endpoint",
-"project_id"}, "job_configs": {NAME: {"params", "applied_at", "pending"?, "attempted"?}}}``
+``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
+"target": {"endpoint", "project_id"},
+"job_configs": {NAME: {"params", "applied_at", "pending"?, "attempted"?}}}``
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +22,9 @@ from majobctl.errors import StateError, printable, quoted
 from majobctl.sensitive import Masker, new_salt
 
 FORMAT_VERSION = 1
+_DEPTH = 10
+"""No entry nests deeper, so that what is loaded can be saved and shown."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Entry:
 
     ``params`` are normalised as those of a JobConfig. ``pending``: the outcome of the last call is
     unknown; ``params`` are then those before it (empty where there were none), and ``attempted``
-    those that it sent. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
+    those of all calls since. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
     """
 
     params: Mapping[str, Any]
@@ -54,6 +61,8 @@ class State:
     target: Target
     job_configs: Mapping[str, Entry]
     salt: str = ""
+    merged: str = ""
+    """The last sum of the journal that was merged last: it may still lie beside the state."""
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
@@ -85,9 +94,17 @@ class State:
             "serial": self.serial,
             "lineage": self.lineage,
             **({"salt": self.salt} if self.salt else {}),
+            **({"merged": self.merged} if self.merged else {}),
             "target": {"endpoint": self.target.endpoint, "project_id": self.target.project_id},
             "job_configs": {name: entry.document() for name, entry in self.job_configs.items()},
         }
+
+    def digest(self) -> str:
+        """A hash of all entries: what lineage and serial alone do not tell apart, since copies of
+        a state may be applied apart."""
+        entries = {name: entry.document() for name, entry in self.job_configs.items()}
+        content = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
     def dump(self) -> bytes:
         """The state's bytes: JSON with sorted keys, two spaces and a newline at the end."""
@@ -117,14 +134,17 @@ def damaged(name: str, reason: str) -> StateError:
     """The error for a state file that cannot be trusted."""
     return StateError(
         f"{name} is damaged: {printable(reason)}\n"
-        f"it was left untouched; bring back {name}.backup or a copy from git"
-        " (`majobctl state push FILE` checks it first)"
+        "it was left untouched; bring back a whole copy: the .backup beside the state, or one from"
+        " git"
     )
 
 
 def _parsed(content: bytes, name: str) -> dict[str, Any]:
     try:
-        document = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        text = content.decode("utf-8")
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if _SURROGATE.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise damaged(name, f"byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -141,6 +161,13 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
 def _state_of(document: Mapping[str, Any], name: str) -> State:
     serial = document.get("serial")
     if not isinstance(serial, int) or isinstance(serial, bool) or serial < 0:
@@ -148,14 +175,16 @@ def _state_of(document: Mapping[str, Any], name: str) -> State:
     lineage = document.get("lineage")
     if not isinstance(lineage, str) or not lineage:
         raise damaged(name, "lineage is missing or wrong")
-    salt = document.get("salt", "")
-    if not isinstance(salt, str):
-        raise damaged(name, "salt is wrong")
+    salt, merged = document.get("salt", ""), document.get("merged", "")
+    if not isinstance(salt, str) or not isinstance(merged, str):
+        raise damaged(name, "salt or merged is wrong")
     entries = document.get("job_configs")
     if not isinstance(entries, dict):
         raise damaged(name, "job_configs is missing or wrong")
     job_configs = {key: entry_of(entries[key], key, name) for key in sorted(entries)}
-    return State(lineage, serial, target_of(document.get("target"), name), job_configs, salt)
+    return State(
+        lineage, serial, target_of(document.get("target"), name), job_configs, salt, merged
+    )
 
 
 def target_of(content: object, name: str) -> Target:
@@ -173,9 +202,17 @@ def entry_of(content: object, key: str, name: str) -> Entry:
         params, applied_at = content.get("params"), content.get("applied_at")
         pending, attempted = content.get("pending", False), content.get("attempted")
         is_whole = isinstance(params, dict) and isinstance(applied_at, str)
+        is_whole = is_whole and _nests_at_most(_DEPTH, [params, attempted])
         if is_whole and isinstance(pending, bool) and isinstance(attempted, (dict, type(None))):
             return Entry(params or {}, str(applied_at), pending, attempted)
     raise damaged(name, f"the entry of {quoted(key)} is not whole")
+
+
+def _nests_at_most(depth: int, value: object) -> bool:
+    if not isinstance(value, (dict, list)):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_nests_at_most(depth - 1, item) for item in items)
 
 
 def _shown(target: Target) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from majobctl.backends import Backend
 from majobctl.errors import StateError, printable
-from majobctl.journal import Journal, replayed
+from majobctl.journal import Journal, last_sum_of, replayed
 from majobctl.state import State
 
 
@@ -32,11 +33,20 @@ class StateStore:
 
         Raises StateError where either cannot be used.
         """
-        # In this order: a journal that is merged meanwhile is older than the state, and ignored.
-        journal = self._backend.read_journal()
-        content = self._backend.read()
-        state = None if content is None else State.load(content, self.name)
-        return replayed(state, journal or b"", self._backend.journal_name)
+        while True:
+            # In this order: a journal that is merged meanwhile is known to the state read after it.
+            journal = self._backend.read_journal() or b""
+            content = self._backend.read()
+            try:
+                state = None if content is None else State.load(content, self.name)
+                return replayed(state, journal, self._backend.journal_name)
+            except StateError:
+                # Unless it only went on between the two reads.
+                if (self._backend.read_journal() or b"", self._backend.read()) == (
+                    journal,
+                    content,
+                ):
+                    raise
 
     @contextmanager
     def locked(self, command: str, timeout: float = 0) -> Iterator[LockedState]:
@@ -76,22 +86,45 @@ class LockedState:
         try:
             return Journal(self._backend.open_journal(), state)
         except OSError as error:
-            raise not_kept(self._backend.journal_name, error) from error
+            error_text = not_kept(self._backend.journal_name, error)
+            raise StateError(f"{error_text}\nnothing was sent") from error
 
     def rescue(self, journal: Journal) -> str:
         """Saves what ``journal`` could not: into the state file, or else into a new file here.
 
-        Returns "" for the state file; else the message that says where it is, which is the
-        message's own end where no file could be written at all.
+        Returns the message that says where it is; it ends with the state itself where no file
+        could be written at all.
         """
-        state = journal.outcome()
+        before = self.state
+        self.state = state = replace(journal.outcome(), merged=self._last_sum())
         try:
-            self._backend.write(state.dump())
+            if state.serial > (before.serial if before else 0):
+                self._backend.write(state.dump())
+        except OSError as error:
+            return _rescued(state, self._backend.name, error)
+        return self._remove_journal() or (
+            f"{self._backend.journal_name} cannot be written, so no further call was begun; what"
+            " was done is in the state\napply again once there is room for it"
+        )
+
+    def _last_sum(self) -> str:
+        """What the journal on disk ends with, as far as it got there."""
+        try:
+            content = self._backend.read_journal() or b""
+            return last_sum_of(content, self._backend.journal_name)
+        except StateError:
+            return ""
+
+    def _remove_journal(self) -> str:
+        """ "" where it is gone; else why it, which the state has taken in, is still there."""
+        try:
             self._backend.remove_journal()
         except OSError as error:
-            self.state = state
-            return _rescued(state, self._backend.name, error)
-        self.state = state
+            reason = printable(error.strerror or str(error))
+            return (
+                f"{self._backend.journal_name} cannot be removed: {reason}\n"
+                "the state has all that is in it; the next majobctl command that can removes it"
+            )
         return ""
 
     def merge(self) -> None:
@@ -106,7 +139,6 @@ class LockedState:
         try:
             if after is not None and after != before:
                 self._backend.write(after.dump())
-            self._backend.remove_journal()
         except OSError as error:
             raise StateError(
                 f"{not_kept(self._backend.name, error)}\n"
@@ -114,6 +146,9 @@ class LockedState:
                 " majobctl command that can write merges it"
             ) from error
         self.state = after
+        left = self._remove_journal()
+        if left:
+            raise StateError(left)
 
 
 def _rescued(state: State, name: str, error: OSError) -> str:
@@ -127,6 +162,9 @@ def _rescued(state: State, name: str, error: OSError) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
+        # Half a file would look like a rescue.
+        with suppress(OSError):
+            path.unlink()
         return (
             f"{reason}what was done is in the state below, which no file could take: keep it as"
             f" rescue.json and, once {name} can be written, bring it back with\n"

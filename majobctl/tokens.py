@@ -10,11 +10,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from majobctl.answers import Answer, Failure, NoAnswer, excerpt, judge, read_object
+from majobctl.answers import Answer, Failure, NoAnswer, judge, read_object
 from majobctl.credentials import Password
 from majobctl.errors import AuthError, ServiceError, TransportError, quoted
 
@@ -68,6 +68,9 @@ class TokenKeeper:
         try:
             found = self._ask(self._request)
         except ServiceError as error:
+            text = f"IAM gave no token (HTTP status {error.status}): {error}"
+            if error.status == 429 or error.status >= 500:
+                raise TransportError(text, outcome_unknown=False) from None
             self._refusal = f"IAM refused the credentials (HTTP status {error.status}): {error}"
         else:
             self._generation += 1
@@ -111,22 +114,24 @@ def judge_issue(result: Answer | NoAnswer) -> dict[str, Any] | Failure:
 
 def _failed(result: Answer | NoAnswer) -> Failure:
     failure = judge(result, writes=False)
-    if isinstance(failure, Failure):
-        is_plain = isinstance(failure.error, ServiceError) and not failure.error.code
-        if is_plain and isinstance(result, Answer):
-            error = ServiceError("", _iam_message(result), status=result.status)
-            return Failure(error, failure.may_pass, retry_after=failure.retry_after)
+    if not isinstance(failure, Failure):
+        raise AssertionError("an answer that is no success has failed")
+    if isinstance(result, NoAnswer) or 300 <= result.status < 400:
         return failure
-    raise AssertionError("an answer that is no success has failed")
+    # Nothing else of the answer is told: what takes IAM's place may echo the password.
+    reason = _iam_message(result) or f"HTTP status {result.status}"
+    code = failure.error.code if isinstance(failure.error, ServiceError) else ""
+    return replace(failure, error=ServiceError(code, reason, status=result.status))
 
 
 def _iam_message(answer: Answer) -> str:
-    """IAM's own form: ``{"error": {"message": ..., "title": ...}}``."""
+    """IAM's ``{"error": {"message": ...}}`` or its gateway's ``{"error_msg": ...}``."""
     try:
-        message = read_object(answer.body)["error"]["message"]
+        document = read_object(answer.body)
+        message = document.get("error_msg") or document["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        message = None
-    return message if isinstance(message, str) else excerpt(answer.body)
+        return ""
+    return message if isinstance(message, str) else ""
 
 
 def _time_to_use(found: Mapping[str, Any]) -> float:

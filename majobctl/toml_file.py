@@ -10,6 +10,7 @@ import codecs
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,17 +97,23 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 
 
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
-    """tomli's own message, but for a key that is there twice: that one tells both places."""
+    """tomli's own message, or a plainer one; a key that is there twice is told with both places."""
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
         scanner = _Scanner(text, error.pos)
-        scanner.offsets()
+        # An inline table is refused before its end, and what follows may be anything.
+        with suppress(IndexError, ValueError):
+            scanner.offsets()
         if scanner.repeated:
             path, first, second = scanner.repeated
-            key = ".".join(map(str, path))
+            key = ".".join(part for part in path if isinstance(part, str))
             before = text.count("\n", 0, first) + 1
             line = text.count("\n", 0, second) + 1
             column = second - text.rfind("\n", 0, second)
             return _broken(name, line, column, f"{key} is there twice, first in line {before}")
+        reason = "a key or table of this line is there already in another form"
+        return _broken(name, error.lineno, error.colno, reason)
+    if error.msg == "Illegal character '\\n'":
+        return _broken(name, error.lineno, error.colno, "this text is not closed in its line")
     return _broken(name, error.lineno, error.colno, error.msg)
 
 
@@ -129,26 +136,25 @@ def _is_refused(text: str) -> bool:
     return False
 
 
-_BLANK = re.compile(r"(?:[ \t\n]+|#[^\n]*)*")
-_BASIC = r'"(?:[^"\\\n]|\\.)*"'
-_LITERAL = r"'[^'\n]*'"
-_KEY_PART = re.compile(rf"{_BASIC}|{_LITERAL}|[^\s.=\[\]{{}}\"',#]+")
+# A repeated group costs memory for each of its turns: these stop in between, to be matched again.
+_BLANK = re.compile(r"[ \t\n]*(?:#[^\n]*[ \t\n]*){0,999}")
+_INSIDE = {
+    '"""': re.compile(r'[^"\\]*(?:(?:\\.|"{1,2}(?!"))[^"\\]*){0,999}', re.DOTALL),
+    "'''": re.compile(r"[^']*(?:'{1,2}(?!')[^']*){0,999}"),
+    '"': re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,999}'),
+    "'": re.compile(r"[^']*"),
+}
+_BARE_KEY = re.compile(r"[^\s.=\[\]{}\"',#]+")
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
-_SCALAR = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
-    r"|'''.*?'''(?:'{0,2})"
-    rf"|{_BASIC}|{_LITERAL}"
-    r"|\d{4}-\d\d-\d\d[Tt ]\d\d:[^\s,\]}#]*"
-    r"|[^\s,\]}#]+",
-    re.DOTALL,
-)
-
+_BARE_VALUE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:[^\s,\]}#]*|[^\s,\]}#]+")
 
 _DEEPEST = 16
 
 
 class _Scanner:
     """Finds where each key of a document begins that is valid up to ``end``.
+
+    Raises IndexError and ValueError where it is not.
 
     Uses no recursion. Keys deeper than ``_DEEPEST`` are left to the table around them: a dotted
     key of thousands of parts would cost the square of that.
@@ -189,14 +195,35 @@ class _Scanner:
             self._found[path] = offset
 
     def _skip_blank(self) -> int:
-        self._position = self._match(_BLANK)[1]
+        before = -1
+        while self._position != before:
+            before = self._position
+            self._pass(_BLANK)
         return self._position
 
-    def _match(self, pattern: re.Pattern[str]) -> tuple[str, int]:
+    def _pass(self, pattern: re.Pattern[str]) -> None:
         match = pattern.match(self._text, self._position)
-        if match is None:  # pragma: no cover - tomli accepts no text that comes here
-            raise AssertionError(f"unexpected TOML at offset {self._position}")
-        return match.group(), match.end()
+        if match is None:
+            raise self._unexpected()
+        self._position = match.end()
+
+    def _pass_bare_or_quoted(self, bare: re.Pattern[str]) -> None:
+        quote = next((it for it in _INSIDE if self._text.startswith(it, self._position)), None)
+        if quote is None:
+            self._pass(bare)
+            return
+        self._position += len(quote)
+        while not self._text.startswith(quote, self._position):
+            before = self._position
+            self._pass(_INSIDE[quote])
+            if self._position == before:
+                raise self._unexpected()
+        self._position += len(quote)
+        while len(quote) == 3 and self._text.startswith(quote[0], self._position):
+            self._position += 1
+
+    def _unexpected(self) -> ValueError:
+        return ValueError(f"unexpected TOML at offset {self._position}")
 
     def _header(self) -> KeyPath:
         is_array = self._text.startswith("[[", self._position)
@@ -219,7 +246,9 @@ class _Scanner:
     def _key(self) -> KeyPath:
         parts: list[str] = []
         while True:
-            part, self._position = self._match(_KEY_PART)
+            start = self._position
+            self._pass_bare_or_quoted(_BARE_KEY)
+            part = self._text[start : self._position]
             parts.append(tomli.loads(f"key = {part}")["key"] if part[0] in "\"'" else part)
             dot = _DOT.match(self._text, self._position)
             if dot is None:
@@ -239,7 +268,7 @@ class _Scanner:
                 counts.append(0)
                 self._position += 1
             else:
-                self._position = self._match(_SCALAR)[1]
+                self._pass_bare_or_quoted(_BARE_VALUE)
             while open_parts:
                 self._skip_blank()
                 char = self._text[self._position]

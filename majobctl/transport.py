@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from majobctl.answers import Answer, NoAnswer
 from majobctl.endpoints import is_loopback
-from majobctl.errors import AuthError
+from majobctl.errors import AuthError, printable
 
 SIZE_LIMIT = 64 * 2**20
 """The largest answer that is read, in bytes."""
 
 _CHUNK = 2**16
+_LOG = logging.getLogger(__name__)
 
 _REASONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((TimeoutError, urllib3_errors.TimeoutError), "timed out"),
@@ -71,7 +74,20 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Answer | NoAnswer:
-        """Sends one request and reads the whole answer."""
+        """Sends one request and reads the whole answer.
+
+        Tells the log of each, without its headers and bodies: there the secrets are.
+        """
+        start = time.monotonic()
+        result = self._sent(method, url, headers, body)
+        ending = f"HTTP {result.status}" if isinstance(result, Answer) else result.reason
+        seconds = time.monotonic() - start
+        _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
+        return result
+
+    def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer | NoAnswer:
         request = requests.Request(method, url, headers=dict(headers), data=body or None).prepare()
         with _deadline(self._timeout) as deadline:
             try:

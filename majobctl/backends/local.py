@@ -7,9 +7,11 @@ reach, counts for as long as that file stands.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _LOOK_AGAIN_SECONDS = 0.1
+_SAYS_SO_WITHIN_SECONDS = 1.0
 
 
 class LocalBackend:
@@ -43,7 +46,7 @@ class LocalBackend:
         self._holder_path = self._beside(".lock.holder")
 
     def _beside(self, suffix: str) -> Path:
-        return self._path.with_name(self._path.name + suffix)
+        return self._path.parent / (self._path.name + suffix)
 
     def read(self) -> bytes | None:
         return _read(self._path, self.name)
@@ -74,7 +77,8 @@ class LocalBackend:
         system_lock = self._system_lock()
         self._acquire(system_lock, timeout)
         try:
-            self._await_remote_holder(deadline)
+            self._await_remote_holder(system_lock, deadline)
+            self._sweep()
             holder = _this_process(command)
             try:
                 write_durably(self._holder_path, json.dumps(asdict(holder)).encode())
@@ -83,22 +87,42 @@ class LocalBackend:
             try:
                 yield holder
             finally:
-                self._holder_path.unlink(missing_ok=True)
+                # What was done under the lock stands, and must be told; the file alone locks no one
+                # out of this machine.
+                with suppress(OSError):
+                    self._holder_path.unlink()
         finally:
             system_lock.release()
 
+    def _sweep(self) -> None:
+        """Removes what the writes of a killed process left: whoever holds the lock alone writes."""
+        written = "|".join(re.escape(path.name) for path in self._written_paths())
+        is_left_over = re.compile(rf"\.({written})\.[a-z0-9_]{{8}}").fullmatch
+        with suppress(OSError):
+            for path in self._path.parent.iterdir():
+                if is_left_over(path.name):
+                    path.unlink(missing_ok=True)
+
+    def _written_paths(self) -> tuple[Path, ...]:
+        return self._path, self._beside(".backup"), self._holder_path
+
     def unlock(self, holder_id: str) -> Holder:
+        self._check_holder(holder_id)
+        system_lock = self._system_lock()
+        self._acquire(system_lock, _SAYS_SO_WITHIN_SECONDS)
+        try:
+            holder = self._check_holder(holder_id)
+            self._holder_path.unlink(missing_ok=True)
+        finally:
+            system_lock.release()
+        return holder
+
+    def _check_holder(self, holder_id: str) -> Holder:
         holder = self._holder()
         if holder is None:
             raise StateError(f"{self.name} is not locked")
         if holder.id != holder_id:
             raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
-        system_lock = self._system_lock()
-        self._acquire(system_lock, 0)
-        try:
-            self._holder_path.unlink(missing_ok=True)
-        finally:
-            system_lock.release()
         return holder
 
     def _system_lock(self) -> BaseFileLock:
@@ -113,18 +137,30 @@ class LocalBackend:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             system_lock.acquire(timeout=timeout, poll_interval=_LOOK_AGAIN_SECONDS)
         except Timeout as error:
-            raise self._locked(self._holder(), lives=True) from error
+            raise self._locked(self._holder_in_a_moment(), lives=True) from error
         except (OSError, NotImplementedError) as error:
             raise self._not_lockable(error) from error
 
-    def _await_remote_holder(self, deadline: float) -> None:
+    def _await_remote_holder(self, system_lock: BaseFileLock, deadline: float) -> None:
         while True:
             holder = self._holder()
             if holder is None or holder.host == socket.gethostname():
                 return
             if time.monotonic() >= deadline:
                 raise self._locked(holder, lives=False)
+            # Not held meanwhile: `unlock`, which needs it, may be what this waits for.
+            system_lock.release()
             time.sleep(_LOOK_AGAIN_SECONDS)
+            self._acquire(system_lock, max(0, deadline - time.monotonic()))
+
+    def _holder_in_a_moment(self) -> Holder | None:
+        """The holder; whoever has just taken the lock is given the time to say who it is."""
+        deadline = time.monotonic() + _SAYS_SO_WITHIN_SECONDS
+        while True:
+            holder = self._holder()
+            if (holder and _may_live(holder)) or time.monotonic() >= deadline:
+                return holder
+            time.sleep(_LOOK_AGAIN_SECONDS / 10)
 
     def _holder(self) -> Holder | None:
         content = _read(self._holder_path, self._holder_path.name)
@@ -148,10 +184,10 @@ class LocalBackend:
         return LockedError(f"{self.name} is locked by {who}\n{ways}")
 
     def _not_lockable(self, error: Exception) -> StateError:
-        return StateError(
-            f"{self.name} cannot be locked: {_reason(error)}\n"
-            f"nothing was done; make {self._path.parent} writable for this user"
-        )
+        mend = "nothing was done"
+        if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
+            mend += f"; make {printable(str(self._path.parent))} writable for this user"
+        return StateError(f"{self.name} cannot be locked: {_reason(error)}\n{mend}")
 
 
 class LocalJournalFile:
@@ -159,7 +195,11 @@ class LocalJournalFile:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        _flush_folder(path.parent)
+        try:
+            _flush_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
 
     def write(self, content: bytes) -> None:
         rest = memoryview(content)
@@ -168,7 +208,11 @@ class LocalJournalFile:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        # Each write is on disk already: a close that fails takes nothing away. The number is soon
+        # another file's, and must not be written to.
+        descriptor, self._descriptor = self._descriptor, -1
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _read(path: Path, name: str) -> bytes | None:
@@ -181,7 +225,11 @@ def _read(path: Path, name: str) -> bytes | None:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Writes beside ``path``, flushes to disk and renames. Raises OSError with nothing changed."""
+    """Writes beside ``path``, flushes to disk and renames.
+
+    Raises OSError: nothing is changed then, or the new content is there and may not outlive a
+    power failure.
+    """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -215,6 +263,18 @@ def _this_process(command: str) -> Holder:
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Holder(uuid.uuid4().hex[:12], user, socket.gethostname(), os.getpid(), command, since)
+
+
+def _may_live(holder: Holder) -> bool:
+    if holder.host != socket.gethostname() or os.name == "nt":
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ Here every error becomes a message and an exit code, and nowhere else.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -13,9 +14,8 @@ from collections.abc import Sequence
 import click
 
 from majobctl import __version__
+from majobctl.cli.options import INTERRUPTED
 from majobctl.errors import ConfigError, MajobctlError, printable
-
-INTERRUPTED = 130
 
 
 @click.group(
@@ -29,17 +29,23 @@ INTERRUPTED = 130
     metavar="DIR",
     help="Go to DIR first.",
 )
-def cli(chdir: str | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Tell of each request on stderr.")
+def cli(chdir: str | None, verbose: bool) -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.
 
     `majobctl init` begins a config repository, `majobctl plan` shows what `majobctl apply` would
     change, and `majobctl COMMAND --help` says more.
     """
+    if verbose:
+        import logging
+
+        logging.basicConfig(format="%(asctime)s %(message)s", force=True)
+        logging.getLogger("majobctl").setLevel(logging.DEBUG)
     if chdir is not None:
         try:
             os.chdir(chdir)
         except OSError as error:
-            raise MajobctlError(f"cannot go to {chdir}: {error.strerror}") from error
+            raise MajobctlError(f"cannot go to {printable(chdir)}: {error.strerror}") from error
 
 
 def _add_commands() -> None:
@@ -54,6 +60,9 @@ _add_commands()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the output's encoding does not have is shown as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
@@ -65,15 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MajobctlError as error:
         _tell(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has enough of it; Python must not complain when it closes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         # A full disk, a stream that cannot be written, a folder that is gone: no defect of ours.
         click.echo(f"Error: {printable(str(error))}", err=True)
         return 1
-    except Exception:
+    except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # Until Python 3.12 that is what becomes of one within the making of a class.
+            click.echo("Interrupted.", err=True)
+            return INTERRUPTED
         traceback.print_exc()
         click.echo(
             f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"

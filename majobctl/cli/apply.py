@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from majobctl.cli.options import (
+    INTERRUPTED,
     color_option,
     format_option,
     is_terminal,
@@ -29,18 +30,18 @@ from majobctl.cli.repository import (
     store_of,
 )
 from majobctl.errors import MajobctlError, StateError, printable
+from majobctl.fields import LOOKED_UP
 
 if TYPE_CHECKING:
     from majobctl.apply import Applied, ApplyResult, Result
     from majobctl.journal import Journal
-    from majobctl.plan import Params, Plan, Selection
+    from majobctl.plan import Change, Params, Plan, Selection
     from majobctl.provider import Provider
     from majobctl.settings import Settings
     from majobctl.state import State
     from majobctl.state_store import LockedState
 
 FAILED = 3
-INTERRUPTED = 130
 _GUARDED_TOTAL = 10
 """apply.max_change_percent says something from this number of job configs on."""
 _SHOW_CURSOR = "\033[?25h\n"
@@ -90,7 +91,7 @@ def command(
         raise click.UsageError("a saved plan has its selection; make it with --target, --exclude")
     review = _SavedPlan(planfile) if planfile is not None else _FreshPlan(selection)
     settings = review.settings
-    with store_of(settings).locked(command_line(), lock_timeout) as locked:
+    with _terminable(), store_of(settings).locked(command_line(), lock_timeout) as locked:
         plan = review.plan(locked.state)
         is_approved = auto_approve or planfile is not None
         _show_plan(plan, format_, is_approved, no_color)
@@ -100,10 +101,11 @@ def command(
         params = review.params(plan, locked.state)
         result = _run(plan, params, locked, settings, parallelism or settings.parallelism)
     _show_result(result, format_)
+    if result.problem:
+        click.echo(f"Error: {result.problem}", err=True)
     if result.is_interrupted:
         return INTERRUPTED
     if result.problem:
-        click.echo(f"Error: {result.problem}", err=True)
         return 1
     return 0 if result.is_complete else FAILED
 
@@ -117,7 +119,7 @@ class _FreshPlan:
         self.settings = self._config.settings
 
     def plan(self, state: State | None) -> Plan:
-        return plan_for(self._config, state, self._selection)
+        return plan_for(self._config, state, self._selection, is_kept=True)
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
         return {name: config.params for name, config in self._config.job_configs.items()}
@@ -140,11 +142,13 @@ class _SavedPlan:
         return self._plan
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
+        from majobctl.config import whole_job_configs
         from majobctl.plan_file import resolved_params
         from majobctl.sensitive import Masker
 
         masker = state.masker() if state else Masker(plan.salt)
-        return resolved_params(plan, masker, self._name, lambda: config_here().job_configs)
+        root = self.settings.root
+        return resolved_params(plan, masker, self._name, lambda: whole_job_configs(root))
 
 
 def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:
@@ -171,7 +175,7 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
 
 def _ask() -> None:
     """Raises MajobctlError unless the user types the literal yes."""
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise MajobctlError(
             "nobody can be asked, since stdin is no terminal; nothing was sent\n"
             "save a plan (`majobctl plan --out FILE`), review it and `majobctl apply FILE`; or use"
@@ -199,20 +203,23 @@ def _run(
     state = locked.state or State.new(plan.target, plan.salt)
     with _provider(plan, params, settings, parallelism) as provider:
         journal = locked.open_journal(state)
-        try:
-            with _Interrupts(provider) as interrupts, _observer(len(plan.changes)) as observe:
+        with _Interrupts(provider) as interrupts:
+            with closing(journal), _observer(len(plan.changes)) as observe:
                 applied = apply_changes(
                     plan,
                     journal,
                     provider,
                     params_of=lambda change: params[change.name],
                     parallelism=parallelism,
+                    second_round=settings.provider["retries"] > 0,
                     is_stopped=lambda: interrupts.count > 0,
                     observe=observe,
                 )
-        finally:
-            journal.close()
-    problem = _save(locked, journal, applied)
+            problem = _save(locked, journal, applied)
+    if applied.defect is not None:
+        if problem:
+            click.echo(f"Error: {problem}", err=True)
+        raise applied.defect
     serial = locked.state.serial if locked.state else 0
     return ApplyResult(applied.results, serial, interrupts.count > 0, problem)
 
@@ -238,7 +245,6 @@ def _provider(
     """
     from majobctl.plan import CALLING
     from majobctl.provider import open_provider
-    from majobctl.sensitive import redacted, secret_texts
 
     calling = [change for change in plan.changes if change.action in CALLING]
     values = settings.provider
@@ -256,20 +262,37 @@ def _provider(
         parallelism=parallelism,
         emulator_data=folder / "emulator.db",
         emulator_seed=settings.root / seed if seed else None,
+        emulator_seed_name=seed,
     )
     try:
-        unknown = provider.unknown_names((item.name, params[item.name]) for item in calling)
+        unknown = _unknown_names(provider, calling, params)
         if unknown:
-            hidden = [
-                text
-                for item in calling
-                for text in secret_texts(item.after or {}, params[item.name])
-            ]
-            message = redacted("\n".join([*unknown, "nothing was sent"]), hidden)
-            raise MajobctlError(message)
+            raise MajobctlError("\n".join([*unknown, "nothing was sent"]))
         yield provider
     finally:
         provider.close()
+
+
+def _unknown_names(
+    provider: Provider, calling: Sequence[Change], params: Mapping[str, Params]
+) -> list[str]:
+    """A sentence for each name that the service does not offer, telling no sensitive one."""
+    from majobctl.sensitive import is_masked
+
+    hidden = {
+        item.name
+        for item in calling
+        if any(is_masked((item.after or {}).get(key)) for key in LOOKED_UP)
+    }
+    shown = [(item.name, params[item.name]) for item in calling if item.name not in hidden]
+    return [
+        *provider.unknown_names(shown),
+        *(
+            f"job_config.{name}: a sensitive flavor, engine or algorithm does not exist"
+            for name in sorted(hidden)
+            if provider.unknown_names([(name, params[name])])
+        ),
+    ]
 
 
 class _Interrupts:
@@ -294,10 +317,26 @@ class _Interrupts:
         if self.count > 1:
             # What was acknowledged is in the journal. os.write, since a handler must not print
             # through a stream that it may have interrupted.
-            os.write(2, (_SHOW_CURSOR if is_terminal(sys.stderr) else "").encode())
+            _write_now(_SHOW_CURSOR if is_terminal(sys.stderr) else "")
+            _write_now("Left at once. The next plan resends what is not known to be done.\n")
             os._exit(INTERRUPTED)
-        os.write(2, b"Stopping: waiting for the calls under way. Ctrl-C again leaves at once.\n")
+        _write_now("Stopping: waiting for the calls under way. Ctrl-C again leaves at once.\n")
         self._provider.stop()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, with what is under way put in order."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write_now(text: str) -> None:
+    with suppress(OSError):  # nobody may be reading any more
+        os.write(2, text.encode())
 
 
 def _observer(length: int) -> AbstractContextManager[Callable[[Result], None]]:
@@ -319,8 +358,15 @@ def _show_result(result: ApplyResult, format_: str) -> None:
     if format_ == "json":
         from majobctl.render.json import dumps, result_document
 
-        click.echo(dumps(result_document(result)), nl=False)
+        text = dumps(result_document(result))
     else:
         from majobctl.render.text import result_text
 
-        click.echo(result_text(result), nl=False)
+        text = result_text(result)
+    try:
+        click.echo(text, nl=False)
+    except OSError as error:
+        raise MajobctlError(
+            f"the result cannot be written: {error.strerror}\n"
+            f"what was done is in the state, serial {result.serial}"
+        ) from error

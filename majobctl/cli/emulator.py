@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from majobctl.errors import MajobctlError
+from majobctl.cli.options import NumberRange
+from majobctl.errors import ConfigError, MajobctlError
+
+
+def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
+    from majobctl.endpoints import checked_project_id
+
+    try:
+        return checked_project_id(project_id)
+    except ConfigError as error:
+        raise click.BadParameter(error.problems[0].message) from error
 
 
 @click.group("emulator")
@@ -21,7 +31,13 @@ def command() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0: any that is free.")
 @click.option("--data", metavar="FILE", help="Keep the data in FILE; else only in memory.")
 @click.option("--seed", metavar="FILE", help="TOML job configs that the cloud starts with.")
-@click.option("--project-id", default="emulator", show_default=True, help="The project's id.")
+@click.option(
+    "--project-id",
+    default="emulator",
+    show_default=True,
+    callback=_checked_project,
+    help="The project's id.",
+)
 @click.option(
     "--put",
     type=click.Choice(["replace", "merge"]),
@@ -30,17 +46,15 @@ def command() -> None:
     help="What an update does with the fields it does not name.",
 )
 @click.option(
-    "--latency-ms", type=click.FloatRange(0, 600_000), default=0, help="Wait before each answer."
+    "--latency-ms", type=NumberRange(0, 600_000), default=0, help="Wait before each answer."
 )
 @click.option(
-    "--error-rate", type=click.FloatRange(0, 1), default=0, help="Share of requests answered 503."
+    "--error-rate", type=NumberRange(0, 1), default=0, help="Share of requests answered 503."
 )
 @click.option(
-    "--lose-rate", type=click.FloatRange(0, 1), default=0, help="Share of answers that get lost."
+    "--lose-rate", type=NumberRange(0, 1), default=0, help="Share of answers that get lost."
 )
-@click.option(
-    "--throttle", type=click.FloatRange(0), default=0, help="Requests a second; more get 429."
-)
+@click.option("--throttle", type=NumberRange(0), default=0, help="Requests a second; more get 429.")
 @click.option(
     "--request-log", metavar="FILE", help="A JSON line for each request, without secrets."
 )

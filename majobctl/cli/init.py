@@ -12,6 +12,7 @@ from majobctl.errors import MajobctlError, printable
 TEMPLATES = {
     "majobctl.toml": "majobctl.toml",
     "example.toml": "jobs/example.toml",
+    "cloud.toml": "cloud.toml",
     "gitignore": ".gitignore",
 }
 
@@ -21,8 +22,8 @@ TEMPLATES = {
 def command(directory: str) -> None:
     """Begin a config repository in DIR: settings, one example job config, .gitignore.
 
-    Files that are there already stay as they are. The settings name the embedded emulator, so that
-    plan and apply work at once.
+    Files that are there already stay as they are. The settings name the embedded emulator, and
+    cloud.toml what its cloud starts with, so that plan and apply work at once.
 
     \b
     Example:

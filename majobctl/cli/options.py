@@ -11,7 +11,20 @@ import click
 
 from majobctl.render import Paint, unpainted
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C or SIGTERM."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class NumberRange(click.FloatRange):
+    """click's own, but that it takes NaN for a number in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def format_option(command: Command) -> Command:
@@ -46,7 +59,7 @@ def lock_timeout_option(command: Command) -> Command:
     return click.option(
         "--lock-timeout",
         metavar="SECONDS",
-        type=click.FloatRange(0, 86400),
+        type=NumberRange(0, 86400),
         default=0,
         show_default=True,
         help="How long to wait for the state's lock.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from majobctl.cli.repository import config_here, plan_for, store_of
 
 if TYPE_CHECKING:
     from majobctl.plan import Plan
+    from majobctl.settings import Settings
+    from majobctl.state import State
 
 HAS_CHANGES = 2
 
@@ -42,9 +45,9 @@ def command(
 
     config = config_here()
     state = store_of(config.settings).read()
-    plan = plan_for(config, state, Selection(targeted, excluded))
+    plan = plan_for(config, state, Selection(targeted, excluded), is_kept=out is not None)
     if out is not None:
-        _save(plan, out)
+        _save(plan, state, out, config.settings)
     if format_ == "json":
         from majobctl.render.json import dumps, plan_document
 
@@ -56,13 +59,32 @@ def command(
     return HAS_CHANGES if detailed_exitcode and plan.changes else 0
 
 
-def _save(plan: Plan, out: str) -> None:
+def _save(plan: Plan, state: State | None, out: str, settings: Settings) -> None:
     from majobctl.backends.local import write_durably
     from majobctl.errors import MajobctlError, printable
     from majobctl.plan_file import plan_bytes
 
+    path = Path(os.path.realpath(out))
+    state_path = Path(os.path.realpath(settings.state_path))
+    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
+    if not out or is_beside or (os.path.lexists(path) and not _is_plan_file(path)):
+        raise MajobctlError(
+            f'"{printable(out)}" is no place for a plan; choose the name of a new file, or of a'
+            " plan file"
+        )
     try:
-        write_durably(Path(out), plan_bytes(plan))
+        write_durably(path, plan_bytes(plan, state))
     except OSError as error:
         raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
     click.echo(f"Saved the plan; apply it with: majobctl apply {printable(out)}", err=True)
+
+
+def _is_plan_file(path: Path) -> bool:
+    from majobctl.errors import MajobctlError
+    from majobctl.plan_file import plan_file_document
+
+    try:
+        plan_file_document(path.read_bytes() if path.is_file() else b"", path.name)
+    except (MajobctlError, OSError):
+        return False
+    return True

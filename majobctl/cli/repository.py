@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from majobctl.config import Config
+    from majobctl.errors import Problem
     from majobctl.plan import Plan, Selection
     from majobctl.settings import Settings
     from majobctl.state import State
@@ -33,12 +36,21 @@ def settings_here() -> Settings:
 def config_here() -> Config:
     """Settings and job configs, the warnings told. Raises ConfigError and MajobctlError."""
     from majobctl.config import load_config
+    from majobctl.errors import ConfigError
     from majobctl.settings import find_root
 
-    config = load_config(find_root(Path.cwd()))
-    for warning in config.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+    try:
+        config = load_config(find_root(Path.cwd()))
+    except ConfigError as error:
+        _tell(error.warnings)
+        raise
+    _tell(config.warnings)
     return config
+
+
+def _tell(warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def store_of(settings: Settings) -> StateStore:
@@ -49,23 +61,29 @@ def store_of(settings: Settings) -> StateStore:
     return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
 
 
-def plan_for(config: Config, state: State | None, selection: Selection) -> Plan:
-    """The plan for ``config`` against ``state``. Raises StateError for another target's state."""
+def plan_for(config: Config, state: State | None, selection: Selection, *, is_kept: bool) -> Plan:
+    """The plan for ``config`` against ``state``. Raises StateError for another target's state.
+
+    One that is kept, to be applied, has what the first state needs.
+    """
     from majobctl.plan import make_plan
     from majobctl.sensitive import new_salt
 
     target = config.settings.target()
     if state is not None:
         state.check_target(target, str(config.settings.values["state"]["path"]))
-    salt = new_salt() if state is None and _holds_secrets(config) else ""
-    return make_plan(
+    needs_salt = is_kept and state is None and _holds_secrets(config)
+    plan = make_plan(
         config.job_configs,
         state,
         target,
         selection=selection,
         warnings=config.warnings,
-        salt=salt,
+        salt=new_salt() if needs_salt else "",
     )
+    if selection and not plan.total:
+        click.echo("Warning: --target and --exclude select no job config", err=True)
+    return plan
 
 
 def _holds_secrets(config: Config) -> bool:
@@ -77,7 +95,9 @@ def read_file(file: str) -> bytes:
     from majobctl.errors import MajobctlError, printable
 
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            return sys.stdin.buffer.read() if sys.stdin else b""
+        return Path(file).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MajobctlError(f"{printable(file)} cannot be read: {reason}") from error

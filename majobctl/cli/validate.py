@@ -38,9 +38,15 @@ def _validate_as_json() -> int:
         config = config_here()
     except ConfigError as error:
         problems = [asdict(problem) for problem in error.problems]
-        click.echo(dumps({"valid": False, "problems": problems, "warnings": []}), nl=False)
+        warnings = [asdict(warning) for warning in error.warnings]
+        document = {"valid": False, "problems": problems, "warnings": warnings}
+        click.echo(dumps(document), nl=False)
         return 1
-    warnings = [asdict(warning) for warning in config.warnings]
-    document = {"valid": True, "problems": [], "warnings": warnings}
-    click.echo(dumps(document | {"job_configs": list(config.job_configs)}), nl=False)
+    document = {
+        "valid": True,
+        "problems": [],
+        "warnings": [asdict(warning) for warning in config.warnings],
+        "job_configs": list(config.job_configs),
+    }
+    click.echo(dumps(document), nl=False)
     return 0

@@ -29,6 +29,7 @@ def create_app(
     data: str | os.PathLike[str] | None = None,
     *,
     seed: str | os.PathLike[str] | None = None,
+    seed_name: str = "",
     project_id: str = "emulator",
     faults: Faults = _NO_FAULTS,
     request_log: str | os.PathLike[str] | None = None,
@@ -39,6 +40,7 @@ def create_app(
                  missing); None keeps them in memory
     seed         a TOML file of [job_config.NAME] tables, read only when `data` has never held
                  this project before
+    seed_name    what a message calls the seed, in place of its path
     project_id   the one project that the account sees
     request_log  a file that gets one JSON line a request
 
@@ -46,7 +48,7 @@ def create_app(
     """
     from majobctl.emulator.app import open_emulator
 
-    return open_emulator(data, seed, project_id, faults, request_log)
+    return open_emulator(data, seed, seed_name, project_id, faults, request_log)
 
 
 def create_adapter(app: Emulator) -> BaseAdapter:

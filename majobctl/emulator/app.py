@@ -165,12 +165,14 @@ class Emulator:
 def open_emulator(
     data: str | os.PathLike[str] | None,
     seed: str | os.PathLike[str] | None,
+    seed_name: str,
     project_id: str,
     faults: Faults,
     request_log: str | os.PathLike[str] | None,
 ) -> Emulator:
     """The emulator over its files. Raises EmulatorError for one that cannot be used."""
-    store = Store(data, project_id, (lambda: read_seed(seed)) if seed is not None else tuple)
+    planted = (lambda: read_seed(seed, seed_name)) if seed is not None else tuple
+    store = Store(data, project_id, planted)
     try:
         log = RequestLog(request_log) if request_log is not None else None
     except BaseException:

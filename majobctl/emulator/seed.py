@@ -63,13 +63,14 @@ class _Problem(Exception):
         self.reason = reason
 
 
-def read_seed(path: str | os.PathLike[str]) -> list[tuple[str, Fields]]:
+def read_seed(path: str | os.PathLike[str], seed_name: str = "") -> list[tuple[str, Fields]]:
     """The name and the REST fields of every [job_config.NAME] table, in the file's order.
 
-    Raises EmulatorError with the file, the job config and the key of the first problem.
+    Raises EmulatorError with the file, the job config and the key of the first problem; there the
+    file is called `seed_name` where that is given.
     """
-    where = os.fspath(path)
-    tables = _load(where)
+    where = seed_name or os.fspath(path)
+    tables = _load(path, where)
     unknown = ", ".join(key for key in tables if key != "job_config")
     if unknown:
         raise EmulatorError(
@@ -81,11 +82,11 @@ def read_seed(path: str | os.PathLike[str]) -> list[tuple[str, Fields]]:
     return [(name, _read_config(where, name, table)) for name, table in configs.items()]
 
 
-def _load(where: str) -> dict[str, Any]:
+def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
     import tomli
 
     try:
-        return tomli.loads(Path(where).read_text("utf-8"), parse_float=_Written)
+        return tomli.loads(Path(path).read_text("utf-8"), parse_float=_Written)
     except OSError as error:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
     path = ":memory:" if data is None else os.fspath(data)
     try:
         if data is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            _make_private(Path(path))
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -198,6 +198,16 @@ def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file, and its folder, for this user alone where they are missing.
+
+    Configurations may hold secrets. SQLite gives the files beside it the mode of this one.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:

@@ -15,8 +15,11 @@ FORMAT_VERSION = "1.0"
 
 
 def dumps(document: Any) -> str:
-    """The text of a document, two spaces deep, with a newline at the end."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    """The text of a document, two spaces deep, with a newline at the end.
+
+    In ASCII, so that it is the same in every encoding and holds nothing that a terminal acts on.
+    """
+    return json.dumps(document, indent=2) + "\n"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "exclude": list(plan.selection.excluded),
             "left_out": plan.left_out,
         },
-        "warnings": [str(warning) for warning in plan.warnings],
+        "warnings": [*map(str, plan.warnings), *([plan.notice] if plan.notice else [])],
     }
 
 

@@ -34,10 +34,8 @@ _DONE_WORDS: Mapping[Action, str] = {
 def plan_text(plan: Plan, paint: Paint = unpainted) -> str:
     """Each change with its fields, and the summary as the last line."""
     lines = [line for change in plan.changes for line in (*_change(change, paint), "")]
-    forgotten = plan.count(Action.FORGET)
-    in_state = sum(change.before is not None for change in plan.changes) + plan.unchanged
-    if forgotten * 2 > in_state:
-        lines.append(f"This plan forgets {forgotten} of the {in_state} job configs in the state!")
+    if plan.notice:
+        lines.append(paint(plan.notice, "red"))
     if plan.selection:
         lines.append(_selection(plan))
     lines.append(_summary(plan))
@@ -162,7 +160,7 @@ def entry_text(state: State, name: str) -> str:
     entry = state.job_configs[name]
     lines = [f"job_config.{printable(name)}"]
     for key, value in entry.params.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not is_masked(value):
             pairs = [(f"{key}.{label}", item) for label, item in value.items()]
         else:
             pairs = [(key, value)]
