@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -29,6 +31,26 @@ def test_configurations_last_until_the_data_is_opened_again(
     first.app.close()
     first.app.close()
     assert connect(data=data).config("a") == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_is_made_is_for_its_user_alone(connect: Connect, tmp_path: Path) -> None:
+    folder = tmp_path / ".majobctl"
+    connect(data=folder / "emulator.db").create("a")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    names = ("emulator.db", "emulator.db-wal", "emulator.db-shm")
+    assert modes == dict.fromkeys(names, 0o600)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_is_there_keeps_its_mode(connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "emulator.db").touch()
+    for path, mode in ((tmp_path / "emulator.db", 0o640), (tmp_path, 0o750)):
+        path.chmod(mode)
+    connect(data=tmp_path / "emulator.db").create("a")
+    assert stat.S_IMODE((tmp_path / "emulator.db").stat().st_mode) == 0o640
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
 def test_two_emulators_see_each_others_changes(connect: Connect, tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""What holds for every command: places, streams, exit codes, wrong usage."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from majobctl.cli import cli, main
+from tests.repository import Repository
+
+
+def commands(group: click.Group, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        path = (*before, name)
+        found += commands(command, path) if isinstance(command, click.Group) else [path]
+    return found
+
+
+ALL = sorted(commands(cli))
+
+
+@pytest.mark.parametrize("command", [(), *ALL], ids=" ".join)
+def test_every_command_has_a_help_with_an_example(
+    repository: Repository, command: tuple[str, ...]
+) -> None:
+    for option in ("--help", "-h"):
+        ran = repository.done(*command, option)
+        assert ran.stdout.startswith(f"Usage: majobctl {' '.join(command)}".rstrip())
+        assert ran.stderr == ""
+    if command:
+        assert f"majobctl {' '.join(command)}" in ran.stdout.partition("Example:")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["plan", "--nonsense"],
+        ["plan", "extra"],
+        ["plan", "--format", "xml"],
+        ["plan", "--target"],
+        ["apply", "--parallelism", "0"],
+        ["apply", "--parallelism", "x"],
+        ["apply", "--parallelism", "-1"],
+        ["apply", "--parallelism", "9" * 5000],
+        ["apply", "--lock-timeout", "-1"],
+        ["apply", "--lock-timeout", "nan"],
+        ["apply", "--lock-timeout", "inf"],
+        ["state"],
+        ["state", "nonsense"],
+        ["state", "push"],
+        ["unlock"],
+        ["show", "a", "b"],
+        ["-C"],
+        ["emulator"],
+        ["emulator", "serve", "--port", "-1"],
+        ["emulator", "serve", "--port", "65536"],
+        ["emulator", "serve", "--error-rate", "2"],
+        ["emulator", "serve", "--error-rate", "nan"],
+        ["emulator", "serve", "--latency-ms", "nan"],
+        ["emulator", "serve", "--put", "x"],
+        ["\x1b[31m"],
+        ["plan", "--\x1b"],
+        [""],
+    ],
+    ids=lambda arguments: repr(" ".join(arguments)[:30]),
+)
+def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: list[str]) -> None:
+    ran = on_emulator.run(*arguments)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert ran.stderr
+
+
+def test_a_folder_that_is_not_there_cannot_be_gone_to(repository: Repository) -> None:
+    repository.write("file", "")
+    for folder in ("missing", "file", "", "x" * 5000):
+        ran = repository.run("-C", folder, "version")
+        assert ran.code == 1
+        assert f"cannot go to {folder}: " in ran.stderr
+
+
+def test_a_folder_that_is_gone_is_an_error_and_no_defect(repository: Repository) -> None:
+    def leave() -> None:
+        os.chdir(gone)
+        os.rmdir(gone)
+
+    gone = repository.root / "gone"
+    gone.mkdir()
+    process = repository.start("plan", preexec_fn=leave)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["plan"], ["plan", "--format", "json"], ["apply", "--auto-approve"], ["show"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("closed", [0, 1, 2, (0, 1, 2)], ids=repr)
+def test_closed_streams_are_lived_with(
+    on_emulator: Repository, arguments: list[str], closed: int | tuple[int, ...]
+) -> None:
+    numbers = (closed,) if isinstance(closed, int) else closed
+
+    def close() -> None:
+        for number in numbers:
+            os.close(number)
+
+    process = on_emulator.start(*arguments, preexec_fn=close)
+    _, err = process.communicate(timeout=30)
+    assert b"Traceback" not in err
+    assert process.returncode == 0
+    if arguments[0] == "apply":
+        assert list(on_emulator.state["job_configs"]) == ["alpha"]
+
+
+def test_an_apply_that_cannot_ask_since_stdin_is_closed_says_so(on_emulator: Repository) -> None:
+    process = on_emulator.start("apply", preexec_fn=lambda: os.close(0))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"--auto-approve" in err
+    assert b"Traceback" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--format", "json"], ["version"]])
+def test_an_output_that_takes_nothing_is_an_error_and_no_defect(
+    on_emulator: Repository, arguments: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = on_emulator.start(*arguments, stdout=full)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert b"Traceback" not in err
+
+
+def test_a_reader_that_has_enough_is_no_defect(on_emulator: Repository) -> None:
+    for number in range(300):
+        on_emulator.job(f"n{number}")
+    read, write = os.pipe()
+    process = on_emulator.start("plan", stdout=write)
+    os.close(write)
+    os.read(read, 10)
+    os.close(read)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (0, 1)
+    assert err == b""
+
+
+def test_shell_completion_knows_the_commands(repository: Repository) -> None:
+    repository.environment.update(
+        {"_MAJOBCTL_COMPLETE": "bash_complete", "COMP_WORDS": "majobctl st", "COMP_CWORD": "1"}
+    )
+    ran = repository.process()
+    assert ran.stdout.split() == ["plain,state"]
+
+
+def test_the_module_is_the_command(repository: Repository) -> None:
+    assert repository.process("nonsense").code == 1
+
+
+def test_a_defect_shows_its_traceback_and_asks_for_a_report(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("defect")
+    def defect() -> None:
+        raise ZeroDivisionError
+
+    cli.add_command(defect)
+    try:
+        assert main(["defect"]) == 1
+    finally:
+        del cli.commands["defect"]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "ZeroDivisionError" in said.err
+    assert "this is a defect in majobctl. Please report it" in said.err

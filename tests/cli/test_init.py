@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.repository import Repository
+
+FILES = ["majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"]
+
+
+def test_a_new_repository_works_at_once(repository: Repository) -> None:
+    ran = repository.done("init")
+    assert [line.split() for line in ran.stdout.splitlines()[:4]] == [
+        ["made", name] for name in FILES
+    ]
+    assert "Next: majobctl plan" in ran.last_line
+    assert "1 to add" in repository.done("plan").stdout
+    assert "Apply complete: 1 added" in repository.apply().last_line
+    assert repository.done("plan").stdout == "No changes. 1 job config matches the state.\n"
+    assert repository.done("validate").stdout == "1 job config is valid.\n"
+
+
+def test_the_cloud_does_not_follow_what_is_written_before_the_first_apply(
+    repository: Repository,
+) -> None:
+    repository.done("init")
+    for name, old, new in (
+        ("majobctl.toml", "# [defaults] ", "[defaults] "),
+        ("majobctl.toml", "# log_url", "log_url"),
+        ("jobs/example.toml", 'inputs = "/my-bucket/dataset/"\n', ""),
+        ("jobs/example.toml", "lr = 0.001", 'lr = "${env.LR}"'),
+    ):
+        text = (repository.root / name).read_text()
+        assert text.count(old) == 1
+        repository.write(name, text.replace(old, new))
+    repository.environment["LR"] = "0.5"
+    assert "Apply complete: 1 added" in repository.apply().last_line
+
+
+def test_a_folder_is_made_where_it_is_missing(repository: Repository) -> None:
+    repository.done("init", "deep/er")
+    assert all((repository.root / "deep" / "er" / name).is_file() for name in FILES)
+    repository.done("-C", "deep/er", "plan")
+
+
+def test_nothing_is_overwritten(repository: Repository) -> None:
+    repository.settings("mine")
+    ran = repository.done("init")
+    assert "kept majobctl.toml" in ran.stdout
+    assert "made jobs/example.toml" in ran.stdout
+    contents = {name: (repository.root / name).read_bytes() for name in FILES}
+    assert contents["majobctl.toml"] == b"mine"
+    ran = repository.done("init")
+    assert ran.stdout.count("kept ") == 4
+    assert contents == {name: (repository.root / name).read_bytes() for name in FILES}
+
+
+def test_working_files_are_left_out_of_git(repository: Repository) -> None:
+    repository.done("init")
+    ignored = (repository.root / ".gitignore").read_text().splitlines()
+    assert ".majobctl/" in ignored
+    assert "majobctl.state.json" not in ignored
+
+
+def test_a_place_that_cannot_be_used_is_told(repository: Repository) -> None:
+    repository.write("file", "")
+    for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
+        ran = repository.run("init", directory)
+        assert ran.code == 1
+        assert "cannot be made: " in ran.stderr
+    repository.write("kept", "")
+    assert repository.run("init", "a", "b").code == 1
+
+
+@pytest.mark.parametrize("directory", ["with space", "é☃", "-x", "\x1b[31m"])
+def test_any_name_will_do(repository: Repository, directory: str) -> None:
+    ran = repository.done("init", "--", directory)
+    assert ran.stdout.replace("\n", "").isprintable()
+    assert (repository.root / directory / "majobctl.toml").is_file()
+    assert sorted(os.listdir(repository.root / directory)) == [
+        ".gitignore",
+        "cloud.toml",
+        "jobs",
+        "majobctl.toml",
+    ]
+
+
+def test_a_broken_seed_is_named_as_the_settings_name_it(repository: Repository) -> None:
+    repository.done("init")
+    repository.write("cloud.toml", "[job_config.example]\nnothing = 1\n")
+    ran = repository.run("apply", "--auto-approve")
+    assert ran.code == 1
+    assert "cloud.toml" in ran.stderr
+    assert str(repository.root) not in ran.stderr

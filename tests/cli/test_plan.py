@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.repository import JOB, Repository, terminal
+
+
+def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> None:
+    on_emulator.job("beta")
+    on_emulator.apply()
+    on_emulator.job("alpha", train_instance_count=2)
+    assert on_emulator.done("plan").stdout == (
+        "  ~ job_config.alpha                             jobs/alpha.toml:1\n"
+        "      ~ train_instance_count         1 -> 2\n"
+        "\n"
+        "Plan: 0 to add, 1 to update, 0 to forget; 1 unchanged. 1 update_job_configs call.\n"
+    )
+
+
+def test_a_plan_changes_no_file(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    on_emulator.job("alpha", train_instance_count=2)
+    before = {path: path.stat().st_mtime_ns for path in on_emulator.root.rglob("*")}
+    on_emulator.done("plan")
+    on_emulator.done("plan", "--format", "json")
+    assert before == {path: path.stat().st_mtime_ns for path in on_emulator.root.rglob("*")}
+
+
+def test_the_same_repository_gives_the_same_json_bytes(on_emulator: Repository) -> None:
+    on_emulator.job("beta", hyperparameters={"b": "1", "a": "2"})
+    on_emulator.apply()
+    on_emulator.job("beta", hyperparameters={"a": "3", "b": "1"})
+    one = on_emulator.done("plan", "--format", "json")
+    two = on_emulator.process("plan", "--format", "json")
+    assert one.stdout == two.stdout
+    assert one.stderr == two.stderr == ""
+    (change,) = one.document["changes"]
+    assert change["fields"] == [
+        {"path": ["hyperparameters", "a"], "action": "update", "before": "2", "after": "3"}
+    ]
+    assert change["source"] == {"file": "jobs/beta.toml", "line": 1}
+
+
+def test_two_descriptions_of_one_request_are_equal(on_emulator: Repository) -> None:
+    on_emulator.job("alpha", hyperparameters={"a": "1", "b": "2"}, log_url="/ml/log/")
+    on_emulator.apply()
+    on_emulator.job(
+        "alpha",
+        hyperparameters=[{"label": "b", "value": "2"}, {"label": "a", "value": 1}],
+        log_url="obs://ml/log/",
+        config_desc="",
+        data_source=[],
+    )
+    assert on_emulator.done("plan").stdout.startswith("No changes.")
+
+
+def test_numbers_are_compared_as_they_are_written(on_emulator: Repository) -> None:
+    on_emulator.job("alpha", hyperparameters={"lr": "0.10", "flag": "true"})
+    on_emulator.apply()
+    text = (on_emulator.root / "jobs" / "alpha.toml").read_text()
+    on_emulator.write("jobs/alpha.toml", text.replace('"0.10"', "0.10").replace('"true"', "true"))
+    assert on_emulator.done("plan").stdout.startswith("No changes.")
+    on_emulator.write("jobs/alpha.toml", text.replace('"0.10"', "0.1"))
+    assert '"0.10" -> "0.1"' in on_emulator.done("plan").stdout
+
+
+def test_detailed_exit_codes(on_emulator: Repository) -> None:
+    assert on_emulator.run("plan", "--detailed-exitcode").code == 2
+    assert on_emulator.run("plan", "--detailed-exitcode", "--format", "json").code == 2
+    assert on_emulator.run("plan", "--detailed-exitcode", "--exclude", "*").code == 0
+    on_emulator.apply()
+    assert on_emulator.run("plan", "--detailed-exitcode").code == 0
+    on_emulator.job("alpha", train_instance_count=0)
+    assert on_emulator.run("plan", "--detailed-exitcode").code == 1
+
+
+def test_warnings_go_to_stderr_and_into_the_document(on_emulator: Repository) -> None:
+    on_emulator.job("alpha", inputs=None)
+    ran = on_emulator.done("plan", "--format", "json")
+    assert "Warning: jobs/alpha.toml:1: job_config.alpha: no data" in ran.stderr
+    assert len(ran.document["warnings"]) == 1
+
+
+def test_it_runs_from_below_the_repository_and_from_elsewhere(on_emulator: Repository) -> None:
+    here = on_emulator.done("plan").stdout
+    on_emulator.monkeypatch.chdir("/")
+    root = on_emulator.root
+    on_emulator.root = root / "jobs"
+    assert on_emulator.done("plan").stdout == here
+    on_emulator.root = root.parent
+    assert on_emulator.done("-C", str(root), "plan").stdout == here
+    assert on_emulator.done("--chdir", "repository/jobs", "plan").stdout == here
+
+
+def test_another_targets_state_is_refused(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    content = on_emulator.state_path.read_bytes()
+    on_emulator.settings('[provider]\nkind = "emulator"\nproject_id = "other"\n')
+    for arguments in (["plan"], ["apply", "--auto-approve"]):
+        ran = on_emulator.run(*arguments)
+        assert ran.code == 1
+        assert "majobctl.state.json belongs to another target" in ran.stderr
+        assert "project other" in ran.stderr
+    assert on_emulator.state_path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged: not JSON"),
+        (b"\xff" * 1000, "is damaged: byte 0 is not UTF-8"),
+        (b"{}", "is damaged: format_version"),
+        (b'{"format_version": 99}', "has format 99"),
+        (b"[" * 100_000, "is damaged"),
+    ],
+)
+def test_a_state_that_cannot_be_used_is_refused_and_left_as_it_is(
+    on_emulator: Repository, content: bytes, message: str
+) -> None:
+    on_emulator.state_path.write_bytes(content)
+    for arguments in (
+        ["plan"],
+        ["apply", "--auto-approve"],
+        ["show"],
+        ["state", "list"],
+        ["state", "pull"],
+        ["state", "rm", "alpha"],
+    ):
+        ran = on_emulator.run(*arguments)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert message in ran.stderr
+        assert on_emulator.state_path.read_bytes() == content
+
+
+def test_what_a_state_made_by_hand_says_is_safe_to_print(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    evil = "\x1b]0;evil\x07"
+    state = on_emulator.state
+    state["job_configs"][evil] = {"params": {evil: evil}, "applied_at": evil}
+    state["job_configs"]["alpha"]["params"]["hyperparameters"] = {evil: evil}
+    on_emulator.state_path.write_text(json.dumps(state))
+    for arguments in (
+        ["plan"],
+        ["plan", "--format", "json"],
+        ["show"],
+        ["show", "--format", "json"],
+        ["state", "list"],
+        ["state", "list", "--format", "json"],
+        ["state", "pull"],
+    ):
+        assert "\x1b" not in on_emulator.done(*arguments).stdout
+    assert "\x1b" not in on_emulator.run("show", "\x1bnone").stderr
+
+
+def test_a_state_that_says_null_is_planned_like_one_that_says_nothing(
+    on_emulator: Repository,
+) -> None:
+    on_emulator.apply()
+    state = on_emulator.state
+    state["job_configs"]["alpha"]["params"].update({"log_url": "", "data_source": []})
+    on_emulator.state_path.write_text(json.dumps(state))
+    ran = on_emulator.run("plan")
+    assert ran.code == 0
+    assert "train_instance" not in ran.stdout
+
+
+def test_colours_are_for_terminals_that_want_them(on_emulator: Repository) -> None:
+    with terminal(on_emulator, "plan") as screen:
+        code, seen = screen.finish()
+    assert code == 0
+    assert "\x1b[32m" in seen
+    assert "  + job_config.alpha " in screen.plain
+    with terminal(on_emulator, "plan", "--no-color") as screen:
+        assert "\x1b" not in screen.finish()[1]
+    with terminal(on_emulator, "plan", NO_COLOR="1") as screen:
+        assert "\x1b" not in screen.finish()[1]
+    assert "\x1b" not in on_emulator.process("plan").stdout
+
+
+@pytest.mark.parametrize("pattern", ["", "[", "[!]", "*" * 500, "?" * 10_000, "\x00", "é", "-"])
+def test_any_pattern_selects_some_or_none(on_emulator: Repository, pattern: str) -> None:
+    ran = on_emulator.done("plan", f"--target={pattern}")
+    assert ("1 to add" in ran.stdout) == (pattern == "*" * 500)
+    on_emulator.done("plan", "--exclude", pattern)
+
+
+def test_text_that_the_output_cannot_encode_is_no_defect(on_emulator: Repository) -> None:
+    on_emulator.job("alpha", config_desc="配置 ☃ " + "é" * 99)
+    for encoding in ("ascii", "latin-1", "cp1252"):
+        on_emulator.environment["PYTHONIOENCODING"] = encoding
+        for arguments in (["plan"], ["plan", "--format", "json"]):
+            process = on_emulator.start(*arguments)
+            _, err = process.communicate(timeout=30)
+            assert process.returncode == 0, err
+            assert b"Traceback" not in err
+
+
+def test_five_hundred_job_configs_are_planned_in_one_go(on_emulator: Repository) -> None:
+    lines = []
+    for number in range(500):
+        lines.append(f"[job_config.n{number}]")
+        lines += [f"{key} = {value!r}" for key, value in JOB.items()]
+    on_emulator.write("jobs/many.toml", "\n".join(lines))
+    assert "Plan: 501 to add" in on_emulator.done("plan").last_line

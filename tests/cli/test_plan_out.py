@@ -1,0 +1,101 @@
+"""``plan --out``: where a plan may be saved, and that nothing else is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from tests.repository import Repository
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "majobctl.toml",
+        "jobs/one.toml",
+        "majobctl.state.json",
+        "majobctl.state.json.journal",
+        "majobctl.state.json.backup",
+        "jobs",
+        "pipe",
+        "loop",
+        "",
+    ],
+)
+def test_what_is_no_plan_is_not_overwritten(on_emulator: Repository, name: str) -> None:
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one")
+    on_emulator.apply()
+    on_emulator.job("one", train_instance_count=2)
+    os.mkfifo(on_emulator.root / "pipe")
+    (on_emulator.root / "loop").symlink_to("loop")
+    before = {path: path.read_bytes() for path in on_emulator.root.rglob("*") if path.is_file()}
+    ran = on_emulator.run("plan", "--out", name)
+    assert ran.code == 1
+    assert "is no place for a plan" in ran.stderr or "cannot be written" in ran.stderr
+    after = {path: path.read_bytes() for path in on_emulator.root.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_plan_replaces_a_plan_and_a_link_is_followed(on_emulator: Repository) -> None:
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one")
+    on_emulator.done("plan", "--out", "saved.plan")
+    (on_emulator.root / "link.plan").symlink_to("saved.plan")
+    on_emulator.job("one", train_instance_count=2)
+    on_emulator.done("plan", "--out", "link.plan")
+    path = on_emulator.root / "saved.plan"
+    assert (on_emulator.root / "link.plan").is_symlink()
+    assert '"after": 2' in path.read_text(encoding="utf-8")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_plan_does_not_fit_a_copy_of_the_state_that_was_applied_apart(
+    on_emulator: Repository,
+) -> None:
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one", config_desc="first")
+    on_emulator.apply()
+    first = on_emulator.state_path.read_bytes()
+    on_emulator.job("one", config_desc="ours")
+    on_emulator.apply()
+    on_emulator.job("one", config_desc="reviewed")
+    on_emulator.done("plan", "--out", "saved.plan")
+    on_emulator.state_path.write_bytes(first)
+    on_emulator.job("one", config_desc="theirs")
+    on_emulator.apply()
+    ran = on_emulator.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "had other entries" in ran.stderr
+
+
+def test_a_secret_in_the_toml_is_found_though_another_file_is_broken(
+    on_emulator: Repository,
+) -> None:
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one", sensitive=["config_desc"], config_desc="hidden-words")
+    on_emulator.done("plan", "--out", "saved.plan")
+    on_emulator.write("jobs/other.toml", "[job_config.other\n")
+    assert on_emulator.run("apply", "saved.plan").code == 0
+
+
+def test_the_text_around_a_variable_is_not_told(
+    on_emulator: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PART", "variable-words")
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one", config_desc="literal-words ${env.PART}")
+    ran = on_emulator.done("plan", "--out", "saved.plan", "--format", "json")
+    for text in (ran.stdout, (on_emulator.root / "saved.plan").read_text(encoding="utf-8")):
+        assert "literal-words" not in text
+        assert "variable-words" not in text
+    assert on_emulator.run("apply", "saved.plan").code == 0
+
+
+def test_a_selection_of_nothing_is_warned_of(on_emulator: Repository) -> None:
+    on_emulator.cloud("alpha", "one")
+    on_emulator.job("one")
+    ran = on_emulator.done("plan", "--target", "nobody-*")
+    assert "Warning: --target and --exclude select no job config" in ran.stderr

@@ -1,0 +1,185 @@
+"""Secret values, from the TOML to the service and nowhere else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.repository import BODY, Repository
+from tests.rest_server import RestServer, refusal
+
+SECRET, OTHER = "first-hidden-value", "second-hidden-value"
+
+
+@pytest.fixture
+def secretive(on_rest: Repository) -> Repository:
+    """One job config with a secret of the environment, and two that its TOML names."""
+    on_rest.environment["API_SECRET"] = SECRET
+    write_job(on_rest)
+    return on_rest
+
+
+def write_job(repository: Repository) -> None:
+    repository.job(
+        "one",
+        config_desc="${env.API_SECRET}",
+        hyperparameters={"token": "of-the-file", "lr": "0.1"},
+        log_url="/ml/hidden-log/",
+        sensitive=["token", "log_url"],
+    )
+
+
+def sent(rest: RestServer) -> dict[str, object]:
+    return rest.puts["one"]
+
+
+def hidden_in(text: str) -> bool:
+    return not any(word in text for word in (SECRET, OTHER, "of-the-file", "hidden-log"))
+
+
+def test_a_secret_reaches_the_service_and_no_file_or_output(
+    secretive: Repository, rest: RestServer
+) -> None:
+    outputs = [
+        secretive.done("plan"),
+        secretive.done("plan", "--format", "json"),
+        secretive.done("plan", "--out", "saved.plan"),
+        secretive.done("show", "saved.plan"),
+        secretive.apply(),
+        secretive.done("show"),
+        secretive.done("show", "one"),
+        secretive.done("show", "one", "--format", "json"),
+        secretive.done("state", "pull"),
+    ]
+    assert sent(rest) == {
+        **BODY,
+        "config_desc": SECRET,
+        "log_url": "/ml/hidden-log/",
+        "parameter": [
+            {"label": "lr", "value": "0.1"},
+            {"label": "token", "value": "of-the-file"},
+        ],
+    }
+    for ran in outputs:
+        assert hidden_in(ran.stdout + ran.stderr)
+    for path in secretive.root.rglob("*"):
+        assert path.is_dir() or path.parent.name == "jobs" or hidden_in(path.read_text())
+    assert "(sensitive)" in outputs[0].stdout
+    assert "hmac" not in outputs[0].stdout + outputs[6].stdout
+    kept = secretive.state["job_configs"]["one"]["params"]["config_desc"]
+    assert kept["$sensitive"].startswith("hmac-sha256:")
+
+
+def test_only_another_secret_is_a_change(secretive: Repository, rest: RestServer) -> None:
+    secretive.apply()
+    assert secretive.done("plan").stdout.startswith("No changes.")
+    secretive.environment["API_SECRET"] = OTHER
+    rest.forget_requests()
+    plan = secretive.done("plan").stdout
+    assert "~ config_desc                  (sensitive) -> (sensitive)" in plan
+    assert "1 to update" in plan
+    secretive.apply()
+    assert sent(rest)["config_desc"] == OTHER
+
+
+def test_the_key_of_the_environment_makes_other_hashes(secretive: Repository) -> None:
+    secretive.apply()
+    secretive.environment["MAJOBCTL_STATE_KEY"] = "a-key"
+    assert "1 to update" in secretive.done("plan").stdout
+    secretive.apply()
+    assert secretive.done("plan").stdout.startswith("No changes.")
+
+
+def test_what_becomes_sensitive_is_no_longer_shown(on_rest: Repository) -> None:
+    on_rest.job("one", config_desc="of-the-file")
+    on_rest.apply()
+    on_rest.job("one", config_desc="of-the-file", sensitive=["config_desc"])
+    plan = on_rest.done("plan").stdout
+    assert "only how a sensitive value is kept changes" in plan
+    assert "of-the-file" not in plan
+    on_rest.apply()
+    assert "of-the-file" not in on_rest.state_path.read_text()
+    assert on_rest.done("plan").stdout.startswith("No changes.")
+
+
+def test_a_saved_plan_takes_its_secrets_from_where_they_are(
+    secretive: Repository, rest: RestServer
+) -> None:
+    secretive.done("plan", "--out", "saved.plan")
+    secretive.done("apply", "saved.plan")
+    assert sent(rest)["config_desc"] == SECRET
+    assert sent(rest)["log_url"] == "/ml/hidden-log/"
+    assert secretive.done("plan").stdout.startswith("No changes.")
+
+
+def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
+    secretive: Repository, rest: RestServer
+) -> None:
+    secretive.done("plan", "--out", "saved.plan")
+    secretive.environment["API_SECRET"] = OTHER
+    ran = secretive.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "the sensitive value of config_desc is another one now" in ran.stderr
+    secretive.environment["API_SECRET"] = SECRET
+    secretive.job("one", sensitive=["lr"], hyperparameters={"lr": "0.1"})
+    ran = secretive.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "is gone" in ran.stderr
+    write_job(secretive)
+    del secretive.environment["API_SECRET"]
+    secretive.monkeypatch.delenv("API_SECRET")
+    ran = secretive.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "`majobctl validate` says which" in ran.stderr
+    assert "API_SECRET" in secretive.run("validate").stderr
+    assert rest.requests == []
+    secretive.remove("one")
+    assert secretive.run("apply", "saved.plan").code == 5
+
+
+def test_the_service_cannot_make_a_secret_seen(secretive: Repository, rest: RestServer) -> None:
+    rest.before_put = lambda name: refusal(
+        400, "ModelArts.0101", f"wrong: {SECRET}, of-the-file, /ml/hidden-log/"
+    )
+    ran = secretive.run("apply", "--auto-approve")
+    assert ran.code == 3
+    assert hidden_in(ran.stdout + ran.stderr)
+    assert "wrong: (sensitive), (sensitive), (sensitive)" in ran.stdout
+
+
+def test_a_name_that_is_a_secret_is_not_told_where_it_is_unknown(on_rest: Repository) -> None:
+    on_rest.job("one", train_instance_type="hidden-log", sensitive=["train_instance_type"])
+    ran = on_rest.run("apply", "--auto-approve")
+    assert ran.code == 1
+    assert "does not exist" in ran.stderr
+    assert hidden_in(ran.stderr)
+
+
+def test_a_whole_table_can_be_secret(on_rest: Repository, rest: RestServer) -> None:
+    parameters = {"a": "of-the-file", "b": "2"}
+    on_rest.job("one", hyperparameters=parameters, sensitive=["hyperparameters"])
+    assert "(sensitive)" in on_rest.done("plan").stdout
+    on_rest.done("plan", "--out", "saved.plan")
+    on_rest.done("apply", "saved.plan")
+    assert {"label": "a", "value": "of-the-file"} in list(sent(rest)["parameter"])  # type: ignore[call-overload]
+    assert "of-the-file" not in on_rest.state_path.read_text()
+    assert on_rest.done("plan").stdout.startswith("No changes.")
+    assert hidden_in(on_rest.done("show", "one").stdout)
+    rest.forget_requests()
+    on_rest.job("one", hyperparameters={**parameters, "b": "3"}, sensitive=["hyperparameters"])
+    assert "1 to update" in on_rest.done("plan").stdout
+    on_rest.apply()
+    assert {"label": "b", "value": "3"} in list(sent(rest)["parameter"])  # type: ignore[call-overload]
+    on_rest.job("one", hyperparameters={"c": "4"})
+    assert hidden_in(on_rest.done("plan").stdout)
+
+
+def test_verbose_lines_hold_no_secret(secretive: Repository) -> None:
+    ran = secretive.process("-v", "apply", "--auto-approve")
+    assert ran.code == 0
+    assert "PUT" in ran.stderr
+    assert hidden_in(ran.stderr)
+    assert "Signature" not in ran.stderr
+    assert secretive.environment["OS_SECRET_KEY"] not in ran.stderr
+    assert json.loads(secretive.state_path.read_bytes())["serial"] == 1

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from tests.repository import Repository
+
+
+@pytest.fixture
+def applied(on_emulator: Repository) -> Repository:
+    """A repository whose state holds alpha, beta and gamma."""
+    on_emulator.job("beta")
+    on_emulator.job("gamma")
+    on_emulator.apply()
+    return on_emulator
+
+
+def copy_of(repository: Repository, **changes: Any) -> str:
+    repository.write("copy.json", json.dumps({**repository.state, **changes}))
+    return "copy.json"
+
+
+def test_list_prints_the_names(applied: Repository) -> None:
+    assert applied.done("state", "list").stdout == "alpha\nbeta\ngamma\n"
+    assert applied.done("state", "list", "--format", "json").document == ["alpha", "beta", "gamma"]
+
+
+def test_list_without_a_state_is_empty(on_emulator: Repository) -> None:
+    assert on_emulator.done("state", "list").stdout == ""
+    assert on_emulator.done("state", "list", "--format", "json").document == []
+
+
+def test_rm_takes_names_out_and_the_next_plan_adds_them(applied: Repository) -> None:
+    ran = applied.done("state", "rm", "alpha", "gamma", "alpha")
+    assert ran.stdout == "Removed 2 from the state. State serial 2.\n"
+    assert list(applied.state["job_configs"]) == ["beta"]
+    assert "2 to add" in applied.done("plan").stdout
+
+
+def test_rm_of_a_name_that_is_not_there_changes_nothing(applied: Repository) -> None:
+    content = applied.state_path.read_bytes()
+    ran = applied.run("state", "rm", "alpha", "gama", "\x1bx")
+    assert ran.code == 1
+    assert 'the state has no job config "gama"; did you mean "gamma"?' in ran.stderr
+    assert "nothing was changed" in ran.stderr
+    assert "\x1b" not in ran.stderr
+    assert applied.state_path.read_bytes() == content
+
+
+def test_rm_without_a_state_or_a_name_is_an_error(on_emulator: Repository) -> None:
+    assert on_emulator.run("state", "rm", "alpha").code == 1
+    assert on_emulator.run("state", "rm").code == 1
+    assert not on_emulator.state_path.exists()
+
+
+def test_pull_prints_the_file(applied: Repository) -> None:
+    assert applied.done("state", "pull").stdout.encode() == applied.state_path.read_bytes()
+    assert applied.process("state", "pull").stdout.encode() == applied.state_path.read_bytes()
+
+
+def test_pull_without_a_state_is_an_error(on_emulator: Repository) -> None:
+    ran = on_emulator.run("state", "pull")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "there is no state yet" in ran.stderr
+
+
+def test_what_was_pulled_can_be_pushed(applied: Repository) -> None:
+    before = applied.state
+    applied.write("copy.json", applied.done("state", "pull").stdout)
+    applied.done("state", "rm", "alpha")
+    assert applied.done("state", "push", "--force", "copy.json").stdout == (
+        "Pushed copy.json. State serial 3.\n"
+    )
+    assert applied.state == {**before, "serial": 3}
+
+
+def test_pushing_the_same_entries_changes_nothing(applied: Repository) -> None:
+    before = applied.state_path.read_bytes()
+    assert applied.done("state", "push", copy_of(applied)).stdout == (
+        "The state has the same entries. State serial 1.\n"
+    )
+    assert applied.state_path.read_bytes() == before
+
+
+def test_push_where_there_is_no_state_brings_it_back(applied: Repository) -> None:
+    content = applied.state_path.read_bytes()
+    copy = copy_of(applied)
+    applied.state_path.unlink()
+    applied.done("state", "push", copy)
+    assert applied.state_path.read_bytes() == content
+    assert applied.done("plan").stdout.startswith("No changes.")
+
+
+def test_push_reads_stdin(applied: Repository) -> None:
+    content = applied.state_path.read_bytes()
+    applied.state_path.unlink()
+    ran = applied.process("state", "push", "-", stdin=content)
+    assert (ran.code, ran.stdout) == (0, "Pushed -. State serial 1.\n")
+
+
+def test_an_older_state_is_pushed_only_by_force(applied: Repository) -> None:
+    older = copy_of(applied, job_configs={})
+    applied.job("alpha", train_instance_count=2)
+    applied.apply()
+    content = applied.state_path.read_bytes()
+    ran = applied.run("state", "push", older)
+    assert ran.code == 1
+    assert "copy.json has serial 1, the state 2: it is older" in ran.stderr
+    assert "--force" in ran.stderr
+    assert applied.state_path.read_bytes() == content
+    applied.done("state", "push", older, "--force")
+    assert (applied.state["serial"], applied.state["job_configs"]) == (3, {})
+
+
+def test_a_state_of_another_lineage_is_pushed_only_by_force(applied: Repository) -> None:
+    other = copy_of(applied, lineage="other\x1b", serial=99)
+    ran = applied.run("state", "push", other)
+    assert ran.code == 1
+    assert "is of another lineage (other\\x1b)" in ran.stderr
+    applied.done("state", "push", "--force", other)
+    assert (applied.state["serial"], applied.state["lineage"]) == (99, "other\x1b")
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_state_of_this_target_is_never_pushed(
+    applied: Repository, force: list[str]
+) -> None:
+    content = applied.state_path.read_bytes()
+    elsewhere = copy_of(applied, target={"endpoint": "https://x", "project_id": "y"})
+    for name, message in [
+        (elsewhere, "copy.json belongs to another target"),
+        ("missing.json", "missing.json cannot be read: No such file"),
+        ("jobs", "jobs cannot be read: Is a directory"),
+        ("", "cannot be read: "),
+        ("x" * 5000, "cannot be read: File name too long"),
+        ("jobs/alpha.toml", "jobs/alpha.toml is damaged: not JSON"),
+        (copy_of, ""),
+    ][:-1]:
+        ran = applied.run("state", "push", *force, str(name))
+        assert (ran.code, ran.stdout) == (1, "")
+        assert message in ran.stderr
+    for text in ("", "{}", "[]", '{"format_version": 9}', '"\\ud800"'):
+        applied.write("copy.json", text)
+        ran = applied.run("state", "push", *force, "copy.json")
+        assert ran.code == 1
+        assert "copy.json" in ran.stderr
+    assert applied.state_path.read_bytes() == content
+
+
+def test_a_state_whose_values_could_not_be_saved_is_refused(applied: Repository) -> None:
+    content = applied.state_path.read_bytes()
+    for value in ('"\\ud800"', "1e999", "[" * 700 + "]" * 700):
+        text = content.decode().replace('"modelarts.vm.gpu.p100"', value)
+        applied.write("copy.json", text)
+        assert applied.run("state", "push", "copy.json").code == 1
+        assert applied.state_path.read_bytes() == content
+
+
+def test_the_state_keeps_its_mode(applied: Repository) -> None:
+    applied.state_path.chmod(0o644)
+    applied.done("state", "rm", "alpha")
+    assert applied.state_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_push_without_stdin_is_an_error_and_no_defect(applied: Repository) -> None:
+    process = applied.start("state", "push", "-", preexec_fn=lambda: os.close(0))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"Traceback" not in err
+    assert b"is damaged" in err

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+from .session import Session
+
+
+class ApiError(Exception):
+    def __init__(self, error_code: str, error_msg: str) -> None:
+        super().__init__(f"{error_code}: {error_msg}")
+        self.error_code = error_code
+        self.error_msg = error_msg
+
+
+class Estimator:
+    def __init__(self, modelarts_session: Session, **parameters: Any) -> None:
+        self.session = modelarts_session
+        self.parameters = parameters
+
+    def update_job_configs(self, config_name: str, **parameters: Any) -> Any:
+        self.session.calls.append((config_name, self.parameters, parameters))
+        if config_name == "raises":
+            raise RuntimeError(f"cannot reach the service as {self.session.secret_key}")
+        if config_name == "raises-refused":
+            raise ApiError("ModelArts.0102", "does not exist")
+        if config_name == "raises-internal":
+            raise ApiError("ModelArts.0010", "internal error")
+        answers: dict[str, Any] = {
+            "says-nothing": None,
+            "says-html": "<html>",
+            "refused": {
+                "is_success": False,
+                "error_code": "ModelArts.2781",
+                "error_message": "no such flavor",
+            },
+        }
+        return answers.get(config_name, {"is_success": True})
+
+    @staticmethod
+    def get_train_instance_types(modelarts_session: Session) -> Any:
+        if modelarts_session.project_id == "unreachable":
+            raise OSError(f"refused {modelarts_session.secret_key}")
+        if modelarts_session.project_id == "refusing":
+            return {"error_code": "ModelArts.0206", "error_msg": "no", "is_success": False}
+        if modelarts_session.project_id == "odd":
+            return "modelarts.vm.cpu.2u"
+        return ["modelarts.vm.cpu.2u"]
+
+    @staticmethod
+    def get_framework_list(modelarts_session: Session) -> Any:
+        return [{"framework_type": "PyTorch", "framework_version": "PyTorch-1.0.0-python3.6"}]
+
+    @staticmethod
+    def get_built_in_algorithms(modelarts_session: Session) -> Any:
+        return {
+            "is_success": True,
+            "model_total_count": 12,
+            "models": [{"model_name": "ResNet_v2_50"}],
+        }

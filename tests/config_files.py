@@ -1,0 +1,45 @@
+"""Config repositories written to a folder, for the tests of what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from majobctl.config import Config, load_config
+from majobctl.errors import ConfigError
+
+SETTINGS = '[provider]\nregion = "eu-de"\n'
+
+PARAMS = """\
+train_instance_type = "modelarts.vm.gpu.p100"
+train_instance_count = 1
+output_path = "/ml/output/"
+model_name = "ResNet_v2_50"
+inputs = "/ml/data/"
+"""
+"""The keys of a job config without problems and without warnings: five lines."""
+
+JOB = f"[job_config.sentiment]\n{PARAMS}"
+
+
+def write_files(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Writes ``files``, and settings where there are none; line ends stay as they are."""
+    for name, content in {"majobctl.toml": SETTINGS, **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def loaded(root: Path, files: Mapping[str, str | bytes]) -> Config:
+    return load_config(write_files(root, files))
+
+
+def problems_of(root: Path, files: Mapping[str, str | bytes]) -> list[str]:
+    """The problems of a config repository that must have some."""
+    write_files(root, files)
+    with pytest.raises(ConfigError) as raised:
+        load_config(root)
+    return [str(problem) for problem in raised.value.problems]

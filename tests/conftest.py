@@ -1,0 +1,76 @@
+"""A clean environment for each test, and a config repository with the command to run in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests import rest_server
+from tests.repository import Repository
+from tests.rest_server import RestServer
+
+hypothesis.settings.register_profile(
+    "majobctl",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+hypothesis.settings.load_profile("majobctl")
+
+_STARTS = ("OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_")
+_NAMES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONIOENCODING", "REQUESTS_CA_BUNDLE")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No settings, credentials or proxies of whoever runs the tests, and an empty home."""
+    for name in os.environ:
+        if name.startswith(_STARTS) or name in _NAMES or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Repository:
+    """An empty folder that is to be a config repository."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    return Repository(root, monkeypatch, capsys)
+
+
+@pytest.fixture
+def on_emulator(repository: Repository) -> Repository:
+    """A config repository with one job config, ``alpha``, that the emulator has."""
+    repository.cloud("alpha", "beta", "gamma")
+    repository.job("alpha")
+    return repository
+
+
+@pytest.fixture
+def rest() -> Iterator[RestServer]:
+    with rest_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def on_rest(repository: Repository, rest: RestServer) -> Repository:
+    """A config repository without job configs whose provider is the REST server."""
+    repository.settings(rest.settings())
+    repository.environment.update(rest.environment)
+    return repository

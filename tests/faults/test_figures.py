@@ -1,0 +1,77 @@
+"""What recording an update costs: how many flushes a burst needs, how many bytes an update."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from majobctl.backends import open_backend
+from majobctl.endpoints import Target
+from majobctl.state import Entry, State
+from majobctl.state_store import StateStore
+from tests.faults.conftest import Tally
+from tests.faults.launcher import Launcher
+from tests.repository import JOB, Repository, toml_of
+from tests.rest_server import Reply, RestServer
+
+BURST = 200
+SIZES = (10, 1_000, 10_000)
+UPDATES = 20
+
+
+def test_a_burst_of_outcomes_shares_its_flushes(
+    on_rest: Repository, rest: RestServer, launcher: Launcher, tally: Tally
+) -> None:
+    names = [f"job-{number:03}" for number in range(BURST)]
+    on_rest.write("jobs/all.toml", "".join(toml_of(name, JOB) for name in names))
+
+    def take_a_while(name: str) -> Reply | None:
+        time.sleep(0.02)
+        return None
+
+    rest.before_put = take_a_while
+    found: dict[int, int] = {}
+    for parallelism in (1, 10, 50):
+        ran = launcher.run(
+            on_rest.root,
+            *("apply", "--auto-approve", "--parallelism", str(parallelism)),
+            environment=on_rest.environment,
+        )
+        assert f"{BURST} added" in ran.stdout
+        calls = Counter(kind for kind, name in ran.calls if name.endswith(".journal"))
+        found[parallelism] = calls["fsync"]
+        on_rest.state_path.unlink()
+    records = 1 + 2 * BURST
+    assert found[1] == records
+    assert found[50] < found[10] < records
+    told = ", ".join(f"{count} at parallelism {number}" for number, count in found.items())
+    tally.tell("flushes", f"{records} records of {BURST} updates: {told}")
+
+
+def test_the_bytes_of_an_update_do_not_depend_on_the_number_of_job_configs(
+    tmp_path: Path, tally: Tally
+) -> None:
+    sizes: dict[int, float] = {}
+    seconds: dict[int, float] = {}
+    for size in SIZES:
+        path = tmp_path / str(size) / "state.json"
+        store = StateStore(open_backend("local", path, "state.json"))
+        entries = {f"job-{number:05}": Entry(JOB, "") for number in range(size)}
+        with store.locked("test") as locked:
+            locked.write(State("lineage", 1, Target("emulator", "p"), entries, "salt"))
+            assert locked.state is not None
+            journal = locked.open_journal(locked.state)
+            file = path.with_name("state.json.journal")
+            before, start = file.stat().st_size, time.perf_counter()
+            for number in range(UPDATES):
+                journal.intend(f"job-{number % size:05}", {**JOB, "train_instance_count": 2})
+                journal.record_done(f"job-{number % size:05}")
+            seconds[size] = (time.perf_counter() - start) / UPDATES
+            sizes[size] = (file.stat().st_size - before) / UPDATES
+            journal.close()
+            locked.merge()
+    assert len(set(sizes.values())) == 1
+    ratio = seconds[SIZES[-1]] / seconds[SIZES[0]]
+    told = ", ".join(f"{sizes[size]:.0f} bytes of {size}" for size in SIZES)
+    tally.tell("an update's record", f"{told}; the largest takes {ratio:.1f} x the smallest's time")

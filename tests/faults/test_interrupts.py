@@ -1,0 +1,304 @@
+"""Ctrl-C once and twice, SIGTERM, on a terminal and off it, at chosen and at random moments."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majobctl.backends import open_backend
+from majobctl.state_store import StateStore
+from tests.faults.conftest import Tally
+from tests.faults.launcher import plain_environment
+from tests.faults.service import body_of, contradictions, without_blanks
+from tests.repository import JOB, PATIENCE, Ran, Repository, finished
+from tests.rest_server import Reply, RestServer
+
+IDS = {"spec_id": 91, "engine_id": 77}
+NAMES = [f"job-{number:02}" for number in range(12)]
+APPLY = ("apply", "--auto-approve", "--parallelism", "3")
+SHOW_CURSOR, HIDE_CURSOR = "\033[?25h", "\033[?25l"
+_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent)", re.MULTILINE)
+
+
+class Gate:
+    """Lets a number of updates through and holds the others until it is opened."""
+
+    def __init__(self, rest: RestServer, free: int) -> None:
+        self._open = threading.Event()
+        self._free = free
+        self._lock = threading.Lock()
+        self.waiting = 0
+        rest.before_put = self
+
+    def __call__(self, name: str) -> Reply | None:
+        with self._lock:
+            self._free -= 1
+            is_free = self._free >= 0
+            self.waiting += not is_free
+        if not is_free:
+            self._open.wait(PATIENCE)
+        return None
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gated(on_rest: Repository, rest: RestServer) -> Iterator[tuple[Repository, Gate]]:
+    """A repository whose apply has done four updates and waits for the answers of three."""
+    for name in NAMES:
+        on_rest.job(name)
+    gate = Gate(rest, 4)
+    yield on_rest, gate
+    gate.open()
+
+
+def started(repository: Repository, **streams: Any) -> subprocess.Popen[bytes]:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "-m", "majobctl", *APPLY],
+        cwd=repository.root,
+        env=plain_environment(**repository.environment, TERM="xterm"),
+        start_new_session=True,
+        bufsize=0,
+        **{**pipes, **streams},
+    )
+
+
+def said_until_stopping(process: subprocess.Popen[bytes]) -> str:
+    """What was said on stderr up to the line that answers the first signal."""
+    assert process.stderr is not None
+    said = ""
+    while "Stopping" not in said:
+        line = process.stderr.readline().decode()
+        assert line, said
+        said += line
+    return said
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def check_nothing_is_lost(root: Path, rest: RestServer, said: str) -> int:
+    """What the state says after an interrupt fits the service and what was told; returns how
+    many outcomes it does not know."""
+    name = "majobctl.state.json"
+    state = StateStore(open_backend("local", root / name, name)).read()
+    entries = state.job_configs if state else {}
+    held = {key: without_blanks(body) for key, body in rest.configs.items()}
+    assert contradictions(state, held, **IDS) == []
+    for key in held:
+        assert key in entries
+    for key in (found[0] for found in _CLAIM.findall(said)):
+        assert body_of(entries[key].params, **IDS) == held[key]
+        assert not entries[key].pending
+    return sum(entry.pending for entry in entries.values())
+
+
+def check_converges(repository: Repository, rest: RestServer) -> None:
+    rest.before_put = lambda name: None
+    repository.apply()
+    held = {name: without_blanks(rest.configs[name]) for name in NAMES}
+    assert held == dict.fromkeys(NAMES, body_of(JOB, **IDS))
+    assert "No changes." in repository.done("plan").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_one_signal_waits_for_the_calls_under_way_and_saves(
+    gated: tuple[Repository, Gate], rest: RestServer, number: signal.Signals
+) -> None:
+    repository, gate = gated
+    process = started(repository)
+    until(lambda: gate.waiting == 3)
+    process.send_signal(number)
+    said = said_until_stopping(process)
+    assert process.poll() is None
+    gate.open()
+    ran = finished(process)
+    said += ran.stderr
+    assert ran.code == 130
+    assert said.count("Stopping: waiting for the calls under way.") == 1
+    assert len(_CLAIM.findall(said)) == 7
+    assert ran.last_line == (
+        "Apply incomplete: 7 added, 0 updated, 0 forgotten, 0 failed, 5 not attempted."
+        " State serial 1."
+    )
+    assert check_nothing_is_lost(repository.root, rest, said) == 0
+    assert len(repository.state["job_configs"]) == 7
+    check_converges(repository, rest)
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_second_signal_leaves_at_once_and_what_was_acknowledged_is_kept(
+    gated: tuple[Repository, Gate], rest: RestServer, second: signal.Signals
+) -> None:
+    repository, gate = gated
+    process = started(repository)
+    until(lambda: gate.waiting == 3)
+    process.send_signal(signal.SIGINT)
+    said = said_until_stopping(process)
+    begin = time.monotonic()
+    process.send_signal(second)
+    ran = finished(process)
+    assert time.monotonic() - begin < 2
+    assert ran.code == 130
+    said += ran.stderr
+    assert len(_CLAIM.findall(said)) == 4
+    assert check_nothing_is_lost(repository.root, rest, said) == 3
+    plan = repository.done("plan", "--format", "json").document
+    assert plan["summary"]["resend"] == 3
+    gate.open()
+    until(lambda: len(rest.configs) == 7)
+    check_converges(repository, rest)
+
+
+@contextmanager
+def at_terminal(repository: Repository) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
+    """An apply whose three streams are a terminal: the process, and both ends of it."""
+    master, slave = pty.openpty()
+    process = started(repository, stdin=slave, stdout=slave, stderr=slave, preexec_fn=_take_over)
+    try:
+        yield process, master, slave
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(slave)
+        os.close(master)
+
+
+def _take_over() -> None:
+    """Makes the terminal the controlling one, so that Ctrl-C typed there is a signal."""
+    import fcntl
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def everything_shown(master: int) -> str:
+    seen = ""
+    while select.select([master], [], [], 0.1)[0]:
+        seen += os.read(master, 65536).decode("utf-8", "replace")
+    return seen
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_at_a_terminal_leaves_it_sane(
+    gated: tuple[Repository, Gate], rest: RestServer, times: int
+) -> None:
+    repository, gate = gated
+    with at_terminal(repository) as (process, master, slave):
+        before = termios.tcgetattr(slave)
+        until(lambda: gate.waiting == 3)
+        seen = everything_shown(master)
+        assert HIDE_CURSOR in seen
+        os.write(master, b"\x03")
+        while "Stopping" not in seen:
+            seen += everything_shown(master)
+        if times == 2:
+            os.write(master, b"\x03")
+        else:
+            gate.open()
+        assert process.wait(PATIENCE) == 130
+        seen += everything_shown(master)
+        assert termios.tcgetattr(slave) == before
+    assert seen.rfind(SHOW_CURSOR) > seen.rfind(HIDE_CURSOR)
+    assert "Traceback" not in seen
+    assert "\033[?1049h" not in seen
+    assert check_nothing_is_lost(repository.root, rest, "") == (3 if times == 2 else 0)
+    gate.open()
+    until(lambda: len(rest.configs) == 7)
+    check_converges(repository, rest)
+
+
+_IGNORED = re.compile(r"Exception ignored in.*?\nKeyboardInterrupt: ?\n", re.DOTALL)
+
+
+def ended(process: subprocess.Popen[bytes]) -> Ran:
+    """How a process ended. Where a signal met one of Python's own callbacks, such as that of its
+    import locks, Python says that it ignored it: nothing of ours can catch it there."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return Ran(process.returncode, out.decode(), _IGNORED.sub("", err.decode()))
+
+
+SHOTS = 24
+SEED = 4711
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback(
+    on_rest: Repository, rest: RestServer, number: signal.Signals, tally: Tally
+) -> None:
+    dice = random.Random(SEED + number)
+
+    def be_slow(name: str) -> Reply | None:
+        time.sleep(0.05)
+        return None
+
+    codes: Counter[int] = Counter()
+    holder = on_rest.root / "majobctl.state.json.lock.holder"
+    for shot in range(SHOTS):
+        for name in NAMES:
+            on_rest.job(name, config_desc=f"shot {shot}")
+        rest.before_put = be_slow
+        process = started(on_rest)
+        until(holder.exists)
+        time.sleep(dice.uniform(0, 0.35))
+        process.send_signal(number)
+        ran = ended(process)
+        # Where one came within an import, Python itself ends with SIGINT: 130 in a shell, too.
+        code = 130 if ran.code == -signal.SIGINT else ran.code
+        codes[code] += 1
+        # Python's own end, once all is told, is not the command's any more.
+        assert code in (0, 130) or "\nApply " in ran.stdout, ran
+        check_nothing_is_lost(on_rest.root, rest, ran.stderr)
+    for name in NAMES:
+        on_rest.job(name)
+    check_converges(on_rest, rest)
+    told = ", ".join(f"{count} x {code}" for code, count in sorted(codes.items()))
+    tally.tell(f"interrupts, {number.name} at random moments", f"{SHOTS} signals: {told}")
+    assert codes[130] > SHOTS / 3
+
+
+def test_output_that_nobody_reads_loses_nothing(on_rest: Repository, rest: RestServer) -> None:
+    for name in NAMES:
+        on_rest.job(name)
+    read, write = os.pipe()
+    os.close(read)
+    process = started(on_rest, stderr=write)
+    os.close(write)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, 1)
+    assert b"Traceback" not in out
+    check_nothing_is_lost(on_rest.root, rest, "")
+    check_converges(on_rest, rest)
+
+
+def test_output_to_a_full_disk_loses_nothing(on_rest: Repository, rest: RestServer) -> None:
+    for name in NAMES:
+        on_rest.job(name)
+    with open("/dev/full", "wb") as full:
+        process = started(on_rest, stderr=full)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, 1)
+    check_nothing_is_lost(on_rest.root, rest, "")
+    check_converges(on_rest, rest)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+
+from majobctl import __version__
+from majobctl.apply import ApplyResult, End, Result
+from majobctl.errors import Problem
+from majobctl.job_config import JobConfig
+from majobctl.plan import Action, Selection, make_plan
+from majobctl.render.json import dumps, plan_document, result_document
+from majobctl.state import Entry
+from tests import plan_strategies as strategies
+from tests.plan_strategies import job_configs
+from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
+
+
+class Place:
+    file = "jobs/sentiment.toml"
+    line = 3
+
+
+def test_the_document_of_a_plan() -> None:
+    after = {**PLAIN, "train_instance_count": 2}
+    desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, Place())}
+    state = state_of(sentiment=PLAIN, same=PLAIN, gone=PLAIN)
+    warning = Problem("jobs/a.toml", 3, 0, "job_config.a", "no data")
+    document = plan_document(make_plan(desired, state, TARGET, warnings=[warning]))
+    subset = {key: document[key] for key in document if key not in ("selection",)}
+    changes = subset.pop("changes")
+    assert subset == {
+        "format_version": "1.0",
+        "majobctl_version": __version__,
+        "lineage": "a-lineage",
+        "serial": 7,
+        "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},
+        "summary": {
+            "add": 0,
+            "update": 1,
+            "resend": 0,
+            "forget": 1,
+            "create": 0,
+            "delete": 0,
+            "no-op": 1,
+        },
+        "calls": {"update_job_configs": 1, "create_job_configs": 0, "delete_job_configs": 0},
+        "warnings": ["jobs/a.toml:3: job_config.a: no data"],
+    }
+    gone, sentiment = changes
+    wanted = {
+        "name": "sentiment",
+        "action": "update",
+        "source": {"file": "jobs/sentiment.toml", "line": 3},
+        "fields": [{"path": ["train_instance_count"], "action": "update", "before": 1, "after": 2}],
+        "before": PLAIN,
+        "after": after,
+        "cleared": [],
+    }
+    assert {key: sentiment[key] for key in wanted} == wanted
+    assert (gone["name"], gone["action"], gone["after"]) == ("gone", "forget", None)
+    assert (gone["source"], gone["fields"], gone["before"]) == (None, [], PLAIN)
+
+
+def test_what_is_left_out_is_told() -> None:
+    plan = make_plan(
+        desired_of(a=PLAIN, b=PLAIN, c=PLAIN), None, TARGET, selection=Selection(("a",), ("x*",))
+    )
+    document = plan_document(plan)
+    assert document["selection"] == {"target": ["a"], "exclude": ["x*"], "left_out": 2}
+    assert [change["name"] for change in document["changes"]] == ["a"]
+
+
+def test_keys_are_in_the_documented_order_whatever_the_state_file_does() -> None:
+    shuffled = dict(sorted({**PLAIN, "zeta": 1}.items()))
+    plan = make_plan({}, state_of(one=shuffled), TARGET)
+    before = plan_document(plan)["changes"][0]["before"]
+    assert list(before) == ["train_instance_type", "train_instance_count", "zeta"]
+
+
+@settings(max_examples=50)
+@given(job_configs(), job_configs())
+def test_the_same_plan_gives_the_same_bytes_and_names_each_path(
+    desired: dict[str, JobConfig], known: dict[str, JobConfig]
+) -> None:
+    plan = make_plan(desired, state_after(known), TARGET)
+    text = dumps(plan_document(plan))
+    again = make_plan(dict(reversed(desired.items())), state_after(known), TARGET)
+    assert dumps(plan_document(again)) == text
+    document = json.loads(text)
+    named = {
+        (change["name"], *field["path"])
+        for change in document["changes"]
+        for field in change["fields"]
+    }
+    assert named == {
+        (change.name, *field.path) for change in plan.changes for field in change.fields
+    }
+    assert len(document["changes"]) + document["summary"]["no-op"] == len(
+        desired.keys() | known.keys()
+    )
+
+
+@given(strategies.params)
+def test_control_characters_are_escaped(params: dict[str, Any]) -> None:
+    text = dumps(plan_document(make_plan(desired_of(one=params), None, TARGET)))
+    assert not any(ord(char) < 32 and char != "\n" for char in text)
+
+
+def test_the_document_of_a_result() -> None:
+    result = ApplyResult(
+        (
+            Result("a", Action.ADD, End.DONE, 0.12345),
+            Result("b", Action.UPDATE, End.FAILED, 0.1, "X.1", "no", "do this"),
+            Result("c", Action.FORGET, End.NOT_ATTEMPTED),
+        ),
+        4,
+        is_interrupted=True,
+    )
+    document = result_document(result)
+    assert (document["complete"], document["interrupted"], document["serial"]) == (False, True, 4)
+    assert document["summary"] == {
+        "added": 1,
+        "updated": 0,
+        "resent": 0,
+        "forgotten": 0,
+        "failed": 1,
+        "unknown": 0,
+        "not_attempted": 1,
+    }
+    assert document["results"] == [
+        {"name": "a", "action": "add", "outcome": "done", "seconds": 0.123},
+        {
+            "name": "b",
+            "action": "update",
+            "outcome": "failed",
+            "seconds": 0.1,
+            "error_code": "X.1",
+            "error_msg": "no",
+            "advice": "do this",
+        },
+        {"name": "c", "action": "forget", "outcome": "not attempted", "seconds": 0.0},
+    ]
+
+
+def test_a_document_is_ascii_and_gives_back_the_text_beyond_it() -> None:
+    state = state_of(one=Entry({"config_desc": "Grüße 配置 \u202e"}, AT))
+    text = dumps(plan_document(make_plan({}, state, TARGET)))
+    assert text.isascii()
+    assert json.loads(text)["changes"][0]["before"]["config_desc"] == "Grüße 配置 \u202e"

@@ -1,0 +1,73 @@
+"""Start-up is quick by design: what a command does not need, it does not import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.repository import Repository
+
+COSTLY = {"requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
+
+PROBE = """
+import sys
+from majobctl.cli import main
+code = main(sys.argv[1:])
+sys.stdout.flush()
+print(code, *sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def imported_by(repository: Repository, *arguments: str) -> set[str]:
+    process = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        cwd=repository.root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    code, *modules = process.stderr.splitlines()[-1].split()
+    assert code == "0", process
+    return COSTLY & set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["version"],
+        ["validate"],
+        ["validate", "--format", "json"],
+        ["plan"],
+        ["plan", "--format", "json", "--detailed-exitcode"],
+        ["show"],
+        ["state", "list"],
+        ["apply", "--help"],
+        ["emulator", "serve", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_without_changes_imports_nothing_costly(
+    on_emulator: Repository, arguments: list[str]
+) -> None:
+    on_emulator.apply()
+    assert imported_by(on_emulator, *arguments) == set()
+
+
+def test_a_first_plan_needs_no_differ(on_emulator: Repository) -> None:
+    assert imported_by(on_emulator, "plan") == set()
+
+
+def test_only_a_plan_with_an_update_imports_the_differ(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    on_emulator.job("alpha", train_instance_count=2)
+    assert "deepdiff" in imported_by(on_emulator, "plan")
+    assert "requests" not in imported_by(on_emulator, "plan")
+
+
+def test_an_apply_without_changes_imports_no_http(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    assert imported_by(on_emulator, "apply", "--auto-approve") <= {"filelock"}
