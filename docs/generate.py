@@ -1,0 +1,248 @@
+"""Writes what the pages take from the code: tables of keys, commands and modules, and the output of
+the commands that they show (see transcripts.py).
+
+    python docs/generate.py            writes README.md and the pages beside this file
+    python docs/generate.py --check    writes nothing, and fails where a page is out of date
+
+Both take the names of pages; without any they look at all of them. A table stands between
+``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import inspect
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import click
+from transcripts import ROOT, Transcript
+
+from majobctl.cli import cli
+from majobctl.fields import DATA_SOURCE_KEYS, FIELDS, RULES, SENSITIVE, SENSITIVE_HELP
+from majobctl.settings import SETTINGS, Kind, Setting
+
+DOCS = ROOT / "docs"
+_SECTION = re.compile(
+    r"(?P<begin><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end of (?P=name) -->\n)",
+    re.DOTALL,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Writes what the pages take from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where it would")
+    parser.add_argument("pages", nargs="*", type=Path, help="all pages where none is named")
+    arguments = parser.parse_args()
+    named = [page.resolve() for page in arguments.pages]
+    pages = named or [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    stale = [page for page in pages if not _is_fresh(page, arguments.check)]
+    if stale and arguments.check:
+        print("out of date; run: python docs/generate.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _is_fresh(page: Path, is_check: bool) -> bool:
+    before = page.read_text(encoding="utf-8")
+    after = rendered(before)
+    if before != after and is_check:
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), str(page), "new", n=1)
+        print("\n".join(lines), file=sys.stderr)
+    elif before != after:
+        page.write_text(after, encoding="utf-8")
+        print(f"wrote {page.relative_to(ROOT)}")
+    return before == after
+
+
+def rendered(page: str) -> str:
+    """The text of a page with everything in it that is taken from the code as it is now."""
+    with_tables = _SECTION.sub(
+        lambda match: f"{match['begin']}\n{_SECTIONS[match['name']]()}\n\n{match['end']}", page
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return Transcript(Path(scratch)).filled(with_tables)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; a cell's ``|`` is escaped."""
+    cells = [list(head), *map(list, rows)]
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(cells[0]), *lines[1:]])
+
+
+def settings_tables() -> str:
+    """Every key of every table of majobctl.toml."""
+    parts = []
+    for name, settings in SETTINGS.items():
+        rows = [
+            (f"`{key}`", setting.kind.value, _default(setting), _meaning(setting))
+            for key, setting in settings.items()
+        ]
+        parts.append(f"### `[{name}]`\n\n{table(('key', 'type', 'default', 'meaning'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _default(setting: Setting) -> str:
+    default = setting.default
+    if default == "":
+        return "none"
+    if isinstance(default, tuple):
+        return f"`[{', '.join(map(_quoted, default))}]`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{_quoted(default) if isinstance(default, str) else default}`"
+
+
+def _meaning(setting: Setting) -> str:
+    parts = [setting.help]
+    if setting.choices:
+        parts.append(f"One of {', '.join(f'`{_quoted(choice)}`' for choice in setting.choices)}.")
+    if setting.kind is Kind.COUNT:
+        parts.append(f"From {setting.least} to {setting.most}.")
+    if setting.later:
+        parts.append("Not supported yet: only the default is accepted.")
+    return " ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def fields_table() -> str:
+    """Every key of a job config."""
+    rows = [
+        (f"`{field.name}`", field.kind.value, "yes" if field.required else "", field.help, rest)
+        for field in FIELDS.values()
+        for rest in (f"`{field.rest}`" if field.rest else "none",)
+    ]
+    rows.append((f"`{SENSITIVE}`", "array of strings", "", SENSITIVE_HELP, "none"))
+    return table(("key", "type", "required", "meaning", "in the REST call"), rows)
+
+
+def rules_list() -> str:
+    """The rules between keys."""
+    return "\n".join(f"- {rule.text}" for rule in RULES)
+
+
+def data_source_table() -> str:
+    """The keys of each type of data source."""
+    rows = [
+        (f"`{_quoted(kind)}`", ", ".join(f"`{key}`" for key in keys))
+        for kind, keys in DATA_SOURCE_KEYS.items()
+    ]
+    return table(("`type`", "the other keys, all required"), rows)
+
+
+def commands_reference() -> str:
+    """Every command with its help, its arguments and its options."""
+    return "\n\n".join(_command(name, command) for name, command in walk(cli, "majobctl"))
+
+
+def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """``command`` and those below it, each with its full name."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for part, below in command.commands.items():
+            yield from walk(below, f"{name} {part}")
+
+
+def _command(name: str, command: click.Command) -> str:
+    arguments = [_argument(param) for param in command.params if isinstance(param, click.Argument)]
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    words = [name, "[OPTIONS]" if options else "", *arguments]
+    if isinstance(command, click.Group):
+        words.append("COMMAND")
+    usage = " ".join(word for word in words if word)
+    parts = [f"## `{name}`", f"```text\n{usage}\n```", _help(command)]
+    if options:
+        parts.append(table(("option", "meaning"), map(_option, options)))
+    return "\n\n".join(parts)
+
+
+def _argument(argument: click.Argument) -> str:
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _help(command: click.Command) -> str:
+    """The help text; its examples, marked for click with a backspace, as code."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(map(_paragraph, paragraphs))
+
+
+def _paragraph(text: str) -> str:
+    if text.startswith("\b\nExample"):
+        lines = inspect.cleandoc("\n" + text.partition("\n")[2].partition("\n")[2])
+        return f"```sh\n{lines}\n```"
+    return text.replace("\b\n", "")
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+    if not option.is_flag:
+        names += f" `{_value(option)}`"
+    meaning = option.help or ""
+    if option.multiple and "epeatable" not in meaning:
+        meaning += " Repeatable."
+    if option.show_default:
+        meaning += f" Default: `{option.default}`."
+    return names, meaning.strip()
+
+
+def _value(option: click.Option) -> str:
+    if option.metavar:
+        return option.metavar
+    if isinstance(option.type, click.Choice):
+        return "|".join(map(str, option.type.choices))
+    if isinstance(option.type, (click.IntRange, click.FloatRange)):
+        return "N"
+    return (option.name or "").upper()
+
+
+def modules_table() -> str:
+    """Every module and package with its job, as it opens, and what it imports of majobctl."""
+    package = ROOT / "majobctl"
+    files: dict[str, list[Path]] = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).parts
+        files.setdefault(parts[0] + "/" * (len(parts) > 1), []).append(path)
+    rows = []
+    for name, paths in files.items():
+        trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+        job = (ast.get_docstring(trees[0]) or "").replace("\n", " ")
+        if job:
+            imports = {unit for tree in trees for unit in _imports(tree)} - {name.strip("/")}
+            rows.append((f"`{name}`", _first_sentence(job), ", ".join(sorted(imports))))
+    return table(("module", "its job", "imports"), rows)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.) |(?<=:)  ", text.replace("``", "`"))[0].rstrip(".:")
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("majobctl."):
+            yield str(node.module).split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "majobctl":
+            yield from (alias.name for alias in node.names if not alias.name.startswith("__"))
+
+
+_SECTIONS: Mapping[str, Callable[[], str]] = {
+    "settings": settings_tables,
+    "fields": fields_table,
+    "rules": rules_list,
+    "data-source": data_source_table,
+    "commands": commands_reference,
+    "modules": modules_table,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
