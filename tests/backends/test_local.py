@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -80,12 +81,19 @@ class Script:
         self.process.stdin.flush()
 
     def end(self) -> int:
-        self.process.communicate(timeout=20)
-        return self.process.returncode
+        """Closes its stdin and waits for it; the pipes are closed however that goes."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        if not self.process.stdout.closed:
+            with self.process.stdout:
+                self.process.stdout.read()
+        return self.process.wait(timeout=20)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=20)
+        self.end()
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -110,8 +118,7 @@ def holding(kind: str, path: Path) -> Iterator[Script]:
     script = Script(HOLD, kind, path, 0)
     assert script.line() == "held"
     yield script
-    if script.process.poll() is None:
-        script.kill()
+    script.kill()
 
 
 class TestEveryBackend:

@@ -29,9 +29,8 @@ def serving(
         assert match, process.communicate()
         yield process, match[1]
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
 
 
 def use(repository: Repository, url: str, extra: str = "") -> None:

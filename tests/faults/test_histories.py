@@ -1,5 +1,5 @@
-"""Random histories of edits, plans, applies, crashes and lost answers keep what sections 5 to 8 of
-the contract promise."""
+"""Random histories of edits, plans, applies, crashes and lost answers keep what
+docs/reliability.md promises."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def with_state(repository: Repository) -> bytes:
 
 
 def is_state(content: bytes) -> bool:
-    """Whether these bytes are JSON of the shape in section "The state file" of the contract."""
+    """Whether these bytes are JSON of the shape in section "The file" of docs/state.md."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
