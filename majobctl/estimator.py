@@ -183,7 +183,7 @@ class Estimator:
     @staticmethod
     def get_framework_list(modelarts_session: Session) -> list[dict[str, str]] | Answer:
         """The engines: a list of ``{framework_type, framework_version}``."""
-        return _listed_or_failed(
+        return _answered(
             lambda: [
                 {
                     "framework_type": engine.get("engine_name", ""),
@@ -196,7 +196,7 @@ class Estimator:
     @staticmethod
     def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
         """The flavors: a list of their codes."""
-        return _listed_or_failed(
+        return _answered(
             lambda: [
                 flavor.get("spec_code", "") for flavor in Catalogue(modelarts_session).flavors()
             ]
@@ -268,10 +268,6 @@ def _answered(call: Callable[[], T]) -> T | Answer:
         answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
         # Beyond the SDK's own keys: after such an answer the call may have been carried out.
         return {**answer, "http_status": error.status} if error.status >= 500 else answer
-
-
-def _listed_or_failed(call: Callable[[], list[T]]) -> list[T] | Answer:
-    return _answered(call)
 
 
 def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:

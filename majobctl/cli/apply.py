@@ -100,9 +100,10 @@ def command(
             _ask()
         params = review.params(plan, locked.state)
         result = _run(plan, params, locked, settings, parallelism or settings.parallelism)
-    _show_result(result, format_)
     if result.problem:
+        # First: it says where the outcomes are, and stdout may be what cannot be written.
         click.echo(f"Error: {result.problem}", err=True)
+    _show_result(result, format_)
     if result.is_interrupted:
         return INTERRUPTED
     if result.problem:
