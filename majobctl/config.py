@@ -65,8 +65,7 @@ def load_config(root: Path) -> Config:
     """
     settings, problems = read_settings(root)
     reader = _Reader(settings, problems)
-    for path, name in _job_files(settings, reader.warnings):
-        reader.read(path, name)
+    reader.read_all()
     warnings = sorted(set(reader.warnings))
     if problems:
         raise ConfigError(sorted(set(problems)), warnings)
@@ -80,8 +79,7 @@ def whole_job_configs(root: Path) -> Mapping[str, JobConfig]:
     """
     settings, _ = read_settings(root)
     reader = _Reader(settings, [])
-    for path, name in _job_files(settings, []):
-        reader.read(path, name)
+    reader.read_all()
     return reader.job_configs
 
 
@@ -130,7 +128,11 @@ class _Reader:
         self._tell(self._settings.file, ("defaults",), faults, written, hidden)
         return {key: value for key, value in written.items() if not is_blank(value)}
 
-    def read(self, path: Path, name: str) -> None:
+    def read_all(self) -> None:
+        for path, name in _job_files(self._settings, self.warnings):
+            self._read(path, name)
+
+    def _read(self, path: Path, name: str) -> None:
         try:
             file = TomlFile.read(path, name)
         except ConfigError as error:
