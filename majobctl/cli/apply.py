@@ -19,12 +19,14 @@ from majobctl.cli.options import (
     is_terminal,
     lock_timeout_option,
     painter,
+    parallelism_option,
     selection_options,
 )
 from majobctl.cli.repository import (
     command_line,
     config_here,
     plan_for,
+    provider_of,
     read_file,
     settings_here,
     store_of,
@@ -53,12 +55,7 @@ _SHOW_CURSOR = "\033[?25h\n"
 @format_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
-@click.option(
-    "--parallelism",
-    metavar="N",
-    type=click.IntRange(1, 1000),
-    help="How many calls run at once (apply.parallelism in the settings, 10).",
-)
+@parallelism_option
 @lock_timeout_option
 @color_option
 def command(
@@ -245,26 +242,9 @@ def _provider(
     Raises MajobctlError, with nothing sent, where it does not.
     """
     from majobctl.plan import CALLING
-    from majobctl.provider import open_provider
 
     calling = [change for change in plan.changes if change.action in CALLING]
-    values = settings.provider
-    folder = settings.root / ".majobctl"
-    seed = values["seed"]
-    provider = open_provider(
-        values["kind"],
-        region=values["region"] or None,
-        endpoint=values["endpoint"] or None,
-        iam_endpoint=values["iam_endpoint"] or None,
-        project_id=plan.target.project_id,
-        auth=values["auth"] or None,
-        timeout=values["timeout"],
-        retries=values["retries"],
-        parallelism=parallelism,
-        emulator_data=folder / "emulator.db",
-        emulator_seed=settings.root / seed if seed else None,
-        emulator_seed_name=seed,
-    )
+    provider = provider_of(settings, parallelism)
     try:
         unknown = _unknown_names(provider, calling, params)
         if unknown:

@@ -13,6 +13,8 @@ from majobctl.render import Paint, unpainted
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
+HAS_CHANGES = 2
+"""The exit code of ``--detailed-exitcode`` where there are changes."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -52,6 +54,31 @@ def selection_options(command: Command) -> Command:
         metavar="GLOB",
         multiple=True,
         help="Only the job configs whose names match. Repeatable.",
+    )(command)
+
+
+def parallelism_option(command: Command) -> Command:
+    return click.option(
+        "--parallelism",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        help="How many calls run at once (apply.parallelism in the settings, 10).",
+    )(command)
+
+
+def detailed_exitcode_option(command: Command) -> Command:
+    return click.option(
+        "--detailed-exitcode",
+        is_flag=True,
+        help="Exit with 2 where there are changes, 0 where not.",
+    )(command)
+
+
+def refresh_option(command: Command) -> Command:
+    return click.option(
+        "--refresh",
+        is_flag=True,
+        help="Read from the service first what was changed there.",
     )(command)
 
 

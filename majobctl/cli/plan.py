@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import color_option, format_option, painter, selection_options
+from majobctl.cli.options import (
+    HAS_CHANGES,
+    color_option,
+    detailed_exitcode_option,
+    format_option,
+    painter,
+    selection_options,
+)
 from majobctl.cli.repository import config_here, plan_for, store_of
 
 if TYPE_CHECKING:
@@ -16,16 +23,12 @@ if TYPE_CHECKING:
     from majobctl.settings import Settings
     from majobctl.state import State
 
-HAS_CHANGES = 2
-
 
 @click.command("plan")
 @selection_options
 @format_option
 @click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
-@click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes, 0 where not."
-)
+@detailed_exitcode_option
 @color_option
 def command(
     targeted: tuple[str, ...],

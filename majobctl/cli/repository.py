@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from majobctl.config import Config
     from majobctl.errors import Problem
     from majobctl.plan import Plan, Selection
+    from majobctl.provider import Provider
     from majobctl.settings import Settings
     from majobctl.state import State
     from majobctl.state_store import StateStore
+
+WORKING_FOLDER = ".majobctl"
+"""Beside the settings: the emulator's data and caches, which are never committed."""
 
 
 def settings_here() -> Settings:
@@ -59,6 +63,32 @@ def store_of(settings: Settings) -> StateStore:
 
     state = settings.values["state"]
     return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
+
+
+def provider_of(settings: Settings, parallelism: int) -> Provider:
+    """The provider of the settings' target; nothing is sent yet. Close it when done with it.
+
+    Raises AuthError, ConfigError and ProviderError as ``open_provider``.
+    """
+    from majobctl.provider import open_provider
+
+    values = settings.provider
+    folder = settings.root / WORKING_FOLDER
+    seed = values["seed"]
+    return open_provider(
+        values["kind"],
+        region=values["region"] or None,
+        endpoint=values["endpoint"] or None,
+        iam_endpoint=values["iam_endpoint"] or None,
+        project_id=settings.target().project_id,
+        auth=values["auth"] or None,
+        timeout=values["timeout"],
+        retries=values["retries"],
+        parallelism=parallelism,
+        emulator_data=folder / "emulator.db",
+        emulator_seed=settings.root / seed if seed else None,
+        emulator_seed_name=seed,
+    )
 
 
 def plan_for(config: Config, state: State | None, selection: Selection, *, is_kept: bool) -> Plan:
