@@ -24,7 +24,8 @@ import click
 from transcripts import ROOT, Transcript
 
 from majobctl.cli import cli
-from majobctl.fields import DATA_SOURCE_KEYS, FIELDS, RULES, SENSITIVE, SENSITIVE_HELP
+from majobctl.fields import DATA_SOURCE_KEYS, DIRECTIVES, FIELDS
+from majobctl.rules import RULES
 from majobctl.settings import SETTINGS, Kind, Setting
 
 DOCS = ROOT / "docs"
@@ -105,8 +106,6 @@ def _meaning(setting: Setting) -> str:
         parts.append(f"One of {', '.join(f'`{_quoted(choice)}`' for choice in setting.choices)}.")
     if setting.kind is Kind.COUNT:
         parts.append(f"From {setting.least} to {setting.most}.")
-    if setting.later:
-        parts.append("Not supported yet: only the default is accepted.")
     return " ".join(parts)
 
 
@@ -121,7 +120,7 @@ def fields_table() -> str:
         for field in FIELDS.values()
         for rest in (f"`{field.rest}`" if field.rest else "none",)
     ]
-    rows.append((f"`{SENSITIVE}`", "array of strings", "", SENSITIVE_HELP, "none"))
+    rows += [(f"`{key}`", it.type, "", it.help, "none") for key, it in DIRECTIVES.items()]
     return table(("key", "type", "required", "meaning", "in the REST call"), rows)
 
 

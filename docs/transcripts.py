@@ -10,6 +10,8 @@ A page says what happens in comments that its reader does not see:
     <!-- write: FILE -->                     the next block becomes FILE
     <!-- file: FILE -->                      the next block shows FILE
     <!-- part: FILE -->                      the next block shows some lines of FILE
+    <!-- there: NAME: PARAMS -->             somebody changes a configuration in the emulated service:
+                                             PARAMS is a JSON object of some of its params
 
 REPOSITORY ``nothing`` is an empty folder. Every ``console`` block after a transcript is run: lines
 that begin with ``$ `` are commands, a line ``...`` stands for lines that are left out.
@@ -17,6 +19,7 @@ that begin with ``$ `` are commands, a line ``...`` stands for lines that are le
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -26,9 +29,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from majobctl.provider import Ending, open_provider
+
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
-    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part): (?P<about>.+?) -->\n"
+    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part|there): (?P<about>.+?) -->\n"
     r"|^```(?P<language>\w*)\n(?P<block>.*?)^```\n",
     re.MULTILINE | re.DOTALL,
 )
@@ -76,6 +81,8 @@ class Transcript:
                 raise SystemExit(f"{about} ended with exit code {self._code}:\n{told[-1000:]}")
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
+        elif directive == "there":
+            self._change_there(*about.split(": ", 1))
         elif directive == "remove":
             self._path(about).unlink()
         else:
@@ -88,6 +95,14 @@ class Transcript:
         if content.count(old) != 1:
             raise SystemExit(f"{name} has {old!r} {content.count(old)} times, not once")
         file.write_text(content.replace(old, new), encoding="utf-8")
+
+    def _change_there(self, name: str, params: str) -> None:
+        with open_provider("emulator", emulator_data=self._path(".majobctl/emulator.db")) as there:
+            live = there.read_job_config(name)
+            before = live.params if live else {}
+            outcome = there.update_job_config(name, {**before, **json.loads(params)})
+        if outcome.ending is not Ending.DONE:
+            raise SystemExit(f"{name} was not changed: {outcome.message}")
 
     def _begin(self, about: str) -> None:
         repository, _, place = about.partition(" as ")

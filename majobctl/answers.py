@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError, printable
+from majobctl.job_config import WrittenFloat
 
 LONGEST_PAUSE = 60.0
 """Seconds that a Retry-After is followed for, at most."""
@@ -89,10 +90,13 @@ def judge(result: Answer | NoAnswer, *, writes: bool) -> dict[str, Any] | Failur
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that ``body`` is; ValueError, with what is wrong, where it is none."""
+    """The JSON object that ``body`` is; ValueError, with what is wrong, where it is none.
+
+    Its floats remember how they were written.
+    """
     try:
         text = body.decode("utf-8")
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_float=WrittenFloat, parse_constant=_refuse_constant)
         # A half of a surrogate pair can be escaped in JSON, and no file or terminal takes it.
         if re.search(r"\\u[dD][89a-fA-F]", text):
             json.dumps(document, ensure_ascii=False).encode("utf-8")

@@ -6,76 +6,18 @@ before anybody is told. One that fails does not stop the others.
 
 from __future__ import annotations
 
-import enum
 import queue
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from majobctl.carry_out import Errand
 from majobctl.journal import Journal
-from majobctl.plan import CALLING, Action, Change, Params, Plan
-from majobctl.provider import Ending, Outcome, Provider
-from majobctl.sensitive import secret_texts, without_traces
+from majobctl.plan import CALLS, SENDING, Action, Change, Plan, Renamed
+from majobctl.results import End, Result
 
 _LOOK_AGAIN_SECONDS = 0.2
-
-
-class End(enum.Enum):
-    """How a change ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    NOT_ATTEMPTED = "not attempted"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The end of one change; ``code``, ``message`` and ``advice`` are "" where it was done.
-
-    ``may_pass``: it failed for a reason that has nothing to do with what was sent.
-    """
-
-    name: str
-    action: Action
-    outcome: End
-    seconds: float = 0.0
-    code: str = ""
-    message: str = ""
-    advice: str = ""
-    may_pass: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """All results in name order; ``serial`` is the state's after them."""
-
-    results: tuple[Result, ...]
-    serial: int
-    is_interrupted: bool = False
-    problem: str = ""
-    """Why the state file could not be saved, and what to do; "" where it was."""
-
-    @property
-    def is_complete(self) -> bool:
-        return not self.problem and all(result.outcome is End.DONE for result in self.results)
-
-    def summary(self) -> Mapping[str, int]:
-        """How many were added, updated, resent, forgotten, failed, unknown, not attempted."""
-        done = Counter(item.action for item in self.results if item.outcome is End.DONE)
-        ends = Counter(item.outcome for item in self.results)
-        return {
-            "added": done[Action.ADD],
-            "updated": done[Action.UPDATE],
-            "resent": done[Action.RESEND],
-            "forgotten": done[Action.FORGET],
-            "failed": ends[End.FAILED],
-            "unknown": ends[End.UNKNOWN],
-            "not_attempted": ends[End.NOT_ATTEMPTED],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +33,27 @@ class Applied:
 def apply_changes(
     plan: Plan,
     journal: Journal,
-    provider: Provider,
+    errand: Errand,
     *,
-    params_of: Callable[[Change], Params],
     parallelism: int,
     second_round: bool,
     is_stopped: Callable[[], bool],
     observe: Callable[[Result], None],
 ) -> Applied:
-    """Applies each change of ``plan``, at most ``parallelism`` at once.
+    """Applies each change of ``plan``, at most ``parallelism`` at once; what leaves goes last.
 
-    ``params_of`` gives the params of a change with its sensitive values. ``observe`` is called in
-    this thread with each result that is on disk, in the order of their ends. Once ``is_stopped``
-    says so, or the journal or ``observe`` fails, no further change is begun; those under way are
-    waited for. With ``second_round``, calls that ended by a passing fault are made once more, after
-    all others, if any other succeeded.
+    ``observe`` is called in this thread with each result that is on disk, in the order of their
+    ends. Once ``is_stopped`` says so, or the journal or ``observe`` fails, no further change is
+    begun; those under way are waited for. With ``second_round``, calls that ended by a passing
+    fault are made once more, after all others, if any other succeeded.
     """
-    walk = _Walk(journal, provider, params_of, is_stopped, observe)
-    walk.go(plan.changes, parallelism)
-    passing = [item for item in plan.changes if walk.met_passing_fault(item)]
-    if second_round and any(result.outcome is End.DONE for result in walk.results.values()):
-        # The service works; some calls met a passing fault at each try. Once more for them.
-        walk.go(passing, parallelism)
-    for change in filter(walk.met_passing_fault, passing):
-        walk.tell(walk.results[change.name])
+    walk = _Walk(journal, errand, is_stopped, observe)
+    staying = [item for item in plan.changes if item.after is not None]
+    leaving = [item for item in plan.changes if item.after is None]
+    walk.go_twice(staying, parallelism, second_round)
+    new_names = {item.old_name: item.name for item in staying if item.renamed is Renamed.WRITTEN}
+    may_leave = [item for item in leaving if walk.is_done(new_names.get(item.name))]
+    walk.go_twice(may_leave, parallelism, second_round)
     ordered = tuple(walk.results.get(item.name) or _not_attempted(item) for item in plan.changes)
     return Applied(ordered, walk.failure, walk.defect)
 
@@ -129,8 +68,7 @@ class _Walk:
     def __init__(
         self,
         journal: Journal,
-        provider: Provider,
-        params_of: Callable[[Change], Params],
+        errand: Errand,
         is_stopped: Callable[[], bool],
         observe: Callable[[Result], None],
     ) -> None:
@@ -139,13 +77,26 @@ class _Walk:
         self.defect: BaseException | None = None
         self._unsaved: set[str] = set()
         self._journal = journal
-        self._provider = provider
-        self._params_of = params_of
+        self._errand = errand
         self._is_stopped = is_stopped
         self._observe = observe
         self._changes: Iterator[Change] = iter(())
         self._taking = threading.Lock()
         self._ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+
+    def go_twice(self, changes: Sequence[Change], parallelism: int, second_round: bool) -> None:
+        """Walks ``changes``, and tells each result."""
+        self.go(changes, parallelism)
+        passing = [item for item in changes if self.met_passing_fault(item)]
+        if second_round and any(result.outcome is End.DONE for result in self.results.values()):
+            # The service works; some calls met a passing fault at each try. Once more for them.
+            self.go(passing, parallelism)
+        for change in filter(self.met_passing_fault, passing):
+            self.tell(self.results[change.name])
+
+    def is_done(self, name: str | None) -> bool:
+        """Whether the service acknowledged the change of ``name``; so it is where there is none."""
+        return name is None or (name in self.results and self.results[name].is_acknowledged)
 
     def go(self, changes: Sequence[Change], parallelism: int) -> None:
         """Walks ``changes``, and tells each result but those of a passing fault."""
@@ -198,76 +149,35 @@ class _Walk:
             return next(self._changes, None)
 
     def _walk(self, change: Change) -> None:
+        earlier = self.results.get(change.name)
+        is_under_way = earlier is not None and earlier.outcome is End.UNKNOWN
+        result = None if is_under_way else self._errand.look_again(change)
         try:
-            if change.action in CALLING:
-                self._journal.intend(change.name, change.after or {})
+            if result is None and change.action in CALLS:
+                # Of a deletion nobody hears of, the next plan must not say that all is as it was.
+                params, protect = change.after or change.before or {}, change.prevent_delete
+                self._journal.intend(change.name, params, prevent_delete=protect)
         except OSError as error:
             self.failure = error
             return
-        result = self._called(change) if change.action in CALLING else _forgotten(change)
+        if result is None and change.action in CALLS:
+            result = self._errand.call(change, earlier)
+        result = result or Result(change.name, change.action, End.DONE)
         try:
-            self._record(result)
+            self._record(change, result)
         except OSError as error:
             self.failure = error
             self._unsaved.add(result.name)
         self._ended.put(result)
 
-    def _called(self, change: Change) -> Result:
-        params = self._params_of(change)
-        start = time.monotonic()
-        outcome = self._provider.update_job_config(change.name, params, change.cleared)
-        seconds = time.monotonic() - start
-        if outcome.ending is Ending.DONE:
-            return Result(change.name, change.action, End.DONE, seconds)
-        secrets = secret_texts(change.after or {}, params)
-        outcome = replace(
-            outcome,
-            code=without_traces(outcome.code, secrets),
-            message=without_traces(outcome.message, secrets),
-        )
-        earlier = self.results.get(change.name)
-        if earlier and earlier.outcome is End.UNKNOWN:
-            # Whatever became of this try says nothing for sure of the one before.
-            outcome = replace(outcome, ending=Ending.UNKNOWN)
-        return _failed(change, outcome, seconds)
-
-    def _record(self, result: Result) -> None:
-        if result.action is Action.FORGET:
-            self._journal.record_forgotten(result.name)
-        elif result.outcome is End.DONE:
-            self._journal.record_done(result.name)
-        elif result.outcome is End.FAILED:
-            self._journal.record_refused(result.name)
-
-
-def _forgotten(change: Change) -> Result:
-    return Result(change.name, change.action, End.DONE)
-
-
-def _failed(change: Change, outcome: Outcome, seconds: float) -> Result:
-    if outcome.ending is Ending.REFUSED:
-        end, advice = End.FAILED, _ADVICE.get(outcome.code, "")
-    else:
-        end, advice = End.UNKNOWN, "apply again: it will be sent once more"
-    told = (outcome.code, outcome.message, advice, outcome.may_pass)
-    return Result(change.name, change.action, end, seconds, *told)
-
-
-_ADVICE: Mapping[str, str] = {
-    "ModelArts.0102": "create it in ModelArts first, or check the project; then apply again",
-    "ModelArts.0201": "sign in again: the token is missing",
-    "ModelArts.0202": "sign in again: the token has expired",
-    "ModelArts.0203": "sign in again: the token is not valid",
-    "ModelArts.0206": "check the access key and the secret key",
-    "ModelArts.0210": "check provider.project_id against the credentials",
-    "APIGW.0301": "check the access key, the secret key and this machine's clock",
-    "ModelArts.2780": "choose an engine that the service offers",
-    "ModelArts.2781": "choose a flavor that the service offers",
-    "ModelArts.2782": "check dataset_version_id",
-    "ModelArts.2783": "check dataset_id",
-    "ModelArts.2791": "check that the OBS paths exist",
-    "ModelArts.2793": "lower train_instance_count, or choose another flavor",
-    "ModelArts.2799": "the service is busy: apply again later, or with less --parallelism",
-    "APIGW.0308": "the service is busy: apply again later, or with less --parallelism",
-    "ModelArts.0010": "an error inside the service: apply again later",
-}
+    def _record(self, change: Change, result: Result) -> None:
+        if change.action in CALLS and result.outcome is End.FAILED:
+            self._journal.record_refused(change.name)
+        elif change.action in SENDING:
+            if result.is_acknowledged:
+                self._journal.record_done(change.name)
+        elif result.is_acknowledged and change.action is Action.RECORD:
+            protect = change.prevent_delete
+            self._journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+        elif result.is_acknowledged:
+            self._journal.record_forgotten(change.name)

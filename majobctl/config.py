@@ -6,18 +6,23 @@ plans or the service.
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from majobctl.errors import ConfigError, Problem, nearest, printable, quoted
+from majobctl.directives import (
+    Directives,
+    Place,
+    Watched,
+    unknown_secrets,
+    without_directives,
+)
+from majobctl.errors import ConfigError, Problem, nearest, quoted
 from majobctl.fields import (
     DATA_KEYS,
     FIELDS,
-    SENSITIVE,
+    RENAMED_FROM,
     Fault,
     is_blank,
     name_fault,
@@ -26,6 +31,7 @@ from majobctl.fields import (
 from majobctl.fields import Path as FieldPath
 from majobctl.interpolation import Interpolation, reference_alone
 from majobctl.job_config import JobConfig, checked_values, request_params, rule_faults, type_name
+from majobctl.job_files import job_files, unlisted_folders
 from majobctl.sensitive import place_of, value_at
 from majobctl.settings import FILE_NAME, TABLES, Settings, read_settings
 from majobctl.toml_file import KeyPath, TomlFile
@@ -83,28 +89,21 @@ def whole_job_configs(root: Path) -> Mapping[str, JobConfig]:
     return reader.job_configs
 
 
-def _job_files(settings: Settings, warnings: list[Problem]) -> list[tuple[Path, str]]:
-    """The job files with their names in the order of those; each is there once, links or not.
+def watched_places(
+    root: Path,
+) -> tuple[Settings, Mapping[str, Watched], Watched, Sequence[Problem]]:
+    """The settings, what is watched of each job config and of one that no file describes, and the
+    job files that cannot be read.
 
-    Only folders are passed over. A link that leads nowhere counts, for its job configs must not
-    seem removed.
+    No value is needed, so that an environment variable may be missing, or a rule be broken. Raises
+    ConfigError where the settings are wrong.
     """
-    names: set[str] = set()
-    for index, pattern in enumerate(settings.job_files):
-        matches = glob.glob(pattern, root_dir=settings.root, recursive=True)
-        # Not Path.is_dir: it raises where a folder may not be searched.
-        files = {
-            Path(match).as_posix() for match in matches if not os.path.isdir(settings.root / match)
-        }
-        if not files:
-            message = f"files: {quoted(pattern)} matches no file"
-            warnings.append(_problem(settings.file, ("jobs",), ("files", index), message))
-        names |= files
-    found: dict[str, str] = {}
-    for name in sorted(names):
-        found.setdefault(os.path.realpath(settings.root / name), name)
-    found.pop(os.path.realpath(settings.file_path), None)
-    return [(settings.root / name, printable(name)) for name in found.values()]
+    settings, problems = read_settings(root)
+    if problems:
+        raise ConfigError(sorted(problems))
+    reader = _Reader(settings, problems)
+    reader.read_all()
+    return settings, reader.watched, reader.watched_below, reader.unread
 
 
 class _Reader:
@@ -116,27 +115,54 @@ class _Reader:
         self._problems = problems
         self._settings = settings
         self._sources: dict[str, FileSource] = {}
-        self._defaults = self._checked_defaults()
+        self.watched: dict[str, Watched] = {}
+        self.unread: list[Problem] = []
+        self._below, faults = Directives.of(settings.defaults)
+        self._defaults = self._checked_defaults(faults)
 
-    def _checked_defaults(self) -> Mapping[str, Any]:
+    def _checked_defaults(self, faults: list[Fault]) -> Mapping[str, Any]:
         """The defaults as they are written; what is wrong with one is told here, once."""
         written = self._settings.defaults
-        names, faults = _sensitive_names(written)
-        found = Interpolation.of(_without_names(written))
+        plain = without_directives(written)
+        found = Interpolation.of(plain)
         faults += [*found.faults, *checked_values(found.values)[1]]
-        hidden = _HiddenPlaces(names, found)
+        if self._below.renamed_from:
+            faults.append(Fault((RENAMED_FROM,), f"{RENAMED_FROM} stands in a job config only"))
+        hidden = _HiddenPlaces(self._below.sensitive, found)
+        ignored = self._below.ignored | self._settings.ignored
+        self.watched_below = hidden.watched(ignored)
         self._tell(self._settings.file, ("defaults",), faults, written, hidden)
-        return {key: value for key, value in written.items() if not is_blank(value)}
+        return {key: value for key, value in plain.items() if not is_blank(value)}
 
     def read_all(self) -> None:
-        for path, name in _job_files(self._settings, self.warnings):
+        self._problems += unlisted_folders(self._settings)
+        for path, name in job_files(self._settings, self.warnings):
             self._read(path, name)
+        self._check_renames()
+
+    def _check_renames(self) -> None:
+        taken: dict[str, str] = {}
+        for name, config in self.job_configs.items():
+            before = config.renamed_from
+            if not before:
+                continue
+            if before in self._sources:
+                wrong = f"{quoted(before)} is still there; take it out, or this line"
+            elif before in taken:
+                wrong = f"{quoted(before)} is where job_config.{taken[before]} comes from already"
+            else:
+                taken[before] = name
+                continue
+            file = self._sources[name].toml
+            message = f"{RENAMED_FROM}: {wrong}"
+            self._problems.append(_problem(file, (TABLE, name), (RENAMED_FROM,), message))
 
     def _read(self, path: Path, name: str) -> None:
         try:
             file = TomlFile.read(path, name)
         except ConfigError as error:
             self._problems += error.problems
+            self.unread += error.problems
             return
         self._problems += _foreign_tables(file)
         tables = file.data.get(TABLE, {})
@@ -157,24 +183,34 @@ class _Reader:
         self._read_config(source, written)
 
     def _read_config(self, source: FileSource, own: Mapping[str, Any]) -> None:
-        names, faults = _sensitive_names(own)
+        directives, faults = Directives.of(own)
         faults += _name_faults(source, self._sources)
         self._sources.setdefault(source.name, source)
-        merged = _without_names(merge(self._defaults, own))
+        whole = directives.over(self._below)
+        merged = merge(self._defaults, without_directives(own))
         found = Interpolation.of(merged)
         params, value_faults = checked_values(found.values)
         value_faults += found.faults
         faults += (fault for fault in value_faults if _is_own(own, fault.path))
         faults += (self._with_origin(own, fault) for fault in rule_faults(found.values, params))
-        faults += _unknown_names(own, names, params)
-        hidden = _HiddenPlaces([*names, *_sensitive_names(self._defaults)[0]], found)
+        faults += unknown_secrets(own, directives.sensitive, params)
+        hidden = _HiddenPlaces(whole.sensitive, found)
+        self.watched[source.name] = hidden.watched(whole.ignored | self._settings.ignored)
         if faults or len(value_faults):
             self._tell(source.toml, (TABLE, source.name), faults, own, hidden)
             return
         self._warn(source, own, params)
         params = request_params(params)
-        sensitive = hidden.of(params, merged)
-        self.job_configs[source.name] = JobConfig(source.name, params, source, sensitive)
+        self.job_configs[source.name] = JobConfig(
+            source.name,
+            params,
+            source,
+            hidden.of(params, merged),
+            frozenset(whole.sensitive),
+            self.watched[source.name].ignored,
+            bool(whole.prevent_delete),
+            whole.renamed_from,
+        )
 
     def _with_origin(self, raw: Mapping[str, Any], fault: Fault) -> Fault:
         """A fault between two keys, told at the job config's own key, naming the other's origin."""
@@ -229,6 +265,9 @@ class _HiddenPlaces:
     def _is_named(self, place: FieldPath) -> bool:
         return not self._names.isdisjoint(str(part) for part in place)
 
+    def watched(self, ignored: frozenset[Place]) -> Watched:
+        return Watched(ignored, self._names, frozenset(self._from_environment))
+
     def of(self, params: Mapping[str, Any], written: Mapping[str, Any]) -> Mapping[FieldPath, Any]:
         """The sensitive places of ``params``, each with its text where that names variables."""
         if not self._names and not self._from_environment:
@@ -282,33 +321,6 @@ def _name_faults(source: FileSource, known: Mapping[str, FileSource]) -> Iterato
     first = known.get(source.name)
     if first:
         yield Fault((), f"this name is already used at {first.file}:{first.line}")
-
-
-def _sensitive_names(table: Mapping[str, Any]) -> tuple[list[str], list[Fault]]:
-    names = table.get(SENSITIVE, [])
-    wanted = f"{SENSITIVE} must be an array of strings, keys and labels"
-    if not isinstance(names, list):
-        return [], [Fault((SENSITIVE,), f"{wanted}, not {type_name(names)}")]
-    return [name for name in names if isinstance(name, str)], [
-        Fault((SENSITIVE, index), f"{wanted}; this is {type_name(name)}")
-        for index, name in enumerate(names)
-        if not isinstance(name, str)
-    ]
-
-
-def _without_names(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {key: value for key, value in table.items() if key != SENSITIVE}
-
-
-def _unknown_names(
-    own: Mapping[str, Any], names: Sequence[str], params: Mapping[str, Any]
-) -> Iterator[Fault]:
-    labels = params.get("hyperparameters") or {}
-    known = [*FIELDS, *labels]
-    for index, name in enumerate(names if SENSITIVE in own else ()):
-        if name not in known:
-            message = f"{quoted(name)} is no key and no label of this job config"
-            yield Fault((SENSITIVE, index), message + nearest(name, known))
 
 
 def _is_own(own: Mapping[str, Any], path: FieldPath) -> bool:

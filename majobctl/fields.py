@@ -1,19 +1,18 @@
-"""One table of the keys of a job config, and the rules between them.
+"""One table of the keys of a job config.
 
-Validation, the REST body and the reference page all come from ``FIELDS`` and ``RULES``. The names,
-types and rules are those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST
-names are those of the ModelArts API reference. Nothing here knows of files or of requests.
+Validation, the REST body and the reference page all come from ``FIELDS``. The names and types are
+those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST names are those of the
+ModelArts API reference. Nothing here knows of files or of requests.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from majobctl.errors import quoted
+from majobctl.errors import nearest, quoted
 
 Path = tuple[str | int, ...]
 
@@ -205,141 +204,44 @@ _SECRET_KEY = re.compile(
 """Matches a whole key in lower case without its separators, such as ``ossecretkey``."""
 
 
-class Rule(Protocol):
-    """A rule between keys; ``text`` is how the reference page says it."""
-
-    @property
-    def text(self) -> str: ...
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """Each of two keys needs the other."""
-
-    first: str
-    second: str
-
-    @property
-    def text(self) -> str:
-        return f"`{self.first}` and `{self.second}` go together."
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]:
-        for key, other in ((self.first, self.second), (self.second, self.first)):
-            if key in params and other not in params:
-                yield Fault((key,), f"{key} needs {other} as well", other)
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """One key makes sense only with another."""
-
-    key: str
-    other: str
-
-    @property
-    def text(self) -> str:
-        return f"`{self.key}` needs `{self.other}`."
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]:
-        if self.key in params and self.other not in params:
-            yield Fault((self.key,), f"{self.key} needs {self.other}", self.other)
-
-
-@dataclass(frozen=True, slots=True)
-class Excludes:
-    """One key cannot stand beside any of the others."""
-
-    key: str
-    others: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        return f"`{self.key}` cannot be used with {', '.join(f'`{key}`' for key in self.others)}."
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]:
-        if self.key in params:
-            for other in self.others:
-                if other in params:
-                    message = f"{other} cannot be used together with {self.key}; keep one of them"
-                    yield Fault((other,), message, self.key)
-
-
-@dataclass(frozen=True, slots=True)
-class LiesInside:
-    """A file's path continues a directory's."""
-
-    file: str
-    directory: str
-
-    @property
-    def text(self) -> str:
-        return f"`{self.file}` lies inside `{self.directory}`."
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]:
-        file, directory = params.get(self.file), params.get(self.directory)
-        if file is None or directory is None:
-            return
-        if file.endswith("/"):
-            message = f"{self.file} must be a file inside {self.directory}, not a directory"
-            yield Fault((self.file,), message)
-        elif not file.startswith(directory.rstrip("/") + "/"):
-            message = f"{self.file} must lie inside {self.directory}"
-            yield Fault((self.file,), message, self.directory, directory, (self.directory,))
-
-
-@dataclass(frozen=True, slots=True)
-class HasAlgorithm:
-    """Something must be there to run: a built-in algorithm, code with an engine, or an image."""
-
-    @property
-    def text(self) -> str:
-        return (
-            "One algorithm is required: `model_name`; or `code_dir` and `boot_file` with"
-            " `framework_type` and `framework_version`; or a custom image, `user_image_url`"
-            " (which may have code, too)."
-        )
-
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Fault]:
-        if "model_name" in params or "user_image_url" in params:
-            return
-        code = [key for key in ("code_dir", "boot_file") if key in params]
-        engine = [key for key in ("framework_type", "framework_version") if key in params]
-        if code and not engine:
-            missing = "framework_type and framework_version"
-            yield Fault((code[0],), f"{code[0]} needs {missing} (or user_image_url) to run with")
-        elif engine and not code:
-            yield Fault((engine[0],), f"{engine[0]} needs code_dir and boot_file to run")
-        elif not code:
-            yield Fault(
-                (),
-                "no algorithm: set model_name, or code_dir, boot_file, framework_type and"
-                " framework_version, or user_image_url",
-            )
-
-
-RULES: tuple[Rule, ...] = (
-    Together("code_dir", "boot_file"),
-    LiesInside("boot_file", "code_dir"),
-    Together("framework_type", "framework_version"),
-    Excludes(
-        "model_name",
-        ("code_dir", "boot_file", "framework_type", "framework_version", "user_image_url"),
-    ),
-    Needs("user_command", "user_image_url"),
-    HasAlgorithm(),
-    Together("dataset_id", "dataset_version_id"),
-    Excludes("inputs", ("dataset_id", "dataset_version_id", "data_source")),
-    Excludes("data_source", ("dataset_id", "dataset_version_id")),
-)
-
 SENSITIVE = "sensitive"
-"""A key of a job config that is no parameter: the keys and labels whose values are secret."""
-SENSITIVE_HELP = (
-    "Keys of this job config, and labels of its hyperparameters, whose values are never shown, and"
-    " kept only as keyed hashes. A value with `${env.NAME}` is sensitive without it."
-)
+IGNORE_CHANGES = "ignore_changes"
+PREVENT_DELETE = "prevent_delete"
+RENAMED_FROM = "renamed_from"
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A key of a job config that is no parameter; ``type`` is as the reference page names it."""
+
+    type: str
+    help: str
+
+
+DIRECTIVES: Mapping[str, Directive] = {
+    SENSITIVE: Directive(
+        "array of strings",
+        "Keys of this job config, and labels of its hyperparameters, whose values are never shown,"
+        " and kept only as keyed hashes. A value with `${env.NAME}` is sensitive without it.",
+    ),
+    IGNORE_CHANGES: Directive(
+        "array of strings",
+        "Keys, and hyperparameters as `hyperparameters.LABEL`: what is changed there in the service"
+        " is no drift, and no reason for a call. A call that is made for another reason sends the"
+        " whole job config all the same.",
+    ),
+    PREVENT_DELETE: Directive(
+        "boolean",
+        "`true`: a plan that would delete this configuration is refused. The state remembers it,"
+        " so that it holds when the job config is removed, too.",
+    ),
+    RENAMED_FROM: Directive(
+        "string",
+        "The name that this job config had before. The plan shows what differs from it, and the old"
+        " one leaves the state (or is deleted, with `delete_removed`) only once the call for this"
+        " one has succeeded.",
+    ),
+}
 
 DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "obs": ("data_url",),
@@ -348,6 +250,21 @@ DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
 LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
 """The keys whose values are names in the service's catalogue."""
 DATA_KEYS = ("inputs", "dataset_id", "data_source")
+
+
+def place_named(text: str) -> tuple[str, ...] | str:
+    """The place that ``text`` names, ``KEY`` or ``hyperparameters.LABEL``; or what is wrong."""
+    key, dot, label = text.partition(".")
+    field = FIELDS.get(key)
+    if field is None:
+        return f"{quoted(text)} is no key of a job config{nearest(key, FIELDS)}"
+    if field.rest is None:
+        return f"{key} is in no request, and so never changed in the service"
+    if not dot:
+        return (key,)
+    if field.kind is not Kind.HYPERPARAMETERS or not label:
+        return f"{quoted(text)} is no place: write a key, or hyperparameters.LABEL"
+    return (key, label)
 
 
 def is_blank(value: object) -> bool:

@@ -15,9 +15,8 @@ from majobctl.errors import ConfigError, Problem, nearest, quoted
 from majobctl.fields import (
     CONTROL_CHARACTER,
     DATA_SOURCE_KEYS,
+    DIRECTIVES,
     FIELDS,
-    RULES,
-    SENSITIVE,
     Fault,
     Field,
     Kind,
@@ -26,6 +25,7 @@ from majobctl.fields import (
     name_fault,
     secret_key_message,
 )
+from majobctl.rules import RULES
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
@@ -70,6 +70,12 @@ class JobConfig:
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
     """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to its
     text where that is ``${env.NAME}`` alone, else to None: the file holds a part of the value."""
+    secret_names: frozenset[str] = field(default=frozenset(), compare=False)
+    """The keys and labels whose values are secret wherever they stand, in the service too."""
+    ignored: frozenset[tuple[str, ...]] = field(default=frozenset(), compare=False)
+    """The places whose changes in the service do not count."""
+    prevent_delete: bool = field(default=False, compare=False)
+    renamed_from: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:
@@ -122,7 +128,7 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]
 
 
 def _unknown_key(key: str) -> str:
-    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, SENSITIVE))}"
+    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES))}"
     return secret_key_message(key) or unknown
 
 

@@ -9,8 +9,10 @@ the journal continues. The cost of a record does not depend on the number of job
     {"done": NAME, "at": "2026-11-23T12:00:00Z"}          the service acknowledged it
     {"refused": NAME}                                     the service refused it
     {"forget": NAME}                                      no longer kept in the state
+    {"known": NAME, "params": {...}, "at": "..."}         the service has it: no call was needed
 
-An intent that nothing follows means that the call's outcome is unknown.
+``"prevent_delete": true`` stands in an intent, and in what is known, of such a job config. An
+intent that nothing follows means that the call's outcome is unknown.
 """
 
 from __future__ import annotations
@@ -64,10 +66,10 @@ class Journal:
             }
         )
 
-    def intend(self, name: str, params: Mapping[str, Any]) -> None:
+    def intend(self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False) -> None:
         """To be called before a call is sent. Raises OSError where it cannot be kept; the call
         must then not be sent."""
-        record = {"intent": name, "params": params}
+        record = {"intent": name, "params": params, **_protected(prevent_delete)}
         try:
             self._add(record)
         except OSError:
@@ -77,8 +79,14 @@ class Journal:
 
     def record_done(self, name: str) -> None:
         """On disk when this returns. Raises OSError where it cannot be kept."""
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._add({"done": name, "at": now})
+        self._add({"done": name, "at": _now()})
+
+    def record_known(
+        self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
+    ) -> None:
+        """What the service has already. Raises OSError where it cannot be kept."""
+        record = {"known": name, "params": params, "at": _now()}
+        self._add({**record, **_protected(prevent_delete)})
 
     def record_refused(self, name: str) -> None:
         """Raises OSError where it cannot be kept."""
@@ -129,6 +137,14 @@ class Journal:
                 self._changed.notify_all()
         if failure is not None:
             raise failure
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _protected(prevent_delete: bool) -> dict[str, bool]:
+    return {"prevent_delete": True} if prevent_delete else {}
 
 
 def _line(record: Record, previous: str) -> tuple[bytes, str]:
@@ -230,24 +246,31 @@ def _checked_begin(record: Record, name: str) -> Record:
 
 def _merged(state: State, records: list[Record], name: str) -> State:
     entries = dict(state.job_configs)
-    intents: dict[str, Mapping[str, Any]] = {}
+    intents: dict[str, Record] = {}
     for number, record in enumerate(records, 2):
+        protected = record.get("prevent_delete") is True
         match record:
-            case {"intent": str(key), "params": dict(sent)}:
-                intents[key] = sent
+            case {"intent": str(key), "params": dict()}:
+                intents[key] = record
             case {"done": str(key), "at": str(at)} if key in intents:
-                entries[key] = Entry(intents.pop(key), at)
+                sent = intents.pop(key)
+                protected = sent.get("prevent_delete") is True
+                entries[key] = Entry(sent["params"], at, prevent_delete=protected)
+            case {"known": str(key), "params": dict(params), "at": str(at)}:
+                entries[key] = Entry(params, at, prevent_delete=protected)
             case {"refused": str(key)}:
                 intents.pop(key, None)
             case {"forget": str(key)}:
+                intents.pop(key, None)
                 entries.pop(key, None)
             case _:
                 raise StateError(f"{name}:{number}: a record that this majobctl does not know")
-    for key, attempted in intents.items():
+    for key, sent in intents.items():
         before = entries.get(key, Entry({}, ""))
         # What an earlier call of unknown outcome sent may be there as well.
-        sent = {**(before.attempted or {}), **attempted}
-        entries[key] = Entry(before.params, before.applied_at, True, sent)
+        attempted = {**(before.attempted or {}), **sent["params"]}
+        protected = before.prevent_delete or sent.get("prevent_delete") is True
+        entries[key] = Entry(before.params, before.applied_at, True, attempted, protected)
     if entries == dict(state.job_configs):
         return state
     return state.changed(dict(sorted(entries.items())))

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from majobctl.difference import Reason
 from majobctl.endpoints import Target
 from majobctl.errors import ConfigError, MajobctlError, StalePlanError, printable, quoted
 from majobctl.fields import FIELDS, Path
 from majobctl.interpolation import Interpolation
 from majobctl.job_config import JobConfig, checked_values
-from majobctl.plan import Action, Change, FieldChange, Params, Plan, Selection
+from majobctl.plan import ACTIONS, Action, Change, FieldChange, Params, Plan, Renamed, Selection
 from majobctl.render.json import dumps, plan_document
 from majobctl.sensitive import Masker, masked_places, value_at
 from majobctl.state import State
@@ -104,6 +105,8 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         left_out=_number(selection["left_out"]),
         salt=_text(document.get("salt", "")),
         state_digest=_text(document["state_digest"]),
+        is_refreshed=_flag(document["refreshed"]),
+        creates_missing=_flag(document["create_missing"]),
     )
 
 
@@ -111,7 +114,10 @@ def _change(item: Mapping[str, Any]) -> Change:
     action = Action(item["action"])
     source = item["source"]
     after, before = item["after"], item["before"]
-    if action is not Action.FORGET and not set(after) <= set(FIELDS):
+    leaves = action in (Action.FORGET, Action.DELETE)
+    if action not in ACTIONS or leaves != (after is None):
+        raise ValueError("an action that does not fit its job config")
+    if not leaves and not set(after) <= set(FIELDS):
         raise ValueError("unknown keys")
     cleared = _texts(item["cleared"])
     if not set(cleared) <= set(FIELDS):
@@ -125,11 +131,24 @@ def _change(item: Mapping[str, Any]) -> Change:
         tuple(_field(field) for field in item["fields"]),
         cleared,
         {_texts(reference["path"]): reference["text"] for reference in item["references"]},
+        _flag(item.get("prevent_delete", False)),
+        _text(item.get("old_name", "")),
+        Renamed(item["renamed"]) if "renamed" in item else None,
+        _text(item.get("live_digest", "")),
+        _flag(item.get("missing", False)),
     )
 
 
 def _field(item: Mapping[str, Any]) -> FieldChange:
-    return FieldChange(_texts(item["path"]), Action(item["action"]), item["before"], item["after"])
+    action, reason = Action(item["action"]), item.get("reason")
+    sides = (item["before"], item["after"], item.get("live"))
+    return FieldChange(_texts(item["path"]), action, *sides, Reason(reason) if reason else None)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} in place of a boolean")
+    return value
 
 
 def _text(value: object) -> str:

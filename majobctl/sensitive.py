@@ -11,13 +11,14 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from majobctl.fields import Path
 
 SHOWN = "(sensitive)"
 MARK = "$sensitive"
+NO_HASH = "hmac-sha256:no-state-yet"
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
 _MESSAGE_LENGTH = 4000
@@ -65,13 +66,27 @@ class Masker:
                 result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
         return result
 
+    def digest(self, params: Mapping[str, Any]) -> str:
+        """A keyed hash of params with their secrets: it tells whether they are the same again."""
+        content = json.dumps(params, sort_keys=True).encode()
+        return f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"
+
     def _mask(self, place: Path, value: Any) -> Any:
         if is_masked(value):
             return value
         if not self._has_salt:
-            return {MARK: "hmac-sha256:no-state-yet"}
+            return {MARK: NO_HASH}
         content = json.dumps([place, value], sort_keys=True).encode()
         return {MARK: f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"}
+
+
+def without_hashes(value: Any) -> Any:
+    """``value`` with the same word in place of each hash in it, as where there is no salt."""
+    if is_masked(value):
+        return {MARK: NO_HASH}
+    if isinstance(value, Mapping):
+        return {key: without_hashes(item) for key, item in value.items()}
+    return value
 
 
 def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
@@ -81,6 +96,16 @@ def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
             yield (key,)
         elif key == _LABELLED and isinstance(value, Mapping):
             yield from ((key, label) for label, item in value.items() if is_masked(item))
+
+
+def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[Path]:
+    """The places of ``params`` that ``names``, keys and labels, make secret."""
+    for key, value in params.items() if names else ():
+        if key == _LABELLED and isinstance(value, Mapping) and not is_masked(value):
+            is_whole = key in names
+            yield from ((key, label) for label in value if is_whole or label in names)
+        elif key in names:
+            yield (key,)
 
 
 def value_at(params: Mapping[str, Any], place: Path) -> Any:

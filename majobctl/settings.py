@@ -15,7 +15,7 @@ from typing import Any
 
 from majobctl.endpoints import Target, checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.errors import ConfigError, MajobctlError, Problem, nearest, quoted
-from majobctl.fields import CONTROL_CHARACTER, FIELDS, secret_key_message
+from majobctl.fields import CONTROL_CHARACTER, FIELDS, place_named, secret_key_message
 from majobctl.job_config import INTEGER_LIMIT, type_name
 from majobctl.toml_file import KeyPath, TomlFile
 
@@ -42,8 +42,6 @@ class Setting:
     choices: tuple[str, ...] = ()
     least: int = 0
     most: int = 1_000_000
-    later: str = ""
-    """What a value other than the default would need that majobctl does not have yet."""
 
 
 SETTINGS: Mapping[str, Mapping[str, Setting]] = {
@@ -90,20 +88,25 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "create_missing": Setting(
             Kind.FLAG,
             False,
-            "Create a configuration that the service does not have.",
-            later="creating configurations",
+            "Create a configuration that the service does not have (`create_job_configs`).",
         ),
         "delete_removed": Setting(
             Kind.FLAG,
             False,
-            "Delete a configuration that left the TOML.",
-            later="deleting configurations",
+            "Delete a configuration that left the TOML files (`delete_job_configs`).",
         ),
         "max_change_percent": Setting(
             Kind.COUNT,
             0,
             "Over 0: a larger share of changes, of 10 or more job configs, is refused.",
             most=100,
+        ),
+    },
+    "drift": {
+        "ignore": Setting(
+            Kind.TEXTS,
+            (),
+            "As `ignore_changes`, for every job config: `config_desc` or `hyperparameters.seed`.",
         ),
     },
 }
@@ -131,6 +134,12 @@ class Settings:
     @property
     def job_files(self) -> tuple[str, ...]:
         return tuple(self.values["jobs"]["files"])
+
+    @property
+    def ignored(self) -> frozenset[tuple[str, ...]]:
+        """The places whose changes in the service do not count in any job config."""
+        places = map(place_named, self.values["drift"]["ignore"])
+        return frozenset(place for place in places if isinstance(place, tuple))
 
     @property
     def file_path(self) -> Path:
@@ -196,6 +205,11 @@ def read_settings(root: Path) -> tuple[Settings, list[Problem]]:
     defaults = _table(file, "defaults", problems)
     settings = Settings(root, file, values, defaults)
     problems += _provider_problems(settings)
+    for index, name in enumerate(settings.values["drift"]["ignore"]):
+        place = place_named(name)
+        if isinstance(place, str):
+            line = file.line_of(("drift", "ignore", index))
+            problems.append(Problem(file.name, line, 0, "drift", f"ignore: {place}"))
     return settings, problems
 
 
@@ -265,8 +279,6 @@ def _fault(key: str, setting: Setting, value: object) -> str:
         return f"{key} must be from {setting.least} to {setting.most}, not {shown}"
     if setting.kind is Kind.SECONDS and not value:
         return f"{key} must be more than 0"
-    if setting.later and value != setting.default:
-        return f"{key}: {setting.later} is not supported yet; leave it out"
     if isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value):
         return f"{key} must not have a control character"
     if isinstance(value, str) and "${" in value:

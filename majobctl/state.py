@@ -2,7 +2,7 @@
 
 ``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
 "target": {"endpoint", "project_id"},
-"job_configs": {NAME: {"params", "applied_at", "pending"?, "attempted"?}}}``
+"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ class Entry:
     applied_at: str
     pending: bool = False
     attempted: Mapping[str, Any] | None = None
+    prevent_delete: bool = False
+    """As the TOML said when it was applied: it holds when the job config is removed there."""
 
     def document(self) -> dict[str, Any]:
         content: dict[str, Any] = {"params": self.params, "applied_at": self.applied_at}
+        if self.prevent_delete:
+            content["prevent_delete"] = True
         if self.pending:
             content["pending"] = True
             content["attempted"] = self.attempted or {}
@@ -201,10 +205,12 @@ def entry_of(content: object, key: str, name: str) -> Entry:
     if isinstance(content, dict):
         params, applied_at = content.get("params"), content.get("applied_at")
         pending, attempted = content.get("pending", False), content.get("attempted")
+        protected = content.get("prevent_delete", False)
         is_whole = isinstance(params, dict) and isinstance(applied_at, str)
         is_whole = is_whole and _nests_at_most(_DEPTH, [params, attempted])
-        if is_whole and isinstance(pending, bool) and isinstance(attempted, (dict, type(None))):
-            return Entry(params or {}, str(applied_at), pending, attempted)
+        is_whole = is_whole and isinstance(pending, bool) and isinstance(protected, bool)
+        if is_whole and isinstance(attempted, (dict, type(None))):
+            return Entry(params or {}, str(applied_at), bool(pending), attempted, bool(protected))
     raise damaged(name, f"the entry of {quoted(key)} is not whole")
 
 

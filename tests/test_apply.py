@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from majobctl.apply import Applied, ApplyResult, End, Result, apply_changes
+from majobctl.apply import Applied, apply_changes
+from majobctl.carry_out import Errand
 from majobctl.estimator import Estimator
 from majobctl.job_config import JobConfig
 from majobctl.journal import Journal, replayed
 from majobctl.plan import Action, Plan, make_plan
 from majobctl.provider import Provider
+from majobctl.results import ApplyResult, End, Result
 from majobctl.session import Session
 from majobctl.state import Entry, State
 from tests.client.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY
@@ -25,6 +27,7 @@ from tests.test_plan import AT, TARGET
 BUSY: Reply = (503, {"error_code": "X.503", "error_msg": "busy"}, {})
 NAMES = [f"n{number:02}" for number in range(12)]
 EMPTY = State("a-lineage", 0, TARGET, {}, "a-salt")
+DIGEST = EMPTY.masker().digest
 
 
 @pytest.fixture
@@ -59,8 +62,11 @@ class Run:
         return apply_changes(
             plan,
             journal,
-            self._provider,
-            params_of=lambda change: (params or {}).get(change.name) or change.after or {},
+            Errand(
+                self._provider,
+                lambda change: (params or {}).get(change.name) or change.after or {},
+                DIGEST,
+            ),
             parallelism=parallelism,
             second_round=True,
             is_stopped=is_stopped,
@@ -106,8 +112,7 @@ def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told
     apply_changes(
         plan_of("one"),
         Journal(run.file, EMPTY),
-        provider,
-        params_of=lambda change: change.after or {},
+        Errand(provider, lambda change: change.after or {}, DIGEST),
         parallelism=1,
         second_round=True,
         is_stopped=lambda: False,
@@ -210,8 +215,7 @@ def test_without_a_second_round_nothing_is_sent_again(provider: Provider, rest: 
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(Memory(), EMPTY),
-        provider,
-        params_of=lambda change: change.after or {},
+        Errand(provider, lambda change: change.after or {}, DIGEST),
         parallelism=4,
         second_round=False,
         is_stopped=lambda: False,
@@ -232,8 +236,7 @@ def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(run.file, EMPTY),
-        provider,
-        params_of=lambda change: change.after or {},
+        Errand(provider, lambda change: change.after or {}, DIGEST),
         parallelism=2,
         second_round=True,
         is_stopped=lambda: False,
@@ -279,8 +282,7 @@ def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: R
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(Memory(), EMPTY),
-        provider,
-        params_of=params_of,
+        Errand(provider, params_of, DIGEST),
         parallelism=4,
         second_round=True,
         is_stopped=lambda: False,
@@ -313,13 +315,14 @@ def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: Re
 def test_a_result_counts_each_end() -> None:
     results = tuple(
         Result(f"{action.value}{end.value}", action, end)
-        for action in (Action.ADD, Action.UPDATE, Action.RESEND, Action.FORGET)
+        for action in Action
+        if action is not Action.REMOVE
         for end in End
     )
     summary = ApplyResult(results, 3).summary()
-    assert summary == {
-        **dict.fromkeys(("added", "updated", "resent", "forgotten"), 1),
-        **dict.fromkeys(("failed", "unknown", "not_attempted"), 4),
-    }
+    done = ("added", "updated", "resent", "created", "deleted", "recorded", "forgotten")
+    others = ("failed", "unknown", "changed_meanwhile", "not_verified", "not_attempted")
+    # What the service acknowledged is done, verified or not.
+    assert summary == {**dict.fromkeys(done, 2), **dict.fromkeys(others, 7)}
     assert ApplyResult((), 0).is_complete
     assert not ApplyResult((), 0, problem="x").is_complete

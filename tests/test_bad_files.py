@@ -582,10 +582,6 @@ SETTINGS_FILES: Mapping[str, Sequence[str]] = {
             'you mean "emulator"?'
         ),
     ],
-    "later_values": [
-        "5: apply: create_missing: creating configurations is not supported yet; leave it out",
-        "6: apply: delete_removed: deleting configurations is not supported yet; leave it out",
-    ],
     "number_too_long": [
         "3: provider: retries must be from 0 to 100, not a number of more than 64 bits",
     ],

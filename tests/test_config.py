@@ -607,3 +607,133 @@ def test_the_order_of_keys_and_tables_and_files_changes_nothing(
     other = load({file: toml_of(inside) for file, inside in spread.items()} or {"jobs/a.toml": ""})
     assert isinstance(other, Config)
     assert list(other.job_configs.items()) == list(one.job_configs.items())
+
+
+def loaded_of(root: Path, jobs: str, settings: str = "") -> Config:
+    return loaded(root, {"majobctl.toml": SETTINGS + settings, "jobs/a.toml": jobs})
+
+
+def job(name: str, *lines: str) -> str:
+    return "\n".join([JOB.replace("sentiment", name).rstrip(), *lines, ""])
+
+
+def test_directives_are_read_and_are_no_parameters(tmp_path: Path) -> None:
+    plain = loaded_of(tmp_path / "plain", job("one"))
+    config = loaded_of(
+        tmp_path / "other",
+        job(
+            "one",
+            'ignore_changes = ["config_desc"]',
+            "prevent_delete = true",
+            'renamed_from = "zero"',
+        ),
+    )
+    one = config.job_configs["one"]
+    assert one == plain.job_configs["one"]
+    assert one.params == plain.job_configs["one"].params
+    assert (one.ignored, one.prevent_delete, one.renamed_from) == (
+        {("config_desc",)},
+        True,
+        "zero",
+    )
+    assert plain.job_configs["one"].prevent_delete is False
+
+
+def test_directives_of_the_defaults_and_the_settings_hold_for_all(tmp_path: Path) -> None:
+    config = loaded_of(
+        tmp_path,
+        job("one") + job("two", 'ignore_changes = ["config_desc"]', "prevent_delete = false"),
+        '[drift]\nignore = ["log_url"]\n'
+        '[defaults]\nignore_changes = ["inputs"]\nprevent_delete = true\n',
+    )
+    one, two = config.job_configs["one"], config.job_configs["two"]
+    assert one.ignored == {("log_url",), ("inputs",)}
+    assert two.ignored == {("log_url",), ("inputs",), ("config_desc",)}
+    assert (one.prevent_delete, two.prevent_delete) == (True, False)
+
+
+def test_a_chain_of_renames_is_no_problem(tmp_path: Path) -> None:
+    config = loaded_of(
+        tmp_path, job("one", 'renamed_from = "zero"') + job("two", 'renamed_from = "minus"')
+    )
+    assert [item.renamed_from for item in config.job_configs.values()] == ["zero", "minus"]
+
+
+def test_two_that_change_their_names_with_each_other_are_told(tmp_path: Path) -> None:
+    jobs = job("one", 'renamed_from = "two"') + job("two", 'renamed_from = "one"')
+    found = problems_of(tmp_path, {"jobs/a.toml": jobs})
+    assert len(found) == 2
+    assert all("is still there" in problem for problem in found)
+
+
+def test_a_rename_that_two_files_claim_is_told_with_the_other(tmp_path: Path) -> None:
+    found = problems_of(
+        tmp_path,
+        {
+            "jobs/a.toml": job("one", 'renamed_from = "zero"'),
+            "jobs/b.toml": job("two", 'renamed_from = "zero"'),
+        },
+    )
+    message = 'renamed_from: "zero" is where job_config.one comes from already'
+    assert found == [f"jobs/b.toml:7: job_config.two: {message}"]
+
+
+def too_deep(top: Path) -> None:
+    """A folder below ``top`` whose path is too long to be listed, whoever asks."""
+    before = Path.cwd()
+    try:
+        os.chdir(top)
+        for _ in range(21):
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_told"),
+    [
+        ("jobs/**/*.toml", True),
+        ("**/*.toml", True),
+        ("**", True),
+        ("jobs/*.toml", False),
+        ("jobs/*/*.toml", False),
+        ("*/a.toml", False),
+        ("jobs/a.toml", False),
+        ("other/**/*.toml", False),
+    ],
+)
+def test_a_folder_that_cannot_be_listed_is_told_where_a_pattern_leads_there(
+    pattern: str, is_told: bool, tmp_path: Path
+) -> None:
+    settings = SETTINGS + f'[jobs]\nfiles = ["{pattern}"]\n'
+    (tmp_path / "jobs").mkdir()
+    too_deep(tmp_path / "jobs")
+    files = {"majobctl.toml": settings, "jobs/a.toml": JOB}
+    if not is_told:
+        assert isinstance(loaded(tmp_path, files), Config)
+        return
+    (problem,) = problems_of(tmp_path, files)
+    assert problem.startswith("jobs/ddd")
+    assert problem.endswith("cannot be listed: File name too long")
+
+
+def test_a_folder_that_nobody_may_list_is_told(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may list every folder")
+    closed = tmp_path / "jobs" / "closed"
+    closed.mkdir(parents=True)
+    closed.chmod(0)
+    try:
+        assert problems_of(tmp_path, {"jobs/a.toml": JOB}) == [
+            "jobs/closed: cannot be listed: Permission denied"
+        ]
+    finally:
+        closed.chmod(0o700)
+
+
+def test_hidden_folders_and_those_that_link_in_a_circle_are_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "jobs" / ".hidden").mkdir(parents=True)
+    too_deep(tmp_path / "jobs" / ".hidden")
+    (tmp_path / "jobs" / "circle").symlink_to(tmp_path / "jobs")
+    assert list(loaded(tmp_path, {"jobs/a.toml": JOB}).job_configs) == ["sentiment"]

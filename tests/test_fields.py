@@ -10,14 +10,13 @@ import pytest
 from majobctl.fields import (
     DATA_SOURCE_KEYS,
     FIELDS,
-    RULES,
-    Excludes,
     Fault,
     Kind,
     is_blank,
     name_fault,
     secret_key_message,
 )
+from majobctl.rules import RULES, Excludes
 
 TABLE_1 = {
     "train_instance_count": "worker_server_num",

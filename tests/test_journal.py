@@ -399,3 +399,82 @@ def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> 
     with pytest.raises(OSError, match="No space left"):
         journal.record_done("n0")
     assert file.content.count(b"\n") == 1
+
+
+def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
+    state = state_of(a=Entry(OLD, AT, True, NEW), b=Entry(OLD, AT))
+
+    def write(journal: Journal) -> None:
+        journal.record_known("a", NEW)
+        journal.record_known("c", NEW, prevent_delete=True)
+
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert (after.job_configs["a"].params, after.job_configs["a"].pending) == (NEW, False)
+    assert after.job_configs["a"].applied_at.endswith("Z")
+    assert after.job_configs["b"] == Entry(OLD, AT)
+    assert after.job_configs["c"].prevent_delete
+    assert not after.job_configs["a"].prevent_delete
+
+
+def test_a_protection_comes_with_the_call_that_succeeds() -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=True), b=Entry(OLD, AT))
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.intend("b", NEW, prevent_delete=True)
+        journal.record_done("a")
+        journal.record_done("b")
+
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert {name: item.prevent_delete for name, item in after.job_configs.items()} == {
+        "a": False,
+        "b": True,
+    }
+
+
+@pytest.mark.parametrize("was_protected", [True, False])
+@pytest.mark.parametrize("is_to_be", [True, False])
+def test_a_call_of_unknown_outcome_protects_where_either_side_does(
+    was_protected: bool, is_to_be: bool
+) -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+    content = journal_of(lambda journal: journal.intend("a", NEW, prevent_delete=is_to_be), state)
+    after = replayed(state, content, NAME)
+    assert after is not None
+    expected = Entry(OLD, AT, True, NEW, was_protected or is_to_be)
+    assert after.job_configs["a"] == expected
+
+
+@pytest.mark.parametrize("was_protected", [True, False])
+def test_a_refusal_leaves_the_protection_as_it_was(was_protected: bool) -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW, prevent_delete=not was_protected)
+        journal.record_refused("a")
+
+    assert replayed(state, journal_of(write, state), NAME) is state
+
+
+def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() -> None:
+    def begin(journal: Journal) -> None:
+        journal.intend("a", OLD)
+
+    def end(journal: Journal) -> None:
+        begin(journal)
+        journal.record_forgotten("a")
+
+    after = replayed(BEFORE, journal_of(begin), NAME)
+    assert after is not None
+    assert after.job_configs["a"] == Entry(OLD, AT, True, OLD)
+    after = replayed(BEFORE, journal_of(end), NAME)
+    assert after is not None
+    assert list(after.job_configs) == ["b"]
+
+
+def test_knowing_what_is_known_already_is_no_write() -> None:
+    after = replayed(BEFORE, journal_of(lambda journal: journal.record_known("a", OLD)), NAME)
+    assert after is not None
+    assert after.job_configs["a"].params == OLD

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,14 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majobctl.endpoints import Target
+from majobctl.errors import MajobctlError
 from majobctl.job_config import JobConfig
-from majobctl.plan import Action, Change, FieldChange, Plan, Selection, make_plan
+from majobctl.live import LiveConfig
+from majobctl.plan import (
+    Action,
+    Change,
+    FieldChange,
+    Plan,
+    Renamed,
+    Selection,
+    make_plan,
+    names_to_read,
+    only_shown,
+)
+from majobctl.sensitive import is_masked, value_at
 from majobctl.state import Entry, State
 from tests import plan_strategies as strategies
-from tests.plan_strategies import TRICKY_LABELS, job_configs
+from tests.plan_strategies import TARGET as TARGET
+from tests.plan_strategies import TRICKY_LABELS, Three, job_configs
 
-TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
 PLAIN = {"train_instance_type": "gpu", "train_instance_count": 1}
 AT = "2026-11-23T12:00:00Z"
 
@@ -45,13 +58,18 @@ def change_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
     return only_change(make_plan(desired_of(one=after), state_of(one=before), TARGET))
 
 
+def updates(plan: Plan) -> int:
+    assert plan.calls["create_job_configs"] == plan.calls["delete_job_configs"] == 0
+    return plan.calls["update_job_configs"]
+
+
 def test_without_a_state_everything_is_added() -> None:
     plan = make_plan(desired_of(b=PLAIN, a=PLAIN), None, TARGET)
     assert [(change.name, change.action) for change in plan.changes] == [
         ("a", Action.ADD),
         ("b", Action.ADD),
     ]
-    assert (plan.lineage, plan.serial, plan.unchanged, plan.calls) == ("", 0, 0, 2)
+    assert (plan.lineage, plan.serial, plan.unchanged, updates(plan)) == ("", 0, 0, 2)
     assert plan.changes[0].before is None
     assert plan.changes[0].fields == (
         FieldChange(("train_instance_type",), Action.ADD, None, "gpu"),
@@ -61,7 +79,7 @@ def test_without_a_state_everything_is_added() -> None:
 
 def test_nothing_at_all_is_an_empty_plan() -> None:
     plan = make_plan({}, None, TARGET)
-    assert (plan.changes, plan.unchanged, plan.left_out, plan.calls) == ((), 0, 0, 0)
+    assert (plan.changes, plan.unchanged, plan.left_out, updates(plan)) == ((), 0, 0, 0)
 
 
 def test_each_action_has_its_sign_count_and_call() -> None:
@@ -79,9 +97,9 @@ def test_each_action_has_its_sign_count_and_call() -> None:
         "unsure": (Action.RESEND, "?"),
         "gone": (Action.FORGET, "."),
     }
-    assert [plan.count(action) for action in Action] == [1, 1, 1, 1, 0]
+    assert [plan.count(action) for action in Action] == [1, 1, 1, 1, 0, 0, 0, 0]
     assert Action.REMOVE.sign == "-"
-    assert (plan.unchanged, plan.calls, plan.total) == (1, 3, 5)
+    assert (plan.unchanged, updates(plan), plan.total) == (1, 3, 5)
     assert (plan.lineage, plan.serial) == ("a-lineage", 7)
 
 
@@ -89,7 +107,7 @@ def test_a_forgotten_one_shows_what_the_state_held_and_needs_no_call() -> None:
     plan = make_plan({}, state_of(gone=PLAIN), TARGET)
     change = only_change(plan)
     assert (change.before, change.after, change.fields, change.source) == (PLAIN, None, (), None)
-    assert plan.calls == 0
+    assert sum(plan.calls.values()) == 0
 
 
 def test_fields_come_in_the_documented_order_and_labels_by_name() -> None:
@@ -297,3 +315,211 @@ def test_what_is_sent_and_what_is_cleared_make_up_all_that_was_there(
 ) -> None:
     for change in make_plan(desired_of(one=after), state_of(one=before), TARGET).changes:
         assert set(change.cleared) == before.keys() - after.keys()
+
+
+SALT = "a-salt"
+
+
+def live_of(**configs: Mapping[str, Any] | None) -> dict[str, LiveConfig | None]:
+    return {
+        name: None if params is None else LiveConfig(name, params)
+        for name, params in configs.items()
+    }
+
+
+def refreshed(
+    desired: Mapping[str, JobConfig], state: State | None, **configs: Mapping[str, Any] | None
+) -> Plan:
+    return make_plan(desired, state, TARGET, salt=SALT, live=live_of(**configs))
+
+
+def secret(
+    name: str, params: Mapping[str, Any], *places: tuple[str, ...], **more: Any
+) -> JobConfig:
+    return JobConfig(name, params, sensitive=dict.fromkeys(places), **more)
+
+
+@given(strategies.threes())
+def test_any_three_sides_give_a_plan_in_name_order_that_hides_what_is_secret(
+    three: Three,
+) -> None:
+    plan = three.plan()
+    names = [change.name for change in plan.changes]
+    known = three.state.job_configs if three.state else {}
+    assert names == sorted(set(names))
+    assert len(names) + plan.unchanged == len(three.desired.keys() | known.keys())
+    assert plan == three.plan()
+    assert plan.is_refreshed == (three.live is not None)
+    for change in plan.changes:
+        config = three.desired.get(change.name)
+        assert (change.after is None) == (config is None)
+        assert (change.after is None) == (change.action in (Action.FORGET, Action.DELETE))
+        for place in config.sensitive if config else ():
+            assert is_masked(value_at(change.after or {}, place))
+            for item in change.fields:
+                if item.path in (place, place[:1]):
+                    values = (item.before, item.live, item.after)
+                    assert all(value is None or is_masked(value) for value in values)
+        if not three.live:
+            assert (change.live_digest, change.is_missing) == ("", False)
+
+
+@given(strategies.threes())
+def test_what_the_settings_do_not_ask_for_is_in_no_plan(three: Three) -> None:
+    plan = three.plan()
+    if not three.deletes_removed:
+        assert plan.count(Action.DELETE) == 0
+    if not (three.creates_missing and three.live is not None):
+        assert plan.count(Action.CREATE) == 0
+    for change in plan.changes:
+        if change.action is Action.CREATE:
+            assert three.live is not None
+            assert three.live[change.name] is None
+
+
+@given(strategies.threes())
+def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
+    plan = three.plan()
+    known = dict(three.state.job_configs) if three.state else {}
+    live = dict(three.live) if three.live is not None else None
+    for change in plan.changes:
+        known.pop(change.name, None)
+        if change.after is not None:
+            known[change.name] = Entry(change.after, AT, prevent_delete=change.prevent_delete)
+            if live is not None and change.action is not Action.RECORD:
+                config = three.desired[change.name]
+                kept = live[change.name]
+                # A service whose PUT leaves the fields it is not told of.
+                told = {
+                    key: value
+                    for key, value in (kept.params if kept else {}).items()
+                    if key not in change.cleared
+                }
+                live[change.name] = LiveConfig(change.name, {**told, **config.params})
+        elif live is not None and change.action is Action.DELETE:
+            live[change.name] = None
+    after = State("a-lineage", 8, TARGET, known, SALT)
+    again = Three(three.desired, after, live, three.creates_missing, three.deletes_removed).plan()
+    assert again.changes == ()
+
+
+def test_a_digest_tells_whether_the_service_still_has_the_same() -> None:
+    desired = desired_of(one={**PLAIN, "config_desc": "x"})
+    first = only_change(refreshed(desired, state_of(one=PLAIN), one=PLAIN))
+    assert first.live_digest == state_of().masker().digest(PLAIN)
+    other = only_change(refreshed(desired, state_of(one=PLAIN), one={**PLAIN, "log_url": "/b/"}))
+    assert other.live_digest != first.live_digest
+    assert only_change(refreshed(desired, state_of(one=PLAIN), one=None)).live_digest == ""
+
+
+def test_what_the_service_has_beside_is_cleared() -> None:
+    live = {**PLAIN, "log_url": "/b/l/", "from_the_future": 1}
+    change = only_change(refreshed(desired_of(one=PLAIN), state_of(one=PLAIN), one=live))
+    assert change.cleared == ("log_url",)
+    entry = Entry(PLAIN, AT, True, {**PLAIN, "inputs": "/b/i/"})
+    change = only_change(refreshed(desired_of(one=PLAIN), state_of(one=entry), one=live))
+    assert (change.action, change.cleared) == (Action.RESEND, ("log_url", "inputs"))
+
+
+def test_names_are_read_only_where_a_plan_needs_them() -> None:
+    state = state_of(gone=PLAIN, same=PLAIN)
+    wanted = ["new", "same"]
+    assert names_to_read(wanted, state, Selection(), deletes_removed=False) == wanted
+    assert names_to_read(wanted, None, Selection(), deletes_removed=True) == wanted
+    everything = names_to_read(wanted, state, Selection(), deletes_removed=True)
+    assert everything == ["gone", "new", "same"]
+    assert names_to_read(wanted, state, Selection(("g*",)), deletes_removed=True) == ["gone"]
+
+
+@pytest.mark.parametrize("live", [None, {}], ids=["offline", "refreshed"])
+def test_what_is_protected_is_not_planned_to_be_deleted(live: Any) -> None:
+    entry = Entry(PLAIN, AT, prevent_delete=True)
+    state = state_of(one=entry, two=entry, three=PLAIN)
+    with pytest.raises(MajobctlError) as raised:
+        make_plan({}, state, TARGET, deletes_removed=True, live=live)
+    assert str(raised.value).startswith(
+        "prevent_delete protects what this plan would delete: job_config.one, job_config.two\n"
+    )
+    plan = make_plan(
+        {}, state, TARGET, selection=Selection(("three",)), deletes_removed=True, live=live
+    )
+    assert only_change(plan).action is Action.DELETE
+    assert make_plan({}, state, TARGET, live=live).count(Action.FORGET) == 3
+
+
+def test_a_protection_alone_is_recorded() -> None:
+    desired = {"one": JobConfig("one", PLAIN, prevent_delete=True)}
+    for plan in (
+        make_plan(desired, state_of(one=PLAIN), TARGET),
+        refreshed(desired, state_of(one=PLAIN), one=PLAIN),
+    ):
+        change = only_change(plan)
+        assert (change.action, change.prevent_delete) == (Action.RECORD, True)
+        assert change.fields == (FieldChange(("prevent_delete",), Action.ADD, None, True),)
+        assert sum(plan.calls.values()) == 0
+
+
+def test_a_plan_that_is_only_shown_has_no_hash() -> None:
+    config = secret("one", {**PLAIN, "config_desc": "x"}, ("config_desc",))
+    plans = [
+        only_shown(make_plan({"one": config}, None, TARGET, salt=salt, live=live_of(one=PLAIN)))
+        for salt in ("one", "two")
+    ]
+    assert plans[0] == plans[1]
+    assert plans[0].changes[0].live_digest == "hmac-sha256:no-state-yet"
+    assert plans[0].changes[0].fields[0].after == {"$sensitive": "hmac-sha256:no-state-yet"}
+
+
+class TestRenames:
+    def test_are_likely_where_the_same_request_leaves_and_comes(self) -> None:
+        plan = make_plan(desired_of(new=PLAIN), state_of(old=PLAIN), TARGET)
+        new, old = plan.changes
+        assert (new.old_name, new.renamed, new.before) == ("old", Renamed.LIKELY, None)
+        assert (old.old_name, old.renamed, old.action) == ("", None, Action.FORGET)
+
+    def test_are_not_likely_for_what_an_interrupted_call_left(self) -> None:
+        state = state_of(old=Entry({}, "", True, PLAIN))
+        plan = make_plan(desired_of(new=PLAIN), state, TARGET)
+        assert [change.renamed for change in plan.changes] == [None, None]
+
+    def test_that_are_written_win_over_those_that_are_likely(self) -> None:
+        desired = {
+            "a": JobConfig("a", PLAIN),
+            "b": JobConfig("b", {**PLAIN, "config_desc": "x"}, renamed_from="old"),
+        }
+        plan = make_plan(desired, state_of(old=PLAIN), TARGET)
+        found = {change.name: (change.renamed, change.old_name) for change in plan.changes}
+        assert found == {"a": (None, ""), "b": (Renamed.WRITTEN, "old"), "old": (None, "")}
+
+    def test_hold_until_the_first_call_is_known_to_have_succeeded(self) -> None:
+        desired = {"new": JobConfig("new", PLAIN, renamed_from="old")}
+        for entry, renamed in (
+            (Entry({}, "", True, PLAIN), Renamed.WRITTEN),
+            (Entry(PLAIN, AT, True, PLAIN), None),
+            (Entry({**PLAIN, "log_url": "/b/"}, AT), None),
+        ):
+            plan = make_plan(desired, state_of(old=PLAIN, new=entry), TARGET)
+            (change,) = (change for change in plan.changes if change.name == "new")
+            assert change.renamed is renamed
+
+    def test_of_thousands_are_found_without_comparing_each_with_each(self) -> None:
+        many = [{**PLAIN, "config_desc": str(number)} for number in range(10_000)]
+        desired = desired_of(**{f"new{number}": params for number, params in enumerate(many)})
+        state = state_of(**{f"old{number}": params for number, params in enumerate(many)})
+        live = live_of(**dict.fromkeys(desired))
+        start = time.process_time()
+        plan = make_plan(desired, state, TARGET, live=live, deletes_removed=True)
+        assert time.process_time() - start < 10
+        assert sum(change.renamed is Renamed.LIKELY for change in plan.changes) == len(many)
+
+
+def test_ten_thousand_job_configs_that_changed_there_are_planned_in_seconds() -> None:
+    labels = {str(number): "x" for number in range(10)}
+    desired = desired_of(
+        **{f"n{number}": {**PLAIN, "hyperparameters": labels} for number in range(10_000)}
+    )
+    live = {name: {**config.params, "config_desc": "theirs"} for name, config in desired.items()}
+    start = time.process_time()
+    plan = refreshed(desired, state_after(desired), **live)
+    assert plan.count(Action.UPDATE) == 10_000
+    assert time.process_time() - start < 15

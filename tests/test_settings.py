@@ -223,3 +223,24 @@ def test_any_settings_are_read_or_told_with_lines(text: str) -> None:
 def test_settings_that_are_no_toml_are_one_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^majobctl\.toml:2:5: not valid TOML: Invalid value$"):
         settings_of(tmp_path, "[provider]\na = \n")
+
+
+def test_places_that_are_ignored_everywhere_are_read(tmp_path: Path) -> None:
+    text = '[provider]\nregion = "eu-de"\n'
+    assert good_settings(tmp_path, text).ignored == frozenset()
+    text += '[drift]\nignore = ["config_desc", "hyperparameters.seed"]\n'
+    assert good_settings(tmp_path, text).ignored == {("config_desc",), ("hyperparameters", "seed")}
+
+
+def test_each_place_that_is_none_is_told_at_its_line(tmp_path: Path) -> None:
+    text = '[provider]\nregion = "eu-de"\n[drift]\nignore = [\n"config_desc",\n"seed",\n"log.x"]'
+    settings, problems = settings_of(tmp_path, text)
+    assert [(problem.line, problem.where) for problem in problems] == [(6, "drift"), (7, "drift")]
+    assert all(problem.message.startswith("ignore: ") for problem in problems)
+    assert settings.ignored == {("config_desc",)}
+
+
+def test_creating_and_deleting_can_be_asked_for(tmp_path: Path) -> None:
+    text = '[provider]\nregion = "eu-de"\n[apply]\ncreate_missing = true\ndelete_removed = true\n'
+    values = good_settings(tmp_path, text).values["apply"]
+    assert (values["create_missing"], values["delete_removed"]) == (True, True)

@@ -26,8 +26,10 @@ DOCUMENT: dict[str, Any] = {
     "job_configs": {"one": {"params": {"train_instance_count": 1}, "applied_at": AT}},
 }
 
-entries = st.builds(Entry, strategies.params, st.just(AT)) | st.builds(
-    Entry, strategies.params, st.just(AT), st.just(True), strategies.params
+entries = st.builds(
+    Entry, strategies.params, st.just(AT), prevent_delete=st.booleans()
+) | st.builds(
+    Entry, strategies.params, st.just(AT), st.just(True), strategies.params, st.booleans()
 )
 states = st.builds(
     State,
@@ -79,6 +81,15 @@ def test_an_unknown_outcome_is_kept_with_what_was_sent() -> None:
     state = load({**DOCUMENT, "job_configs": {"one": entry}})
     assert state.job_configs["one"] == Entry({}, "", True, {"a": "b"})
     assert state.document()["job_configs"]["one"] == entry
+
+
+def test_a_protection_is_kept_and_none_is_not_written() -> None:
+    state = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": True}}})
+    assert state.job_configs["one"] == Entry({}, AT, prevent_delete=True)
+    assert state.document()["job_configs"]["one"]["prevent_delete"] is True
+    plain = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": False}}})
+    assert plain.document()["job_configs"]["one"] == _WHOLE_ENTRY
+    assert plain.digest() != state.digest(), "a saved plan must not outlive it"
 
 
 def test_a_change_is_one_more_write() -> None:
@@ -167,6 +178,8 @@ _WHOLE_ENTRY = {"params": {}, "applied_at": AT}
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "applied_at": 1}}}, 'the entry of "x"'),
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "pending": "yes"}}}, 'the entry of "x"'),
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": 1}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": 1}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": None}}}, 'the entry of "x"'),
     ],
 )
 def test_each_kind_of_damage_is_named(change: dict[str, Any], reason: str) -> None:

@@ -49,10 +49,25 @@ def cli(chdir: str | None, verbose: bool) -> None:
 
 
 def _add_commands() -> None:
-    from majobctl.cli import apply, emulator, init, plan, show, state, unlock, validate, version
+    from majobctl.cli import (
+        apply,
+        catalogue,
+        drift,
+        emulator,
+        import_,
+        init,
+        plan,
+        show,
+        state,
+        unlock,
+        validate,
+        version,
+    )
 
-    for module in (init, validate, plan, apply, show, state, unlock, emulator, version):
+    for module in (init, validate, plan, apply, drift, show, state, unlock, emulator, version):
         cli.add_command(module.command)
+    for command in (*catalogue.commands, import_.command):
+        cli.add_command(command)
 
 
 _add_commands()

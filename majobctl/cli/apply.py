@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from functools import cache
+from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli.interrupts import Interrupts, terminable
 from majobctl.cli.options import (
     INTERRUPTED,
     color_option,
@@ -20,6 +19,7 @@ from majobctl.cli.options import (
     lock_timeout_option,
     painter,
     parallelism_option,
+    refresh_option,
     selection_options,
 )
 from majobctl.cli.repository import (
@@ -31,14 +31,15 @@ from majobctl.cli.repository import (
     settings_here,
     store_of,
 )
-from majobctl.errors import MajobctlError, StateError, printable
+from majobctl.errors import MajobctlError, StalePlanError, StateError, printable
 from majobctl.fields import LOOKED_UP
 
 if TYPE_CHECKING:
-    from majobctl.apply import Applied, ApplyResult, Result
+    from majobctl.apply import Applied
     from majobctl.journal import Journal
     from majobctl.plan import Change, Params, Plan, Selection
     from majobctl.provider import Provider
+    from majobctl.results import ApplyResult, Result
     from majobctl.settings import Settings
     from majobctl.state import State
     from majobctl.state_store import LockedState
@@ -46,15 +47,18 @@ if TYPE_CHECKING:
 FAILED = 3
 _GUARDED_TOTAL = 10
 """apply.max_change_percent says something from this number of job configs on."""
-_SHOW_CURSOR = "\033[?25h\n"
 
 
 @click.command("apply")
 @click.argument("planfile", required=False)
 @selection_options
+@refresh_option
 @format_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
+@click.option(
+    "--verify", is_flag=True, help="Read each configuration back once it is written, and compare."
+)
 @parallelism_option
 @lock_timeout_option
 @color_option
@@ -62,9 +66,11 @@ def command(
     planfile: str | None,
     targeted: tuple[str, ...],
     excluded: tuple[str, ...],
+    refresh: bool,
     format_: str,
     auto_approve: bool,
     force: bool,
+    verify: bool,
     parallelism: int | None,
     lock_timeout: float,
     no_color: bool,
@@ -73,6 +79,9 @@ def command(
 
     A saved PLANFILE is applied as it was reviewed, without asking; one that no longer fits the
     state or the target is refused with exit code 5.
+
+    With --refresh, the service is read first: what was changed there is part of the plan, and a
+    configuration that somebody changes after that is not sent (exit code 5).
 
     Each success is on disk before it is told. A call that fails does not stop the others. One
     Ctrl-C stops starting calls and waits for those under way; a second one leaves at once.
@@ -84,40 +93,54 @@ def command(
     from majobctl.plan import Selection
 
     selection = Selection(targeted, excluded)
-    if planfile is not None and selection:
-        raise click.UsageError("a saved plan has its selection; make it with --target, --exclude")
-    review = _SavedPlan(planfile) if planfile is not None else _FreshPlan(selection)
+    if planfile is not None and (selection or refresh):
+        what = "--target, --exclude and --refresh"
+        raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
+    review = _SavedPlan(planfile) if planfile is not None else _FreshPlan(selection, refresh)
     settings = review.settings
-    with _terminable(), store_of(settings).locked(command_line(), lock_timeout) as locked:
-        plan = review.plan(locked.state)
+    at_once = parallelism or settings.parallelism
+    store = store_of(settings)
+    with terminable(), store.locked(command_line(), lock_timeout) as locked, ExitStack() as opened:
+        provider = cache(lambda: opened.enter_context(provider_of(settings, at_once)))
+        plan = review.plan(locked.state, provider, at_once)
         is_approved = auto_approve or planfile is not None
         _show_plan(plan, format_, is_approved, no_color)
         _check_share(plan, settings, force)
         if plan.changes and not is_approved:
             _ask()
         params = review.params(plan, locked.state)
-        result = _run(plan, params, locked, settings, parallelism or settings.parallelism)
+        result = _run(plan, params, locked, settings, provider, at_once, verify)
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
         click.echo(f"Error: {result.problem}", err=True)
     _show_result(result, format_)
+    return _exit_code(result)
+
+
+def _exit_code(result: ApplyResult) -> int:
+    from majobctl.results import End
+
     if result.is_interrupted:
         return INTERRUPTED
     if result.problem:
         return 1
+    if result.count(End.CHANGED_MEANWHILE):
+        return StalePlanError.exit_code
     return 0 if result.is_complete else FAILED
 
 
 class _FreshPlan:
     """A plan made now, from the TOML files."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, refresh: bool) -> None:
         self._config = config_here()
         self._selection = selection
+        self._refresh = refresh
         self.settings = self._config.settings
 
-    def plan(self, state: State | None) -> Plan:
-        return plan_for(self._config, state, self._selection, is_kept=True)
+    def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
+        read = provider() if self._refresh else None
+        return plan_for(self._config, state, self._selection, read, at_once, is_kept=True)
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
         return {name: config.params for name, config in self._config.job_configs.items()}
@@ -133,7 +156,7 @@ class _SavedPlan:
         self._plan = read_plan(read_file(file), self._name)
         self.settings = settings_here()
 
-    def plan(self, state: State | None) -> Plan:
+    def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
         from majobctl.plan_file import check_fits
 
         check_fits(self._plan, state, self.settings.target(), self._name)
@@ -191,29 +214,40 @@ def _run(
     params: Mapping[str, Params],
     locked: LockedState,
     settings: Settings,
+    provider_here: Callable[[], Provider],
     parallelism: int,
+    verify: bool,
 ) -> ApplyResult:
-    from majobctl.apply import ApplyResult, apply_changes
+    from majobctl.apply import apply_changes
+    from majobctl.carry_out import Errand
+    from majobctl.results import ApplyResult
     from majobctl.state import State
 
     if not plan.changes:
         return ApplyResult((), plan.serial)
     state = locked.state or State.new(plan.target, plan.salt)
-    with _provider(plan, params, settings, parallelism) as provider:
-        journal = locked.open_journal(state)
-        with _Interrupts(provider) as interrupts:
-            with closing(journal), _observer(len(plan.changes)) as observe:
-                applied = apply_changes(
-                    plan,
-                    journal,
-                    provider,
-                    params_of=lambda change: params[change.name],
-                    parallelism=parallelism,
-                    second_round=settings.provider["retries"] > 0,
-                    is_stopped=lambda: interrupts.count > 0,
-                    observe=observe,
-                )
-            problem = _save(locked, journal, applied)
+    provider = provider_here()
+    _check_names(plan, provider, params)
+    errand = Errand(
+        provider,
+        lambda change: params[change.name],
+        state.masker().digest,
+        creates_missing=plan.creates_missing,
+        verifies=verify,
+    )
+    journal = locked.open_journal(state)
+    with Interrupts(provider) as interrupts:
+        with closing(journal), _observer(len(plan.changes)) as observe:
+            applied = apply_changes(
+                plan,
+                journal,
+                errand,
+                parallelism=parallelism,
+                second_round=settings.provider["retries"] > 0,
+                is_stopped=lambda: interrupts.count > 0,
+                observe=observe,
+            )
+        problem = _save(locked, journal, applied)
     if applied.defect is not None:
         if problem:
             click.echo(f"Error: {problem}", err=True)
@@ -233,25 +267,14 @@ def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:
     return ""
 
 
-@contextmanager
-def _provider(
-    plan: Plan, params: Mapping[str, Params], settings: Settings, parallelism: int
-) -> Iterator[Provider]:
-    """The provider of the settings, once it knows all names of ``plan``.
+def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:
+    """Raises MajobctlError, with nothing sent, where the service does not offer a name."""
+    from majobctl.plan import SENDING
 
-    Raises MajobctlError, with nothing sent, where it does not.
-    """
-    from majobctl.plan import CALLING
-
-    calling = [change for change in plan.changes if change.action in CALLING]
-    provider = provider_of(settings, parallelism)
-    try:
-        unknown = _unknown_names(provider, calling, params)
-        if unknown:
-            raise MajobctlError("\n".join([*unknown, "nothing was sent"]))
-        yield provider
-    finally:
-        provider.close()
+    sending = [change for change in plan.changes if change.action in SENDING]
+    unknown = _unknown_names(provider, sending, params)
+    if unknown:
+        raise MajobctlError("\n".join([*unknown, "nothing was sent"]))
 
 
 def _unknown_names(
@@ -274,50 +297,6 @@ def _unknown_names(
             if provider.unknown_names([(name, params[name])])
         ),
     ]
-
-
-class _Interrupts:
-    """Counts Ctrl-C and SIGTERM while an apply runs: one stops it, a second one ends it here."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.count = 0
-        self._provider = provider
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._interrupt)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
-            # What was acknowledged is in the journal. os.write, since a handler must not print
-            # through a stream that it may have interrupted.
-            _write_now(_SHOW_CURSOR if is_terminal(sys.stderr) else "")
-            _write_now("Left at once. The next plan resends what is not known to be done.\n")
-            os._exit(INTERRUPTED)
-        _write_now("Stopping: waiting for the calls under way. Ctrl-C again leaves at once.\n")
-        self._provider.stop()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, with what is under way put in order."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _write_now(text: str) -> None:
-    with suppress(OSError):  # nobody may be reading any more
-        os.write(2, text.encode())
 
 
 def _observer(length: int) -> AbstractContextManager[Callable[[Result], None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from majobctl.cli.options import (
     detailed_exitcode_option,
     format_option,
     painter,
+    parallelism_option,
+    refresh_option,
     selection_options,
 )
-from majobctl.cli.repository import config_here, plan_for, store_of
+from majobctl.cli.repository import config_here, plan_for, provider_of, store_of
 
 if TYPE_CHECKING:
     from majobctl.plan import Plan
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @selection_options
+@refresh_option
+@parallelism_option
 @format_option
 @click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
 @detailed_exitcode_option
@@ -33,12 +38,16 @@ if TYPE_CHECKING:
 def command(
     targeted: tuple[str, ...],
     excluded: tuple[str, ...],
+    refresh: bool,
+    parallelism: int | None,
     format_: str,
     out: str | None,
     detailed_exitcode: bool,
     no_color: bool,
 ) -> int:
     """Show what apply would do. Sends nothing, changes nothing.
+
+    With --refresh, the service is read, and each field says who changed it: you, or somebody else.
 
     \b
     Example:
@@ -48,7 +57,10 @@ def command(
 
     config = config_here()
     state = store_of(config.settings).read()
-    plan = plan_for(config, state, Selection(targeted, excluded), is_kept=out is not None)
+    selection, is_kept = Selection(targeted, excluded), out is not None
+    at_once = parallelism or config.settings.parallelism
+    with provider_of(config.settings, at_once) if refresh else nullcontext() as provider:
+        plan = plan_for(config, state, selection, provider, at_once, is_kept=is_kept)
     if out is not None:
         _save(plan, state, out, config.settings)
     if format_ == "json":

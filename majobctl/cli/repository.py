@@ -6,16 +6,21 @@ Everything is imported where it is used: the help of a command needs none of it.
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli.options import is_terminal
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from majobctl.config import Config
     from majobctl.errors import Problem
+    from majobctl.live import LiveConfig
     from majobctl.plan import Plan, Selection
     from majobctl.provider import Provider
     from majobctl.settings import Settings
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 WORKING_FOLDER = ".majobctl"
 """Beside the settings: the emulator's data and caches, which are never committed."""
+_MILESTONE = 500
 
 
 def settings_here() -> Settings:
@@ -48,6 +54,12 @@ def config_here() -> Config:
     except ConfigError as error:
         _tell(error.warnings)
         raise
+    folder = config.settings.root / WORKING_FOLDER
+    if folder.is_dir():
+        from majobctl.offline_warnings import warnings_of
+
+        offline = warnings_of(config, folder)
+        config = replace(config, warnings=tuple(sorted({*config.warnings, *offline})))
     _tell(config.warnings)
     return config
 
@@ -91,18 +103,72 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
     )
 
 
-def plan_for(config: Config, state: State | None, selection: Selection, *, is_kept: bool) -> Plan:
-    """The plan for ``config`` against ``state``. Raises StateError for another target's state.
+def reading_live(
+    provider: Provider,
+    names: Sequence[str],
+    parallelism: int,
+    listed: Collection[str] | None = None,
+) -> dict[str, LiveConfig | None]:
+    """The configurations of ``names`` as the service has them, its progress shown on stderr.
 
-    One that is kept, to be applied, has what the first state needs.
+    ``listed`` are the names of all of them, where they are known. Raises ProviderError where one
+    cannot be read.
     """
-    from majobctl.plan import make_plan
+    from majobctl.refresh import read_live
+
+    with _reading_progress(len(names)) as observe:
+        return read_live(provider, names, parallelism=parallelism, observe=observe, listed=listed)
+
+
+@contextmanager
+def _reading_progress(length: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; elsewhere a line for each 500 that are read."""
+    if length and is_terminal(sys.stderr):
+        with click.progressbar(length=length, label="Reading", file=sys.stderr) as bar:
+            yield lambda count: bar.update(count - bar.pos)
+    else:
+        yield _Milestones(length).reach
+
+
+class _Milestones:
+    """Lines on the way to ``length``; one that is near says nothing."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._next = _MILESTONE
+
+    def reach(self, count: int) -> None:
+        if count >= self._next:
+            click.echo(f"Read {count} of {self._length} configurations.", err=True)
+            self._next = count - count % _MILESTONE + _MILESTONE
+
+
+def plan_for(
+    config: Config,
+    state: State | None,
+    selection: Selection,
+    provider: Provider | None,
+    parallelism: int,
+    *,
+    is_kept: bool,
+) -> Plan:
+    """The plan for ``config`` against ``state``, and against the service where ``provider`` is one.
+
+    One that is kept, to be applied, has what the first state needs. Raises StateError for another
+    target's state, ProviderError where the service cannot be read.
+    """
+    from majobctl.plan import make_plan, names_to_read, only_shown
     from majobctl.sensitive import new_salt
 
-    target = config.settings.target()
+    target, apply = config.settings.target(), config.settings.values["apply"]
     if state is not None:
         state.check_target(target, str(config.settings.values["state"]["path"]))
-    needs_salt = is_kept and state is None and _holds_secrets(config)
+    live = None
+    if provider is not None:
+        deletes = apply["delete_removed"]
+        names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
+        live = reading_live(provider, names, parallelism)
+    needs_salt = state is None and (live is not None or (is_kept and _holds_secrets(config)))
     plan = make_plan(
         config.job_configs,
         state,
@@ -110,10 +176,13 @@ def plan_for(config: Config, state: State | None, selection: Selection, *, is_ke
         selection=selection,
         warnings=config.warnings,
         salt=new_salt() if needs_salt else "",
+        live=live,
+        creates_missing=apply["create_missing"],
+        deletes_removed=apply["delete_removed"],
     )
     if selection and not plan.total:
         click.echo("Warning: --target and --exclude select no job config", err=True)
-    return plan
+    return only_shown(plan) if needs_salt and not is_kept else plan
 
 
 def _holds_secrets(config: Config) -> bool:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majobctl.apply import ApplyResult, End, Result
+from majobctl.drift import Drift, Drifted
 from majobctl.errors import printable, quoted
-from majobctl.plan import Action, Change, FieldChange, Plan
+from majobctl.plan import CALLS, Action, Change, FieldChange, Plan, Renamed
 from majobctl.render import Paint, unpainted
+from majobctl.results import DONE_WORDS, ApplyResult, End, Result
 from majobctl.sensitive import SHOWN, is_masked
 from majobctl.state import State
 
@@ -21,21 +22,19 @@ _COLOURS: Mapping[Action, str] = {
     Action.UPDATE: "yellow",
     Action.RESEND: "magenta",
     Action.FORGET: "cyan",
+    Action.CREATE: "green",
+    Action.DELETE: "red",
+    Action.RECORD: "cyan",
     Action.REMOVE: "red",
-}
-_DONE_WORDS: Mapping[Action, str] = {
-    Action.ADD: "added",
-    Action.UPDATE: "updated",
-    Action.RESEND: "resent",
-    Action.FORGET: "forgotten",
 }
 
 
 def plan_text(plan: Plan, paint: Paint = unpainted) -> str:
     """Each change with its fields, and the summary as the last line."""
     lines = [line for change in plan.changes for line in (*_change(change, paint), "")]
-    if plan.notice:
-        lines.append(paint(plan.notice, "red"))
+    lines += [paint(notice, "red") for notice in plan.notices]
+    if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
+        lines.append("A configuration that the service does not have is created instead.")
     if plan.selection:
         lines.append(_selection(plan))
     lines.append(_summary(plan))
@@ -52,18 +51,26 @@ def _selection(plan: Plan) -> str:
 
 def _summary(plan: Plan) -> str:
     if not plan.changes:
-        return f"No changes. {_counted(plan.unchanged, 'job config')} match the state.".replace(
-            "1 job config match ", "1 job config matches "
-        )
-    resend = plan.count(Action.RESEND)
-    parts = [
-        f"{plan.count(Action.ADD)} to add",
-        f"{plan.count(Action.UPDATE)} to update",
-        *([f"{resend} to resend"] if resend else []),
-        f"{plan.count(Action.FORGET)} to forget",
-    ]
-    calls = _counted(plan.calls, "update_job_configs call")
+        verb = "matches" if plan.unchanged == 1 else "match"
+        sides = "the state and the service" if plan.is_refreshed else "the state"
+        return f"No changes. {_counted(plan.unchanged, 'job config')} {verb} {sides}."
+    always = (Action.ADD, Action.UPDATE, Action.FORGET)
+    counts = [(action, plan.count(action)) for action in _SUMMARY_ORDER]
+    parts = [f"{count} to {action.value}" for action, count in counts if count or action in always]
+    made = [_counted(count, f"{call} call") for call, count in plan.calls.items() if count]
+    calls = ", ".join(made) or "0 update_job_configs calls"
     return f"Plan: {', '.join(parts)}; {plan.unchanged} unchanged. {calls}."
+
+
+_SUMMARY_ORDER = (
+    Action.ADD,
+    Action.UPDATE,
+    Action.RESEND,
+    Action.CREATE,
+    Action.DELETE,
+    Action.RECORD,
+    Action.FORGET,
+)
 
 
 def _change(change: Change, paint: Paint) -> Iterator[str]:
@@ -71,21 +78,57 @@ def _change(change: Change, paint: Paint) -> Iterator[str]:
     name = f"job_config.{change.name}"
     place = f"{change.source.file}:{change.source.line}" if change.source else ""
     yield f"  {sign} {printable(name):<{_NAME_WIDTH}} {place}".rstrip()
-    if change.action is Action.FORGET:
-        yield "      in no file any more: it leaves the state, and stays in the service"
-    if change.action is Action.RESEND:
-        yield "      the outcome of the last call is unknown: it is sent again"
-    if change.action is Action.UPDATE and all(item.before == item.after for item in change.fields):
-        yield "      only how a sensitive value is kept changes"
+    for remark in _remarks(change):
+        yield f"      {remark}"
     for field in change.fields:
         yield _field(field, paint)
+
+
+def _remarks(change: Change) -> Iterator[str]:
+    match change.action:
+        case Action.FORGET if change.is_missing:
+            yield "in no file any more, and gone from the service: it leaves the state"
+        case Action.FORGET:
+            yield "in no file any more: it leaves the state, and stays in the service"
+        case Action.DELETE:
+            yield "in no file any more: it is deleted from the service"
+        case Action.RECORD if change.live_digest:
+            yield "the service has it already: the state takes that in, without a call"
+        case Action.CREATE:
+            yield "the service does not have it: it is created"
+        case _ if change.is_missing:
+            yield "the service does not have it, so the call will fail: create it there first, or"
+            yield "set apply.create_missing = true"
+        case Action.RESEND:
+            yield "the outcome of the last call is unknown: it is sent again"
+        case Action.UPDATE if all(field.before == field.after for field in change.fields):
+            if all(field.live is None for field in change.fields):
+                yield "only how a sensitive value is kept changes"
+    if change.renamed is Renamed.WRITTEN:
+        yield f"renamed from {quoted(change.old_name)}"
+    elif change.renamed is Renamed.LIKELY:
+        line = f"renamed_from = {quoted(change.old_name)}"
+        yield f"looks like {quoted(change.old_name)} renamed: if so, add {line}"
 
 
 def _field(field: FieldChange, paint: Paint) -> str:
     sign = paint(field.action.sign, _COLOURS[field.action])
     path = printable(".".join(field.path))
-    values = [shown(value) for value in (field.before, field.after) if value is not None]
-    return f"      {sign} {path:<{_FIELD_WIDTH}} {' -> '.join(values)}"
+    is_live = field.reason is not None or field.live is not None
+    old = field.live if is_live else field.before
+    if field.action is Action.RECORD:
+        old = None
+    values = [shown(value) for value in (old, field.after) if value is not None]
+    line = f"      {sign} {path:<{_FIELD_WIDTH}} {' -> '.join(values)}"
+    return line + (f"  ({_reason_of(field)})" if field.reason else "")
+
+
+def _reason_of(field: FieldChange) -> str:
+    assert field.reason is not None
+    if field.before == field.live or field.before == field.after:
+        return field.reason.value
+    was = "blank" if field.before is None else shown(field.before)
+    return f"{field.reason.value}; the state has {was}"
 
 
 def shown(value: Any) -> str:
@@ -105,27 +148,27 @@ def result_line(result: Result) -> str:
     name = f"job_config.{printable(result.name)}"
     if result.outcome is not End.DONE:
         return f"{name}: {result.outcome.value}: {_reason(result)}"
-    word = _DONE_WORDS[result.action]
-    seconds = "" if result.action is Action.FORGET else f" ({result.seconds:.1f} s)"
+    word = DONE_WORDS[result.action]
+    seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
     return f"{name}: {word}{seconds}"
 
 
 def result_text(result: ApplyResult) -> str:
     """What failed, what was not attempted, and the summary as the last line."""
     lines: list[str] = []
-    for end in (End.FAILED, End.UNKNOWN, End.NOT_ATTEMPTED):
+    for end in _NOT_DONE:
         items = [item for item in result.results if item.outcome is end]
         if items:
             lines += [f"{end.value.capitalize()}:", *(_not_done(item) for item in items), ""]
-    counts = result.summary()
-    parts = [f"{counts[key]} {key}" for key in ("added", "updated", "resent", "forgotten")]
-    parts += [f"{counts[key]} {key}" for key in ("failed", "unknown")]
-    parts += [f"{counts['not_attempted']} not attempted"]
-    optional = ("resent", "unknown", "not attempted")
-    told = [part for part in parts if not (part.startswith("0 ") and part[2:] in optional)]
+    always = ("added", "updated", "forgotten", "failed")
+    counts = [(key.replace("_", " "), count) for key, count in result.summary().items()]
+    told = [f"{count} {words}" for words, count in counts if count or words in always]
     head = "Apply complete" if result.is_complete else "Apply incomplete"
     lines.append(f"{head}: {', '.join(told)}. State serial {result.serial}.")
     return "\n".join(lines) + "\n"
+
+
+_NOT_DONE = [end for end in End if end is not End.DONE]
 
 
 def _not_done(item: Result) -> str:
@@ -173,3 +216,18 @@ def entry_text(state: State, name: str) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def drift_text(drift: Drift, paint: Paint = unpainted) -> str:
+    """Each job config that has drifted with its fields, and the summary as the last line."""
+    lines = [line for item in drift.changes for line in (*_drifted(item, paint), "")]
+    return "\n".join([*lines, *drift.notes(), drift.summary]) + "\n"
+
+
+def _drifted(item: Drifted, paint: Paint) -> Iterator[str]:
+    action = Action.REMOVE if item.is_missing else Action.UPDATE
+    yield f"  {paint(action.sign, _COLOURS[action])} job_config.{printable(item.name)}"
+    for remark in item.remarks:
+        yield f"      {remark}"
+    for field in item.fields:
+        yield _field(field, paint)

@@ -139,7 +139,8 @@ def test_failures_do_not_stop_the_others(on_rest: Repository, rest: RestServer) 
         "  job_config.job-00: ModelArts.2793 too many nodes\n"
         "      lower train_instance_count, or choose another flavor\n"
         "  job_config.job-04: ModelArts.0102 job-04 does not exist.\n"
-        "      create it in ModelArts first, or check the project; then apply again\n"
+        "      create it in ModelArts, or set apply.create_missing = true (and check the project);"
+        " then apply again\n"
         "  job_config.job-11: X.1 no\n"
         "  job_config.job-12: ModelArts.0102 \\x1b[31mred\\nline\n"
     ) in ran.stdout

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from majobctl.plan_file import plan_bytes, read_plan
+from majobctl.render.text import plan_text
+from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
+from tests.plan_strategies import Three, threes
 from tests.repository import BODY, Repository
 from tests.rest_server import RestServer
 
@@ -151,10 +157,10 @@ def test_it_forgets_and_clears_what_it_shows(on_rest: Repository, rest: RestServ
 
 
 def test_a_selection_belongs_to_the_plan(planned: Repository) -> None:
-    for option in ("--target", "--exclude"):
-        ran = planned.run("apply", "saved.plan", option, "one")
+    for options in (("--target", "one"), ("--exclude", "one"), ("--refresh",)):
+        ran = planned.run("apply", "saved.plan", *options)
         assert ran.code == 1
-        assert "a saved plan has its selection" in ran.stderr
+        assert "a saved plan is applied as it was made" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -210,8 +216,18 @@ def _changes(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
         _changes("fields", [5]),
         _changes("name", 5),
         _changes("source", {"file": 5}),
+        _changes("action", "remove"),
+        _changes("action", "delete"),
+        _changes("renamed", "perhaps"),
+        _changes("old_name", 5),
+        _changes("prevent_delete", "yes"),
+        _changes("missing", 1),
+        _changes("live_digest", None),
+        lambda document: document.update(refreshed=None),
+        lambda document: document.pop("create_missing"),
+        lambda document: document["changes"][0]["fields"][0].update(reason="perhaps"),
     ],
-    ids=range(14),
+    ids=range(24),
 )
 def test_a_document_that_is_no_plan_is_told_though_its_checksum_fits(
     planned: Repository, rest: RestServer, change: Callable[[dict[str, Any]], Any]
@@ -250,3 +266,167 @@ def is_same(one: bytes, other: bytes) -> bool:
         return bool(json.loads(one) == json.loads(other))
     except (ValueError, RecursionError):
         return False
+
+
+@given(threes())
+def test_every_plan_comes_back_from_its_file(three: Three) -> None:
+    plan = three.plan()
+    content = plan_bytes(plan, three.state)
+    assert plan_bytes(plan, three.state) == content
+    found = read_plan(content, "saved.plan")
+    digest = three.state.digest() if three.state else ""
+    assert found == replace(plan, state_digest=digest)
+    assert plan_text(found) == plan_text(plan)
+    assert plan_bytes(found, three.state) == content
+
+
+class TestOneThatWasRefreshed:
+    """What was changed since the review is not sent; the others are."""
+
+    @pytest.fixture
+    def cloud(self, tmp_path: Path) -> Iterator[Cloud]:
+        with running(tmp_path, seed_of("alpha", "beta", "gamma", "delta")) as found:
+            yield found
+
+    @pytest.fixture
+    def reviewed(self, repository: Repository, cloud: Cloud) -> Repository:
+        """A plan with an update of each kind: alpha edited, beta changed there, gamma recorded,
+        delta deleted, epsilon created."""
+        repository.environment.update(cloud.environment)
+        repository.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))
+        for name in ("alpha", "beta", "gamma", "delta"):
+            repository.job(name)
+        repository.apply()
+        repository.job("alpha", config_desc="mine")
+        cloud.console.change("beta", config_desc="theirs")
+        repository.job("gamma", config_desc="both")
+        cloud.console.change("gamma", config_desc="both")
+        repository.remove("delta")
+        repository.job("epsilon")
+        repository.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.take()
+        return repository
+
+    def test_is_applied_as_a_whole_where_nothing_changed(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
+        ran = reviewed.done("apply", "saved.plan", "--parallelism", "1")
+        assert cloud.writes() == ["PUT alpha", "PUT beta", "POST epsilon", "DELETE delta"]
+        assert "2 updated, 1 created, 1 deleted, 1 recorded" in ran.last_line
+        assert cloud.take() == {
+            **dict.fromkeys(("GET alpha", "GET beta", "GET gamma", "GET delta"), 1),
+            **dict.fromkeys(("GET epsilon", "PUT alpha", "PUT beta", "POST epsilon"), 1),
+            "DELETE delta": 1,
+        }
+        assert reviewed.done("plan", "--refresh").stdout.startswith("No changes.")
+        assert reviewed.done("plan").stdout.startswith("No changes.")
+
+    @pytest.mark.parametrize(
+        ("name", "meddle", "what"),
+        [
+            ("alpha", lambda console: console.change("alpha", log_url="/b/l/"), "was changed"),
+            ("alpha", lambda console: console.delete("alpha"), "is gone"),
+            ("beta", lambda console: console.change("beta", config_desc=""), "was changed"),
+            ("gamma", lambda console: console.change("gamma", config_desc="x"), "was changed"),
+            ("delta", lambda console: console.change("delta", config_desc="x"), "was changed"),
+            ("delta", lambda console: console.delete("delta"), "is gone"),
+            ("epsilon", lambda console: console.create("epsilon"), "exists now"),
+        ],
+        ids=range(7),
+    )
+    def test_leaves_alone_what_changed_since_the_review(
+        self,
+        name: str,
+        meddle: Callable[[Any], None],
+        what: str,
+        reviewed: Repository,
+        cloud: Cloud,
+    ) -> None:
+        meddle(cloud.console)
+        before = reviewed.state["job_configs"]
+        ran = reviewed.run("apply", "saved.plan")
+        assert ran.code == 5
+        said = f"job_config.{name}: changed meanwhile: it {what} in the service since the plan"
+        assert said in ran.stderr
+        assert "nothing was sent" in ran.stderr
+        assert "plan again with --refresh" in ran.stdout
+        assert "1 changed meanwhile" in ran.last_line
+        wanted = {"alpha": "PUT alpha", "beta": "PUT beta", "epsilon": "POST epsilon"}
+        wanted["delta"] = "DELETE delta"
+        assert set(cloud.writes()) == {call for key, call in wanted.items() if key != name}
+        entries = reviewed.state["job_configs"]
+        assert entries.get(name) == before.get(name)
+        assert ("delta" in entries) == (name == "delta")
+        assert ("epsilon" in entries) == (name != "epsilon")
+
+    def test_changed_back_is_as_it_was_reviewed(self, reviewed: Repository, cloud: Cloud) -> None:
+        cloud.console.change("alpha", config_desc="x")
+        cloud.console.change("alpha", config_desc="")
+        reviewed.done("apply", "saved.plan")
+
+    def test_does_not_send_what_cannot_be_read_again(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
+        refusal = Reply(403, {"error_code": "ModelArts.0210", "error_msg": "wrong project"})
+        cloud.before = lambda asked: refusal if asked == ("GET", "alpha") else None
+        ran = reviewed.run("apply", "saved.plan")
+        assert ran.code == 3
+        assert "job_config.alpha: failed: it could not be read again, and nothing was sent: " in (
+            ran.stderr
+        )
+        assert set(cloud.writes()) == {"PUT beta", "POST epsilon", "DELETE delta"}
+        assert "pending" not in reviewed.state["job_configs"]["alpha"]
+        cloud.before = lambda asked: None
+        reviewed.apply()
+        assert reviewed.done("plan", "--refresh").stdout.startswith("No changes.")
+
+    def test_looks_once_more_after_a_passing_fault(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
+        text = (reviewed.root / "majobctl.toml").read_text()
+        reviewed.settings(text.replace("retries = 0", "retries = 1"))
+        lost = [LOST, LOST]
+        cloud.before = lambda asked: lost.pop() if asked == ("GET", "alpha") and lost else None
+        ran = reviewed.done("apply", "saved.plan")
+        assert "2 updated" in ran.last_line
+        assert cloud.writes().count("PUT alpha") == 1
+
+    def test_does_not_take_its_own_lost_call_for_somebody_elses(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
+        text = (reviewed.root / "majobctl.toml").read_text()
+        reviewed.settings(text.replace("retries = 0", "retries = 1"))
+        lost = [LOST, LOST]
+
+        def lose(asked: Asked) -> Reply | None:
+            return lost.pop() if asked == ("PUT", "alpha") and lost else None
+
+        cloud.after = lose
+        ran = reviewed.done("apply", "saved.plan")
+        assert "2 updated" in ran.last_line
+        assert cloud.writes().count("PUT alpha") == 3
+
+    def test_of_the_offline_kind_reads_nothing(self, reviewed: Repository, cloud: Cloud) -> None:
+        reviewed.done("plan", "--out", "offline.plan")
+        cloud.console.change("alpha", config_desc="theirs")
+        reviewed.done("apply", "offline.plan")
+        assert not [call for call in cloud.take() if call.startswith("GET")]
+        assert cloud.console.config("alpha")["config_desc"] == "mine"
+
+    def test_is_shown_with_its_reasons(self, reviewed: Repository, cloud: Cloud) -> None:
+        text = reviewed.done("plan", "--refresh").stdout
+        assert reviewed.done("show", "saved.plan").stdout == text
+        for words in ("(edited here)", "(changed there)", "(the same here and there; "):
+            assert words in text
+
+    def test_made_without_a_state_knows_what_it_saw(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
+        reviewed.state_path.unlink()
+        reviewed.job("beta", config_desc="mine", sensitive=["config_desc"])
+        reviewed.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.console.change("alpha", config_desc="theirs")
+        cloud.take()
+        assert reviewed.run("apply", "saved.plan").code == 5
+        assert set(cloud.writes()) == {"PUT beta", "POST epsilon"}
+        assert set(reviewed.state["job_configs"]) == {"beta", "gamma", "epsilon"}

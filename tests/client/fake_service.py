@@ -63,6 +63,8 @@ class FakeService:
     issued: int = 0
     token_life: timedelta = timedelta(days=1)
     paged: bool = True
+    largest_page: int = 1000
+    tells_total: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer_next(
@@ -158,16 +160,41 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/built-in-algorithms":
             self.list_models(received.query)
         elif path == "/training-job-configs" and received.method == "POST":
-            self.service.configs[received.document["config_name"]] = received.document
-            self.answer(200, {"is_success": True})
+            self.create_config(received.document)
         elif path == "/training-job-configs":
-            configs = [{"config_name": name} for name in sorted(self.service.configs)]
-            answer = {"is_success": True, "config_total_count": len(configs), "configs": configs}
-            self.answer(200, answer)
+            self.list_configs(received.query)
         elif name not in self.service.configs:
             self.refuse(404, "ModelArts.0102", f"{name} does not exist.")
         else:
             self.serve_config(received, name)
+
+    def create_config(self, document: dict[str, Any]) -> None:
+        name = document["config_name"]
+        if name in self.service.configs:
+            self.refuse(400, "ModelArts.0103", f"{name} is already in use.")
+            return
+        self.service.configs[name] = document
+        self.answer(200, {"is_success": True})
+
+    def list_configs(self, query: dict[str, str]) -> None:
+        size = min(int(query.get("per_page", 10)), self.service.largest_page)
+        start = size * (int(query.get("page", 1)) - 1) if self.service.paged else 0
+        names = sorted(self.service.configs, reverse=query.get("order") != "asc")
+        configs = [{"config_name": name} for name in names[start : start + size]]
+        answer: dict[str, Any] = {"is_success": True, "configs": configs}
+        if self.service.tells_total:
+            answer["config_total_count"] = len(names)
+        self.answer(200, answer)
+
+    def lose_answer(self) -> None:
+        """For a script: carries the request out, and hangs up without an answer."""
+        received = self.service.requests[-1]
+        name = unquote(received.path.rpartition("/")[2])
+        if received.method == "POST":
+            self.service.configs[received.document["config_name"]] = received.document
+        elif received.method == "DELETE":
+            del self.service.configs[name]
+        self.send_raw(b"")
 
     def serve_config(self, received: Received, name: str) -> None:
         if received.method == "GET":

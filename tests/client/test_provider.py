@@ -11,10 +11,20 @@ import pytest
 
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
 from majobctl.estimator import Estimator
+from majobctl.live import LiveConfig
 from majobctl.provider import DONE, Ending, Outcome, Provider, open_provider, require_werkzeug
 from majobctl.session import Session
 
-from .fake_service import ACCESS_KEY, PASSWORD, PROJECT, SECRET_KEY, FakeService
+from .fake_service import (
+    ACCESS_KEY,
+    ENGINES,
+    MODELS,
+    PASSWORD,
+    PROJECT,
+    SECRET_KEY,
+    SPECS,
+    FakeService,
+)
 
 PARAMS: dict[str, Any] = {
     "train_instance_type": "modelarts.vm.gpu.p100",
@@ -168,20 +178,372 @@ class TestUnknownNames:
             provider.unknown_names([("x", PARAMS)])
 
 
+class TestTheNames:
+    def test_come_from_one_page_where_they_fit(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        assert provider.config_names() == []
+        service.configs.update({"b": {}, "a": {}, "B": {}})
+        assert provider.config_names() == ["B", "a", "b"]
+        assert [item.query for item in service.requests] == 2 * [
+            {
+                "per_page": "1000",
+                "page": "1",
+                "sortBy": "config_name",
+                "order": "asc",
+                "config_type": "custom",
+            }
+        ]
+
+    @pytest.mark.parametrize("tells_total", [True, False])
+    @pytest.mark.parametrize(("count", "calls"), [(1000, (1, 2)), (1001, (2, 2)), (2500, (3, 3))])
+    def test_come_from_as_many_pages_as_they_need(
+        self,
+        count: int,
+        calls: tuple[int, int],
+        tells_total: bool,
+        service: FakeService,
+        provider: Provider,
+    ) -> None:
+        service.tells_total = tells_total
+        names = [f"n{number:04}" for number in range(count)]
+        service.configs.update({name: {} for name in names})
+        assert provider.config_names() == names
+        pages = [item.query["page"] for item in service.requests]
+        assert pages == [str(page) for page in range(1, calls[not tells_total] + 1)]
+
+    def test_all_come_from_a_service_with_smaller_pages(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.largest_page = 2
+        service.configs.update({name: {} for name in "abcde"})
+        assert provider.config_names() == list("abcde")
+
+    @pytest.mark.parametrize("tells_total", [True, False])
+    def test_end_where_the_service_pays_no_heed_to_the_page(
+        self, tells_total: bool, service: FakeService, provider: Provider
+    ) -> None:
+        service.paged, service.tells_total = False, tells_total
+        service.configs.update({f"n{number:04}": {} for number in range(1200)})
+        assert len(provider.config_names()) == 1000
+        assert len(service.requests) == 2
+
+    @pytest.mark.parametrize(
+        "configs",
+        [None, 5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]],
+    )
+    def test_that_cannot_be_read_are_an_error(
+        self, configs: object, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(200, {"is_success": True, "configs": configs})
+        with pytest.raises(TransportError, match=r"of get_job_configs_list$"):
+            provider.config_names()
+
+    def test_are_refused_with_the_services_reason(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(403, {"error_code": "ModelArts.0210", "error_msg": "wrong project"})
+        with pytest.raises(ServiceError, match=r"^ModelArts\.0210 wrong project$"):
+            provider.config_names()
+
+
+class TestReading:
+    def test_gives_what_was_sent(self, service: FakeService, provider: Provider) -> None:
+        service.configs["x"] = {}
+        provider.update_job_config("x", PARAMS, ["log_url", "model_name"])
+        assert provider.read_job_config("x") == LiveConfig("x", PARAMS)
+        provider.update_job_config("x", BUILT_IN)
+        assert provider.read_job_config("x") == LiveConfig("x", BUILT_IN)
+
+    def test_asks_for_a_list_only_where_a_name_is_missing(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {
+            **{"spec_id": 70, "spec_code": "flavor", "engine_id": 31, "worker_server_num": 1},
+            **{"engine_name": "PyTorch", "engine_version": "PyTorch-1.0.0-python3.6"},
+        }
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params["train_instance_type"] == "flavor"
+        assert len(service.requests) == 1
+
+    def test_keeps_what_the_lists_no_longer_have_visible(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {"spec_id": 77, "engine_id": 5}
+        service.configs["y"] = {"model_id": 900}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params == {
+            "train_instance_type": "(spec_id 77)",
+            "framework_type": "(engine_id 5)",
+            "framework_version": "(engine_id 5)",
+        }
+        assert len(live.problems) == 2
+        live = provider.read_job_config("y")
+        assert live is not None
+        assert live.params == {"model_name": "(model_id 900)"}
+
+    def test_keeps_numbers_as_they_were_written(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        items = b'[{"label": "lr", "value": 1e-5}, {"label": "n", "value": 0.10}]'
+        service.answer_next(200, b'{"is_success": true, "parameter": ' + items + b"}")
+        assert provider.read_job_config("x") == LiveConfig(
+            "x", {"hyperparameters": {"lr": "1e-5", "n": "0.10"}}
+        )
+
+    @pytest.mark.parametrize("status", [404, 400, 200])
+    def test_what_does_not_exist_gives_nothing(
+        self, status: int, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(status, {"is_success": False, "error_code": "ModelArts.0102"})
+        assert provider.read_job_config("x") is None
+
+    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"config_name": "x"}])
+    def test_what_is_no_configuration_is_an_error(
+        self, document: dict[str, Any], service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(200, document)
+        with pytest.raises(TransportError, match=r"unreadable answer .* of get_job_configs_info$"):
+            provider.read_job_config("x")
+        service.answer_next(200, {**document, "is_success": True})
+        assert provider.read_job_config("x") == LiveConfig("x", {})
+
+    def test_what_may_exist_all_the_same_is_an_error(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(404, b"<html>")
+        with pytest.raises(ServiceError, match="unreadable answer"):
+            provider.read_job_config("x")
+        service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
+        with pytest.raises(ServiceError, match="internal") as raised:
+            provider.read_job_config("x")
+        assert raised.value.status == 500
+        service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
+        with pytest.raises(TransportError, match="no answer came"):
+            provider.read_job_config("x")
+
+
+def breaks_off(handler: Any) -> None:
+    handler.send_raw(b"")
+
+
+def loses_the_answer(handler: Any) -> None:
+    handler.lose_answer()
+
+
+def taken(handler: Any) -> None:
+    handler.refuse(400, "ModelArts.0103", "x is already in use.")
+
+
+def is_missing(handler: Any) -> None:
+    handler.refuse(404, "ModelArts.0102", "x does not exist.")
+
+
+def fails_inside(handler: Any) -> None:
+    handler.refuse(500, "ModelArts.0010", "internal")
+
+
+def refuses(handler: Any) -> None:
+    handler.refuse(400, "ModelArts.2781", "Flavor (70) not found.")
+
+
+def is_busy(handler: Any) -> None:
+    handler.refuse(429, "ModelArts.2799", "slow down")
+
+
+MADE_BY_ANOTHER = Outcome(
+    Ending.REFUSED,
+    "ModelArts.0103",
+    "somebody else created x meanwhile, and with other values",
+)
+
+
+class TestCreating:
+    @pytest.fixture(autouse=True)
+    def _names_known(self, provider: Provider) -> None:
+        """The lists are read before, so that scripts are about the calls alone."""
+        assert provider.unknown_names([("x", PARAMS)]) == []
+
+    def methods(self, service: FakeService) -> str:
+        configs = [item for item in service.requests if "training-job-configs" in item.path]
+        return " ".join(item.method for item in configs)
+
+    def test_sends_the_params_with_the_name(self, service: FakeService, provider: Provider) -> None:
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert service.configs["x"] == {
+            "config_name": "x",
+            "spec_id": 70,
+            "worker_server_num": 1,
+            "train_url": "/b/o/",
+            "app_url": "/b/s/",
+            "boot_file_url": "/b/s/boot.py",
+            "engine_id": 31,
+            "parameter": [{"label": "classes", "value": "10"}, {"label": "lr", "value": "0.1"}],
+            "data_url": "/b/d/",
+        }
+        assert self.methods(service) == "POST"
+
+    def test_that_the_service_refuses_is_not_tried_again(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(refuses)
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.REFUSED, "ModelArts.2781", "Flavor (70) not found."
+        )
+        assert self.methods(service) == "POST"
+
+    def test_whose_answer_is_lost_is_done_where_it_arrived(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(loses_the_answer)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET"
+
+    @pytest.mark.parametrize("fault", [breaks_off, fails_inside])
+    def test_that_did_not_arrive_is_sent_once_more(
+        self, fault: Any, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(fault)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET POST"
+        assert "x" in service.configs
+
+    def test_that_arrives_late_is_done(self, service: FakeService, provider: Provider) -> None:
+        service.script.extend([loses_the_answer, is_missing])
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET POST GET"
+
+    def test_of_what_is_there_already_as_it_is_wanted_is_done(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.create_job_config("x", PARAMS)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST POST GET"
+
+    def test_of_what_somebody_else_made_is_refused(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.create_job_config("x", BUILT_IN)
+        assert provider.create_job_config("x", PARAMS) == MADE_BY_ANOTHER
+        service.script.append(breaks_off)
+        assert provider.create_job_config("x", PARAMS) == MADE_BY_ANOTHER
+        assert service.configs["x"]["model_id"] == 7
+
+    def test_of_a_name_that_is_taken_and_free_at_once_is_refused_as_the_service_says(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(taken)
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.REFUSED, "ModelArts.0103", "x is already in use."
+        )
+
+    def test_that_stays_unknown_says_what_went_wrong_with_both_calls(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, refuses])
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.UNKNOWN,
+            "",
+            "the connection broke: no answer came; it could not be read either:"
+            " ModelArts.2781 Flavor (70) not found.",
+            may_pass=True,
+        )
+        service.script.extend([taken, refuses])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert "it could not be read either" in outcome.message
+
+    def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
+        service.script.extend([breaks_off, is_missing, breaks_off])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert outcome.ending is Ending.UNKNOWN
+        assert self.methods(service) == "POST GET POST"
+
+    def test_stays_unknown_where_the_second_call_is_not_heard(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.UNKNOWN, "ModelArts.2799", "slow down", may_pass=True
+        )
+
+    def test_is_refused_where_the_second_call_is(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, is_missing, refuses])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.2781")
+
+
+class TestDeleting:
+    def test_removes_the_configuration(self, service: FakeService, provider: Provider) -> None:
+        service.configs.update({"x": {}, "y": {}})
+        assert provider.delete_job_config("x") == DONE
+        assert list(service.configs) == ["y"]
+
+    def test_of_what_is_not_there_is_done(self, service: FakeService, provider: Provider) -> None:
+        assert provider.delete_job_config("x") == DONE
+
+    def test_whose_answer_is_lost_is_done(self, service: FakeService, provider: Provider) -> None:
+        service.configs["x"] = {}
+        service.script.append(loses_the_answer)
+        assert provider.delete_job_config("x") == DONE
+        assert len(service.asked("DELETE")) == 2
+
+    def test_that_the_service_refuses_says_why(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {}
+        service.script.append(lambda handler: handler.refuse(400, "ModelArts.0105", "not now"))
+        outcome = provider.delete_job_config("x")
+        assert outcome == Outcome(Ending.REFUSED, "ModelArts.0105", "not now")
+
+
+class TestWhatTheServiceOffers:
+    def test_is_as_the_service_lists_it_and_read_once(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        for _ in range(2):
+            assert provider.flavors() == SPECS
+            assert provider.engines() == ENGINES
+            assert provider.algorithms() == MODELS
+        assert len(service.requests) == 4
+
+    def test_that_has_no_name_is_passed_over(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        specs = [{"spec_id": 70}, {"spec_id": 70, "spec_code": ""}, *SPECS]
+        service.answer_next(200, {"is_success": True, "specs": specs})
+        assert provider.flavors() == specs
+        service.configs["x"] = {"spec_id": 70}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params == {"train_instance_type": "modelarts.vm.gpu.p100"}
+        engines = [{"engine_id": 31, "engine_name": "PyTorch"}, *ENGINES]
+        service.answer_next(200, {"is_success": True, "engines": engines})
+        assert provider.engines() == engines
+        service.configs["x"] = {"engine_id": 31}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params["framework_version"] == "PyTorch-1.0.0-python3.6"
+
+
 def test_a_defect_of_ours_is_not_hidden(session: Session) -> None:
     class Defect:
         def __init__(self, **_: object) -> None:
             raise ZeroDivisionError
 
         @staticmethod
-        def get_train_instance_types(modelarts_session: Session) -> None:
+        def get_job_configs_list(**_: object) -> None:
             raise ZeroDivisionError
 
     provider = Provider(session, Defect)
     with pytest.raises(ZeroDivisionError):
         provider.update_job_config("x", PARAMS)
     with pytest.raises(ZeroDivisionError):
-        provider.unknown_names([("x", PARAMS)])
+        provider.config_names()
 
 
 class TestOpening:
@@ -357,6 +719,77 @@ class TestTheOfficialPackage:
         self, name: str, outcome: Outcome, official: Provider
     ) -> None:
         assert official.update_job_config(name, PARAMS) == outcome
+
+    def test_reads_names_and_configurations(self, official: Provider) -> None:
+        official._session.configs = {f"n{number:04}": {} for number in range(1001)}
+        assert len(official.config_names()) == 1001
+        official._session.configs = {
+            "x": {"spec_id": 2, "spec_code": "modelarts.vm.cpu.2u", "model_id": 4, "data_url": ""},
+            "y": {"spec_id": 2, "engine_id": 5, "model_id": 0, "worker_server_num": 1},
+        }
+        assert official.read_job_config("x") == LiveConfig(
+            "x", {"train_instance_type": "modelarts.vm.cpu.2u", "model_name": "ResNet_v2_50"}
+        )
+        live = official.read_job_config("y")
+        assert live is not None
+        assert live.params["train_instance_type"] == "(spec_id 2)"
+        assert live.params["framework_version"] == "(engine_id 5)"
+        assert official.read_job_config("z") is None
+
+    def test_creates_and_deletes(self, official: Provider) -> None:
+        official._session.configs = {"raises-taken": {"worker_server_num": 3}}
+        assert official.create_job_config("x", PARAMS) == DONE
+        assert official._session.calls[-1][0] == "x"
+        outcome = official.create_job_config("raises-taken", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert "somebody else" in outcome.message
+        assert official.create_job_config("raises-taken", {"train_instance_count": 3}) == DONE
+        assert official.delete_job_config("raises-taken") == DONE
+        assert official.delete_job_config("raises-taken") == DONE
+        assert official._session.configs == {}
+
+    def test_that_fails_to_read_is_an_error_without_secrets(self, official: Provider) -> None:
+        with pytest.raises(TransportError) as caught:
+            official.read_job_config("raises")
+        assert str(caught.value) == (
+            "get_job_configs_info failed: RuntimeError: cannot reach the service as (sensitive)"
+        )
+        assert caught.value.__context__ is None
+        with pytest.raises(ServiceError, match=r"^ModelArts\.0010 internal error$"):
+            official.read_job_config("raises-internal")
+        for name in ("says-nothing", "says-html"):
+            with pytest.raises(TransportError, match="unreadable answer"):
+                official.read_job_config(name)
+
+    def test_whose_create_fails_with_the_reading_after_it_hides_secrets(
+        self, official: Provider
+    ) -> None:
+        message = "RuntimeError: cannot reach the service as (sensitive)"
+        assert official.create_job_config("raises", PARAMS) == Outcome(
+            Ending.UNKNOWN,
+            "",
+            f"{message}; it could not be read either: get_job_configs_info failed: {message}",
+        )
+        assert official.delete_job_config("raises") == Outcome(Ending.UNKNOWN, "", message)
+
+    def test_tells_what_it_knows_of_the_offers_under_the_services_keys(
+        self, official: Provider
+    ) -> None:
+        for _ in range(2):
+            assert official.flavors() == [{"spec_code": "modelarts.vm.cpu.2u"}]
+        assert official._session.lists_read == 1
+        assert official.engines() == [
+            {"engine_name": "PyTorch", "engine_version": "PyTorch-1.0.0-python3.6"}
+        ]
+        assert official.algorithms() == [{"model_id": 4, "model_name": "ResNet_v2_50"}]
+
+    @pytest.mark.usefixtures("_keys")
+    def test_hides_secrets_when_no_list_comes(self) -> None:
+        with (
+            open_provider("sdk", project_id="unreachable") as provider,
+            pytest.raises(TransportError, match=r"failed: OSError: refused \(sensitive\)$"),
+        ):
+            provider.config_names()
 
     def test_says_what_the_service_does_not_offer(self, official: Provider) -> None:
         # It gave one of twelve algorithms, so that nothing is known of the others.

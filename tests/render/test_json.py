@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given, settings
 
 from majobctl import __version__
-from majobctl.apply import ApplyResult, End, Result
 from majobctl.errors import Problem
 from majobctl.job_config import JobConfig
 from majobctl.plan import Action, Selection, make_plan
 from majobctl.render.json import dumps, plan_document, result_document
+from majobctl.results import ApplyResult, End, Result
 from majobctl.state import Entry
 from tests import plan_strategies as strategies
 from tests.plan_strategies import job_configs
@@ -36,6 +36,8 @@ def test_the_document_of_a_plan() -> None:
         "lineage": "a-lineage",
         "serial": 7,
         "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},
+        "refreshed": False,
+        "create_missing": False,
         "summary": {
             "add": 0,
             "update": 1,
@@ -43,6 +45,7 @@ def test_the_document_of_a_plan() -> None:
             "forget": 1,
             "create": 0,
             "delete": 0,
+            "record": 0,
             "no-op": 1,
         },
         "calls": {"update_job_configs": 1, "create_job_configs": 0, "delete_job_configs": 0},
@@ -124,9 +127,14 @@ def test_the_document_of_a_result() -> None:
         "added": 1,
         "updated": 0,
         "resent": 0,
+        "created": 0,
+        "deleted": 0,
+        "recorded": 0,
         "forgotten": 0,
         "failed": 1,
         "unknown": 0,
+        "changed_meanwhile": 0,
+        "not_verified": 0,
         "not_attempted": 1,
     }
     assert document["results"] == [

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.apply import ApplyResult, End, Result
 from majobctl.errors import printable
 from majobctl.job_config import JobConfig
 from majobctl.plan import Action, Plan, make_plan
@@ -19,6 +18,7 @@ from majobctl.render.text import (
     shown,
     state_text,
 )
+from majobctl.results import ApplyResult, End, Result
 from majobctl.state import Entry, State
 from tests import plan_strategies as strategies
 from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_of

@@ -18,12 +18,41 @@ class Estimator:
         self.parameters = parameters
 
     def update_job_configs(self, config_name: str, **parameters: Any) -> Any:
-        self.session.calls.append((config_name, self.parameters, parameters))
-        if config_name == "raises":
-            raise RuntimeError(f"cannot reach the service as {self.session.secret_key}")
-        if config_name == "raises-refused":
+        return self._called(config_name, parameters)
+
+    def create_job_configs(self, config_name: str, **parameters: Any) -> Any:
+        return self._called(config_name, parameters)
+
+    def get_job_configs_info(self) -> Any:
+        name = self.parameters["config_name"]
+        answer = self._answered(name)
+        if answer != {"is_success": True}:
+            return answer
+        if name not in self.session.configs:
             raise ApiError("ModelArts.0102", "does not exist")
-        if config_name == "raises-internal":
+        return self.session.configs[name]
+
+    def delete_job_configs(self) -> Any:
+        name = self.parameters["config_name"]
+        if name not in self.session.configs and name != "raises":
+            return {"is_success": False, "error_code": "ModelArts.0102", "error_msg": "gone"}
+        if name == "raises":
+            return self._answered(name)
+        del self.session.configs[name]
+        return {"is_success": True}
+
+    def _called(self, name: str, parameters: dict[str, Any]) -> Any:
+        self.session.calls.append((name, self.parameters, parameters))
+        if name == "raises-taken":
+            raise ApiError("ModelArts.0103", "is taken")
+        return self._answered(name)
+
+    def _answered(self, name: str) -> Any:
+        if name == "raises":
+            raise RuntimeError(f"cannot reach the service as {self.session.secret_key}")
+        if name == "raises-refused":
+            raise ApiError("ModelArts.0102", "does not exist")
+        if name == "raises-internal":
             raise ApiError("ModelArts.0010", "internal error")
         answers: dict[str, Any] = {
             "says-nothing": None,
@@ -34,7 +63,17 @@ class Estimator:
                 "error_message": "no such flavor",
             },
         }
-        return answers.get(config_name, {"is_success": True})
+        return answers.get(name, {"is_success": True})
+
+    @staticmethod
+    def get_job_configs_list(modelarts_session: Session, per_page: int = 10, page: int = 1) -> Any:
+        if modelarts_session.project_id == "unreachable":
+            raise OSError(f"refused {modelarts_session.secret_key}")
+        names = sorted(modelarts_session.configs)[per_page * (page - 1) : per_page * page]
+        return {
+            "config_total_count": len(modelarts_session.configs),
+            "configs": [{"config_name": name} for name in names],
+        }
 
     @staticmethod
     def get_train_instance_types(modelarts_session: Session) -> Any:
@@ -44,6 +83,7 @@ class Estimator:
             return {"error_code": "ModelArts.0206", "error_msg": "no", "is_success": False}
         if modelarts_session.project_id == "odd":
             return "modelarts.vm.cpu.2u"
+        modelarts_session.lists_read += 1
         return ["modelarts.vm.cpu.2u"]
 
     @staticmethod
@@ -55,5 +95,5 @@ class Estimator:
         return {
             "is_success": True,
             "model_total_count": 12,
-            "models": [{"model_name": "ResNet_v2_50"}],
+            "models": [{"model_id": 4, "model_name": "ResNet_v2_50"}],
         }

@@ -39,3 +39,5 @@ class Session:
         self.password = password
         self.project_id = project_id
         self.calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+        self.configs: dict[str, Any] = {}
+        self.lists_read = 0
