@@ -10,8 +10,8 @@ A page says what happens in comments that its reader does not see:
     <!-- write: FILE -->                     the next block becomes FILE
     <!-- file: FILE -->                      the next block shows FILE
     <!-- part: FILE -->                      the next block shows some lines of FILE
-    <!-- there: NAME: PARAMS -->             somebody changes a configuration in the emulated service:
-                                             PARAMS is a JSON object of some of its params
+    <!-- there: NAME: PARAMS -->             somebody changes a configuration in the emulated
+                                             service: PARAMS is a JSON object of some of its params
 
 REPOSITORY ``nothing`` is an empty folder. Every ``console`` block after a transcript is run: lines
 that begin with ``$ `` are commands, a line ``...`` stands for lines that are left out.

@@ -96,12 +96,15 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         text = body.decode("utf-8")
+    except UnicodeError:
+        raise ValueError("it is not UTF-8") from None
+    try:
         document = json.loads(text, parse_float=WrittenFloat, parse_constant=_refuse_constant)
         # A half of a surrogate pair can be escaped in JSON, and no file or terminal takes it.
         if re.search(r"\\u[dD][89a-fA-F]", text):
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
-        raise ValueError("it is not UTF-8") from None
+        raise ValueError("it has half of a surrogate pair in a text") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except ValueError:
@@ -149,7 +152,10 @@ def _redirected(answer: Answer, writes: bool) -> Failure:
 
 
 def _unreadable(answer: Answer, problem: str, writes: bool) -> Failure:
-    shown = excerpt(answer.body)
+    # What the service itself wrote may hold a configuration's secrets; a page of others tells
+    # what stands in the way.
+    is_own = answer.body.lstrip()[:1] == b"{"
+    shown = f"{len(answer.body)} bytes" if is_own else excerpt(answer.body)
     text = f"unreadable answer (HTTP status {answer.status}): {problem}"
     if shown:
         text += f": {shown}"

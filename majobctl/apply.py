@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from majobctl.carry_out import Errand
 from majobctl.journal import Journal
-from majobctl.plan import CALLS, SENDING, Action, Change, Plan, Renamed
+from majobctl.plan import CALLS, SENDING, Action, Change, Plan
 from majobctl.results import End, Result
 
 _LOOK_AGAIN_SECONDS = 0.2
@@ -51,15 +51,20 @@ def apply_changes(
     staying = [item for item in plan.changes if item.after is not None]
     leaving = [item for item in plan.changes if item.after is None]
     walk.go_twice(staying, parallelism, second_round)
-    new_names = {item.old_name: item.name for item in staying if item.renamed is Renamed.WRITTEN}
-    may_leave = [item for item in leaving if walk.is_done(new_names.get(item.name))]
+    # Those that only look renamed wait, too: the new one may fail.
+    new_names = {item.old_name: item.name for item in staying if item.old_name}
+    may_leave = [item for item in leaving if walk.may_leave(item, new_names.get(item.name))]
     walk.go_twice(may_leave, parallelism, second_round)
-    ordered = tuple(walk.results.get(item.name) or _not_attempted(item) for item in plan.changes)
+    ordered = tuple(
+        walk.results.get(item.name) or _not_attempted(item, new_names.get(item.name, ""))
+        for item in plan.changes
+    )
     return Applied(ordered, walk.failure, walk.defect)
 
 
-def _not_attempted(change: Change) -> Result:
-    return Result(change.name, change.action, End.NOT_ATTEMPTED)
+def _not_attempted(change: Change, new_name: str) -> Result:
+    message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
+    return Result(change.name, change.action, End.NOT_ATTEMPTED, message=message)
 
 
 class _Walk:
@@ -94,9 +99,15 @@ class _Walk:
         for change in filter(self.met_passing_fault, passing):
             self.tell(self.results[change.name])
 
-    def is_done(self, name: str | None) -> bool:
-        """Whether the service acknowledged the change of ``name``; so it is where there is none."""
-        return name is None or (name in self.results and self.results[name].is_acknowledged)
+    def may_leave(self, change: Change, new_name: str | None) -> bool:
+        """Whether its new name, if there is one, is there: by the service's word, and for what is
+        deleted by what was read back, too."""
+        if new_name is None:
+            return True
+        result = self.results.get(new_name)
+        is_sure = result is not None and result.outcome is End.DONE
+        is_told = result is not None and result.is_acknowledged
+        return is_sure or (is_told and change.action is Action.FORGET)
 
     def go(self, changes: Sequence[Change], parallelism: int) -> None:
         """Walks ``changes``, and tells each result but those of a passing fault."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from majobctl.difference import FieldChange, field_changes
 from majobctl.errors import ProviderError, TransportError, printable
+from majobctl.fields import Path
 from majobctl.plan import Action, Change, Params
 from majobctl.provider import Ending, Outcome, Provider
 from majobctl.results import End, Result
@@ -38,7 +39,7 @@ class Errand:
 
     def look_again(self, change: Change) -> Result | None:
         """None where the service still has what the plan saw, or the plan did not look."""
-        if change.action is Action.FORGET or not (change.live_digest or change.is_missing):
+        if not (change.live_digest or change.is_missing):
             return None
         try:
             live = self.provider.read_job_config(change.name)
@@ -49,8 +50,8 @@ class Errand:
             return Result(change.name, change.action, End.FAILED, 0, "", message, "", may_pass)
         if (self.digest(live.params) if live else "") == change.live_digest:
             return None
-        what = "exists now" if change.is_missing else "was changed" if live else "is gone"
-        message = f"it {what} in the service since the plan was made; nothing was sent"
+        what = "was created" if change.is_missing else "was changed" if live else "was deleted"
+        message = f"it {what} in the service after the plan was made; nothing was sent"
         advice = "plan again with --refresh, and review what was changed there"
         return Result(change.name, change.action, End.CHANGED_MEANWHILE, 0, "", message, advice)
 
@@ -77,7 +78,9 @@ class Errand:
         if change.action is Action.CREATE:
             return change.action, self.provider.create_job_config(change.name, params)
         outcome = self.provider.update_job_config(change.name, params, change.cleared)
-        if self.creates_missing and outcome.ending is Ending.REFUSED and outcome.code == NOT_THERE:
+        # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
+        may_create = self.creates_missing and not change.live_digest
+        if may_create and outcome.ending is Ending.REFUSED and outcome.code == NOT_THERE:
             return Action.CREATE, self.provider.create_job_config(change.name, params)
         return change.action, outcome
 
@@ -102,7 +105,9 @@ class Errand:
                 wrong = ["the service does not have it"]
             else:
                 found = field_changes(self.params_of(change), live.params)
-                wrong = list(_told(found, change.after or {}))
+                sides = (change.before or {}, change.after or {})
+                hidden = {place for side in sides for place in masked_places(side)}
+                wrong = list(_told(found, hidden))
         if not wrong:
             return result
         return replace(result, outcome=End.UNVERIFIED, message="; ".join(wrong), advice=_LOOK)
@@ -111,9 +116,8 @@ class Errand:
 _LOOK = "majobctl drift shows what the service has"
 
 
-def _told(found: tuple[FieldChange, ...], masked: Params) -> Iterator[str]:
-    """What the service did not take as sent, telling no sensitive value."""
-    hidden = set(masked_places(masked))
+def _told(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[str]:
+    """What the service did not take as sent, telling no value at the ``hidden`` places."""
     for item in found:
         path = printable(".".join(item.path))
         if place_of(item.path) in hidden or item.path[:1] in hidden:

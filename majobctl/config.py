@@ -6,7 +6,7 @@ plans or the service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 from majobctl.directives import (
     Directives,
     Place,
-    Watched,
     unknown_secrets,
     without_directives,
 )
@@ -23,6 +22,7 @@ from majobctl.fields import (
     DATA_KEYS,
     FIELDS,
     RENAMED_FROM,
+    SENSITIVE,
     Fault,
     is_blank,
     name_fault,
@@ -30,29 +30,25 @@ from majobctl.fields import (
 )
 from majobctl.fields import Path as FieldPath
 from majobctl.interpolation import Interpolation, reference_alone
-from majobctl.job_config import JobConfig, checked_values, request_params, rule_faults, type_name
+from majobctl.job_config import (
+    JobConfig,
+    Watched,
+    checked_values,
+    request_params,
+    rule_faults,
+    type_name,
+)
 from majobctl.job_files import job_files, unlisted_folders
+from majobctl.layers import Layer, TableSource, merged
+from majobctl.matrix import MATRIX, NAME, Combination, combinations, without_matrix
 from majobctl.sensitive import place_of, value_at
 from majobctl.settings import FILE_NAME, TABLES, Settings, read_settings
-from majobctl.toml_file import KeyPath, TomlFile
+from majobctl.templates import TABLE as TEMPLATES
+from majobctl.templates import USE, Template, Templates
+from majobctl.toml_file import TomlFile
+from majobctl.variables import NO_OVERRIDES, Overrides
 
 TABLE = "job_config"
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """The table of a job config in its file; the line is looked up only when it is asked for."""
-
-    toml: TomlFile
-    name: str
-
-    @property
-    def file(self) -> str:
-        return self.toml.name
-
-    @property
-    def line(self) -> int:
-        return self.toml.line_of((TABLE, self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +58,38 @@ class Config:
     settings: Settings
     job_configs: Mapping[str, JobConfig]
     warnings: tuple[Problem, ...]
+    unmatched: tuple[Problem, ...] = ()
+    """The warnings of patterns that lead to no file."""
 
 
-def load_config(root: Path) -> Config:
+def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     """Reads the settings of ``root`` and all job files that they name.
 
     Raises ConfigError with every problem of every file, in the order of files and lines.
     """
-    settings, problems = read_settings(root)
+    settings, problems = read_settings(root, overrides)
     reader = _Reader(settings, problems)
     reader.read_all()
     warnings = sorted(set(reader.warnings))
     if problems:
         raise ConfigError(sorted(set(problems)), warnings)
-    return Config(settings, dict(sorted(reader.job_configs.items())), tuple(warnings))
+    job_configs = dict(sorted(reader.job_configs.items()))
+    return Config(settings, job_configs, tuple(warnings), tuple(reader.unmatched))
 
 
-def whole_job_configs(root: Path) -> Mapping[str, JobConfig]:
+def whole_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mapping[str, JobConfig]:
     """The job configs of ``root`` that break no rule, whatever the others do.
 
     Raises ConfigError where the settings cannot be read.
     """
-    settings, _ = read_settings(root)
+    settings, _ = read_settings(root, overrides)
     reader = _Reader(settings, [])
     reader.read_all()
     return reader.job_configs
 
 
 def watched_places(
-    root: Path,
+    root: Path, overrides: Overrides = NO_OVERRIDES
 ) -> tuple[Settings, Mapping[str, Watched], Watched, Sequence[Problem]]:
     """The settings, what is watched of each job config and of one that no file describes, and the
     job files that cannot be read.
@@ -98,12 +97,23 @@ def watched_places(
     No value is needed, so that an environment variable may be missing, or a rule be broken. Raises
     ConfigError where the settings are wrong.
     """
-    settings, problems = read_settings(root)
+    settings, problems = read_settings(root, overrides)
     if problems:
         raise ConfigError(sorted(problems))
     reader = _Reader(settings, problems)
     reader.read_all()
     return settings, reader.watched, reader.watched_below, reader.unread
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the job configs of one table share: its directives, those laid over what is below, and
+    whether nothing is wrong with the table as a whole."""
+
+    own: Directives
+    whole: Directives
+    is_whole: bool
+    lacks_template: bool
 
 
 class _Reader:
@@ -112,32 +122,49 @@ class _Reader:
     def __init__(self, settings: Settings, problems: list[Problem]) -> None:
         self.job_configs: dict[str, JobConfig] = {}
         self.warnings: list[Problem] = []
-        self._problems = problems
-        self._settings = settings
-        self._sources: dict[str, FileSource] = {}
         self.watched: dict[str, Watched] = {}
         self.unread: list[Problem] = []
+        self.unmatched: list[Problem] = []
+        self._problems = problems
+        self._settings = settings
+        self._references = settings.references
+        self._sources: dict[str, TableSource] = {}
+        self._templates = Templates()
         self._below, faults = Directives.of(settings.defaults)
-        self._defaults = self._checked_defaults(faults)
-
-    def _checked_defaults(self, faults: list[Fault]) -> Mapping[str, Any]:
-        """The defaults as they are written; what is wrong with one is told here, once."""
-        written = self._settings.defaults
-        plain = without_directives(written)
-        found = Interpolation.of(plain)
-        faults += [*found.faults, *checked_values(found.values)[1]]
+        written = without_directives(settings.defaults)
         if self._below.renamed_from:
             faults.append(Fault((RENAMED_FROM,), f"{RENAMED_FROM} stands in a job config only"))
-        hidden = _HiddenPlaces(self._below.sensitive, found)
-        ignored = self._below.ignored | self._settings.ignored
-        self.watched_below = hidden.watched(ignored)
-        self._tell(self._settings.file, ("defaults",), faults, written, hidden)
-        return {key: value for key, value in plain.items() if not is_blank(value)}
+        layer = Layer(settings.file, ("defaults",), written)
+        self._problems += [layer.problem(fault.path, fault.text()) for fault in faults]
+        hidden = self._check_alone(layer, self._below)
+        self.watched_below = hidden.watched(self._below.ignored | settings.ignored)
+        kept = {key: value for key, value in written.items() if not is_blank(value)}
+        self._defaults = Layer(settings.file, ("defaults",), kept)
+
+    def _check_alone(self, layer: Layer, directives: Directives) -> _HiddenPlaces:
+        """Tells what is wrong with the values of defaults, or of a template, whoever has them."""
+        found = Interpolation.of(layer.table, self._references)
+        hidden = _HiddenPlaces(directives.sensitive, found)
+        # A matrix's values are known only where the table is used.
+        for fault in [*found.faults, *checked_values(found.values)[1]]:
+            if fault.path not in found.open:
+                self._problems.append(layer.problem(fault.path, fault.text(hidden.covers)))
+        return hidden
 
     def read_all(self) -> None:
         self._problems += unlisted_folders(self._settings)
-        for path, name in job_files(self._settings, self.warnings):
-            self._read(path, name)
+        files = [
+            file
+            for path, name in job_files(self._settings, self.unmatched)
+            if (file := self._read(path, name)) is not None
+        ]
+        self.warnings += self.unmatched
+        self._templates = Templates.of(files)
+        self._problems += self._templates.problems
+        for template in self._templates.found.values():
+            self._check_alone(template.layer, template.directives)
+        for file in files:
+            self._read_tables(file)
         self._check_renames()
 
     def _check_renames(self) -> None:
@@ -146,109 +173,137 @@ class _Reader:
             before = config.renamed_from
             if not before:
                 continue
-            if before in self._sources:
+            if before == name:
+                wrong = "that is its own name"
+            elif before in self._sources:
                 wrong = f"{quoted(before)} is still there; take it out, or this line"
             elif before in taken:
                 wrong = f"{quoted(before)} is where job_config.{taken[before]} comes from already"
             else:
                 taken[before] = name
                 continue
-            file = self._sources[name].toml
-            message = f"{RENAMED_FROM}: {wrong}"
-            self._problems.append(_problem(file, (TABLE, name), (RENAMED_FROM,), message))
+            own = self._sources[name].own
+            self._problems.append(own.problem((RENAMED_FROM,), f"{RENAMED_FROM}: {wrong}"))
 
-    def _read(self, path: Path, name: str) -> None:
+    def _read(self, path: Path, name: str) -> TomlFile | None:
         try:
-            file = TomlFile.read(path, name)
+            return TomlFile.read(path, name)
         except ConfigError as error:
             self._problems += error.problems
             self.unread += error.problems
-            return
+            return None
+
+    def _read_tables(self, file: TomlFile) -> None:
         self._problems += _foreign_tables(file)
         tables = file.data.get(TABLE, {})
         if not isinstance(tables, Mapping):
             message = f"must be tables, [job_config.NAME], not {type_name(tables)}"
-            self._problems.append(Problem(name, file.line_of((TABLE,)), 0, TABLE, message))
+            self._problems.append(Problem(file.name, file.line_of((TABLE,)), 0, TABLE, message))
             return
-        for config_name, raw in tables.items():
-            self._read_table(FileSource(file, config_name), raw)
+        for label, table in tables.items():
+            self._read_table(file, label, table)
 
-    def _read_table(self, source: FileSource, written: object) -> None:
-        if not isinstance(written, Mapping):
-            message = f"must be a table, [job_config.NAME], not {type_name(written)}"
-            if source.name in FIELDS:
+    def _read_table(self, file: TomlFile, label: str, table: object) -> None:
+        if not isinstance(table, Mapping):
+            message = f"must be a table, [job_config.NAME], not {type_name(table)}"
+            if label in FIELDS:
                 message = "a job config has a name; write [job_config.NAME] above its keys"
-            self._tell(source.toml, (TABLE, source.name), [Fault((), message)], {})
+            self._problems.append(Layer(file, (TABLE, label), {}).problem((), message))
             return
-        self._read_config(source, written)
+        plain = without_directives(table)
+        used = self._templates.used_by(plain)
+        plain.pop(USE, None)
+        found, unmade = combinations(label, plain)
+        directives, faults = Directives.of(table)
+        template = used if isinstance(used, Template) else None
+        inherited = template.directives.over(self._below) if template else self._below
+        whole = directives.over(inherited)
+        if found and MATRIX in plain:
+            faults += _secrets_in_names(plain, whole.sensitive)
+        if isinstance(used, Fault):
+            unmade.append(used)
+        self._tell(Layer(file, (TABLE, label), table), faults, unmade)
+        if not found:
+            alone = Layer(file, (TABLE, label), without_matrix(plain))
+            self._check_alone(alone, directives)
+        is_whole = not (faults or unmade)
+        frame = _Frame(directives, whole, is_whole, isinstance(used, Fault))
+        below = (template.layer, self._defaults) if template else (self._defaults,)
+        for combination in found:
+            own = Layer(file, (TABLE, label), combination.table)
+            at = (MATRIX,) if combination.values else ()
+            self._read_config(
+                combination, TableSource((own, *below), at, combination.varied), frame
+            )
 
-    def _read_config(self, source: FileSource, own: Mapping[str, Any]) -> None:
-        directives, faults = Directives.of(own)
-        faults += _name_faults(source, self._sources)
-        self._sources.setdefault(source.name, source)
-        whole = directives.over(self._below)
-        merged = merge(self._defaults, without_directives(own))
-        found = Interpolation.of(merged)
+    def _tell(self, table: Layer, faults: Sequence[Fault], unmade: Sequence[Fault]) -> None:
+        """``unmade`` are those that leave open what the table stands for."""
+        self._problems += [table.problem(fault.path, fault.text()) for fault in faults]
+        untold = [table.problem(fault.path, fault.text()) for fault in unmade]
+        self._problems += untold
+        self.unread += untold
+
+    def _read_config(self, combination: Combination, source: TableSource, frame: _Frame) -> None:
+        name, own, whole = combination.name, source.own.table, frame.whole
+        faults = list(_name_faults(combination, source, self._sources))
+        self._sources.setdefault(name, source)
+        table = merged(source.layers)
+        texts = self._references
+        if combination.values:
+            texts = {**texts, **combination.references}
+        found = Interpolation.of(table, texts)
         params, value_faults = checked_values(found.values)
-        value_faults += found.faults
-        faults += (fault for fault in value_faults if _is_own(own, fault.path))
-        faults += (self._with_origin(own, fault) for fault in rule_faults(found.values, params))
-        faults += unknown_secrets(own, directives.sensitive, params)
+        faults += [fault for fault in value_faults if fault.path not in found.open]
+        for fault in found.faults:
+            # No matrix: that is the job config's fault, not that of the table below it.
+            faults.append(_with_origin(source, fault) if fault.path in found.open else fault)
+        if not frame.lacks_template:
+            faults += (_with_origin(source, fault) for fault in rule_faults(found.values, params))
+            written = {SENSITIVE: frame.own.sensitive} if frame.own.sensitive else {}
+            faults += unknown_secrets(written, frame.own.sensitive, params)
         hidden = _HiddenPlaces(whole.sensitive, found)
-        self.watched[source.name] = hidden.watched(whole.ignored | self._settings.ignored)
-        if faults or len(value_faults):
-            self._tell(source.toml, (TABLE, source.name), faults, own, hidden)
+        self.watched[name] = hidden.watched(whole.ignored | self._settings.ignored)
+        for fault in faults:
+            self._problems.append(source.problem(fault.path, fault.text(hidden.covers)))
+        if faults or not frame.is_whole:
             return
         self._warn(source, own, params)
         params = request_params(params)
-        self.job_configs[source.name] = JobConfig(
-            source.name,
+        self.job_configs[name] = JobConfig(
+            name,
             params,
             source,
-            hidden.of(params, merged),
-            frozenset(whole.sensitive),
-            self.watched[source.name].ignored,
+            hidden.of(params, table),
+            self.watched[name],
             bool(whole.prevent_delete),
             whole.renamed_from,
         )
 
-    def _with_origin(self, raw: Mapping[str, Any], fault: Fault) -> Fault:
-        """A fault between two keys, told at the job config's own key, naming the other's origin."""
-        keys = [str(fault.path[0]) if fault.path else "", fault.with_key]
-        inherited = [key for key in keys if key and key not in raw and key in self._defaults]
-        if not inherited:
-            return fault
-        own = fault.path if keys[0] in raw else (keys[1],) if keys[1] in raw else ()
-        lines = self._settings.file
-        origins = " and ".join(
-            f"{key} comes from {FILE_NAME}:{lines.line_of(('defaults', key))}" for key in inherited
-        )
-        hint = f'({origins}; `{inherited[0]} = ""` here leaves it out)'
-        return replace(fault, path=own, hint=hint)
-
-    def _warn(self, source: FileSource, raw: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        prefix: KeyPath = (TABLE, source.name)
+    def _warn(self, source: TableSource, own: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         if not any(key in params for key in DATA_KEYS):
             message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
-            self.warnings.append(_problem(source.toml, prefix, (), message))
+            self.warnings.append(source.problem((), message))
         if "job_description" in params:
             message = "job_description is in no request: changing it alone changes nothing"
-            own = "job_description" in raw
-            file, table = (source.toml, prefix) if own else (self._settings.file, ("defaults",))
-            self.warnings.append(_problem(file, table, ("job_description",), message))
+            self.warnings.append(source.problem(("job_description",), message))
 
-    def _tell(
-        self,
-        file: TomlFile,
-        prefix: KeyPath,
-        faults: Iterable[Fault],
-        own: Mapping[str, Any],
-        hidden: _HiddenPlaces | None = None,
-    ) -> None:
-        for fault in faults:
-            path = _written_path(own, fault.path)
-            message = fault.text(hidden.covers) if hidden else fault.text()
-            self._problems.append(_problem(file, prefix, path, message))
+
+def _with_origin(source: TableSource, fault: Fault) -> Fault:
+    """A fault between two keys, told at the job config's own key, naming the other's origin."""
+    own = source.own.table
+    keys = [str(fault.path[0]) if fault.path else "", fault.with_key]
+    origins = {
+        key: layer.place_of((key,))
+        for key in keys
+        for layer in reversed(source.layers[1:])
+        if key and key not in own and key in layer.table
+    }
+    if not origins:
+        return fault
+    path = fault.path if keys[0] in own else (keys[1],) if keys[1] in own else ()
+    told = " and ".join(f"{key} comes from {place}" for key, place in origins.items())
+    hint = f'({told}; `{next(iter(origins))} = ""` here leaves it out)'
+    return replace(fault, path=path, hint=hint)
 
 
 class _HiddenPlaces:
@@ -281,24 +336,18 @@ class _HiddenPlaces:
         }
 
 
-def _problem(file: TomlFile, prefix: KeyPath, path: FieldPath, message: str) -> Problem:
-    where = ".".join(map(str, prefix))
-    return Problem(file.name, file.line_of((*prefix, *path)), 0, where, message)
-
-
-def _written_path(raw: Mapping[str, Any], path: FieldPath) -> FieldPath:
-    """``path`` with a merged hyperparameter's label turned into its place in an array."""
-    own = raw.get(str(path[0])) if path else None
-    if path[:1] == ("hyperparameters",) and len(path) == 2 and isinstance(own, list):
-        for index, item in enumerate(own):
-            if isinstance(item, Mapping) and item.get("label") == path[1]:
-                return (path[0], index)
-    return path
+def _secrets_in_names(table: Mapping[str, Any], secret: Sequence[str]) -> Iterator[Fault]:
+    """A fault for each sensitive value that the names of a matrix would show everywhere."""
+    for key in table[MATRIX]:
+        is_secret = key in secret or (key not in FIELDS and "hyperparameters" in secret)
+        if is_secret and f"{{{key}}}" in str(table[NAME]):
+            shown = quoted(f"{{{key}}}")
+            yield Fault((NAME,), f"{NAME}: {shown} is sensitive, and names are shown everywhere")
 
 
 def _foreign_tables(file: TomlFile) -> Iterator[Problem]:
     for key, content in file.data.items():
-        if key != TABLE:
+        if key not in (TABLE, TEMPLATES):
             message = secret_key_message(key) or _foreign_message(key, content)
             yield Problem(file.name, file.line_of((key,)), 0, "", message)
 
@@ -311,49 +360,16 @@ def _foreign_message(key: str, content: object) -> str:
     unknown = f"unknown table {quoted(key)}"
     if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
         return f"{unknown}; write [job_config.{quoted(key) if name_fault(key) else key}]"
-    return unknown + nearest(key, [TABLE])
+    return unknown + nearest(key, [TABLE, TEMPLATES])
 
 
-def _name_faults(source: FileSource, known: Mapping[str, FileSource]) -> Iterator[Fault]:
-    fault = name_fault(source.name)
+def _name_faults(
+    combination: Combination, source: TableSource, known: Mapping[str, TableSource]
+) -> Iterator[Fault]:
+    which = f"{quoted(combination.name)}: " if source.at else ""
+    fault = name_fault(combination.name)
     if fault:
-        yield fault
-    first = known.get(source.name)
+        yield replace(fault, message=which + fault.message)
+    first = known.get(combination.name)
     if first:
-        yield Fault((), f"this name is already used at {first.file}:{first.line}")
-
-
-def _is_own(own: Mapping[str, Any], path: FieldPath) -> bool:
-    """Whether the value at ``path`` is the job config's own; a default's is told of there."""
-    key, *rest = path
-    if key not in own:
-        return False
-    labelled = _by_label(own[str(key)]) if key == "hyperparameters" else None
-    return labelled is None or not rest or rest[0] in labelled
-
-
-def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``own`` laid over ``defaults``; hyperparameters are merged by their labels."""
-    merged = {**defaults, **own}
-    above = _by_label(merged.get("hyperparameters"))
-    if above is not None:
-        below = _by_label(defaults.get("hyperparameters")) or {}
-        merged["hyperparameters"] = {**below, **above}
-    return merged
-
-
-def _by_label(hyperparameters: object) -> Mapping[str, Any] | None:
-    """``{label: value}`` of either form; None where it is missing, or broken and told of apart."""
-    if isinstance(hyperparameters, Mapping):
-        return hyperparameters
-    if not isinstance(hyperparameters, list):
-        return None
-    labelled: dict[str, Any] = {}
-    for item in hyperparameters:
-        if not isinstance(item, Mapping) or set(item) != {"label", "value"}:
-            return None
-        label = item["label"]
-        if not isinstance(label, str) or label in labelled:
-            return None
-        labelled[label] = item["value"]
-    return labelled
+        yield Fault((), f"{which}this name is already used at {first.file}:{first.line}")

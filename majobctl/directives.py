@@ -18,12 +18,10 @@ from majobctl.fields import (
     RENAMED_FROM,
     SENSITIVE,
     Fault,
-    Path,
     name_fault,
     place_named,
 )
 from majobctl.job_config import type_name
-from majobctl.sensitive import named_places
 
 Place = tuple[str, ...]
 
@@ -70,23 +68,6 @@ class Directives:
 
 
 _NONE = Directives()
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What the service's values of one job config mean to a reader: which places do not count,
-    and which are secret, by the names of keys and labels and by place."""
-
-    ignored: frozenset[Place] = frozenset()
-    secret_names: frozenset[str] = frozenset()
-    secret_places: frozenset[Path] = frozenset()
-
-    def ignores(self, place: Place) -> bool:
-        return place in self.ignored or place[:1] in self.ignored
-
-    def hidden(self, params: Mapping[str, Any]) -> list[Path]:
-        """The secret places of ``params``."""
-        return [*self.secret_places, *named_places(params, self.secret_names)]
 
 
 def without_directives(table: Mapping[str, Any]) -> dict[str, Any]:

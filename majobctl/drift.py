@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from majobctl.difference import FieldChange, Params, field_changes
-from majobctl.directives import Watched
 from majobctl.endpoints import Target
 from majobctl.errors import printable, quoted
 from majobctl.fields import is_blank
+from majobctl.job_config import Watched
 from majobctl.live import LiveConfig
-from majobctl.plan import Live, Selection
-from majobctl.sensitive import Masker, masked_places
+from majobctl.plan import Selection
+from majobctl.planner import Live
+from majobctl.sensitive import Masker, masked_places, suspect_places
 from majobctl.state import Entry, State
 
 _NAMES_SHOWN = 10
@@ -94,7 +95,8 @@ class Drift:
         if count:
             yield (
                 f"The service has {_counted(count, 'configuration')} that neither the state nor a"
-                f" TOML file knows: {names}{more}. `majobctl import` takes them in, or says why not."
+                f" TOML file knows: {names}{more}. `majobctl import` takes them in, or says why"
+                " not."
             )
 
     def _selection_note(self, show: Callable[[str], str]) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _drifted(
     sides = _sides(entry)
     # What is secret on one side is compared, and shown, as its hash on all of them.
     hidden = [place for side in sides for place in (*masked_places(side), *watched.hidden(side))]
-    hidden += watched.hidden(live.params)
+    hidden += [*watched.hidden(live.params), *suspect_places(live.params, *sides)]
     now = masker.masked(live.params, hidden)
     found = [
         tuple(

@@ -8,7 +8,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from majobctl.config import Config, load_config
 from majobctl.errors import ConfigError, MajobctlError, StateError, nearest, quoted
@@ -16,9 +16,8 @@ from majobctl.fields import name_fault
 from majobctl.job_toml import Defaults, JobTable, comment, reason_against, table_of
 from majobctl.live import LiveConfig
 from majobctl.new_files import SINGLE_STEM, NewFiles, Place
-from majobctl.sensitive import masked_places
 from majobctl.settings import FILE_NAME, Settings
-from majobctl.state import Entry, State
+from majobctl.state import Entry, State, secret_places
 from majobctl.state_store import LockedState, StateStore
 
 _UNDONE = "nothing was imported, and no new file is left"
@@ -130,7 +129,7 @@ def take_in(
         try:
             written = _write(files, place, taken.tables, _head(config.settings, now))
             if written:
-                config = _read_again(config.settings.root, taken, written)
+                config = _read_again(config.settings, taken, written)
         except MajobctlError as error:
             raise MajobctlError(f"{error}\n{_UNDONE}") from error
         state = _state_with(taken.live, config, before, now)
@@ -156,7 +155,7 @@ def _taken(
     asked: Sorted, live: Mapping[str, LiveConfig | None], config: Config, state: State | None
 ) -> _Taken:
     taken = _Taken()
-    defaults = Defaults.of(config.settings.defaults)
+    defaults = Defaults.of(config.settings.defaults, config.settings.references)
     entries = state.job_configs if state else {}
     for name in asked.wanted:
         found = live[name]
@@ -165,20 +164,17 @@ def _taken(
         elif name in config.job_configs:
             taken.live[name] = found
         else:
-            secrets = frozenset(_once_masked(entries.get(name)))
+            # No file says so any more, but the state still knows what is secret or protected.
+            entry = entries.get(name)
+            secrets = frozenset(str(place[-1]) for place in secret_places(entry))
             reason = reason_against(found.params, defaults, secrets)
             if reason:
                 taken.left_out[name] = reason
                 continue
             taken.live[name] = found
-            taken.tables[name] = table_of(found, defaults, secrets)
+            protect = entry is not None and entry.prevent_delete
+            taken.tables[name] = table_of(found, defaults, secrets, prevent_delete=protect)
     return taken
-
-
-def _once_masked(entry: Entry | None) -> Iterator[str]:
-    """The keys and labels whose values the state keeps as hashes: no file says so any more."""
-    for params in (entry.params, entry.attempted or {}) if entry else ():
-        yield from (str(place[-1]) for place in masked_places(params))
 
 
 def _head(settings: Settings, now: str) -> str:
@@ -202,10 +198,10 @@ def _write(
     return {name: (PurePath(place.shown) / file).as_posix() for name, file in names.items()}
 
 
-def _read_again(root: Path, taken: _Taken, written: Mapping[str, str]) -> Config:
+def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -> Config:
     """What all files say now. Raises MajobctlError where that is not what the service says."""
     try:
-        config = load_config(root)
+        config = load_config(settings.root, settings.overrides)
     except ConfigError as error:
         raise MajobctlError(f"the job files break rules with the new ones\n{error}") from error
     for name, file in written.items():
@@ -235,7 +231,8 @@ def _state_with(
     entries = dict(state.job_configs)
     for name, found in live.items():
         job_config = config.job_configs[name]
-        params = masker.masked(found.params, job_config.sensitive)
+        hidden = [*job_config.hidden(found.params), *secret_places(entries.get(name))]
+        params = masker.masked(found.params, hidden)
         entries[name] = Entry(params, now, prevent_delete=job_config.prevent_delete)
     return state.changed(dict(sorted(entries.items())))
 

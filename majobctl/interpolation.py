@@ -1,4 +1,5 @@
-"""References in strings: ``${env.NAME}`` is an environment variable, ``$${`` a literal ``${``.
+"""References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
+``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
 
 It knows strings and where they stand below a job config, and nothing of the keys themselves.
 """
@@ -11,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from majobctl.errors import quoted
+from majobctl.errors import nearest, quoted
 from majobctl.fields import Fault, Path
+from majobctl.variables import unknown_variable
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
@@ -25,17 +27,23 @@ class Interpolation:
     """What became of the references below one table.
 
     ``values`` are the resolved ones; ``from_environment`` are the paths of the strings that hold
-    an ``${env.NAME}``; ``faults`` are the references that could not be resolved.
+    an ``${env.NAME}``; ``faults`` are the references that could not be resolved; ``open`` are the
+    paths of those to a matrix among them.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     from_environment: set[Path] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
+    open: set[Path] = field(default_factory=set)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Interpolation:
-        """Resolves every reference in the strings of ``raw``."""
-        result = cls()
+    def of(cls, raw: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> Interpolation:
+        """Resolves every reference in the strings of ``raw``.
+
+        ``texts`` are those of all but the environment, by what stands in the braces.
+        """
+        result = cls(texts=texts or {})
         result.values = {key: result._resolved(value, (key,)) for key, value in raw.items()}
         return result
 
@@ -57,9 +65,13 @@ class Interpolation:
         reference = match.group(1)
         if reference is None:
             return "${"
-        variable = _ENV.fullmatch(reference) if match.group().endswith("}") else None
+        is_closed = match.group().endswith("}")
+        if is_closed and reference in self.texts:
+            return self.texts[reference]
+        variable = _ENV.fullmatch(reference) if is_closed else None
         if variable is None:
-            self.faults.append(Fault(path, _unknown_reference(match.group())))
+            message = self._unknown_reference(match.group(), reference, path)
+            self.faults.append(Fault(path, message))
             return match.group()
         self.from_environment.add(path)
         name = variable.group(1)
@@ -70,14 +82,23 @@ class Interpolation:
             return match.group()
         return value
 
+    def _unknown_reference(self, shown: str, reference: str, path: Path) -> str:
+        kind, _, name = reference.partition(".")
+        if not shown.endswith("}"):
+            return f"{quoted(shown)} has no closing }}: {_FORMS}"
+        if kind == "var":
+            return f"{quoted(shown)}: {unknown_variable(name, self._names(kind))}"
+        if kind == "matrix":
+            self.open.add(path)
+            hint = nearest(name, self._names(kind)) or "; it stands where a matrix has this key"
+            return f"{quoted(shown)}: no matrix with {quoted(name)}{hint}"
+        return f"{quoted(shown)} is no reference: {_FORMS}"
 
-def _unknown_reference(reference: str) -> str:
-    shown = quoted(reference)
-    if not reference.endswith("}"):
-        return f"{shown} has no closing }}: write ${{env.NAME}}, or $${{ for a literal ${{"
-    if reference.startswith("${var."):
-        return f"{shown}: variables are not supported yet; write the value itself"
-    return f"{shown} is no reference: write ${{env.NAME}}, or $${{ for a literal ${{"
+    def _names(self, kind: str) -> list[str]:
+        return [key[len(kind) + 1 :] for key in self.texts if key.startswith(f"{kind}.")]
+
+
+_FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
 
 
 def reference_alone(text: object) -> str | None:

@@ -26,6 +26,7 @@ from majobctl.fields import (
     secret_key_message,
 )
 from majobctl.rules import RULES
+from majobctl.sensitive import named_places
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
@@ -57,6 +58,23 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What the service's values of one job config mean to a reader: which places do not count,
+    and which are secret, by the names of keys and labels and by place."""
+
+    ignored: frozenset[tuple[str, ...]] = frozenset()
+    secret_names: frozenset[str] = frozenset()
+    secret_places: frozenset[Path] = frozenset()
+
+    def ignores(self, place: tuple[str, ...]) -> bool:
+        return place in self.ignored or place[:1] in self.ignored
+
+    def hidden(self, params: Mapping[str, Any]) -> list[Path]:
+        """The secret places of ``params``."""
+        return [*self.secret_places, *named_places(params, self.secret_names)]
+
+
+@dataclass(frozen=True, slots=True)
 class JobConfig:
     """A name and its params: SDK names to normalised plain values, no blank ones.
 
@@ -70,12 +88,13 @@ class JobConfig:
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
     """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to its
     text where that is ``${env.NAME}`` alone, else to None: the file holds a part of the value."""
-    secret_names: frozenset[str] = field(default=frozenset(), compare=False)
-    """The keys and labels whose values are secret wherever they stand, in the service too."""
-    ignored: frozenset[tuple[str, ...]] = field(default=frozenset(), compare=False)
-    """The places whose changes in the service do not count."""
+    watched: Watched = field(default_factory=Watched, compare=False)
     prevent_delete: bool = field(default=False, compare=False)
     renamed_from: str = field(default="", compare=False)
+
+    def hidden(self, params: Mapping[str, Any]) -> list[Path]:
+        """The secret places of ``params``, which the state or the service has in place of ours."""
+        return [*self.sensitive, *self.watched.hidden(params)]
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:

@@ -66,8 +66,7 @@ def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".")
-            and os.path.realpath(os.path.join(folder, name)) not in seen
+            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in seen
         ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from majobctl.directives import Directives, without_directives
 from majobctl.errors import printable, quoted
-from majobctl.fields import FIELDS, SENSITIVE, Path, secret_key_message
+from majobctl.fields import FIELDS, PREVENT_DELETE, SENSITIVE, Path, secret_key_message
 from majobctl.interpolation import Interpolation
 from majobctl.job_config import checked_values, normalise, request_params
 from majobctl.live import LiveConfig
@@ -33,9 +33,11 @@ class Defaults:
     from_environment: frozenset[Path] = frozenset()
 
     @classmethod
-    def of(cls, written: Mapping[str, Any]) -> Defaults:
-        """Those of settings that break no rule."""
-        found = Interpolation.of(without_directives(written))
+    def of(
+        cls, written: Mapping[str, Any], references: Mapping[str, str] | None = None
+    ) -> Defaults:
+        """Those of settings that break no rule, with the texts of their references."""
+        found = Interpolation.of(without_directives(written), references)
         params, _ = checked_values(found.values)
         directives, _ = Directives.of(written)
         places = frozenset(map(place_of, found.from_environment))
@@ -107,12 +109,17 @@ def reason_against(
 
 
 def table_of(
-    live: LiveConfig, defaults: Defaults, secret: Collection[str] = frozenset()
+    live: LiveConfig,
+    defaults: Defaults,
+    secret: Collection[str] = frozenset(),
+    *,
+    prevent_delete: bool = False,
 ) -> JobTable:
     """The table from which, laid over ``defaults``, the params of ``live`` are read again.
 
     There must be no reason against it. Secret values, those at the keys and labels in ``secret``
     among them, are named in its key ``sensitive``, so that the state keeps only their hashes.
+    ``prevent_delete`` is what the state remembers of it.
     """
     params, below = live.params, defaults.params
     values = {
@@ -124,6 +131,8 @@ def table_of(
     unnamed = [name for name in secrets if name not in defaults.sensitive]
     if unnamed:
         values[SENSITIVE] = unnamed
+    if prevent_delete:
+        values[PREVENT_DELETE] = True
     return JobTable(live.name, values, secrets, live.problems)
 
 

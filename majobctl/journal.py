@@ -259,7 +259,10 @@ def _merged(state: State, records: list[Record], name: str) -> State:
             case {"known": str(key), "params": dict(params), "at": str(at)}:
                 entries[key] = Entry(params, at, prevent_delete=protected)
             case {"refused": str(key)}:
-                intents.pop(key, None)
+                sent = intents.pop(key, {})
+                if sent.get("prevent_delete") is True and key in entries:
+                    # It was wished for, whatever became of the rest.
+                    entries[key] = replace(entries[key], prevent_delete=True)
             case {"forget": str(key)}:
                 intents.pop(key, None)
                 entries.pop(key, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -148,10 +148,17 @@ def _count(value: object, field: Field, problems: list[str]) -> int | str:
     if isinstance(value, int) and is_number and abs(value) < INTEGER_LIMIT:
         return value
     text = as_text(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return int(text) if isinstance(value, str) and _DIGITS.fullmatch(text) else text
 
 
-def _hyperparameters(value: object, field: Field, problems: list[str]) -> dict[str, str]:
+def _hyperparameters(value: object, field: Field, problems: list[str]) -> dict[str, str] | str:
+    if isinstance(value, Mapping):
+        value = [{"label": label, "value": content} for label, content in value.items()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
+        problems.append("hyperparameters: what the service has is no list of labels and values")
+        return as_text(value)
     labelled: dict[str, str] = {}
     for label, text in _labelled(value):
         if label in labelled:
@@ -160,17 +167,9 @@ def _hyperparameters(value: object, field: Field, problems: list[str]) -> dict[s
     return dict(sorted(labelled.items()))
 
 
-def _labelled(value: object) -> Iterator[tuple[str, str]]:
-    """Labels with the text of their values; what is no pair of both gets a label of its own."""
-    if isinstance(value, Mapping):
-        value = [{"label": label, "value": content} for label, content in value.items()]
-    if not isinstance(value, (list, tuple)):
-        yield _UNREADABLE, as_text(value)
-        return
-    for number, item in enumerate(value, start=1):
-        if not isinstance(item, Mapping):
-            yield f"(item {number})", as_text(item)
-            continue
+def _labelled(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Labels with the text of their values."""
+    for item in items:
         label, content = ("" if item.get(key) is None else item[key] for key in ("label", "value"))
         if not is_blank(label) or not is_blank(content):
             yield as_text(label), as_text(content)

@@ -121,6 +121,9 @@ class NewFiles:
             with (self._folder / name).open("x", encoding="utf-8", newline="\n") as file:
                 self._files.append(self._folder / name)
                 file.write(text)
+                # Before the state: entries whose files are empty after a power cut seem removed.
+                file.flush()
+                os.fsync(file.fileno())
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             place = printable(f"{self._shown}/{name}")

@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from majobctl.catalogue_file import FILE_NAME, OFFERS, OfferedList, load_lists
-from majobctl.config import TABLE, Config, FileSource
+from majobctl.config import Config
 from majobctl.errors import MajobctlError, Problem, nearest, quoted
 from majobctl.job_config import JobConfig
+from majobctl.layers import TableSource
 
 
 def warnings_of(config: Config, folder: Path) -> list[Problem]:
@@ -51,7 +52,7 @@ def catalogue_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list
                 continue
             message = check.fault(*values)
             if message:
-                found.add(_warning(config, job_config, check.keys, message))
+                found.add(_warning(job_config, check.keys, message))
     return sorted(found)
 
 
@@ -121,14 +122,9 @@ def _count_fault(flavors: OfferedList) -> Callable[[int, str], str]:
     return fault
 
 
-def _warning(config: Config, job_config: JobConfig, keys: Sequence[str], message: str) -> Problem:
-    """At the first of ``keys`` that the job config has itself, else at the default of the first."""
+def _warning(job_config: JobConfig, keys: Sequence[str], message: str) -> Problem:
+    """At the first of ``keys`` that the job config has itself, else where the first comes from."""
     source = job_config.source
-    if isinstance(source, FileSource):
-        own = source.toml.data[TABLE][source.name]
-        for key in keys:
-            if key in own:
-                line = source.toml.line_of((TABLE, source.name, key))
-                return Problem(source.file, line, 0, f"{TABLE}.{source.name}", message)
-    file = config.settings.file
-    return Problem(file.name, file.line_of(("defaults", keys[0])), 0, "defaults", message)
+    assert isinstance(source, TableSource)
+    own = next((key for key in keys if key in source.own.table), keys[0])
+    return source.problem((own,), message)

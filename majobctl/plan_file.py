@@ -105,8 +105,9 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         left_out=_number(selection["left_out"]),
         salt=_text(document.get("salt", "")),
         state_digest=_text(document["state_digest"]),
-        is_refreshed=_flag(document["refreshed"]),
-        creates_missing=_flag(document["create_missing"]),
+        is_refreshed=_flag(document.get("refreshed", False)),
+        environment=_text(document.get("environment", "")),
+        creates_missing=_flag(document.get("create_missing", False)),
     )
 
 
@@ -169,12 +170,20 @@ def _number(value: object) -> int:
     return value
 
 
-def check_fits(plan: Plan, state: State | None, target: Target, name: str) -> None:
+def check_fits(
+    plan: Plan, state: State | None, target: Target, name: str, environment: str = ""
+) -> None:
     """Raises StalePlanError where ``plan``, of the file ``name``, was made against another state
-    or target."""
+    or target, or for another environment."""
     made_for = f"{plan.target.endpoint}, project {plan.target.project_id}"
+    made_with = f"with -e {printable(plan.environment)}" if plan.environment else "without -e"
+    is_of_other = plan.environment != environment
     if plan.target != target:
-        reason = f"it was made for another target: {printable(made_for)}"
+        option = f" ({made_with})" if is_of_other else ""
+        reason = f"it was made for another target: {printable(made_for)}{option}"
+    elif is_of_other:
+        # Where neither environment has a state yet, nothing else would tell them apart.
+        reason = f"it was made {made_with}"
     elif state is None and plan.lineage:
         reason = "the state that it was made against is gone"
     elif state is not None and plan.lineage != state.lineage:

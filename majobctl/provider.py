@@ -208,7 +208,7 @@ def _unread(outcome: Outcome, error: ProviderError) -> Outcome:
 
 
 def _configuration(answer: Any) -> Mapping[str, Any]:
-    """``answer``, unless it is somebody else's: what it lacks would pass for cleared."""
+    """``answer``, unless nothing in it says that it is the service's."""
     keys = ("is_success", *(field.rest for field in FIELDS.values()))
     if not isinstance(answer, Mapping) or not any(key in answer for key in keys):
         raise TypeError("not a configuration")
@@ -217,7 +217,8 @@ def _configuration(answer: Any) -> Mapping[str, Any]:
 
 def _listed_names(answer: Any) -> tuple[int, set[str], int]:
     """The size of a page, the names on it, and how many there are in all (0: it is not said)."""
-    configs = answer["configs"]
+    # An empty list may be null, or left out, as any other field.
+    configs = answer.get("configs") or []
     names = {config["config_name"] for config in configs}
     if not isinstance(configs, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("not a list of names")

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from majobctl.fields import Path
+from majobctl.fields import Path, secret_key_message
 
 SHOWN = "(sensitive)"
 MARK = "$sensitive"
@@ -62,6 +62,9 @@ class Masker:
             value = result.get(str(key))
             if not label and value is not None:
                 result[str(key)] = self._mask(place, value)
+            elif isinstance(value, str):
+                # The service may have no table of labels there: nobody knows where the secret is.
+                result[str(key)] = self._mask((key,), value)
             elif isinstance(value, Mapping) and label[0] in value:
                 result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
         return result
@@ -104,8 +107,18 @@ def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[
         if key == _LABELLED and isinstance(value, Mapping) and not is_masked(value):
             is_whole = key in names
             yield from ((key, label) for label in value if is_whole or label in names)
-        elif key in names:
+        elif key in names or (key == _LABELLED and isinstance(value, str)):
             yield (key,)
+
+
+def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iterator[Path]:
+    """The hyperparameters of ``params`` that look secret, and that nobody here wrote: they are in
+    none of ``known``."""
+    labelled = params.get(_LABELLED)
+    for label in labelled if isinstance(labelled, Mapping) else ():
+        place = (_LABELLED, label)
+        if all(value_at(side, place) is None for side in known) and secret_key_message(label):
+            yield place
 
 
 def value_at(params: Mapping[str, Any], place: Path) -> Any:

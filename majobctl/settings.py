@@ -6,122 +6,43 @@ holds their keys.
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from majobctl import environments, variables
 from majobctl.endpoints import Target, checked_project_id, endpoint_of, iam_endpoint_of
-from majobctl.errors import ConfigError, MajobctlError, Problem, nearest, quoted
+from majobctl.errors import ConfigError, MajobctlError, Problem, nearest, printable, quoted
 from majobctl.fields import CONTROL_CHARACTER, FIELDS, place_named, secret_key_message
 from majobctl.job_config import INTEGER_LIMIT, type_name
+from majobctl.settings_table import SETTINGS as SETTINGS
+from majobctl.settings_table import Kind as Kind
+from majobctl.settings_table import Setting as Setting
 from majobctl.toml_file import KeyPath, TomlFile
+from majobctl.variables import NO_OVERRIDES, Overrides, Variable
 
 FILE_NAME = "majobctl.toml"
 
 
-class Kind(enum.Enum):
-    """The type of a setting, as the reference page names it."""
-
-    TEXT = "string"
-    COUNT = "integer"
-    SECONDS = "number"
-    FLAG = "boolean"
-    TEXTS = "array of strings"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key of a table of the settings; ``choices`` or ``least`` bound its value."""
-
-    kind: Kind
-    default: Any
-    help: str
-    choices: tuple[str, ...] = ()
-    least: int = 0
-    most: int = 1_000_000
-
-
-SETTINGS: Mapping[str, Mapping[str, Setting]] = {
-    "provider": {
-        "kind": Setting(
-            Kind.TEXT,
-            "modelarts",
-            "Who receives the calls: the REST service, the official SDK where it is installed, or"
-            " the embedded emulator.",
-            choices=("modelarts", "sdk", "emulator"),
-        ),
-        "region": Setting(Kind.TEXT, "", "The region; the endpoints follow from it."),
-        "endpoint": Setting(Kind.TEXT, "", "The service's address, in place of the region's."),
-        "iam_endpoint": Setting(Kind.TEXT, "", "IAM's address, in place of the region's."),
-        "project_id": Setting(
-            Kind.TEXT, "", "The project's id; left out, the environment's (`OS_PROJECT_ID`)."
-        ),
-        "auth": Setting(
-            Kind.TEXT,
-            "",
-            "How to sign in; left out, whichever the environment holds, in this order.",
-            choices=("aksk", "password", "token"),
-        ),
-        "timeout": Setting(Kind.SECONDS, 30, "Seconds that a request may take.", least=0),
-        "retries": Setting(
-            Kind.COUNT,
-            5,
-            "How often a request is sent again after a passing fault.",
-            most=100,
-        ),
-        "seed": Setting(
-            Kind.TEXT, "", "For the emulator: a TOML file with what its cloud starts with."
-        ),
-    },
-    "state": {
-        "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
-        "path": Setting(Kind.TEXT, "majobctl.state.json", "The state file."),
-    },
-    "jobs": {
-        "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns."),
-    },
-    "apply": {
-        "parallelism": Setting(Kind.COUNT, 10, "How many calls run at once.", least=1, most=1000),
-        "create_missing": Setting(
-            Kind.FLAG,
-            False,
-            "Create a configuration that the service does not have (`create_job_configs`).",
-        ),
-        "delete_removed": Setting(
-            Kind.FLAG,
-            False,
-            "Delete a configuration that left the TOML files (`delete_job_configs`).",
-        ),
-        "max_change_percent": Setting(
-            Kind.COUNT,
-            0,
-            "Over 0: a larger share of changes, of 10 or more job configs, is refused.",
-            most=100,
-        ),
-    },
-    "drift": {
-        "ignore": Setting(
-            Kind.TEXTS,
-            (),
-            "As `ignore_changes`, for every job config: `config_desc` or `hyperparameters.seed`.",
-        ),
-    },
-}
-LATER_TABLES = {"variables": "variables", "environments": "environments"}
-TABLES = (*SETTINGS, "defaults", *LATER_TABLES)
+TABLES = (*SETTINGS, "defaults", variables.TABLE, environments.TABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Checked settings. ``root`` is the folder of ``majobctl.toml``; paths are relative to it."""
+    """Checked settings. ``root`` is the folder of ``majobctl.toml``; paths are relative to it.
+
+    ``environment`` is the name of the chosen one; "" where there is none.
+    """
 
     root: Path
     file: TomlFile
     values: Mapping[str, Mapping[str, Any]]
     defaults: Mapping[str, Any]
+    environment: str = ""
+    overrides: Overrides = NO_OVERRIDES
+    variables: Mapping[str, Variable] = field(default_factory=dict)
 
     @property
     def provider(self) -> Mapping[str, Any]:
@@ -140,6 +61,11 @@ class Settings:
         """The places whose changes in the service do not count in any job config."""
         places = map(place_named, self.values["drift"]["ignore"])
         return frozenset(place for place in places if isinstance(place, tuple))
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """The texts of ``${var.NAME}``, by what stands between the braces."""
+        return {f"var.{name}": variable.text for name, variable in self.variables.items()}
 
     @property
     def file_path(self) -> Path:
@@ -194,23 +120,73 @@ def find_root(start: Path) -> Path:
     )
 
 
-def read_settings(root: Path) -> tuple[Settings, list[Problem]]:
+def read_settings(
+    root: Path, overrides: Overrides = NO_OVERRIDES
+) -> tuple[Settings, list[Problem]]:
     """The settings of ``root`` and every problem in them; a wrong value stands as its default.
 
-    Raises ConfigError for a file that cannot be read, or is not TOML.
+    ``overrides`` choose an environment and give variables other values. Raises ConfigError for a
+    file that cannot be read, or is not TOML, MajobctlError for an override that is wrong.
     """
     file = TomlFile.read(root / FILE_NAME, FILE_NAME)
-    problems = list(_unknown_tables(file))
-    values = {table: dict(_table_values(file, table, problems)) for table in SETTINGS}
-    defaults = _table(file, "defaults", problems)
-    settings = Settings(root, file, values, defaults)
+    known = environments.environments_of(file)
+    name = overrides.environment
+    problems = [
+        _problem(file, path, message) for path, message in environments.environment_faults(file)
+    ]
+    if name and name not in known:
+        if problems:
+            raise ConfigError(problems)
+        raise MajobctlError(environments.unknown_environment(name, file))
+    settings = _read(root, file, name, problems)
+    for other in known:
+        # What is wrong in one environment is told in all of them.
+        if other != name:
+            _read(root, file, other, problems)
+    problems += _shared_states(root, file)
+    values = variables.with_overrides(settings.variables, overrides)
+    return replace(settings, overrides=overrides, variables=values), sorted(set(problems))
+
+
+def _read(root: Path, file: TomlFile, environment: str, problems: list[Problem]) -> Settings:
+    """The settings with an environment laid over them, or, for "", without any."""
+    seen = environments.OverlaidFile(file, environment) if environment else file
+    problems += _unknown_tables(seen, environment)
+    values = {table: dict(_table_values(seen, table, problems)) for table in SETTINGS}
+    if environment and not _own_state_path(file, environment):
+        folder = Path(values["state"]["path"]).parent
+        values["state"]["path"] = (folder / f"{environment}.state.json").as_posix()
+    defaults = _table(seen, "defaults", problems)
+    declared = variables.declared_variables(seen, problems)
+    settings = Settings(root, seen, values, defaults, environment, variables=declared)
     problems += _provider_problems(settings)
     for index, name in enumerate(settings.values["drift"]["ignore"]):
         place = place_named(name)
         if isinstance(place, str):
-            line = file.line_of(("drift", "ignore", index))
+            line = seen.line_of(("drift", "ignore", index))
             problems.append(Problem(file.name, line, 0, "drift", f"ignore: {place}"))
-    return settings, problems
+    return settings
+
+
+def _own_state_path(file: TomlFile, environment: str) -> object:
+    state = environments.environments_of(file)[environment].get("state", {})
+    return state.get("path") if isinstance(state, Mapping) else None
+
+
+def _shared_states(root: Path, file: TomlFile) -> Iterator[Problem]:
+    """A problem for each state that two environments would share, or one with the tables below."""
+    state = file.data.get("state", {})
+    below = state.get("path") if isinstance(state, Mapping) else None
+    default = str(SETTINGS["state"]["path"].default)
+    taken = {os.path.normpath(root / str(below or default)): "the settings without an environment"}
+    for name in environments.environments_of(file):
+        own = _own_state_path(file, name)
+        folder = Path(str(below or default)).parent
+        path = os.path.normpath(root / (str(own) if own else folder / f"{name}.state.json"))
+        if path in taken:
+            message = f"path is the state of {taken[path]}, too; give each a state of its own"
+            yield _problem(file, (environments.TABLE, name, "state", "path"), message)
+        taken.setdefault(path, f"the environment {quoted(name)}")
 
 
 def _problem(file: TomlFile, path: KeyPath, message: str) -> Problem:
@@ -218,16 +194,16 @@ def _problem(file: TomlFile, path: KeyPath, message: str) -> Problem:
     return Problem(file.name, file.line_of(path), 0, where, message)
 
 
-def _unknown_tables(file: TomlFile) -> Iterator[Problem]:
+def _unknown_tables(file: TomlFile, environment: str) -> Iterator[Problem]:
     for key in file.data:
         secret = secret_key_message(key)
         if secret:
             yield _problem(file, (key,), secret)
-        elif key in LATER_TABLES:
-            message = f"[{key}]: {LATER_TABLES[key]} are not supported yet; remove the table"
-            yield _problem(file, (key,), message)
-        elif key == "job_config":
-            message = "job configs stand in files of their own, such as jobs/NAME.toml"
+        elif key == environments.TABLE and environment:
+            yield _problem(file, (key,), "environments cannot stand in an environment")
+        elif key in ("job_config", "templates"):
+            what = "templates" if key == "templates" else "job configs"
+            message = f"{what} stand in files of their own, such as jobs/NAME.toml"
             yield _problem(file, (key,), message)
         elif key not in TABLES:
             home = _home_of(key)
@@ -282,7 +258,7 @@ def _fault(key: str, setting: Setting, value: object) -> str:
     if isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value):
         return f"{key} must not have a control character"
     if isinstance(value, str) and "${" in value:
-        return f"{key}: variables are not supported yet; write the value itself"
+        return f"{key}: a reference stands in job configs and [defaults] only; write the value here"
     if isinstance(value, str) and not value and setting.default:
         return f"{key} must not be empty"
     texts = value if isinstance(value, list) else [value]
@@ -338,6 +314,9 @@ def _provider_problems(settings: Settings) -> Iterator[Problem]:
     has_address = any(written.get(key, "") != "" for key in ("region", "endpoint"))
     if not (is_emulator or has_address):
         message = 'region is missing; set it (such as "eu-de"), or endpoint'
+        known = list(environments.environments_of(file))
+        if known and not settings.environment:
+            message += f", or choose an environment: -e {printable(known[0])}"
         yield _problem(file, ("provider", "region"), message)
     if provider["seed"] and not is_emulator:
         yield _problem(file, ("provider", "seed"), 'seed needs kind = "emulator"')

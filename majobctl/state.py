@@ -19,7 +19,8 @@ from typing import Any
 from majobctl import __version__
 from majobctl.endpoints import Target
 from majobctl.errors import StateError, printable, quoted
-from majobctl.sensitive import Masker, new_salt
+from majobctl.fields import Path
+from majobctl.sensitive import Masker, masked_places, new_salt
 
 FORMAT_VERSION = 1
 _DEPTH = 10
@@ -51,6 +52,12 @@ class Entry:
             content["pending"] = True
             content["attempted"] = self.attempted or {}
         return content
+
+
+def secret_places(entry: Entry | None) -> list[Path]:
+    """The places whose values are, or may be, secrets in the service."""
+    sides = (entry.params, entry.attempted or {}) if entry else ()
+    return [place for side in sides for place in masked_places(side)]
 
 
 @dataclass(frozen=True, slots=True)

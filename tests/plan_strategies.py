@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.endpoints import Target
 from majobctl.fields import FIELDS, Kind
-from majobctl.job_config import JobConfig
+from majobctl.job_config import JobConfig, Watched
 from majobctl.live import LiveConfig
-from majobctl.plan import Plan, make_plan
+from majobctl.plan import Plan
+from majobctl.planner import make_plan
 from majobctl.sensitive import Masker
 from majobctl.state import Entry, State
 from tests import strategies as tables
@@ -84,7 +85,7 @@ def _secretive(draw: st.DrawFn, name: str) -> JobConfig:
         name,
         content,
         sensitive={place: draw(st.none() | st.just("${env.X}")) for place in chosen},
-        ignored=frozenset(draw(st.lists(st.sampled_from(places), max_size=2))),
+        watched=Watched(frozenset(draw(st.lists(st.sampled_from(places), max_size=2)))),
         prevent_delete=draw(st.booleans()),
         renamed_from=draw(st.sampled_from(["", "a", "b", "z"])),
     )

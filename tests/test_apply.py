@@ -13,7 +13,8 @@ from majobctl.carry_out import Errand
 from majobctl.estimator import Estimator
 from majobctl.job_config import JobConfig
 from majobctl.journal import Journal, replayed
-from majobctl.plan import Action, Plan, make_plan
+from majobctl.plan import Action, Plan
+from majobctl.planner import make_plan
 from majobctl.provider import Provider
 from majobctl.results import ApplyResult, End, Result
 from majobctl.session import Session

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from majobctl.config import Config, load_config, merge
+from majobctl.config import Config, load_config
 from majobctl.errors import ConfigError
 from majobctl.fields import FIELDS
 from majobctl.job_config import JobConfig
+from majobctl.layers import merge
 from tests.config_files import JOB, PARAMS, SETTINGS, loaded, problems_of, write_files
 from tests.strategies import (
     invalid_params,
@@ -631,11 +632,8 @@ def test_directives_are_read_and_are_no_parameters(tmp_path: Path) -> None:
     one = config.job_configs["one"]
     assert one == plain.job_configs["one"]
     assert one.params == plain.job_configs["one"].params
-    assert (one.ignored, one.prevent_delete, one.renamed_from) == (
-        {("config_desc",)},
-        True,
-        "zero",
-    )
+    assert one.watched.ignored == {("config_desc",)}
+    assert (one.prevent_delete, one.renamed_from) == (True, "zero")
     assert plain.job_configs["one"].prevent_delete is False
 
 
@@ -647,8 +645,8 @@ def test_directives_of_the_defaults_and_the_settings_hold_for_all(tmp_path: Path
         '[defaults]\nignore_changes = ["inputs"]\nprevent_delete = true\n',
     )
     one, two = config.job_configs["one"], config.job_configs["two"]
-    assert one.ignored == {("log_url",), ("inputs",)}
-    assert two.ignored == {("log_url",), ("inputs",), ("config_desc",)}
+    assert one.watched.ignored == {("log_url",), ("inputs",)}
+    assert two.watched.ignored == {("log_url",), ("inputs",), ("config_desc",)}
     assert (one.prevent_delete, two.prevent_delete) == (True, False)
 
 

@@ -133,8 +133,8 @@ def test_those_of_the_defaults_are_below() -> None:
 
 def test_none_of_them_is_a_parameter() -> None:
     assert not DIRECTIVES.keys() & FIELDS.keys()
-    table = {key: 1 for key in (*DIRECTIVES, *FIELDS)}
-    assert without_directives(table) == {key: 1 for key in FIELDS}
+    table = dict.fromkeys((*DIRECTIVES, *FIELDS), 1)
+    assert without_directives(table) == dict.fromkeys(FIELDS, 1)
 
 
 @given(st.dictionaries(st.sampled_from(list(DIRECTIVES)), plain_values))

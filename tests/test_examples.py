@@ -33,8 +33,24 @@ def provider_of(repository: Repository) -> dict[str, str]:
     return provider
 
 
-def test_there_is_one_example_on_the_emulator_and_one_on_the_service() -> None:
-    assert REPOSITORIES == ["otc", "quickstart"]
+def test_there_are_examples_on_the_emulator_and_one_on_the_service() -> None:
+    assert REPOSITORIES == ["environments", "otc", "quickstart"]
+
+
+@pytest.mark.parametrize("example", REPOSITORIES, indirect=True)
+def test_an_example_is_formatted(example: Repository) -> None:
+    assert example.run("fmt", "--check").code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["-e", "prod"]], ids=["dev", "prod"])
+@pytest.mark.parametrize("example", ["environments"], indirect=True)
+def test_each_environment_is_planned_applied_and_then_without_changes(
+    options: list[str], example: Repository
+) -> None:
+    assert "5 created" in example.apply(*options, "--force").last_line
+    assert example.run("plan", "--refresh", "--detailed-exitcode", *options).code == 0
+    state = "prod.state.json" if options else "majobctl.state.json"
+    assert [path.name for path in example.root.glob("*.state.json")] == [state]
 
 
 @pytest.mark.parametrize("example", REPOSITORIES, indirect=True)

@@ -53,9 +53,10 @@ def test_a_reference_is_replaced_once(
     "text",
     ["${HOME}", "${env}", "${env.}", "${env.9X}", "${env.A B}", "${ env.HOME }", "${}", "${ENV.A}"],
 )
-def test_what_is_no_reference_is_told_with_both_forms_to_write(text: str) -> None:
+def test_what_is_no_reference_is_told_with_all_forms_to_write(text: str) -> None:
     (told,) = refusals(text)
-    assert told == f'"{text}" is no reference: write ${{env.NAME}}, or $${{ for a literal ${{'
+    forms = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+    assert told == f'"{text}" is no reference: {forms}'
 
 
 def test_a_reference_without_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +70,53 @@ def test_an_unset_variable_is_told_with_its_name() -> None:
     assert told == (
         "the environment variable MAJOBCTL_TEST_UNSET is not set; set it, or leave out the key"
     )
+
+
+TEXTS = {"var.bucket": "ml", "var.empty": "", "var.odd": "${env.HOME}", "matrix.lr": "0.1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/${var.bucket}/${matrix.lr}/", "/ml/0.1/"),
+        ("${var.bucket}${var.bucket}", "mlml"),
+        ("a${var.empty}b", "ab"),
+        ("$${var.bucket} $${matrix.lr}", "${var.bucket} ${matrix.lr}"),
+        ("${var.odd}", "${env.HOME}"),
+    ],
+)
+def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) -> None:
+    found = Interpolation.of({"key": text, "below": {"label": [text]}}, TEXTS)
+    assert found.values == {"key": expected, "below": {"label": [expected]}}
+    assert not found.faults
+    assert not found.from_environment
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("${var.bukcet}", '"${var.bukcet}": no variable "bukcet"; did you mean "bucket"?'),
+        ("${var.lr}", '"${var.lr}": no variable "lr"; declare it in [variables] of the settings'),
+        ("${var.}", '"${var.}": no variable ""; declare it in [variables] of the settings'),
+        ("${ var.bucket}", '"${ var.bucket}" is no reference: write ${env.NAME}, ${var.NAME}, or '),
+        ("${matrix.lrs}", '"${matrix.lrs}": no matrix with "lrs"; did you mean "lr"?'),
+        (
+            "${matrix.bucket}",
+            '"${matrix.bucket}": no matrix with "bucket"; it stands where a matrix has this key',
+        ),
+        ("${var.bucket", '"${var.bucket" has no closing }: write '),
+    ],
+)
+def test_what_names_no_variable_is_told_with_the_nearest(text: str, told: str) -> None:
+    found = Interpolation.of({"key": text}, TEXTS)
+    assert [fault.text()[: len(told)] for fault in found.faults] == [told]
+    assert found.values == {"key": text}
+
+
+def test_references_to_a_matrix_that_is_not_there_are_known_by_their_paths() -> None:
+    found = Interpolation.of({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
+    assert found.open == {("a",), ("b", 1)}
+    assert not Interpolation.of({"a": "${matrix.lr}"}, TEXTS).open
 
 
 def test_every_reference_of_a_text_is_told() -> None:

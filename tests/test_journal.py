@@ -448,14 +448,16 @@ def test_a_call_of_unknown_outcome_protects_where_either_side_does(
 
 
 @pytest.mark.parametrize("was_protected", [True, False])
-def test_a_refusal_leaves_the_protection_as_it_was(was_protected: bool) -> None:
+def test_a_refusal_does_not_take_a_protection_away_nor_a_wish_for_one(was_protected: bool) -> None:
     state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
 
     def write(journal: Journal) -> None:
         journal.intend("a", NEW, prevent_delete=not was_protected)
         journal.record_refused("a")
 
-    assert replayed(state, journal_of(write, state), NAME) is state
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert after.job_configs["a"] == Entry(OLD, AT, prevent_delete=True)
 
 
 def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() -> None:

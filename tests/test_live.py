@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from majobctl.answers import read_object
 from majobctl.fields import FIELDS
-from majobctl.live import LiveConfig, live_config
+from majobctl.live import LiveConfig, as_text, live_config
 
 BLANKS: tuple[Any, ...] = (None, "", [], {})
 COMPUTED = {
@@ -226,15 +226,16 @@ class TestHyperparameters:
         assert params(parameter={"b": 1, "a": "2"}) == {"hyperparameters": {"a": "2", "b": "1"}}
 
     def test_of_another_form_stay_visible(self) -> None:
-        items = [5, {"label": 1, "value": [2, {"x": None}]}, {"value": "v"}]
-        assert params(parameter=items)["hyperparameters"] == {
-            "": "v",
-            "(item 1)": "5",
-            "1": '[2, {"x": null}]',
-        }
-        assert params(parameter='[{"label": "a"}]')["hyperparameters"] == {
-            "(unreadable)": '[{"label": "a"}]'
-        }
+        items = [{"label": 1, "value": [2, {"x": None}]}, {"value": "v"}]
+        assert params(parameter=items)["hyperparameters"] == {"": "v", "1": '[2, {"x": null}]'}
+
+    @pytest.mark.parametrize("parameter", [[5, {"label": "a", "value": "1"}], "[{}]", 5, True])
+    def test_that_are_no_list_of_objects_are_one_text_and_reported(self, parameter: Any) -> None:
+        found = live(parameter=parameter)
+        assert found.params == {"hyperparameters": as_text(parameter)}
+        assert found.problems == (
+            "hyperparameters: what the service has is no list of labels and values",
+        )
 
     def test_with_a_repeated_label_are_reported_without_the_values(self) -> None:
         found = live(parameter=[{"label": "a", "value": "1"}, {"label": "a", "value": "2"}])
@@ -318,7 +319,7 @@ def test_any_object_at_all_is_read(document: dict[str, Any]) -> None:
     text = json.dumps(found.params, ensure_ascii=False, allow_nan=False)
     assert json.loads(text.encode("utf-8")) == found.params
     assert [key for key in FIELDS if key in found.params] == list(found.params)
-    assert isinstance(found.params.get("hyperparameters", {}), dict)
+    assert isinstance(found.params.get("hyperparameters", {}), (dict, str))
     assert all(problem.isprintable() for problem in found.problems)
     assert not any(value in BLANKS for value in found.params.values())
 

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from majobctl.errors import MajobctlError
 from majobctl.job_config import JobConfig
 from majobctl.live import LiveConfig
-from majobctl.plan import (
-    Action,
-    Change,
-    FieldChange,
-    Plan,
-    Renamed,
-    Selection,
-    make_plan,
-    names_to_read,
-    only_shown,
-)
+from majobctl.plan import Action, Change, FieldChange, Plan, Renamed, Selection
+from majobctl.planner import make_plan, names_to_read, only_shown
 from majobctl.sensitive import is_masked, value_at
 from majobctl.state import Entry, State
 from tests import plan_strategies as strategies

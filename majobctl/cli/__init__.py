@@ -54,9 +54,11 @@ def _add_commands() -> None:
         catalogue,
         drift,
         emulator,
+        fmt,
         import_,
         init,
         plan,
+        schema,
         show,
         state,
         unlock,
@@ -66,7 +68,7 @@ def _add_commands() -> None:
 
     for module in (init, validate, plan, apply, drift, show, state, unlock, emulator, version):
         cli.add_command(module.command)
-    for command in (*catalogue.commands, import_.command):
+    for command in (*catalogue.commands, import_.command, fmt.command, schema.command):
         cli.add_command(command)
 
 

@@ -21,10 +21,13 @@ from majobctl.cli.options import (
     parallelism_option,
     refresh_option,
     selection_options,
+    variable_options,
+    width_of,
 )
 from majobctl.cli.repository import (
     command_line,
     config_here,
+    overrides_here,
     plan_for,
     provider_of,
     read_file,
@@ -52,6 +55,7 @@ _GUARDED_TOTAL = 10
 @click.command("apply")
 @click.argument("planfile", required=False)
 @selection_options
+@variable_options
 @refresh_option
 @format_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
@@ -159,7 +163,8 @@ class _SavedPlan:
     def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
         from majobctl.plan_file import check_fits
 
-        check_fits(self._plan, state, self.settings.target(), self._name)
+        settings = self.settings
+        check_fits(self._plan, state, settings.target(), self._name, settings.environment)
         return self._plan
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
@@ -168,24 +173,26 @@ class _SavedPlan:
         from majobctl.sensitive import Masker
 
         masker = state.masker() if state else Masker(plan.salt)
-        root = self.settings.root
-        return resolved_params(plan, masker, self._name, lambda: whole_job_configs(root))
+        root, overrides = self.settings.root, overrides_here()
+        return resolved_params(plan, masker, self._name, lambda: whole_job_configs(root, overrides))
 
 
 def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        click.echo(plan_text(plan, painter(no_color)))
+        click.echo(plan_text(plan, painter(no_color), width_of(sys.stdout)))
     elif not is_approved:
         # stdout is for the one JSON document; who is asked must see the plan all the same.
-        click.echo(plan_text(plan), err=True)
+        click.echo(plan_text(plan, width=width_of(sys.stderr)), err=True)
 
 
 def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
     """Raises MajobctlError where the plan changes a larger share than the settings allow."""
+    from majobctl.plan import Action
+
     most = settings.values["apply"]["max_change_percent"]
-    changes, total = len(plan.changes), plan.total
+    changes, total = len(plan.changes) - plan.count(Action.RECORD), plan.total
     if most and total >= _GUARDED_TOTAL and changes * 100 > most * total and not force:
         raise MajobctlError(
             f"the plan changes {changes} of {total} job configs, more than"

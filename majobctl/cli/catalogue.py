@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from majobctl.cli.options import format_option
+from majobctl.cli.options import environment_option, format_option
 from majobctl.cli.repository import WORKING_FOLDER, provider_of, settings_here
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _CELL_WIDTH = 60
 
 
 @click.command("flavors")
+@environment_option
 @format_option
 def flavors(format_: str) -> None:
     """List the service's flavors, for train_instance_type.
@@ -42,6 +43,7 @@ def flavors(format_: str) -> None:
 
 
 @click.command("engines")
+@environment_option
 @format_option
 def engines(format_: str) -> None:
     """List the service's engines, for framework_type.
@@ -58,6 +60,7 @@ def engines(format_: str) -> None:
 
 
 @click.command("algorithms")
+@environment_option
 @format_option
 def algorithms(format_: str) -> None:
     """List the service's algorithms, for model_name.

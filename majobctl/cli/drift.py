@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from majobctl.cli.options import (
     painter,
     parallelism_option,
     selection_options,
+    variable_options,
+    width_of,
 )
-from majobctl.cli.repository import provider_of, reading_live, store_of
+from majobctl.cli.repository import overrides_here, provider_of, reading_live, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("drift")
 @selection_options
+@variable_options
 @click.option(
     "--format",
     "format_",
@@ -76,7 +80,7 @@ def _watched_here() -> tuple[Settings, Watches, list[str]]:
     from majobctl.drift import Watches
     from majobctl.settings import find_root
 
-    settings, described, default, problems = watched_places(find_root(Path.cwd()))
+    settings, described, default, problems = watched_places(find_root(Path.cwd()), overrides_here())
     return settings, Watches(described, default), [str(problem) for problem in problems]
 
 
@@ -113,4 +117,4 @@ def _rendered(drift: Drift, warnings: Sequence[str], format_: str, no_color: boo
         return drift_markdown(drift)
     from majobctl.render.text import drift_text
 
-    return drift_text(drift, painter(no_color))
+    return drift_text(drift, painter(no_color), width_of(sys.stdout))

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.interrupts import terminable
-from majobctl.cli.options import format_option, lock_timeout_option, parallelism_option
+from majobctl.cli.options import (
+    format_option,
+    lock_timeout_option,
+    parallelism_option,
+    variable_options,
+)
 from majobctl.cli.repository import (
     command_line,
+    overrides_here,
     provider_of,
     reading_live,
     settings_here,
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     help="Where to put new job files, below the folder of majobctl.toml.",
 )
 @click.option("--single-file", is_flag=True, help="Describe all in one new file.")
+@variable_options
 @parallelism_option
 @lock_timeout_option
 @format_option
@@ -89,7 +96,7 @@ def _import(
     with terminable(), store.locked(command_line(), lock_timeout) as locked:
         # Under the lock, for another import may have ended meanwhile. Its warnings are told by
         # what is run next; that no file is there yet is no news here.
-        config = load_config(settings.root)
+        config = load_config(settings.root, overrides_here())
         if locked.state is not None:
             locked.state.check_target(config.settings.target(), store.name)
         with provider_of(config.settings, parallelism) as provider:
@@ -162,10 +169,13 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _document(result: Imported) -> str:
-    from majobctl.render.json import dumps
+    from majobctl import __version__
+    from majobctl.render.json import FORMAT_VERSION, dumps
 
     return dumps(
         {
+            "format_version": FORMAT_VERSION,
+            "majobctl_version": __version__,
             "imported": result.imported,
             "written": result.written,
             "differing": result.differing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO, TypeVar
@@ -27,6 +28,50 @@ class NumberRange(click.FloatRange):
         if number != number:
             self.fail(f"{value!r} is not a number.", param, ctx)
         return number
+
+
+OVERRIDES = "majobctl.overrides"
+"""Where a command's context keeps what its options say of environments and variables."""
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    context.meta.setdefault(OVERRIDES, {})[parameter.name] = value
+
+
+def environment_option(command: Command) -> Command:
+    return click.option(
+        "-e",
+        "--environment",
+        metavar="NAME",
+        default="",
+        envvar="MAJOBCTL_ENVIRONMENT",
+        expose_value=False,
+        callback=_keep,
+        help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
+    )(command)
+
+
+def variable_options(command: Command) -> Command:
+    """The environment, and the variables of job configs."""
+    command = click.option(
+        "--var-file",
+        "files",
+        metavar="FILE",
+        multiple=True,
+        expose_value=False,
+        callback=_keep,
+        help="A TOML file of variables. Repeatable; later ones win.",
+    )(command)
+    command = click.option(
+        "--var",
+        "values",
+        metavar="NAME=VALUE",
+        multiple=True,
+        expose_value=False,
+        callback=_keep,
+        help="The value of a variable (also: MAJOBCTL_VAR_NAME). Repeatable.",
+    )(command)
+    return environment_option(command)
 
 
 def format_option(command: Command) -> Command:
@@ -102,6 +147,11 @@ def color_option(command: Command) -> Command:
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether ``stream`` is a terminal; Python has None for one that is closed."""
     return stream is not None and stream.isatty()
+
+
+def width_of(stream: TextIO | None) -> int | None:
+    """The columns of a terminal; None for anything else."""
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
 
 
 def painter(no_color: bool) -> Paint:

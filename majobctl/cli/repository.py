@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import is_terminal
+from majobctl.cli.options import OVERRIDES, is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from majobctl.config import Config
     from majobctl.errors import Problem
@@ -26,10 +26,20 @@ if TYPE_CHECKING:
     from majobctl.settings import Settings
     from majobctl.state import State
     from majobctl.state_store import StateStore
+    from majobctl.variables import Overrides
 
 WORKING_FOLDER = ".majobctl"
 """Beside the settings: the emulator's data and caches, which are never committed."""
 _MILESTONE = 500
+
+
+def overrides_here() -> Overrides:
+    """What the options of the running command say of environments and variables."""
+    from majobctl.variables import Overrides
+
+    context = click.get_current_context(silent=True)
+    kept = context.meta.get(OVERRIDES, {}) if context else {}
+    return Overrides(**kept)
 
 
 def settings_here() -> Settings:
@@ -37,7 +47,7 @@ def settings_here() -> Settings:
     from majobctl.errors import ConfigError
     from majobctl.settings import find_root, read_settings
 
-    settings, problems = read_settings(find_root(Path.cwd()))
+    settings, problems = read_settings(find_root(Path.cwd()), overrides_here())
     if problems:
         raise ConfigError(sorted(problems))
     return settings
@@ -50,7 +60,7 @@ def config_here() -> Config:
     from majobctl.settings import find_root
 
     try:
-        config = load_config(find_root(Path.cwd()))
+        config = load_config(find_root(Path.cwd()), overrides_here())
     except ConfigError as error:
         _tell(error.warnings)
         raise
@@ -157,7 +167,8 @@ def plan_for(
     One that is kept, to be applied, has what the first state needs. Raises StateError for another
     target's state, ProviderError where the service cannot be read.
     """
-    from majobctl.plan import make_plan, names_to_read, only_shown
+    from majobctl.errors import MajobctlError
+    from majobctl.planner import make_plan, names_to_read, only_shown
     from majobctl.sensitive import new_salt
 
     target, apply = config.settings.target(), config.settings.values["apply"]
@@ -168,6 +179,9 @@ def plan_for(
         deletes = apply["delete_removed"]
         names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
         live = reading_live(provider, names, parallelism)
+        unread = _unread(live)
+        _tell(unread)
+        config = replace(config, warnings=(*config.warnings, *unread))
     needs_salt = state is None and (live is not None or (is_kept and _holds_secrets(config)))
     plan = make_plan(
         config.job_configs,
@@ -179,10 +193,28 @@ def plan_for(
         live=live,
         creates_missing=apply["create_missing"],
         deletes_removed=apply["delete_removed"],
+        environment=config.settings.environment,
     )
+    if plan.calls["delete_job_configs"] and config.unmatched:
+        raise MajobctlError(
+            f"{config.unmatched[0]}\nthis plan would delete configurations, and may only miss"
+            " their files: mend the pattern, or remove it"
+        )
     if selection and not plan.total:
         click.echo("Warning: --target and --exclude select no job config", err=True)
     return only_shown(plan) if needs_salt and not is_kept else plan
+
+
+def _unread(live: Mapping[str, LiveConfig | None]) -> tuple[Problem, ...]:
+    """What the service answered that no job config could say, such as an id without a name."""
+    from majobctl.errors import Problem
+
+    return tuple(
+        Problem("", 0, 0, f"job_config.{name}", text)
+        for name, found in live.items()
+        if found is not None
+        for text in found.problems
+    )
 
 
 def _holds_secrets(config: Config) -> bool:
@@ -203,5 +235,12 @@ def read_file(file: str) -> bytes:
 
 
 def command_line() -> str:
-    """What the holder of a lock is shown to do."""
-    return " ".join(["majobctl", *sys.argv[1:]])
+    """What the holder of a lock is shown to do. A variable's value may be nobody's business."""
+    shown: list[str] = []
+    for argument in sys.argv[1:]:
+        is_value = bool(shown) and shown[-1] == "--var"
+        option = "--var=" if argument.startswith("--var=") else ""
+        name, equals, _ = argument.removeprefix(option).partition("=")
+        is_hidden = (is_value or option) and equals
+        shown.append(f"{option}{name}=..." if is_hidden else argument)
+    return " ".join(["majobctl", *shown])

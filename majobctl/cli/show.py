@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import color_option, format_option, painter
+from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
 from majobctl.cli.repository import read_file, settings_here, store_of
 from majobctl.errors import MajobctlError, nearest, printable, quoted
 from majobctl.fields import NAME
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("name", metavar="[NAME|PLANFILE]", required=False)
+@environment_option
 @format_option
 @color_option
 def command(name: str | None, format_: str, no_color: bool) -> None:
@@ -56,7 +58,7 @@ def _show_plan(file: str, format_: str, no_color: bool) -> None:
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
-        click.echo(plan_text(plan, painter(no_color)), nl=False)
+        click.echo(plan_text(plan, painter(no_color), width_of(sys.stdout)), nl=False)
 
 
 def _require(state: State | None, name: str) -> None:

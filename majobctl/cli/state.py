@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import format_option, lock_timeout_option
+from majobctl.cli.options import environment_option, format_option, lock_timeout_option
 from majobctl.cli.repository import command_line, read_file, settings_here, store_of
 from majobctl.errors import MajobctlError, StateError, nearest, printable, quoted
 
@@ -25,6 +25,7 @@ def command() -> None:
 
 
 @command.command("list")
+@environment_option
 @format_option
 def list_(format_: str) -> None:
     """Print the names of the job configs in the state.
@@ -45,6 +46,7 @@ def list_(format_: str) -> None:
 
 
 @command.command("rm")
+@environment_option
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @lock_timeout_option
 def rm(names: tuple[str, ...], lock_timeout: float) -> None:
@@ -71,6 +73,7 @@ def rm(names: tuple[str, ...], lock_timeout: float) -> None:
 
 
 @command.command("pull")
+@environment_option
 def pull() -> None:
     """Print the state file.
 
@@ -85,6 +88,7 @@ def pull() -> None:
 
 
 @command.command("push")
+@environment_option
 @click.argument("file", metavar="FILE")
 @click.option("--force", is_flag=True, help="Take FILE though it is older, or of another lineage.")
 @lock_timeout_option

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from majobctl.cli.options import environment_option
 from majobctl.cli.repository import settings_here, store_of
 
 
 @click.command("unlock")
 @click.argument("holder_id", metavar="ID")
+@environment_option
 def command(holder_id: str) -> None:
     """Free the state's lock ID, whose holder on another machine is gone.
 

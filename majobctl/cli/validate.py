@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from majobctl.cli.options import format_option
+from majobctl.cli.options import variable_options
 from majobctl.cli.repository import config_here
+
+if TYPE_CHECKING:
+    from majobctl.config import Config
+    from majobctl.settings import Settings
 
 
 @click.command("validate")
-@format_option
-def command(format_: str) -> int:
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="How to print the result; github: annotations of GitHub Actions.",
+)
+@variable_options
+@click.option(
+    "--verbose", is_flag=True, help="Tell the environment, the state and each variable's origin."
+)
+def command(format_: str, verbose: bool) -> int:
     """Check the settings and all job configs, offline.
 
     Every problem of every file is reported in one run, with its file and line.
@@ -21,11 +41,34 @@ def command(format_: str) -> int:
     """
     if format_ == "json":
         return _validate_as_json()
+    if format_ == "github":
+        return _validate_for_github()
     config = config_here()
-    count = len(config.job_configs)
-    noun = "job config is" if count == 1 else "job configs are"
-    click.echo(f"{count} {noun} valid.")
+    if verbose:
+        for line in _chosen(config.settings):
+            click.echo(line)
+    click.echo(_summary(config))
     return 0
+
+
+def _summary(config: Config) -> str:
+    count = len(config.job_configs)
+    return f"{count} job config{' is' if count == 1 else 's are'} valid."
+
+
+def _chosen(settings: Settings) -> Iterator[str]:
+    """Which environment, state and variables count, and where each variable comes from."""
+    from majobctl.errors import printable, quoted
+    from majobctl.render.tables import table_text
+
+    yield f"Environment: {settings.environment or 'none'}"
+    yield f"State: {printable(str(settings.values['state']['path']))}"
+    rows = [
+        (name, quoted(variable.text), variable.origin)
+        for name, variable in sorted(settings.variables.items())
+    ]
+    if rows:
+        yield table_text(("variable", "value", "from"), rows).rstrip()
 
 
 def _validate_as_json() -> int:
@@ -50,3 +93,33 @@ def _validate_as_json() -> int:
     }
     click.echo(dumps(document), nl=False)
     return 0
+
+
+def _validate_for_github() -> int:
+    from majobctl.errors import ConfigError
+    from majobctl.render.github import workflow_commands
+
+    try:
+        config = config_here()
+    except ConfigError as error:
+        click.echo(workflow_commands(error.problems, error.warnings, _path_in_workspace), nl=False)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'' if count == 1 else 's'}.")
+        return 1
+    click.echo(workflow_commands((), config.warnings, _path_in_workspace), nl=False)
+    click.echo(_summary(config))
+    return 0
+
+
+def _path_in_workspace(file: str) -> str:
+    """The path that GitHub knows a file by: from the folder that the repository is checked out in.
+
+    As it is where the file lies elsewhere, or GitHub does not say which folder that is.
+    """
+    from majobctl.settings import find_root
+
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    path = find_root(Path.cwd()) / file
+    if workspace and path.is_relative_to(Path(workspace).resolve()):
+        return path.relative_to(Path(workspace).resolve()).as_posix()
+    return file

@@ -32,6 +32,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "lineage": plan.lineage,
         "serial": plan.serial,
         "target": {"endpoint": plan.target.endpoint, "project_id": plan.target.project_id},
+        "environment": plan.environment,
         "refreshed": plan.is_refreshed,
         "create_missing": plan.creates_missing,
         "changes": [_change(change, plan.is_refreshed) for change in plan.changes],

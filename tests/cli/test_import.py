@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from majobctl import __version__
 from majobctl.backends.local import LocalBackend
 from majobctl.emulator import Faults
 from majobctl.emulator.store import Store
@@ -259,6 +260,8 @@ def test_json_is_one_document(cloud: Cloud) -> None:
     )
     reason = "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -"
     assert ran.document == {
+        "format_version": "1.0",
+        "majobctl_version": __version__,
         "imported": ["a", "b", "token"],
         "written": {"a": "jobs/imported/a.toml", "token": "jobs/imported/token.toml"},
         "differing": ["b"],

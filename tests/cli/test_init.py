@@ -6,12 +6,15 @@ import pytest
 
 from tests.repository import Repository
 
-FILES = ["majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"]
+FILES = [
+    *("majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"),
+    *("schema/jobs.schema.json", "schema/settings.schema.json"),
+]
 
 
 def test_a_new_repository_works_at_once(repository: Repository) -> None:
     ran = repository.done("init")
-    assert [line.split() for line in ran.stdout.splitlines()[:4]] == [
+    assert [line.split() for line in ran.stdout.splitlines()[: len(FILES)]] == [
         ["made", name] for name in FILES
     ]
     assert "Next: majobctl plan" in ran.last_line
@@ -52,7 +55,7 @@ def test_nothing_is_overwritten(repository: Repository) -> None:
     contents = {name: (repository.root / name).read_bytes() for name in FILES}
     assert contents["majobctl.toml"] == b"mine"
     ran = repository.done("init")
-    assert ran.stdout.count("kept ") == 4
+    assert ran.stdout.count("kept ") == len(FILES)
     assert contents == {name: (repository.root / name).read_bytes() for name in FILES}
 
 
@@ -83,6 +86,7 @@ def test_any_name_will_do(repository: Repository, directory: str) -> None:
         "cloud.toml",
         "jobs",
         "majobctl.toml",
+        "schema",
     ]
 
 

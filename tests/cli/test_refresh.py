@@ -229,9 +229,20 @@ def test_what_is_ignored_is_no_reason_for_a_call(
     cloud.console.change("alpha", config_desc="theirs", parameter=[{"label": "seed", "value": "1"}])
     assert_settled(repo, cloud)
     cloud.console.change("alpha", worker_server_num=2)
-    assert fields(refreshed(repo)) == {"train_instance_count": (1, 2, 1, "update", "changed there")}
+    found = fields(refreshed(repo))
+    assert found["train_instance_count"] == (1, 2, 1, "update", "changed there")
+    # The call for it sends the whole job config: that it overwrites the rest is shown, too.
+    assert set(found) == {"train_instance_count", *ignored}
     repo.job("alpha", config_desc="mine", **more)
-    assert set(fields(refreshed(repo))) == {"train_instance_count", "config_desc"}
+    assert set(fields(refreshed(repo))) == {"train_instance_count", *ignored}
+
+
+def test_what_is_ignored_and_overwritten_is_shown(repo: Repository, cloud: Cloud) -> None:
+    repo.job("alpha", ignore_changes=["config_desc"], log_url="/ml/log/")
+    cloud.console.change("alpha", config_desc="theirs")
+    found = fields(refreshed(repo))
+    assert found["log_url"][-1] == "edited here"
+    assert found["config_desc"][1] == "theirs"
 
 
 def test_an_edit_of_an_ignored_key_is_sent(repo: Repository, cloud: Cloud) -> None:
@@ -384,7 +395,7 @@ def test_a_change_while_yes_is_awaited_is_not_overwritten(repo: Repository, clou
         code, _ = shown.finish()
         assert code == 5
         assert "1 changed meanwhile" in shown.plain
-        assert "job_config.beta: it was changed in the service since the plan was made" in (
+        assert "job_config.beta: it was changed in the service after the plan was made" in (
             shown.plain
         )
     assert cloud.writes() == ["PUT alpha"]

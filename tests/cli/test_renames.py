@@ -250,6 +250,18 @@ class TestOneThatSaysSo:
         repo.apply()
         assert repo.state["job_configs"]["new"]["prevent_delete"] is True
 
+    @pytest.mark.parametrize("options", [("--target", "old"), ("--exclude", "new")])
+    def test_keeps_the_old_one_where_it_is_not_selected_itself(
+        self, options: tuple[str, str], repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.settings(cloud.settings(BOTH))
+        rename(repo, renamed_from="old")
+        assert planned(repo, *options) == planned(repo, "--refresh", *options) == {}
+        repo.apply(*options)
+        assert cloud.writes() == []
+        repo.apply("--target", "new")
+        assert planned(repo, *options) == {"old": "delete"}
+
     def test_hides_the_secrets_of_the_old_one(self, repo: Repository, cloud: Cloud) -> None:
         repo.job("old", config_desc="hidden-words", sensitive=["config_desc"])
         repo.apply()
@@ -278,7 +290,7 @@ class TestOneThatSaysSo:
     ("lines", "message"),
     [
         ('renamed_from = "old"', '"old" is still there; take it out, or this line'),
-        ('renamed_from = "new"', "renamed_from: "),
+        ('renamed_from = "new"', "renamed_from: that is its own name"),
         ("renamed_from = 5", "renamed_from must be a string, not an integer"),
     ],
     ids=["still described", "its own name", "wrong type"],

@@ -224,7 +224,7 @@ def _changes(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
         _changes("missing", 1),
         _changes("live_digest", None),
         lambda document: document.update(refreshed=None),
-        lambda document: document.pop("create_missing"),
+        lambda document: document.update(create_missing=1),
         lambda document: document["changes"][0]["fields"][0].update(reason="perhaps"),
     ],
     ids=range(24),
@@ -325,12 +325,12 @@ class TestOneThatWasRefreshed:
         ("name", "meddle", "what"),
         [
             ("alpha", lambda console: console.change("alpha", log_url="/b/l/"), "was changed"),
-            ("alpha", lambda console: console.delete("alpha"), "is gone"),
+            ("alpha", lambda console: console.delete("alpha"), "was deleted"),
             ("beta", lambda console: console.change("beta", config_desc=""), "was changed"),
             ("gamma", lambda console: console.change("gamma", config_desc="x"), "was changed"),
             ("delta", lambda console: console.change("delta", config_desc="x"), "was changed"),
-            ("delta", lambda console: console.delete("delta"), "is gone"),
-            ("epsilon", lambda console: console.create("epsilon"), "exists now"),
+            ("delta", lambda console: console.delete("delta"), "was deleted"),
+            ("epsilon", lambda console: console.create("epsilon"), "was created"),
         ],
         ids=range(7),
     )
@@ -346,17 +346,19 @@ class TestOneThatWasRefreshed:
         before = reviewed.state["job_configs"]
         ran = reviewed.run("apply", "saved.plan")
         assert ran.code == 5
-        said = f"job_config.{name}: changed meanwhile: it {what} in the service since the plan"
+        said = f"job_config.{name}: changed meanwhile: it {what} in the service after the plan"
         assert said in ran.stderr
         assert "nothing was sent" in ran.stderr
         assert "plan again with --refresh" in ran.stdout
         assert "1 changed meanwhile" in ran.last_line
         wanted = {"alpha": "PUT alpha", "beta": "PUT beta", "epsilon": "POST epsilon"}
-        wanted["delta"] = "DELETE delta"
+        if name != "epsilon":
+            # epsilon looks like delta renamed: delta stays until it is there.
+            wanted["delta"] = "DELETE delta"
         assert set(cloud.writes()) == {call for key, call in wanted.items() if key != name}
         entries = reviewed.state["job_configs"]
         assert entries.get(name) == before.get(name)
-        assert ("delta" in entries) == (name == "delta")
+        assert ("delta" in entries) == (name in ("delta", "epsilon"))
         assert ("epsilon" in entries) == (name != "epsilon")
 
     def test_changed_back_is_as_it_was_reviewed(self, reviewed: Repository, cloud: Cloud) -> None:

@@ -178,7 +178,7 @@ def test_a_saved_plan_is_verified_too(repo: Repository, cloud: Cloud) -> None:
     assert 'config_desc is "cut", but "mine" was sent' in ran.stdout
 
 
-def test_the_old_name_leaves_though_the_new_one_is_not_verified(
+def test_the_old_name_is_not_deleted_while_the_new_one_is_not_verified(
     repo: Repository, cloud: Cloud
 ) -> None:
     repo.apply()
@@ -187,4 +187,6 @@ def test_the_old_name_leaves_though_the_new_one_is_not_verified(
     takes_otherwise(cloud, "gamma", config_desc="cut")
     ran = repo.run("apply", "--auto-approve", "--verify")
     assert ran.code == 3
-    assert list(repo.state["job_configs"]) == ["beta", "gamma"]
+    assert "job_config.alpha: it waits until job_config.gamma, its new name, is there" in ran.stdout
+    assert "alpha" in cloud.console.names()
+    assert list(repo.state["job_configs"]) == ["alpha", "beta", "gamma"]

@@ -230,7 +230,7 @@ class TestTheNames:
 
     @pytest.mark.parametrize(
         "configs",
-        [None, 5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]],
+        [5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]],
     )
     def test_that_cannot_be_read_are_an_error(
         self, configs: object, service: FakeService, provider: Provider

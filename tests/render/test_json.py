@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from majobctl import __version__
 from majobctl.errors import Problem
 from majobctl.job_config import JobConfig
-from majobctl.plan import Action, Selection, make_plan
+from majobctl.plan import Action, Selection
+from majobctl.planner import make_plan
 from majobctl.render.json import dumps, plan_document, result_document
 from majobctl.results import ApplyResult, End, Result
 from majobctl.state import Entry
@@ -36,6 +37,7 @@ def test_the_document_of_a_plan() -> None:
         "lineage": "a-lineage",
         "serial": 7,
         "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},
+        "environment": "",
         "refreshed": False,
         "create_missing": False,
         "summary": {

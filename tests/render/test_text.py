@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from majobctl.errors import printable
 from majobctl.job_config import JobConfig
-from majobctl.plan import Action, Plan, make_plan
+from majobctl.live import LiveConfig
+from majobctl.plan import Action, Plan
+from majobctl.planner import make_plan
+from majobctl.render.field_lines import VALUE_WIDTH
 from majobctl.render.text import (
-    VALUE_WIDTH,
     entry_text,
     plan_text,
     result_line,
@@ -18,9 +20,11 @@ from majobctl.render.text import (
     shown,
     state_text,
 )
+from majobctl.render.values import columns
 from majobctl.results import ApplyResult, End, Result
 from majobctl.state import Entry, State
 from tests import plan_strategies as strategies
+from tests.plan_strategies import Three, threes
 from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_of
 
 
@@ -115,11 +119,172 @@ def test_each_changed_path_is_named_and_nothing_reaches_the_terminal(
     text = plan_text(plan)
     lines = text.split("\n")
     assert all(line.isprintable() for line in lines)
-    named = [line for line in lines if line.startswith("      ")]
     fields = [field for change in plan.changes for field in change.fields]
-    assert len(named) == len(fields)
-    for line, field in zip(named, fields, strict=True):
-        assert line.startswith(f"      {field.action.sign} {printable('.'.join(field.path))} ")
+    is_table = sum(len(field.path) > 1 for field in fields) > 8
+    told = [line for line in lines if line.startswith("      ")]
+    if not is_table:
+        assert len(told) == len(fields)
+    for field in fields:
+        path, sign = printable(".".join(field.path)), field.action.sign
+        label = printable(".".join(field.path[1:]))
+        starts = (f"      {sign} {path} ", f"          {sign} {label} ", f"          {label} = ")
+        in_columns = f"   {label} = "
+        assert any(line.startswith(starts) or (is_table and in_columns in line) for line in told)
+
+
+def table_lines(before: dict[str, str], after: dict[str, str], **options: Any) -> list[str]:
+    sides = [{**PLAIN, **({"hyperparameters": side} if side else {})} for side in (before, after)]
+    lines = plan_text(planned(*sides), **options).splitlines()
+    assert lines[-2] == ""
+    return lines[1:-2]
+
+
+def test_many_hyperparameters_of_an_update_are_a_table() -> None:
+    old = {f"l{number}": str(number) for number in range(8)}
+    new = {label: value + "0" for label, value in old.items() if label != "l7"}
+    assert len(table_lines(old, new)) == 8
+    assert table_lines(old, {**new, "warmup": "500"}) == [
+        "      ~ hyperparameters              1 added, 7 changed, 1 removed",
+        '          ~ l0     "0" -> "00"',
+        '          ~ l1     "1" -> "10"',
+        '          ~ l2     "2" -> "20"',
+        '          ~ l3     "3" -> "30"',
+        '          ~ l4     "4" -> "40"',
+        '          ~ l5     "5" -> "50"',
+        '          ~ l6     "6" -> "60"',
+        '          - l7     "7"',
+        '          + warmup        "500"',
+    ]
+
+
+def test_many_new_hyperparameters_stand_side_by_side() -> None:
+    new = {f"label-{number}": "x" * number for number in range(9)}
+    assert table_lines({}, new) == [
+        "      + hyperparameters              9 added",
+        '          label-0 = ""           label-3 = "xxx"        label-6 = "xxxxxx"',
+        '          label-1 = "x"          label-4 = "xxxx"       label-7 = "xxxxxxx"',
+        '          label-2 = "xx"         label-5 = "xxxxx"      label-8 = "xxxxxxxx"',
+    ]
+    gone = table_lines(new, {}, width=50)
+    assert gone[0] == "      - hyperparameters      9 removed"
+    assert gone[1] == '          label-0 = ""'
+    assert len(gone) == 10
+
+
+def test_the_values_of_a_table_are_cut_to_fit_the_terminal() -> None:
+    old = {f"l{number}": "a" * 60 for number in range(9)}
+    new = {label: "b" * number for number, label in enumerate(old, 1)}
+    assert table_lines(old, new, width=60)[1:3] == [
+        f'          ~ l0 "{"a" * 28}… -> "b"',
+        f'          ~ l1 "{"a" * 28}… -> "bb"',
+    ]
+    lines = table_lines(old, dict.fromkeys(old, "b" * 60), width=60)
+    assert lines[1] == f'          ~ l0 "{"a" * 18}… -> "{"b" * 19}…'
+    assert all(len(line) <= 60 for line in lines)
+
+
+def test_the_signs_of_a_table_are_painted() -> None:
+    old = {f"l{number}": "1" for number in range(9)}
+    new = dict.fromkeys([*old, "l9"], "2")
+    text = "\n".join(table_lines(old, new, paint=lambda text, colour: f"<{colour}>{text}"))
+    assert "      <yellow>~ hyperparameters" in text
+    assert '          <yellow>~ l8 "1" -> "2"' in text
+    assert '          <green>+ l9        "2"' in text
+
+
+def field_lines_of(old: str, new: str, **options: Any) -> list[str]:
+    plan = planned({**PLAIN, "config_desc": old}, {**PLAIN, "config_desc": new})
+    return plan_text(plan, **options).splitlines()[1:-2]
+
+
+def test_two_values_that_do_not_fit_a_terminal_together_have_a_line_each() -> None:
+    old, new = "a" * 30, "b" * 30
+    assert len(field_lines_of(old, new, width=110)) == 1
+    assert field_lines_of(old, new, width=80) == [
+        f'      ~ config_desc                  "{old}"',
+        f'                                  -> "{new}"',
+    ]
+    assert field_lines_of(old, new, width=60) == [
+        f'      ~ config_desc              "{"a" * 25}…',
+        f'                              -> "{"b" * 25}…',
+    ]
+
+
+def test_values_fill_a_wide_terminal() -> None:
+    (line,) = field_lines_of("a" * 90, "b" * 90, width=230)
+    assert line.endswith(f'"{"a" * 90}" -> "{"b" * 90}"')
+
+
+def test_what_differs_is_seen_of_values_that_begin_alike() -> None:
+    (line,) = field_lines_of("x" * 99 + "old", "x" * 99 + "new and more" * 9)
+    old, new = line.removeprefix("      ~ config_desc").strip().split(" -> ")
+    assert old == "…" + "x" * 20 + 'old"'
+    assert new.startswith("…" + "x" * 20 + "new and more")
+    assert new.endswith("…")
+    assert len(new) == VALUE_WIDTH
+
+
+def test_a_wide_character_takes_two_columns() -> None:
+    assert shown("日" * 40) == '"' + "日" * 29 + "…"
+    lines = table_lines({}, {f"日{number}": "日" * 9 for number in range(9)}, width=60)
+    assert lines[1].startswith('          日0 = "日日日日日日日日日"')
+
+
+def test_a_sentence_is_broken_between_words_on_a_terminal() -> None:
+    plan = make_plan({}, state_of(one=PLAIN), TARGET)
+    assert plan_text(plan, width=50).splitlines()[1:3] == [
+        "      in no file any more: it leaves the state,",
+        "      and stays in the service",
+    ]
+
+
+def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
+    plan = make_plan(
+        {"one": JobConfig("one", {**PLAIN, "log_url": "/b/new/"})},
+        state_of(one={**PLAIN, "log_url": "/b/old/"}),
+        TARGET,
+        live={"one": LiveConfig("one", {**PLAIN, "log_url": "/b/other/"})},
+    )
+    reason = '(edited here, changed there; the state has "/b/old/")'
+    values = '      ~ log_url                      "/b/other/" -> "/b/new/"'
+    assert plan_text(plan).splitlines()[1] == f"{values}  {reason}"
+    assert plan_text(plan, width=120).splitlines()[1] == f"{values}  {reason}"
+    assert plan_text(plan, width=80).splitlines()[1:3] == [values, f"          {reason}"]
+
+
+def test_the_reasons_of_a_table_stand_behind_its_rows_or_below() -> None:
+    old = {f"l{number}": "1" for number in range(9)}
+    plan = make_plan(
+        {"one": JobConfig("one", {**PLAIN, "hyperparameters": {**old, "l8": "2"}})},
+        state_of(one={**PLAIN, "hyperparameters": old}),
+        TARGET,
+        live={"one": LiveConfig("one", {**PLAIN, "hyperparameters": dict.fromkeys(old, "3")})},
+    )
+    assert plan_text(plan).splitlines()[2:11:7] == [
+        '          ~ l0 "3" -> "1"  (changed there)',
+        '          ~ l7 "3" -> "1"  (changed there)',
+    ]
+    assert plan_text(plan, width=60).splitlines()[10:12] == [
+        '          ~ l8 "3" -> "2"',
+        "                (edited here, changed there; the state has",
+    ]
+
+
+@given(threes(), st.integers(1, 200))
+def test_nothing_but_names_and_the_summary_is_wider_than_the_terminal(
+    three: Three, width: int
+) -> None:
+    plan = three.plan()
+    lines = plan_text(plan, width=width).removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines[-1] == plan_text(plan).splitlines()[-1]
+    most = max(width, 40)
+    paths = [".".join(field.path) for change in plan.changes for field in change.fields]
+    longest = max(map(columns, map(printable, paths)), default=0)
+    for line in lines[:-1]:
+        assert columns(line) <= max(most, 8 + longest + 1 + 12 + 4 + 12)
+    if longest <= 16 and width > 100:
+        assert all(columns(line) <= width for line in lines[:-1])
 
 
 @given(st.text())
@@ -216,6 +381,7 @@ def test_one_job_config_of_the_state_is_told_key_by_key() -> None:
 def test_a_sensitive_value_is_not_shown() -> None:
     mask = {"$sensitive": "hmac-sha256:0123"}
     params = {**PLAIN, "config_desc": mask, "hyperparameters": {"key": mask}}
+    assert shown([{"a": mask}, 1]) == '[{"a": "(sensitive)"}, 1]'
     for text in (
         plan_text(planned(None, params)),
         plan_text(planned(params, {**params, "config_desc": {"$sensitive": "hmac-sha256:4567"}})),

@@ -1,0 +1,191 @@
+"""``majobctl fmt``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from majobctl.errors import ConfigError, MajobctlError, Problem, printable
+
+if TYPE_CHECKING:
+    from majobctl.formatting import Formatted
+
+
+@click.command("fmt")
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
+    """Put job files and the settings in the documented form.
+
+    The keys of each table come in the order of the reference, with one blank line where there are
+    more and before each table. Comments stay with their keys, tables where they are, and values as
+    they are written. Without FILE all job files of the repository and its majobctl.toml are meant.
+
+    \b
+    Example:
+      majobctl fmt
+      majobctl fmt --check --diff jobs/vision.toml
+    """
+    _require_tomlkit()
+    outcome = _Outcome()
+    for path, name in _named(files) if files else _files_here():
+        try:
+            before, after = _formatted(path, name)
+            if before != after.content:
+                _treat(path, name, before, after.content, check=check, diff=diff)
+            outcome.add(name, before, after)
+        except ConfigError as error:
+            outcome.problems += error.problems
+    outcome.tell(is_dry=check or diff, beside_stdout=diff)
+    return 1 if outcome.problems or (check and outcome.changed) else 0
+
+
+@dataclass(slots=True)
+class _Outcome:
+    changed: int = 0
+    unchanged: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, name: str, before: bytes, after: Formatted) -> None:
+        if after.obstacle:
+            click.echo(f"Warning: {name}: left as it is: {after.obstacle}", err=True)
+        if before == after.content:
+            self.unchanged += 1
+        else:
+            self.changed += 1
+
+    def tell(self, *, is_dry: bool, beside_stdout: bool) -> None:
+        for problem in sorted(self.problems):
+            click.echo(str(problem), err=True)
+        if self.problems:
+            count = _count(len(self.problems), "problem")
+            click.echo(f"{count}. These files are left as they are.", err=True)
+        done = "would change" if is_dry else "formatted"
+        text = f"{_count(self.changed, 'file')} {done}, {self.unchanged} unchanged."
+        click.echo(text, err=beside_stdout)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _require_tomlkit() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("tomlkit") is None:
+        raise MajobctlError('fmt needs tomlkit: install it with pip install "majobctl[fmt]"')
+
+
+def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Each file once, links or not."""
+    found: dict[str, str] = {}
+    for file in files:
+        found.setdefault(os.path.realpath(file), file)
+    for file in found.values():
+        yield Path(file), printable(file)
+
+
+def _files_here() -> Iterator[tuple[Path, str]]:
+    """The settings and what they say are job files, whatever else is wrong with them."""
+    from majobctl.job_files import job_files
+    from majobctl.settings import FILE_NAME, find_root, read_settings
+
+    settings, _ = read_settings(find_root(Path.cwd()))
+    warnings: list[Problem] = []
+    files = job_files(settings, warnings)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    yield settings.file_path, FILE_NAME
+    yield from files
+
+
+def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
+    """What is in the file, and what would be. Raises ConfigError for one that is unfit."""
+    from majobctl.formatting import formatted
+
+    try:
+        # A pipe would be waited on for ever.
+        is_file = path.is_file() or not path.exists()
+        content = path.read_bytes() if is_file else b""
+    except OSError as error:
+        raise _unfit(name, "read", error) from error
+    if not is_file:
+        raise ConfigError([Problem(name, 0, 0, "", "cannot be read: it is not a regular file")])
+    return content, formatted(content, name)
+
+
+def _treat(path: Path, name: str, before: bytes, after: bytes, *, check: bool, diff: bool) -> None:
+    """Does to a file that is not in the documented form what was asked for."""
+    if diff:
+        click.echo(_difference(name, before, after), nl=False)
+        return
+    if check:
+        click.echo(f"would change {name}")
+        return
+    try:
+        _replace(Path(os.path.realpath(path)), after)
+    except OSError as error:
+        raise _unfit(name, "written", error) from error
+    click.echo(f"formatted {name}")
+
+
+def _unfit(name: str, done: str, error: OSError) -> ConfigError:
+    reason = error.strerror or str(error)
+    return ConfigError([Problem(name, 0, 0, "", f"cannot be {done}: {reason}")])
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, flushes and renames; the mode stays. Raises OSError."""
+    import errno
+    import stat
+    import tempfile
+
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not os.access(path, os.W_OK):
+        # The rename would need no leave of the file.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _difference(name: str, before: bytes, after: bytes) -> str:
+    """A unified diff, without a character that a terminal acts on."""
+    from difflib import unified_diff
+
+    old, new = (content.decode().split("\n") for content in (before, after))
+    lines = unified_diff(_ended(old), _ended(new), f"a/{name}", f"b/{name}")
+    return "".join(map(_shown, lines))
+
+
+def _ended(lines: Sequence[str]) -> list[str]:
+    *whole, last = lines
+    ended = [f"{line}\n" for line in whole]
+    return [*ended, f"{last}\n\\ No newline at end of file\n"] if last else ended
+
+
+def _shown(line: str) -> str:
+    parts = line.removesuffix("\n").split("\n")
+    return "".join(f"{_visible(part)}\n" for part in parts)
+
+
+def _visible(text: str) -> str:
+    """Tabs and the ends of lines are let through, so that the diff can be applied."""
+    end = "\r" if text.endswith("\r") else ""
+    return "\t".join(map(printable, text.removesuffix("\r").split("\t"))) + end

@@ -1,0 +1,52 @@
+"""``majobctl schema``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("schema")
+@click.argument(
+    "kind", metavar="[jobs|settings]", type=click.Choice(["jobs", "settings"]), required=False
+)
+@click.option(
+    "--out-dir",
+    metavar="DIR",
+    help="Write both schemas, or the one that is named, to files in DIR and print none.",
+)
+def command(kind: str | None, out_dir: str | None) -> None:
+    """A JSON Schema (2020-12) of job files or of the settings, for editors.
+
+    It is printed; job files are meant where nothing is named. With --out-dir, files named
+    jobs.schema.json and settings.schema.json are written, over those that are there: that is how a
+    repository gets the schemas of a newer majobctl.
+
+    \b
+    Example:
+      majobctl schema settings
+      majobctl schema --out-dir schema
+    """
+    from majobctl.render.json import dumps
+    from majobctl.schema import SCHEMAS
+
+    if out_dir is None:
+        click.echo(dumps(SCHEMAS[kind or "jobs"]()), nl=False)
+        return
+    for name in [kind] if kind else SCHEMAS:
+        _write(Path(out_dir), name, dumps(SCHEMAS[name]()))
+
+
+def _write(folder: Path, kind: str, text: str) -> None:
+    from majobctl.errors import MajobctlError, printable
+    from majobctl.schema import file_name
+
+    path = folder / file_name(kind)
+    shown = printable(str(path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise MajobctlError(f"{shown} cannot be written: {error.strerror}") from error
+    click.echo(f"wrote {shown}")

@@ -1,0 +1,158 @@
+"""One job config for each combination of a matrix's values. It knows one table at a time, no files.
+
+``matrix = {lr = [0.1, 0.01], seed = [1, 2]}`` with ``name = "resnet-{lr}-{seed}"`` is four job
+configs. A key of a job config is set to its value, any other name is a hyperparameter's label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+from majobctl.errors import nearest, quoted
+from majobctl.fields import DIRECTIVES, FIELDS, Fault, Kind, Path, is_blank
+from majobctl.job_config import hyperparameter_text, type_name
+
+MATRIX = "matrix"
+NAME = "name"
+MOST = 10_000
+"""Combinations of one matrix."""
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+_LABELLED = "hyperparameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One job config of a table: its name, its keys, and the texts of ``${matrix.KEY}``."""
+
+    name: str
+    table: Mapping[str, Any]
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """The texts of ``${matrix.KEY}``, by what stands between the braces."""
+        return {f"matrix.{key}": text for key, text in self.values.items()}
+
+    @property
+    def varied(self) -> frozenset[Path]:
+        """The places whose values the matrix gives."""
+        if not self.values:
+            return frozenset()
+        return frozenset((key,) if key in FIELDS else (_LABELLED, key) for key in self.values)
+
+
+def combinations(label: str, table: Mapping[str, Any]) -> tuple[list[Combination], list[Fault]]:
+    """The job configs that the table ``label`` stands for, and what is wrong with its matrix.
+
+    A character that no name may have, such as the point of ``0.1``, is ``_`` in a name.
+    """
+    if MATRIX not in table:
+        if NAME not in table:
+            return [Combination(label, table)], []
+        message = f"{NAME} goes with {MATRIX} only: the table's name is the job config's name"
+        return [Combination(label, without_matrix(table))], [Fault((NAME,), message)]
+    matrix, template = table[MATRIX], table.get(NAME)
+    faults = list(_matrix_faults(matrix)) or list(_name_faults(template, matrix))
+    if faults:
+        return [], faults
+    plain = without_matrix(table)
+    return [_combination(str(template), plain, chosen) for chosen in _choices(matrix)], []
+
+
+def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in (MATRIX, NAME)}
+
+
+def _matrix_faults(matrix: object) -> Iterator[Fault]:
+    wanted = "a table of arrays, such as {lr = [0.1, 0.01], seed = [1, 2]}"
+    if not isinstance(matrix, Mapping) or not matrix:
+        shown = "an empty one" if matrix == {} else type_name(matrix)
+        yield Fault((MATRIX,), f"{MATRIX} must be {wanted}, not {shown}")
+        return
+    for key, values in matrix.items():
+        path = (MATRIX, key)
+        if key in DIRECTIVES or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
+            yield Fault(path, f"{MATRIX}: {key} cannot vary; name a label of hyperparameters")
+        elif not isinstance(values, list) or not values:
+            shown = "an empty one" if values == [] else type_name(values)
+            yield Fault(path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}")
+        else:
+            yield from _value_faults(key, values)
+    if isinstance(matrix, Mapping) and all(isinstance(item, list) for item in matrix.values()):
+        count = prod(len(item) for item in matrix.values())
+        if count > MOST:
+            yield Fault((MATRIX,), f"{MATRIX} has {count} combinations; at most {MOST} are allowed")
+
+
+def _value_faults(key: str, values: list[Any]) -> Iterator[Fault]:
+    texts: set[str] = set()
+    for index, value in enumerate(values):
+        text = hyperparameter_text(value)
+        what = f"{MATRIX}: item {index + 1} of {quoted(key)}"
+        if text is None:
+            wanted = "a string, an integer of 64 bits, a float or a boolean"
+            yield Fault((MATRIX, key), f"{what} must be {wanted}, not {type_name(value)}")
+        elif "${" in text:
+            yield Fault((MATRIX, key), f"{what} cannot have a reference")
+        elif text in texts:
+            yield Fault((MATRIX, key), f"{what} is there twice")
+        else:
+            texts.add(text)
+
+
+def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Fault]:
+    if template is None:
+        example = "-".join(f"{{{key}}}" for key in matrix)
+        yield Fault((MATRIX,), f'{MATRIX} needs {NAME}, such as {NAME} = "x-{example}"')
+        return
+    if not isinstance(template, str):
+        yield Fault((NAME,), f"{NAME} must be a string, not {type_name(template)}")
+        return
+    used = _PLACEHOLDER.findall(template)
+    for key in used:
+        if key not in matrix:
+            hint = nearest(key, matrix)
+            yield Fault((NAME,), f"{NAME}: {quoted('{' + key + '}')} is not in {MATRIX}{hint}")
+    for key, values in matrix.items():
+        if key not in used and len(values) > 1:
+            message = f"{NAME} must have {quoted('{' + key + '}')}, for each name is there once"
+            yield Fault((NAME,), message)
+
+
+def _choices(matrix: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for values in product(*matrix.values()):
+        yield dict(zip(matrix, values, strict=True))
+
+
+def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, Any]) -> Combination:
+    texts = {key: hyperparameter_text(value) or "" for key, value in chosen.items()}
+    name = _PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]]), template)
+    keys = {key: value for key, value in chosen.items() if key in FIELDS}
+    labels = {key: value for key, value in chosen.items() if key not in FIELDS}
+    return Combination(name, {**table, **keys, **_labelled(table, labels)}, texts)
+
+
+def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters with ``labels`` laid over them, in the form that they are written in."""
+    if not labels:
+        return {}
+    own = table.get(_LABELLED)
+    if is_blank(own):
+        return {_LABELLED: labels}
+    if not isinstance(own, list):
+        return {_LABELLED: {**own, **labels} if isinstance(own, Mapping) else own}
+    written = [item.get("label") if isinstance(item, Mapping) else None for item in own]
+    # Each item stays in its place, by which its line is found.
+    items = [
+        {"label": label, "value": labels[label]} if label in list(labels) else item
+        for label, item in zip(written, own, strict=True)
+    ]
+    added = [{"label": key, "value": labels[key]} for key in labels if key not in written]
+    return {_LABELLED: [*items, *added]}

@@ -1,0 +1,186 @@
+"""The fields of one change as lines of text, for plans and for drift.
+
+Paths stay whole; values are cut, to VALUE_WIDTH or to what a terminal has room for.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from majobctl.errors import printable
+from majobctl.plan import Action, FieldChange
+from majobctl.render import Paint
+from majobctl.render.values import columns, cut, cut_pair, padded, whole
+
+VALUE_WIDTH = 60
+PATH_WIDTH = 28
+COLOURS: Mapping[Action, str] = {
+    Action.ADD: "green",
+    Action.UPDATE: "yellow",
+    Action.RESEND: "magenta",
+    Action.FORGET: "cyan",
+    Action.CREATE: "green",
+    Action.DELETE: "red",
+    Action.RECORD: "cyan",
+    Action.REMOVE: "red",
+}
+_INDENT = " " * 6
+_DEEPER = " " * 10
+_LABEL_WIDTH = 40
+_MOST_LABELS = 8
+"""More hyperparameters than this become a table."""
+_TABLE_WIDTH = 100
+"""Of values that stand side by side where there is no terminal."""
+_ARROW = " -> "
+_LEAST_ROOM = 12
+"""Columns that a value gets whatever the width is."""
+_WORDS: Mapping[Action, str] = {
+    Action.ADD: "added",
+    Action.UPDATE: "changed",
+    Action.REMOVE: "removed",
+    Action.RECORD: "recorded",
+}
+
+
+def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
+    """``sentence`` in lines of ``width``, broken between words; one line without a width."""
+    if width is None:
+        return [indent + sentence]
+    return textwrap.wrap(
+        sentence,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
+    """A line for each field; many hyperparameters are a table below one line."""
+    labelled = [field for field in fields if len(field.path) > 1]
+    is_table = len(labelled) > _MOST_LABELS
+    for field in fields:
+        if not is_table or len(field.path) == 1:
+            yield from _field(field, paint, width)
+        elif field is labelled[0]:
+            yield from _table(labelled, paint, width)
+
+
+def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]:
+    path = padded(printable(".".join(field.path)), _path_width(width))
+    start = f"{_INDENT}{field.action.sign} {path} "
+    texts = [whole(value) for value in _sides(field) if value is not None]
+    lines = _with_values(start, texts, width)
+    lines = [*lines[:-1], *_with_note(lines[-1], _note(field), width, _DEEPER)]
+    yield _painted(lines[0], len(_INDENT), field.action, paint)
+    yield from lines[1:]
+
+
+def _with_values(start: str, texts: Sequence[str], width: int | None) -> list[str]:
+    """The values after ``start``; two that do not fit there together have a line each."""
+    room = None if width is None else max(_LEAST_ROOM, width - columns(start))
+    if room is not None and columns(_ARROW.join(texts)) > room and len(texts) == 2:
+        old, new = cut_pair(texts[0], texts[1], room, room)
+        return [start + old, f"{_ARROW:>{columns(start)}}{new}"]
+    most = VALUE_WIDTH if room is None else room
+    if len(texts) == 2:
+        return [start + _ARROW.join(cut_pair(texts[0], texts[1], most, most))]
+    return [start + "".join(cut(text, most) for text in texts)]
+
+
+def _with_note(line: str, note: str, width: int | None, indent: str) -> list[str]:
+    if not note:
+        return [line]
+    if width is None or columns(line) + 2 + columns(note) <= width:
+        return [f"{line}  {note}"]
+    return [line, *wrapped(note, width, indent)]
+
+
+def _painted(line: str, at: int, action: Action, paint: Paint) -> str:
+    """``line`` with its sign, the character ``at``, in the colour of ``action``."""
+    return f"{line[:at]}{paint(action.sign, COLOURS[action])}{line[at + 1 :]}"
+
+
+def _path_width(width: int | None) -> int:
+    return PATH_WIDTH if width is None else min(PATH_WIDTH, width * 2 // 5)
+
+
+def _sides(field: FieldChange) -> tuple[Any, Any]:
+    """What is shown on the left and on the right of the arrow."""
+    is_live = field.reason is not None or field.live is not None
+    old = field.live if is_live else field.before
+    return None if field.action is Action.RECORD else old, field.after
+
+
+def _note(field: FieldChange) -> str:
+    if field.reason is None:
+        return ""
+    if field.before == field.live or field.before == field.after:
+        return f"({field.reason.value})"
+    was = "blank" if field.before is None else cut(whole(field.before), VALUE_WIDTH)
+    return f"({field.reason.value}; the state has {was})"
+
+
+def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
+    """What happens to the labels in one line; then a row for each, or several side by side."""
+    counts = Counter(field.action for field in fields)
+    action = fields[0].action if len(counts) == 1 else Action.UPDATE
+    told = ", ".join(f"{counts[key]} {word}" for key, word in _WORDS.items() if counts[key])
+    name = padded(printable(fields[0].path[0]), _path_width(width))
+    yield f"{_INDENT}{paint(action.sign, COLOURS[action])} {name} {told}"
+    if len(counts) == 1 and all(None in _sides(field) and not field.reason for field in fields):
+        yield from _side_by_side(fields, width or _TABLE_WIDTH)
+    else:
+        yield from _rows(fields, paint, width)
+
+
+def _label(field: FieldChange) -> str:
+    return printable(".".join(field.path[1:]))
+
+
+def _side_by_side(fields: Sequence[FieldChange], width: int) -> Iterator[str]:
+    """Labels and values in as many columns as fit, in order from the top to the bottom."""
+    room = width - len(_DEEPER)
+    cells = []
+    for field in fields:
+        (value,) = [side for side in _sides(field) if side is not None]
+        start = f"{_label(field)} = "
+        most = max(_LEAST_ROOM, min(VALUE_WIDTH, room - columns(start)))
+        cells.append(start + cut(whole(value), most))
+    cell_width = max(map(columns, cells))
+    height = -(-len(cells) // max(1, (room + 3) // (cell_width + 3)))
+    for number in range(height):
+        row = "   ".join(padded(cell, cell_width) for cell in cells[number::height])
+        yield (_DEEPER + row).rstrip()
+
+
+def _rows(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
+    """A row for each label: its sign, what was, what is to be, the reason."""
+    label_width = min(_LABEL_WIDTH, max(columns(_label(field)) for field in fields))
+    pairs = [
+        tuple("" if side is None else whole(side) for side in _sides(field)) for field in fields
+    ]
+    room = None if width is None else width - len(_DEEPER) - label_width - 3
+    old_width, new_width = _shares(pairs, room)
+    for field, (old, new) in zip(fields, pairs, strict=True):
+        old, new = cut_pair(old, new, old_width, new_width)
+        arrow = _ARROW if old and new else " " * len(_ARROW)
+        label = padded(_label(field), label_width)
+        line = f"{_DEEPER}{field.action.sign} {label} {padded(old, old_width)}{arrow}{new}".rstrip()
+        first, *more = _with_note(line, _note(field), width, _DEEPER + _INDENT)
+        yield _painted(first, len(_DEEPER), field.action, paint)
+        yield from more
+
+
+def _shares(pairs: Iterable[tuple[str, ...]], room: int | None) -> tuple[int, int]:
+    """How many columns the values of each side get; the narrower side leaves more to the other."""
+    old, new = (max(map(columns, side)) for side in zip(*pairs, strict=True))
+    if room is None:
+        return min(old, VALUE_WIDTH), min(new, VALUE_WIDTH)
+    room = max(room, 2 * _LEAST_ROOM) - len(_ARROW)
+    first = min(old, max(room // 2, room - new))
+    return first, min(new, room - first)

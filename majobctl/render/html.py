@@ -1,0 +1,291 @@
+"""A plan as one HTML page, for a review in a browser. It asks nothing of any other place.
+
+Whatever comes from outside goes through ``_text``. The page is a readable document by itself; its
+script, in ``page/``, only adds the search and the filters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from majobctl import __version__
+from majobctl.errors import printable
+from majobctl.fields import FIELDS
+from majobctl.plan import Change, FieldChange, Params, Plan
+from majobctl.render.sentences import (
+    counted,
+    counts,
+    remarks_on_change,
+    remarks_on_plan,
+    summary,
+)
+from majobctl.sensitive import SHOWN, is_masked
+
+_MOST_OPEN = 20
+"""Plans of so many changes at most show from the start what becomes of each field."""
+_MOST_PATHS = 3
+_MOST_WARNINGS_OPEN = 10
+_LEAST_IN_COMMON = 8
+"""Characters that two values share before only what differs is marked."""
+_IN_NO_FILE = "none"
+_MASKED = f'<td class="masked">{SHOWN}</td>'
+_NOT_SET = '<td class="unset">not set</td>'
+
+
+def plan_html(plan: Plan) -> str:
+    """The whole page, in ASCII, so that it is the same in every encoding.
+
+    The same plan gives the same bytes. Values are not cut; sensitive ones are not in it.
+    """
+    style, script = _asset("plan.css"), _asset("plan.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        " base-uri 'none'; form-action 'none'"
+    )
+    page = Template(_asset("plan.html")).substitute(
+        policy=policy,
+        style=style,
+        script=script,
+        version=_text(__version__),
+        summary=_text(summary(plan)),
+        skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
+        notices=_list("notices", plan.notices),
+        remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
+        endpoint=_text(plan.target.endpoint),
+        project=_text(plan.target.project_id),
+        state=_state(plan),
+        compared="the state and the service" if plan.is_refreshed else "the state",
+        warnings=_warnings(plan),
+        changes=_changes(plan) if plan.changes else "",
+    )
+    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("majobctl.render") / "page" / name).read_text(encoding="ascii")
+
+
+def _digest(text: str) -> str:
+    """The source expression that allows an element with this very text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _text(text: str) -> str:
+    """``text`` as it may stand in an element or a quoted attribute, nothing invisible in it."""
+    return escape(printable(text))
+
+
+def _list(kind: str, sentences: Iterable[str]) -> str:
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="{kind}">{items}</ul>' if items else ""
+
+
+def _state(plan: Plan) -> str:
+    if not plan.lineage:
+        return "none yet"
+    return f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
+
+
+def _warnings(plan: Plan) -> str:
+    if not plan.warnings:
+        return ""
+    items = _list("warnings", map(str, plan.warnings))
+    if len(plan.warnings) > _MOST_WARNINGS_OPEN:
+        told = counted(len(plan.warnings), "warning")
+        items = f"<details><summary>{told}</summary>{items}</details>"
+    head = '<h2 id="warnings-head">Warnings</h2>'
+    return f'<section aria-labelledby="warnings-head">{head}\n{items}</section>'
+
+
+def _changes(plan: Plan) -> str:
+    places = sorted({change.source.file for change in plan.changes if change.source})
+    numbers = {place: str(number) for number, place in enumerate(places)}
+    opened = " open" if len(plan.changes) <= _MOST_OPEN else ""
+    parts = [
+        '<section id="changes" aria-labelledby="changes-head" tabindex="-1">',
+        '<h2 id="changes-head">Changes</h2>',
+        _filters(plan, numbers),
+        f'<p id="count" role="status">{counted(len(plan.changes), "change")}.</p>',
+        *(_change(change, plan.is_refreshed, numbers, opened) for change in plan.changes),
+        "</section>",
+    ]
+    return "\n".join(parts)
+
+
+def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
+    """The controls, hidden until the script finds them."""
+    options = ['<option value="">All files</option>']
+    options += [f'<option value="{numbers[file]}">{_text(file)}</option>' for file in numbers]
+    if any(change.source is None for change in plan.changes):
+        options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
+    boxes = [
+        f'<label class="{action.value}"><input type="checkbox" value="{action.value}" checked>'
+        f'<span class="action">{action.sign} {action.value}</span>'
+        f' <span class="number">{number}</span></label>'
+        for action, number in counts(plan).items()
+    ]
+    return Template(_asset("filters.html")).substitute(
+        options="\n".join(options), boxes="\n".join(boxes)
+    )
+
+
+def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], opened: str) -> str:
+    action, source = change.action, change.source
+    place = f'<code class="place">{_text(f"{source.file}:{source.line}")}</code>' if source else ""
+    file = numbers[source.file] if source else _IN_NO_FILE
+    is_open = opened if change.fields else ""
+    return (
+        f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
+        f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
+        f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
+        f"{_brief(change)}\n{place}</summary>\n"
+        f"{_remarks(change)}{_table(change, is_refreshed)}</details>"
+    )
+
+
+def _brief(change: Change) -> str:
+    """What is to be seen of a change that is not opened."""
+    if not change.fields:
+        return f'<span class="quiet remark">{_text(". ".join(remarks_on_change(change)))}</span>'
+    paths = [".".join(field.path) for field in change.fields]
+    if change.before is None or len(paths) > 2 * _MOST_PATHS:
+        paths = [counted(len(paths), "field")]
+    elif len(paths) > _MOST_PATHS:
+        paths[_MOST_PATHS:] = [f"{len(paths) - _MOST_PATHS} more"]
+    return f'<span class="quiet">{_text(", ".join(paths))}</span>'
+
+
+def _remarks(change: Change) -> str:
+    """What stands above the fields; where there are none, it is in the line of the change."""
+    remarks = remarks_on_change(change) if change.fields else ()
+    return "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
+
+
+def _table(change: Change, is_refreshed: bool) -> str:
+    if not change.fields:
+        whole = change.before if change.after is None else change.after
+        kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
+        rows = [_whole_row(path, value) for path, value in _places(whole or {})]
+    elif _is_all_new(change):
+        kind, heads = "one", ["Field", "After"]
+        rows = [_whole_row(field.path, field.after) for field in change.fields]
+    elif is_refreshed:
+        kind = "three"
+        heads = ["Change", "Field", "Before (the state)", "Live (the service)", "After", "Reason"]
+        rows = [_refreshed_row(field) for field in change.fields]
+    else:
+        kind, heads = "two", ["Change", "Field", "Before", "After"]
+        rows = [_row(field) for field in change.fields]
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    return (
+        f'<table class="{kind}" aria-label="Fields of {_text(change.name)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "</tbody></table>"
+    )
+
+
+def _is_all_new(change: Change) -> bool:
+    """Neither the state nor the service has anything to stand beside what is desired."""
+    is_new = change.before is None or change.is_missing
+    return is_new and all(field.before is None and field.live is None for field in change.fields)
+
+
+def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each value of ``params`` in the documented order, hyperparameters one by one."""
+    known = [key for key in FIELDS if key in params]
+    for key in [*known, *sorted(params.keys() - FIELDS.keys())]:
+        value = params[key]
+        if key == "hyperparameters" and isinstance(value, Mapping) and not is_masked(value):
+            yield from (((key, label), item) for label, item in value.items())
+        else:
+            yield (key,), value
+
+
+def _whole_row(path: tuple[str, ...], value: Any) -> str:
+    return f"<tr>{_path(path)}{_cell(value)}</tr>"
+
+
+def _row(field: FieldChange) -> str:
+    return f"{_row_head(field)}{_pair(field.before, field.after)}</tr>"
+
+
+def _refreshed_row(field: FieldChange) -> str:
+    reason = field.reason.value if field.reason else ""
+    return (
+        f"{_row_head(field)}{_cell(field.before)}{_pair(field.live, field.after)}"
+        f'<td class="reason">{reason}</td></tr>'
+    )
+
+
+def _row_head(field: FieldChange) -> str:
+    action = field.action
+    return (
+        f'<tr class="{action.value}"><td class="action">{action.sign} {action.value}</td>'
+        f"{_path(field.path)}"
+    )
+
+
+def _path(path: tuple[str, ...]) -> str:
+    *table, key = map(_text, path)
+    prefix = f'<span class="quiet">{".".join(table)}.</span>' if table else ""
+    return f'<th scope="row">{prefix}{key}</th>'
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return _NOT_SET
+    return _MASKED if is_masked(value) else f"<td>{escape(_shown(value))}</td>"
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON: one line, or several where it is a list or a table."""
+    is_nested = isinstance(value, (Mapping, list, tuple))
+    whole = _without_masks(value) if is_nested else value
+    text = json.dumps(whole, ensure_ascii=False, indent=2 if is_nested else None)
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _without_masks(value: Any) -> Any:
+    if is_masked(value):
+        return SHOWN
+    if isinstance(value, Mapping):
+        return {key: _without_masks(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_masks(item) for item in value]
+    return value
+
+
+def _pair(old: Any, new: Any) -> str:
+    """The cells of two values; what differs between long texts that are alike is marked."""
+    if isinstance(old, str) and isinstance(new, str) and old != new:
+        first, second = _shown(old), _shown(new)
+        start = _shared(first, second)
+        end = _shared(first[start:][::-1], second[start:][::-1])
+        if start + end >= _LEAST_IN_COMMON:
+            return _marked(first, start, end, "del") + _marked(second, start, end, "ins")
+    return _cell(old) + _cell(new)
+
+
+def _shared(first: str, second: str) -> int:
+    """How many characters the two begin with alike."""
+    pairs = zip(first, second, strict=False)
+    shortest = min(len(first), len(second))
+    return next((at for at, (one, other) in enumerate(pairs) if one != other), shortest)
+
+
+def _marked(text: str, start: int, end: int, tag: str) -> str:
+    """The cell of ``text``, marked but for ``start`` characters at its start and ``end`` at its
+    end."""
+    stop = len(text) - end
+    middle = f"<{tag}>{escape(text[start:stop])}</{tag}>" if start < stop else ""
+    return f"<td>{escape(text[:start])}{middle}{escape(text[stop:])}</td>"

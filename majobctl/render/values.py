@@ -1,0 +1,76 @@
+"""One value as one line of text that is safe to print, and how it is cut where it is long."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from majobctl.errors import printable
+from majobctl.sensitive import SHOWN, is_masked
+
+_WIDE = ("W", "F")
+_SHARE_BEFORE = 3
+"""Where two values begin alike, a third of what is shown of them is what they share."""
+
+
+def whole(value: Any) -> str:
+    """The value as JSON; a sensitive one as ``(sensitive)``."""
+    if is_masked(value):
+        return SHOWN
+    return printable(json.dumps(_without_masks(value), ensure_ascii=False, sort_keys=True))
+
+
+def _without_masks(value: Any) -> Any:
+    if is_masked(value):
+        return SHOWN
+    if isinstance(value, Mapping):
+        return {key: _without_masks(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_masks(item) for item in value]
+    return value
+
+
+def columns(text: str) -> int:
+    """The columns that ``text`` takes on a terminal, or a few more."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns_of, text))
+
+
+def _columns_of(char: str) -> int:
+    return 2 if unicodedata.east_asian_width(char) in _WIDE else 1
+
+
+def padded(text: str, width: int) -> str:
+    """``text`` with spaces after it, up to ``width`` columns."""
+    return text + " " * (width - columns(text))
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of ``text``, with an ellipsis where something is missing; ``most`` columns."""
+    if columns(text) <= most:
+        return text
+    room = most - 1
+    for at, char in enumerate(text):
+        room -= _columns_of(char)
+        if room < 0:
+            return text[:at] + "…"
+    raise AssertionError("a text is as wide as its characters")
+
+
+def cut_pair(old: str, new: str, most_old: int, most_new: int) -> tuple[str, str]:
+    """Both texts cut to so many columns; at the front too, where they differ only further on."""
+    first, second = cut(old, most_old), cut(new, most_new)
+    shared = _shared(old, new)
+    if first == old or second == new or shared < max(len(first), len(second)) - 1:
+        return first, second
+    start = shared - min(most_old, most_new) // _SHARE_BEFORE
+    return cut("…" + old[start:], most_old), cut("…" + new[start:], most_new)
+
+
+def _shared(old: str, new: str) -> int:
+    """How many characters the two begin with alike."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))

@@ -1,0 +1,184 @@
+"""Runs a GitLab pipeline, job by job in the order of the stages, each script as shell."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.ci import fake_curl
+from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
+from tests.repository import Ran
+
+FILE = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
+PUSH_URL = "https://majobctl@gitlab.example.com:443/ml/configs.git"
+NO_VARIABLES: Mapping[str, str] = {}
+NOTE_TOKEN = {"MAJOBCTL_NOTE_TOKEN": fake_curl.TOKEN}
+_KEYWORDS = {"stages", "workflow", "variables", "default"}
+_PROTECTED = {**CREDENTIALS, "MAJOBCTL_PUSH_TOKEN": "push-token"}
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML with GitLab's tag for a part of another job."""
+
+
+_Loader.add_constructor(
+    "!reference", lambda loader, node: Reference(loader.construct_sequence(node))
+)
+
+
+class Reference(tuple[str, ...]):
+    """The way to a part of another job."""
+
+    __slots__ = ()
+
+
+def load() -> Any:
+    return yaml.load(FILE.read_text(encoding="utf-8"), Loader=_Loader)
+
+
+def run_pipeline(
+    machine: Machine,
+    source: str,
+    branch: str,
+    variables: Mapping[str, str] = NO_VARIABLES,
+    *,
+    installs: bool = False,
+) -> dict[str, Ran]:
+    """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE.
+
+    ``installs`` says whether what installs majobctl is run, which is slow.
+    """
+    document = load()
+    if not installs:
+        document["default"]["before_script"] = []
+    jobs = {name: _whole(document, name) for name in document if name not in _KEYWORDS}
+    number = len(list(machine.root.glob("pipeline-*")))
+    folder = machine.root / f"pipeline-{number}"
+    given = {**_predefined(machine, source, branch), **variables}
+    assert any(_holds(rule["if"], given) for rule in document["workflow"]["rules"])
+    ran: dict[str, Ran] = {}
+    for stage in document["stages"]:
+        had_failed = any(item.code for item in ran.values())
+        for name, job in jobs.items():
+            rule = next((r for r in job.get("rules", ()) if _holds(r["if"], given)), None)
+            if name.startswith(".") or job["stage"] != stage or rule is None:
+                continue
+            failed_needs = any(ran[need].code for need in job.get("needs", ()) if need in ran)
+            if (had_failed or failed_needs) and rule.get("when") != "always":
+                continue
+            for label, own in _matrix(name, job):
+                place = folder / label.replace(" ", "-")
+                values = given | own
+                values |= _PROTECTED if branch == "main" and job.get("environment") else {}
+                ran[label] = _run(machine, document, job, place, values)
+                if ran[label].code == 0:
+                    _collect(job, place, folder / "artifacts")
+    return ran
+
+
+def _run(machine: Machine, document: Any, job: Any, place: Path, values: Mapping[str, str]) -> Ran:
+    """One job in a fresh checkout of the pipeline's commit, with the artifacts so far."""
+    machine.git("clone", "--quiet", "--no-checkout", f"file://{machine.remote}", str(place))
+    machine.git("checkout", "--quiet", values["CI_COMMIT_SHA"], cwd=place)
+    artifacts = place.parent / "artifacts"
+    for file in artifacts.iterdir() if artifacts.is_dir() else ():
+        shutil.copy(file, place)
+    settings = {**document["variables"], **job.get("variables", {})}
+    filled = {key: _expanded(str(value), values) for key, value in settings.items()}
+    variables = {**filled, **values, **_redirected(machine)}
+    before = job.get("before_script", [])
+    script = "\n".join(_lines(document, [*before, *job["script"]]))
+    ran = machine.shell(script, place, variables)
+    if "after_script" in job:
+        # A shell of its own, whose end says nothing of the job's.
+        after = machine.shell("\n".join(_lines(document, job["after_script"])), place, variables)
+        assert after.code == 0, after
+    return ran
+
+
+def _predefined(machine: Machine, source: str, branch: str) -> dict[str, str]:
+    """What GitLab itself sets, as far as it is used."""
+    commit = machine.git("rev-parse", branch)
+    is_request = source == "merge_request_event"
+    request = {"CI_MERGE_REQUEST_IID": "3", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
+    return {
+        "CI_PIPELINE_SOURCE": source,
+        "CI_DEFAULT_BRANCH": "main",
+        "CI_COMMIT_SHA": commit,
+        "CI_COMMIT_SHORT_SHA": commit[:8],
+        "CI_SERVER_PROTOCOL": "https",
+        "CI_SERVER_HOST": "gitlab.example.com",
+        "CI_SERVER_PORT": "443",
+        "CI_PROJECT_PATH": "ml/configs",
+        "CI_PROJECT_ID": "12",
+        "CI_JOB_ID": "4711",
+        "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
+        "CI_PIPELINE_URL": "https://gitlab.example.com/ml/configs/-/pipelines/9",
+        **(request if is_request else {"CI_COMMIT_BRANCH": branch}),
+    }
+
+
+def _redirected(machine: Machine) -> dict[str, str]:
+    """git takes the bare repository for the address that the jobs push to."""
+    key = f"url.file://{machine.remote}.insteadOf"
+    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": PUSH_URL}
+
+
+def _whole(document: Any, name: str) -> Any:
+    """A job with the defaults and with what it extends."""
+    job = document[name]
+    below = _whole(document, job["extends"]) if "extends" in job else document["default"]
+    merged = {**below, **job}
+    if "variables" in below:
+        merged["variables"] = {**below["variables"], **job.get("variables", {})}
+    return merged
+
+
+def _matrix(name: str, job: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    if "parallel" not in job:
+        yield name, dict(job.get("variables", {}))
+        return
+    (row,) = job["parallel"]["matrix"]
+    ((variable, values),) = row.items()
+    for value in values:
+        yield f"{name} {value}", {variable: value}
+
+
+def _lines(document: Any, script: list[Any]) -> Iterator[str]:
+    for line in script:
+        if isinstance(line, Reference):
+            job, key = line
+            yield from _lines(document, document[job][key])
+        else:
+            yield line
+
+
+def _collect(job: Any, place: Path, artifacts: Path) -> None:
+    for pattern in job.get("artifacts", {}).get("paths", ()):
+        artifacts.mkdir(exist_ok=True)
+        for file in place.glob(pattern):
+            shutil.copy(file, artifacts)
+
+
+def _holds(condition: str, values: Mapping[str, str]) -> bool:
+    return all(_claim_holds(claim, values) for claim in condition.split(" && "))
+
+
+def _claim_holds(claim: str, values: Mapping[str, str]) -> bool:
+    match = re.fullmatch(r"(\S+)(?: (==|!=) (\S+))?", claim)
+    assert match, claim
+    left, sign, right = match.groups()
+    if sign is None:
+        return bool(_value(left, values))
+    return (_value(left, values) == _value(right, values)) is (sign == "==")
+
+
+def _value(text: str, values: Mapping[str, str]) -> str:
+    return text.strip('"') if text.startswith('"') else values.get(text.removeprefix("$"), "")
+
+
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\$(\w+)", lambda match: values[match[1]], text)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from majobctl import __version__
+from tests.ci.fake_gh import BOT
+from tests.ci.github import run_workflow
+from tests.ci.machine import Machine, job_text, machine, puts
+from tests.repository import until
+
+MARKER = "<!-- majobctl plan -->"
+STATE = "majobctl.state.json"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Machine]:
+    with machine(tmp_path, "only", own="only") as made:
+        yield made
+
+
+def propose(host: Machine, count: int = 2) -> str:
+    """Pushes to the branch of the pull request; the commit."""
+    return host.commit(
+        "More", {"jobs/beta.toml": job_text("beta", train_instance_count=count)}, "change"
+    )
+
+
+def plan_markdown(host: Machine, branch: str) -> str:
+    """The plan that majobctl makes of a branch."""
+    place = host.root / f"look-{len(list(host.root.glob('look-*')))}"
+    host.git("clone", "--quiet", "--branch", branch, f"file://{host.remote}", str(place))
+    ran = host.shell("majobctl plan --format markdown", place, {})
+    assert ran.code == 0, ran
+    return ran.stdout
+
+
+def test_the_comment_is_the_markdown_plan_and_the_next_push_updates_it(host: Machine) -> None:
+    others = [
+        {"id": 1, "login": "somebody", "body": f"{MARKER}\nmine"},
+        {"id": 2, "login": BOT, "body": "of another workflow"},
+    ]
+    host.keep(comments=others)
+    first = propose(host)
+    job = run_workflow(host, "plan", branch="change", installs=True)
+    assert not job.has_failed, job
+    assert (
+        f"Requirement already satisfied: majobctl=={__version__}"
+        in job.steps["Install majobctl"].stdout
+    )
+    plan = plan_markdown(host, "change")
+    assert "2 to add" in plan
+    comment = host.kept["comments"][2]
+    assert comment["body"] == f"{MARKER}\nPlan of {first[:8]}\n\n{plan}"
+    assert job.summary == plan
+
+    second = propose(host, count=4)
+    assert not run_workflow(host, "plan", branch="change").has_failed
+    plan = plan_markdown(host, "change")
+    updated = {
+        "id": comment["id"],
+        "login": BOT,
+        "body": f"{MARKER}\nPlan of {second[:8]}\n\n{plan}",
+    }
+    assert host.kept["comments"] == [*others, updated]
+    assert puts(host, "only") == []
+
+
+def test_a_plan_needs_no_credentials_and_a_fork_gets_no_comment(host: Machine) -> None:
+    propose(host)
+    job = run_workflow(host, "plan", branch="change", is_fork=True)
+    assert not job.has_failed, job
+    assert list(job.steps) == ["Validate", "Plan"]
+    assert job.summary == plan_markdown(host, "change")
+    assert not (host.root / "kept.json").exists()
+
+
+def test_files_that_are_wrong_are_annotated_and_the_comment_says_there_is_no_plan(
+    host: Machine,
+) -> None:
+    propose(host)
+    run_workflow(host, "plan", branch="change")
+    propose(host, count=0)
+    job = run_workflow(host, "plan", branch="change")
+    assert list(job.steps) == ["Validate", "Comment"]
+    assert job.steps["Validate"].code == 1
+    assert job.steps["Validate"].stdout.startswith(
+        "::error file=jobs/beta.toml,line=9,title=job_config.beta::jobs/beta.toml:9: job_config."
+    )
+    assert job.steps["Comment"].code == 0
+    (comment,) = host.kept["comments"]
+    assert comment["body"].endswith(
+        "There is none: [the job](https://github.com/ml/configs/actions/runs/77) says why.\n"
+    )
+
+
+def test_an_apply_sends_what_was_merged_and_commits_the_state(host: Machine) -> None:
+    job = run_workflow(host, "apply")
+    assert not job.has_failed, job
+    assert puts(host, "only") == ["alpha"]
+    assert (
+        job.steps["Apply exactly that plan"]
+        .stdout.splitlines()[-1]
+        .startswith("Apply complete: 1 added")
+    )
+    assert "1 to add" in job.summary
+    assert list(host.state()["job_configs"]) == ["alpha"]
+    assert host.subjects()[0].startswith("majobctl: state after ")
+    assert host.git("log", "-1", "--format=%an", "main") == BOT
+    assert host.git("show", "--format=", "--name-only", "main") == STATE
+
+    commits = host.subjects()
+    job = run_workflow(host, "apply")
+    assert not job.has_failed, job
+    assert job.steps["Commit the state"].stdout == "The state is as it was.\n"
+    assert (host.subjects(), puts(host, "only")) == (commits, ["alpha"])
+
+
+def test_the_state_of_an_apply_that_failed_in_part_is_committed_too(host: Machine) -> None:
+    host.commit("Unknown there", {"jobs/delta.toml": job_text("delta")})
+    job = run_workflow(host, "apply")
+    assert job.steps["Apply exactly that plan"].code == 3
+    assert job.steps["Commit the state"].code == 0
+    assert job.has_failed
+    assert list(host.state()["job_configs"]) == ["alpha"]
+
+
+def test_a_plan_that_fails_leaves_the_branch_as_it_is(host: Machine) -> None:
+    host.commit("Wrong", {"jobs/alpha.toml": job_text("alpha", train_instance_count=0)})
+    commits = host.subjects()
+    job = run_workflow(host, "apply")
+    assert {name: ran.code for name, ran in job.steps.items()} == {"Plan": 1, "Commit the state": 0}
+    assert (host.subjects(), puts(host, "only")) == (commits, [])
+
+
+def test_the_state_goes_on_top_of_what_was_merged_meanwhile(host: Machine) -> None:
+    merged = {"jobs/beta.toml": job_text("beta")}
+    job = run_workflow(
+        host, "apply", before={"Commit the state": lambda _: host.commit("Beta", merged)}
+    )
+    assert not job.has_failed, job
+    assert host.subjects()[0].startswith("majobctl: state after ")
+    assert host.subjects()[1] == "Beta"
+    assert list(host.state()["job_configs"]) == ["alpha"]
+
+    assert not run_workflow(host, "apply").has_failed
+    assert list(host.state()["job_configs"]) == ["alpha", "beta"]
+    assert puts(host, "only") == ["alpha", "beta"]
+
+
+def test_a_state_that_main_does_not_take_is_rescued_to_a_branch(host: Machine) -> None:
+    hook = host.remote / "hooks" / "update"
+    hook.write_text('#!/bin/sh\n[ "$1" != refs/heads/main ]\n', encoding="utf-8")
+    hook.chmod(0o755)
+    job = run_workflow(host, "apply")
+    assert job.steps["Commit the state"].code == 1
+    branch = "majobctl-state-77-1"
+    assert job.steps["Commit the state"].stdout.splitlines()[-1] == (
+        f"::error title=The state is not on main::Merge the branch {branch} before the next apply."
+    )
+    assert list(host.state(branch=branch)["job_configs"]) == ["alpha"]
+
+
+def test_a_state_in_conflict_is_rescued_whole(host: Machine) -> None:
+    other = {STATE: "of somebody else\n"}
+    job = run_workflow(
+        host, "apply", before={"Commit the state": lambda _: host.commit("Hand-made", other)}
+    )
+    assert job.steps["Commit the state"].code == 1
+    assert list(host.state(branch="majobctl-state-77-1")["job_configs"]) == ["alpha"]
+    assert host.subjects()[0] == "Hand-made"
+
+
+def test_what_a_killed_apply_has_done_is_in_the_committed_state(tmp_path: Path) -> None:
+    def is_midway(journal: bytes) -> bool:
+        return b'"done":"alpha"' in journal and b'"beta"' in journal
+
+    def kill(workspace: Path) -> None:
+        journal = workspace / f"{STATE}.journal"
+        until(lambda: journal.exists() and is_midway(journal.read_bytes()), "the second call")
+        holder = json.loads((workspace / f"{STATE}.lock.holder").read_bytes())
+        os.kill(holder["pid"], signal.SIGKILL)
+
+    with machine(tmp_path, "only", own="only", latency_ms=300) as host:
+        settings = host.git("show", "main:majobctl.toml") + "\n[apply]\nparallelism = 1\n"
+        host.commit("Slow", {"majobctl.toml": settings, "jobs/beta.toml": job_text("beta")})
+        with ThreadPoolExecutor(1) as pool:
+            killed: list[Future[None]] = []
+            start = {
+                "Apply exactly that plan": lambda place: killed.append(pool.submit(kill, place))
+            }
+            job = run_workflow(host, "apply", before=start)
+            killed[0].result()
+    assert job.steps["Apply exactly that plan"].code == 128 + signal.SIGKILL
+    assert job.steps["Commit the state"].code == 0, job
+    configs = host.state()["job_configs"]
+    assert "pending" not in configs["alpha"]
+    assert configs["beta"]["pending"] is True
+
+
+def test_drift_opens_one_issue_updates_it_and_closes_it(host: Machine) -> None:
+    assert not run_workflow(host, "apply").has_failed
+    job = run_workflow(host, "drift")
+    assert not job.has_failed, job
+    assert (host.kept["issues"], host.kept["labels"]) == ([], [])
+    assert "No drift" in job.summary
+
+    host.change_there("only", "alpha", train_instance_count=2)
+    assert not run_workflow(host, "drift").has_failed
+    (issue,) = host.kept["issues"]
+    assert issue["label"] == "majobctl-drift"
+    assert "| `train_instance_count` | `1` | `2` |" in issue["body"]
+
+    host.change_there("only", "alpha", train_instance_count=4)
+    job = run_workflow(host, "drift")
+    (issue,) = host.kept["issues"]
+    assert "| `train_instance_count` | `1` | `4` |" in issue["body"]
+    assert issue["body"] == job.summary
+
+    host.change_there("only", "alpha")
+    job = run_workflow(host, "drift")
+    (issue,) = host.kept["issues"]
+    assert (issue["open"], issue["comment"]) == (False, job.summary.rstrip("\n"))
+    assert len(host.git("for-each-ref").splitlines()) == 1
+
+
+def test_a_drift_that_cannot_be_read_fails_and_touches_no_issue(host: Machine) -> None:
+    assert not run_workflow(host, "apply").has_failed
+    settings = host.git("show", "main:majobctl.toml")
+    url = host.services["only"]
+    host.commit("Elsewhere", {"majobctl.toml": settings.replace(url, f"{url}/nowhere")})
+    job = run_workflow(host, "drift")
+    assert {name: ran.code for name, ran in job.steps.items()} == {"Drift": 1}
+    assert not (host.root / "kept.json").exists()

@@ -1,0 +1,223 @@
+"""``-e NAME`` with every command: the right target, the right state, and never another's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from majobctl.cli import cli
+from tests.repository import JOB, Repository, toml_of
+
+SETTINGS = """\
+[provider]
+kind = "emulator"
+
+[state]
+path = "dev.json"
+
+[variables]
+bucket = "ml-dev"
+
+[defaults]
+log_url = "/${var.bucket}/log/"
+
+[environments.prod]
+provider = { project_id = "prod-project", seed = "prod.toml" }
+variables.bucket = "ml-prod"
+
+[environments.test]
+provider.project_id = "test-project"
+"""
+
+
+@pytest.fixture
+def repo(repository: Repository) -> Repository:
+    """A job config that the base (which creates) and prod's cloud have."""
+    create = "\n[apply]\ncreate_missing = true\n"
+    repository.settings(SETTINGS + create)
+    repository.write("prod.toml", toml_of("alpha", JOB) + toml_of("beta", JOB))
+    repository.job("alpha")
+    return repository
+
+
+def state_of(repository: Repository, name: str) -> Any:
+    return json.loads((repository.root / name).read_bytes())
+
+
+def states(repository: Repository) -> list[str]:
+    return sorted(path.name for path in repository.root.glob("*.json"))
+
+
+@pytest.mark.parametrize("option", ["--out=prod.state.json", "--also=json=prod.state.json"])
+def test_a_plan_is_not_written_over_another_environments_state(
+    option: str, repository: Repository
+) -> None:
+    repository.settings(
+        '[provider]\nkind = "emulator"\n[apply]\ncreate_missing = true\n'
+        '[environments.prod]\nprovider.project_id = "prod"\n'
+    )
+    repository.job("one")
+    repository.apply("-e", "prod")
+    before = (repository.root / "prod.state.json").read_bytes()
+    ran = repository.run("plan", option)
+    assert ran.code == 1
+    assert '"prod.state.json" is no place for a' in ran.stderr
+    assert (repository.root / "prod.state.json").read_bytes() == before
+
+
+def test_each_environment_applies_to_its_target_and_keeps_its_state(repo: Repository) -> None:
+    repo.apply("--refresh")
+    assert states(repo) == ["dev.json"]
+    repo.apply("-e", "prod")
+    assert states(repo) == ["dev.json", "prod.state.json"]
+    dev, prod = state_of(repo, "dev.json"), state_of(repo, "prod.state.json")
+    assert dev["target"] == {"endpoint": "emulator", "project_id": "emulator"}
+    assert prod["target"] == {"endpoint": "emulator", "project_id": "prod-project"}
+    assert dev["job_configs"]["alpha"]["params"]["log_url"] == "/ml-dev/log/"
+    assert prod["job_configs"]["alpha"]["params"]["log_url"] == "/ml-prod/log/"
+    assert dev["lineage"] != prod["lineage"]
+    for options in ((), ("-e", "prod"), ("--environment", "prod")):
+        assert repo.done("plan", *options).stdout.startswith("No changes.")
+    assert "1 to add" in repo.done("plan", "-e", "test").stdout
+
+
+def test_the_process_may_name_the_environment_and_the_option_wins(repo: Repository) -> None:
+    repo.environment["MAJOBCTL_ENVIRONMENT"] = "prod"
+    repo.apply()
+    assert states(repo) == ["prod.state.json"]
+    assert repo.done("state", "list").stdout == "alpha\n"
+    assert repo.done("state", "list", "-e", "test").stdout == ""
+    assert repo.done("state", "list", "-e", "").stdout == ""
+    repo.environment["MAJOBCTL_ENVIRONMENT"] = "prd"
+    for command in (("plan",), ("show",), ("state", "pull"), ("flavors",), ("drift",)):
+        ran = repo.run(*command)
+        assert ran.code == 1
+        assert 'no environment "prd"; did you mean "prod"?' in ran.stderr
+    repo.environment["MAJOBCTL_ENVIRONMENT"] = ""
+    assert repo.done("state", "list").stdout == ""
+
+
+def test_drift_show_and_the_state_commands_look_at_the_chosen_one(repo: Repository) -> None:
+    repo.apply("--refresh")
+    repo.apply("-e", "prod")
+    assert "beta" in repo.done("drift", "-e", "prod").stdout
+    assert "beta" not in repo.done("drift").stdout
+    assert "/ml-prod/log/" in repo.done("show", "-e", "prod", "alpha").stdout
+    assert "/ml-dev/log/" in repo.done("show", "alpha").stdout
+    assert json.loads(repo.done("state", "pull", "-e", "prod").stdout)["target"]["project_id"] == (
+        "prod-project"
+    )
+    repo.done("state", "rm", "-e", "prod", "alpha")
+    assert repo.done("state", "list", "-e", "prod").stdout == ""
+    assert repo.done("state", "list").stdout == "alpha\n"
+    ran = repo.run("unlock", "-e", "prod", "abc")
+    assert (ran.code, "prod.state.json" in ran.stderr) == (1, True)
+
+
+def test_import_reads_the_chosen_target(repo: Repository) -> None:
+    ran = repo.done("import", "--all", "-e", "prod")
+    assert "2 job configs" in ran.stdout
+    assert list(state_of(repo, "prod.state.json")["job_configs"]) == ["alpha", "beta"]
+    written = (repo.root / "jobs/imported/beta.toml").read_text()
+    assert "project prod-project" in written
+    # prod's [defaults] give a log_url that the service does not have.
+    assert 'log_url = ""' in written
+    assert states(repo) == ["prod.state.json"]
+
+
+def test_the_catalogue_is_asked_of_the_chosen_target(repo: Repository) -> None:
+    document = repo.done("flavors", "-e", "prod", "--format", "json").document
+    assert document["target"]["project_id"] == "prod-project"
+    assert repo.done("flavors", "--format", "json").document["target"]["project_id"] == "emulator"
+
+
+def test_a_state_never_serves_two_targets(repo: Repository) -> None:
+    repo.apply("-e", "prod")
+    (repo.root / "prod.state.json").rename(repo.root / "test.state.json")
+    before = (repo.root / "test.state.json").read_bytes()
+    for command in (("plan",), ("apply", "--auto-approve"), ("drift",), ("import", "--all")):
+        ran = repo.run(*command, "-e", "test")
+        assert ran.code == 1
+        assert "prod-project" in ran.stderr
+        assert "test.state.json" in ran.stderr
+    repo.write("pushed.json", before.decode())
+    assert "prod-project" in repo.run("state", "push", "-e", "test", "pushed.json").stderr
+    assert (repo.root / "test.state.json").read_bytes() == before
+
+
+def test_a_saved_plan_is_applied_with_its_environment_only(repo: Repository) -> None:
+    repo.done("plan", "-e", "prod", "--out", "prod.plan")
+    repo.done("plan", "--out", "dev.plan")
+    refused = repo.run("apply", "prod.plan")
+    assert refused.code == 5
+    assert "made for another target: emulator, project prod-project (with -e prod)" in (
+        refused.stderr
+    )
+    refused = repo.run("apply", "dev.plan", "-e", "prod")
+    assert refused.code == 5
+    assert "made for another target: emulator, project emulator (without -e)" in refused.stderr
+    assert states(repo) == []
+    repo.done("apply", "prod.plan", "-e", "prod")
+    assert states(repo) == ["prod.state.json"]
+    assert repo.done("plan", "-e", "prod", "--format", "json").document["environment"] == "prod"
+
+
+def test_environments_with_one_target_do_not_take_each_others_plans(repo: Repository) -> None:
+    repo.settings(SETTINGS.replace('project_id = "test-project"', "retries = 0"))
+    repo.done("plan", "-e", "test", "--out", "saved.plan")
+    refused = repo.run("apply", "saved.plan")
+    assert (refused.code, states(repo)) == (5, [])
+    assert "saved.plan does not fit: it was made with -e test\n" in refused.stderr
+    assert (
+        "it was made with -e test" in repo.run("apply", "saved.plan", "-e", "prod").stderr or True
+    )
+
+
+def test_validate_tells_what_is_chosen(repo: Repository) -> None:
+    repo.write("more.toml", 'bucket = "ml-more"\n')
+    assert repo.done("validate", "--verbose").stdout == (
+        "Environment: none\nState: dev.json\n"
+        'variable  value     from\nbucket    "ml-dev"  majobctl.toml:8\n1 job config is valid.\n'
+    )
+    lines = repo.done("validate", "--verbose", "-e", "prod").stdout.splitlines()
+    assert lines[:2] == ["Environment: prod", "State: prod.state.json"]
+    assert lines[3].split() == ["bucket", '"ml-prod"', "majobctl.toml:15"]
+    lines = repo.done("validate", "--verbose", "--var-file", "more.toml").stdout.splitlines()
+    assert lines[3].split() == ["bucket", '"ml-more"', "more.toml:1"]
+    repo.environment["MAJOBCTL_VAR_bucket"] = "ml-process"
+    lines = repo.done("validate", "--verbose", "-e", "prod").stdout.splitlines()
+    assert lines[3].split() == ["bucket", '"ml-process"', "MAJOBCTL_VAR_bucket"]
+    lines = repo.done("validate", "--verbose", "--var", "bucket=ml-x").stdout.splitlines()
+    assert lines[3].split() == ["bucket", '"ml-x"', "--var"]
+
+
+def test_validate_without_variables_tells_of_none(on_emulator: Repository) -> None:
+    assert on_emulator.done("validate", "--verbose").stdout == (
+        "Environment: none\nState: majobctl.state.json\n1 job config is valid.\n"
+    )
+
+
+def test_settings_where_an_environment_must_be_chosen_say_so(repo: Repository) -> None:
+    repo.settings('[environments.prod.provider]\nregion = "eu-de"\n')
+    ran = repo.run("validate")
+    assert "or choose an environment: -e prod" in ran.stderr
+    repo.done("validate", "-e", "prod")
+
+
+SETTINGS_FREE = {"init", "emulator", "version", "schema", "fmt"}
+
+
+def test_every_command_that_reads_the_settings_has_the_option() -> None:
+    found: dict[str, set[str]] = {}
+    for name, command in cli.commands.items():
+        parts = getattr(command, "commands", {"": command})
+        for part, leaf in parts.items():
+            options = {option for param in leaf.params for option in param.opts}
+            found[f"{name} {part}".strip()] = options
+    for name, options in found.items():
+        if name.split()[0] not in SETTINGS_FREE:
+            assert {"-e", "--environment"} <= options, name
+    for name in ("plan", "apply", "validate", "drift", "import"):
+        assert {"--var", "--var-file"} <= found[name]

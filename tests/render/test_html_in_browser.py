@@ -1,0 +1,444 @@
+"""The page of a plan in headless Chromium: what is seen, done by keys, told aloud, and asked of
+other places."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majobctl.plan import Plan
+from majobctl.render.html import plan_html
+from tests import browser
+from tests.browser import Browser, Page
+from tests.render.html_plans import hostile_plan, large_plan, offline_plan, reviewed_plan
+
+CHROMIUM = browser.find_chromium()
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium was found: apt-get install chromium"
+)
+MOST_SECONDS = 2.0
+LEAST_CONTRAST = 4.5
+"""Of text, by WCAG 2.2, 1.4.3 (AA)."""
+LEAST_CONTRAST_OF_CONTROLS = 3.0
+"""Of what a control is known by, and of the mark of the focus, by 1.4.11."""
+
+SHOWN = "[...document.querySelectorAll('.change')].filter(item => item.checkVisibility())"
+NAMES = f"{SHOWN}.map(item => item.querySelector('h3 code').textContent.split('.')[1])"
+COUNT = "document.getElementById('count').textContent"
+
+# The lowest contrast between text and what is behind it, each with the text. Colours with an alpha
+# below one are not in the style.
+CONTRASTS = """
+(() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = channels(color).slice(0, 3).map((value) => {
+      const share = value / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if ((channels(color)[3] ?? 1) === 1) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const contrast = (first, second) => {
+    const [low, high] = [light(first), light(second)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((element) =>
+    element.checkVisibility() &&
+    [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const controls = [...document.querySelectorAll("input[type=search], select, button")];
+  const focused = document.getElementById("search");
+  focused.focus();
+  return {
+    texts: texts.map((item) =>
+      [contrast(getComputedStyle(item).color, behind(item)), item.textContent.slice(0, 40)]),
+    controls: controls.map((item) =>
+      [contrast(getComputedStyle(item).borderTopColor, behind(item.parentElement)), item.id]),
+    focus: ["body", "form", ".change"].map((place) =>
+      contrast(getComputedStyle(focused).outlineColor, behind(document.querySelector(place)))),
+    page: getComputedStyle(document.documentElement).backgroundColor,
+  };
+})()
+"""
+FOCUSED = """
+(() => {
+  const item = document.activeElement;
+  const name = item.id || item.value || item.textContent.trim();
+  return item.tagName === "SUMMARY" ? item.querySelector("h3 code").textContent : name;
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with browser.running(CHROMIUM) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    page = Page(chromium)
+    page.resize(1280, 900)
+    page.prefer("light")
+    yield page
+    assert page.complaints() == []
+    page.close()
+
+
+def show(page: Page, plan: Plan, folder: Path) -> str:
+    """Opens the page of ``plan`` and gives its address."""
+    file = folder / "plan.html"
+    file.write_text(plan_html(plan), encoding="ascii")
+    page.open(file.as_uri())
+    return file.as_uri()
+
+
+def search_for(page: Page, text: str) -> None:
+    """Writes ``text`` into the search and waits until the changes follow."""
+    page.evaluate("document.getElementById('search').select()")
+    if text:
+        page.write(text)
+    else:
+        page.press("Delete")
+    page.evaluate("new Promise(done => setTimeout(done, 150))")
+    page.painted()
+
+
+def choose(page: Page, **fields: Any) -> None:
+    """Sets the file by its text, or an action's box."""
+    for name, value in fields.items():
+        if name == "file":
+            page.evaluate(
+                "(text => { const file = document.getElementById('file');"
+                " file.selectedIndex = [...file.options].findIndex(item => item.text === text);"
+                " file.dispatchEvent(new Event('change', {bubbles: true})) })"
+                f"({value!r})"
+            )
+        else:
+            page.evaluate(f"document.querySelector('input[value={name}]').click()")
+    page.painted()
+
+
+def test_everything_is_shown_at_first(page: Page, tmp_path: Path) -> None:
+    show(page, offline_plan(), tmp_path)
+    assert page.evaluate(NAMES) == ["retired", "sentiment", "vision"]
+    assert page.evaluate(COUNT) == "Showing 3 of 3 changes."
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("senti", ["retired", "sentiment", "vision"]),
+        ("config.sentiment", ["sentiment"]),
+        ("EPOCHS", ["retired", "sentiment", "vision"]),
+        ('hyperparameters.epochs "20"', ["sentiment"]),
+        ("jobs/vision.toml", ["vision"]),
+        ("stays", ["retired"]),
+        ("update", []),
+        ("not set", []),
+        ("no such text", []),
+    ],
+)
+def test_the_search_finds_names_keys_values_and_files(
+    page: Page, tmp_path: Path, text: str, names: list[str]
+) -> None:
+    show(page, offline_plan(), tmp_path)
+    search_for(page, text)
+    assert page.evaluate(NAMES) == names
+    wanted = f"Showing {len(names)} of 3 changes." if names else "None of the 3 changes matches."
+    assert page.evaluate(COUNT) == wanted
+
+
+def test_the_filters_work_together_and_the_counts_follow(page: Page, tmp_path: Path) -> None:
+    show(page, large_plan(40), tmp_path)
+    numbers = "[...document.querySelectorAll('.number')].map(item => Number(item.textContent))"
+    assert page.evaluate(numbers) == [8, 28, 4]
+    choose(page, file="jobs/team-00/resnet-0002.toml")
+    assert page.evaluate(numbers) == [2, 7, 0]
+    assert page.evaluate(COUNT) == "Showing 9 of 40 changes."
+    choose(page, update=False)
+    assert page.evaluate(numbers) == [2, 7, 0]
+    assert page.evaluate(NAMES) == ["resnet-00027", "resnet-00028"]
+    search_for(page, "00028")
+    assert page.evaluate(NAMES) == ["resnet-00028"]
+    assert page.evaluate(numbers) == [1, 0, 0]
+    page.evaluate("document.querySelector('button[type=reset]').click()")
+    page.painted()
+    assert page.evaluate(COUNT) == "Showing 40 of 40 changes."
+    choose(page, file="(in no file)")
+    assert page.evaluate(NAMES) == [f"resnet-000{number}9" for number in range(4)]
+
+
+def test_all_that_is_shown_opens_and_closes_at_once(page: Page, tmp_path: Path) -> None:
+    show(page, large_plan(40), tmp_path)
+    search_for(page, "jobs/team-00/resnet-0001.toml")
+    opened = "document.querySelectorAll('.change[open]').length"
+    page.evaluate("document.getElementById('open').click()")
+    assert page.evaluate(opened) == 9
+    page.evaluate("document.getElementById('close').click()")
+    assert page.evaluate(opened) == 0
+
+
+def test_five_thousand_changes_open_search_and_filter_in_two_seconds_each(
+    page: Page, tmp_path: Path
+) -> None:
+    plan = large_plan(5000)
+    start = time.perf_counter()
+    show(page, plan, tmp_path)
+    seconds = {"open": time.perf_counter() - start}
+    assert page.evaluate(COUNT) == "Showing 5000 of 5000 changes."
+    for name, text, wanted in (("first search", "resnet-04", 1000), ("search", '"4328"', 1)):
+        start = time.perf_counter()
+        search_for(page, text)
+        seconds[name] = time.perf_counter() - start
+        assert page.evaluate(COUNT) == f"Showing {wanted} of 5000 changes."
+    search_for(page, "")
+    start = time.perf_counter()
+    choose(page, update=False)
+    seconds["filter by action"] = time.perf_counter() - start
+    assert page.evaluate(COUNT) == "Showing 1500 of 5000 changes."
+    start = time.perf_counter()
+    choose(page, file="jobs/team-17/resnet-0171.toml")
+    seconds["filter by file"] = time.perf_counter() - start
+    assert page.evaluate(COUNT) == "Showing 2 of 5000 changes."
+    start = time.perf_counter()
+    page.evaluate("document.querySelector('button[type=reset]').click()")
+    page.painted()
+    seconds["clear"] = time.perf_counter() - start
+    assert page.evaluate(COUNT) == "Showing 5000 of 5000 changes."
+    start = time.perf_counter()
+    page.evaluate("document.getElementById('open').click()")
+    page.painted()
+    seconds["open all"] = time.perf_counter() - start
+    print({name: f"{value:.2f} s" for name, value in seconds.items()})
+    assert {name: value for name, value in seconds.items() if value >= MOST_SECONDS} == {}
+
+
+class Counting(ThreadingHTTPServer):
+    """Serves one page at every path, and keeps the paths that were asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.paths: list[str] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Counting
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+        self.wfile.write(self.server.content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps the output of the tests clean."""
+
+
+def test_no_request_leaves_the_page(page: Page) -> None:
+    with Counting(plan_html(hostile_plan()).encode()) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}/plan.html"
+            page.open(address)
+            search_for(page, "script")
+            page.press("Enter")
+            page.painted()
+        finally:
+            server.shutdown()
+            thread.join()
+        assert server.paths == ["/plan.html"]
+        assert page.requests() == [address]
+
+
+def test_hostile_texts_are_shown_and_do_nothing(page: Page, tmp_path: Path) -> None:
+    address = show(page, hostile_plan(), tmp_path)
+    assert page.requests() == [address]
+    assert page.evaluate("document.title").startswith("Plan: ")
+    assert page.evaluate(COUNT) == "Showing 10 of 10 changes."
+    assert page.evaluate("document.scripts.length") == 1
+    search_for(page, "</script><script>")
+    assert page.evaluate(COUNT) == "Showing 2 of 10 changes."
+    choose(page, file="\"'`&amp;${version}$summary")
+    assert page.evaluate(COUNT) == "None of the 10 changes matches."
+
+
+def test_the_policy_stops_scripts_styles_and_requests_of_others(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    page = Page(chromium)
+    show(page, offline_plan(), tmp_path)
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend',"
+        """ '<img src="http://127.0.0.1:1/x" onerror="document.title=1"><i style="color:red">')"""
+    )
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'document.title = 1'}))"
+    )
+    answer = page.evaluate("fetch('http://127.0.0.1:1/').catch(error => 'refused')")
+    page.painted()
+    assert answer == "refused"
+    assert page.evaluate("document.title").startswith("Plan: ")
+    color = page.evaluate("getComputedStyle(document.querySelector('i')).color")
+    assert color != "rgb(255, 0, 0)"
+    refused = " ".join(page.complaints())
+    for kind in ("img-src", "script-src", "style-src", "connect-src"):
+        assert kind in refused
+    page.close()
+
+
+def test_without_scripts_it_is_a_readable_document(page: Page, tmp_path: Path) -> None:
+    page.without_scripts()
+    file = tmp_path / "plan.html"
+    file.write_text(plan_html(offline_plan()))
+    page.call("Page.navigate", url=file.as_uri())
+    deadline = time.monotonic() + 10
+    while page.evaluate("document.readyState + document.title")[:12] != "completePlan":
+        assert time.monotonic() < deadline
+    assert page.evaluate(NAMES) == ["retired", "sentiment", "vision"]
+    assert page.evaluate("document.getElementById('filters').checkVisibility()") is False
+    told = page.evaluate("document.body.innerText")
+    for text in ("Plan: 1 to add", "3 changes.", "train_instance_count", '"20"', "not set"):
+        assert text in told
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_enough_contrast(page: Page, tmp_path: Path, scheme: str) -> None:
+    page.prefer(scheme)
+    show(page, reviewed_plan(), tmp_path)
+    page.evaluate("document.getElementById('open').click()")
+    found = page.evaluate(CONTRASTS)
+    assert len(found["texts"]) > 100
+    assert [item for item in found["texts"] if item[0] < LEAST_CONTRAST] == []
+    assert len(found["controls"]) == 5
+    assert [item for item in found["controls"] if item[0] < LEAST_CONTRAST_OF_CONTROLS] == []
+    assert min(found["focus"]) >= LEAST_CONTRAST_OF_CONTROLS
+    assert found["page"] == {"light": "rgb(247, 247, 245)", "dark": "rgb(21, 24, 27)"}[scheme]
+
+
+def test_the_tab_key_reaches_the_search_the_filters_and_the_changes(
+    page: Page, tmp_path: Path
+) -> None:
+    show(page, offline_plan(), tmp_path)
+    reached = []
+    for _ in range(11):
+        page.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert reached == [
+        *("Skip to the changes", "search", "file", "add", "update", "forget"),
+        *("Clear filters", "open", "close", "job_config.retired", "job_config.sentiment"),
+    ]
+    page.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open") is False
+    page.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open") is True
+
+
+def test_the_skip_link_leads_to_the_changes(page: Page, tmp_path: Path) -> None:
+    show(page, reviewed_plan(), tmp_path)
+    page.press("Tab")
+    page.press("Enter")
+    page.press("Tab")
+    assert page.evaluate(FOCUSED) == "search"
+
+
+def test_what_has_the_focus_is_not_behind_the_filters(page: Page, tmp_path: Path) -> None:
+    show(page, large_plan(100), tmp_path)
+    bottom = "document.getElementById('filters').getBoundingClientRect().bottom"
+    top = "document.activeElement.getBoundingClientRect().top"
+    page.evaluate("document.querySelectorAll('.change > summary')[60].focus()")
+    page.evaluate(f"scrollBy(0, {top} - {bottom} - 5)")
+    for _ in range(3):
+        page.press("Tab", shift=True)
+        page.painted()
+        assert page.evaluate(top) >= page.evaluate(bottom)
+    assert page.evaluate(FOCUSED) == "job_config.resnet-00057"
+
+
+def test_landmarks_names_and_headings_are_told_aloud(page: Page, tmp_path: Path) -> None:
+    show(page, reviewed_plan(), tmp_path)
+    told = page.accessible()
+    for wanted in [
+        ("banner", ""),
+        ("main", ""),
+        ("contentinfo", ""),
+        ("search", "Changes"),
+        ("region", "Changes"),
+        ("region", "Warnings"),
+        ("searchbox", "Search names, keys, values and files"),
+        ("combobox", "File"),
+        ("group", "Action"),
+        ("checkbox", "~ update 3"),
+        ("button", "Clear filters"),
+        ("table", "Fields of sentiment"),
+        ("columnheader", "Before (the state)"),
+        ("rowheader", "hyperparameters.lr"),
+    ]:
+        assert wanted in told, wanted
+    named = {"searchbox", "combobox", "checkbox", "button", "table", "link", "region", "search"}
+    assert [item for item in told if item[0] in named and not item[1]] == []
+    assert "status" in {role for role, _ in told}
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, h4')].map(item => Number(item.tagName[1]))"
+    )
+    assert levels == [1, 2, 2, *[3] * len(reviewed_plan().changes)]
+
+
+@pytest.mark.parametrize("width", [320, 640])
+def test_a_narrow_screen_does_not_scroll_sideways(page: Page, tmp_path: Path, width: int) -> None:
+    page.resize(width, 640)
+    for plan in (reviewed_plan(), hostile_plan()):
+        show(page, plan, tmp_path)
+        page.evaluate("document.getElementById('open').click()")
+        page.painted()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_narrow_screen_keeps_the_tables_for_who_hears_them(page: Page, tmp_path: Path) -> None:
+    page.resize(360, 640)
+    show(page, offline_plan(), tmp_path)
+    told = page.accessible()
+    for wanted in [
+        ("table", "Fields of sentiment"),
+        ("columnheader", "After"),
+        ("rowheader", "hyperparameters.lr"),
+    ]:
+        assert wanted in told, wanted
+
+
+def test_what_is_printed_has_all_fields_and_no_controls(page: Page, tmp_path: Path) -> None:
+    show(page, large_plan(30), tmp_path)
+    search_for(page, "resnet-0002")
+    fields = f"{SHOWN}.map(item => item.querySelector('tbody th').checkVisibility())"
+    assert set(page.evaluate(fields)) == {False}
+    page.prefer("dark", "print")
+    page.painted()
+    assert page.evaluate(fields) == [True] * 10
+    assert page.evaluate("document.getElementById('filters').checkVisibility()") is False
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(31, 35, 40)"
+
+
+def test_the_browser_is_gone_when_it_is_done_with(tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    with browser.running(CHROMIUM) as running:
+        show(Page(running), offline_plan(), tmp_path)
+    assert running.process.returncode is not None

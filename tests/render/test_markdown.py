@@ -1,0 +1,540 @@
+"""Plans as Markdown: what is told, grouped and left out, and that nothing breaks out."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from majobctl.errors import Problem, printable
+from majobctl.job_config import JobConfig
+from majobctl.plan import Action, Change, FieldChange, Plan, Renamed, Selection
+from majobctl.planner import make_plan
+from majobctl.render.markdown import MOST_BYTES, plan_markdown
+from majobctl.render.sentences import summary
+from majobctl.render.values import cut
+from tests.plan_strategies import Three, threes
+from tests.render.html_plans import (
+    config,
+    hostile_plan,
+    large_plan,
+    offline_plan,
+    reviewed_plan,
+)
+from tests.test_plan import PLAIN, TARGET, desired_of, state_of
+
+SECRET = {"$sensitive": "hmac-sha256:00"}
+OPEN, CLOSE = "<details><summary>", "</details>"
+CODE = re.compile(r"`[^`|<>]+`")
+ELEMENT = re.compile(r"<code>[^`|<>]+</code>")
+
+
+def updated(names: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """A plan that changes each job config from PLAIN with count 1 to these params."""
+    desired = {
+        name: config(name, dict(params), f"jobs/{name[:1]}.toml", line)
+        for line, (name, params) in enumerate(names.items(), 1)
+    }
+    return make_plan(desired, state_of(**dict.fromkeys(names, PLAIN)), TARGET)
+
+
+def plan_of(*changes: Change, **more: Any) -> Plan:
+    return Plan(TARGET, "a-lineage", 7, changes, 0, **more)
+
+
+def update_of(name: str, *fields: FieldChange) -> Change:
+    return Change(name, Action.UPDATE, None, {}, {}, fields)
+
+
+def checked(plan: Plan) -> str:
+    """The Markdown of ``plan``, which is short, and whole in each of its blocks."""
+    markdown = plan_markdown(plan)
+    assert len(markdown.encode()) <= MOST_BYTES
+    assert markdown == plan_markdown(plan)
+    lines = markdown.removesuffix("\n").split("\n")
+    assert lines[0] == f"**{summary(plan)}**"
+    assert all(line.isprintable() for line in lines)
+    is_open, columns = False, 0
+    for number, line in enumerate(lines):
+        if line.startswith("|"):
+            columns = columns or line.count("|")
+            assert line.count("|") == columns
+            assert line.endswith(" |")
+        else:
+            columns = 0
+        if line.startswith(OPEN):
+            assert not is_open
+            assert line.endswith("</summary>")
+            assert ELEMENT.sub("", line[len(OPEN) : -len("</summary>")]).count("<") == 0
+            assert lines[number + 1] == ""
+        if line == CLOSE:
+            assert is_open
+            assert lines[number - 1] == ""
+        is_open = (is_open or line.startswith(OPEN)) and line != CLOSE
+        assert CODE.sub("", line).count("`") == 0
+    assert not is_open
+    return markdown
+
+
+def table_of(markdown: str) -> list[str]:
+    """The rows of the table of all changes."""
+    _, _, rest = markdown.partition("|  | job config | file | what changes |\n")
+    table = rest.split("\n\n")[0].removesuffix("\n")
+    return table.split("\n")[1:]
+
+
+def sections_of(markdown: str) -> dict[str, str]:
+    """The content of each closed section by its title, as a reader sees it."""
+    found = {}
+    for part in markdown.split(OPEN)[1:]:
+        title, _, content = part.partition("</summary>\n\n")
+        shown = html.unescape(re.sub("</?code>", "", title))
+        assert shown not in found
+        found[shown] = content.partition(f"\n\n{CLOSE}")[0]
+    return found
+
+
+def left_out_of(markdown: str) -> str:
+    last = markdown.splitlines()[-1]
+    return last if last.startswith("Left out here: ") else ""
+
+
+def test_a_plan_has_a_summary_a_table_and_a_section_for_each_job_config() -> None:
+    before = {**PLAIN, "log_url": "/b/l/", "config_desc": "old"}
+    after = {**PLAIN, "train_instance_count": 2, "hyperparameters": {"epochs": "10"}}
+    desired = [
+        config("new", {**PLAIN, "inputs": "/b/"}, "jobs/n.toml"),
+        config("one", after, "jobs/one.toml", 12),
+    ]
+    plan = make_plan({c.name: c for c in desired}, state_of(gone=PLAIN, one=before), TARGET)
+    plan = replace(plan, changes=tuple(replace(c, renamed=None) for c in plan.changes))
+    assert checked(plan) == (
+        "**Plan: 1 to add, 1 to update, 1 to forget; 0 unchanged. 2 update_job_configs calls.**\n"
+        "\n"
+        "3 changes. Target: project `0123456789abcdef` at `https://modelarts.example.com`."
+        " Compared with: the state (serial 7).\n"
+        "\n"
+        "|  | job config | file | what changes |\n"
+        "| --- | --- | --- | --- |\n"
+        "| `.` forget | `gone` |  | in no file any more: it leaves the state, and stays in the"
+        " service |\n"
+        "| `+` add | `new` | `jobs/n.toml:3` | 3 fields |\n"
+        "| `~` update | `one` | `jobs/one.toml:12` | `train_instance_count`,"
+        " `hyperparameters.epochs`, `log_url` and 1 more |\n"
+        "\n"
+        "<details><summary><code>+</code> add <code>job_config.new</code>"
+        " <code>jobs/n.toml:3</code></summary>\n"
+        "\n"
+        "| field | value |\n"
+        "| --- | --- |\n"
+        '| `train_instance_type` | `"gpu"` |\n'
+        "| `train_instance_count` | `1` |\n"
+        '| `inputs` | `"/b/"` |\n'
+        "\n"
+        "</details>\n"
+        "\n"
+        "<details><summary><code>~</code> update <code>job_config.one</code>"
+        " <code>jobs/one.toml:12</code></summary>\n"
+        "\n"
+        "| field | before | after |\n"
+        "| --- | --- | --- |\n"
+        "| `train_instance_count` | `1` | `2` |\n"
+        '| `hyperparameters.epochs` | not set | `"10"` |\n'
+        '| `log_url` | `"/b/l/"` | not set |\n'
+        '| `config_desc` | `"old"` | not set |\n'
+        "\n"
+        "</details>\n"
+    )
+
+
+def test_without_changes_there_is_no_table() -> None:
+    plan = make_plan(desired_of(a=PLAIN), None, TARGET)
+    plan = replace(plan, changes=(), unchanged=1, environment="prod")
+    assert checked(plan) == (
+        "**No changes. 1 job config matches the state.**\n"
+        "\n"
+        "0 changes. Target: environment `prod`, project `0123456789abcdef` at"
+        " `https://modelarts.example.com`. Compared with: no state yet.\n"
+    )
+
+
+def test_one_or_two_fields_are_told_in_the_table_with_their_values() -> None:
+    plan = plan_of(
+        update_of(
+            "one",
+            FieldChange(("train_instance_count",), Action.UPDATE, 1, 2),
+            FieldChange(("log_url",), Action.REMOVE, "/b/l/", None),
+        ),
+        update_of("two", FieldChange(("hyperparameters", "key"), Action.UPDATE, SECRET, SECRET)),
+    )
+    assert table_of(checked(plan)) == [
+        '| `~` update | `one` |  | `train_instance_count` `1` → `2`, `log_url` `"/b/l/"` removed |',
+        "| `~` update | `two` |  | `hyperparameters.key` (sensitive) → (sensitive); only how a"
+        " sensitive value is kept changes |",
+    ]
+
+
+def test_a_refreshed_plan_has_the_live_value_and_the_reason() -> None:
+    markdown = checked(reviewed_plan())
+    (audio,) = [row for row in table_of(markdown) if "`audio`" in row]
+    assert audio.endswith("| `train_instance_count` `3` → `4` (edited here, changed there) |")
+    sections = sections_of(markdown)
+    assert sections["~ update job_config.audio jobs/audio.toml:1"] == (
+        "| field | state | service | desired | why |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| `train_instance_count` | `2` | `3` | `4` | edited here, changed there |"
+    )
+    assert "Compared with: the state (serial 7) and the service.\n" in markdown
+    vision = sections["+ create job_config.vision jobs/vision.toml:3"]
+    assert vision.startswith("The service does not have it: it is created.\n\n| field | value |\n")
+
+
+def test_notices_warnings_and_the_selection_come_before_the_table() -> None:
+    before, _, _ = checked(reviewed_plan()).partition("|  | job config |")
+    assert before.split("\n\n")[1:] == [
+        "**This plan deletes 1 configuration from the service.**",
+        "8 changes. Target: project `0123456789abcdef` at `https://modelarts.example.com`."
+        " Compared with: the state (serial 7) and the service.",
+        '9 of 10 job configs selected by --exclude `"left-*"`.',
+        "**1 warning**",
+        "- `jobs/vision.toml:3: job_config.vision: two types of data sources`",
+        "",
+    ]
+
+
+def test_a_recorded_field_has_one_value_in_the_table() -> None:
+    field = FieldChange(("train_instance_count",), Action.RECORD, 1, 2, 2)
+    change = replace(update_of("a", field), action=Action.RECORD, live_digest="x")
+    (row,) = table_of(checked(plan_of(change, is_refreshed=True)))
+    assert "| `train_instance_count` `2` recorded; the service has it already: " in row
+
+
+def test_renames_are_told_with_the_line_to_add() -> None:
+    likely = replace(offline_plan().changes[-1], renamed=Renamed.LIKELY, old_name="a`b")
+    line = 'ooks like `"a\\u0060b"` renamed: if so, add renamed_from = `"a\\u0060b"`'
+    markdown = checked(plan_of(likely))
+    assert table_of(markdown)[0].endswith(f"; l{line} |")
+    (section,) = sections_of(markdown).values()
+    assert section.startswith(f"L{line}.\n\n")
+
+
+def test_an_equal_change_of_many_job_configs_is_told_once() -> None:
+    names = [f"n{number:03}" for number in range(412)]
+    after = {**PLAIN, "train_instance_count": 2}
+    markdown = checked(updated(dict.fromkeys(names, after)))
+    assert table_of(markdown) == [
+        "| `~` update | 412 job configs: `n000`, `n001`, `n002` and 409 more | `jobs/n.toml` |"
+        " `train_instance_count` `1` → `2` |"
+    ]
+    assert sections_of(markdown) == {
+        "train_instance_count 1 → 2 in 412 job configs": ", ".join(f"`{name}`" for name in names)
+    }
+    assert not left_out_of(markdown)
+
+
+def test_a_field_that_changes_alike_is_told_once_among_others_that_do_not() -> None:
+    plan = updated(
+        {
+            f"{letter}{number}": {
+                **PLAIN,
+                "train_instance_count": 2,
+                "hyperparameters": {"lr": "0.1", "seed": str(number)},
+            }
+            for letter in "ab"
+            for number in range(3)
+        }
+    )
+    markdown = checked(plan)
+    assert len(table_of(markdown)) == 6
+    first, *others = sections_of(markdown).items()
+    title, content = first
+    assert title == "train_instance_count 1 → 2 and 1 more field in 6 job configs"
+    assert content.split("\n")[-1] == "`a0`, `a1`, `a2`, `b0`, `b1`, `b2`"
+    assert '| `hyperparameters.lr` | not set | `"0.1"` |' in content.split("\n")
+    assert [title for title, _ in others] == [
+        f"~ update job_config.{letter}{number} jobs/{letter}.toml:{line}"
+        for line, (letter, number) in enumerate(((a, n) for a in "ab" for n in range(3)), 1)
+    ]
+    assert all('| `hyperparameters.seed` | not set | `"' in content for _, content in others)
+
+
+def test_four_equal_changes_are_still_told_one_by_one() -> None:
+    after = {**PLAIN, "train_instance_count": 2}
+    plan = updated(dict.fromkeys("abcd", after))
+    markdown = checked(plan)
+    assert len(table_of(markdown)) == len(sections_of(markdown)) == 4
+
+
+def test_what_is_sensitive_is_grouped_but_never_with_the_word_for_it() -> None:
+    path = ("hyperparameters", "key")
+    hidden = [
+        update_of(
+            f"n{number}",
+            FieldChange(path, Action.UPDATE, {"$sensitive": f"a{number}"}, {"$sensitive": "b"}),
+        )
+        for number in range(5)
+    ]
+    plain = update_of("z", FieldChange(path, Action.UPDATE, "(sensitive)", "(sensitive) "))
+    markdown = checked(plan_of(*hidden, plain))
+    assert "$sensitive" not in markdown
+    titles = list(sections_of(markdown))
+    assert titles == [
+        "hyperparameters.key (sensitive) → (sensitive) in 5 job configs",
+        "~ update job_config.z",
+    ]
+
+
+def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
+    params = {f"n{number}": {**PLAIN, "log_url": f"/b/{number}/"} for number in range(150)}
+    plan = make_plan(desired_of(**params), state_of(**dict.fromkeys(params, PLAIN)), TARGET)
+    (row,) = table_of(checked(plan))
+    assert "150 job configs: `n0`, `n1`, `n10` and 147 more |" in row
+    assert row.endswith("| 1 field, each to values of its own |")
+    added = make_plan(desired_of(**params), None, TARGET)
+    titles = list(sections_of(checked(added)))
+    assert titles[0] == ('train_instance_type "gpu" added and 1 more field in 150 job configs')
+    moved = [
+        update_of(
+            f"n{number}",
+            *(FieldChange((key,), Action.UPDATE, f"{number}", f"{number}x") for key in "abcd"),
+        )
+        for number in range(150)
+    ]
+    (row,) = table_of(checked(plan_of(*moved)))
+    assert row.endswith("| `a`, `b`, `c` and 1 more, each to values of its own |")
+    assert "sections" not in row
+
+
+def test_many_likely_renames_share_a_row_that_names_none_of_them() -> None:
+    change = replace(offline_plan().changes[-1], renamed=Renamed.LIKELY)
+    changes = [replace(change, name=f"n{n}", old_name=f"o{n}") for n in range(150)]
+    (row,) = table_of(checked(plan_of(*changes)))
+    assert row.endswith(
+        "| 12 fields, each to values of its own; each looks like another one renamed |"
+    )
+
+
+def test_the_names_of_what_leaves_are_in_a_section() -> None:
+    plan = make_plan({}, state_of(**{f"n{number}": PLAIN for number in range(7)}), TARGET)
+    ((title, content),) = sections_of(checked(plan)).items()
+    assert title.startswith(". forget 7 job configs: in no file any more")
+    assert content == ", ".join(f"`n{number}`" for number in range(7))
+
+
+def test_more_than_five_warnings_are_in_a_section() -> None:
+    warnings = tuple(Problem(f"jobs/{n}.toml", n, 0, "job_config.a", "odd") for n in range(1, 7))
+    sections = sections_of(checked(replace(offline_plan(), warnings=warnings)))
+    assert sections["6 warnings"].startswith("- `jobs/1.toml:1: job_config.a: odd`\n- `jobs/2.")
+
+
+def test_warnings_that_do_not_fit_are_counted() -> None:
+    warnings = tuple(Problem("a" * 200, n, 0, "job_config.a", "odd") for n in range(1, 1001))
+    for plan in (replace(offline_plan(), warnings=warnings), plan_of(warnings=warnings)):
+        markdown = checked(plan)
+        shown = markdown.count("\n- `aaa")
+        assert shown > 20
+        assert f"Left out here: {1000 - shown} warnings." in left_out_of(markdown)
+
+
+def test_a_selection_that_is_too_long_is_still_told() -> None:
+    plan = replace(offline_plan(), selection=Selection(tuple("x" * 90 for _ in range(2000))))
+    assert "\n\n3 of 3 job configs selected.\n\n" in checked(plan)
+
+
+def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
+    markdown = checked(large_plan(5000))
+    assert "\n\n5000 changes. Target: " in markdown
+    assert left_out_of(markdown).endswith("`majobctl plan` shows the whole plan, 5000 changes.")
+    rows = table_of(markdown)
+    assert [re.findall(r"\d+ job configs", row) for row in rows] == [
+        ["3500 job configs"],
+        ["1000 job configs"],
+        ["500 job configs"],
+    ]
+    titles = list(sections_of(markdown))
+    assert 'hyperparameters.lr "0.001" → "0.002" in 3500 job configs' in titles
+    assert "+ add job_config.resnet-00007 jobs/team-00/resnet-0000.toml:85" in titles
+    assert len(markdown.encode()) > MOST_BYTES - 5000
+
+
+def unlike(count: int, width: int) -> Plan:
+    """So many changes, no two of the same fields, of names of 20 characters."""
+    changes = [
+        Change(
+            f"{number:020}",
+            Action.UPDATE,
+            config("x", {}, f"jobs/{'d' * width}/{number}.toml").source,
+            {},
+            {},
+            tuple(
+                FieldChange(
+                    (f"k{number}-{key}",), Action.UPDATE, "ü" * width, f"{'é' * width}{key}"
+                )
+                for key in range(3)
+            ),
+        )
+        for number in range(count)
+    ]
+    return plan_of(*changes)
+
+
+@pytest.mark.parametrize(("count", "width"), [(5000, 1), (5000, 400), (50, 20_000)])
+def test_changes_with_nothing_in_common_are_left_out_whole_and_counted(
+    count: int, width: int
+) -> None:
+    markdown = checked(unlike(count, width))
+    rows = table_of(markdown)
+    sections = sections_of(markdown)
+    left_out = left_out_of(markdown)
+    if len(rows) < count:
+        assert f" {count - len(rows)} job configs of the table" in left_out
+    if len(sections) < count:
+        assert f"the details of {count - len(sections)} job configs" in left_out
+    assert len(rows) > 30
+    assert len(sections) >= 20
+    assert all(content.count("| `k") == 3 for content in sections.values())
+    assert f"{count} changes" in markdown
+
+
+def test_one_change_of_three_thousand_hyperparameters_is_shown_in_part() -> None:
+    after = {**PLAIN, "hyperparameters": {f"label-{n:04}": str(n) for n in range(3000)}}
+    markdown = checked(updated({"one": after}))
+    (content,) = sections_of(markdown).values()
+    shown = content.count("| `hyperparameters.label-")
+    assert shown > 900
+    assert content.endswith(f"\n\n{3000 - shown} more fields.")
+    assert left_out_of(markdown).startswith(f"Left out here: {3000 - shown} fields. ")
+
+
+def test_one_long_change_leaves_room_for_the_others() -> None:
+    long = {**PLAIN, "hyperparameters": {f"label-{n:04}": "x" * 300 for n in range(3000)}}
+    short = {f"z{n}": {**PLAIN, "log_url": f"/b/{n}/"} for n in range(20)}
+    markdown = checked(updated({"a": long, **short}))
+    assert len(sections_of(markdown)) == 21
+
+
+def test_equal_changes_of_many_fields_are_shown_in_part_and_again_with_each() -> None:
+    after = {**PLAIN, "hyperparameters": {f"label-{n:04}": "x" * 60 for n in range(3000)}}
+    markdown = checked(updated(dict.fromkeys("abcdef", after)))
+    first, *others = sections_of(markdown)
+    assert first.endswith("added and 2999 more fields in 6 job configs")
+    assert len(others) == 6
+    assert re.match(r"Left out here: \d{5} fields\. ", left_out_of(markdown))
+
+
+def test_sets_of_equal_changes_that_do_not_fit_are_counted() -> None:
+    def field(number: int) -> FieldChange:
+        return FieldChange((f"k{number}",), Action.UPDATE, "x" * 30, "y" * 30)
+
+    changes = [
+        update_of(f"{set_:04}-{number}-{'n' * 10}", field(set_))
+        for set_ in range(1200)
+        for number in range(5)
+    ]
+    markdown = checked(plan_of(*changes))
+    shown = sum(" in 5 job configs" in title for title in sections_of(markdown))
+    assert shown > 50
+    assert f" {1200 - shown} sets of equal changes, " in left_out_of(markdown)
+
+
+ACTIONS = [action for action in Action if action is not Action.REMOVE]
+hostile = st.text(max_size=20) | st.text(
+    st.sampled_from("|`<>\\\n\r\x1b\u2028 -*_[](){}$@#:&;é~!"), max_size=150
+)
+values = st.none() | st.integers() | hostile | st.lists(hostile, max_size=3) | st.just(SECRET)
+fields = st.builds(
+    FieldChange,
+    st.tuples(hostile) | st.tuples(hostile, hostile),
+    st.sampled_from([Action.ADD, Action.UPDATE, Action.REMOVE, Action.RECORD]),
+    values,
+    values,
+    values,
+)
+
+
+@st.composite
+def hostile_plans(draw: st.DrawFn) -> Plan:
+    shared = draw(st.lists(fields, max_size=3))
+    names = draw(st.lists(hostile, max_size=12, unique=True))
+    changes = [
+        Change(
+            name,
+            draw(st.sampled_from(ACTIONS)),
+            config("x", {}, draw(hostile)).source if draw(st.booleans()) else None,
+            draw(st.none() | st.just({})),
+            {},
+            (*shared, *draw(st.lists(fields, max_size=2))),
+            old_name=draw(hostile),
+            renamed=draw(st.none() | st.sampled_from(Renamed)),
+        )
+        for name in names
+    ]
+    warnings = [Problem(text, 1, 0, text, text) for text in draw(st.lists(hostile, max_size=7))]
+    return plan_of(
+        *changes,
+        warnings=tuple(warnings),
+        selection=Selection(tuple(draw(st.lists(hostile, max_size=3)))),
+        is_refreshed=draw(st.booleans()),
+        environment=draw(hostile),
+    )
+
+
+@settings(max_examples=150)
+@given(hostile_plans())
+def test_nothing_from_outside_leaves_its_code_span(plan: Plan) -> None:
+    for line in checked(plan).removesuffix("\n").split("\n"):
+        if line.startswith(OPEN):
+            title = line.removeprefix(OPEN).removesuffix("</summary>")
+            outside = ELEMENT.sub("", title)
+        else:
+            outside = "" if line == CLOSE else CODE.sub("", line)
+        assert re.fullmatch(r"[\w ,;:.()=→*|-]*", outside), line
+        assert not re.search(r"[@#&<>\\\[\]!~$]", outside)
+
+
+@settings(max_examples=100)
+@given(threes())
+def test_each_change_and_each_path_is_named(three: Three) -> None:
+    plan = three.plan()
+    markdown = checked(plan)
+    rows = table_of(markdown) if plan.changes else []
+    shown = "\n".join(sections_of(markdown).values())
+    assert len(rows) == len(plan.changes)
+    for row, change in zip(rows, plan.changes, strict=True):
+        assert row.startswith(f"| `{change.action.sign}` {change.action.value} | `{change.name}` |")
+        for field in change.fields:
+            assert f"| `{escaped(cut(printable('.'.join(field.path)), 100))}` |" in shown
+    assert not left_out_of(markdown)
+
+
+def escaped(text: str) -> str:
+    return re.sub(r"[|`<>]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def test_a_hostile_plan_stays_in_its_blocks() -> None:
+    markdown = checked(hostile_plan())
+    assert "<script" not in markdown
+    assert "<img" not in markdown
+    assert len(table_of(markdown)) == 6
+
+
+def test_a_value_shows_what_differs_even_where_it_is_cut() -> None:
+    field = FieldChange(("config_desc",), Action.UPDATE, "x" * 300 + "old", "x" * 300 + "new")
+    markdown = checked(plan_of(update_of("a", field)))
+    assert f'| `config_desc` | `…{"x" * 33}old"` | `…{"x" * 33}new"` |' in markdown.split("\n")
+    assert f'| `config_desc` `…{"x" * 13}old"` → `…{"x" * 13}new"` |' in table_of(markdown)[0]
+
+
+def test_the_order_of_the_files_changes_nothing() -> None:
+    configs = {name: JobConfig(name, {**PLAIN, "log_url": f"/b/{name}/"}) for name in "cab"}
+    plans = [
+        make_plan(dict(items), state_of(a=PLAIN), TARGET)
+        for items in (configs.items(), reversed(configs.items()))
+    ]
+    assert plan_markdown(plans[0]) == plan_markdown(plans[1])
