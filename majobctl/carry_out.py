@@ -16,7 +16,7 @@ from majobctl.fields import Path
 from majobctl.plan import Action, Change, Params
 from majobctl.provider import Ending, Outcome, Provider
 from majobctl.results import End, Result
-from majobctl.sensitive import SHOWN, masked_places, place_of, secret_texts, without_traces
+from majobctl.sensitive import SHOWN, masked_places, secret_texts, without_traces
 
 NOT_THERE = "ModelArts.0102"
 _VALUE_WIDTH = 60
@@ -120,7 +120,7 @@ def _told(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[
     """What the service did not take as sent, telling no value at the ``hidden`` places."""
     for item in found:
         path = printable(".".join(item.path))
-        if place_of(item.path) in hidden or item.path[:1] in hidden:
+        if any(place[: len(item.path)] == item.path[: len(place)] for place in hidden):
             yield f"{path} {SHOWN} is not as it was sent"
         elif item.before is None:
             # The service's own value may be a secret that nobody here knows of.

@@ -7,7 +7,7 @@ plans or the service.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Config:
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
     """The warnings of patterns that lead to no file."""
+    watched_below: Watched = field(default_factory=Watched)
+    """What is watched of a job config that no file describes."""
 
 
 def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
@@ -74,7 +76,9 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     if problems:
         raise ConfigError(sorted(set(problems)), warnings)
     job_configs = dict(sorted(reader.job_configs.items()))
-    return Config(settings, job_configs, tuple(warnings), tuple(reader.unmatched))
+    return Config(
+        settings, job_configs, tuple(warnings), tuple(reader.unmatched), reader.watched_below
+    )
 
 
 def whole_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mapping[str, JobConfig]:
@@ -162,7 +166,7 @@ class _Reader:
         self._templates = Templates.of(files)
         self._problems += self._templates.problems
         for template in self._templates.found.values():
-            self._check_alone(template.layer, template.directives)
+            self._check_alone(template.layer, template.directives.over(self._below))
         for file in files:
             self._read_tables(file)
         self._check_renames()
@@ -219,13 +223,15 @@ class _Reader:
         inherited = template.directives.over(self._below) if template else self._below
         whole = directives.over(inherited)
         if found and MATRIX in plain:
-            faults += _secrets_in_names(plain, whole.sensitive)
+            shown = list(_secrets_in_names(plain, whole.sensitive))
+            # Nothing may be told of such names, not even that they are wrong.
+            found, unmade = ([] if shown else found), [*unmade, *shown]
         if isinstance(used, Fault):
             unmade.append(used)
         self._tell(Layer(file, (TABLE, label), table), faults, unmade)
         if not found:
             alone = Layer(file, (TABLE, label), without_matrix(plain))
-            self._check_alone(alone, directives)
+            self._check_alone(alone, whole)
         is_whole = not (faults or unmade)
         frame = _Frame(directives, whole, is_whole, isinstance(used, Fault))
         below = (template.layer, self._defaults) if template else (self._defaults,)
@@ -251,7 +257,8 @@ class _Reader:
         texts = self._references
         if combination.values:
             texts = {**texts, **combination.references}
-        found = Interpolation.of(table, texts)
+        secrets = {f"matrix.{key}" for key in combination.values if key in whole.sensitive}
+        found = Interpolation.of(table, texts, secrets)
         params, value_faults = checked_values(found.values)
         faults += [fault for fault in value_faults if fault.path not in found.open]
         for fault in found.faults:
@@ -302,7 +309,8 @@ def _with_origin(source: TableSource, fault: Fault) -> Fault:
         return fault
     path = fault.path if keys[0] in own else (keys[1],) if keys[1] in own else ()
     told = " and ".join(f"{key} comes from {place}" for key, place in origins.items())
-    hint = f'({told}; `{next(iter(origins))} = ""` here leaves it out)'
+    left_out = next((key for key in origins if not FIELDS[key].required), "")
+    hint = f'({told}; `{left_out} = ""` here leaves it out)' if left_out else f"({told})"
     return replace(fault, path=path, hint=hint)
 
 

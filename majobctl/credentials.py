@@ -311,8 +311,7 @@ def _load_yaml(path: Path) -> Any:
         yaml = importlib.import_module("yaml")
     except ImportError:
         raise AuthError(
-            f"OS_CLOUD is set, and reading {path} needs PyYAML:"
-            ' install it with pip install "majobctl[clouds]"'
+            f"OS_CLOUD is set, and reading {path} needs PyYAML: install it with pip install PyYAML"
         ) from None
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))

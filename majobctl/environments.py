@@ -16,6 +16,8 @@ from majobctl.toml_file import KeyPath, TomlFile
 
 TABLE = "environments"
 VARIABLE = "MAJOBCTL_ENVIRONMENT"
+_JOINED = (("defaults", SENSITIVE), ("defaults", IGNORE_CHANGES))
+"""Arrays that are joined: the environment's own items come first."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -35,6 +37,10 @@ class OverlaidFile(TomlFile):
         super().__init__(file.name, "", _with_joined_directives(data, below, self._above))
 
     def line_of(self, path: KeyPath) -> int:
+        if path[:2] in _JOINED and len(path) == 3 and isinstance(path[2], int):
+            own = self._above.get("defaults", {}).get(path[1], ())
+            if path[2] >= len(own):
+                return self._file.line_of((*path[:2], path[2] - len(own)))
         while path:
             if _has(self._above, path):
                 return self._file.line_of((*self._prefix, *path))
@@ -95,7 +101,7 @@ def _with_joined_directives(
     data: dict[str, Any], below: Mapping[str, Any], above: Mapping[str, Any]
 ) -> dict[str, Any]:
     """``data``, where what either side's defaults keep secret, or let change, counts."""
-    for key in (SENSITIVE, IGNORE_CHANGES):
+    for _, key in _JOINED:
         sides = [side.get("defaults") for side in (above, below)]
         lists = [side.get(key) for side in sides if isinstance(side, Mapping)]
         if len(lists) == 2 and all(isinstance(names, list) for names in lists):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 class MajobctlError(Exception):
@@ -132,9 +133,15 @@ def quoted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean "log_url"?``, or "" where nothing is near."""
+    return _nearest(word, tuple(known))
+
+
+@lru_cache(maxsize=1024)
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    # Thousands of job configs may have the same wrong word, from [defaults] or a matrix.
     import difflib
 
-    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     if not matches:
         return ""
     return f"; did you mean {' or '.join(map(quoted, matches))}?"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,8 @@ class Interpolation:
     """What became of the references below one table.
 
     ``values`` are the resolved ones; ``from_environment`` are the paths of the strings that hold
-    an ``${env.NAME}``; ``faults`` are the references that could not be resolved; ``open`` are the
-    paths of those to a matrix among them.
+    an ``${env.NAME}``, or one of ``secrets``; ``faults`` are the references that could not be
+    resolved; ``open`` are the paths of those to a matrix among them.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -36,14 +36,21 @@ class Interpolation:
     faults: list[Fault] = field(default_factory=list)
     open: set[Path] = field(default_factory=set)
     texts: Mapping[str, str] = field(default_factory=dict)
+    secrets: Collection[str] = ()
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> Interpolation:
+    def of(
+        cls,
+        raw: Mapping[str, Any],
+        texts: Mapping[str, str] | None = None,
+        secrets: Collection[str] = (),
+    ) -> Interpolation:
         """Resolves every reference in the strings of ``raw``.
 
-        ``texts`` are those of all but the environment, by what stands in the braces.
+        ``texts`` are those of all but the environment, by what stands in the braces; ``secrets``
+        are the references among them that nobody may see.
         """
-        result = cls(texts=texts or {})
+        result = cls(texts=texts or {}, secrets=secrets)
         result.values = {key: result._resolved(value, (key,)) for key, value in raw.items()}
         return result
 
@@ -67,6 +74,8 @@ class Interpolation:
             return "${"
         is_closed = match.group().endswith("}")
         if is_closed and reference in self.texts:
+            if reference in self.secrets:
+                self.from_environment.add(path)
             return self.texts[reference]
         variable = _ENV.fullmatch(reference) if is_closed else None
         if variable is None:

@@ -7,13 +7,13 @@ configs. A key of a job config is set to its value, any other name is a hyperpar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Any
 
-from majobctl.errors import nearest, quoted
+from majobctl.errors import nearest, printable, quoted
 from majobctl.fields import DIRECTIVES, FIELDS, Fault, Kind, Path, is_blank
 from majobctl.job_config import hyperparameter_text, type_name
 
@@ -21,6 +21,9 @@ MATRIX = "matrix"
 NAME = "name"
 MOST = 10_000
 """Combinations of one matrix."""
+_FIXED = (*DIRECTIVES, MATRIX, NAME, "use")
+_NEAR = 0.85
+"""How like a key a label must be to be taken for a typing mistake."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
@@ -59,7 +62,9 @@ def combinations(label: str, table: Mapping[str, Any]) -> tuple[list[Combination
         message = f"{NAME} goes with {MATRIX} only: the table's name is the job config's name"
         return [Combination(label, without_matrix(table))], [Fault((NAME,), message)]
     matrix, template = table[MATRIX], table.get(NAME)
-    faults = list(_matrix_faults(matrix)) or list(_name_faults(template, matrix))
+    faults = list(_matrix_faults(matrix, _own_labels(table)))
+    if isinstance(matrix, Mapping) and matrix:
+        faults += _name_faults(template, matrix)
     if faults:
         return [], faults
     plain = without_matrix(table)
@@ -70,7 +75,14 @@ def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key not in (MATRIX, NAME)}
 
 
-def _matrix_faults(matrix: object) -> Iterator[Fault]:
+def _own_labels(table: Mapping[str, Any]) -> Collection[object]:
+    written = table.get("hyperparameters")
+    if isinstance(written, list):
+        return [item.get("label") for item in written if isinstance(item, Mapping)]
+    return written if isinstance(written, Mapping) else ()
+
+
+def _matrix_faults(matrix: object, labels: Collection[object]) -> Iterator[Fault]:
     wanted = "a table of arrays, such as {lr = [0.1, 0.01], seed = [1, 2]}"
     if not isinstance(matrix, Mapping) or not matrix:
         shown = "an empty one" if matrix == {} else type_name(matrix)
@@ -78,8 +90,12 @@ def _matrix_faults(matrix: object) -> Iterator[Fault]:
         return
     for key, values in matrix.items():
         path = (MATRIX, key)
-        if key in DIRECTIVES or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
+        near = [] if key in FIELDS or key in labels else _meant_keys(key)
+        if key in _FIXED or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
             yield Fault(path, f"{MATRIX}: {key} cannot vary; name a label of hyperparameters")
+        elif near:
+            meant = f"did you mean {near[0]}? Write the label under hyperparameters, too, if not"
+            yield Fault(path, f"{MATRIX}: {quoted(key)} is no key; {meant}")
         elif not isinstance(values, list) or not values:
             shown = "an empty one" if values == [] else type_name(values)
             yield Fault(path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}")
@@ -88,7 +104,13 @@ def _matrix_faults(matrix: object) -> Iterator[Fault]:
     if isinstance(matrix, Mapping) and all(isinstance(item, list) for item in matrix.values()):
         count = prod(len(item) for item in matrix.values())
         if count > MOST:
-            yield Fault((MATRIX,), f"{MATRIX} has {count} combinations; at most {MOST} are allowed")
+            yield Fault((MATRIX,), f"{MATRIX} has more than {MOST} combinations")
+
+
+def _meant_keys(label: str) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_NEAR)
 
 
 def _value_faults(key: str, values: list[Any]) -> Iterator[Fault]:
@@ -110,7 +132,8 @@ def _value_faults(key: str, values: list[Any]) -> Iterator[Fault]:
 def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Fault]:
     if template is None:
         example = "-".join(f"{{{key}}}" for key in matrix)
-        yield Fault((MATRIX,), f'{MATRIX} needs {NAME}, such as {NAME} = "x-{example}"')
+        shown = printable(f'{NAME} = "x-{example}"')
+        yield Fault((MATRIX,), f"{MATRIX} needs {NAME}, such as {shown}")
         return
     if not isinstance(template, str):
         yield Fault((NAME,), f"{NAME} must be a string, not {type_name(template)}")
@@ -121,7 +144,7 @@ def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Fault]
             hint = nearest(key, matrix)
             yield Fault((NAME,), f"{NAME}: {quoted('{' + key + '}')} is not in {MATRIX}{hint}")
     for key, values in matrix.items():
-        if key not in used and len(values) > 1:
+        if key not in used and isinstance(values, list) and len(values) > 1:
             message = f"{NAME} must have {quoted('{' + key + '}')}, for each name is there once"
             yield Fault((NAME,), message)
 

@@ -64,9 +64,7 @@ def open_kind(kind: str, wish: Wish) -> Opened:
 def require_werkzeug() -> None:
     """Raises ProviderError where the emulator's one library is not installed."""
     if importlib.util.find_spec("werkzeug") is None:
-        raise ProviderError(
-            'the emulator needs werkzeug: install it with pip install "majobctl[emulator]"'
-        )
+        raise ProviderError("the emulator needs werkzeug: install it with pip install werkzeug")
 
 
 def _open_modelarts(wish: Wish) -> Opened:

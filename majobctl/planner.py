@@ -21,7 +21,7 @@ from majobctl.difference import (
 from majobctl.endpoints import Target
 from majobctl.errors import MajobctlError, Problem, printable
 from majobctl.fields import FIELDS, PREVENT_DELETE
-from majobctl.job_config import JobConfig
+from majobctl.job_config import JobConfig, Watched
 from majobctl.live import LiveConfig
 from majobctl.plan import EVERYTHING, Change, Plan, Renamed, Selection
 from majobctl.sensitive import (
@@ -33,6 +33,7 @@ from majobctl.sensitive import (
 )
 from majobctl.state import Entry, State, secret_places
 
+_UNWATCHED = Watched()
 Live = Mapping[str, LiveConfig | None]
 """What the service has of each name that was looked for; None where it has none."""
 
@@ -57,6 +58,7 @@ def make_plan(
     creates_missing: bool = False,
     deletes_removed: bool = False,
     environment: str = "",
+    watched_below: Watched = _UNWATCHED,
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
 
@@ -67,7 +69,9 @@ def make_plan(
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
     masker = state.masker() if state else Masker(salt)
-    planner = _Planner(desired, known, masker, live, creates_missing, deletes_removed)
+    planner = _Planner(
+        desired, known, masker, live, creates_missing, deletes_removed, watched_below
+    )
     selected = list(planner.selected(names, selection)) if selection else names
     changes = [change for name in selected if (change := planner.change(name)) is not None]
     _check_protection(changes, known)
@@ -118,6 +122,7 @@ class _Planner:
     live: Live | None
     creates_missing: bool
     deletes_removed: bool
+    watched_below: Watched
 
     def selected(self, names: Iterable[str], selection: Selection) -> Iterator[str]:
         """Those of ``names`` that are selected, but for what is renamed and left out as that: the
@@ -138,15 +143,18 @@ class _Planner:
         entry = self.known[name]
         live = self.live.get(name) if self.live is not None else None
         is_gone = self.live is not None and name in self.live and live is None
+        before = self.masker.masked(entry.params, self.watched_below.hidden(entry.params))
         if is_gone or not self.deletes_removed:
-            return Change(name, Action.FORGET, None, entry.params, None, (), is_missing=is_gone)
+            return Change(name, Action.FORGET, None, before, None, (), is_missing=is_gone)
         digest = self.masker.digest(live.params) if live else ""
         fields = tuple(self._changed_there(entry, live)) if live else ()
-        return Change(name, Action.DELETE, None, entry.params, None, fields, live_digest=digest)
+        return Change(name, Action.DELETE, None, before, None, fields, live_digest=digest)
 
     def _changed_there(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service that is now to be deleted there."""
         hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
+        for side in (entry.params, live.params):
+            hidden += self.watched_below.hidden(side)
         now = self.masker.masked(live.params, hidden)
         for item in field_changes(self.masker.masked(entry.params, hidden), now):
             sides = (item.before, None, item.after)
@@ -159,7 +167,7 @@ class _Planner:
                 return None
             return self._changed(config, Action.RECORD, (), {})
         before = self._before(config)
-        shown = self.masker.masked(before, config.sensitive) if config.sensitive else before
+        shown = self.masker.masked(before, config.hidden(before))
         fields = field_changes(before, after, shown)
         return self._changed(config, _action_of(entry), fields, _ever_sent(entry))
 
@@ -169,6 +177,7 @@ class _Planner:
             return self._missing(config, entry)
         # Whatever is or was secret is compared, and shown, as its hash.
         hidden = [*config.hidden(live.params), *secret_places(entry)]
+        hidden += config.watched.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
         after = self.masker.masked(config.params, hidden)
         now = self.masker.masked(live.params, hidden)
@@ -194,7 +203,7 @@ class _Planner:
         action = Action.CREATE if self.creates_missing else _action_of(entry)
         after = self._masked(config)
         before = self._before(config) if self._old_name(config) else {}
-        fields = field_changes(before, after, self.masker.masked(before, config.sensitive))
+        fields = field_changes(before, after, self.masker.masked(before, config.hidden(before)))
         return replace(self._changed(config, action, fields, {}), is_missing=True)
 
     def _changed(
@@ -214,7 +223,7 @@ class _Planner:
             config.name,
             action,
             config.source,
-            self.masker.masked(source.params, config.sensitive) if source else None,
+            self.masker.masked(source.params, config.hidden(source.params)) if source else None,
             after,
             fields,
             tuple(key for key in FIELDS if key in sent and key not in after),

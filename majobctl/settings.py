@@ -140,7 +140,7 @@ def read_settings(
         raise MajobctlError(environments.unknown_environment(name, file))
     settings = _read(root, file, name, problems)
     for other in known:
-        # What is wrong in one environment is told in all of them.
+        # What is wrong in one environment, but for its defaults, is told in all of them.
         if other != name:
             _read(root, file, other, problems)
     problems += _shared_states(root, file)
@@ -173,20 +173,30 @@ def _own_state_path(file: TomlFile, environment: str) -> object:
     return state.get("path") if isinstance(state, Mapping) else None
 
 
+_BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
+"""What is added to a state's name for the files beside it."""
+
+
 def _shared_states(root: Path, file: TomlFile) -> Iterator[Problem]:
     """A problem for each state that two environments would share, or one with the tables below."""
     state = file.data.get("state", {})
     below = state.get("path") if isinstance(state, Mapping) else None
-    default = str(SETTINGS["state"]["path"].default)
-    taken = {os.path.normpath(root / str(below or default)): "the settings without an environment"}
+    first = Path(str(below or SETTINGS["state"]["path"].default))
+    taken = dict.fromkeys(_state_files(root / first), "the settings without an environment")
     for name in environments.environments_of(file):
         own = _own_state_path(file, name)
-        folder = Path(str(below or default)).parent
-        path = os.path.normpath(root / (str(own) if own else folder / f"{name}.state.json"))
-        if path in taken:
-            message = f"path is the state of {taken[path]}, too; give each a state of its own"
+        path = str(own) if own else str(first.parent / f"{name}.state.json")
+        found = _state_files(root / path)
+        other = next((taken[item] for item in found if item in taken), "")
+        if other:
+            message = f"path is the state of {other}, too; give each a state of its own"
             yield _problem(file, (environments.TABLE, name, "state", "path"), message)
-        taken.setdefault(path, f"the environment {quoted(name)}")
+        taken = {**dict.fromkeys(found, f"the environment {quoted(name)}"), **taken}
+
+
+def _state_files(path: Path) -> list[str]:
+    """A state and the files beside it; paths that some system takes for one are equal."""
+    return [os.path.normpath(path).casefold() + suffix for suffix in _BESIDE]
 
 
 def _problem(file: TomlFile, path: KeyPath, message: str) -> Problem:
@@ -255,13 +265,11 @@ def _fault(key: str, setting: Setting, value: object) -> str:
         return f"{key} must be from {setting.least} to {setting.most}, not {shown}"
     if setting.kind is Kind.SECONDS and not value:
         return f"{key} must be more than 0"
-    if isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value):
-        return f"{key} must not have a control character"
-    if isinstance(value, str) and "${" in value:
+    texts = value if isinstance(value, list) else [value]
+    if any(isinstance(text, str) and "${" in text for text in texts):
         return f"{key}: a reference stands in job configs and [defaults] only; write the value here"
     if isinstance(value, str) and not value and setting.default:
         return f"{key} must not be empty"
-    texts = value if isinstance(value, list) else [value]
     if any(isinstance(text, str) and CONTROL_CHARACTER.search(text) for text in texts):
         return f"{key} must not have a control character"
     return ""

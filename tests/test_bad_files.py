@@ -333,6 +333,11 @@ JOB_FILES: Mapping[str, Sequence[str]] = {
     "matrix_combination_of_wrong_type": [
         "8: job_config.sweep: train_instance_count must be an integer, not a string",
     ],
+    "matrix_key_mistyped": [
+        '8: job_config.sweep: matrix: "train_instance_tpye" is no key; did you mean'
+        " train_instance_type? Write the label under hyperparameters, too, if not",
+        "8: job_config.sweep: matrix: use cannot vary; name a label of hyperparameters",
+    ],
     "matrix_empty": [
         (
             "8: job_config.sweep: matrix must be a table of arrays, such as {lr = [0.1, 0.01], "
@@ -436,7 +441,7 @@ JOB_FILES: Mapping[str, Sequence[str]] = {
         ),
     ],
     "matrix_too_many": [
-        "8: job_config.sweep: matrix has 10100 combinations; at most 10000 are allowed",
+        "8: job_config.sweep: matrix has more than 10000 combinations",
     ],
     "matrix_with_more_problems": [
         '8: job_config.sweep: matrix: "lr" must be an array of values, not an empty one',
@@ -998,6 +1003,14 @@ SETTINGS_FILES: Mapping[str, Sequence[str]] = {
     ],
     "seed_without_emulator": [
         '3: provider: seed needs kind = "emulator"',
+    ],
+    "state_beside_another": [
+        "5: environments.prod.state: path is the state of the settings without an environment,"
+        " too; give each a state of its own",
+    ],
+    "reference_in_an_array": [
+        "5: jobs: files: a reference stands in job configs and [defaults] only; write the value"
+        " here",
     ],
     "state_shared_by_environments": [
         (

@@ -213,9 +213,7 @@ def test_most_combinations_are_allowed_and_no_more() -> None:
     found, faults = combinations("x", {"matrix": matrix, "name": "{a}-{b}"})
     assert (len(found), faults) == (MOST, [])
     matrix["a"].append(-1)
-    assert faults_of(matrix, name="{a}-{b}") == [
-        f"matrix has {MOST + 100} combinations; at most {MOST} are allowed"
-    ]
+    assert faults_of(matrix, name="{a}-{b}") == [f"matrix has more than {MOST} combinations"]
 
 
 _arrays = st.lists(

@@ -43,6 +43,7 @@ UNSAID_OF_JOBS = {
     "framework_without_code",
     "hyperparameter_twice",
     "matrix_item_twice",
+    "matrix_key_mistyped",
     "matrix_name_of_another",
     "matrix_name_placeholder_missing",
     "matrix_name_placeholder_unknown",
@@ -65,6 +66,8 @@ UNSAID_OF_JOBS = {
     "template_with_matrix_reference",
 }
 UNSAID_OF_SETTINGS = {
+    "reference_in_an_array",
+    "state_beside_another",
     "address_broken",
     "address_with_password",
     "address_with_query",

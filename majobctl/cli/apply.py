@@ -111,7 +111,7 @@ def command(
         _show_plan(plan, format_, is_approved, no_color)
         _check_share(plan, settings, force)
         if plan.changes and not is_approved:
-            _ask()
+            _ask(plan)
         params = review.params(plan, locked.state)
         result = _run(plan, params, locked, settings, provider, at_once, verify)
     if result.problem:
@@ -201,7 +201,7 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
         )
 
 
-def _ask() -> None:
+def _ask(plan: Plan) -> None:
     """Raises MajobctlError unless the user types the literal yes."""
     if not is_terminal(sys.stdin):
         raise MajobctlError(
@@ -209,8 +209,12 @@ def _ask() -> None:
             "save a plan (`majobctl plan --out FILE`), review it and `majobctl apply FILE`; or use"
             " `majobctl apply --auto-approve`"
         )
+    place = f" to the environment {plan.environment}" if plan.environment else ""
     answer = click.prompt(
-        "Apply these changes? Only yes is accepted", default="", show_default=False, err=True
+        f"Apply these changes{place}? Only yes is accepted",
+        default="",
+        show_default=False,
+        err=True,
     )
     if answer != "yes":
         raise MajobctlError("not approved; nothing was sent")

@@ -80,7 +80,7 @@ def _require_tomlkit() -> None:
     from importlib.util import find_spec
 
     if find_spec("tomlkit") is None:
-        raise MajobctlError('fmt needs tomlkit: install it with pip install "majobctl[fmt]"')
+        raise MajobctlError("fmt needs tomlkit: install it with pip install tomlkit")
 
 
 def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import click
 
 from majobctl.errors import MajobctlError, printable
+from majobctl.settings import FILE_NAME
 
 TEMPLATES = {
     "majobctl.toml": "majobctl.toml",
@@ -18,28 +19,39 @@ TEMPLATES = {
 }
 
 
+EXAMPLES = ("jobs/example.toml", "cloud.toml")
+
+
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
 def command(directory: str) -> None:
     """Begin a config repository in DIR: settings, one example job config, .gitignore.
 
-    Files that are there already stay as they are. The settings name the embedded emulator, and
-    cloud.toml what its cloud starts with, so that plan and apply work at once. The first line of a
-    file tells editors which schema in the folder schema it follows.
+    Files that are there already stay as they are; beside settings, no example is made. The settings
+    name the embedded emulator, and cloud.toml what its cloud starts with, so that plan and apply
+    work at once. The first line of a file tells editors which schema in the folder schema it
+    follows.
 
     \b
     Example:
       majobctl init ml-configs
     """
     root = Path(directory)
-    for name, content in (*_templates(), *_schemas()):
+    is_new = not os.path.lexists(root / FILE_NAME)
+    for name, content in (*_templates(is_new), *_schemas()):
         made = _make(root / name, content)
         click.echo(f"{'made' if made else 'kept'} {printable(str(root / name))}")
-    click.echo("Next: majobctl plan, then majobctl apply.")
+    if is_new:
+        click.echo("Next: majobctl plan, then majobctl apply.")
 
 
-def _templates() -> Iterator[tuple[str, bytes]]:
+def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
+    """All of them in a new repository; where there is one already, an example would be applied."""
+    from importlib.resources import files
+
     for template, name in TEMPLATES.items():
+        if not is_new and name in EXAMPLES:
+            continue
         yield name, (files("majobctl.cli") / "templates" / template).read_bytes()
 
 

@@ -79,6 +79,7 @@ def command(
     from majobctl.plan import Selection
 
     outputs = [_output(text) for text in also]
+    _check_files([file for _, file in outputs] + ([out] if out else []))
     config = config_here()
     state = store_of(config.settings).read()
     selection, is_kept = Selection(targeted, excluded), out is not None
@@ -120,12 +121,17 @@ def _output(text: str) -> tuple[str, str]:
     return format_, file
 
 
+def _check_files(files: list[str]) -> None:
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise click.UsageError("--also and --out: each output needs a file of its own")
+
+
 def _write(text: str, file: str, settings: Settings) -> None:
     """Raises MajobctlError where ``file`` cannot be written, or is one of the repository's own."""
     from majobctl.errors import MajobctlError, printable
 
     path = Path(os.path.realpath(file))
-    if path.suffix == ".toml" or _is_beside_state(path, settings):
+    if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
         raise MajobctlError(f'"{printable(file)}" is no place for a rendered plan')
     try:
         path.write_text(text, encoding="utf-8")
@@ -167,7 +173,8 @@ def _save(plan: Plan, state: State | None, out: str, settings: Settings) -> None
         write_durably(path, plan_bytes(plan, state))
     except OSError as error:
         raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
-    click.echo(f"Saved the plan; apply it with: majobctl apply {printable(out)}", err=True)
+    option = f"-e {plan.environment} " if plan.environment else ""
+    click.echo(f"Saved the plan; apply it with: majobctl apply {option}{printable(out)}", err=True)
 
 
 def _is_plan_file(path: Path) -> bool:

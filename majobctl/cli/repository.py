@@ -194,6 +194,7 @@ def plan_for(
         creates_missing=apply["create_missing"],
         deletes_removed=apply["delete_removed"],
         environment=config.settings.environment,
+        watched_below=config.watched_below,
     )
     if plan.calls["delete_job_configs"] and config.unmatched:
         raise MajobctlError(

@@ -31,6 +31,9 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
     lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
+    if plan.environment:
+        target = f"project {plan.target.project_id} at {plan.target.endpoint}"
+        lines.append(f"Environment {plan.environment}: {printable(target)}.")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
 

@@ -79,7 +79,7 @@ def test_each_environment_applies_to_its_target_and_keeps_its_state(repo: Reposi
     assert prod["job_configs"]["alpha"]["params"]["log_url"] == "/ml-prod/log/"
     assert dev["lineage"] != prod["lineage"]
     for options in ((), ("-e", "prod"), ("--environment", "prod")):
-        assert repo.done("plan", *options).stdout.startswith("No changes.")
+        assert repo.done("plan", *options).last_line.startswith("No changes.")
     assert "1 to add" in repo.done("plan", "-e", "test").stdout
 
 

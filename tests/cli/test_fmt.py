@@ -247,7 +247,7 @@ def test_without_tomlkit_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "tomlkit", None)
     ran = mixed.run("fmt")
     assert (ran.code, ran.stdout) == (1, "")
-    assert ran.stderr == 'Error: fmt needs tomlkit: install it with pip install "majobctl[fmt]"\n'
+    assert ran.stderr == "Error: fmt needs tomlkit: install it with pip install tomlkit\n"
     assert text_of(mixed) == MIXED
 
 

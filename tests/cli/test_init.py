@@ -48,15 +48,25 @@ def test_a_folder_is_made_where_it_is_missing(repository: Repository) -> None:
 
 
 def test_nothing_is_overwritten(repository: Repository) -> None:
-    repository.settings("mine")
-    ran = repository.done("init")
-    assert "kept majobctl.toml" in ran.stdout
-    assert "made jobs/example.toml" in ran.stdout
+    repository.done("init")
     contents = {name: (repository.root / name).read_bytes() for name in FILES}
-    assert contents["majobctl.toml"] == b"mine"
+    repository.settings("mine")
+    (repository.root / ".gitignore").unlink()
     ran = repository.done("init")
-    assert ran.stdout.count("kept ") == len(FILES)
+    assert "kept majobctl.toml\n" in ran.stdout
+    assert "made .gitignore\n" in ran.stdout
+    contents["majobctl.toml"] = b"mine"
     assert contents == {name: (repository.root / name).read_bytes() for name in FILES}
+
+
+def test_a_repository_that_is_there_gets_no_example(repository: Repository) -> None:
+    repository.settings("mine")
+    repository.job("one")
+    ran = repository.done("init")
+    assert "example" not in ran.stdout
+    assert "Next:" not in ran.stdout
+    assert not (repository.root / "jobs/example.toml").exists()
+    assert not (repository.root / "cloud.toml").exists()
 
 
 def test_working_files_are_left_out_of_git(repository: Repository) -> None:

@@ -234,6 +234,39 @@ class TestNothingComesToLight:
         assert "user_command (sensitive) is not as it was sent" in ran.stdout
         assert SECRET not in ran.stdout + ran.stderr
 
+    def test_of_what_is_to_be_deleted(self, repo: Repository, cloud: Cloud) -> None:
+        extra = '[defaults]\nsensitive = ["db_url"]\n[apply]\ndelete_removed = true'
+        repo.settings(cloud.settings(extra))
+        repo.remove("alpha")
+        cloud.console.change("alpha", parameter=[{"label": "db_url", "value": SECRET}])
+        for format_ in ("text", "json", "markdown", "html"):
+            shown = repo.done("plan", "--refresh", "--format", format_).stdout
+            assert "db_url" in shown
+            assert SECRET not in shown
+
+    def test_of_a_value_that_is_named_secret_and_taken_out_at_once(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", hyperparameters={"db_url": SECRET})
+        repo.apply()
+        repo.settings(cloud.settings('[defaults]\nsensitive = ["db_url"]'))
+        repo.job("alpha")
+        for options in ([], ["--refresh"]):
+            for format_ in ("text", "json", "markdown", "html"):
+                shown = repo.done("plan", "--format", format_, *options).stdout
+                assert "db_url" in shown
+                assert SECRET not in shown
+
+    def test_of_hyperparameters_that_come_back_in_another_form(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", hyperparameters={"api": SECRET, "x": "1"}, sensitive=["api"])
+        answer(cloud, "alpha", parameter="whatever")
+        ran = repo.run("apply", "--auto-approve", "--verify")
+        assert ran.code == 3
+        assert "hyperparameters (sensitive) is not as it was sent" in ran.stdout
+        assert SECRET not in ran.stdout + ran.stderr
+
 
 def test_a_whole_number_written_as_a_float_is_the_same(repo: Repository, cloud: Cloud) -> None:
     answer(cloud, "alpha", worker_server_num=1.0)

@@ -99,3 +99,48 @@ def test_a_selection_of_nothing_is_warned_of(on_emulator: Repository) -> None:
     on_emulator.job("one")
     ran = on_emulator.done("plan", "--target", "nobody-*")
     assert "Warning: --target and --exclude select no job config" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--out", "one", "--also", "html=one"],
+        ["--also", "text=one", "--also", "json=./one"],
+    ],
+)
+def test_two_outputs_need_two_files(options: list[str], repository: Repository) -> None:
+    repository.cloud("one")
+    repository.job("one")
+    ran = repository.run("plan", *options)
+    assert ran.code == 1
+    assert "each output needs a file of its own" in ran.stderr
+    assert not (repository.root / "one").exists()
+
+
+def test_a_saved_plan_is_not_replaced_by_a_rendered_one(repository: Repository) -> None:
+    repository.cloud("one")
+    repository.job("one")
+    repository.done("plan", "--out", "reviewed.plan")
+    before = (repository.root / "reviewed.plan").read_bytes()
+    assert repository.run("plan", "--also", "text=reviewed.plan").code == 1
+    assert (repository.root / "reviewed.plan").read_bytes() == before
+
+
+def test_a_plan_is_written_in_several_formats_at_once(repository: Repository) -> None:
+    repository.cloud("one")
+    repository.job("one")
+    formats = ("json", "markdown", "html", "text")
+    options = [f"--also={format_}=plan.{format_}" for format_ in formats]
+    printed = repository.done("plan", *options).stdout
+    assert (repository.root / "plan.text").read_text(encoding="utf-8") == printed
+    for format_ in formats:
+        written = (repository.root / f"plan.{format_}").read_text(encoding="utf-8")
+        assert written == repository.done("plan", "--format", format_).stdout
+
+
+@pytest.mark.parametrize("also", ["html", "pdf=x", "html=", "=x"])
+def test_a_wrong_output_is_told(also: str, repository: Repository) -> None:
+    repository.cloud("one")
+    ran = repository.run("plan", "--also", also)
+    assert ran.code == 1
+    assert "write FORMAT=FILE" in ran.stderr

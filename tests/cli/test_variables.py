@@ -297,3 +297,29 @@ def test_the_files_of_variables_are_those_of_the_folder_gone_to(
     monkeypatch.chdir(Path("/"))
     ran = repo.process("-C", str(repo.root), "plan", "--var-file", "vars.toml")
     assert "/ml-there/log/" in ran.stdout
+
+
+def test_a_sensitive_value_of_a_matrix_is_secret_wherever_it_is_used(
+    repository: Repository,
+) -> None:
+    repository.cloud("m")
+    repository.write(
+        "jobs/m.toml",
+        toml_of(
+            "x",
+            {
+                **JOB,
+                "name": "m",
+                "matrix": {"token": ["TOP-SECRET"]},
+                "sensitive": ["token"],
+                "inputs": "/ml/${matrix.token}/",
+            },
+        ),
+    )
+    for command in (["plan"], ["plan", "--format", "json"], ["plan", "--format", "markdown"]):
+        assert "TOP-SECRET" not in repository.done(*command).stdout
+    repository.done("plan", "--out", "saved.plan", "--also", "html=plan.html")
+    repository.done("apply", "saved.plan")
+    for name in ("saved.plan", "plan.html", "majobctl.state.json"):
+        assert "TOP-SECRET" not in (repository.root / name).read_text(encoding="utf-8")
+    assert repository.done("plan", "--refresh").stdout.startswith("No changes.")
