@@ -176,7 +176,7 @@ MAY_IMPORT["__main__"] = {"cli"}
 
 # Inside a folder: the modules that its siblings share.
 SHARED = {
-    "cli": {"interrupts", "options", "repository"},
+    "cli": {"commands", "interrupts", "options", "repository"},
     "render": {"__init__", "alike", "blocks", "field_lines", "sentences", "values"},
     "backends": {"__init__"},
 }

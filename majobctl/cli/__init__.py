@@ -8,17 +8,18 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
 
 from majobctl import __version__
+from majobctl.cli.commands import LazyGroup
 from majobctl.cli.options import INTERRUPTED
 from majobctl.errors import ConfigError, MajobctlError, printable
 
 
 @click.group(
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
@@ -48,33 +49,6 @@ def cli(chdir: str | None, verbose: bool) -> None:
             raise MajobctlError(f"cannot go to {printable(chdir)}: {error.strerror}") from error
 
 
-def _add_commands() -> None:
-    from majobctl.cli import (
-        apply,
-        catalogue,
-        drift,
-        emulator,
-        fmt,
-        import_,
-        init,
-        plan,
-        schema,
-        show,
-        state,
-        unlock,
-        validate,
-        version,
-    )
-
-    for module in (init, validate, plan, apply, drift, show, state, unlock, emulator, version):
-        cli.add_command(module.command)
-    for command in (*catalogue.commands, import_.command, fmt.command, schema.command):
-        cli.add_command(command)
-
-
-_add_commands()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -100,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Until Python 3.12 that is what becomes of one within the making of a class.
             click.echo("Interrupted.", err=True)
             return INTERRUPTED
+        import traceback
+
         traceback.print_exc()
         click.echo(
             f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"

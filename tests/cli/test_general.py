@@ -9,6 +9,7 @@ import click
 import pytest
 
 from majobctl.cli import cli, main
+from majobctl.cli.commands import COMMANDS
 from tests.repository import Repository
 
 
@@ -21,6 +22,11 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> list[tuple[str
 
 
 ALL = sorted(commands(cli))
+
+
+def test_the_help_of_all_says_what_each_says_first() -> None:
+    for name, entry in COMMANDS.items():
+        assert cli.commands[name].get_short_help_str(1000) == entry.help
 
 
 @pytest.mark.parametrize("command", [(), *ALL], ids=" ".join)
