@@ -258,7 +258,10 @@ class _Reader:
         if combination.values:
             texts = {**texts, **combination.references}
         secrets = {f"matrix.{key}" for key in combination.values if key in whole.sensitive}
-        found = Interpolation.of(table, texts, secrets)
+        if any(layer.file.may_refer for layer in source.layers):
+            found = Interpolation.of(table, texts, secrets)
+        else:
+            found = Interpolation(dict(table))
         params, value_faults = checked_values(found.values)
         faults += [fault for fault in value_faults if fault.path not in found.open]
         for fault in found.faults:

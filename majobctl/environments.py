@@ -36,6 +36,10 @@ class OverlaidFile(TomlFile):
         data = laid_over(below, self._above)
         super().__init__(file.name, "", _with_joined_directives(data, below, self._above))
 
+    @property
+    def may_refer(self) -> bool:
+        return self._file.may_refer
+
     def line_of(self, path: KeyPath) -> int:
         if path[:2] in _JOINED and len(path) == 3 and isinstance(path[2], int):
             own = self._above.get("defaults", {}).get(path[1], ())

@@ -139,6 +139,8 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]
     faults = [Fault((key,), _unknown_key(key)) for key in raw if key not in FIELDS]
     for name, spec in FIELDS.items():
         value = raw.get(name)
+        if value is None:
+            continue
         if not is_blank(value) or _is_foreign_blank(value, spec):
             before = len(faults)
             checked = _CHECKS[spec.kind](value, spec, faults)
@@ -229,10 +231,11 @@ def _hyperparameters(value: object, field: Field, faults: list[Fault]) -> dict[s
             faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
         else:
             text = hyperparameter_text(content)
-            what = f"hyperparameter {quoted(label)}"
             if text is None:
+                what = f"hyperparameter {quoted(label)}"
                 faults.append(Fault(path, _wrong_hyperparameter(what, content)))
-            elif wrong := _wrong_text(what, label + text):
+            elif _wrong_text("", label + text):
+                wrong = _wrong_text(f"hyperparameter {quoted(label)}", label + text)
                 faults.append(Fault(path, wrong))
             labelled[label] = text or ""
     return dict(sorted(labelled.items()))

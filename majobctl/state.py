@@ -222,10 +222,17 @@ def entry_of(content: object, key: str, name: str) -> Entry:
 
 
 def _nests_at_most(depth: int, value: object) -> bool:
-    if not isinstance(value, (dict, list)):
-        return True
-    items = value.values() if isinstance(value, dict) else value
-    return depth > 0 and all(_nests_at_most(depth - 1, item) for item in items)
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(depth):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return True
+    return not level
 
 
 def _shown(target: Target) -> str:

@@ -66,6 +66,11 @@ class TomlFile:
             reason = "an integer must fit in 64 bits; write it in quotes if it is meant as text"
             raise _broken(name, _first_refused_line(text), 0, reason) from error
 
+    @cached_property
+    def may_refer(self) -> bool:
+        """Whether a string in it may have a ``${``, an escaped one too."""
+        return "${" in self._text or "\\" in self._text
+
     def line_of(self, path: KeyPath) -> int:
         """The line of the key at ``path``, or of the nearest key or table around it; else 1."""
         while path:

@@ -735,3 +735,13 @@ def test_hidden_folders_and_those_that_link_in_a_circle_are_no_hindrance(tmp_pat
     too_deep(tmp_path / "jobs" / ".hidden")
     (tmp_path / "jobs" / "circle").symlink_to(tmp_path / "jobs")
     assert list(loaded(tmp_path, {"jobs/a.toml": JOB}).job_configs) == ["sentiment"]
+
+
+def test_a_reference_may_be_written_with_an_escape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "ml")
+    escaped = JOB.replace('"/ml/data/"', '"/\\u0024{env.BUCKET}/data/"')
+    (config,) = loaded(tmp_path, {"jobs/a.toml": escaped}).job_configs.values()
+    assert config.params["inputs"] == "/ml/data/"
+    assert ("inputs",) in config.sensitive
