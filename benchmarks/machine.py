@@ -12,9 +12,14 @@ def facts(folder: Path) -> dict[str, str]:
     return {
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "CPU": f"{_processor()}, {os.cpu_count()} cores",
-        "OS": f"{_system()}, {platform.system()} {platform.release()} {platform.machine()}",
+        "OS": f"{_system()}, {platform.system()} {_release()} {platform.machine()}",
         "file system": _file_system(folder),
     }
+
+
+def _release() -> str:
+    """The first two numbers: what follows them is this one machine's."""
+    return ".".join(platform.release().split(".")[:2])
 
 
 def _processor() -> str:
