@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from majobctl.difference import FieldChange, field_changes
-from majobctl.errors import ProviderError, TransportError, printable
+from majobctl.errors import NOT_FOUND, ProviderError, TransportError, printable
 from majobctl.fields import Path
 from majobctl.plan import Action, Change, Params
 from majobctl.provider import Ending, Outcome, Provider
 from majobctl.results import End, Result
 from majobctl.sensitive import SHOWN, masked_places, secret_texts, without_traces
 
-NOT_THERE = "ModelArts.0102"
 _VALUE_WIDTH = 60
 
 
@@ -80,7 +79,7 @@ class Errand:
         outcome = self.provider.update_job_config(change.name, params, change.cleared)
         # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
         may_create = self.creates_missing and not change.live_digest
-        if may_create and outcome.ending is Ending.REFUSED and outcome.code == NOT_THERE:
+        if may_create and outcome.ending is Ending.REFUSED and outcome.code == NOT_FOUND:
             return Action.CREATE, self.provider.create_job_config(change.name, params)
         return change.action, outcome
 
@@ -144,7 +143,7 @@ def _failed(name: str, action: Action, outcome: Outcome, seconds: float) -> Resu
 
 
 _ADVICE: Mapping[str, str] = {
-    NOT_THERE: (
+    NOT_FOUND: (
         "create it in ModelArts, or set apply.create_missing = true (and check the project); then"
         " apply again"
     ),

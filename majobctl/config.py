@@ -22,7 +22,6 @@ from majobctl.fields import (
     DATA_KEYS,
     FIELDS,
     RENAMED_FROM,
-    SENSITIVE,
     Fault,
     is_blank,
     name_fault,
@@ -33,6 +32,7 @@ from majobctl.interpolation import Interpolation, reference_alone
 from majobctl.job_config import (
     JobConfig,
     Watched,
+    Watches,
     checked_values,
     request_params,
     rule_faults,
@@ -94,9 +94,8 @@ def whole_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mappin
 
 def watched_places(
     root: Path, overrides: Overrides = NO_OVERRIDES
-) -> tuple[Settings, Mapping[str, Watched], Watched, Sequence[Problem]]:
-    """The settings, what is watched of each job config and of one that no file describes, and the
-    job files that cannot be read.
+) -> tuple[Settings, Watches, Sequence[Problem]]:
+    """The settings, what is watched of each job config, and the job files that cannot be read.
 
     No value is needed, so that an environment variable may be missing, or a rule be broken. Raises
     ConfigError where the settings are wrong.
@@ -106,7 +105,7 @@ def watched_places(
         raise ConfigError(sorted(problems))
     reader = _Reader(settings, problems)
     reader.read_all()
-    return settings, reader.watched, reader.watched_below, reader.unread
+    return settings, Watches(reader.watched, reader.watched_below), reader.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ class _Reader:
         self.unread += untold
 
     def _read_config(self, combination: Combination, source: TableSource, frame: _Frame) -> None:
-        name, own, whole = combination.name, source.own.table, frame.whole
+        name, whole = combination.name, frame.whole
         faults = list(_name_faults(combination, source, self._sources))
         self._sources.setdefault(name, source)
         table = merged(source.layers)
@@ -269,15 +268,14 @@ class _Reader:
             faults.append(_with_origin(source, fault) if fault.path in found.open else fault)
         if not frame.lacks_template:
             faults += (_with_origin(source, fault) for fault in rule_faults(found.values, params))
-            written = {SENSITIVE: frame.own.sensitive} if frame.own.sensitive else {}
-            faults += unknown_secrets(written, frame.own.sensitive, params)
+            faults += unknown_secrets(frame.own.sensitive, params)
         hidden = _HiddenPlaces(whole.sensitive, found)
         self.watched[name] = hidden.watched(whole.ignored | self._settings.ignored)
         for fault in faults:
             self._problems.append(source.problem(fault.path, fault.text(hidden.covers)))
         if faults or not frame.is_whole:
             return
-        self._warn(source, own, params)
+        self._warn(source, params)
         params = request_params(params)
         self.job_configs[name] = JobConfig(
             name,
@@ -289,7 +287,7 @@ class _Reader:
             whole.renamed_from,
         )
 
-    def _warn(self, source: TableSource, own: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    def _warn(self, source: TableSource, params: Mapping[str, Any]) -> None:
         if not any(key in params for key in DATA_KEYS):
             message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
             self.warnings.append(source.problem((), message))

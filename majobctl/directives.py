@@ -74,12 +74,12 @@ def without_directives(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key not in DIRECTIVES}
 
 
-def unknown_secrets(
-    table: Mapping[str, Any], names: tuple[str, ...], params: Mapping[str, Any]
-) -> Iterator[Fault]:
-    """A fault for each of ``table``'s own sensitive names that is nowhere in ``params``."""
+def unknown_secrets(names: tuple[str, ...], params: Mapping[str, Any]) -> Iterator[Fault]:
+    """A fault for each of the ``sensitive`` names that is nowhere in ``params``."""
+    if not names:
+        return
     known = [*FIELDS, *(params.get("hyperparameters") or {})]
-    for index, name in enumerate(names if SENSITIVE in table else ()):
+    for index, name in enumerate(names):
         if name not in known:
             message = f"{quoted(name)} is no key and no label of this job config"
             yield Fault((SENSITIVE, index), message + nearest(name, known))

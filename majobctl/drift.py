@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from majobctl.difference import FieldChange, Params, field_changes
 from majobctl.endpoints import Target
-from majobctl.errors import printable, quoted
+from majobctl.errors import counted, printable, quoted
 from majobctl.fields import is_blank
-from majobctl.job_config import Watched
+from majobctl.job_config import Watched, Watches
 from majobctl.live import LiveConfig
 from majobctl.plan import Selection
 from majobctl.planner import Live
@@ -75,7 +75,7 @@ class Drift:
             counts = f"{self.changed} changed, {self.missing} missing"
             return f"Drift: {counts}; {self.unchanged} as in the state."
         verb = "is" if self.unchanged == 1 else "are"
-        return f"No drift. {_counted(self.unchanged, 'job config')} {verb} as in the state."
+        return f"No drift. {counted(self.unchanged, 'job config')} {verb} as in the state."
 
     def notes(self, show: Callable[[str], str] = quoted) -> tuple[str, ...]:
         """Sentences that belong before the summary; ``show`` makes text from outside safe."""
@@ -94,30 +94,14 @@ class Drift:
         more = f" and {count - _NAMES_SHOWN} more" if count > _NAMES_SHOWN else ""
         if count:
             yield (
-                f"The service has {_counted(count, 'configuration')} that neither the state nor a"
+                f"The service has {counted(count, 'configuration')} that neither the state nor a"
                 f" TOML file knows: {names}{more}. `majobctl import` takes them in, or says why"
                 " not."
             )
 
     def _selection_note(self, show: Callable[[str], str]) -> Iterator[str]:
         if self.selection:
-            looked_at = len(self.changes) + self.unchanged
-            options = [f"--target {show(glob)}" for glob in self.selection.targeted]
-            options += [f"--exclude {show(glob)}" for glob in self.selection.excluded]
-            total = looked_at + self.left_out
-            yield f"{looked_at} of {total} job configs selected by {' '.join(options)}."
-
-
-@dataclass(frozen=True, slots=True)
-class Watches:
-    """What is watched of each job config that a TOML file describes, and of one that only the
-    state knows."""
-
-    described: Mapping[str, Watched] = field(default_factory=dict)
-    default: Watched = field(default_factory=Watched)
-
-    def of(self, name: str) -> Watched:
-        return self.described.get(name, self.default)
+            yield self.selection.told(len(self.changes) + self.unchanged, self.left_out, show)
 
 
 def names_to_compare(state: State | None, selection: Selection) -> list[str]:
@@ -190,10 +174,6 @@ def _sides(entry: Entry) -> list[Params]:
     sides = [entry.params, entry.attempted or {}] if entry.pending else [entry.params]
     told = [{key: value for key, value in side.items() if not is_blank(value)} for side in sides]
     return [side for side in told if side] or [{}]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _warnings(live: Iterable[LiveConfig | None]) -> Iterator[str]:

@@ -15,7 +15,6 @@ from majobctl.job_config import type_name
 from majobctl.toml_file import KeyPath, TomlFile
 
 TABLE = "environments"
-VARIABLE = "MAJOBCTL_ENVIRONMENT"
 _JOINED = (("defaults", SENSITIVE), ("defaults", IGNORE_CHANGES))
 """Arrays that are joined: the environment's own items come first."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")

@@ -21,6 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+NOT_FOUND = "ModelArts.0102"
+"""The service's code for what does not exist."""
+
 
 class MajobctlError(Exception):
     """A failure with a message for the user: a summary line, then what to do."""
@@ -129,6 +132,11 @@ def printable(text: str) -> str:
 def quoted(text: str) -> str:
     """``text`` in double quotes, safe to print."""
     return printable(json.dumps(text, ensure_ascii=False))
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as ``1 job config`` and ``2 job configs``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

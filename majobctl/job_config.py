@@ -75,6 +75,18 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Watches:
+    """What is watched of each job config that a TOML file describes, and of one that only the
+    state knows."""
+
+    described: Mapping[str, Watched] = field(default_factory=dict)
+    default: Watched = field(default_factory=Watched)
+
+    def of(self, name: str) -> Watched:
+        return self.described.get(name, self.default)
+
+
+@dataclass(frozen=True, slots=True)
 class JobConfig:
     """A name and its params: SDK names to normalised plain values, no blank ones.
 

@@ -101,7 +101,7 @@ def _matrix_faults(matrix: object, labels: Collection[object]) -> Iterator[Fault
             yield Fault(path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}")
         else:
             yield from _value_faults(key, values)
-    if isinstance(matrix, Mapping) and all(isinstance(item, list) for item in matrix.values()):
+    if all(isinstance(item, list) for item in matrix.values()):
         count = prod(len(item) for item in matrix.values())
         if count > MOST:
             yield Fault((MATRIX,), f"{MATRIX} has more than {MOST} combinations")
@@ -174,7 +174,9 @@ def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, 
     written = [item.get("label") if isinstance(item, Mapping) else None for item in own]
     # Each item stays in its place, by which its line is found.
     items = [
-        {"label": label, "value": labels[label]} if label in list(labels) else item
+        {"label": label, "value": labels[label]}
+        if isinstance(label, str) and label in labels
+        else item
         for label, item in zip(written, own, strict=True)
     ]
     added = [{"label": key, "value": labels[key]} for key in labels if key not in written]

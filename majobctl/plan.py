@@ -6,7 +6,7 @@ How it is made, rendered or applied is not known here.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -82,6 +82,13 @@ class Selection:
     def covers(self, name: str) -> bool:
         wanted = not self.targeted or any(fnmatchcase(name, glob) for glob in self.targeted)
         return wanted and not any(fnmatchcase(name, glob) for glob in self.excluded)
+
+    def told(self, looked_at: int, left_out: int, show: Callable[[str], str]) -> str:
+        """How many job configs are selected, and by which options; ``show`` makes globs safe."""
+        options = [f"--target {show(glob)}" for glob in self.targeted]
+        options += [f"--exclude {show(glob)}" for glob in self.excluded]
+        total = looked_at + left_out
+        return f"{looked_at} of {total} job configs selected by {' '.join(options)}."
 
 
 EVERYTHING = Selection()

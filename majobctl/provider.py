@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from majobctl.errors import ProviderError, ServiceError
+from majobctl.errors import NOT_FOUND, ProviderError, ServiceError
 from majobctl.fields import FIELDS, Kind
 from majobctl.live import LiveConfig, live_config
 from majobctl.offers import Offers
@@ -19,7 +19,6 @@ from majobctl.sdk_calls import DONE, Ending, Outcome, SdkCalls
 
 __all__ = ["DONE", "Ending", "Outcome", "Provider", "open_provider", "require_werkzeug"]
 
-NOT_FOUND = "ModelArts.0102"
 DUPLICATE = "ModelArts.0103"
 NAMES_PER_PAGE = 1000
 """The largest page of the service's list."""

@@ -20,6 +20,7 @@ from majobctl.answers import Answer, Failure, NoAnswer, judge
 from majobctl.credentials import AkSk, Credentials, Password, Sources, Token
 from majobctl.endpoints import checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.errors import (
+    NOT_FOUND,
     AuthError,
     ConfigError,
     Problem,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from majobctl.transport import Transport
 
 T = TypeVar("T")
-
-_NOT_FOUND = "ModelArts.0102"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +352,7 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 
 def _is_gone(failure: Failure) -> bool:
-    return isinstance(failure.error, ServiceError) and failure.error.code == _NOT_FOUND
+    return isinstance(failure.error, ServiceError) and failure.error.code == NOT_FOUND
 
 
 def _final_error(

@@ -23,6 +23,19 @@ from majobctl.job_config import WrittenFloat
 KeyPath = tuple[str | int, ...]
 
 
+def content_of(path: Path, name: str) -> bytes:
+    """The bytes of a regular file. Raises ConfigError for what is none, or cannot be read."""
+    try:
+        # A pipe would be waited on for ever.
+        is_file = path.is_file() or not path.exists()
+        content = path.read_bytes() if is_file else b""
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from error
+    if not is_file:
+        raise _unreadable(name, "it is not a regular file")
+    return content
+
+
 class TomlFile:
     """``name`` is the file as the user would type it, ``data`` what tomli made of it."""
 
@@ -34,15 +47,7 @@ class TomlFile:
     @classmethod
     def read(cls, path: Path, name: str) -> TomlFile:
         """Raises ConfigError for a file that cannot be read, or is not TOML."""
-        try:
-            # A pipe would be waited on for ever.
-            is_file = path.is_file() or not path.exists()
-            content = path.read_bytes() if is_file else b""
-        except OSError as error:
-            raise _unreadable(name, error.strerror or str(error)) from error
-        if not is_file:
-            raise _unreadable(name, "it is not a regular file")
-        return cls.parse(content, name)
+        return cls.parse(content_of(path, name), name)
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> TomlFile:

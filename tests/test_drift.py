@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majobctl.difference import Action, FieldChange
-from majobctl.drift import Drift, Drifted, Watches, find_drift, names_to_compare
+from majobctl.drift import Drift, Drifted, find_drift, names_to_compare
 from majobctl.emulator import Faults, create_adapter, create_app
 from majobctl.endpoints import EMULATOR_ENDPOINT
 from majobctl.estimator import Estimator
-from majobctl.job_config import Watched
+from majobctl.job_config import Watched, Watches
 from majobctl.live import LiveConfig
 from majobctl.plan import Selection
 from majobctl.provider import DONE, Provider

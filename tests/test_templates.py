@@ -134,9 +134,9 @@ def test_directives_of_a_template_hold_for_those_that_use_it(tmp_path: Path) -> 
         ("hyperparameters", "key"),
     }
     assert config.prevent_delete
-    _, watched, _, unread = watched_places(tmp_path)
-    assert watched["sentiment"].ignored == {("inputs",), ("config_desc",)}
-    assert watched["sentiment"].secret_names == {"log_url", "config_desc", "lr", "key"}
+    _, watches, unread = watched_places(tmp_path)
+    assert watches.of("sentiment").ignored == {("inputs",), ("config_desc",)}
+    assert watches.of("sentiment").secret_names == {"log_url", "config_desc", "lr", "key"}
     assert not unread
     assert not one(tmp_path, "prevent_delete = false\n", template).prevent_delete
 
@@ -177,9 +177,9 @@ def test_what_is_watched_is_known_though_the_template_is_not(tmp_path: Path) -> 
     job = f'[job_config.a]\n{PARAMS}use = "bsae"\nsensitive = ["lr"]\nignore_changes = ["inputs"]\n'
     sweep = f'[job_config.b]\n{PARAMS}matrix = {{ lr = 1 }}\nname = "x-{{lr}}"\n'
     write_files(tmp_path, {"jobs/a.toml": job + sweep})
-    _, watched, _, unread = watched_places(tmp_path)
-    assert watched["a"].secret_names == {"lr"}
-    assert watched["a"].ignored == {("inputs",)}
+    _, watches, unread = watched_places(tmp_path)
+    assert watches.of("a").secret_names == {"lr"}
+    assert watches.of("a").ignored == {("inputs",)}
     assert [str(problem) for problem in unread] == [
         'jobs/a.toml:7: job_config.a: use: no template "bsae"; write [templates.bsae] in a job'
         " file",

@@ -224,19 +224,19 @@ def _read(path: Path, name: str) -> bytes | None:
         raise StateError(f"{name} cannot be read: {_reason(error)}") from error
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_IWUSR) -> None:
     """Writes beside ``path``, flushes to disk and renames.
 
     Raises OSError: nothing is changed then, or the new content is there and may not outlive a
     power failure.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, stat.S_IRUSR | stat.S_IWUSR)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -15,7 +15,7 @@ import click
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.options import INTERRUPTED
-from majobctl.errors import ConfigError, MajobctlError, printable
+from majobctl.errors import ConfigError, MajobctlError, counted, printable
 
 
 @click.group(
@@ -89,7 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(error: MajobctlError) -> None:
     if isinstance(error, ConfigError):
         click.echo(str(error), err=True)
-        count = len(error.problems)
-        click.echo(f"{count} problem{'' if count == 1 else 's'}. Nothing was done.", err=True)
+        click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
     else:
         click.echo(f"Error: {error}", err=True)

@@ -121,13 +121,11 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
 def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
     from dataclasses import asdict
 
-    from majobctl import __version__
-    from majobctl.render.json import FORMAT_VERSION, dumps
+    from majobctl.render.json import HEAD, dumps
 
     return dumps(
         {
-            "format_version": FORMAT_VERSION,
-            "majobctl_version": __version__,
+            **HEAD,
             "target": asdict(settings.target()),
             name: items,
         }

@@ -23,7 +23,8 @@ from majobctl.cli.repository import overrides_here, provider_of, reading_live, s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from majobctl.drift import Drift, Watches
+    from majobctl.drift import Drift
+    from majobctl.job_config import Watches
     from majobctl.plan import Selection
     from majobctl.settings import Settings
 
@@ -60,28 +61,18 @@ def command(
     Example:
       majobctl drift --detailed-exitcode --format markdown
     """
+    from majobctl.config import watched_places
     from majobctl.plan import Selection
+    from majobctl.settings import find_root
 
-    settings, watches, warnings = _watched_here()
+    settings, watches, problems = watched_places(find_root(Path.cwd()), overrides_here())
+    warnings = [str(problem) for problem in problems]
     _warn(warnings)
     selection = Selection(targeted, excluded)
     drift = _read_drift(settings, selection, watches, parallelism or settings.parallelism)
     _warn(drift.warnings)
     click.echo(_rendered(drift, warnings, format_, no_color), nl=False)
     return HAS_CHANGES if detailed_exitcode and drift.changes else 0
-
-
-def _watched_here() -> tuple[Settings, Watches, list[str]]:
-    """The settings, what is ignored or secret, and which job files cannot be read.
-
-    Raises ConfigError and MajobctlError where there are no settings to go by.
-    """
-    from majobctl.config import watched_places
-    from majobctl.drift import Watches
-    from majobctl.settings import find_root
-
-    settings, described, default, problems = watched_places(find_root(Path.cwd()), overrides_here())
-    return settings, Watches(described, default), [str(problem) for problem in problems]
 
 
 def _read_drift(

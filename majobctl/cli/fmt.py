@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.errors import ConfigError, MajobctlError, Problem, printable
+from majobctl.errors import ConfigError, MajobctlError, Problem, counted, printable
 
 if TYPE_CHECKING:
     from majobctl.formatting import Formatted
@@ -65,15 +64,11 @@ class _Outcome:
         for problem in sorted(self.problems):
             click.echo(str(problem), err=True)
         if self.problems:
-            count = _count(len(self.problems), "problem")
+            count = counted(len(self.problems), "problem")
             click.echo(f"{count}. These files are left as they are.", err=True)
         done = "would change" if is_dry else "formatted"
-        text = f"{_count(self.changed, 'file')} {done}, {self.unchanged} unchanged."
+        text = f"{counted(self.changed, 'file')} {done}, {self.unchanged} unchanged."
         click.echo(text, err=beside_stdout)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _require_tomlkit() -> None:
@@ -109,15 +104,9 @@ def _files_here() -> Iterator[tuple[Path, str]]:
 def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
     """What is in the file, and what would be. Raises ConfigError for one that is unfit."""
     from majobctl.formatting import formatted
+    from majobctl.toml_file import content_of
 
-    try:
-        # A pipe would be waited on for ever.
-        is_file = path.is_file() or not path.exists()
-        content = path.read_bytes() if is_file else b""
-    except OSError as error:
-        raise _unfit(name, "read", error) from error
-    if not is_file:
-        raise ConfigError([Problem(name, 0, 0, "", "cannot be read: it is not a regular file")])
+    content = content_of(path, name)
     return content, formatted(content, name)
 
 
@@ -132,37 +121,23 @@ def _treat(path: Path, name: str, before: bytes, after: bytes, *, check: bool, d
     try:
         _replace(Path(os.path.realpath(path)), after)
     except OSError as error:
-        raise _unfit(name, "written", error) from error
+        reason = f"cannot be written: {error.strerror or error}"
+        raise ConfigError([Problem(name, 0, 0, "", reason)]) from error
     click.echo(f"formatted {name}")
 
 
-def _unfit(name: str, done: str, error: OSError) -> ConfigError:
-    reason = error.strerror or str(error)
-    return ConfigError([Problem(name, 0, 0, "", f"cannot be {done}: {reason}")])
-
-
 def _replace(path: Path, content: bytes) -> None:
-    """Writes beside ``path``, flushes and renames; the mode stays. Raises OSError."""
+    """Puts ``content`` in place of a file, whose mode stays. Raises OSError."""
     import errno
     import stat
-    import tempfile
+
+    from majobctl.backends.local import write_durably
 
     mode = stat.S_IMODE(path.stat().st_mode)
     if not os.access(path, os.W_OK):
         # The rename would need no leave of the file.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    write_durably(path, content, mode)
 
 
 def _difference(name: str, before: bytes, after: bytes) -> str:

@@ -22,7 +22,7 @@ from majobctl.cli.repository import (
     settings_here,
     store_of,
 )
-from majobctl.errors import printable, quoted
+from majobctl.errors import counted, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.importing import Imported
@@ -138,7 +138,7 @@ def _sentences(result: Imported, place: Place) -> Iterator[str]:
     if not count:
         yield "Nothing was imported."
     else:
-        configs, written = _counted(count, "job config"), _written(result, place)
+        configs, written = counted(count, "job config"), _written(result, place)
         yield f"Imported {configs} into the state{written}."
     differing = len(result.differing)
     if differing:
@@ -157,25 +157,19 @@ def _written(result: Imported, place: Place) -> str:
     files = set(result.written.values())
     if not files:
         return ""
-    where = f"{_counted(len(files), 'new file')} in {place.shown}"
+    where = f"{counted(len(files), 'new file')} in {place.shown}"
     if place.is_single:
         (where,) = files
     count = len(result.written)
     return f",{'' if count == len(result.imported) else f' {count} of them'} described in {where}"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def _document(result: Imported) -> str:
-    from majobctl import __version__
-    from majobctl.render.json import FORMAT_VERSION, dumps
+    from majobctl.render.json import HEAD, dumps
 
     return dumps(
         {
-            "format_version": FORMAT_VERSION,
-            "majobctl_version": __version__,
+            **HEAD,
             "imported": result.imported,
             "written": result.written,
             "differing": result.differing,

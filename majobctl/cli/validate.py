@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,30 +96,36 @@ def _validate_as_json() -> int:
 
 
 def _validate_for_github() -> int:
-    from majobctl.errors import ConfigError
+    from majobctl.errors import ConfigError, counted
     from majobctl.render.github import workflow_commands
 
     try:
         config = config_here()
     except ConfigError as error:
-        click.echo(workflow_commands(error.problems, error.warnings, _path_in_workspace), nl=False)
-        count = len(error.problems)
-        click.echo(f"{count} problem{'' if count == 1 else 's'}.")
+        commands = workflow_commands(error.problems, error.warnings, _path_in_workspace())
+        click.echo(commands, nl=False)
+        click.echo(f"{counted(len(error.problems), 'problem')}.")
         return 1
-    click.echo(workflow_commands((), config.warnings, _path_in_workspace), nl=False)
+    click.echo(workflow_commands((), config.warnings, _path_in_workspace()), nl=False)
     click.echo(_summary(config))
     return 0
 
 
-def _path_in_workspace(file: str) -> str:
-    """The path that GitHub knows a file by: from the folder that the repository is checked out in.
+def _path_in_workspace() -> Callable[[str], str]:
+    """The paths that GitHub knows files by: from the folder that the repository is checked out in.
 
-    As it is where the file lies elsewhere, or GitHub does not say which folder that is.
+    A path stays as it is where the file lies elsewhere, or GitHub does not say which folder that
+    is.
     """
     from majobctl.settings import find_root
 
-    workspace = os.environ.get("GITHUB_WORKSPACE")
-    path = find_root(Path.cwd()) / file
-    if workspace and path.is_relative_to(Path(workspace).resolve()):
-        return path.relative_to(Path(workspace).resolve()).as_posix()
-    return file
+    folder, root = os.environ.get("GITHUB_WORKSPACE"), find_root(Path.cwd())
+    workspace = Path(folder).resolve() if folder else None
+
+    def path_of(file: str) -> str:
+        path = root / file
+        if workspace and path.is_relative_to(workspace):
+            return path.relative_to(workspace).as_posix()
+        return file
+
+    return path_of

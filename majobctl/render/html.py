@@ -17,16 +17,16 @@ from string import Template
 from typing import Any
 
 from majobctl import __version__
-from majobctl.errors import printable
+from majobctl.errors import counted, printable
 from majobctl.fields import FIELDS
 from majobctl.plan import Change, FieldChange, Params, Plan
 from majobctl.render.sentences import (
-    counted,
     counts,
     remarks_on_change,
     remarks_on_plan,
     summary,
 )
+from majobctl.render.values import shared_length, without_masks
 from majobctl.sensitive import SHOWN, is_masked
 
 _MOST_OPEN = 20
@@ -250,37 +250,20 @@ def _cell(value: Any) -> str:
 def _shown(value: Any) -> str:
     """A value as JSON: one line, or several where it is a list or a table."""
     is_nested = isinstance(value, (Mapping, list, tuple))
-    whole = _without_masks(value) if is_nested else value
+    whole = without_masks(value) if is_nested else value
     text = json.dumps(whole, ensure_ascii=False, indent=2 if is_nested else None)
     return "\n".join(map(printable, text.split("\n")))
-
-
-def _without_masks(value: Any) -> Any:
-    if is_masked(value):
-        return SHOWN
-    if isinstance(value, Mapping):
-        return {key: _without_masks(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_masks(item) for item in value]
-    return value
 
 
 def _pair(old: Any, new: Any) -> str:
     """The cells of two values; what differs between long texts that are alike is marked."""
     if isinstance(old, str) and isinstance(new, str) and old != new:
         first, second = _shown(old), _shown(new)
-        start = _shared(first, second)
-        end = _shared(first[start:][::-1], second[start:][::-1])
+        start = shared_length(first, second)
+        end = shared_length(first[start:][::-1], second[start:][::-1])
         if start + end >= _LEAST_IN_COMMON:
             return _marked(first, start, end, "del") + _marked(second, start, end, "ins")
     return _cell(old) + _cell(new)
-
-
-def _shared(first: str, second: str) -> int:
-    """How many characters the two begin with alike."""
-    pairs = zip(first, second, strict=False)
-    shortest = min(len(first), len(second))
-    return next((at for at, (one, other) in enumerate(pairs) if one != other), shortest)
 
 
 def _marked(text: str, start: int, end: int, tag: str) -> str:

@@ -12,7 +12,8 @@ from majobctl.fields import FIELDS
 from majobctl.plan import ACTIONS, Change, FieldChange, Plan
 from majobctl.results import ApplyResult, Result
 
-FORMAT_VERSION = "1.0"
+HEAD = {"format_version": "1.0", "majobctl_version": __version__}
+"""What every document begins with."""
 
 
 def dumps(document: Any) -> str:
@@ -27,8 +28,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     """The document of a plan; its shape is in docs/plan-format.md."""
     summary = {action.value: plan.count(action) for action in ACTIONS}
     return {
-        "format_version": FORMAT_VERSION,
-        "majobctl_version": __version__,
+        **HEAD,
         "lineage": plan.lineage,
         "serial": plan.serial,
         "target": {"endpoint": plan.target.endpoint, "project_id": plan.target.project_id},
@@ -100,8 +100,7 @@ def _field(field: FieldChange, is_refreshed: bool) -> dict[str, Any]:
 def result_document(result: ApplyResult) -> dict[str, Any]:
     """The document of an apply's result."""
     return {
-        "format_version": FORMAT_VERSION,
-        "majobctl_version": __version__,
+        **HEAD,
         "complete": result.is_complete,
         "interrupted": result.is_interrupted,
         "serial": result.serial,
@@ -126,8 +125,7 @@ def _result(item: Result) -> dict[str, Any]:
 def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]:
     """The document of what has drifted; ``warnings`` are told before its own."""
     return {
-        "format_version": FORMAT_VERSION,
-        "majobctl_version": __version__,
+        **HEAD,
         "lineage": drift.lineage,
         "serial": drift.serial,
         "target": {"endpoint": drift.target.endpoint, "project_id": drift.target.project_id},

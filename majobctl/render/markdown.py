@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from majobctl.drift import Drift, Drifted
-from majobctl.errors import quoted
+from majobctl.errors import counted, quoted
 from majobctl.plan import Action, Change, FieldChange, Plan, Renamed
 from majobctl.render.alike import Group, Row, groups_of, key_of, rows_of
 from majobctl.render.blocks import MOST_BYTES as MOST_BYTES
@@ -27,7 +27,7 @@ from majobctl.render.blocks import (
     table_row,
     take,
 )
-from majobctl.render.sentences import counted, remarks_on_change, remarks_on_plan, summary
+from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
 
 _LAST_LINE_BYTES = 400
 _MOST_NOTE_BYTES = 2_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from majobctl.errors import quoted
+from majobctl.errors import counted, quoted
 from majobctl.plan import Action, Change, Plan, Renamed
 
 _ORDER = (
@@ -21,11 +21,6 @@ _ORDER = (
     Action.FORGET,
 )
 _ALWAYS_TOLD = (Action.ADD, Action.UPDATE, Action.FORGET)
-
-
-def counted(number: int, noun: str) -> str:
-    """Such as ``1 job config`` and ``2 job configs``."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def counts(plan: Plan) -> dict[Action, int]:
@@ -55,10 +50,7 @@ def remarks_on_plan(plan: Plan, show: Callable[[str], str] = quoted) -> Iterator
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
         yield "A configuration that the service does not have is created instead."
     if plan.selection:
-        options = [f"--target {show(glob)}" for glob in plan.selection.targeted]
-        options += [f"--exclude {show(glob)}" for glob in plan.selection.excluded]
-        total = plan.total + plan.left_out
-        yield f"{plan.total} of {total} job configs selected by {' '.join(options)}."
+        yield plan.selection.told(plan.total, plan.left_out, show)
 
 
 def remarks_on_change(change: Change, show: Callable[[str], str] = quoted) -> Iterator[str]:

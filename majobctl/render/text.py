@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from majobctl.drift import Drift, Drifted
-from majobctl.errors import printable
+from majobctl.errors import counted, printable
 from majobctl.plan import CALLS, Action, Change, Plan
 from majobctl.render import Paint, unpainted
 from majobctl.render.field_lines import COLOURS, PATH_WIDTH, VALUE_WIDTH, field_lines, wrapped
-from majobctl.render.sentences import counted, remarks_on_change, remarks_on_plan, summary
+from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
 from majobctl.render.values import columns, cut, padded, whole
 from majobctl.results import DONE_WORDS, ApplyResult, End, Result
 from majobctl.sensitive import is_masked

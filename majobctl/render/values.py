@@ -19,16 +19,17 @@ def whole(value: Any) -> str:
     """The value as JSON; a sensitive one as ``(sensitive)``."""
     if is_masked(value):
         return SHOWN
-    return printable(json.dumps(_without_masks(value), ensure_ascii=False, sort_keys=True))
+    return printable(json.dumps(without_masks(value), ensure_ascii=False, sort_keys=True))
 
 
-def _without_masks(value: Any) -> Any:
+def without_masks(value: Any) -> Any:
+    """``value`` with ``(sensitive)`` wherever it is masked."""
     if is_masked(value):
         return SHOWN
     if isinstance(value, Mapping):
-        return {key: _without_masks(item) for key, item in value.items()}
+        return {key: without_masks(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_masks(item) for item in value]
+        return [without_masks(item) for item in value]
     return value
 
 
@@ -63,14 +64,14 @@ def cut(text: str, most: int) -> str:
 def cut_pair(old: str, new: str, most_old: int, most_new: int) -> tuple[str, str]:
     """Both texts cut to so many columns; at the front too, where they differ only further on."""
     first, second = cut(old, most_old), cut(new, most_new)
-    shared = _shared(old, new)
+    shared = shared_length(old, new)
     if first == old or second == new or shared < max(len(first), len(second)) - 1:
         return first, second
     start = shared - min(most_old, most_new) // _SHARE_BEFORE
     return cut("…" + old[start:], most_old), cut("…" + new[start:], most_new)
 
 
-def _shared(old: str, new: str) -> int:
+def shared_length(old: str, new: str) -> int:
     """How many characters the two begin with alike."""
     pairs = enumerate(zip(old, new, strict=False))
     return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))

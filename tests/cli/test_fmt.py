@@ -185,7 +185,8 @@ def test_mode_and_links_stay(mixed: Repository) -> None:
 
 # Who may do all must become somebody else; what is imported by then needs no leave.
 PROBE = """
-import errno, os, stat, sys, tempfile
+import errno, os, stat, sys
+import majobctl.backends.local
 from majobctl.cli import main
 main(["fmt", "--check", "a.toml"])
 if os.getuid() == 0:
