@@ -6,20 +6,20 @@ plans or the service.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from majobctl.directives import (
     Directives,
-    Place,
     unknown_secrets,
     without_directives,
 )
 from majobctl.errors import ConfigError, Problem, nearest, quoted
 from majobctl.fields import (
     DATA_KEYS,
+    DIRECTIVES,
     FIELDS,
     RENAMED_FROM,
     Fault,
@@ -49,6 +49,8 @@ from majobctl.toml_file import TomlFile
 from majobctl.variables import NO_OVERRIDES, Overrides
 
 TABLE = "job_config"
+_OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
+"""The keys of a job config that are no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,14 @@ def watched_places(
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What the job configs of one table share: its directives, those laid over what is below, and
-    whether nothing is wrong with the table as a whole."""
+    """What the job configs of one table share: its directives, those laid over what is below, what
+    these watch, and whether nothing is wrong with the table as a whole."""
 
     own: Directives
     whole: Directives
-    is_whole: bool
-    lacks_template: bool
+    watched: Watched
+    is_whole: bool = True
+    lacks_template: bool = False
 
 
 class _Reader:
@@ -139,20 +142,26 @@ class _Reader:
             faults.append(Fault((RENAMED_FROM,), f"{RENAMED_FROM} stands in a job config only"))
         layer = Layer(settings.file, ("defaults",), written)
         self._problems += [layer.problem(fault.path, fault.text()) for fault in faults]
-        hidden = self._check_alone(layer, self._below)
-        self.watched_below = hidden.watched(self._below.ignored | settings.ignored)
+        self.watched_below = self._check_alone(layer, self._below)
+        none = Directives()
+        self._plain = _Frame(none, none.over(self._below), self.watched_below)
         kept = {key: value for key, value in written.items() if not is_blank(value)}
         self._defaults = Layer(settings.file, ("defaults",), kept)
 
-    def _check_alone(self, layer: Layer, directives: Directives) -> _HiddenPlaces:
+    def _check_alone(self, layer: Layer, directives: Directives) -> Watched:
         """Tells what is wrong with the values of defaults, or of a template, whoever has them."""
         found = Interpolation.of(layer.table, self._references)
-        hidden = _HiddenPlaces(directives.sensitive, found)
+        watched = self._watched(directives, found.from_environment)
         # A matrix's values are known only where the table is used.
         for fault in [*found.faults, *checked_values(found.values)[1]]:
             if fault.path not in found.open:
-                self._problems.append(layer.problem(fault.path, fault.text(hidden.covers)))
-        return hidden
+                self._problems.append(layer.problem(fault.path, fault.text(watched.is_secret)))
+        return watched
+
+    def _watched(self, directives: Directives, secret: Iterable[FieldPath] = ()) -> Watched:
+        """What is watched where values at the ``secret`` paths come from the environment."""
+        ignored = directives.ignored | self._settings.ignored
+        return Watched(ignored, frozenset(directives.sensitive), frozenset(map(place_of, secret)))
 
     def read_all(self) -> None:
         self._problems += unlisted_folders(self._settings)
@@ -207,11 +216,16 @@ class _Reader:
             self._read_table(file, label, table)
 
     def _read_table(self, file: TomlFile, label: str, table: object) -> None:
-        if not isinstance(table, Mapping):
+        if not isinstance(table, dict):
             message = f"must be a table, [job_config.NAME], not {type_name(table)}"
             if label in FIELDS:
                 message = "a job config has a name; write [job_config.NAME] above its keys"
             self._problems.append(Layer(file, (TABLE, label), {}).problem((), message))
+            return
+        if _OTHER_KEYS.isdisjoint(table):
+            # Most are: nothing is to be made of them first.
+            source = TableSource((Layer(file, (TABLE, label), table), self._defaults))
+            self._read_config(Combination(label, table), source, self._plain)
             return
         plain = without_directives(table)
         used = self._templates.used_by(plain)
@@ -232,7 +246,8 @@ class _Reader:
             alone = Layer(file, (TABLE, label), without_matrix(plain))
             self._check_alone(alone, whole)
         is_whole = not (faults or unmade)
-        frame = _Frame(directives, whole, is_whole, isinstance(used, Fault))
+        lacks_template = isinstance(used, Fault)
+        frame = _Frame(directives, whole, self._watched(whole), is_whole, lacks_template)
         below = (template.layer, self._defaults) if template else (self._defaults,)
         for combination in found:
             own = Layer(file, (TABLE, label), combination.table)
@@ -250,29 +265,33 @@ class _Reader:
 
     def _read_config(self, combination: Combination, source: TableSource, frame: _Frame) -> None:
         name, whole = combination.name, frame.whole
-        faults = list(_name_faults(combination, source, self._sources))
+        faults = _name_faults(combination, source, self._sources)
         self._sources.setdefault(name, source)
         table = merged(source.layers)
-        texts = self._references
-        if combination.values:
-            texts = {**texts, **combination.references}
-        secrets = {f"matrix.{key}" for key in combination.values if key in whole.sensitive}
-        if any(layer.file.may_refer for layer in source.layers):
+        values, found, watched = table, None, frame.watched
+        if source.may_refer:
+            texts = self._references
+            if combination.values:
+                texts = {**texts, **combination.references}
+            secrets = {f"matrix.{key}" for key in combination.values if key in whole.sensitive}
             found = Interpolation.of(table, texts, secrets)
+            values = found.values
+            if found.from_environment:
+                watched = self._watched(whole, found.from_environment)
+        params, value_faults = checked_values(values)
+        if found:
+            faults += [fault for fault in value_faults if fault.path not in found.open]
+            for fault in found.faults:
+                # No matrix: that is the job config's fault, not that of the table below it.
+                faults.append(_with_origin(source, fault) if fault.path in found.open else fault)
         else:
-            found = Interpolation(dict(table))
-        params, value_faults = checked_values(found.values)
-        faults += [fault for fault in value_faults if fault.path not in found.open]
-        for fault in found.faults:
-            # No matrix: that is the job config's fault, not that of the table below it.
-            faults.append(_with_origin(source, fault) if fault.path in found.open else fault)
+            faults += value_faults
         if not frame.lacks_template:
-            faults += (_with_origin(source, fault) for fault in rule_faults(found.values, params))
+            faults += [_with_origin(source, fault) for fault in rule_faults(values, params)]
             faults += unknown_secrets(frame.own.sensitive, params)
-        hidden = _HiddenPlaces(whole.sensitive, found)
-        self.watched[name] = hidden.watched(whole.ignored | self._settings.ignored)
+        self.watched[name] = watched
         for fault in faults:
-            self._problems.append(source.problem(fault.path, fault.text(hidden.covers)))
+            self._problems.append(source.problem(fault.path, fault.text(watched.is_secret)))
         if faults or not frame.is_whole:
             return
         self._warn(source, params)
@@ -281,14 +300,14 @@ class _Reader:
             name,
             params,
             source,
-            hidden.of(params, table),
-            self.watched[name],
+            _secrets(watched, params, table),
+            watched,
             bool(whole.prevent_delete),
             whole.renamed_from,
         )
 
     def _warn(self, source: TableSource, params: Mapping[str, Any]) -> None:
-        if not any(key in params for key in DATA_KEYS):
+        if DATA_KEYS.isdisjoint(params):
             message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
             self.warnings.append(source.problem((), message))
         if "job_description" in params:
@@ -315,34 +334,19 @@ def _with_origin(source: TableSource, fault: Fault) -> Fault:
     return replace(fault, path=path, hint=hint)
 
 
-class _HiddenPlaces:
-    """Which places of one job config are sensitive: named as that, or from the environment."""
-
-    def __init__(self, names: Sequence[str], found: Interpolation) -> None:
-        self._names = frozenset(names)
-        self._from_environment = {place_of(path) for path in found.from_environment}
-
-    def covers(self, path: FieldPath) -> bool:
-        place = place_of(path)
-        return place in self._from_environment or self._is_named(place)
-
-    def _is_named(self, place: FieldPath) -> bool:
-        return not self._names.isdisjoint(str(part) for part in place)
-
-    def watched(self, ignored: frozenset[Place]) -> Watched:
-        return Watched(ignored, self._names, frozenset(self._from_environment))
-
-    def of(self, params: Mapping[str, Any], written: Mapping[str, Any]) -> Mapping[FieldPath, Any]:
-        """The sensitive places of ``params``, each with its text where that names variables."""
-        if not self._names and not self._from_environment:
-            return {}
-        places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
-        places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
-        return {
-            place: None if self._is_named(place) else reference_alone(value_at(written, place))
-            for place in places
-            if self.covers(place)
-        }
+def _secrets(
+    watched: Watched, params: Mapping[str, Any], written: Mapping[str, Any]
+) -> Mapping[FieldPath, Any]:
+    """The secret places of ``params``, each with its text where that names variables."""
+    if not watched.secret_names and not watched.secret_places:
+        return {}
+    places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
+    places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
+    return {
+        place: None if watched.names(place) else reference_alone(value_at(written, place))
+        for place in places
+        if watched.is_secret(place)
+    }
 
 
 def _secrets_in_names(table: Mapping[str, Any], secret: Sequence[str]) -> Iterator[Fault]:
@@ -374,11 +378,14 @@ def _foreign_message(key: str, content: object) -> str:
 
 def _name_faults(
     combination: Combination, source: TableSource, known: Mapping[str, TableSource]
-) -> Iterator[Fault]:
+) -> list[Fault]:
+    faults = []
     which = f"{quoted(combination.name)}: " if source.at else ""
     fault = name_fault(combination.name)
     if fault:
-        yield replace(fault, message=which + fault.message)
+        faults.append(replace(fault, message=which + fault.message))
     first = known.get(combination.name)
     if first:
-        yield Fault((), f"{which}this name is already used at {first.file}:{first.line}")
+        message = f"{which}this name is already used at {first.file}:{first.line}"
+        faults.append(Fault((), message))
+    return faults

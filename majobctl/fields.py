@@ -249,7 +249,7 @@ DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
 """The keys whose values are names in the service's catalogue."""
-DATA_KEYS = ("inputs", "dataset_id", "data_source")
+DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
 
 
 def place_named(text: str) -> tuple[str, ...] | str:
@@ -267,9 +267,12 @@ def place_named(text: str) -> tuple[str, ...] | str:
     return (key, label)
 
 
+_BLANKABLE = (str, list, tuple, dict)
+
+
 def is_blank(value: object) -> bool:
     """Whether ``value`` means that the key is not set: "", an empty array or table, or None."""
-    return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
+    return value is None or (isinstance(value, _BLANKABLE) and not value)
 
 
 def name_fault(name: object) -> Fault | None:

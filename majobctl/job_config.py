@@ -7,13 +7,13 @@ not count, a blank value is a missing one, ``obs://b/x`` is ``/b/x``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from majobctl.errors import ConfigError, Problem, nearest, quoted
 from majobctl.fields import (
-    CONTROL_CHARACTER,
     DATA_SOURCE_KEYS,
     DIRECTIVES,
     FIELDS,
@@ -25,11 +25,16 @@ from majobctl.fields import (
     name_fault,
     secret_key_message,
 )
-from majobctl.rules import RULES
-from majobctl.sensitive import named_places
+from majobctl.rules import broken_rules
+from majobctl.sensitive import named_places, place_of
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PART = r"(?!\.\.(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+"
+_OBS_PATH = re.compile(rf"(?:obs:/)?(/{_PART}/(?:{_PART}/)*(?:{_PART})?)")
 _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+
+_Check = Callable[[object, Field, list[Fault]], Any]
+"""Gives the normalised value of a field; None, and the faults, of a wrong one."""
 
 INTEGER_LIMIT = 2**63
 COUNT_LIMIT = 2**31
@@ -68,6 +73,15 @@ class Watched:
 
     def ignores(self, place: tuple[str, ...]) -> bool:
         return place in self.ignored or place[:1] in self.ignored
+
+    def names(self, place: Path) -> bool:
+        """Whether a key or a label of ``place`` is named as secret."""
+        return not self.secret_names.isdisjoint(map(str, place))
+
+    def is_secret(self, path: Path) -> bool:
+        """Whether the value at ``path``, or what it belongs to, is secret."""
+        place = place_of(path)
+        return place in self.secret_places or self.names(place)
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
         """The secret places of ``params``."""
@@ -126,9 +140,14 @@ class JobConfig:
         return cls(name, request_params(params))
 
 
-def request_params(params: Mapping[str, Any]) -> dict[str, Any]:
+def request_params(params: dict[str, Any]) -> dict[str, Any]:
     """``params`` without the keys that no field of the request holds."""
-    return {key: value for key, value in params.items() if FIELDS[key].rest is not None}
+    if _UNSENT.isdisjoint(params):
+        return params
+    return {key: value for key, value in params.items() if key not in _UNSENT}
+
+
+_UNSENT = frozenset(name for name, spec in FIELDS.items() if spec.rest is None)
 
 
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
@@ -148,16 +167,20 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]
     A wrong value still counts as set, so that the rules between keys say nothing false.
     """
     params: dict[str, Any] = {}
-    faults = [Fault((key,), _unknown_key(key)) for key in raw if key not in FIELDS]
-    for name, spec in FIELDS.items():
-        value = raw.get(name)
-        if value is None:
-            continue
-        if not is_blank(value) or _is_foreign_blank(value, spec):
-            before = len(faults)
-            checked = _CHECKS[spec.kind](value, spec, faults)
-            params[name] = checked if len(faults) == before else None
+    checks, unknown = _checks_of(tuple(raw))
+    faults = [*unknown]
+    for name, spec, check in checks:
+        value = raw[name]
+        if value if isinstance(value, str) else _is_set(value, spec):
+            params[name] = check(value, spec, faults)
     return params, faults
+
+
+@lru_cache(maxsize=1024)
+def _checks_of(keys: tuple[str, ...]) -> tuple[Sequence[tuple[str, Field, _Check]], list[Fault]]:
+    """The checks of ``keys`` in the documented order: thousands of job configs have the same."""
+    checks = [(name, spec, _CHECKS[spec.kind]) for name, spec in FIELDS.items() if name in keys]
+    return checks, [Fault((key,), _unknown_key(key)) for key in keys if key not in FIELDS]
 
 
 def _unknown_key(key: str) -> str:
@@ -165,21 +188,24 @@ def _unknown_key(key: str) -> str:
     return secret_key_message(key) or unknown
 
 
-def _is_foreign_blank(value: object, field: Field) -> bool:
-    """Whether ``value`` is an empty array or table where neither can stand."""
-    return value is not None and value != "" and field.kind not in _ARRAYS
+def _is_set(value: object, field: Field) -> bool:
+    """Whether ``value``, which is no text, is there. An empty array or table where neither can
+    stand is: it is wrong, not blank."""
+    return value is not None and (field.kind not in _ARRAYS or not is_blank(value))
 
 
 def rule_faults(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Fault]:
     """What ``params``, made from ``raw``, lack or have too much of."""
     faults = []
-    for name, spec in FIELDS.items():
-        if spec.required and name not in params:
-            state = "must not be empty" if name in raw else "is missing"
-            faults.append(Fault((name,), f"{name} {state}"))
-    for rule in RULES:
-        faults += rule.faults(params)
-    return faults
+    if not params.keys() >= _REQUIRED:
+        for name in FIELDS:
+            if name in _REQUIRED and name not in params:
+                state = "must not be empty" if name in raw else "is missing"
+                faults.append(Fault((name,), f"{name} {state}"))
+    return faults + broken_rules(params)
+
+
+_REQUIRED = frozenset(name for name, spec in FIELDS.items() if spec.required)
 
 
 def _text(value: object, field: Field, faults: list[Fault]) -> str | None:
@@ -192,6 +218,7 @@ def _text(value: object, field: Field, faults: list[Fault]) -> str | None:
             f"{field.name} has {len(value)} characters; at most {field.max_length} are allowed"
         )
         faults.append(Fault((field.name,), message))
+        return None
     return value
 
 
@@ -200,24 +227,26 @@ def _obs_path(value: object, field: Field, faults: list[Fault]) -> str | None:
 
 
 def _checked_obs_path(value: object, path: Path, key: str, faults: list[Fault]) -> str | None:
+    match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        return match[1]
     unfit = _wrong_text(key, value)
     if unfit or not isinstance(value, str):
         faults.append(Fault(path, unfit))
-        return None
-    plain = value[len("obs:/") :] if value.startswith("obs://") else value
+    else:
+        wrong = _wrong_path(value.removeprefix("obs:/") if value.startswith("obs://") else value)
+        faults.append(Fault(path, f"{key} {wrong}", value=value, value_path=path))
+    return None
+
+
+def _wrong_path(plain: str) -> str:
+    """Why ``plain`` is no OBS path: what stands before it in a message."""
     parts = plain.split("/")
     if len(parts) < 3 or parts[0] or not parts[1]:
-        wrong = 'must be an OBS path such as "/bucket/dir/", not'
-    elif "" in parts[2:-1]:
-        wrong = "must not have an empty part (//):"
-    elif ".." in parts:
-        wrong = 'must not have a ".." part:'
-    elif CONTROL_CHARACTER.search(plain):
-        wrong = "must not have a control character:"
-    else:
-        return plain
-    faults.append(Fault(path, f"{key} {wrong}", value=value, value_path=path))
-    return None
+        return 'must be an OBS path such as "/bucket/dir/", not'
+    if "" in parts[2:-1]:
+        return "must not have an empty part (//):"
+    return 'must not have a ".." part:' if ".." in parts else "must not have a control character:"
 
 
 def _count(value: object, field: Field, faults: list[Fault]) -> int | None:
@@ -228,66 +257,74 @@ def _count(value: object, field: Field, faults: list[Fault]) -> int | None:
         shown = value if abs(value) < INTEGER_LIMIT else "a number of more than 64 bits"
         wanted = "must be at least 1" if value < 1 else f"must be less than {COUNT_LIMIT}"
         faults.append(Fault((field.name,), f"{field.name} {wanted}, not {shown}"))
+        return None
     return value
 
 
 def _hyperparameters(value: object, field: Field, faults: list[Fault]) -> dict[str, str] | None:
+    before = len(faults)
+    contents, places = _labelled_contents(value, field.name, faults)
     labelled: dict[str, str] = {}
-    for path, label, content in _labelled_values(value, field.name, faults):
-        if "${" in label:
-            message = "a reference stands in values only, not in a label"
-            faults.append(Fault(path, f"hyperparameter {quoted(label)}: {message}"))
-        elif not label:
-            faults.append(Fault(path, _empty_label(field.name, path[1])))
-        elif label in labelled:
-            faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
+    for label in sorted(contents):
+        text = hyperparameter_text(contents[label])
+        if text is None:
+            wrong = _wrong_hyperparameter(label, contents[label])
+        elif not label or "${" in label:
+            wrong = _wrong_label(label)
+        elif label.isascii() and text.isascii():
+            wrong = ""
         else:
-            text = hyperparameter_text(content)
-            if text is None:
-                what = f"hyperparameter {quoted(label)}"
-                faults.append(Fault(path, _wrong_hyperparameter(what, content)))
-            elif _wrong_text("", label + text):
-                wrong = _wrong_text(f"hyperparameter {quoted(label)}", label + text)
-                faults.append(Fault(path, wrong))
-            labelled[label] = text or ""
-    return dict(sorted(labelled.items()))
+            wrong = _wrong_text(f"hyperparameter {quoted(label)}", label + text)
+        if wrong:
+            faults.append(Fault((field.name, places.get(label, label)), wrong))
+        labelled[label] = text or ""
+    return None if len(faults) > before else labelled
 
 
-def _empty_label(key: str, place: str | int) -> str:
-    if isinstance(place, int):
-        return f"{key}: the label of item {place + 1} must not be empty"
-    return "a hyperparameter's label must not be empty"
+def _wrong_label(label: str) -> str:
+    if not label:
+        return "a hyperparameter's label must not be empty"
+    return f"hyperparameter {quoted(label)}: a reference stands in values only, not in a label"
 
 
-def _wrong_hyperparameter(what: str, content: object) -> str:
+def _wrong_hyperparameter(label: str, content: object) -> str:
+    what = f"hyperparameter {quoted(label)}"
     if isinstance(content, int):
         return f"{what} must fit in 64 bits; write it in quotes to send it as text"
     return _wrong_type(what, "a string, an integer, a float or a boolean", content)
 
 
-def _labelled_values(
+def _labelled_contents(
     value: object, key: str, faults: list[Fault]
-) -> Iterator[tuple[Path, str, object]]:
+) -> tuple[Mapping[str, object], Mapping[str, int]]:
+    """What stands at each label, and, in an array, the item that it stands in."""
+    contents: dict[str, object] = {}
+    places: dict[str, int] = {}
     if isinstance(value, Mapping):
-        for label, content in value.items():
-            yield (key, label), label, content
-        return
+        return value, places
     if not isinstance(value, (list, tuple)):
         wanted = "a table {label = value} or an array of {label, value}"
         faults.append(Fault((key,), _wrong_type(key, wanted, value)))
-        return
+        return contents, places
     # Each message has the item's number: items may share a line, and each must be told of.
     for index, item in enumerate(value):
         path: Path = (key, index)
         if not isinstance(item, Mapping) or set(item) != {"label", "value"}:
             wanted = "must be a table with label and value, and nothing else"
             faults.append(Fault(path, f"{key}: item {index + 1} {wanted}"))
-        elif not isinstance(item["label"], str):
+            continue
+        label = item["label"]
+        if not isinstance(label, str):
             what = f"{key}: the label of item {index + 1}"
-            message = _wrong_type(what, "a string", item["label"])
-            faults.append(Fault((*path, "label"), message))
+            faults.append(Fault((*path, "label"), _wrong_type(what, "a string", label)))
+        elif not label:
+            message = f"{key}: the label of item {index + 1} must not be empty"
+            faults.append(Fault(path, message))
+        elif label in contents:
+            faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
         else:
-            yield path, item["label"], item["value"]
+            contents[label], places[label] = item["value"], index
+    return contents, places
 
 
 def hyperparameter_text(value: object) -> str | None:
@@ -307,6 +344,7 @@ def _data_source(value: object, field: Field, faults: list[Fault]) -> list[dict[
     if not isinstance(value, (list, tuple)):
         faults.append(Fault((field.name,), _wrong_type(field.name, "an array of tables", value)))
         return None
+    before = len(faults)
     entries = [
         _data_source_entry(item, (field.name, index), faults) for index, item in enumerate(value)
     ]
@@ -315,7 +353,7 @@ def _data_source(value: object, field: Field, faults: list[Fault]) -> list[dict[
     if other is not None:
         message = f"{field.name} cannot mix the types obs and dataset in one array"
         faults.append(Fault((field.name, other), message))
-    return entries
+    return None if len(faults) > before else entries
 
 
 def _data_source_entry(item: object, path: Path, faults: list[Fault]) -> dict[str, str]:
@@ -392,7 +430,7 @@ def type_name(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-_CHECKS: Mapping[Kind, Callable[[object, Field, list[Fault]], Any]] = {
+_CHECKS: Mapping[Kind, _Check] = {
     Kind.TEXT: _text,
     Kind.OBS_PATH: _obs_path,
     Kind.COUNT: _count,

@@ -71,6 +71,11 @@ class TableSource:
     def line(self) -> int:
         return self.own.line_of(self.at)
 
+    @property
+    def may_refer(self) -> bool:
+        """Whether a string of it may have a reference."""
+        return True in [layer.file.may_refer for layer in self.layers]
+
     def problem(self, path: FieldPath, message: str) -> Problem:
         """A problem of the value at ``path``, told where it is written."""
         for layer in self.layers:
@@ -82,10 +87,11 @@ class TableSource:
 
 def merged(layers: Iterable[Layer]) -> Mapping[str, Any]:
     """The tables of ``layers``, the first laid over the others; hyperparameters by their labels."""
-    above, *below = layers
-    if not below:
-        return above.table
-    return merge(merged(below), above.table)
+    *below, lowest = layers
+    result = lowest.table
+    for layer in reversed(below):
+        result = merge(result, layer.table)
+    return result
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,7 +106,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, An
 
 def by_label(hyperparameters: object) -> Mapping[str, Any] | None:
     """``{label: value}`` of either form; None where it is missing, or broken and told of apart."""
-    if isinstance(hyperparameters, Mapping):
+    if isinstance(hyperparameters, dict):
         return hyperparameters
     if not isinstance(hyperparameters, list):
         return None

@@ -4,8 +4,9 @@ Configuration". The rule of a single key stands with the key, in the table of fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from majobctl.fields import Fault
@@ -139,3 +140,23 @@ RULES: tuple[Rule, ...] = (
     Excludes("inputs", ("dataset_id", "dataset_version_id", "data_source")),
     Excludes("data_source", ("dataset_id", "dataset_version_id")),
 )
+
+
+def broken_rules(params: Mapping[str, Any]) -> list[Fault]:
+    """What ``params`` lack or have too much of, by all of ``RULES``."""
+    faults = [*_broken_between(tuple(params))]
+    for rule in _OF_VALUES:
+        faults += rule.faults(params)
+    return faults
+
+
+_OF_VALUES = tuple(rule for rule in RULES if isinstance(rule, LiesInside))
+
+
+@lru_cache(maxsize=1024)
+def _broken_between(keys: Collection[str]) -> tuple[Fault, ...]:
+    """By the rules that ask only which keys are there: thousands of job configs have the same."""
+    present = dict.fromkeys(keys)
+    return tuple(
+        fault for rule in RULES if rule not in _OF_VALUES for fault in rule.faults(present)
+    )

@@ -213,26 +213,27 @@ def entry_of(content: object, key: str, name: str) -> Entry:
         params, applied_at = content.get("params"), content.get("applied_at")
         pending, attempted = content.get("pending", False), content.get("attempted")
         protected = content.get("prevent_delete", False)
-        is_whole = isinstance(params, dict) and isinstance(applied_at, str)
-        is_whole = is_whole and _nests_at_most(_DEPTH, [params, attempted])
-        is_whole = is_whole and isinstance(pending, bool) and isinstance(protected, bool)
-        if is_whole and isinstance(attempted, (dict, type(None))):
-            return Entry(params or {}, str(applied_at), bool(pending), attempted, bool(protected))
+        if (
+            isinstance(params, dict)
+            and isinstance(applied_at, str)
+            and isinstance(pending, bool)
+            and isinstance(protected, bool)
+            and (attempted is None or isinstance(attempted, dict))
+            and _nests_at_most(_DEPTH, params)
+            and (attempted is None or _nests_at_most(_DEPTH, attempted))
+        ):
+            return Entry(params, applied_at, pending, attempted, protected)
     raise damaged(name, f"the entry of {quoted(key)} is not whole")
 
 
-def _nests_at_most(depth: int, value: object) -> bool:
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(depth):
-        level = [
-            item
-            for outer in level
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(item, (dict, list))
-        ]
-        if not level:
-            return True
-    return not level
+def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
+    """Whether no more than ``depth`` tables or arrays lie in one another."""
+    if depth == 0:
+        return False
+    for value in outer.values() if isinstance(outer, dict) else outer:
+        if isinstance(value, (dict, list)) and not _nests_at_most(depth - 1, value):
+            return False
+    return True
 
 
 def _shown(target: Target) -> str:
