@@ -1,6 +1,6 @@
 """Which values of a job config differ between two sides, or three. No I/O, no state, no service.
 
-deepdiff is used here alone, and only for the keys that differ.
+deepdiff is used here alone, and only inside arrays that differ.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class FieldChange:
     live: Any = None
     reason: Reason | None = None
 
+    @property
+    def replaced(self) -> Any:
+        """What ``after`` takes the place of: the service's value where it was read."""
+        return self.before if self.reason is None and self.live is None else self.live
+
 
 def field_changes(
     before: Params, after: Params, shown_before: Params | None = None
@@ -133,49 +138,47 @@ def _in_order(places: Iterable[Place], *sides: Params) -> list[Place]:
 
 
 def _differing_places(before: Params, after: Params) -> set[Place]:
-    differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    if not differing:
-        return set()
-    before = {key: before[key] for key in differing if key in before}
-    after = {key: after[key] for key in differing if key in after}
-    return _deep_places(before, after) if before else set(_all_places(after))
-
-
-def _deep_places(before: Params, after: Params) -> set[Place]:
-    from deepdiff import DeepDiff
-
-    # By default deepdiff passes over keys that begin with two underscores, as labels may, and
-    # tells of tables that share few keys as a whole.
-    diff = DeepDiff(
-        _opened(before, after),
-        _opened(after, before),
-        view="tree",
-        ignore_private_variables=False,
-        threshold_to_diff_deeper=0,
-    )
-    labelled = all(_is_labelled(side.get("hyperparameters", {})) for side in (before, after))
-    paths = (level.path(output_format="list") for levels in diff.values() for level in levels)
-    # Only hyperparameters are told one by one; a list is one value.
-    return {
-        tuple(path[:2]) if labelled and path[0] == "hyperparameters" else (path[0],)
-        for path in paths
-    }
+    places: set[Place] = set()
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        tables = [{} if side is None else side for side in (old, new)]
+        # Only hyperparameters are told one by one; an array is one value.
+        if key == "hyperparameters" and all(map(_is_labelled, tables)):
+            one, other = tables
+            places |= {(key, it) for it in {**one, **other} if one.get(it) != other.get(it)}
+        else:
+            places.add((key,))
+    return places
 
 
 def _is_labelled(value: object) -> bool:
     return isinstance(value, dict) and not is_masked(value)
 
 
-def _opened(params: Params, other: Params) -> dict[str, Any]:
-    """``params`` with empty hyperparameters where only the other side has some."""
-    added: dict[str, Any] = {"hyperparameters": {}} if "hyperparameters" in other else {}
-    return {**added, **params}
+def item_changes(field: FieldChange) -> Iterator[FieldChange]:
+    """What a change from one array to another comes to, in order; the paths begin with that of
+    ``field`` and go on with such as ``[1].data_url``."""
+    from deepdiff import DeepDiff
+    from deepdiff.helper import notpresent
 
-
-def _all_places(params: Params) -> Iterator[Place]:
-    for key, value in params.items():
-        if key == "hyperparameters" and _is_labelled(value):
-            for label in value:
-                yield (key, label)
-        else:
-            yield (key,)
+    # By default deepdiff passes over keys that begin with two underscores, and tells of tables that
+    # share few keys as a whole.
+    diff = DeepDiff(
+        field.replaced,
+        field.after,
+        view="tree",
+        ignore_private_variables=False,
+        threshold_to_diff_deeper=0,
+    )
+    found = {
+        tuple(item.path(output_format="list")): item for kind in diff.values() for item in kind
+    }
+    for place in sorted(found, key=lambda place: (place[0], *map(str, place))):
+        index, *keys = place
+        path = (*field.path, "".join([f"[{index}]", *(f".{key}" for key in keys)]))
+        sides = found[place].t1, found[place].t2
+        old, new = (None if side is notpresent else side for side in sides)
+        live = old if field.reason else None
+        yield FieldChange(path, _action(old, new), old, new, live, field.reason)

@@ -267,10 +267,10 @@ def _hyperparameters(value: object, field: Field, faults: list[Fault]) -> dict[s
     labelled: dict[str, str] = {}
     for label in sorted(contents):
         text = hyperparameter_text(contents[label])
-        if text is None:
-            wrong = _wrong_hyperparameter(label, contents[label])
-        elif not label or "${" in label:
+        if not label or "${" in label:
             wrong = _wrong_label(label)
+        elif text is None:
+            wrong = _wrong_hyperparameter(label, contents[label])
         elif label.isascii() and text.isascii():
             wrong = ""
         else:

@@ -78,12 +78,19 @@ class TomlFile:
 
     def line_of(self, path: KeyPath) -> int:
         """The line of the key at ``path``, or of the nearest key or table around it; else 1."""
-        while path:
+        offset = self._headers.get(path)
+        while path and offset is None:
             offset = self._offsets.get(path)
-            if offset is not None:
-                return bisect_right(self._line_starts, offset)
             path = path[:-1]
-        return 1
+        return 1 if offset is None else bisect_right(self._line_starts, offset)
+
+    @cached_property
+    def _headers(self) -> Mapping[KeyPath, int]:
+        """The plainest of table headers, found without a scan of the rest."""
+        if '"""' in self._text or "'''" in self._text:
+            # Such a line may be a part of a text.
+            return {}
+        return {(match[1], match[2]): match.start(1) for match in _HEADER.finditer(self._text)}
 
     @cached_property
     def _offsets(self) -> Mapping[KeyPath, int]:
@@ -146,6 +153,10 @@ def _is_refused(text: str) -> bool:
     return False
 
 
+# No value begins like this, so that it is no line of an array.
+_HEADER = re.compile(
+    r"^[ \t]*\[([A-Za-z_][\w-]*)\.([\w-]+)\][ \t]*(?:#.*)?$", re.ASCII | re.MULTILINE
+)
 # A repeated group costs memory for each of its turns: these stop in between, to be matched again.
 _BLANK = re.compile(r"[ \t\n]*(?:#[^\n]*[ \t\n]*){0,999}")
 _INSIDE = {

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.difference import Action, FieldChange, Reason, field_changes, three_way
+from majobctl.difference import (
+    Action,
+    FieldChange,
+    Reason,
+    field_changes,
+    item_changes,
+    three_way,
+)
 from tests import plan_strategies as strategies
 
 Params = Mapping[str, Any]
@@ -133,6 +140,36 @@ def test_what_no_job_config_could_have_is_compared_all_the_same(
     found = three_way(before, live, after)
     assert found
     assert {item.path[0] for item in found} == {*before, *live, *after}
+
+
+sources = st.lists(
+    st.dictionaries(st.sampled_from(["type", "__x", "data_url"]), st.sampled_from("ab")),
+    max_size=12,
+)
+
+
+@given(sources, sources)
+def test_what_differs_inside_two_arrays_is_told_item_by_item(
+    old: list[Mapping[str, str]], new: list[Mapping[str, str]]
+) -> None:
+    expected: Leaves = {}
+    for index, (one, other) in enumerate(zip(old, new, strict=False)):
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                expected[(f"[{index}].{key}",)] = (one.get(key), other.get(key))
+    for index in range(min(len(old), len(new)), max(len(old), len(new))):
+        sides = [side[index] if index < len(side) else None for side in (old, new)]
+        expected[(f"[{index}]",)] = tuple(sides)
+    field = FieldChange(("data_source",), Action.UPDATE, old, new)
+    found = list(item_changes(field))
+    assert {item.path[1:]: (item.before, item.after) for item in found} == expected
+    assert [item.path[1:] for item in found] == list(expected)
+    for item in found:
+        assert item.path[0] == "data_source"
+        is_new, is_gone = item.before is None, item.after is None
+        assert item.action is (
+            Action.ADD if is_new else Action.REMOVE if is_gone else Action.UPDATE
+        )
 
 
 def test_shown_values_may_hide_more_than_is_compared() -> None:

@@ -61,11 +61,14 @@ def test_a_first_plan_needs_no_differ(on_emulator: Repository) -> None:
     assert imported_by(on_emulator, "plan") == set()
 
 
-def test_only_a_plan_with_an_update_imports_the_differ(on_emulator: Repository) -> None:
+def test_only_a_plan_that_changes_an_array_imports_the_differ(on_emulator: Repository) -> None:
+    sources = [{"type": "obs", "data_url": "/b/one/"}]
+    on_emulator.job("alpha", inputs=None, data_source=sources)
     on_emulator.apply()
-    on_emulator.job("alpha", train_instance_count=2)
-    assert "deepdiff" in imported_by(on_emulator, "plan")
-    assert "requests" not in imported_by(on_emulator, "plan")
+    on_emulator.job("alpha", inputs=None, data_source=sources, train_instance_count=2)
+    assert imported_by(on_emulator, "plan") == set()
+    on_emulator.job("alpha", inputs=None, data_source=[*sources, *sources])
+    assert imported_by(on_emulator, "plan") == {"deepdiff"}
 
 
 def test_an_apply_without_changes_imports_no_http(on_emulator: Repository) -> None:

@@ -142,6 +142,19 @@ def test_a_float_remembers_how_it_was_written(text: str) -> None:
     assert repr(float(value)) == repr(float(text))
 
 
+def test_what_only_looks_like_a_table_is_not_taken_for_it() -> None:
+    for text in (
+        'x = """\n[a.b]\n"""\n\n[a.b]',
+        "x = '''\n  [a.b]  # c\n'''\n\n[a.b]",
+        "x = [\n[1.5],\n[1e1]\n]\n[a.b]",
+        "# [a.b]\ny = 1 #\n# [a.b]\n\n[a.b]",
+        "[a]\n\n[a.c]\n[a.b.d]\n[a.b]",
+        "[a]\n\n[a.c]\n[a.d]\n\t[ a . b ]  # [a.b]",
+    ):
+        assert TomlFile.parse(text.encode(), "a.toml").line_of(("a", "b")) == 5, text
+        assert TomlFile.parse(text.encode(), "a.toml").line_of(("a", "b", "x")) == 5, text
+
+
 @given(lined_documents())
 @example(LinedText("", []))
 def test_line_of_agrees_with_where_each_key_was_written(document: LinedText) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from majobctl.difference import item_changes
 from majobctl.errors import printable
 from majobctl.plan import Action, FieldChange
 from majobctl.render import Paint
@@ -60,11 +61,16 @@ def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
 
 
 def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
-    """A line for each field; many hyperparameters are a table below one line."""
+    """A line for each field; many hyperparameters, and what changes inside an array, are a table
+    below one line."""
     labelled = [field for field in fields if len(field.path) > 1]
     is_table = len(labelled) > _MOST_LABELS
     for field in fields:
-        if not is_table or len(field.path) == 1:
+        if field.action is Action.UPDATE and all(isinstance(it, list) for it in _sides(field)):
+            items = [*item_changes(field)]
+            yield _head(field.path[0], field.action, items, paint, width)
+            yield from _rows(items, paint, width)
+        elif not is_table or len(field.path) == 1:
             yield from _field(field, paint, width)
         elif field is labelled[0]:
             yield from _table(labelled, paint, width)
@@ -111,9 +117,7 @@ def _path_width(width: int | None) -> int:
 
 def _sides(field: FieldChange) -> tuple[Any, Any]:
     """What is shown on the left and on the right of the arrow."""
-    is_live = field.reason is not None or field.live is not None
-    old = field.live if is_live else field.before
-    return None if field.action is Action.RECORD else old, field.after
+    return None if field.action is Action.RECORD else field.replaced, field.after
 
 
 def _note(field: FieldChange) -> str:
@@ -127,15 +131,22 @@ def _note(field: FieldChange) -> str:
 
 def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """What happens to the labels in one line; then a row for each, or several side by side."""
-    counts = Counter(field.action for field in fields)
-    action = fields[0].action if len(counts) == 1 else Action.UPDATE
-    told = ", ".join(f"{counts[key]} {word}" for key, word in _WORDS.items() if counts[key])
-    name = padded(printable(fields[0].path[0]), _path_width(width))
-    yield f"{_INDENT}{paint(action.sign, COLOURS[action])} {name} {told}"
-    if len(counts) == 1 and all(None in _sides(field) and not field.reason for field in fields):
+    actions = {field.action for field in fields}
+    action = fields[0].action if len(actions) == 1 else Action.UPDATE
+    yield _head(fields[0].path[0], action, fields, paint, width)
+    if len(actions) == 1 and all(None in _sides(field) and not field.reason for field in fields):
         yield from _side_by_side(fields, width or _TABLE_WIDTH)
     else:
         yield from _rows(fields, paint, width)
+
+
+def _head(
+    key: str, action: Action, fields: Sequence[FieldChange], paint: Paint, width: int | None
+) -> str:
+    counts = Counter(field.action for field in fields)
+    told = ", ".join(f"{counts[key]} {word}" for key, word in _WORDS.items() if counts[key])
+    name = padded(printable(key), _path_width(width))
+    return f"{_INDENT}{paint(action.sign, COLOURS[action])} {name} {told}"
 
 
 def _label(field: FieldChange) -> str:

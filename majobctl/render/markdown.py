@@ -231,9 +231,7 @@ def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> 
 def _told(field: FieldChange, mark: Mark) -> str:
     """One field change in a few words, such as ``path`` ``1`` → ``2``."""
     path = mark(".".join(field.path), _BRIEF_WIDTH)
-    is_live = field.reason is not None or field.live is not None
-    sides = (field.live if is_live else field.before, field.after)
-    old, new = shown_values(*sides, most=_BRIEF_WIDTH, mark=mark)
+    old, new = shown_values(field.replaced, field.after, most=_BRIEF_WIDTH, mark=mark)
     reason = f" ({field.reason.value})" if field.reason else ""
     match field.action:
         case Action.ADD:
