@@ -18,7 +18,6 @@ intent that nothing follows means that the call's outcome is unknown.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import threading
 from collections.abc import Mapping
@@ -148,6 +147,8 @@ def _protected(prevent_delete: bool) -> dict[str, bool]:
 
 
 def _line(record: Record, previous: str) -> tuple[bytes, str]:
+    import hashlib
+
     content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     checksum = hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()[:16]
     return f'{{"record":{content},"sum":"{checksum}"}}\n'.encode(), checksum

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.difference import (
     Action,
@@ -22,7 +23,6 @@ from majobctl.endpoints import Target
 from majobctl.errors import MajobctlError, Problem, printable
 from majobctl.fields import FIELDS, PREVENT_DELETE
 from majobctl.job_config import JobConfig, Watched
-from majobctl.live import LiveConfig
 from majobctl.plan import EVERYTHING, Change, Plan, Renamed, Selection
 from majobctl.sensitive import (
     NO_HASH,
@@ -33,8 +33,11 @@ from majobctl.sensitive import (
 )
 from majobctl.state import Entry, State, secret_places
 
+if TYPE_CHECKING:
+    from majobctl.live import LiveConfig
+
 _UNWATCHED = Watched()
-Live = Mapping[str, LiveConfig | None]
+Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 """What the service has of each name that was looked for; None where it has none."""
 
 

@@ -6,11 +6,8 @@ text that comes back from the service is searched for the values themselves.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,7 +25,7 @@ _PART_LENGTH = 5
 
 def new_salt() -> str:
     """A random salt for the hashes of a new state: 32 hex digits."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def place_of(path: Path) -> Path:
@@ -71,16 +68,20 @@ class Masker:
 
     def digest(self, params: Mapping[str, Any]) -> str:
         """A keyed hash of params with their secrets: it tells whether they are the same again."""
-        content = json.dumps(params, sort_keys=True).encode()
-        return f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"
+        return self._hash(params)
 
     def _mask(self, place: Path, value: Any) -> Any:
         if is_masked(value):
             return value
         if not self._has_salt:
             return {MARK: NO_HASH}
-        content = json.dumps([place, value], sort_keys=True).encode()
-        return {MARK: f"hmac-sha256:{hmac.new(self._key, content, hashlib.sha256).hexdigest()}"}
+        return {MARK: self._hash([place, value])}
+
+    def _hash(self, value: Any) -> str:
+        import hmac
+
+        content = json.dumps(value, sort_keys=True).encode()
+        return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
 
 
 def without_hashes(value: Any) -> Any:

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from majobctl.backends import Backend
 from majobctl.errors import StateError, printable
-from majobctl.journal import Journal, last_sum_of, replayed
 from majobctl.state import State
+
+if TYPE_CHECKING:
+    from majobctl.journal import Journal
 
 
 class StateStore:
@@ -39,7 +42,7 @@ class StateStore:
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
-                return replayed(state, journal, self._backend.journal_name)
+                return _replayed(state, journal, self._backend)
             except StateError:
                 # Unless it only went on between the two reads.
                 if (self._backend.read_journal() or b"", self._backend.read()) == (
@@ -83,6 +86,8 @@ class LockedState:
 
     def open_journal(self, state: State) -> Journal:
         """A journal that continues ``state``. Raises StateError where it cannot be kept."""
+        from majobctl.journal import Journal
+
         try:
             return Journal(self._backend.open_journal(), state)
         except OSError as error:
@@ -109,6 +114,8 @@ class LockedState:
 
     def _last_sum(self) -> str:
         """What the journal on disk ends with, as far as it got there."""
+        from majobctl.journal import last_sum_of
+
         try:
             content = self._backend.read_journal() or b""
             return last_sum_of(content, self._backend.journal_name)
@@ -135,7 +142,7 @@ class LockedState:
         journal = self._backend.read_journal() or b""
         content = self._backend.read()
         before = None if content is None else State.load(content, self._backend.name)
-        after = replayed(before, journal, self._backend.journal_name)
+        after = _replayed(before, journal, self._backend)
         try:
             if after is not None and after != before:
                 self._backend.write(after.dump())
@@ -149,6 +156,14 @@ class LockedState:
         left = self._remove_journal()
         if left:
             raise StateError(left)
+
+
+def _replayed(state: State | None, journal: bytes, backend: Backend) -> State | None:
+    if not journal:
+        return state
+    from majobctl.journal import replayed
+
+    return replayed(state, journal, backend.journal_name)
 
 
 def _rescued(state: State, name: str, error: OSError) -> str:

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,11 @@ class TomlFile:
         return [0, *(match.end() for match in re.finditer("\n", self._text))]
 
 
+_written_float = lru_cache(maxsize=1024)(WrittenFloat)
+
+
 def _loaded(text: str) -> Mapping[str, Any]:
-    return tomli.loads(text, parse_float=WrittenFloat)
+    return tomli.loads(text, parse_float=_written_float)
 
 
 def _unreadable(name: str, reason: str) -> ConfigError:

@@ -8,13 +8,11 @@ reach, counts for as long as that file stands.
 from __future__ import annotations
 
 import errno
-import getpass
 import json
 import os
+import platform
 import re
-import socket
 import stat
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -144,7 +142,7 @@ class LocalBackend:
     def _await_remote_holder(self, system_lock: BaseFileLock, deadline: float) -> None:
         while True:
             holder = self._holder()
-            if holder is None or holder.host == socket.gethostname():
+            if holder is None or holder.host == platform.node():
                 return
             if time.monotonic() >= deadline:
                 raise self._locked(holder, lives=False)
@@ -230,6 +228,8 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     Raises OSError: nothing is changed then, or the new content is there and may not outlive a
     power failure.
     """
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -256,17 +256,19 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _this_process(command: str) -> Holder:
+    import getpass
+
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         # A container's user may have no name.
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Holder(uuid.uuid4().hex[:12], user, socket.gethostname(), os.getpid(), command, since)
+    return Holder(uuid.uuid4().hex[:12], user, platform.node(), os.getpid(), command, since)
 
 
 def _may_live(holder: Holder) -> bool:
-    if holder.host != socket.gethostname() or os.name == "nt":
+    if holder.host != platform.node() or os.name == "nt":
         return True
     try:
         os.kill(holder.pid, 0)

@@ -5,6 +5,7 @@ Here every error becomes a message and an exit code, and nowhere else.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -51,6 +52,8 @@ def cli(chdir: str | None, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
+    # Little of what a command makes is garbage that only a search finds, and most of it stays.
+    gc.set_threshold(50_000, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the output's encoding does not have is shown as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -314,7 +314,7 @@ def _observer(length: int) -> AbstractContextManager[Callable[[Result], None]]:
     """A progress bar on a terminal, a line for each finished change elsewhere."""
     if is_terminal(sys.stderr):
         return _progress_bar(length)
-    from majobctl.render.text import result_line
+    from majobctl.render.results import result_line
 
     return nullcontext(lambda result: click.echo(result_line(result), err=True))
 
@@ -331,7 +331,7 @@ def _show_result(result: ApplyResult, format_: str) -> None:
 
         text = dumps(result_document(result))
     else:
-        from majobctl.render.text import result_text
+        from majobctl.render.results import result_text
 
         text = result_text(result)
     try:

@@ -1,20 +1,21 @@
-"""Plans, results, drift and states as text for people."""
+"""Plans, drift and states as text for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from majobctl.drift import Drift, Drifted
 from majobctl.errors import counted, printable
-from majobctl.plan import CALLS, Action, Change, Plan
+from majobctl.plan import Action, Change, Plan
 from majobctl.render import Paint, unpainted
 from majobctl.render.field_lines import COLOURS, PATH_WIDTH, VALUE_WIDTH, field_lines, wrapped
 from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
 from majobctl.render.values import columns, cut, padded, whole
-from majobctl.results import DONE_WORDS, ApplyResult, End, Result
 from majobctl.sensitive import is_masked
 from majobctl.state import State
+
+if TYPE_CHECKING:
+    from majobctl.drift import Drift, Drifted
 
 _NAME_WIDTH = 44
 _NARROWEST = 40
@@ -57,45 +58,6 @@ def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
 def shown(value: Any) -> str:
     """A value as JSON on one line, cut where it is long, safe to print."""
     return cut(whole(value), VALUE_WIDTH)
-
-
-def result_line(result: Result) -> str:
-    """One finished change, as it is told while an apply runs."""
-    name = f"job_config.{printable(result.name)}"
-    if result.outcome is not End.DONE:
-        return f"{name}: {result.outcome.value}: {_reason(result)}"
-    word = DONE_WORDS[result.action]
-    seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
-    return f"{name}: {word}{seconds}"
-
-
-def result_text(result: ApplyResult) -> str:
-    """What failed, what was not attempted, and the summary as the last line."""
-    lines: list[str] = []
-    for end in _NOT_DONE:
-        items = [item for item in result.results if item.outcome is end]
-        if items:
-            lines += [f"{end.value.capitalize()}:", *(_not_done(item) for item in items), ""]
-    always = ("added", "updated", "forgotten", "failed")
-    counts = [(key.replace("_", " "), count) for key, count in result.summary().items()]
-    told = [f"{count} {words}" for words, count in counts if count or words in always]
-    head = "Apply complete" if result.is_complete else "Apply incomplete"
-    lines.append(f"{head}: {', '.join(told)}. State serial {result.serial}.")
-    return "\n".join(lines) + "\n"
-
-
-_NOT_DONE = [end for end in End if end is not End.DONE]
-
-
-def _not_done(item: Result) -> str:
-    line = f"  job_config.{printable(item.name)}"
-    if item.message:
-        line += f": {_reason(item)}"
-    return f"{line}\n      {item.advice}" if item.advice else line
-
-
-def _reason(item: Result) -> str:
-    return printable(f"{item.code} {item.message}".strip())
 
 
 def state_text(state: State) -> str:

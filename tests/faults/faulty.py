@@ -250,6 +250,7 @@ def _import_all() -> None:
     import majobctl.estimator
     import majobctl.plan_file
     import majobctl.render.json
+    import majobctl.render.results
     import majobctl.render.text
     import majobctl.session
     import majobctl.state_store

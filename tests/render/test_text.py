@@ -12,14 +12,8 @@ from majobctl.live import LiveConfig
 from majobctl.plan import Action, Plan
 from majobctl.planner import make_plan
 from majobctl.render.field_lines import VALUE_WIDTH
-from majobctl.render.text import (
-    entry_text,
-    plan_text,
-    result_line,
-    result_text,
-    shown,
-    state_text,
-)
+from majobctl.render.results import result_line, result_text
+from majobctl.render.text import entry_text, plan_text, shown, state_text
 from majobctl.render.values import columns
 from majobctl.results import ApplyResult, End, Result
 from majobctl.state import Entry, State
