@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import stat
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -228,8 +229,6 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     Raises OSError: nothing is changed then, or the new content is there and may not outlive a
     power failure.
     """
-    import tempfile
-
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
