@@ -1,7 +1,8 @@
 """Walks a plan: calls the provider, records each outcome. It prints nothing and decides nothing.
 
 Each change goes through one worker thread: its intent is on disk before the call, its outcome
-before anybody is told. One that fails does not stop the others.
+before anybody is told. A worker's outcome and its next intent share a flush. A change that fails
+does not stop the others.
 """
 
 from __future__ import annotations
@@ -144,14 +145,18 @@ class _Walk:
         return change.name in self.results and self.results[change.name].may_pass
 
     def _work(self) -> None:
+        ended: list[Result] = []
         try:
             while (change := self._next()) is not None:
-                self._walk(change)
+                self._walk(change, ended)
         except BaseException as error:
             # Kept for the main thread, which raises it once the other workers have ended.
             self.defect = error
         finally:
-            self._ended.put(None)
+            try:
+                self._settle(ended)
+            finally:
+                self._ended.put(None)
 
     def _next(self) -> Change | None:
         with self._taking:
@@ -159,27 +164,41 @@ class _Walk:
                 return None
             return next(self._changes, None)
 
-    def _walk(self, change: Change) -> None:
+    def _walk(self, change: Change, ended: list[Result]) -> None:
+        """Carries out ``change``; ``ended`` are results whose outcomes are not yet on disk."""
+        if change.was_read:
+            # Asking the service again may take long.
+            self._settle(ended)
         earlier = self.results.get(change.name)
         is_under_way = earlier is not None and earlier.outcome is End.UNKNOWN
         result = None if is_under_way else self._errand.look_again(change)
-        try:
-            if result is None and change.action in CALLS:
-                # Of a deletion nobody hears of, the next plan must not say that all is as it was.
-                params, protect = change.after or change.before or {}, change.prevent_delete
-                self._journal.intend(change.name, params, prevent_delete=protect)
-        except OSError as error:
-            self.failure = error
-            return
         if result is None and change.action in CALLS:
+            # Of a deletion nobody hears of, the next plan must not say that all is as it was.
+            params, protect = change.after or change.before or {}, change.prevent_delete
+            try:
+                self._journal.intend(change.name, params, prevent_delete=protect)
+            except OSError:
+                self._settle(ended)
+                return
+            self._hand_on(ended)
             result = self._errand.call(change, earlier)
         result = result or Result(change.name, change.action, End.DONE)
+        self._record(change, result)
+        ended.append(result)
+
+    def _settle(self, ended: list[Result]) -> None:
+        """Brings the outcomes of ``ended`` to disk, and hands them on."""
         try:
-            self._record(change, result)
+            self._journal.flush()
         except OSError as error:
             self.failure = error
-            self._unsaved.add(result.name)
-        self._ended.put(result)
+            self._unsaved.update(result.name for result in ended)
+        self._hand_on(ended)
+
+    def _hand_on(self, ended: list[Result]) -> None:
+        for result in ended:
+            self._ended.put(result)
+        ended.clear()
 
     def _record(self, change: Change, result: Result) -> None:
         if change.action in CALLS and result.outcome is End.FAILED:

@@ -38,7 +38,7 @@ class Errand:
 
     def look_again(self, change: Change) -> Result | None:
         """None where the service still has what the plan saw, or the plan did not look."""
-        if not (change.live_digest or change.is_missing):
+        if not change.was_read:
             return None
         try:
             live = self.provider.read_job_config(change.name)

@@ -64,35 +64,37 @@ class Journal:
                 "target": target,
             }
         )
+        self.flush()
 
     def intend(self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False) -> None:
-        """To be called before a call is sent. Raises OSError where it cannot be kept; the call
-        must then not be sent."""
+        """To be called before a call is sent: on disk when this returns, with all that was recorded
+        before it. Raises OSError where it cannot be kept; the call must then not be sent."""
         record = {"intent": name, "params": params, **_protected(prevent_delete)}
+        self._add(record)
         try:
-            self._add(record)
+            self.flush()
         except OSError:
             with self._changed:
                 self._records = [kept for kept in self._records if kept is not record]
             raise
 
     def record_done(self, name: str) -> None:
-        """On disk when this returns. Raises OSError where it cannot be kept."""
+        """As each outcome: on disk with the next intent, or when ``flush`` returns."""
         self._add({"done": name, "at": _now()})
 
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
-        """What the service has already. Raises OSError where it cannot be kept."""
+        """What the service has already."""
         record = {"known": name, "params": params, "at": _now()}
         self._add({**record, **_protected(prevent_delete)})
 
     def record_refused(self, name: str) -> None:
-        """Raises OSError where it cannot be kept."""
+        """The service did not take what was intended."""
         self._add({"refused": name})
 
     def record_forgotten(self, name: str) -> None:
-        """Raises OSError where it cannot be kept."""
+        """It leaves the state."""
         self._add({"forget": name})
 
     def outcome(self) -> State:
@@ -103,12 +105,9 @@ class Journal:
     def close(self) -> None:
         self._file.close()
 
-    def _add(self, record: Record) -> None:
+    def flush(self) -> None:
+        """Returns when all that was recorded is on disk. Raises OSError where it cannot be kept."""
         with self._changed:
-            self._records.append(record)
-            line, self._sum = _line(record, self._sum)
-            self._waiting.append(line)
-            self._added += 1
             mine = self._added
             while self._is_flushing and self._flushed < mine and self._failure is None:
                 self._changed.wait()
@@ -120,6 +119,13 @@ class Journal:
             content, self._waiting = b"".join(self._waiting), []
             upto = self._added
         self._flush(content, upto)
+
+    def _add(self, record: Record) -> None:
+        with self._changed:
+            self._records.append(record)
+            line, self._sum = _line(record, self._sum)
+            self._waiting.append(line)
+            self._added += 1
 
     def _flush(self, content: bytes, upto: int) -> None:
         failure: OSError | None = OSError(errno.EIO, "the write was broken off")

@@ -67,6 +67,11 @@ class Change:
     is_missing: bool = False
     """The service was read, and has no such configuration."""
 
+    @property
+    def was_read(self) -> bool:
+        """Whether the service was read for it."""
+        return self.is_missing or bool(self.live_digest)
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:

@@ -52,7 +52,9 @@ BEFORE = state_of(a=Entry(OLD, AT), b=Entry(OLD, AT))
 
 def journal_of(write: Callable[[Journal], Any], state: State = BEFORE) -> bytes:
     file = Memory()
-    write(Journal(file, state))
+    journal = Journal(file, state)
+    write(journal)
+    journal.flush()
     return file.content
 
 
@@ -343,13 +345,20 @@ def test_a_journal_from_before_the_salt_is_read() -> None:
     assert (list(after.job_configs), after.salt) == (["b"], "a-salt")
 
 
-def test_a_record_is_flushed_before_its_call_returns() -> None:
+def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_along() -> None:
     file = Memory()
     journal = Journal(file, BEFORE)
     journal.intend("a", NEW)
     assert file.content.count(b"\n") == file.flushes == 2
     journal.record_done("a")
-    assert file.content.count(b"\n") == file.flushes == 3
+    journal.intend("b", NEW)
+    assert (file.content.count(b"\n"), file.flushes) == (4, 3)
+    journal.record_refused("b")
+    journal.record_forgotten("c")
+    assert journal.outcome().job_configs["a"].params == NEW
+    journal.flush()
+    journal.flush()
+    assert (file.content.count(b"\n"), file.flushes) == (6, 4)
     journal.close()
     assert file.is_closed
 
@@ -363,6 +372,7 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
         gate.wait(10)
         journal.intend(name, NEW)
         journal.record_done(name)
+        journal.flush()
 
     threads = [threading.Thread(target=work, args=(f"n{number}",)) for number in range(40)]
     for thread in threads:
@@ -396,8 +406,9 @@ def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> 
         thread.join()
     assert len(failures) == 8
     file.failure = None
+    journal.record_done("n0")
     with pytest.raises(OSError, match="No space left"):
-        journal.record_done("n0")
+        journal.flush()
     assert file.content.count(b"\n") == 1
 
 

@@ -41,6 +41,7 @@ def record(store: StateStore, *names: str, merge: bool) -> None:
             for name in names:
                 journal.intend(name, PARAMS)
                 journal.record_done(name)
+            journal.flush()
         if merge:
             locked.merge()
 
@@ -182,6 +183,7 @@ def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
         with contextlib.closing(locked.open_journal(State.new(TARGET))) as journal:
             journal.intend("a", PARAMS)
             journal.record_done("a")
+            journal.flush()
         path.with_name(path.name + ".backup").mkdir()
         path.write_bytes(State("l", 0, TARGET, {}).dump())
         journal_path(path).write_bytes(b"")
@@ -249,8 +251,7 @@ def fill_while_applying(disk: FullDisk) -> str:
             journal.record_done("before")
             journal.intend("after", PARAMS)
             disk.is_full = True
-            with pytest.raises(OSError, match="No space left"):
-                journal.record_done("after")
+            journal.record_done("after")
             with pytest.raises(OSError, match="No space left"):
                 journal.intend("never", PARAMS)
         message = locked.rescue(journal)

@@ -299,8 +299,8 @@ def test_a_full_disk_ends_the_calls_and_the_rescue_file_brings_them_back(
     made = benches[0]
     journal_write = ("write", "majobctl.state.json.journal")
     calls = enumerate(calls_of_an_apply(made), 1)
-    # The beginning, then an intent and an outcome for each of the names.
-    second_outcome = [number for number, call in calls if call == journal_write][4]
+    # The beginning, the first intent, and then each outcome with the next intent.
+    second_outcome = [number for number, call in calls if call == journal_write][3]
     root = made.fresh()
     fault = Fault(second_outcome, errno=errno.ENOSPC, lasting=True, kinds=SPACE)
     ran = made.run(root, *APPLY, fault=fault)
