@@ -33,6 +33,7 @@ SIZE_LIMIT = 64 * 2**20
 """The largest answer that is read, in bytes."""
 
 _CHUNK = 2**16
+_LOOK_AGAIN_SECONDS = 1
 _LOG = logging.getLogger(__name__)
 
 _REASONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
@@ -69,6 +70,7 @@ class Transport:
         self._timeout = timeout
         self._mounted = dict(mounted or {})
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=connections)
+        self._deadlines = _Deadlines(timeout)
         self._verify = _trusted_certificates(ca_file)
 
     def send(
@@ -89,7 +91,7 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Answer | NoAnswer:
         request = requests.Request(method, url, headers=dict(headers), data=body or None).prepare()
-        with _deadline(self._timeout) as deadline:
+        with _deadline(self._deadlines) as deadline:
             try:
                 result = self._exchange(request)
             except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
@@ -205,53 +207,78 @@ def _trusted_certificates(ca_file: str | None) -> str | bool:
 
 
 class _Deadline:
-    """Cuts a connection when the time for the whole answer is over.
+    """The end of one exchange's time."""
+
+    def __init__(self, deadlines: _Deadlines) -> None:
+        self.has_passed = False
+        self._deadlines = deadlines
+
+    def watch(self, connection: socket.socket) -> None:
+        self._deadlines.add(self, connection)
+
+    def cut(self, connection: socket.socket) -> None:
+        self.has_passed = True
+        # Not the TLS socket's own shutdown, which is not safe while another thread reads.
+        with contextlib.suppress(OSError, TypeError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class _Deadlines:
+    """Cuts each connection whose time for the whole answer is over; one thread does it for all.
 
     The timeout of a socket counts anew with every byte, so that a server that sends one now and
-    then could hold a worker for ever.
+    then could hold a worker for ever. No request wakes the thread: it looks at the one that has
+    waited longest, and ends when it finds none.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.has_passed = False
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._is_over = False
-        self._timer: threading.Timer | None = None
+        self._ends: dict[_Deadline, tuple[float, socket.socket]] = {}
+        """In the order of their ends, since all have the same time."""
+        self._thread: threading.Thread | None = None
 
-    def watch(self, connection: socket.socket) -> None:
-        self._timer = threading.Timer(self._seconds, self._cut, (connection,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def end(self) -> None:
+    def add(self, deadline: _Deadline, connection: socket.socket) -> None:
         with self._lock:
-            self._is_over = True
-        if self._timer:
-            self._timer.cancel()
+            self._ends[deadline] = time.monotonic() + self._seconds, connection
+            # A process that was forked has none.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
+                self._thread.start()
 
-    def _cut(self, connection: socket.socket) -> None:
+    def remove(self, deadline: _Deadline) -> None:
         with self._lock:
-            # The connection may be another request's by now.
-            if not self._is_over:
-                self.has_passed = True
-                # Not the TLS socket's own shutdown, which is not safe while another thread reads.
-                with contextlib.suppress(OSError, TypeError):
-                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            self._ends.pop(deadline, None)
+
+    def _look(self) -> None:
+        while True:
+            with self._lock:
+                first = next(iter(self._ends), None)
+                if first is None:
+                    self._thread = None
+                    return
+                end, connection = self._ends[first]
+                left = end - time.monotonic()
+                if left <= 0:
+                    del self._ends[first]
+                    # With the lock: the connection may be another request's a moment later.
+                    first.cut(connection)
+            time.sleep(min(max(left, 0), _LOOK_AGAIN_SECONDS))
 
 
 _current = threading.local()
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[_Deadline]:
+def _deadline(deadlines: _Deadlines) -> Iterator[_Deadline]:
     """The deadline of the exchange that this thread is about to do."""
-    deadline = _Deadline(seconds)
+    deadline = _Deadline(deadlines)
     _current.deadline = deadline
     try:
         yield deadline
     finally:
         _current.deadline = None
-        deadline.end()
+        deadlines.remove(deadline)
 
 
 def _watch(connection: HTTPConnection) -> None:
