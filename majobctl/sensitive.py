@@ -35,7 +35,7 @@ def place_of(path: Path) -> Path:
 
 def is_masked(value: object) -> bool:
     """Whether ``value`` is what is kept in place of a secret one."""
-    return isinstance(value, Mapping) and set(value) == {MARK}
+    return isinstance(value, dict) and len(value) == 1 and MARK in value
 
 
 class Masker:
