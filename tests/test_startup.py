@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Collection
 
 import pytest
 
 from tests.repository import Repository
 
 COSTLY = {"requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
+LATE = {
+    *("hashlib", "hmac", "secrets", "socket", "ssl", "logging", "subprocess"),
+    *(f"majobctl.{name}" for name in ("apply", "drift", "journal", "live", "provider", "results")),
+    *(f"majobctl.{name}" for name in ("estimator", "plan_file", "schema", "session")),
+    *(f"majobctl.render.{name}" for name in ("html", "json", "markdown", "results")),
+}
+"""What only some commands need."""
 
 PROBE = """
 import sys
@@ -20,7 +28,7 @@ print(code, *sorted(sys.modules), file=sys.stderr)
 """
 
 
-def imported_by(repository: Repository, *arguments: str) -> set[str]:
+def imported_by(repository: Repository, *arguments: str, of: Collection[str] = COSTLY) -> set[str]:
     process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
         cwd=repository.root,
@@ -30,7 +38,7 @@ def imported_by(repository: Repository, *arguments: str) -> set[str]:
     )
     code, *modules = process.stderr.splitlines()[-1].split()
     assert code == "0", process
-    return COSTLY & set(modules)
+    return {*of} & {*modules}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +63,12 @@ def test_a_command_without_changes_imports_nothing_costly(
 ) -> None:
     on_emulator.apply()
     assert imported_by(on_emulator, *arguments) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate"], ["plan"]], ids=" ".join)
+def test_what_others_need_is_imported_late(on_emulator: Repository, arguments: list[str]) -> None:
+    on_emulator.apply()
+    assert imported_by(on_emulator, *arguments, of=LATE) == set()
 
 
 def test_a_first_plan_needs_no_differ(on_emulator: Repository) -> None:

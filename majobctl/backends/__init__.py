@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from majobctl.journal import JournalFile
+if TYPE_CHECKING:
+    from majobctl.journal import JournalFile
 
 BACKENDS: Mapping[str, str] = {"local": "majobctl.backends.local:LocalBackend"}
 
