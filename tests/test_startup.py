@@ -12,7 +12,7 @@ from tests.repository import Repository
 
 COSTLY = {"requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
 LATE = {
-    *("hashlib", "hmac", "secrets", "socket", "ssl", "logging", "subprocess"),
+    *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
     *(f"majobctl.{name}" for name in ("apply", "drift", "journal", "live", "provider", "results")),
     *(f"majobctl.{name}" for name in ("estimator", "plan_file", "schema", "session")),
     *(f"majobctl.render.{name}" for name in ("html", "json", "markdown", "results")),
