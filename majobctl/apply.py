@@ -7,6 +7,7 @@ does not stop the others.
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -177,7 +178,8 @@ class _Walk:
             params, protect = change.after or change.before or {}, change.prevent_delete
             try:
                 self._journal.intend(change.name, params, prevent_delete=protect)
-            except OSError:
+            except OSError as error:
+                self.failure = error
                 self._settle(ended)
                 return
             self._hand_on(ended)
@@ -190,10 +192,16 @@ class _Walk:
         """Brings the outcomes of ``ended`` to disk, and hands them on."""
         try:
             self._journal.flush()
-        except OSError as error:
-            self.failure = error
+        except BaseException as error:
             self._unsaved.update(result.name for result in ended)
-        self._hand_on(ended)
+            if isinstance(error, OSError):
+                self.failure = error
+            else:
+                # What only memory has by now goes into the state as after a failure.
+                self.failure = OSError(errno.EIO, "the journal was broken off")
+                self.defect = error
+        finally:
+            self._hand_on(ended)
 
     def _hand_on(self, ended: list[Result]) -> None:
         for result in ended:

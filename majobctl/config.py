@@ -144,7 +144,8 @@ class _Reader:
         self._problems += [layer.problem(fault.path, fault.text()) for fault in faults]
         self.watched_below = self._check_alone(layer, self._below)
         none = Directives()
-        self._plain = _Frame(none, none.over(self._below), self.watched_below)
+        whole = none.over(self._below)
+        self._plain = _Frame(none, whole, self._watched(whole))
         kept = {key: value for key, value in written.items() if not is_blank(value)}
         self._defaults = Layer(settings.file, ("defaults",), kept)
 

@@ -157,28 +157,38 @@ def _is_labelled(value: object) -> bool:
     return isinstance(value, dict) and not is_masked(value)
 
 
-def item_changes(field: FieldChange) -> Iterator[FieldChange]:
-    """What a change from one array to another comes to, in order; the paths begin with that of
-    ``field`` and go on with such as ``[1].data_url``."""
+def item_changes(old: object, new: object) -> Iterator[FieldChange]:
+    """What differs between two arrays of flat tables, in order; a path is such as ``("[1]",)`` or
+    ``("[1]", "data_url")``. Of any other values nothing is told."""
+    if old == new or not (_are_flat_tables(old) and _are_flat_tables(new)):
+        return
     from deepdiff import DeepDiff
     from deepdiff.helper import notpresent
 
-    # By default deepdiff passes over keys that begin with two underscores, and tells of tables that
-    # share few keys as a whole.
+    # By default deepdiff passes over keys that begin with two underscores, tells of tables that
+    # share few keys as a whole, and may pair items that do not stand at one place.
     diff = DeepDiff(
-        field.replaced,
-        field.after,
+        old,
+        new,
         view="tree",
         ignore_private_variables=False,
         threshold_to_diff_deeper=0,
+        zip_ordered_iterables=True,
     )
     found = {
         tuple(item.path(output_format="list")): item for kind in diff.values() for item in kind
     }
-    for place in sorted(found, key=lambda place: (place[0], *map(str, place))):
-        index, *keys = place
-        path = (*field.path, "".join([f"[{index}]", *(f".{key}" for key in keys)]))
-        sides = found[place].t1, found[place].t2
-        old, new = (None if side is notpresent else side for side in sides)
-        live = old if field.reason else None
-        yield FieldChange(path, _action(old, new), old, new, live, field.reason)
+    for index, *keys in sorted(found, key=lambda place: (place[0], *map(str, place))):
+        item = found[(index, *keys)]
+        before, after = (None if side is notpresent else side for side in (item.t1, item.t2))
+        yield FieldChange((f"[{index}]", *keys), _action(before, after), before, after)
+
+
+def _are_flat_tables(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_flat_table, value))
+
+
+def _is_flat_table(value: object) -> bool:
+    if not isinstance(value, dict) or is_masked(value):
+        return False
+    return not any(isinstance(item, (dict, list)) for item in value.values())

@@ -196,12 +196,12 @@ def _is_set(value: object, field: Field) -> bool:
 
 def rule_faults(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Fault]:
     """What ``params``, made from ``raw``, lack or have too much of."""
-    faults = broken_rules(params)
+    faults = []
     for name in _REQUIRED:
         if name not in params:
             state = "must not be empty" if name in raw else "is missing"
             faults.append(Fault((name,), f"{name} {state}"))
-    return faults
+    return faults + broken_rules(params)
 
 
 _REQUIRED = tuple(name for name, spec in FIELDS.items() if spec.required)
@@ -222,22 +222,19 @@ def _text(value: object, field: Field, faults: list[Fault]) -> str | None:
 
 
 def _obs_path(value: object, field: Field, faults: list[Fault]) -> str | None:
-    # As below; this spares most of them a call.
-    match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
-    return match[1] if match else _checked_obs_path(value, (field.name,), field.name, faults)
-
-
-def _checked_obs_path(value: object, path: Path, key: str, faults: list[Fault]) -> str | None:
     match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
     if match:
         return match[1]
+    faults.append(_wrong_obs_path(value, (field.name,), field.name))
+    return None
+
+
+def _wrong_obs_path(value: object, path: Path, key: str) -> Fault:
     unfit = _wrong_text(key, value)
     if unfit or not isinstance(value, str):
-        faults.append(Fault(path, unfit))
-    else:
-        wrong = _wrong_path(value.removeprefix("obs:/") if value.startswith("obs://") else value)
-        faults.append(Fault(path, f"{key} {wrong}", value=value, value_path=path))
-    return None
+        return Fault(path, unfit)
+    wrong = _wrong_path(value.removeprefix("obs:/") if value.startswith("obs://") else value)
+    return Fault(path, f"{key} {wrong}", value=value, value_path=path)
 
 
 def _wrong_path(plain: str) -> str:
@@ -321,6 +318,8 @@ def _labelled_contents(
         elif not label:
             message = f"{key}: the label of item {index + 1} must not be empty"
             faults.append(Fault(path, message))
+        elif "${" in label:
+            faults.append(Fault(path, _wrong_label(label)))
         elif label in contents:
             faults.append(Fault(path, f"hyperparameter {quoted(label)} is there twice"))
         else:
@@ -377,7 +376,11 @@ def _data_source_entry(item: object, path: Path, faults: list[Fault]) -> dict[st
         if is_blank(content):
             faults.append(Fault(at, f'data_source: type "{kind}" needs {key}'))
         elif key == "data_url":
-            entry[key] = _checked_obs_path(content, at, "data_source: data_url", faults) or ""
+            match = _OBS_PATH.fullmatch(content) if isinstance(content, str) else None
+            if match:
+                entry[key] = match[1]
+            else:
+                faults.append(_wrong_obs_path(content, at, "data_source: data_url"))
         elif wrong := _wrong_text(f"data_source: {key}", content):
             faults.append(Fault(at, wrong))
         else:

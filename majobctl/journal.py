@@ -79,7 +79,8 @@ class Journal:
             raise
 
     def record_done(self, name: str) -> None:
-        """As each outcome: on disk with the next intent, or when ``flush`` returns."""
+        """The service took what was intended. Each outcome is on disk with the next intent, or when
+        ``flush`` returns."""
         self._add({"done": name, "at": _now()})
 
     def record_known(
@@ -115,9 +116,9 @@ class Journal:
                 raise self._failure
             if self._flushed >= mine:
                 return
-            self._is_flushing = True
             content, self._waiting = b"".join(self._waiting), []
             upto = self._added
+            self._is_flushing = True
         self._flush(content, upto)
 
     def _add(self, record: Record) -> None:

@@ -22,7 +22,7 @@ from majobctl.fields import Path
 from majobctl.sensitive import Masker, masked_places, new_salt
 
 FORMAT_VERSION = 1
-_DEPTH = 10
+_DEPTH = 9
 """No entry nests deeper, so that what is loaded can be saved and shown."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -232,9 +232,9 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
     if depth == 0:
         return False
     for value in outer.values() if isinstance(outer, dict) else outer:
-        # Most is text, of which there is much.
-        is_flat = isinstance(value, str) or not isinstance(value, (dict, list))
-        if not is_flat and not _nests_at_most(depth - 1, value):
+        if isinstance(value, str):
+            continue  # Most are.
+        if isinstance(value, (dict, list)) and not _nests_at_most(depth - 1, value):
             return False
     return True
 

@@ -241,7 +241,7 @@ class _Deadlines:
     def add(self, deadline: _Deadline, connection: socket.socket) -> None:
         with self._lock:
             self._ends[deadline] = time.monotonic() + self._seconds, connection
-            # A process that was forked has none.
+            # A process that was forked has none of its own.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
                 self._thread.start()

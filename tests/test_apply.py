@@ -276,6 +276,34 @@ def test_a_journal_that_cannot_be_kept_stops_the_walk(provider: Provider, rest: 
     assert run.told == []
 
 
+class Breaking(Memory):
+    """A journal's file whose last write breaks off, and not as the system's writes do."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self._good = good
+
+    def write(self, content: bytes) -> None:
+        if self.flushes == self._good:
+            raise MemoryError
+        super().write(content)
+
+
+@pytest.mark.parametrize("good", [1, 2, 3])
+def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
+    good: int, provider: Provider, rest: RestServer
+) -> None:
+    # The first line; the first intent; its outcome with the second intent; the last outcome.
+    run = Run(provider, memory=Breaking(good))
+    applied = run.walk(plan_of("a", "b"), parallelism=1)
+    assert isinstance(applied.defect, MemoryError)
+    assert isinstance(applied.failure, OSError)
+    sent = ["a", "b"][: good - 1]
+    assert list(rest.puts) == sent
+    assert [item.name for item in applied.results if item.outcome is End.DONE] == sent
+    assert [result.name for result in run.told] == sent[: good - 2]
+
+
 def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: RestServer) -> None:
     def params_of(change: Any) -> Mapping[str, Any]:
         raise ZeroDivisionError

@@ -327,6 +327,22 @@ def test_references_are_resolved_and_their_places_are_sensitive(
     }
 
 
+def test_what_a_job_config_has_in_place_of_a_secret_default_is_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "geheim")
+    settings = SETTINGS + '[defaults]\nconfig_desc = "${env.SECRET}"\n'
+    settings += 'hyperparameters = { lr = "${env.SECRET}" }\n'
+    own = f'{PARAMS}config_desc = "plain"\nhyperparameters = {{ lr = 1 }}\n'
+    files = {
+        "majobctl.toml": settings,
+        "jobs/a.toml": f"[job_config.a]\n{own}[job_config.b]\n{own}prevent_delete = true\n",
+    }
+    plain, directed = loaded(tmp_path, files).job_configs.values()
+    assert plain.sensitive == directed.sensitive == {}
+    assert plain.watched == directed.watched
+
+
 @pytest.mark.parametrize(
     "job",
     [

@@ -156,20 +156,28 @@ def test_what_differs_inside_two_arrays_is_told_item_by_item(
     for index, (one, other) in enumerate(zip(old, new, strict=False)):
         for key in sorted({*one, *other}):
             if one.get(key) != other.get(key):
-                expected[(f"[{index}].{key}",)] = (one.get(key), other.get(key))
+                expected[(f"[{index}]", key)] = (one.get(key), other.get(key))
     for index in range(min(len(old), len(new)), max(len(old), len(new))):
         sides = [side[index] if index < len(side) else None for side in (old, new)]
         expected[(f"[{index}]",)] = tuple(sides)
-    field = FieldChange(("data_source",), Action.UPDATE, old, new)
-    found = list(item_changes(field))
-    assert {item.path[1:]: (item.before, item.after) for item in found} == expected
-    assert [item.path[1:] for item in found] == list(expected)
+    found = list(item_changes(old, new))
+    assert {item.path: (item.before, item.after) for item in found} == expected
+    assert [item.path for item in found] == list(expected)
     for item in found:
-        assert item.path[0] == "data_source"
         is_new, is_gone = item.before is None, item.after is None
         assert item.action is (
             Action.ADD if is_new else Action.REMOVE if is_gone else Action.UPDATE
         )
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["text", None, {"a": "1"}, ["a"], [["a"]], [{"a": ["b"]}], [{"$sensitive": "x"}], [{}, 1]],
+)
+def test_nothing_is_told_of_the_inside_of_what_is_no_array_of_flat_tables(other: object) -> None:
+    tables = [{"a": "1"}]
+    assert list(item_changes(tables, other)) == list(item_changes(other, tables)) == []
+    assert list(item_changes(other, [other])) == []
 
 
 def test_shown_values_may_hide_more_than_is_compared() -> None:

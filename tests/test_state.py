@@ -149,6 +149,17 @@ def test_bytes_that_are_no_state_are_refused(content: bytes, reason: str) -> Non
     assert ".backup" in message
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """So many tables in one another."""
+    return {"a": nested(depth - 1)} if depth > 1 else {}
+
+
+def test_an_entry_that_nests_less_deep_is_read() -> None:
+    entry = {**_WHOLE_ENTRY, "params": nested(9), "attempted": nested(9), "pending": True}
+    content = json.dumps({**DOCUMENT, "job_configs": {"x": entry}}).encode()
+    assert State.load(content, "x.json").job_configs["x"].params == nested(9)
+
+
 _WHOLE_ENTRY = {"params": {}, "applied_at": AT}
 
 
@@ -180,6 +191,8 @@ _WHOLE_ENTRY = {"params": {}, "applied_at": AT}
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": 1}}}, 'the entry of "x"'),
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": 1}}}, 'the entry of "x"'),
         ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": None}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "params": nested(10)}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": nested(10)}}}, 'the entry of "x"'),
     ],
 )
 def test_each_kind_of_damage_is_named(change: dict[str, Any], reason: str) -> None:

@@ -95,8 +95,8 @@ class LocalBackend:
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left: whoever holds the lock alone writes."""
-        written = "|".join(re.escape(path.name) for path in self._written_paths())
-        is_left_over = re.compile(rf"\.({written})\.[a-z0-9_]{{8}}").fullmatch
+        written = "|".join(re.escape(_prefix(path)) for path in self._written_paths())
+        is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
         with suppress(OSError):
             for path in self._path.parent.iterdir():
                 if is_left_over(path.name):
@@ -229,7 +229,7 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     Raises OSError: nothing is changed then, or the new content is there and may not outlive a
     power failure.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -242,6 +242,12 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
             os.unlink(temporary)
         raise
     _flush_folder(path.parent)
+
+
+def _prefix(path: Path) -> str:
+    """How the name of a file begins that is to be renamed to ``path``."""
+    # Of a long name only the end tells the files of one state apart.
+    return f".{path.name[-100:]}."
 
 
 def _flush_folder(folder: Path) -> None:

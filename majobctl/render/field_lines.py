@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from majobctl.difference import item_changes
@@ -33,6 +34,8 @@ _DEEPER = " " * 10
 _LABEL_WIDTH = 40
 _MOST_LABELS = 8
 """More hyperparameters than this become a table."""
+_MOST_ITEMS = 20
+"""Rows for what changes inside an array."""
 _TABLE_WIDTH = 100
 """Of values that stand side by side where there is no terminal."""
 _ARROW = " -> "
@@ -66,14 +69,13 @@ def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) 
     labelled = [field for field in fields if len(field.path) > 1]
     is_table = len(labelled) > _MOST_LABELS
     for field in fields:
-        if field.action is Action.UPDATE and all(isinstance(it, list) for it in _sides(field)):
-            items = [*item_changes(field)]
-            yield _head(field.path[0], field.action, items, paint, width)
-            yield from _rows(items, paint, width)
-        elif not is_table or len(field.path) == 1:
+        if is_table and len(field.path) > 1:
+            if field is labelled[0]:
+                yield from _table(labelled, paint, width)
+        elif items := [*item_changes(*_sides(field))]:
+            yield from _items(field, items, paint, width)
+        else:
             yield from _field(field, paint, width)
-        elif field is labelled[0]:
-            yield from _table(labelled, paint, width)
 
 
 def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]:
@@ -84,6 +86,18 @@ def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]
     lines = [*lines[:-1], *_with_note(lines[-1], _note(field), width, _DEEPER)]
     yield _painted(lines[0], len(_INDENT), field.action, paint)
     yield from lines[1:]
+
+
+def _items(
+    field: FieldChange, items: Sequence[FieldChange], paint: Paint, width: int | None
+) -> Iterator[str]:
+    """What happens to the items of an array in one line; then a row for each."""
+    head = _head(field.path[0], field.action, items, paint, width)
+    yield from _with_note(head, _note(field), width, _DEEPER)
+    shown = [replace(item, path=(*field.path, *item.path)) for item in items[:_MOST_ITEMS]]
+    yield from _rows(shown, paint, width)
+    if len(items) > len(shown):
+        yield f"{_DEEPER}… and {len(items) - len(shown)} more"
 
 
 def _with_values(start: str, texts: Sequence[str], width: int | None) -> list[str]:

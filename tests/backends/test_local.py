@@ -39,6 +39,16 @@ except LockedError as error:
     print("refused", error, flush=True)
 """
 
+ENDS_BEFORE_A_RENAME = """
+import os, sys
+from pathlib import Path
+from majobctl.backends.local import LocalBackend
+backend = LocalBackend(Path(sys.argv[1]), "the state")
+with backend.lock("test", 0):
+    os.replace = lambda *paths: os._exit(9)
+    backend.write(b"2")
+"""
+
 CLIMB = """
 import sys, time
 from pathlib import Path
@@ -268,6 +278,20 @@ class TestLocal:
             modes = {item.name: stat.S_IMODE(item.stat().st_mode) for item in path.parent.iterdir()}
         assert set(modes.values()) == {0o600}
         assert len(modes) >= 5
+
+    @pytest.mark.parametrize("name", ["state.json", "s" * 125 + ".json"])
+    def test_what_a_killed_process_left_is_removed(self, name: str, tmp_path: Path) -> None:
+        path = tmp_path / name
+        local = LocalBackend(path, name)
+        with local.lock("test", 0):
+            local.write(b"1")
+        ended = subprocess.run([sys.executable, "-c", ENDS_BEFORE_A_RENAME, path], timeout=30)
+        assert ended.returncode == 9
+        known = {name + suffix for suffix in ("", ".backup", ".lock", ".lock.holder")}
+        assert len({item.name for item in tmp_path.iterdir()} - known) == 1
+        with local.lock("test", 0):
+            local.write(b"3")
+        assert {item.name for item in tmp_path.iterdir()} <= known
 
     def test_nothing_is_left_beside_the_files(self, local: LocalBackend, path: Path) -> None:
         with local.lock("x"):

@@ -565,6 +565,31 @@ class TestABrokenAnswer:
             assert time.monotonic() - started < 3
         over.set()
 
+    def test_that_trickles_in_is_cut_for_each_of_many_and_for_nobody_else(
+        self, service: FakeService
+    ) -> None:
+        over = threading.Event()
+
+        def trickle(handler: Handler) -> None:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+            while not over.wait(0.05):
+                handler.wfile.write(b" ")
+
+        service.configs["x"] = {}
+        service.script.extend([trickle] * 8)
+        with (
+            open_session(service, timeout=0.6, retries=0, connections=16) as session,
+            ThreadPoolExecutor(16) as pool,
+        ):
+            slow = [pool.submit(transport_error, lambda: put(session)) for _ in range(8)]
+            while len(service.requests) < 8:
+                time.sleep(0.01)
+            quick = [pool.submit(put, session) for _ in range(100)]
+            assert [future.result() for future in quick] == [OK] * 100
+            told = {str(future.result()) for future in slow}
+        over.set()
+        assert told == {"no whole answer within 0.6 s"}
+
     def test_that_never_comes_is_given_up_at_the_timeout(self, service: FakeService) -> None:
         over = threading.Event()
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from majobctl.errors import printable
 from majobctl.job_config import JobConfig
 from majobctl.live import LiveConfig
-from majobctl.plan import Action, Plan
+from majobctl.plan import Action, FieldChange, Plan
 from majobctl.planner import make_plan
-from majobctl.render.field_lines import VALUE_WIDTH
+from majobctl.render import unpainted
+from majobctl.render.field_lines import VALUE_WIDTH, field_lines
 from majobctl.render.results import result_line, result_text
 from majobctl.render.text import entry_text, plan_text, shown, state_text
 from majobctl.render.values import columns
@@ -156,16 +157,55 @@ def test_what_changes_inside_an_array_stands_below_it() -> None:
     ]
 
 
-def test_a_refreshed_plan_says_of_each_item_who_changed_it() -> None:
-    one, two = ({"type": "obs", "data_url": f"/b/{number}/"} for number in range(2))
-    config = JobConfig("one", {**PLAIN, "data_source": [one]}, Place())
-    live = LiveConfig("one", {**PLAIN, "data_source": [two]})
-    state = state_of(one={**PLAIN, "data_source": [one]})
-    plan = make_plan({"one": config}, state, TARGET, live={"one": live})
-    assert plan_text(plan).splitlines()[1:-2] == [
-        "      ~ data_source                  1 changed",
-        '          ~ [0].data_url "/b/1/" -> "/b/0/"  (changed there)',
+def test_a_refreshed_plan_says_who_changed_an_array_and_what_is_to_change_there() -> None:
+    def plan_of(was: str, now: str, wanted: str) -> list[str]:
+        was_, now_, wanted_ = (
+            {**PLAIN, "data_source": [{"type": "obs", "data_url": f"/b/{name}/"}]}
+            for name in (was, now, wanted)
+        )
+        desired = {"one": JobConfig("one", wanted_, Place())}
+        live = {"one": LiveConfig("one", now_)}
+        plan = make_plan(desired, state_of(one=was_), TARGET, live=live)
+        return plan_text(plan).splitlines()[1:-2]
+
+    assert plan_of("x", "y", "x") == [
+        "      ~ data_source                  1 changed  (changed there)",
+        '          ~ [0].data_url "/b/y/" -> "/b/x/"',
     ]
+    assert plan_of("x", "y", "z") == [
+        "      ~ data_source                  1 changed  (edited here, changed there; the state has"
+        ' [{"data_url": "/b/x/", "type": "obs"}])',
+        '          ~ [0].data_url "/b/y/" -> "/b/z/"',
+    ]
+
+
+def test_of_many_changes_inside_an_array_the_first_are_shown() -> None:
+    sources = [{"type": "obs", "data_url": f"/b/{number}/"} for number in range(30)]
+    plan = planned({**PLAIN, "data_source": sources}, {**PLAIN, "data_source": sources[1:]})
+    head, *rows, more = plan_text(plan).splitlines()[1:-2]
+    assert head == "      ~ data_source                  29 changed, 1 removed"
+    assert len(rows) == 20
+    assert more == "          … and 10 more"
+
+
+ODD_ARRAYS = [["a"], [], [{"a": [[[]]]}], [{"$sensitive": "hmac-sha256:abc"}], [1, None], [[]]]
+
+
+@pytest.mark.parametrize("after", ODD_ARRAYS)
+@pytest.mark.parametrize("before", ODD_ARRAYS)
+def test_arrays_that_no_job_config_could_have_are_shown_on_one_line(
+    before: object, after: object
+) -> None:
+    labels = [
+        FieldChange(("hyperparameters", f"l{number}"), Action.ADD, None, "1") for number in range(9)
+    ]
+    odd = FieldChange(("data_source",), Action.UPDATE, before, after)
+    odd_label = FieldChange(("hyperparameters", "l"), Action.UPDATE, before, after)
+    (line,) = field_lines([odd], unpainted, None)
+    assert line.startswith("      ~ data_source ")
+    assert "hmac" not in line
+    lines = list(field_lines([odd_label, *labels], unpainted, None))
+    assert len(lines) == 11
 
 
 def table_lines(before: dict[str, str], after: dict[str, str], **options: Any) -> list[str]:
