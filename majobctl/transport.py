@@ -90,7 +90,7 @@ class Transport:
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Answer | NoAnswer:
-        request = requests.Request(method, url, headers=dict(headers), data=body or None).prepare()
+        request = _prepared(method, url, headers, body)
         with _deadline(self._deadlines) as deadline:
             try:
                 result = self._exchange(request)
@@ -127,6 +127,18 @@ class Transport:
             if url.startswith(prefix + "/"):
                 return adapter
         return self._adapter
+
+
+def _prepared(
+    method: str, url: str, headers: Mapping[str, str], body: bytes
+) -> requests.PreparedRequest:
+    """The request as it is: it was quoted, and signed as that, before it came here."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.url = url
+    request.prepare_headers(headers)
+    request.prepare_body(body or None, None)
+    return request
 
 
 def _read(response: requests.Response) -> Answer | NoAnswer:
