@@ -190,6 +190,8 @@ class _Walk:
 
     def _settle(self, ended: list[Result]) -> None:
         """Brings the outcomes of ``ended`` to disk, and hands them on."""
+        if not ended:
+            return
         try:
             self._journal.flush()
         except BaseException as error:

@@ -11,11 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from majobctl.directives import (
-    Directives,
-    unknown_secrets,
-    without_directives,
-)
+from majobctl.directives import Directives, unknown_secrets, without_directives
 from majobctl.errors import ConfigError, Problem, nearest, quoted
 from majobctl.fields import (
     DATA_KEYS,
