@@ -167,7 +167,7 @@ class _Walk:
 
     def _walk(self, change: Change, ended: list[Result]) -> None:
         """Carries out ``change``; ``ended`` are results whose outcomes are not yet on disk."""
-        if change.was_read:
+        if change.was_read and ended:
             # Asking the service again may take long.
             self._settle(ended)
         earlier = self.results.get(change.name)
@@ -190,8 +190,6 @@ class _Walk:
 
     def _settle(self, ended: list[Result]) -> None:
         """Brings the outcomes of ``ended`` to disk, and hands them on."""
-        if not ended:
-            return
         try:
             self._journal.flush()
         except BaseException as error:

@@ -6,7 +6,7 @@ deepdiff is used here alone, and only inside arrays that differ.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,9 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
     return Reason.CHANGED if before == after else Reason.BOTH
 
 
-def _in_order(places: Iterable[Place], *sides: Params) -> list[Place]:
+def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
+    if len(places) < 2:
+        return places
     keys = list(FIELDS)
     keys += sorted({key for side in sides for key in side if key not in FIELDS})
     return sorted(places, key=lambda path: (keys.index(path[0]), path[1:]))

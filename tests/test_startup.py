@@ -21,10 +21,11 @@ LATE = {
 
 PROBE = """
 import sys
+before = set(sys.modules)
 from majobctl.cli import main
 code = main(sys.argv[1:])
 sys.stdout.flush()
-print(code, *sorted(sys.modules), file=sys.stderr)
+print(code, *sorted(set(sys.modules) - before), file=sys.stderr)
 """
 
 

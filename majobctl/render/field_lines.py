@@ -83,7 +83,7 @@ def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]
     start = f"{_INDENT}{field.action.sign} {path} "
     texts = [whole(value) for value in _sides(field) if value is not None]
     lines = _with_values(start, texts, width)
-    lines = [*lines[:-1], *_with_note(lines[-1], _note(field), width, _DEEPER)]
+    lines = [*lines[:-1], *_with_note(lines[-1], _note(field, width), width, _DEEPER)]
     yield _painted(lines[0], len(_INDENT), field.action, paint)
     yield from lines[1:]
 
@@ -92,8 +92,8 @@ def _items(
     field: FieldChange, items: Sequence[FieldChange], paint: Paint, width: int | None
 ) -> Iterator[str]:
     """What happens to the items of an array in one line; then a row for each."""
-    head = _head(field.path[0], field.action, items, paint, width)
-    yield from _with_note(head, _note(field), width, _DEEPER)
+    *lines, last = _head(field.path[0], field.action, items, paint, width)
+    yield from (*lines, *_with_note(last, _note(field, width), width, _DEEPER))
     shown = [replace(item, path=(*field.path, *item.path)) for item in items[:_MOST_ITEMS]]
     yield from _rows(shown, paint, width)
     if len(items) > len(shown):
@@ -134,12 +134,15 @@ def _sides(field: FieldChange) -> tuple[Any, Any]:
     return None if field.action is Action.RECORD else field.replaced, field.after
 
 
-def _note(field: FieldChange) -> str:
+def _note(field: FieldChange, width: int | None) -> str:
     if field.reason is None:
         return ""
     if field.before == field.live or field.before == field.after:
         return f"({field.reason.value})"
-    was = "blank" if field.before is None else cut(whole(field.before), VALUE_WIDTH)
+    # No word of a note is wider than the line that it may have for itself.
+    room = VALUE_WIDTH if width is None else width - len(_DEEPER + _INDENT) - 1
+    most = max(_LEAST_ROOM, min(VALUE_WIDTH, room))
+    was = "blank" if field.before is None else cut(whole(field.before), most)
     return f"({field.reason.value}; the state has {was})"
 
 
@@ -147,7 +150,7 @@ def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> It
     """What happens to the labels in one line; then a row for each, or several side by side."""
     actions = {field.action for field in fields}
     action = fields[0].action if len(actions) == 1 else Action.UPDATE
-    yield _head(fields[0].path[0], action, fields, paint, width)
+    yield from _head(fields[0].path[0], action, fields, paint, width)
     if len(actions) == 1 and all(None in _sides(field) and not field.reason for field in fields):
         yield from _side_by_side(fields, width or _TABLE_WIDTH)
     else:
@@ -156,11 +159,14 @@ def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> It
 
 def _head(
     key: str, action: Action, fields: Sequence[FieldChange], paint: Paint, width: int | None
-) -> str:
+) -> list[str]:
     counts = Counter(field.action for field in fields)
     told = ", ".join(f"{counts[key]} {word}" for key, word in _WORDS.items() if counts[key])
-    name = padded(printable(key), _path_width(width))
-    return f"{_INDENT}{paint(action.sign, COLOURS[action])} {name} {told}"
+    start = f"{_INDENT}{action.sign} {padded(printable(key), _path_width(width))}"
+    lines = [f"{start} {told}"]
+    if width is not None and columns(lines[0]) > width:
+        lines = [start.rstrip(), *wrapped(told, width, _DEEPER)]
+    return [_painted(lines[0], len(_INDENT), action, paint), *lines[1:]]
 
 
 def _label(field: FieldChange) -> str:
@@ -185,18 +191,19 @@ def _side_by_side(fields: Sequence[FieldChange], width: int) -> Iterator[str]:
 
 def _rows(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """A row for each label: its sign, what was, what is to be, the reason."""
-    label_width = min(_LABEL_WIDTH, max(columns(_label(field)) for field in fields))
+    longest = max(columns(_label(field)) for field in fields)
+    label_width = min(_LABEL_WIDTH, longest)
     pairs = [
         tuple("" if side is None else whole(side) for side in _sides(field)) for field in fields
     ]
-    room = None if width is None else width - len(_DEEPER) - label_width - 3
+    room = None if width is None else width - len(_DEEPER) - longest - 3
     old_width, new_width = _shares(pairs, room)
     for field, (old, new) in zip(fields, pairs, strict=True):
         old, new = cut_pair(old, new, old_width, new_width)
         arrow = _ARROW if old and new else " " * len(_ARROW)
         label = padded(_label(field), label_width)
         line = f"{_DEEPER}{field.action.sign} {label} {padded(old, old_width)}{arrow}{new}".rstrip()
-        first, *more = _with_note(line, _note(field), width, _DEEPER + _INDENT)
+        first, *more = _with_note(line, _note(field, width), width, _DEEPER + _INDENT)
         yield _painted(first, len(_DEEPER), field.action, paint)
         yield from more
 

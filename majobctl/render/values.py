@@ -10,6 +10,7 @@ from typing import Any
 from majobctl.errors import printable
 from majobctl.sensitive import SHOWN, is_masked
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _WIDE = ("W", "F")
 _SHARE_BEFORE = 3
 """Where two values begin alike, a third of what is shown of them is what they share."""
@@ -19,7 +20,7 @@ def whole(value: Any) -> str:
     """The value as JSON; a sensitive one as ``(sensitive)``."""
     if is_masked(value):
         return SHOWN
-    return printable(json.dumps(without_masks(value), ensure_ascii=False, sort_keys=True))
+    return printable(_ENCODE(without_masks(value)))
 
 
 def without_masks(value: Any) -> Any:
@@ -64,8 +65,10 @@ def cut(text: str, most: int) -> str:
 def cut_pair(old: str, new: str, most_old: int, most_new: int) -> tuple[str, str]:
     """Both texts cut to so many columns; at the front too, where they differ only further on."""
     first, second = cut(old, most_old), cut(new, most_new)
+    if first == old or second == new:
+        return first, second
     shared = shared_length(old, new)
-    if first == old or second == new or shared < max(len(first), len(second)) - 1:
+    if shared < max(len(first), len(second)) - 1:
         return first, second
     start = shared - min(most_old, most_new) // _SHARE_BEFORE
     return cut("…" + old[start:], most_old), cut("…" + new[start:], most_new)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from majobctl.difference import item_changes
 from majobctl.errors import printable
 from majobctl.job_config import JobConfig
 from majobctl.live import LiveConfig
@@ -355,7 +356,11 @@ def test_nothing_but_names_and_the_summary_is_wider_than_the_terminal(
     assert all(line.isprintable() for line in lines)
     assert lines[-1] == plan_text(plan).splitlines()[-1]
     most = max(width, 40)
-    paths = [".".join(field.path) for change in plan.changes for field in change.fields]
+    fields = [field for change in plan.changes for field in change.fields]
+    paths = [".".join(field.path) for field in fields]
+    # A row inside an array is indented by as much more.
+    inner = (item for field in fields for item in item_changes(field.replaced, field.after))
+    paths += [f"    {'.'.join(item.path)}" for item in inner]
     longest = max(map(columns, map(printable, paths)), default=0)
     for line in lines[:-1]:
         assert columns(line) <= max(most, 8 + longest + 1 + 12 + 4 + 12)
