@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.environment import ROOT, ready_environment, run
+from tools.environment import environment_with, ready_environment
 
 _OCTODNS = "octodns>=1.22,<2"
-_STAMP = "benchmark-stamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +32,10 @@ def installed_programs(*, with_octodns: bool) -> Programs:
     """Those of ``.venv-bench`` and ``.venv-octodns``, which are made where they are missing."""
     with redirect_stdout(sys.stderr):
         folder = ready_environment(".venv-bench", "emulator")
-        octodns = str(_octodns_folder() / "octodns-sync") if with_octodns else ""
+        octodns = ""
+        if with_octodns:
+            octodns = str(environment_with(".venv-octodns", _OCTODNS) / "octodns-sync")
     return Programs(str(folder / "python"), (str(folder / "majobctl"),), octodns)
-
-
-def _octodns_folder() -> Path:
-    folder = ROOT / ".venv-octodns"
-    stamp = folder / _STAMP
-    wanted = f"{_OCTODNS}\n{sys.version}\n{ROOT}"
-    if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
-        print(f"+ python -m venv {folder.name}", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", _OCTODNS])
-        stamp.write_text(wanted, encoding="utf-8")
-    return folder / "bin"
 
 
 def versions(programs: Programs) -> Mapping[str, str]:

@@ -267,12 +267,9 @@ def place_named(text: str) -> tuple[str, ...] | str:
     return (key, label)
 
 
-_BLANKABLE = (str, list, tuple, dict)
-
-
 def is_blank(value: object) -> bool:
     """Whether ``value`` means that the key is not set: "", an empty array or table, or None."""
-    return value is None or (isinstance(value, _BLANKABLE) and not value)
+    return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
 
 
 def name_fault(name: object) -> Fault | None:

@@ -222,19 +222,20 @@ def _text(value: object, field: Field, faults: list[Fault]) -> str | None:
 
 
 def _obs_path(value: object, field: Field, faults: list[Fault]) -> str | None:
+    return _checked_obs_path(value, (field.name,), field.name, faults)
+
+
+def _checked_obs_path(value: object, path: Path, key: str, faults: list[Fault]) -> str | None:
     match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
     if match:
         return match[1]
-    faults.append(_wrong_obs_path(value, (field.name,), field.name))
-    return None
-
-
-def _wrong_obs_path(value: object, path: Path, key: str) -> Fault:
     unfit = _wrong_text(key, value)
     if unfit or not isinstance(value, str):
-        return Fault(path, unfit)
-    wrong = _wrong_path(value.removeprefix("obs:/") if value.startswith("obs://") else value)
-    return Fault(path, f"{key} {wrong}", value=value, value_path=path)
+        faults.append(Fault(path, unfit))
+    else:
+        wrong = _wrong_path(value.removeprefix("obs:/") if value.startswith("obs://") else value)
+        faults.append(Fault(path, f"{key} {wrong}", value=value, value_path=path))
+    return None
 
 
 def _wrong_path(plain: str) -> str:
@@ -376,11 +377,7 @@ def _data_source_entry(item: object, path: Path, faults: list[Fault]) -> dict[st
         if is_blank(content):
             faults.append(Fault(at, f'data_source: type "{kind}" needs {key}'))
         elif key == "data_url":
-            match = _OBS_PATH.fullmatch(content) if isinstance(content, str) else None
-            if match:
-                entry[key] = match[1]
-            else:
-                faults.append(_wrong_obs_path(content, at, "data_source: data_url"))
+            entry[key] = _checked_obs_path(content, at, "data_source: data_url", faults) or ""
         elif wrong := _wrong_text(f"data_source: {key}", content):
             faults.append(Fault(at, wrong))
         else:

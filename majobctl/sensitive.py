@@ -66,22 +66,19 @@ class Masker:
                 result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
         return result
 
-    def digest(self, params: Mapping[str, Any]) -> str:
-        """A keyed hash of params with their secrets: it tells whether they are the same again."""
-        return self._hash(params)
+    def digest(self, value: Any) -> str:
+        """A keyed hash of JSON with secrets in it: it tells whether they are the same again."""
+        import hmac
+
+        content = json.dumps(value, sort_keys=True).encode()
+        return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
 
     def _mask(self, place: Path, value: Any) -> Any:
         if is_masked(value):
             return value
         if not self._has_salt:
             return {MARK: NO_HASH}
-        return {MARK: self._hash([place, value])}
-
-    def _hash(self, value: Any) -> str:
-        import hmac
-
-        content = json.dumps(value, sort_keys=True).encode()
-        return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
+        return {MARK: self.digest([place, value])}
 
 
 def without_hashes(value: Any) -> Any:

@@ -219,9 +219,9 @@ def entry_of(content: object, key: str, name: str) -> Entry:
             and isinstance(applied_at, str)
             and isinstance(pending, bool)
             and isinstance(protected, bool)
-            and (attempted is None or isinstance(attempted, dict))
+            and isinstance(attempted, (dict, type(None)))
             and _nests_at_most(_DEPTH, params)
-            and (attempted is None or _nests_at_most(_DEPTH, attempted))
+            and _nests_at_most(_DEPTH, attempted or {})
         ):
             return Entry(params, applied_at, pending, attempted, protected)
     raise damaged(name, f"the entry of {quoted(key)} is not whole")

@@ -32,16 +32,27 @@ def ready_environment(name: str, extra: str) -> Path:
     It is made, with this checkout and its ``extra`` installed, unless it was made before by the
     same Python from the same ``pyproject.toml``. Ends the process where it cannot be made.
     """
+    content = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    # The checkout is installed as it stands, so that edits count without another install.
+    return environment_with(name, "--editable", f".[{extra}]", kept_with=content)
+
+
+def environment_with(name: str, *requirements: str, kept_with: str = "") -> Path:
+    """The folder with the programs of the virtual environment ``name`` in the checkout.
+
+    It is made, with what pip makes of ``requirements``, unless it was made before of the same ones
+    by the same Python, in the same place and with the same ``kept_with``. Ends the process where
+    it cannot be made.
+    """
     folder = ROOT / name
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     stamp = folder / _STAMP
-    wanted = _fingerprint(extra)
+    wanted = "\n".join([kept_with, *requirements, sys.version, str(ROOT)])
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
         _require_venv()
         print(f"+ python -m venv {name}", flush=True)
         venv.create(folder, clear=True, with_pip=True)
-        # The checkout is installed as it stands, so that edits count without another install.
-        run([programs / "python", "-m", "pip", "install", "--quiet", "--editable", f".[{extra}]"])
+        run([programs / "python", "-m", "pip", "install", "--quiet", *requirements])
         stamp.write_text(wanted, encoding="utf-8")
     return programs
 
@@ -65,12 +76,6 @@ def _shown(part: str | Path) -> str:
         return str(part.relative_to(ROOT))
     text = str(part)
     return f'"{text}"' if " " in text else text
-
-
-def _fingerprint(extra: str) -> str:
-    """Changes where the environment must be made anew; a moved checkout is one such case."""
-    content = (ROOT / "pyproject.toml").read_bytes()
-    return "\n".join([hashlib.sha256(content).hexdigest(), extra, sys.version, str(ROOT)])
 
 
 def _require_venv() -> None:

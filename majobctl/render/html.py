@@ -250,8 +250,8 @@ def _cell(value: Any) -> str:
 def _shown(value: Any) -> str:
     """A value as JSON: one line, or several where it is a list or a table."""
     is_nested = isinstance(value, (Mapping, list, tuple))
-    whole = without_masks(value) if is_nested else value
-    text = json.dumps(whole, ensure_ascii=False, indent=2 if is_nested else None)
+    indent = 2 if is_nested else None
+    text = json.dumps(without_masks(value), ensure_ascii=False, indent=indent)
     return "\n".join(map(printable, text.split("\n")))
 
 
