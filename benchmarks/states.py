@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from majobctl.config import load_config
-from majobctl.state import Entry, State
+from majobctl.operations.context import target_of
+from majobctl.repository.config import load_config
+from majobctl.state.document import Entry, State
 
 _APPLIED_AT = "2026-11-23T12:00:00Z"
 
@@ -28,7 +29,7 @@ def main() -> None:
         name: Entry(applied(job_config.params), _APPLIED_AT)
         for name, job_config in config.job_configs.items()
     }
-    state = State.new(config.settings.target()).changed(entries)
+    state = State.new(target_of(config.settings)).changed(entries)
     Path(file).write_bytes(state.dump())
 
 

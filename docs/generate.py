@@ -24,9 +24,10 @@ import click
 from transcripts import ROOT, Transcript
 
 from majobctl.cli import cli
-from majobctl.fields import DATA_SOURCE_KEYS, DIRECTIVES, FIELDS
-from majobctl.rules import RULES
-from majobctl.settings import SETTINGS, Kind, Setting
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
+from majobctl.job_config.rules import RULES
+from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
 
 DOCS = ROOT / "docs"
 _SECTION = re.compile(

@@ -29,7 +29,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from majobctl.provider import Ending, open_provider
+from majobctl.operations.connect import open_provider
+from majobctl.service.sdk_calls import Ending
 
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.config import Config, load_config
 from majobctl.errors import ConfigError
+from majobctl.repository.config import Config, load_config
 
 SETTINGS = '[provider]\nregion = "eu-de"\n'
 

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from tests import rest_server
-from tests.repository import Repository
+from tests.config_repository import Repository
 from tests.rest_server import RestServer
 
 hypothesis.settings.register_profile(

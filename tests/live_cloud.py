@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, cast
 
 import requests
 
-from majobctl.emulator import Faults, create_adapter, create_app, start
+from majobctl.emulator import create_adapter, create_app, start
 from majobctl.emulator.app import Emulator
 from majobctl.emulator.errors import AnswerLost
+from majobctl.emulator.faults import Faults
+from tests.config_repository import JOB, toml_of
 from tests.emulator.signer import Signer
-from tests.repository import JOB, toml_of
 
 CONFIGS = "training-job-configs"
 PROJECT = "emulator"

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.client.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
+from tests.service.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
 
 ENVIRONMENT = {"OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
 

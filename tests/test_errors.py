@@ -19,10 +19,8 @@ from majobctl.errors import (
     StalePlanError,
     StateError,
     TransportError,
-    nearest,
-    printable,
-    quoted,
 )
+from majobctl.text import nearest, printable, quoted
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,19 @@ from collections.abc import Collection
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 COSTLY = {"requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
 LATE = {
     *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
-    *(f"majobctl.{name}" for name in ("apply", "drift", "journal", "live", "provider", "results")),
-    *(f"majobctl.{name}" for name in ("estimator", "plan_file", "schema", "session")),
+    *(
+        f"majobctl.operations.{name}"
+        for name in ("apply", "connect", "executor", "refresh", "workers")
+    ),
+    *(f"majobctl.plan.{name}" for name in ("document", "drift", "results")),
     *(f"majobctl.render.{name}" for name in ("html", "json", "markdown", "results")),
+    *(f"majobctl.service.{name}" for name in ("codec", "estimator", "provider", "session")),
+    *("majobctl.repository.authoring.schema", "majobctl.state.journal"),
 }
 """What only some commands need."""
 

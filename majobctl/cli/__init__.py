@@ -16,7 +16,8 @@ import click
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.options import INTERRUPTED
-from majobctl.errors import ConfigError, MajobctlError, counted, printable
+from majobctl.errors import ConfigError, MajobctlError
+from majobctl.text import counted, printable
 
 
 @click.group(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,28 +24,30 @@ from majobctl.cli.options import (
     variable_options,
     width_of,
 )
+from majobctl.cli.progress import apply_progress
 from majobctl.cli.repository import (
     command_line,
     config_here,
     overrides_here,
     plan_for,
-    provider_of,
     read_file,
     settings_here,
-    store_of,
 )
-from majobctl.errors import MajobctlError, StalePlanError, StateError, printable
-from majobctl.fields import LOOKED_UP
+from majobctl.errors import MajobctlError, StalePlanError, StateError
+from majobctl.job_config.fields import LOOKED_UP
+from majobctl.operations.context import provider_of, store_of, target_of
+from majobctl.text import printable
 
 if TYPE_CHECKING:
-    from majobctl.apply import Applied
-    from majobctl.journal import Journal
-    from majobctl.plan import Change, Params, Plan, Selection
-    from majobctl.provider import Provider
-    from majobctl.results import ApplyResult, Result
-    from majobctl.settings import Settings
-    from majobctl.state import State
-    from majobctl.state_store import LockedState
+    from majobctl.operations.apply import Applied
+    from majobctl.plan.change import Change, Params
+    from majobctl.plan.plan import Plan, Selection
+    from majobctl.plan.results import ApplyResult
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.service.provider import Provider
+    from majobctl.state.document import State
+    from majobctl.state.journal import Journal
+    from majobctl.state.store import LockedState
 
 FAILED = 3
 _GUARDED_TOTAL = 10
@@ -94,7 +96,7 @@ def command(
     Example:
       majobctl apply --auto-approve --parallelism 20
     """
-    from majobctl.plan import Selection
+    from majobctl.plan.plan import Selection
 
     selection = Selection(targeted, excluded)
     if planfile is not None and (selection or refresh):
@@ -122,7 +124,7 @@ def command(
 
 
 def _exit_code(result: ApplyResult) -> int:
-    from majobctl.results import End
+    from majobctl.plan.results import End
 
     if result.is_interrupted:
         return INTERRUPTED
@@ -154,23 +156,23 @@ class _SavedPlan:
     """A plan that was reviewed; the TOML files are read only for secrets that stand in them."""
 
     def __init__(self, file: str) -> None:
-        from majobctl.plan_file import read_plan
+        from majobctl.plan.document import read_plan
 
         self._name = printable(file)
         self._plan = read_plan(read_file(file), self._name)
         self.settings = settings_here()
 
     def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
-        from majobctl.plan_file import check_fits
+        from majobctl.operations.saved_plan import check_fits
 
         settings = self.settings
-        check_fits(self._plan, state, settings.target(), self._name, settings.environment)
+        check_fits(self._plan, state, target_of(settings), self._name, settings.environment)
         return self._plan
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
-        from majobctl.config import whole_job_configs
-        from majobctl.plan_file import resolved_params
-        from majobctl.sensitive import Masker
+        from majobctl.job_config.secrets import Masker
+        from majobctl.operations.saved_plan import resolved_params
+        from majobctl.repository.config import whole_job_configs
 
         masker = state.masker() if state else Masker(plan.salt)
         root, overrides = self.settings.root, overrides_here()
@@ -189,7 +191,7 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> N
 
 def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
     """Raises MajobctlError where the plan changes a larger share than the settings allow."""
-    from majobctl.plan import Action
+    from majobctl.plan.change import Action
 
     most = settings.values["apply"]["max_change_percent"]
     changes, total = len(plan.changes) - plan.count(Action.RECORD), plan.total
@@ -229,10 +231,10 @@ def _run(
     parallelism: int,
     verify: bool,
 ) -> ApplyResult:
-    from majobctl.apply import apply_changes
-    from majobctl.carry_out import Errand
-    from majobctl.results import ApplyResult
-    from majobctl.state import State
+    from majobctl.operations.apply import apply_changes
+    from majobctl.operations.executor import Errand
+    from majobctl.plan.results import ApplyResult
+    from majobctl.state.document import State
 
     if not plan.changes:
         return ApplyResult((), plan.serial)
@@ -248,7 +250,7 @@ def _run(
     )
     journal = locked.open_journal(state)
     with Interrupts(provider) as interrupts:
-        with closing(journal), _observer(len(plan.changes)) as observe:
+        with closing(journal), apply_progress(len(plan.changes)) as observe:
             applied = apply_changes(
                 plan,
                 journal,
@@ -280,7 +282,7 @@ def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:
     """Raises MajobctlError, with nothing sent, where the service does not offer a name."""
-    from majobctl.plan import SENDING
+    from majobctl.plan.change import SENDING
 
     sending = [change for change in plan.changes if change.action in SENDING]
     unknown = _unknown_names(provider, sending, params)
@@ -292,7 +294,7 @@ def _unknown_names(
     provider: Provider, calling: Sequence[Change], params: Mapping[str, Params]
 ) -> list[str]:
     """A sentence for each name that the service does not offer, telling no sensitive one."""
-    from majobctl.sensitive import is_masked
+    from majobctl.job_config.secrets import is_masked
 
     hidden = {
         item.name
@@ -310,24 +312,10 @@ def _unknown_names(
     ]
 
 
-def _observer(length: int) -> AbstractContextManager[Callable[[Result], None]]:
-    """A progress bar on a terminal, a line for each finished change elsewhere."""
-    if is_terminal(sys.stderr):
-        return _progress_bar(length)
-    from majobctl.render.results import result_line
-
-    return nullcontext(lambda result: click.echo(result_line(result), err=True))
-
-
-@contextmanager
-def _progress_bar(length: int) -> Iterator[Callable[[Result], None]]:
-    with click.progressbar(length=length, label="Applying", file=sys.stderr) as bar:
-        yield lambda result: bar.update(1)
-
-
 def _show_result(result: ApplyResult, format_: str) -> None:
     if format_ == "json":
-        from majobctl.render.json import dumps, result_document
+        from majobctl.plan.document import dumps
+        from majobctl.render.json import result_document
 
         text = dumps(result_document(result))
     else:

@@ -40,13 +40,9 @@ COMMANDS: Mapping[str, Entry] = {
     "unlock": Entry("unlock", "Free the state's lock ID, whose holder on another machine is gone."),
     "emulator": Entry("emulator", "The embedded emulator of the service."),
     "version": Entry("version", "Print the version."),
-    "flavors": Entry(
-        "catalogue", "List the service's flavors, for train_instance_type.", "flavors"
-    ),
-    "engines": Entry("catalogue", "List the service's engines, for framework_type.", "engines"),
-    "algorithms": Entry(
-        "catalogue", "List the service's algorithms, for model_name.", "algorithms"
-    ),
+    "flavors": Entry("catalog", "List the service's flavors, for train_instance_type.", "flavors"),
+    "engines": Entry("catalog", "List the service's engines, for framework_type.", "engines"),
+    "algorithms": Entry("catalog", "List the service's algorithms, for model_name.", "algorithms"),
     "import": Entry(
         "import_",
         "Take configurations that the service has into the state, and write TOML for them.",

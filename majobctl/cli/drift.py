@@ -18,15 +18,16 @@ from majobctl.cli.options import (
     variable_options,
     width_of,
 )
-from majobctl.cli.repository import overrides_here, provider_of, reading_live, store_of
+from majobctl.cli.repository import overrides_here, reading_live
+from majobctl.operations.context import provider_of, store_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from majobctl.drift import Drift
-    from majobctl.job_config import Watches
-    from majobctl.plan import Selection
-    from majobctl.settings import Settings
+    from majobctl.job_config.compare_policy import ComparePolicies
+    from majobctl.plan.drift import Drift
+    from majobctl.plan.plan import Selection
+    from majobctl.repository.settings.settings import Settings
 
 
 @click.command("drift")
@@ -61,9 +62,9 @@ def command(
     Example:
       majobctl drift --detailed-exitcode --format markdown
     """
-    from majobctl.config import watched_places
-    from majobctl.plan import Selection
-    from majobctl.settings import find_root
+    from majobctl.plan.plan import Selection
+    from majobctl.repository.config import watched_places
+    from majobctl.repository.settings.settings import find_root
 
     settings, watches, problems = watched_places(find_root(Path.cwd()), overrides_here())
     warnings = [str(problem) for problem in problems]
@@ -76,11 +77,11 @@ def command(
 
 
 def _read_drift(
-    settings: Settings, selection: Selection, watches: Watches, parallelism: int
+    settings: Settings, selection: Selection, watches: ComparePolicies, parallelism: int
 ) -> Drift:
-    from majobctl.drift import find_drift, names_to_compare
+    from majobctl.plan.drift import find_drift, names_to_compare
 
-    target, state = settings.target(), store_of(settings).read()
+    target, state = target_of(settings), store_of(settings).read()
     if state is not None:
         state.check_target(target, str(settings.values["state"]["path"]))
     names = names_to_compare(state, selection)
@@ -99,7 +100,8 @@ def _warn(warnings: Sequence[str]) -> None:
 
 def _rendered(drift: Drift, warnings: Sequence[str], format_: str, no_color: bool) -> str:
     if format_ == "json":
-        from majobctl.render.json import drift_document, dumps
+        from majobctl.plan.document import dumps
+        from majobctl.render.json import drift_document
 
         return dumps(drift_document(drift, warnings))
     if format_ == "markdown":

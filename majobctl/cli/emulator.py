@@ -9,7 +9,7 @@ from majobctl.errors import ConfigError, MajobctlError
 
 
 def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
-    from majobctl.endpoints import checked_project_id
+    from majobctl.target import checked_project_id
 
     try:
         return checked_project_id(project_id)
@@ -80,7 +80,7 @@ def serve(
       majobctl emulator serve --port 8080 --latency-ms 50 --error-rate 0.05
     """
     from majobctl import emulator
-    from majobctl.provider import require_werkzeug
+    from majobctl.operations.connect import require_werkzeug
 
     require_werkzeug()
     faults = emulator.Faults(

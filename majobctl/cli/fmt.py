@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.errors import ConfigError, MajobctlError, Problem, counted, printable
+from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
-    from majobctl.formatting import Formatted
+    from majobctl.repository.authoring.format import Formatted
 
 
 @click.command("fmt")
@@ -89,8 +90,8 @@ def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:
 
 def _files_here() -> Iterator[tuple[Path, str]]:
     """The settings and what they say are job files, whatever else is wrong with them."""
-    from majobctl.job_files import job_files
-    from majobctl.settings import FILE_NAME, find_root, read_settings
+    from majobctl.repository.jobs.files import job_files
+    from majobctl.repository.settings.settings import FILE_NAME, find_root, read_settings
 
     settings, _ = read_settings(find_root(Path.cwd()))
     warnings: list[Problem] = []
@@ -103,8 +104,8 @@ def _files_here() -> Iterator[tuple[Path, str]]:
 
 def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
     """What is in the file, and what would be. Raises ConfigError for one that is unfit."""
-    from majobctl.formatting import formatted
-    from majobctl.toml_file import content_of
+    from majobctl.repository.authoring.format import formatted
+    from majobctl.repository.toml.file import content_of
 
     content = content_of(path, name)
     return content, formatted(content, name)
@@ -131,7 +132,7 @@ def _replace(path: Path, content: bytes) -> None:
     import errno
     import stat
 
-    from majobctl.backends.local import write_durably
+    from majobctl.files import write_durably
 
     mode = stat.S_IMODE(path.stat().st_mode)
     if not os.access(path, os.W_OK):

@@ -14,20 +14,14 @@ from majobctl.cli.options import (
     parallelism_option,
     variable_options,
 )
-from majobctl.cli.repository import (
-    command_line,
-    overrides_here,
-    provider_of,
-    reading_live,
-    settings_here,
-    store_of,
-)
-from majobctl.errors import counted, printable, quoted
+from majobctl.cli.repository import command_line, overrides_here, reading_live, settings_here
+from majobctl.operations.context import provider_of, store_of, target_of
+from majobctl.text import counted, printable, quoted
 
 if TYPE_CHECKING:
-    from majobctl.importing import Imported
-    from majobctl.new_files import Place
-    from majobctl.settings import Settings
+    from majobctl.operations.importing import Imported
+    from majobctl.repository.authoring.new_files import Place
+    from majobctl.repository.settings.settings import Settings
 
 
 @click.command("import")
@@ -66,7 +60,7 @@ def command(
       majobctl import --all
       majobctl import resnet50 'bert-*' --out-dir jobs/nlp
     """
-    from majobctl.new_files import place_of_files
+    from majobctl.repository.authoring.new_files import place_of_files
 
     if all_ and names:
         raise click.UsageError("give names, or --all, but not both")
@@ -89,8 +83,8 @@ def _import(
     parallelism: int,
     lock_timeout: float,
 ) -> Imported:
-    from majobctl.config import load_config
-    from majobctl.importing import chosen_names, sort_out, take_in
+    from majobctl.operations.importing import chosen_names, sort_out, take_in
+    from majobctl.repository.config import load_config
 
     store = store_of(settings)
     with terminable(), store.locked(command_line(), lock_timeout) as locked:
@@ -98,7 +92,7 @@ def _import(
         # what is run next; that no file is there yet is no news here.
         config = load_config(settings.root, overrides_here())
         if locked.state is not None:
-            locked.state.check_target(config.settings.target(), store.name)
+            locked.state.check_target(target_of(config.settings), store.name)
         with provider_of(config.settings, parallelism) as provider:
             listed = provider.config_names()
             asked = sort_out(chosen_names(listed, wanted), config, locked.state)
@@ -113,7 +107,7 @@ def _now() -> str:
 
 
 def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:
-    from majobctl.importing import chosen_names, is_glob
+    from majobctl.operations.importing import chosen_names, is_glob
 
     seen = [*result.imported, *result.passed_over, *result.left_out]
     if not names and not seen:
@@ -165,7 +159,7 @@ def _written(result: Imported, place: Place) -> str:
 
 
 def _document(result: Imported) -> str:
-    from majobctl.render.json import HEAD, dumps
+    from majobctl.plan.document import HEAD, dumps
 
     return dumps(
         {

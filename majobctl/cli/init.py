@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from majobctl.errors import MajobctlError, printable
-from majobctl.settings import FILE_NAME
+from majobctl.errors import MajobctlError
+from majobctl.repository.settings.settings import FILE_NAME
+from majobctl.text import printable
 
 TEMPLATES = {
     "majobctl.toml": "majobctl.toml",
@@ -57,8 +58,8 @@ def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
 
 def _schemas() -> Iterator[tuple[str, bytes]]:
     """Files of the repository, so that editors find them offline and in every clone of it."""
-    from majobctl.render.json import dumps
-    from majobctl.schema import SCHEMAS, file_name
+    from majobctl.plan.document import dumps
+    from majobctl.repository.authoring.schema import SCHEMAS, file_name
 
     for kind, schema in SCHEMAS.items():
         yield f"schema/{file_name(kind)}", dumps(schema()).encode()

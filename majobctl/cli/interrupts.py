@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from majobctl.cli.options import INTERRUPTED, is_terminal
 
 if TYPE_CHECKING:
-    from majobctl.provider import Provider
+    from majobctl.service.provider import Provider
 
 _SHOW_CURSOR = "\033[?25h\n"
 

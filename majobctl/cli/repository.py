@@ -6,36 +6,32 @@ Everything is imported where it is used: the help of a command needs none of it.
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import OVERRIDES, is_terminal
+from majobctl.cli.options import OVERRIDES
+from majobctl.cli.progress import reading_progress
+from majobctl.operations.context import WORKING_FOLDER, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from majobctl.config import Config
     from majobctl.errors import Problem
-    from majobctl.live import LiveConfig
-    from majobctl.plan import Plan, Selection
-    from majobctl.provider import Provider
-    from majobctl.settings import Settings
-    from majobctl.state import State
-    from majobctl.state_store import StateStore
-    from majobctl.variables import Overrides
-
-WORKING_FOLDER = ".majobctl"
-"""Beside the settings: the emulator's data and caches, which are never committed."""
-_MILESTONE = 500
+    from majobctl.job_config.live import LiveConfig
+    from majobctl.plan.plan import Plan, Selection
+    from majobctl.repository.config import Config
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.repository.settings.variables import Overrides
+    from majobctl.service.provider import Provider
+    from majobctl.state.document import State
 
 
 def overrides_here() -> Overrides:
     """What the options of the running command say of environments and variables."""
-    from majobctl.variables import Overrides
+    from majobctl.repository.settings.variables import Overrides
 
     context = click.get_current_context(silent=True)
     kept = context.meta.get(OVERRIDES, {}) if context else {}
@@ -45,7 +41,7 @@ def overrides_here() -> Overrides:
 def settings_here() -> Settings:
     """The settings of the current directory or one above. Raises ConfigError and MajobctlError."""
     from majobctl.errors import ConfigError
-    from majobctl.settings import find_root, read_settings
+    from majobctl.repository.settings.settings import find_root, read_settings
 
     settings, problems = read_settings(find_root(Path.cwd()), overrides_here())
     if problems:
@@ -55,9 +51,9 @@ def settings_here() -> Settings:
 
 def config_here() -> Config:
     """Settings and job configs, the warnings told. Raises ConfigError and MajobctlError."""
-    from majobctl.config import load_config
     from majobctl.errors import ConfigError
-    from majobctl.settings import find_root
+    from majobctl.repository.config import load_config
+    from majobctl.repository.settings.settings import find_root
 
     try:
         config = load_config(find_root(Path.cwd()), overrides_here())
@@ -66,7 +62,7 @@ def config_here() -> Config:
         raise
     folder = config.settings.root / WORKING_FOLDER
     if folder.is_dir():
-        from majobctl.offline_warnings import warnings_of
+        from majobctl.operations.catalog_check import warnings_of
 
         offline = warnings_of(config, folder)
         config = replace(config, warnings=tuple(sorted({*config.warnings, *offline})))
@@ -77,40 +73,6 @@ def config_here() -> Config:
 def _tell(warnings: Iterable[Problem]) -> None:
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
-
-
-def store_of(settings: Settings) -> StateStore:
-    from majobctl.backends import open_backend
-    from majobctl.state_store import StateStore
-
-    state = settings.values["state"]
-    return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
-
-
-def provider_of(settings: Settings, parallelism: int) -> Provider:
-    """The provider of the settings' target; nothing is sent yet. Close it when done with it.
-
-    Raises AuthError, ConfigError and ProviderError as ``open_provider``.
-    """
-    from majobctl.provider import open_provider
-
-    values = settings.provider
-    folder = settings.root / WORKING_FOLDER
-    seed = values["seed"]
-    return open_provider(
-        values["kind"],
-        region=values["region"] or None,
-        endpoint=values["endpoint"] or None,
-        iam_endpoint=values["iam_endpoint"] or None,
-        project_id=settings.target().project_id,
-        auth=values["auth"] or None,
-        timeout=values["timeout"],
-        retries=values["retries"],
-        parallelism=parallelism,
-        emulator_data=folder / "emulator.db",
-        emulator_seed=settings.root / seed if seed else None,
-        emulator_seed_name=seed,
-    )
 
 
 def reading_live(
@@ -124,33 +86,10 @@ def reading_live(
     ``listed`` are the names of all of them, where they are known. Raises ProviderError where one
     cannot be read.
     """
-    from majobctl.refresh import read_live
+    from majobctl.operations.refresh import read_live
 
-    with _reading_progress(len(names)) as observe:
+    with reading_progress(len(names)) as observe:
         return read_live(provider, names, parallelism=parallelism, observe=observe, listed=listed)
-
-
-@contextmanager
-def _reading_progress(length: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; elsewhere a line for each 500 that are read."""
-    if length and is_terminal(sys.stderr):
-        with click.progressbar(length=length, label="Reading", file=sys.stderr) as bar:
-            yield lambda count: bar.update(count - bar.pos)
-    else:
-        yield _Milestones(length).reach
-
-
-class _Milestones:
-    """Lines on the way to ``length``; one that is near says nothing."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._next = _MILESTONE
-
-    def reach(self, count: int) -> None:
-        if count >= self._next:
-            click.echo(f"Read {count} of {self._length} configurations.", err=True)
-            self._next = count - count % _MILESTONE + _MILESTONE
 
 
 def plan_for(
@@ -168,10 +107,10 @@ def plan_for(
     target's state, ProviderError where the service cannot be read.
     """
     from majobctl.errors import MajobctlError
-    from majobctl.planner import make_plan, names_to_read, only_shown
-    from majobctl.sensitive import new_salt
+    from majobctl.job_config.secrets import new_salt
+    from majobctl.plan.planner import make_plan, names_to_read, only_shown
 
-    target, apply = config.settings.target(), config.settings.values["apply"]
+    target, apply = target_of(config.settings), config.settings.values["apply"]
     if state is not None:
         state.check_target(target, str(config.settings.values["state"]["path"]))
     live = None
@@ -224,7 +163,8 @@ def _holds_secrets(config: Config) -> bool:
 
 def read_file(file: str) -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError where it cannot be read."""
-    from majobctl.errors import MajobctlError, printable
+    from majobctl.errors import MajobctlError
+    from majobctl.text import printable
 
     try:
         if file == "-":

@@ -28,8 +28,8 @@ def command(kind: str | None, out_dir: str | None) -> None:
       majobctl schema settings
       majobctl schema --out-dir schema
     """
-    from majobctl.render.json import dumps
-    from majobctl.schema import SCHEMAS
+    from majobctl.plan.document import dumps
+    from majobctl.repository.authoring.schema import SCHEMAS
 
     if out_dir is None:
         click.echo(dumps(SCHEMAS[kind or "jobs"]()), nl=False)
@@ -39,8 +39,9 @@ def command(kind: str | None, out_dir: str | None) -> None:
 
 
 def _write(folder: Path, kind: str, text: str) -> None:
-    from majobctl.errors import MajobctlError, printable
-    from majobctl.schema import file_name
+    from majobctl.errors import MajobctlError
+    from majobctl.repository.authoring.schema import file_name
+    from majobctl.text import printable
 
     path = folder / file_name(kind)
     shown = printable(str(path))

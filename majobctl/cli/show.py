@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
-from majobctl.cli.repository import read_file, settings_here, store_of
-from majobctl.errors import MajobctlError, nearest, printable, quoted
-from majobctl.fields import NAME
+from majobctl.cli.repository import read_file, settings_here
+from majobctl.errors import MajobctlError
+from majobctl.job_config.fields import NAME
+from majobctl.operations.context import store_of
+from majobctl.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
-    from majobctl.state import State
+    from majobctl.state.document import State
 
 
 @click.command("show")
@@ -49,8 +51,7 @@ def command(name: str | None, format_: str, no_color: bool) -> None:
 
 
 def _show_plan(file: str, format_: str, no_color: bool) -> None:
-    from majobctl.plan_file import plan_file_document, read_plan
-    from majobctl.render.json import dumps
+    from majobctl.plan.document import dumps, plan_file_document, read_plan
     from majobctl.render.text import plan_text
 
     content = read_file(file)
@@ -69,7 +70,7 @@ def _require(state: State | None, name: str) -> None:
 
 
 def _show_json(state: State | None, name: str | None) -> None:
-    from majobctl.render.json import dumps
+    from majobctl.plan.document import dumps
 
     document = state.document() if state else None
     if document is not None and name is not None:

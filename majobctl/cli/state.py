@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
-from majobctl.cli.repository import command_line, read_file, settings_here, store_of
-from majobctl.errors import MajobctlError, StateError, nearest, printable, quoted
+from majobctl.cli.repository import command_line, read_file, settings_here
+from majobctl.errors import MajobctlError, StateError
+from majobctl.operations.context import store_of, target_of
+from majobctl.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
-    from majobctl.state import State
+    from majobctl.state.document import State
 
 
 @click.group("state")
@@ -37,7 +39,7 @@ def list_(format_: str) -> None:
     state = store_of(settings_here()).read()
     names = list(state.job_configs) if state else []
     if format_ == "json":
-        from majobctl.render.json import dumps
+        from majobctl.plan.document import dumps
 
         click.echo(dumps(names), nl=False)
     else:
@@ -101,11 +103,11 @@ def push(file: str, force: bool, lock_timeout: float) -> None:
     """
     from dataclasses import replace
 
-    from majobctl.state import State
+    from majobctl.state.document import State
 
     settings = settings_here()
     pushed = State.load(read_file(file), file)
-    pushed.check_target(settings.target(), file)
+    pushed.check_target(target_of(settings), file)
     store = store_of(settings)
     with store.locked(command_line(), lock_timeout) as locked:
         if locked.state is not None and not force:

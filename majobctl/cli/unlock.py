@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from majobctl.cli.options import environment_option
-from majobctl.cli.repository import settings_here, store_of
+from majobctl.cli.repository import settings_here
+from majobctl.operations.context import store_of
 
 
 @click.command("unlock")

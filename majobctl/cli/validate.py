@@ -13,8 +13,8 @@ from majobctl.cli.options import variable_options
 from majobctl.cli.repository import config_here
 
 if TYPE_CHECKING:
-    from majobctl.config import Config
-    from majobctl.settings import Settings
+    from majobctl.repository.config import Config
+    from majobctl.repository.settings.settings import Settings
 
 
 @click.command("validate")
@@ -58,8 +58,8 @@ def _summary(config: Config) -> str:
 
 def _chosen(settings: Settings) -> Iterator[str]:
     """Which environment, state and variables count, and where each variable comes from."""
-    from majobctl.errors import printable, quoted
     from majobctl.render.tables import table_text
+    from majobctl.text import printable, quoted
 
     yield f"Environment: {settings.environment or 'none'}"
     yield f"State: {printable(str(settings.values['state']['path']))}"
@@ -75,7 +75,7 @@ def _validate_as_json() -> int:
     from dataclasses import asdict
 
     from majobctl.errors import ConfigError
-    from majobctl.render.json import dumps
+    from majobctl.plan.document import dumps
 
     try:
         config = config_here()
@@ -96,8 +96,9 @@ def _validate_as_json() -> int:
 
 
 def _validate_for_github() -> int:
-    from majobctl.errors import ConfigError, counted
+    from majobctl.errors import ConfigError
     from majobctl.render.github import workflow_commands
+    from majobctl.text import counted
 
     try:
         config = config_here()
@@ -117,7 +118,7 @@ def _path_in_workspace() -> Callable[[str], str]:
     A path stays as it is where the file lies elsewhere, or GitHub does not say which folder that
     is.
     """
-    from majobctl.settings import find_root
+    from majobctl.repository.settings.settings import find_root
 
     folder, root = os.environ.get("GITHUB_WORKSPACE"), find_root(Path.cwd())
     workspace = Path(folder).resolve() if folder else None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from majobctl.errors import Problem, printable
+from majobctl.errors import Problem
+from majobctl.text import printable
 
 _UNTITLED = "majobctl"
 

@@ -17,17 +17,13 @@ from string import Template
 from typing import Any
 
 from majobctl import __version__
-from majobctl.errors import counted, printable
-from majobctl.fields import FIELDS
-from majobctl.plan import Change, FieldChange, Params, Plan
-from majobctl.render.sentences import (
-    counts,
-    remarks_on_change,
-    remarks_on_plan,
-    summary,
-)
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.secrets import SHOWN, is_masked
+from majobctl.plan.change import Change, FieldChange, Params
+from majobctl.plan.plan import Plan
 from majobctl.render.values import shared_length, without_masks
-from majobctl.sensitive import SHOWN, is_masked
+from majobctl.render.wording import counts, remarks_on_change, remarks_on_plan, summary
+from majobctl.text import counted, printable
 
 _MOST_OPEN = 20
 """Plans of so many changes at most show from the start what becomes of each field."""

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from majobctl.drift import Drift, Drifted
-from majobctl.errors import counted, quoted
-from majobctl.plan import Action, Change, FieldChange, Plan, Renamed
-from majobctl.render.alike import Group, Row, groups_of, key_of, rows_of
-from majobctl.render.blocks import MOST_BYTES as MOST_BYTES
-from majobctl.render.blocks import (
+from majobctl.plan.change import Action, Change, FieldChange, Renamed
+from majobctl.plan.drift import Drift, Drifted
+from majobctl.plan.plan import Plan
+from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
+from majobctl.render.markdown_blocks import MOST_BYTES as MOST_BYTES
+from majobctl.render.markdown_blocks import (
     Block,
     Mark,
     Taken,
@@ -27,7 +27,8 @@ from majobctl.render.blocks import (
     table_row,
     take,
 )
-from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
+from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
+from majobctl.text import counted, quoted
 
 _LAST_LINE_BYTES = 400
 _MOST_NOTE_BYTES = 2_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from majobctl.errors import printable
-from majobctl.plan import CALLS
-from majobctl.results import DONE_WORDS, ApplyResult, End, Result
+from majobctl.plan.change import CALLS
+from majobctl.plan.results import DONE_WORDS, ApplyResult, End, Result
+from majobctl.text import printable
 
 
 def result_line(result: Result) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from majobctl.errors import printable
+from majobctl.text import printable
 
 _WIDEST = 60
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from majobctl.errors import counted, printable
-from majobctl.plan import Action, Change, Plan
+from majobctl.job_config.secrets import is_masked
+from majobctl.plan.change import Action, Change
+from majobctl.plan.plan import Plan
 from majobctl.render import Paint, unpainted
-from majobctl.render.field_lines import COLOURS, PATH_WIDTH, VALUE_WIDTH, field_lines, wrapped
-from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
+from majobctl.render.text_fields import COLOURS, PATH_WIDTH, VALUE_WIDTH, field_lines, wrapped
 from majobctl.render.values import columns, cut, padded, whole
-from majobctl.sensitive import is_masked
-from majobctl.state import State
+from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
+from majobctl.state.document import State
+from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
-    from majobctl.drift import Drift, Drifted
+    from majobctl.plan.drift import Drift, Drifted
 
 _NAME_WIDTH = 44
 _NARROWEST = 40

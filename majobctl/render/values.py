@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from majobctl.errors import printable
-from majobctl.sensitive import SHOWN, is_masked
+from majobctl.job_config.secrets import SHOWN, is_masked
+from majobctl.text import printable
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _WIDE = ("W", "F")

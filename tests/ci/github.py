@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
-from tests.repository import Ran
+from tests.config_repository import Ran
 
 WORKFLOWS = EXAMPLES / "github" / ".github" / "workflows"
 REPOSITORY = "ml/configs"

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.ci import fake_curl
 from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
-from tests.repository import Ran
+from tests.config_repository import Ran
 
 FILE = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
 PUSH_URL = "https://majobctl@gitlab.example.com:443/ml/configs.git"

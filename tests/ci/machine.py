@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from majobctl import __version__
-from majobctl.emulator import Faults, create_app, start
-from tests.repository import JOB, PATIENCE, Ran, toml_of
+from majobctl.emulator import create_app, start
+from majobctl.emulator.faults import Faults
+from tests.config_repository import JOB, PATIENCE, Ran, toml_of
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
 yaml: Any = importlib.import_module("yaml")  # it has no type stubs

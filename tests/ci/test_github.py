@@ -13,7 +13,7 @@ from majobctl import __version__
 from tests.ci.fake_gh import BOT
 from tests.ci.github import run_workflow
 from tests.ci.machine import Machine, job_text, machine, puts
-from tests.repository import until
+from tests.config_repository import until
 
 MARKER = "<!-- majobctl plan -->"
 STATE = "majobctl.state.json"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.repository import BODY, Repository, finished, terminal, until
+from tests.config_repository import BODY, Repository, finished, terminal, until
 from tests.rest_server import Reply, RestServer
 
 

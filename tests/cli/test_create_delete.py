@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.emulator import Faults
+from majobctl.emulator.faults import Faults
+from tests.config_repository import BODY, JOB, PATIENCE, Ran, Repository, finished, toml_of, until
 from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
-from tests.repository import BODY, JOB, PATIENCE, Ran, Repository, finished, toml_of, until
 
 IDS = {"spec_id": 951, "engine_id": 902}
 """The emulator's own, for the flavor and the engine of JOB."""

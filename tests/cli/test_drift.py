@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from majobctl.emulator import Faults, create_app, start
-from majobctl.provider import DONE, Provider, open_provider
-from tests.client.fake_service import (
+from majobctl.emulator import create_app, start
+from majobctl.emulator.faults import Faults
+from majobctl.operations.connect import open_provider
+from majobctl.service.provider import Provider
+from majobctl.service.sdk_calls import DONE
+from tests.config_repository import JOB, Repository, finished, terminal, toml_of, until
+from tests.service.fake_service import (
     ACCESS_KEY,
     PROJECT,
     SECRET_KEY,
@@ -18,7 +22,6 @@ from tests.client.fake_service import (
     Handler,
     running_service,
 )
-from tests.repository import JOB, Repository, finished, terminal, toml_of, until
 
 CLEAN = "No drift. 1 job config is as in the state.\n"
 BODY = {

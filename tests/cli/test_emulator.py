@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.repository import Repository, finished
+from tests.config_repository import Repository, finished
 
 LINE = re.compile(r"majobctl emulator listening on (http://127\.0\.0\.1:\d+)\n")
 EMULATOR_KEYS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}

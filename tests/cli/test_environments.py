@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from majobctl.cli import cli
-from tests.repository import JOB, Repository, toml_of
+from tests.config_repository import JOB, Repository, toml_of
 
 SETTINGS = """\
 [provider]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 MIXED = "[job_config.a]\noutput_path='/b/x/'  # where to\ntrain_instance_type='t'\n"
 FORMED = "[job_config.a]\ntrain_instance_type = 't'\noutput_path = '/b/x/'  # where to\n"
@@ -186,7 +186,7 @@ def test_mode_and_links_stay(mixed: Repository) -> None:
 # Who may do all must become somebody else; what is imported by then needs no leave.
 PROBE = """
 import errno, os, stat, sys
-import majobctl.backends.local
+import majobctl.files
 from majobctl.cli import main
 main(["fmt", "--check", "a.toml"])
 if os.getuid() == 0:

@@ -10,7 +10,7 @@ import pytest
 
 from majobctl.cli import cli, main
 from majobctl.cli.commands import COMMANDS
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 
 def commands(group: click.Group, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 from tests.rest_server import RestServer
 
 NAMES = [f"config-{number}" for number in range(10)]

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import pytest
 
 from majobctl import __version__
-from majobctl.backends.local import LocalBackend
-from majobctl.emulator import Faults
+from majobctl.emulator.faults import Faults
 from majobctl.emulator.store import Store
+from majobctl.state.backends.local import LocalBackend
+from tests.config_repository import Repository, finished, terminal, until
 from tests.emulator.client import Client, Connect, connecting
-from tests.repository import Repository, finished, terminal, until
 
 KEYS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
 CODE = {"app_url": "/ml/src/", "boot_file_url": "/ml/src/train.py", "engine_id": 501}

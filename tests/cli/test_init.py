@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 FILES = [
     *("majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.config_repository import JOB, Repository, toml_of
 from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
-from tests.repository import JOB, Repository, toml_of
 
 SECRET = "SECRET-of-theirs"
 IMAGE = {"user_image_url": "swr/x"}

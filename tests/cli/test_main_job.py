@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.repository import BODY, Repository
+from tests.config_repository import BODY, Repository
 from tests.rest_server import Reply, RestServer, refusal
 
 NO_CODE = dict.fromkeys(("framework_type", "framework_version", "code_dir", "boot_file"))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.repository import JOB, Repository, terminal
+from tests.config_repository import JOB, Repository, terminal
 
 
 def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> None:

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 
 @pytest.mark.parametrize(

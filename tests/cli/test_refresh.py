@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majobctl.emulator import Faults
+from majobctl.emulator.faults import Faults
+from tests.config_repository import Ran, Repository, terminal
 from tests.live_cloud import Cloud, Reply, running, seed_of
-from tests.plan_strategies import service_params
-from tests.repository import Ran, Repository, terminal
+from tests.plan.plan_strategies import service_params
 from tests.strategies import toml_of
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.config_repository import Ran, Repository
 from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
-from tests.repository import Ran, Repository
 
 BOTH = "[apply]\ncreate_missing = true\ndelete_removed = true"
 REFUSED = Reply(400, {"error_code": "ModelArts.2791", "error_msg": "no such path"})

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majobctl.plan_file import plan_bytes, read_plan
+from majobctl.plan.document import plan_bytes, read_plan
 from majobctl.render.text import plan_text
+from tests.config_repository import BODY, Repository
 from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
-from tests.plan_strategies import Three, threes
-from tests.repository import BODY, Repository
+from tests.plan.plan_strategies import Three, threes
 from tests.rest_server import RestServer
 
 

@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 import tomli
 
-from majobctl.schema import SCHEMAS
-from tests.repository import Repository
+from majobctl.repository.authoring.schema import SCHEMAS
+from tests.config_repository import Repository
 
 
 def test_the_schema_of_job_files_is_printed_where_nothing_is_named(repository: Repository) -> None:

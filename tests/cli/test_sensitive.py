@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.repository import BODY, Repository
+from tests.config_repository import BODY, Repository
 from tests.rest_server import RestServer, refusal
 
 SECRET, OTHER = "first-hidden-value", "second-hidden-value"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.repository import JOB, Repository
+from tests.config_repository import JOB, Repository
 
 
 def test_without_a_state_it_says_so(on_emulator: Repository) -> None:

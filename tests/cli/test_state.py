@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.repository import Repository, finished, until
+from tests.config_repository import Repository, finished, until
 
 HOLDER = {
     "id": "4f1c2d9a7b60",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 
 def test_what_is_valid_is_counted(on_emulator: Repository) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository import JOB, PATIENCE, Repository, finished, toml_of
+from tests.config_repository import JOB, PATIENCE, Repository, finished, toml_of
 from tests.rest_server import RestServer
 
 VARIABLES = '\n[variables]\nbucket = "ml"\nsecret-word = "of-the-settings"\n'

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.config_repository import Repository
 from tests.live_cloud import Asked, Cloud, Reply, running, seed_of
-from tests.repository import Repository
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from majobctl import __version__
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 
 def test_the_version_is_told_by_command_and_option(repository: Repository) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from majobctl.emulator import Faults
+from majobctl.emulator.faults import Faults
 
 from .client import CONFIGS, Client, Connect, body, error_of
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from majobctl.emulator import EmulatorError, Faults, create_adapter
-from majobctl.emulator.faults import Draw
+from majobctl.emulator import create_adapter
+from majobctl.emulator.errors import EmulatorError
+from majobctl.emulator.faults import Draw, Faults
 
 from .client import CONFIGS, Client, Connect, body, error_of
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majobctl.emulator import EmulatorError
+from majobctl.emulator.errors import EmulatorError
 from majobctl.emulator.seed import read_seed
 
 from .client import CONFIGS, Connect

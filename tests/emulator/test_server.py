@@ -20,7 +20,8 @@ import pytest
 import requests
 
 import majobctl.emulator
-from majobctl.emulator import EmulatorError, create_adapter, create_app, serve, start
+from majobctl.emulator import create_adapter, create_app, serve, start
+from majobctl.emulator.errors import EmulatorError
 
 from .client import CONFIGS, Client, Connect, body, error_of
 from .signer import Signer

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from majobctl.emulator import EmulatorError, create_adapter, create_app
+from majobctl.emulator import create_adapter, create_app
+from majobctl.emulator.errors import EmulatorError
 from majobctl.emulator.store import Store
 
 from .client import CONFIGS, Client, Connect, body

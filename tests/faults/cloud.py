@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.config_repository import COMMAND, JOB, toml_of
 from tests.faults.launcher import plain_environment
 from tests.faults.service import Body
-from tests.repository import COMMAND, JOB, toml_of
 
 IDS = {"spec_id": 951, "engine_id": 902}
 """The emulator's own ids for the flavor and the engine of JOB."""

@@ -243,19 +243,6 @@ def _import_all() -> None:
     import filelock  # noqa: F401
     import requests  # noqa: F401
 
-    import majobctl.apply
-    import majobctl.backends.local
-    import majobctl.cli
-    import majobctl.config
-    import majobctl.estimator
-    import majobctl.plan_file
-    import majobctl.render.json
-    import majobctl.render.results
-    import majobctl.render.text
-    import majobctl.session
-    import majobctl.state_store
-    import majobctl.transport  # noqa: F401
-
 
 def main() -> None:
     _import_all()

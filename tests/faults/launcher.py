@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.repository import PATIENCE, Ran
+from tests.config_repository import PATIENCE, Ran
 
 FAULTY = Path(__file__).with_name("faulty.py")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from majobctl.state import State
+from majobctl.state.document import State
 
 Body = dict[str, Any]
 

@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from majobctl.backends import open_backend
-from majobctl.endpoints import Target
-from majobctl.state import Entry, State
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.document import Entry, State
+from majobctl.state.store import StateStore
+from majobctl.target import Target
+from tests.config_repository import JOB, Repository, toml_of
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher
-from tests.repository import JOB, Repository, toml_of
 from tests.rest_server import Reply, RestServer
 
 BURST = 200

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.backends import open_backend
-from majobctl.state import State
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.document import State
+from majobctl.state.store import StateStore
 from tests import rest_server
+from tests.config_repository import JOB, toml_of
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import Fault, Launcher, Watched, launching
 from tests.faults.service import Body, body_of, contradictions, without_blanks
-from tests.repository import JOB, toml_of
 from tests.rest_server import RestServer
 
 APPLY = ("apply", "--auto-approve", "--parallelism", "1")

@@ -25,15 +25,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from majobctl.backends import open_backend
-from majobctl.state import Entry, State
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.document import Entry, State
+from majobctl.state.store import StateStore
 from tests import rest_server
+from tests.config_repository import JOB, toml_of
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import NO_FAULT, Fault, Launcher, Watched, launching
 from tests.faults.service import Body, body_of, without_blanks
-from tests.repository import JOB, toml_of
 from tests.rest_server import Reply, RestServer
 
 NAMES = [f"job-{letter}" for letter in "abcde"]

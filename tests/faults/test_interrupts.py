@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
-from majobctl.backends import open_backend
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.store import StateStore
+from tests.config_repository import JOB, PATIENCE, Ran, Repository, finished
 from tests.faults.conftest import Tally
 from tests.faults.launcher import plain_environment
 from tests.faults.service import body_of, contradictions, without_blanks
-from tests.repository import JOB, PATIENCE, Ran, Repository, finished
 from tests.rest_server import Reply, RestServer
 
 IDS = {"spec_id": 91, "engine_id": 77}

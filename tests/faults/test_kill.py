@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from majobctl.backends import open_backend
-from majobctl.state import State
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.document import State
+from majobctl.state.store import StateStore
+from tests.config_repository import JOB, PATIENCE, toml_of
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, launching, plain_environment
 from tests.faults.service import Body, body_of, contradictions
-from tests.repository import JOB, PATIENCE, toml_of
 
 KILLS = 200
 SEEDS = (20261, 20262)

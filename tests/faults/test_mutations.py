@@ -14,9 +14,9 @@ from typing import Any
 
 import tomli
 
+from tests.config_repository import JOB, Ran, Repository
 from tests.faults.conftest import Tally
 from tests.faults.mutations import Dice, mutated, mutated_json
-from tests.repository import JOB, Ran, Repository
 from tests.rest_server import RestServer
 
 MUTANTS = 2500

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.fake_service import SECRET_KEY
+from tests.config_repository import JOB, Ran, Repository, toml_of
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Fault, Launcher
-from tests.repository import JOB, Ran, Repository, toml_of
 from tests.rest_server import Reply, RestServer, refusal
+from tests.service.fake_service import SECRET_KEY
 
 FROM_ENVIRONMENT = "env-secret-not-a-real-one"
 SEVERAL_LINES = '-----BEGIN-----\nlines of a not\treal ☃ "key"\n-----END-----'

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.emulator import Faults, create_app, start
-from tests.client.fake_service import ACCESS_KEY, SECRET_KEY
+from majobctl.emulator import create_app, start
+from majobctl.emulator.faults import Faults
+from tests.config_repository import JOB, Repository, finished, toml_of
 from tests.faults import cloud
 from tests.faults.conftest import Tally
 from tests.faults.launcher import plain_environment
 from tests.faults.service import body_of
-from tests.repository import JOB, Repository, finished, toml_of
 from tests.rest_server import Reply, RestServer, refusal
+from tests.service.fake_service import ACCESS_KEY, SECRET_KEY
 
 TIMEOUT = 0.4
 SETTINGS = f"timeout = {TIMEOUT}\nretries = 1"

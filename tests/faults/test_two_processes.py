@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.backends import open_backend
-from majobctl.state import State
-from majobctl.state_store import StateStore
+from majobctl.state.backends import open_backend
+from majobctl.state.document import State
+from majobctl.state.store import StateStore
+from tests.config_repository import JOB, Ran, finished, toml_of
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, plain_environment
 from tests.faults.service import body_of, contradictions
-from tests.repository import JOB, Ran, finished, toml_of
 
 ROUNDS = 20
 NAMES = [f"job-{number}" for number in range(10)]

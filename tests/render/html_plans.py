@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from majobctl.errors import Problem
-from majobctl.job_config import JobConfig
-from majobctl.live import LiveConfig
-from majobctl.plan import Plan, Selection
-from majobctl.planner import make_plan
-from majobctl.state import Entry
-from tests.test_plan import AT, TARGET, state_of
+from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.live import LiveConfig
+from majobctl.plan.plan import Plan, Selection
+from majobctl.plan.planner import make_plan
+from majobctl.state.document import Entry
+from tests.plan.test_plan import AT, TARGET, state_of
 
 SENTIMENT: dict[str, Any] = {
     "train_instance_type": "modelarts.vm.gpu.p100",

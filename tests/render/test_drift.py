@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majobctl import __version__
-from majobctl.difference import Action, FieldChange
-from majobctl.drift import Drift, Drifted
-from majobctl.plan import Selection
-from majobctl.render.json import drift_document, dumps
-from majobctl.render.markdown import MOST_BYTES, drift_markdown
+from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.document import dumps
+from majobctl.plan.drift import Drift, Drifted
+from majobctl.plan.plan import Selection
+from majobctl.render.json import drift_document
+from majobctl.render.markdown import drift_markdown
+from majobctl.render.markdown_blocks import MOST_BYTES
 from majobctl.render.text import drift_text
-from tests.test_plan import TARGET
+from tests.plan.test_plan import TARGET
 
 SECRET = {"$sensitive": "hmac-sha256:00"}
 FIELDS = (

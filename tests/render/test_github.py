@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from majobctl.errors import Problem
 from majobctl.render.github import workflow_commands
-from tests.repository import Repository
+from tests.config_repository import Repository
 
 _COMMAND = re.compile(r"::(error|warning) ([^\n]*?)::([^\n]*)\n")
 _BACK = {"%25": "%", "%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ","}

@@ -16,16 +16,19 @@ import pytest
 from hypothesis import given, settings
 
 from majobctl import __version__
-from majobctl.errors import Problem, printable
-from majobctl.job_config import JobConfig
-from majobctl.live import LiveConfig
-from majobctl.plan import Plan, Renamed, Selection
-from majobctl.planner import make_plan
+from majobctl.errors import Problem
+from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.live import LiveConfig
+from majobctl.plan.change import Renamed
+from majobctl.plan.plan import Plan, Selection
+from majobctl.plan.planner import make_plan
 from majobctl.render.html import plan_html
-from majobctl.render.sentences import remarks_on_change, remarks_on_plan, summary
 from majobctl.render.text import plan_text
-from majobctl.state import Entry
-from tests.plan_strategies import job_configs
+from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
+from majobctl.state.document import Entry
+from majobctl.text import printable
+from tests.plan.plan_strategies import job_configs
+from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
 from tests.render.html_plans import (
     HOSTILE,
     SENTIMENT,
@@ -34,7 +37,6 @@ from tests.render.html_plans import (
     offline_plan,
     reviewed_plan,
 )
-from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
 
 VOID = {"meta", "input"}
 ATTRIBUTES = {

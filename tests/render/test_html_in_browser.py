@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from majobctl.plan import Plan
+from majobctl.plan.plan import Plan
 from majobctl.render.html import plan_html
 from tests import browser
 from tests.browser import Browser, Page

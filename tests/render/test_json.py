@@ -7,15 +7,17 @@ from hypothesis import given, settings
 
 from majobctl import __version__
 from majobctl.errors import Problem
-from majobctl.job_config import JobConfig
-from majobctl.plan import Action, Selection
-from majobctl.planner import make_plan
-from majobctl.render.json import dumps, plan_document, result_document
-from majobctl.results import ApplyResult, End, Result
-from majobctl.state import Entry
-from tests import plan_strategies as strategies
-from tests.plan_strategies import job_configs
-from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
+from majobctl.job_config.job_config import JobConfig
+from majobctl.plan.change import Action
+from majobctl.plan.document import dumps, plan_document
+from majobctl.plan.plan import Selection
+from majobctl.plan.planner import make_plan
+from majobctl.plan.results import ApplyResult, End, Result
+from majobctl.render.json import result_document
+from majobctl.state.document import Entry
+from tests.plan import plan_strategies as strategies
+from tests.plan.plan_strategies import job_configs
+from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
 
 
 class Place:

@@ -12,22 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majobctl.errors import Problem, printable
-from majobctl.job_config import JobConfig
-from majobctl.plan import Action, Change, FieldChange, Plan, Renamed, Selection
-from majobctl.planner import make_plan
-from majobctl.render.markdown import MOST_BYTES, plan_markdown
-from majobctl.render.sentences import summary
+from majobctl.errors import Problem
+from majobctl.job_config.job_config import JobConfig
+from majobctl.plan.change import Action, Change, FieldChange, Renamed
+from majobctl.plan.plan import Plan, Selection
+from majobctl.plan.planner import make_plan
+from majobctl.render.markdown import plan_markdown
+from majobctl.render.markdown_blocks import MOST_BYTES
 from majobctl.render.values import cut
-from tests.plan_strategies import Three, threes
-from tests.render.html_plans import (
-    config,
-    hostile_plan,
-    large_plan,
-    offline_plan,
-    reviewed_plan,
-)
-from tests.test_plan import PLAIN, TARGET, desired_of, state_of
+from majobctl.render.wording import summary
+from majobctl.text import printable
+from tests.plan.plan_strategies import Three, threes
+from tests.plan.test_plan import PLAIN, TARGET, desired_of, state_of
+from tests.render.html_plans import config, hostile_plan, large_plan, offline_plan, reviewed_plan
 
 SECRET = {"$sensitive": "hmac-sha256:00"}
 OPEN, CLOSE = "<details><summary>", "</details>"

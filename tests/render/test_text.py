@@ -6,22 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.difference import item_changes
-from majobctl.errors import printable
-from majobctl.job_config import JobConfig
-from majobctl.live import LiveConfig
-from majobctl.plan import Action, FieldChange, Plan
-from majobctl.planner import make_plan
+from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.live import LiveConfig
+from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.diff import item_changes
+from majobctl.plan.plan import Plan
+from majobctl.plan.planner import make_plan
+from majobctl.plan.results import ApplyResult, End, Result
 from majobctl.render import unpainted
-from majobctl.render.field_lines import VALUE_WIDTH, field_lines
 from majobctl.render.results import result_line, result_text
 from majobctl.render.text import entry_text, plan_text, shown, state_text
+from majobctl.render.text_fields import VALUE_WIDTH, field_lines
 from majobctl.render.values import columns
-from majobctl.results import ApplyResult, End, Result
-from majobctl.state import Entry, State
-from tests import plan_strategies as strategies
-from tests.plan_strategies import Three, threes
-from tests.test_plan import AT, PLAIN, TARGET, desired_of, state_of
+from majobctl.state.document import Entry, State
+from majobctl.text import printable
+from tests.plan import plan_strategies as strategies
+from tests.plan.plan_strategies import Three, threes
+from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_of
 
 
 class Place:

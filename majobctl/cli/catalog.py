@@ -1,0 +1,152 @@
+"""``majobctl flavors``, ``majobctl engines`` and ``majobctl algorithms``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from majobctl.cli.options import environment_option, format_option
+from majobctl.cli.repository import settings_here
+from majobctl.operations.context import WORKING_FOLDER, provider_of, target_of
+
+if TYPE_CHECKING:
+    from majobctl.repository.settings.settings import Settings
+
+_HEADS = {
+    "core": "vCPUs",
+    "cpu": "memory (GB)",
+    "gpu_num": "GPUs",
+    "gpu_type": "GPU type",
+    "max_num": "most nodes",
+    "no_resource": "sold out",
+    "engine_name": "engine",
+    "engine_version": "engine version",
+}
+"""What a column is called where a job config has no key for it."""
+_CELL_WIDTH = 60
+
+
+@click.command("flavors")
+@environment_option
+@format_option
+def flavors(format_: str) -> None:
+    """List the service's flavors, for train_instance_type.
+
+    The list is kept in .majobctl/catalogue.json. From then on validate and plan warn, offline, of
+    a flavor that was not offered, and of more nodes than it allows.
+
+    \b
+    Example:
+      majobctl flavors
+    """
+    _tell("flavors", format_)
+
+
+@click.command("engines")
+@environment_option
+@format_option
+def engines(format_: str) -> None:
+    """List the service's engines, for framework_type.
+
+    Each stands with its versions, for framework_version. The list is kept in
+    .majobctl/catalogue.json. From then on validate and plan warn, offline, of an engine that was
+    not offered.
+
+    \b
+    Example:
+      majobctl engines --format json
+    """
+    _tell("engines", format_)
+
+
+@click.command("algorithms")
+@environment_option
+@format_option
+def algorithms(format_: str) -> None:
+    """List the service's algorithms, for model_name.
+
+    Each is shown with its engine and the labels of its hyperparameters. The list is kept in
+    .majobctl/catalogue.json. From then on validate and plan warn, offline, of an algorithm that
+    was not offered.
+
+    \b
+    Example:
+      majobctl algorithms
+    """
+    _tell("algorithms", format_)
+
+
+commands = (flavors, engines, algorithms)
+
+
+def _tell(name: str, format_: str) -> None:
+    """Reads the list ``name`` from the service, keeps it and prints it."""
+    settings = settings_here()
+    items = _read(settings, name)
+    _keep(settings, name, items)
+    text = _document(settings, name, items) if format_ == "json" else _table(name, items)
+    click.echo(text, nl=False)
+
+
+def _read(settings: Settings, name: str) -> list[dict[str, Any]]:
+    from majobctl.service.catalog_cache import plain_items
+
+    with provider_of(settings, 1) as provider:
+        read = {
+            "flavors": provider.flavors,
+            "engines": provider.engines,
+            "algorithms": provider.algorithms,
+        }
+        return plain_items(name, read[name]())
+
+
+def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
+    from datetime import datetime, timezone
+
+    from majobctl.service.catalog_cache import FILE_NAME, OfferedList, save_list
+
+    if name == "algorithms" and settings.provider["kind"] == "sdk":
+        # The official SDK may give the first page only: what it lacks may exist all the same.
+        return
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = settings.root / WORKING_FOLDER / FILE_NAME
+    try:
+        save_list(path, target_of(settings), name, OfferedList(now, items))
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror or error}"
+        told = f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not kept"
+        click.echo(f"Warning: {told}", err=True)
+
+
+def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
+    from dataclasses import asdict
+
+    from majobctl.plan.document import HEAD, dumps
+
+    return dumps(
+        {
+            **HEAD,
+            "target": asdict(target_of(settings)),
+            name: items,
+        }
+    )
+
+
+def _table(name: str, items: list[dict[str, Any]]) -> str:
+    from majobctl.render.tables import table_text
+    from majobctl.service.catalog_cache import OFFERS
+
+    if not items:
+        return f"The service offers no {name}.\n"
+    heads = [_HEADS.get(column, column) for column in OFFERS[name].columns]
+    return table_text(heads, [[_cell(value) for value in item.values()] for item in items])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    text = ", ".join(value)
+    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 1] + "…"

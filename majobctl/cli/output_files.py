@@ -1,0 +1,83 @@
+"""The files that ``plan`` writes, and where they must not go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from majobctl.plan.plan import Plan
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.state.document import State
+
+
+def check_files(files: list[str]) -> None:
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise click.UsageError("--also and --out: each output needs a file of its own")
+
+
+def write_rendered(text: str, file: str, settings: Settings) -> None:
+    """Raises MajobctlError where ``file`` cannot be written, or is one of the repository's own."""
+    from majobctl.errors import MajobctlError
+    from majobctl.text import printable
+
+    path = Path(os.path.realpath(file))
+    if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
+        raise MajobctlError(f'"{printable(file)}" is no place for a rendered plan')
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MajobctlError(f"{printable(file)} cannot be written: {error.strerror}") from error
+
+
+def _is_beside_state(path: Path, settings: Settings) -> bool:
+    """Whether ``path`` is a state, another environment's perhaps, or one of its files."""
+    state_path = Path(os.path.realpath(settings.state_path))
+    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
+    return is_beside or ".state.json" in path.name or _holds_state(path)
+
+
+def _holds_state(path: Path) -> bool:
+    from majobctl.errors import StateError
+    from majobctl.state.document import State
+
+    try:
+        State.load(path.read_bytes() if path.is_file() else b"", path.name)
+    except (StateError, OSError):
+        return False
+    return True
+
+
+def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> None:
+    from majobctl.errors import MajobctlError
+    from majobctl.files import write_durably
+    from majobctl.plan.document import plan_bytes
+    from majobctl.text import printable
+
+    path = Path(os.path.realpath(out))
+    is_beside = _is_beside_state(path, settings)
+    if not out or is_beside or (os.path.lexists(path) and not _is_plan_file(path)):
+        raise MajobctlError(
+            f'"{printable(out)}" is no place for a plan; choose the name of a new file, or of a'
+            " plan file"
+        )
+    try:
+        write_durably(path, plan_bytes(plan, state))
+    except OSError as error:
+        raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
+    option = f"-e {plan.environment} " if plan.environment else ""
+    click.echo(f"Saved the plan; apply it with: majobctl apply {option}{printable(out)}", err=True)
+
+
+def _is_plan_file(path: Path) -> bool:
+    from majobctl.errors import MajobctlError
+    from majobctl.plan.document import plan_file_document
+
+    try:
+        plan_file_document(path.read_bytes() if path.is_file() else b"", path.name)
+    except (MajobctlError, OSError):
+        return False
+    return True

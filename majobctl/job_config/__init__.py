@@ -1,0 +1,1 @@
+"""What a job config is: its keys, values, checks, rules and secrets."""

@@ -1,0 +1,185 @@
+"""One table of the keys of a job config.
+
+Validation, the REST body and the reference page all come from ``FIELDS``. The names and types are
+those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST names are those of the
+ModelArts API reference. Nothing here knows of files or of requests.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from majobctl.job_config.violations import Violation
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
+DESCRIPTION_LENGTH = 256
+
+
+class Kind(enum.Enum):
+    """The type of a key, as the reference page names it."""
+
+    TEXT = "string"
+    OBS_PATH = "OBS path"
+    COUNT = "integer"
+    HYPERPARAMETERS = "table or array of tables"
+    DATA_SOURCE = "array of tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key: its SDK name, its name in the REST body (None: it has none) and its own rule."""
+
+    name: str
+    kind: Kind
+    rest: str | None
+    help: str
+    required: bool = False
+    max_length: int = 0
+    of_update: bool = False
+    """An argument of ``update_job_configs`` (table 2), not of ``Estimator`` (table 1)."""
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field(
+            "train_instance_type",
+            Kind.TEXT,
+            "spec_id",
+            "The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
+            required=True,
+        ),
+        Field(
+            "train_instance_count",
+            Kind.COUNT,
+            "worker_server_num",
+            "The number of nodes, at least 1.",
+            required=True,
+        ),
+        Field(
+            "output_path",
+            Kind.OBS_PATH,
+            "train_url",
+            "Where a training job writes its results.",
+            required=True,
+        ),
+        Field(
+            "code_dir",
+            Kind.OBS_PATH,
+            "app_url",
+            "The directory of the training code.",
+        ),
+        Field(
+            "boot_file",
+            Kind.OBS_PATH,
+            "boot_file_url",
+            "The script that starts the training.",
+        ),
+        Field(
+            "framework_type",
+            Kind.TEXT,
+            "engine_id",
+            "The AI engine, such as `PyTorch`.",
+        ),
+        Field(
+            "framework_version",
+            Kind.TEXT,
+            "engine_id",
+            "The engine's version, such as `PyTorch-1.0.0-python3.6`.",
+        ),
+        Field(
+            "model_name",
+            Kind.TEXT,
+            "model_id",
+            "A built-in algorithm, by its name, such as `ResNet_v2_50`.",
+        ),
+        Field(
+            "user_image_url",
+            Kind.TEXT,
+            "user_image_url",
+            "The SWR address of a custom image.",
+        ),
+        Field(
+            "user_command",
+            Kind.TEXT,
+            "user_command",
+            "The command that starts the custom image's container.",
+        ),
+        Field(
+            "hyperparameters",
+            Kind.HYPERPARAMETERS,
+            "parameter",
+            "The running parameters: `{label = value}` or an array of `{label, value}`. A value is"
+            " a string, an integer, a float or a boolean and is sent as a string, as written.",
+        ),
+        Field(
+            "log_url",
+            Kind.OBS_PATH,
+            "log_url",
+            "Where a training job writes its logs.",
+        ),
+        Field(
+            "job_description",
+            Kind.TEXT,
+            None,
+            "The SDK's description of a job. No field of the REST call holds it: a change of it"
+            " alone needs no call.",
+        ),
+        Field(
+            "config_desc",
+            Kind.TEXT,
+            "config_desc",
+            "The description of the job config, at most 256 characters.",
+            max_length=DESCRIPTION_LENGTH,
+            of_update=True,
+        ),
+        Field(
+            "inputs",
+            Kind.OBS_PATH,
+            "data_url",
+            "The training data, stored on OBS.",
+            of_update=True,
+        ),
+        Field(
+            "dataset_id",
+            Kind.TEXT,
+            "dataset_id",
+            "The dataset to train with.",
+            of_update=True,
+        ),
+        Field(
+            "dataset_version_id",
+            Kind.TEXT,
+            "dataset_version_id",
+            "The version of that dataset.",
+            of_update=True,
+        ),
+        Field(
+            "data_source",
+            Kind.DATA_SOURCE,
+            "data_source",
+            'Several sources of data: an array of `{type = "obs", data_url}` or of'
+            ' `{type = "dataset", dataset_id, dataset_version}`, of one type in one array.',
+            of_update=True,
+        ),
+    )
+}
+
+
+DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "obs": ("data_url",),
+    "dataset": ("dataset_id", "dataset_version"),
+}
+LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
+"""The keys whose values are names in the service's catalogue."""
+DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
+
+
+def name_fault(name: object) -> Violation | None:
+    """The rule of ``config_name`` (table 2): 1 to 20 letters, digits, underscores, hyphens."""
+    if isinstance(name, str) and NAME.fullmatch(name):
+        return None
+    return Violation((), "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -")

@@ -1,0 +1,164 @@
+"""The rules between the keys of a job config: tables 1 to 3 of "Modifying a Training Job
+Configuration". The rule of a single key stands with the key, in the table of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from majobctl.job_config.violations import Violation
+
+
+class Rule(Protocol):
+    """A rule between keys; ``text`` is how the reference page says it."""
+
+    @property
+    def text(self) -> str: ...
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Each of two keys needs the other."""
+
+    first: str
+    second: str
+
+    @property
+    def text(self) -> str:
+        return f"`{self.first}` and `{self.second}` go together."
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+        for key, other in ((self.first, self.second), (self.second, self.first)):
+            if key in params and other not in params:
+                yield Violation((key,), f"{key} needs {other} as well", other)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """One key makes sense only with another."""
+
+    key: str
+    other: str
+
+    @property
+    def text(self) -> str:
+        return f"`{self.key}` needs `{self.other}`."
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+        if self.key in params and self.other not in params:
+            yield Violation((self.key,), f"{self.key} needs {self.other}", self.other)
+
+
+@dataclass(frozen=True, slots=True)
+class Excludes:
+    """One key cannot stand beside any of the others."""
+
+    key: str
+    others: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"`{self.key}` cannot be used with {', '.join(f'`{key}`' for key in self.others)}."
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+        if self.key in params:
+            for other in self.others:
+                if other in params:
+                    message = f"{other} cannot be used together with {self.key}; keep one of them"
+                    yield Violation((other,), message, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class LiesInside:
+    """A file's path continues a directory's."""
+
+    file: str
+    directory: str
+
+    @property
+    def text(self) -> str:
+        return f"`{self.file}` lies inside `{self.directory}`."
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+        file, directory = params.get(self.file), params.get(self.directory)
+        if file is None or directory is None:
+            return
+        if file.endswith("/"):
+            message = f"{self.file} must be a file inside {self.directory}, not a directory"
+            yield Violation((self.file,), message)
+        elif not file.startswith(directory.rstrip("/") + "/"):
+            message = f"{self.file} must lie inside {self.directory}"
+            yield Violation((self.file,), message, self.directory, directory, (self.directory,))
+
+
+@dataclass(frozen=True, slots=True)
+class HasAlgorithm:
+    """Something must be there to run: a built-in algorithm, code with an engine, or an image."""
+
+    @property
+    def text(self) -> str:
+        return (
+            "One algorithm is required: `model_name`; or `code_dir` and `boot_file` with"
+            " `framework_type` and `framework_version`; or a custom image, `user_image_url`"
+            " (which may have code, too)."
+        )
+
+    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+        if "model_name" in params or "user_image_url" in params:
+            return
+        code = [key for key in ("code_dir", "boot_file") if key in params]
+        engine = [key for key in ("framework_type", "framework_version") if key in params]
+        if code and not engine:
+            missing = "framework_type and framework_version"
+            yield Violation(
+                (code[0],), f"{code[0]} needs {missing} (or user_image_url) to run with"
+            )
+        elif engine and not code:
+            yield Violation((engine[0],), f"{engine[0]} needs code_dir and boot_file to run")
+        elif not code:
+            yield Violation(
+                (),
+                "no algorithm: set model_name, or code_dir, boot_file, framework_type and"
+                " framework_version, or user_image_url",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    Together("code_dir", "boot_file"),
+    LiesInside("boot_file", "code_dir"),
+    Together("framework_type", "framework_version"),
+    Excludes(
+        "model_name",
+        ("code_dir", "boot_file", "framework_type", "framework_version", "user_image_url"),
+    ),
+    Needs("user_command", "user_image_url"),
+    HasAlgorithm(),
+    Together("dataset_id", "dataset_version_id"),
+    Excludes("inputs", ("dataset_id", "dataset_version_id", "data_source")),
+    Excludes("data_source", ("dataset_id", "dataset_version_id")),
+)
+
+
+def broken_rules(params: Mapping[str, Any]) -> list[Violation]:
+    """What ``params`` lack or have too much of, by all of ``RULES``."""
+    faults = [*_broken_between(tuple(params))]
+    for rule in _OF_VALUES:
+        faults += rule.faults(params)
+    return faults
+
+
+_OF_VALUES = tuple(rule for rule in RULES if isinstance(rule, LiesInside))
+
+
+@lru_cache(maxsize=1024)
+def _broken_between(keys: Collection[str]) -> tuple[Violation, ...]:
+    """By the rules that ask only which keys are there: thousands of job configs have the same."""
+    present = dict.fromkeys(keys)
+    return tuple(
+        fault for rule in RULES if rule not in _OF_VALUES for fault in rule.faults(present)
+    )

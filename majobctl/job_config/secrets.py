@@ -1,0 +1,143 @@
+"""Secret values: where they stand, how they are kept (a keyed hash) and shown (not at all).
+
+Masking goes by place. A place is a key of a job config, or ``hyperparameters`` and a label. Only
+text that comes back from the service is searched for the values themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from majobctl.job_config.violations import Path
+from majobctl.text import quoted
+
+SHOWN = "(sensitive)"
+MARK = "$sensitive"
+NO_HASH = "hmac-sha256:no-state-yet"
+KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
+_LABELLED = "hyperparameters"
+
+
+def new_salt() -> str:
+    """A random salt for the hashes of a new state: 32 hex digits."""
+    return os.urandom(16).hex()
+
+
+def place_of(path: Path) -> Path:
+    """The place that the value at ``path`` belongs to."""
+    return path[: 2 if path[0] == _LABELLED else 1] if path else ()
+
+
+def is_masked(value: object) -> bool:
+    """Whether ``value`` is what is kept in place of a secret one."""
+    return isinstance(value, dict) and len(value) == 1 and MARK in value
+
+
+class Masker:
+    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
+
+    Without a salt, where there is no state to compare with, each is the same word.
+    """
+
+    def __init__(self, salt: str) -> None:
+        self._has_salt = bool(salt)
+        self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode()
+
+    def __repr__(self) -> str:
+        return "Masker()"
+
+    def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
+        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
+        result = dict(params)
+        for place in places:
+            key, *label = place
+            value = result.get(str(key))
+            if not label and value is not None:
+                result[str(key)] = self._mask(place, value)
+            elif isinstance(value, str):
+                # The service may have no table of labels there: nobody knows where the secret is.
+                result[str(key)] = self._mask((key,), value)
+            elif isinstance(value, Mapping) and label[0] in value:
+                result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
+        return result
+
+    def digest(self, value: Any) -> str:
+        """A keyed hash of JSON with secrets in it: it tells whether they are the same again."""
+        import hmac
+
+        content = json.dumps(value, sort_keys=True).encode()
+        return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
+
+    def _mask(self, place: Path, value: Any) -> Any:
+        if is_masked(value):
+            return value
+        if not self._has_salt:
+            return {MARK: NO_HASH}
+        return {MARK: self.digest([place, value])}
+
+
+def without_hashes(value: Any) -> Any:
+    """``value`` with the same word in place of each hash in it, as where there is no salt."""
+    if is_masked(value):
+        return {MARK: NO_HASH}
+    if isinstance(value, Mapping):
+        return {key: without_hashes(item) for key, item in value.items()}
+    return value
+
+
+def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
+    """The places of ``params`` that are masked."""
+    for key, value in params.items():
+        if is_masked(value):
+            yield (key,)
+        elif key == _LABELLED and isinstance(value, Mapping):
+            yield from ((key, label) for label, item in value.items() if is_masked(item))
+
+
+def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[Path]:
+    """The places of ``params`` that ``names``, keys and labels, make secret."""
+    for key, value in params.items() if names else ():
+        if key == _LABELLED and isinstance(value, Mapping) and not is_masked(value):
+            is_whole = key in names
+            yield from ((key, label) for label in value if is_whole or label in names)
+        elif key in names or (key == _LABELLED and isinstance(value, str)):
+            yield (key,)
+
+
+def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iterator[Path]:
+    """The hyperparameters of ``params`` that look secret, and that nobody here wrote: they are in
+    none of ``known``."""
+    labelled = params.get(_LABELLED)
+    for label in labelled if isinstance(labelled, Mapping) else ():
+        place = (_LABELLED, label)
+        if all(value_at(side, place) is None for side in known) and secret_key_message(label):
+            yield place
+
+
+def value_at(params: Mapping[str, Any], place: Path) -> Any:
+    """The value at ``place``; None where there is none."""
+    value: Any = params
+    for key in place:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+_SECRET_KEY = re.compile(
+    r"ak|sk|secret|.*(accesskey|accesskeyid|secretkey|apikey|password|passwd|token)"
+)
+"""Matches a whole key in lower case without its separators, such as ``ossecretkey``."""
+
+
+def secret_key_message(key: str) -> str:
+    """Why ``key`` cannot stand in TOML; "" where it can."""
+    if not _SECRET_KEY.fullmatch(re.sub(r"[-_. ]", "", key.lower())):
+        return ""
+    return (
+        f"{quoted(key)} looks like a credential, and credentials never stand in TOML; set it in the"
+        " environment (OS_ACCESS_KEY and OS_SECRET_KEY, for example) and renew it if it was"
+        " committed"
+    )

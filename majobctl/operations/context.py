@@ -1,0 +1,81 @@
+"""What an operation works on: the store and the provider that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from majobctl.errors import ConfigError, MajobctlError
+from majobctl.repository.settings.settings import FILE_NAME
+from majobctl.target import Target, checked_project_id, endpoint_of
+
+if TYPE_CHECKING:
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.service.provider import Provider
+    from majobctl.state.store import StateStore
+
+
+WORKING_FOLDER = ".majobctl"
+"""Beside the settings: the emulator's data and caches, which are never committed."""
+
+
+def store_of(settings: Settings) -> StateStore:
+    from majobctl.state.backends import open_backend
+    from majobctl.state.store import StateStore
+
+    state = settings.values["state"]
+    return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
+
+
+def provider_of(settings: Settings, parallelism: int) -> Provider:
+    """The provider of the settings' target; nothing is sent yet. Close it when done with it.
+
+    Raises AuthError, ConfigError and ProviderError as ``open_provider``.
+    """
+    from majobctl.operations.connect import open_provider
+
+    values = settings.provider
+    folder = settings.root / WORKING_FOLDER
+    seed = values["seed"]
+    return open_provider(
+        values["kind"],
+        region=values["region"] or None,
+        endpoint=values["endpoint"] or None,
+        iam_endpoint=values["iam_endpoint"] or None,
+        project_id=target_of(settings).project_id,
+        auth=values["auth"] or None,
+        timeout=values["timeout"],
+        retries=values["retries"],
+        parallelism=parallelism,
+        emulator_data=folder / "emulator.db",
+        emulator_seed=settings.root / seed if seed else None,
+        emulator_seed_name=seed,
+    )
+
+
+def target_of(settings: Settings) -> Target:
+    """The target that the settings, and for its project the environment, name.
+
+    Raises MajobctlError where no project is named, or the environment's cannot be one.
+    """
+    if settings.provider["kind"] == "emulator":
+        return Target("emulator", settings.provider["project_id"] or "emulator")
+    endpoint = endpoint_of(settings.provider["region"], settings.provider["endpoint"])
+    return Target(endpoint, settings.provider["project_id"] or _project_id_of_environment())
+
+
+def _project_id_of_environment() -> str:
+    from majobctl.service.auth.credentials import project_id_from_environment
+
+    project_id = project_id_from_environment()
+    if not project_id:
+        raise MajobctlError(
+            f"no project: set provider.project_id in {FILE_NAME}, or OS_PROJECT_ID in the"
+            " environment"
+        )
+    try:
+        return checked_project_id(project_id)
+    except ConfigError as error:
+        raise MajobctlError(
+            "the project's id of the environment (OS_PROJECT_ID) or of a credentials file"
+            f" {error.problems[0].message}"
+        ) from error

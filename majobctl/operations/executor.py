@@ -1,0 +1,169 @@
+"""Carries out one change with the provider: looks again, calls, reads back. It keeps no record.
+
+How many run at once, and what of it is on disk, is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from majobctl.errors import NOT_FOUND, ProviderError, TransportError
+from majobctl.job_config.redaction import secret_texts, without_traces
+from majobctl.job_config.secrets import SHOWN, masked_places
+from majobctl.job_config.violations import Path
+from majobctl.plan.change import Action, Change, FieldChange, Params
+from majobctl.plan.diff import field_changes
+from majobctl.plan.results import End, Result
+from majobctl.service.provider import Provider
+from majobctl.service.sdk_calls import Ending, Outcome
+from majobctl.text import printable
+
+_VALUE_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What every change of one apply has in common.
+
+    ``params_of`` gives the params of a change with its sensitive values, ``digest`` the keyed hash
+    of params. ``creates_missing``: what the service does not have is created; ``verifies``: each
+    configuration is read back once it is written.
+    """
+
+    provider: Provider
+    params_of: Callable[[Change], Params]
+    digest: Callable[[Params], str]
+    creates_missing: bool = False
+    verifies: bool = False
+
+    def look_again(self, change: Change) -> Result | None:
+        """None where the service still has what the plan saw, or the plan did not look."""
+        if not change.was_read:
+            return None
+        try:
+            live = self.provider.read_job_config(change.name)
+        except ProviderError as error:
+            reason = self._without_secrets(change, str(error))
+            message = f"it could not be read again, and nothing was sent: {reason}"
+            may_pass = isinstance(error, TransportError) and error.may_pass
+            return Result(change.name, change.action, End.FAILED, 0, "", message, "", may_pass)
+        if (self.digest(live.params) if live else "") == change.live_digest:
+            return None
+        what = "was created" if change.is_missing else "was changed" if live else "was deleted"
+        message = f"it {what} in the service after the plan was made; nothing was sent"
+        advice = "plan again with --refresh, and review what was changed there"
+        return Result(change.name, change.action, End.CHANGED_MEANWHILE, 0, "", message, advice)
+
+    def call(self, change: Change, earlier: Result | None) -> Result:
+        """Makes the call of a change; ``earlier`` is how its first try ended, if there was one."""
+        start = time.monotonic()
+        action, outcome = self._send(change)
+        seconds = time.monotonic() - start
+        if outcome.ending is Ending.DONE:
+            return self._verified(Result(change.name, action, End.DONE, seconds), change)
+        code, message = (
+            self._without_secrets(change, text) for text in (outcome.code, outcome.message)
+        )
+        outcome = replace(outcome, code=code, message=message)
+        if earlier and earlier.outcome is End.UNKNOWN:
+            # Whatever became of this try says nothing for sure of the one before.
+            outcome = replace(outcome, ending=Ending.UNKNOWN)
+        return _failed(change.name, action, outcome, seconds)
+
+    def _send(self, change: Change) -> tuple[Action, Outcome]:
+        if change.action is Action.DELETE:
+            return change.action, self.provider.delete_job_config(change.name)
+        params = self.params_of(change)
+        if change.action is Action.CREATE:
+            return change.action, self.provider.create_job_config(change.name, params)
+        outcome = self.provider.update_job_config(change.name, params, change.cleared)
+        # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
+        may_create = self.creates_missing and not change.live_digest
+        if may_create and outcome.ending is Ending.REFUSED and outcome.code == NOT_FOUND:
+            return Action.CREATE, self.provider.create_job_config(change.name, params)
+        return change.action, outcome
+
+    def _without_secrets(self, change: Change, text: str) -> str:
+        """``text``, written by the service, with no secret of ``change`` in it."""
+        if change.after is None:
+            return text
+        return without_traces(text, secret_texts(change.after, self.params_of(change)))
+
+    def _verified(self, result: Result, change: Change) -> Result:
+        if not self.verifies:
+            return result
+        try:
+            live = self.provider.read_job_config(change.name)
+        except ProviderError as error:
+            reason = self._without_secrets(change, str(error))
+            wrong = [f"it could not be read back: {reason}"]
+        else:
+            if change.action is Action.DELETE:
+                wrong = ["the service still has it"] if live else []
+            elif live is None:
+                wrong = ["the service does not have it"]
+            else:
+                found = field_changes(self.params_of(change), live.params)
+                sides = (change.before or {}, change.after or {})
+                hidden = {place for side in sides for place in masked_places(side)}
+                wrong = list(_told(found, hidden))
+        if not wrong:
+            return result
+        return replace(result, outcome=End.UNVERIFIED, message="; ".join(wrong), advice=_LOOK)
+
+
+_LOOK = "majobctl drift shows what the service has"
+
+
+def _told(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[str]:
+    """What the service did not take as sent, telling no value at the ``hidden`` places."""
+    for item in found:
+        path = printable(".".join(item.path))
+        if any(place[: len(item.path)] == item.path[: len(place)] for place in hidden):
+            yield f"{path} {SHOWN} is not as it was sent"
+        elif item.before is None:
+            # The service's own value may be a secret that nobody here knows of.
+            yield f"{path} is set, but blank was sent"
+        else:
+            yield f"{path} is {_shown(item.after)}, but {_shown(item.before)} was sent"
+
+
+def _shown(value: object) -> str:
+    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
+
+
+def _failed(name: str, action: Action, outcome: Outcome, seconds: float) -> Result:
+    if outcome.ending is Ending.REFUSED:
+        end, advice = End.FAILED, _ADVICE.get(outcome.code, "")
+    else:
+        end, advice = End.UNKNOWN, "apply again: it will be sent once more"
+    told = (outcome.code, outcome.message, advice, outcome.may_pass)
+    return Result(name, action, end, seconds, *told)
+
+
+_ADVICE: Mapping[str, str] = {
+    NOT_FOUND: (
+        "create it in ModelArts, or set apply.create_missing = true (and check the project); then"
+        " apply again"
+    ),
+    "ModelArts.0103": "majobctl plan --refresh shows what the service has",
+    "ModelArts.0201": "sign in again: the token is missing",
+    "ModelArts.0202": "sign in again: the token has expired",
+    "ModelArts.0203": "sign in again: the token is not valid",
+    "ModelArts.0206": "check the access key and the secret key",
+    "ModelArts.0210": "check provider.project_id against the credentials",
+    "APIGW.0301": "check the access key, the secret key and this machine's clock",
+    "ModelArts.2780": "choose an engine that the service offers",
+    "ModelArts.2781": "choose a flavor that the service offers",
+    "ModelArts.2782": "check dataset_version_id",
+    "ModelArts.2783": "check dataset_id",
+    "ModelArts.2791": "check that the OBS paths exist",
+    "ModelArts.2793": "lower train_instance_count, or choose another flavor",
+    "ModelArts.2799": "the service is busy: apply again later, or with less --parallelism",
+    "APIGW.0308": "the service is busy: apply again later, or with less --parallelism",
+    "ModelArts.0010": "an error inside the service: apply again later",
+}

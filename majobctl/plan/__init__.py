@@ -1,0 +1,1 @@
+"""Plans: pure values and functions, without I/O and without a clock."""

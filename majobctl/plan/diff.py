@@ -1,0 +1,130 @@
+"""Which values of a job config differ between two sides, or three. No I/O, no state, no service.
+
+deepdiff is used here alone, and only inside arrays that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.secrets import is_masked, value_at
+from majobctl.plan.change import Action, FieldChange, Params, Place, Reason
+
+
+def field_changes(
+    before: Params, after: Params, shown_before: Params | None = None
+) -> tuple[FieldChange, ...]:
+    """The changes that lead from ``before`` to ``after``, in the documented order of keys, labels
+    by name. Values are shown as in ``shown_before``, which is ``before`` with more of it masked."""
+    shown = before if shown_before is None else shown_before
+    return tuple(
+        _field_change(path, value_at(shown, path), value_at(after, path))
+        for path in _in_order(_differing_places(before, after), before, after)
+    )
+
+
+def _field_change(path: Place, old: Any, new: Any) -> FieldChange:
+    return FieldChange(path, _action(old, new), old, new)
+
+
+def _action(old: Any, new: Any) -> Action:
+    return Action.ADD if old is None else Action.REMOVE if new is None else Action.UPDATE
+
+
+def three_way(
+    before: Params | None, live: Params, after: Params, ignored: Collection[Place] = ()
+) -> tuple[FieldChange, ...]:
+    """The fields whose value in the state, in the service or in the TOML is another.
+
+    ``before`` is None where the state does not say. What was only changed in the service does not
+    count at the ``ignored`` places.
+    """
+    places = _differing_places(live, after)
+    if before is not None:
+        places |= _differing_places(before, after)
+    found = []
+    for path in _in_order(places, before or {}, live, after):
+        is_ignored = path in ignored or path[:1] in ignored
+        sides = [value_at(side, path) for side in (before or {}, live, after)]
+        reason = None if before is None else _reason(*sides)
+        if is_ignored and reason in (None, Reason.CHANGED):
+            continue
+        old, now, new = sides
+        action = Action.RECORD if now == new else _action(now, new)
+        found.append(FieldChange(path, action, old, new, now, reason))
+    return tuple(found)
+
+
+def _reason(before: Any, live: Any, after: Any) -> Reason:
+    if live == after:
+        return Reason.SAME
+    if live == before:
+        return Reason.EDITED
+    return Reason.CHANGED if before == after else Reason.BOTH
+
+
+def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
+    if len(places) < 2:
+        return places
+    keys = list(FIELDS)
+    keys += sorted({key for side in sides for key in side if key not in FIELDS})
+    return sorted(places, key=lambda path: (keys.index(path[0]), path[1:]))
+
+
+def _differing_places(before: Params, after: Params) -> set[Place]:
+    places: set[Place] = set()
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        tables = [{} if side is None else side for side in (old, new)]
+        # Only hyperparameters are told one by one; an array is one value.
+        if key == "hyperparameters" and all(map(_is_labelled, tables)):
+            one, other = tables
+            places |= {(key, it) for it in {**one, **other} if one.get(it) != other.get(it)}
+        else:
+            places.add((key,))
+    return places
+
+
+def _is_labelled(value: object) -> bool:
+    return isinstance(value, dict) and not is_masked(value)
+
+
+def item_changes(old: object, new: object) -> Iterator[FieldChange]:
+    """What differs between two arrays of flat tables, in order; a path is such as ``("[1]",)`` or
+    ``("[1]", "data_url")``. Of any other values nothing is told."""
+    if old == new or not (_are_flat_tables(old) and _are_flat_tables(new)):
+        return
+    from deepdiff import DeepDiff
+    from deepdiff.helper import notpresent
+
+    # By default deepdiff passes over keys that begin with two underscores, tells of tables that
+    # share few keys as a whole, and may pair items that do not stand at one place.
+    diff = DeepDiff(
+        old,
+        new,
+        view="tree",
+        ignore_private_variables=False,
+        threshold_to_diff_deeper=0,
+        zip_ordered_iterables=True,
+    )
+    found = {
+        tuple(item.path(output_format="list")): item for kind in diff.values() for item in kind
+    }
+    for index, *keys in sorted(found, key=lambda place: (place[0], *map(str, place))):
+        item = found[(index, *keys)]
+        before, after = (None if side is notpresent else side for side in (item.t1, item.t2))
+        yield FieldChange((f"[{index}]", *keys), _action(before, after), before, after)
+
+
+def _are_flat_tables(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_flat_table, value))
+
+
+def _is_flat_table(value: object) -> bool:
+    if not isinstance(value, dict) or is_masked(value):
+        return False
+    return not any(isinstance(item, (dict, list)) for item in value.values())

@@ -1,0 +1,98 @@
+"""What many changes of a plan have in common. How it is told is not known here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from majobctl.plan.change import Change, FieldChange
+from majobctl.render.values import whole
+from majobctl.render.wording import remarks_on_change
+
+_FEWEST = 5
+"""Fewer changes are told one by one, even where they are equal."""
+_MOST_ROWS = 100
+"""Where more are left, changes of the same fields go together whatever the values are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One change, or several that are equal but for their names and places; where ``is_equal`` is
+    false, in the values of their fields, too."""
+
+    changes: tuple[Change, ...]
+    is_equal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The field changes that exactly these job configs, of ``names``, have in common."""
+
+    names: tuple[str, ...]
+    fields: tuple[FieldChange, ...]
+
+
+def key_of(field: FieldChange) -> Hashable:
+    """The same for two field changes that look the same; sensitive values all do."""
+    sides = map(_key_of_value, (field.before, field.live, field.after))
+    return field.path, field.action, field.reason, *sides
+
+
+def _key_of_value(value: Any) -> Hashable:
+    # Whole text is JSON, in which a string has quotes: no other value has the key of a string.
+    return f'"{value}' if isinstance(value, str) else whole(value)
+
+
+def rows_of(changes: Sequence[Change]) -> list[Row]:
+    """Each change in one row: those with the most changes first, then in the plan's order."""
+    rows = [Row(alike) for alike in _together(changes, _equality)]
+    if len(rows) > _MOST_ROWS:
+        single = [row.changes[0] for row in rows if len(row.changes) == 1]
+        rows = [row for row in rows if len(row.changes) > 1]
+        rows += [Row(alike, len(alike) == 1) for alike in _together(single, _likeness)]
+    places = {change.name: number for number, change in enumerate(changes)}
+    return sorted(rows, key=lambda row: (-len(row.changes), places[row.changes[0].name]))
+
+
+def _together(
+    changes: Iterable[Change], key: Callable[[Change], Hashable]
+) -> list[tuple[Change, ...]]:
+    alike: dict[Hashable, list[Change]] = {}
+    for change in changes:
+        alike.setdefault(key(change), []).append(change)
+    found: list[tuple[Change, ...]] = []
+    for items in alike.values():
+        found += [tuple(items)] if len(items) >= _FEWEST else [(item,) for item in items]
+    return found
+
+
+def _equality(change: Change) -> Hashable:
+    return (
+        change.action,
+        tuple(remarks_on_change(change)),
+        tuple(map(key_of, change.fields)),
+    )
+
+
+def _likeness(change: Change) -> Hashable:
+    paths = tuple((field.path, field.action) for field in change.fields)
+    remarks = tuple(remarks_on_change(replace(change, renamed=None)))
+    return change.action, change.renamed, remarks, paths
+
+
+def groups_of(changes: Iterable[Change]) -> list[Group]:
+    """The field changes that several job configs have, the most frequent first."""
+    owners: dict[Hashable, list[str]] = {}
+    fields: dict[Hashable, FieldChange] = {}
+    for change in changes:
+        for field in change.fields:
+            key = key_of(field)
+            owners.setdefault(key, []).append(change.name)
+            fields.setdefault(key, field)
+    alike: dict[tuple[str, ...], list[FieldChange]] = {}
+    for key, names in owners.items():
+        if len(names) >= _FEWEST:
+            alike.setdefault(tuple(names), []).append(fields[key])
+    groups = [Group(names, tuple(items)) for names, items in alike.items()]
+    return sorted(groups, key=lambda group: -len(group.names))

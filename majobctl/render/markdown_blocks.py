@@ -1,0 +1,105 @@
+"""Pieces of Markdown that GitHub and GitLab show alike, and how many of them fit.
+
+Whatever comes from outside stands in code spans that it cannot end, and in which nothing becomes
+a link, a mention or an element. What the pieces tell is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from majobctl.job_config.secrets import SHOWN, is_masked
+from majobctl.render.values import cut, cut_pair, whole
+from majobctl.text import printable
+
+MOST_BYTES = 65_000
+"""A little less than what an issue or a comment takes."""
+CODE_WIDTH = 100
+_ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
+
+Mark = Callable[[str, int], str]
+"""``mark(text, most)`` shows text from outside, cut to ``most`` columns."""
+
+
+def code(text: str, most: int = CODE_WIDTH) -> str:
+    """``text`` in a code span, on one line, cut to ``most`` columns."""
+    shown = cut(printable(text) or " ", most)
+    safe = _ENDS_A_CODE_SPAN_OR_CELL.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
+    return f"`{safe}`"
+
+
+def code_element(text: str, most: int = CODE_WIDTH) -> str:
+    """The same where Markdown is not read: in the one line of a ``<summary>``."""
+    return f"<code>{escape(code(text, most)[1:-1], quote=False)}</code>"
+
+
+def shown_values(*sides: Any, most: int = CODE_WIDTH, mark: Mark = code) -> list[str]:
+    """Each value as it is shown; what differs between the last two is seen where both are cut."""
+    texts = [whole(side) for side in sides]
+    if len(texts) > 1:
+        texts[-2:] = cut_pair(texts[-2], texts[-1], most, most)
+    return [
+        "not set" if side is None else SHOWN if is_masked(side) else mark(text, most)
+        for side, text in zip(sides, texts, strict=True)
+    ]
+
+
+def table_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def table_head(cells: Sequence[str]) -> str:
+    """The two lines that a table begins with."""
+    return f"{table_row(cells)}\n{table_row('---' for _ in cells)}"
+
+
+def collapsed(title: str, parts: Iterable[str]) -> str:
+    """A section that is closed at first; ``title`` is HTML, ``parts`` are Markdown."""
+    return "\n\n".join([f"<details><summary>{title}</summary>", *parts, "</details>"])
+
+
+def size(part: str, between: str = "\n\n") -> int:
+    """The bytes that ``part`` takes with what stands between it and the next one."""
+    return len((part + between).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece that is taken as a whole or not at all. ``whole`` counts what it tells of, by kind;
+    ``missing`` what it had to leave out itself."""
+
+    text: str
+    whole: Counter[str]
+    missing: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The blocks for which there was room, and what is left out without the others and in them."""
+
+    blocks: tuple[Block, ...]
+    left_out: Counter[str]
+    room: int
+
+    @property
+    def texts(self) -> list[str]:
+        return [block.text for block in self.blocks]
+
+
+def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
+    """Those of ``blocks`` for which there is still room, in bytes, when it is their turn."""
+    taken, left_out = [], Counter[str]()
+    for block in blocks:
+        used = size(block.text, between)
+        if used <= room:
+            taken.append(block)
+            room -= used
+            left_out += block.missing
+        else:
+            left_out += block.whole
+    return Taken(tuple(taken), left_out, room)

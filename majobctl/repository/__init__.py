@@ -1,0 +1,1 @@
+"""The config repository: TOML in, TOML out."""

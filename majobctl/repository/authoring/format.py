@@ -1,0 +1,270 @@
+"""Job files and settings in the documented form: order of keys, spaces, blank lines.
+
+Comments and values stay as they are written. It takes bytes and gives bytes, knows no file, and
+vouches for what it gives: the same data, and every visible character.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise
+from typing import TYPE_CHECKING, Any
+
+from majobctl.errors import ConfigError
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.values import WrittenFloat
+from majobctl.repository.jobs.matrix import MATRIX, NAME
+from majobctl.repository.jobs.templates import USE
+from majobctl.repository.settings.keys import SETTINGS
+from majobctl.repository.toml.file import TomlFile
+from majobctl.text import printable
+
+if TYPE_CHECKING:
+    from tomlkit.items import Item, Key
+
+_BLANK = " \t"
+_JOB_CONFIG_KEYS = (USE, MATRIX, NAME, *FIELDS, *DIRECTIVES)
+
+
+_NOT_KEPT = "tomlkit does not give back all that it reads"
+
+
+class _UnreadError(Exception):
+    """tomlkit does not read a part of the text, or reads it otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """What became of a file; where there is an obstacle, ``content`` is what it was."""
+
+    content: bytes
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A key with its value and comment on ``line``, below the lines that belong to it."""
+
+    key: str
+    line: str
+    above: list[str]
+
+
+@dataclass(slots=True)
+class _Section:
+    """A table's header and what stands below it up to the next one.
+
+    ``above`` are the comments right over the header, ``about`` those below it that a blank line
+    parts from the first key, ``below`` what follows the last key.
+    """
+
+    header: str
+    above: list[str] = field(default_factory=list)
+    about: list[str] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
+    below: list[str] = field(default_factory=list)
+
+
+def formatted(content: bytes, name: str) -> Formatted:
+    """The documented form of ``content``, a job file or settings.
+
+    The ends of its lines stay what the first of them is, and a byte order mark stays. Raises
+    ConfigError, as validation does, for what is not TOML; ``name`` is what to call the file.
+    """
+    before = TomlFile.parse(content, name)
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    text = content.removeprefix(mark).decode().replace("\r\n", "\n")
+    try:
+        text_after = _formatted_text(text)
+        after = TomlFile.parse(text_after.encode(), name)
+    except _UnreadError as error:
+        return Formatted(content, f"tomlkit cannot read it: {printable(str(error))}")
+    except ConfigError:
+        return Formatted(content, _NOT_KEPT)
+    if not _is_same(before.data, after.data) or _visible(text) != _visible(text_after):
+        return Formatted(content, _NOT_KEPT)
+    has_crlf = content.partition(b"\n")[0].endswith(b"\r")
+    ends = text_after.replace("\n", "\r\n") if has_crlf else text_after
+    return Formatted(mark + ends.encode())
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values of TOML are written as the same; ``0.10`` and ``0.1`` are not."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return bool(one.text == other.text if isinstance(one, WrittenFloat) else one == other)
+
+
+def _visible(text: str) -> Counter[str]:
+    return Counter("".join(text.split()))
+
+
+def _formatted_text(text: str) -> str:
+    """Raises _UnreadError where tomlkit does not read all of ``text``."""
+    starts = [0, *_header_offsets(text), len(text)]
+    sections = [_section(text[start:end]) for start, end in pairwise(starts)]
+    for section, following in pairwise(sections):
+        following.above = _taken_last_paragraph(section.below)
+    lines = [line for section in sections for line in ("", *_lines(section))]
+    return "".join(f"{line}\n" for line in _with_single_blanks(lines))
+
+
+_MARK = re.compile(r'"""|\'\'\'|["\'#\[\]{}\n]')
+_TOWARDS_END = {
+    '"""': re.compile(r'\\.|"""', re.DOTALL),
+    "'''": re.compile("'''"),
+    '"': re.compile(r'\\.|"'),
+    "'": re.compile("'"),
+}
+
+
+def _header_offsets(text: str) -> Iterator[int]:
+    """Where the lines begin that open a table; ``text`` is TOML.
+
+    tomlkit puts the tables of a file together anew, and not always as they stood; so it is given
+    what stands below one header at a time.
+    """
+    position = line = depth = 0
+    while match := _MARK.search(text, position):
+        mark, position = match.group(), match.end()
+        if mark in _TOWARDS_END:
+            position = _end_of_string(text, position, mark)
+        elif mark == "#":
+            end = text.find("\n", position)
+            position = len(text) if end < 0 else end
+        elif mark == "\n":
+            line = line if depth else position
+        else:
+            if mark == "[" and not depth and not text[line : match.start()].strip(_BLANK):
+                yield line
+            depth += 1 if mark in "[{" else -1
+
+
+def _end_of_string(text: str, position: int, quote: str) -> int:
+    """Behind the string, of a text that is TOML, whose first character is at ``position``."""
+    for match in _TOWARDS_END[quote].finditer(text, position):
+        if match.group() == quote:
+            position = match.end()
+            break
+    # One or two quotes may stand right before the three that end a string.
+    while len(quote) == 3 and text.startswith(quote[0], position):
+        position += 1
+    return position
+
+
+def _section(text: str) -> _Section:
+    header, body = "", text
+    if text.lstrip(_BLANK).startswith("["):
+        header, _, body = text.partition("\n")
+    section = _Section(header.strip(_BLANK))
+    above: list[str] = []
+    for keys, item in _items(_read(body)):
+        if keys:
+            section.entries.append(_Entry(keys[0].key, _line(keys, item), above))
+            above = []
+        else:
+            above += [line.strip(_BLANK) for line in item.as_string().split("\n")[:-1]]
+    section.below = above
+    if header and section.entries:
+        first = section.entries[0].above
+        own = _taken_last_paragraph(first)
+        section.about, first[:] = first[:], own
+    return section
+
+
+def _read(body: str) -> Sequence[tuple[Key | None, Item]]:
+    """What tomlkit makes of ``body``. Raises _UnreadError where that is not all of it."""
+    import tomlkit
+
+    body = body if body.endswith("\n") else body + "\n"
+    try:
+        document = tomlkit.parse(body)
+        comes_back = document.as_string() == body
+    except Exception as error:
+        # Not its own errors alone: of TOML that it does not know it makes defects, too.
+        raise _UnreadError(str(error)) from error
+    if not comes_back:
+        raise _UnreadError("what it reads comes back otherwise")
+    return document.body
+
+
+def _items(
+    body: Iterable[tuple[Key | None, Item]], before: Sequence[Key] = ()
+) -> Iterator[tuple[Sequence[Key], Item]]:
+    """What stands in ``body`` with the parts of its key; those of a dotted one are tables."""
+    from tomlkit.items import Table
+
+    for key, item in body:
+        if key is None:
+            yield (), item
+        elif isinstance(item, Table):
+            yield from _items(item.value.body, (*before, key))
+        else:
+            yield (*before, key), item
+
+
+def _line(keys: Sequence[Key], item: Item) -> str:
+    key = ".".join(part.as_string().strip(_BLANK) for part in keys)
+    comment = item.trivia.comment.rstrip(_BLANK)
+    if comment:
+        comment = (item.trivia.comment_ws or " ") + comment
+    return f"{key} = {item.as_string()}{comment}"
+
+
+def _taken_last_paragraph(lines: list[str]) -> list[str]:
+    """Takes what stands behind the last blank line off ``lines``."""
+    start = max((index + 1 for index, line in enumerate(lines) if not line), default=0)
+    taken = lines[start:]
+    del lines[start:]
+    return taken
+
+
+def _lines(section: _Section) -> list[str]:
+    order = {key: index for index, key in enumerate(_order(_path(section.header)))}
+    entries = sorted(section.entries, key=lambda entry: order.get(entry.key, len(order)))
+    content = [*section.about, *([""] if section.about else [])]
+    for entry in entries:
+        content += [*entry.above, entry.line]
+    content += section.below
+    return [*section.above, section.header, *dropwhile(lambda line: not line, content)]
+
+
+def _path(header: str) -> tuple[str, ...]:
+    path: tuple[str, ...] = ()
+    table: Any = TomlFile.parse(header.encode(), "").data
+    while table:
+        ((key, below),) = table.items()
+        path = (*path, key)
+        table = below[0] if isinstance(below, list) else below
+    return path
+
+
+def _order(path: Sequence[str]) -> Iterable[str]:
+    """The documented order of the keys of the table at ``path``; none where they are free."""
+    if len(path) > 2 and path[0] == "environments":
+        return _order(path[2:])
+    is_named = len(path) == 2 and path[0] in ("job_config", "templates")
+    if is_named or tuple(path) == ("defaults",):
+        return _JOB_CONFIG_KEYS
+    return SETTINGS.get(path[0], ()) if len(path) == 1 else ()
+
+
+def _with_single_blanks(lines: Iterable[str]) -> Iterator[str]:
+    """``lines`` with one blank line where there are more, and none at the start and the end."""
+    is_after_blank = is_begun = False
+    for line in lines:
+        if line:
+            if is_after_blank and is_begun:
+                yield ""
+            yield line
+            is_begun = True
+        is_after_blank = not line

@@ -1,0 +1,195 @@
+"""A job config's params -> its table in a job file, as somebody would write it below [defaults].
+
+It knows nothing of files, of the state or of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from majobctl.job_config.checks import checked_values
+from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives, without_directives
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.job_config import normalise, request_params
+from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.secrets import place_of, secret_key_message
+from majobctl.job_config.violations import Path
+from majobctl.repository.jobs.references import Interpolation
+from majobctl.text import printable, quoted
+
+Params = Mapping[str, Any]
+
+_LABELLED = "hyperparameters"
+_SOURCES = "data_source"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The ``[defaults]`` below every job config, normalised as the params of one."""
+
+    params: Params
+    sensitive: frozenset[str] = frozenset()
+    """The keys and labels that ``sensitive`` names there."""
+    from_environment: frozenset[Path] = frozenset()
+
+    @classmethod
+    def of(
+        cls, written: Mapping[str, Any], references: Mapping[str, str] | None = None
+    ) -> Defaults:
+        """Those of settings that break no rule, with the texts of their references."""
+        found = Interpolation.of(without_directives(written), references)
+        params, _ = checked_values(found.values)
+        directives, _ = Directives.of(written)
+        places = frozenset(map(place_of, found.from_environment))
+        return cls(request_params(params), frozenset(directives.sensitive), places)
+
+    def hide(self, path: Path) -> bool:
+        """Whether no value at ``path`` may be shown."""
+        place = place_of(path)
+        return place in self.from_environment or not self.sensitive.isdisjoint(map(str, place))
+
+
+@dataclass(frozen=True, slots=True)
+class JobTable:
+    """One ``[job_config.NAME]``; ``values`` are what the defaults do not give already.
+
+    ``secrets`` are the keys and labels among them whose values look secret and stand there in
+    clear. ``remarks`` become comments above the table.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    secrets: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """TOML, with the keys in the documented order; nothing in it is invisible."""
+        values = dict(self.values)
+        labelled = values.pop(_LABELLED, None) if values.get(_LABELLED) else None
+        sources = values.pop(_SOURCES, None) if values.get(_SOURCES) else None
+        sensitive = values.pop(SENSITIVE, None)
+        text = "".join(comment(remark) for remark in self.remarks)
+        text += f"[job_config.{self.name}]\n{_lines(values)}"
+        if sources:
+            text += f"{_SOURCES} = [\n{''.join(map(_entry_line, sources))}]\n"
+        if sensitive:
+            text += f"{SENSITIVE} = [{', '.join(map(_string, sensitive))}]\n"
+        if labelled:
+            text += f"\n[job_config.{self.name}.{_LABELLED}]\n{_lines(labelled)}"
+        return text
+
+
+def comment(text: str) -> str:
+    """A comment of one line, whatever ``text`` holds."""
+    return f"# {printable(text)}\n"
+
+
+def reason_against(
+    params: Params, defaults: Defaults, secret: Collection[str] = frozenset()
+) -> str:
+    """What keeps ``params`` from being written as a job config below ``defaults``; "" where
+    nothing does. ``params`` are those of a LiveConfig, and may break any rule. No value of a key
+    or label in ``secret`` is told."""
+
+    def is_hidden(path: Path) -> bool:
+        return defaults.hide(path) or not set(secret).isdisjoint(map(str, place_of(path)))
+
+    _, faults = normalise(params)
+    reasons = [fault.text(is_hidden) for fault in faults]
+    has = params.get(_LABELLED)
+    foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
+    if foreign:
+        names = ", ".join(map(quoted, foreign))
+        reasons.append(
+            f"[defaults] gives it the hyperparameter{'s' if len(foreign) > 1 else ''} {names},"
+            f" which a job config cannot take away; move {names} out of [defaults] and into the"
+            " job configs that want it"
+        )
+    return "; ".join(reasons)
+
+
+def table_of(
+    live: LiveConfig,
+    defaults: Defaults,
+    secret: Collection[str] = frozenset(),
+    *,
+    prevent_delete: bool = False,
+) -> JobTable:
+    """The table from which, laid over ``defaults``, the params of ``live`` are read again.
+
+    There must be no reason against it. Secret values, those at the keys and labels in ``secret``
+    among them, are named in its key ``sensitive``, so that the state keeps only their hashes.
+    ``prevent_delete`` is what the state remembers of it.
+    """
+    params, below = live.params, defaults.params
+    values = {
+        key: _own(key, params.get(key), below.get(key))
+        for key, field in FIELDS.items()
+        if field.rest is not None and params.get(key) != below.get(key)
+    }
+    secrets = tuple(_secrets(values, {*secret, *defaults.sensitive}))
+    unnamed = [name for name in secrets if name not in defaults.sensitive]
+    if unnamed:
+        values[SENSITIVE] = unnamed
+    if prevent_delete:
+        values[PREVENT_DELETE] = True
+    return JobTable(live.name, values, secrets, live.problems)
+
+
+def _own(key: str, value: Any, default: Any) -> Any:
+    """What stands at ``key`` to make ``value`` of ``default``; a blank one takes it away."""
+    if value is None:
+        return ""
+    if key == _LABELLED and default:
+        value = {label: text for label, text in value.items() if default.get(label) != text}
+    return _escaped(value)
+
+
+def _escaped(value: Any) -> Any:
+    """``value`` where no text names a variable."""
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, Mapping):
+        return {key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:
+    """The keys and labels of ``values`` with a value that is ``named`` or looks like a secret."""
+    for key, value in values.items():
+        if value and key in named:
+            yield key
+    for label, text in (values.get(_LABELLED) or {}).items():
+        if text and (label in named or secret_key_message(label)):
+            yield label
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    import tomli_w
+
+    return _visible(tomli_w.dumps(values))
+
+
+def _entry_line(entry: Mapping[str, str]) -> str:
+    pairs = _lines(entry).rstrip("\n").split("\n")
+    return f"    {{ {', '.join(pairs)} }},\n"
+
+
+def _string(text: str) -> str:
+    return _lines({"x": text}).removeprefix("x = ").rstrip("\n")
+
+
+def _visible(toml: str) -> str:
+    """``toml``, all of whose strings are in double quotes, with an escape for what is not seen."""
+    toml = toml.replace("\t", "\\t")
+    if toml.isascii():
+        return toml
+    return "".join(
+        char if char == "\n" or char.isprintable() else _escape(ord(char)) for char in toml
+    )
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,0 +1,161 @@
+"""New job files: where they may go, and that all of them are written, or none.
+
+What stands in them is not known here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import TracebackType
+
+from majobctl.errors import MajobctlError
+from majobctl.repository.settings.settings import FILE_NAME, Settings
+from majobctl.text import printable, quoted
+
+SINGLE_STEM = "imported"
+"""The name of the file that describes all, without its ending."""
+_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
+"""What cannot be a file's name on Windows, whatever follows the dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where new job files go: a folder, what to call it, and whether one file takes all."""
+
+    folder: Path
+    shown: str
+    is_single: bool = False
+
+
+def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Place:
+    """The place that ``out_dir``, below the folder of the settings, stands for.
+
+    Raises MajobctlError where job files are not read from there.
+    """
+    root = settings.root
+    folder = Path(os.path.normpath(root / out_dir))
+    if not folder.is_relative_to(root):
+        folder = Path(os.path.realpath(folder))
+    if not folder.is_relative_to(root):
+        raise MajobctlError(
+            f"--out-dir {quoted(out_dir)} is outside the folder of {FILE_NAME}; choose a place"
+            " below it"
+        )
+    shown = printable(folder.relative_to(root).as_posix())
+    # Any stem does for an example: a pattern that wants other names is found out when they are
+    # read again.
+    example = folder / f"{SINGLE_STEM}.toml"
+    if not any(_matches(root, pattern, example) for pattern in settings.job_files):
+        raise MajobctlError(
+            f"jobs.files in {FILE_NAME} does not match new files in {quoted(shown)}: add"
+            f' "{shown}/*.toml" to it, or choose another --out-dir'
+        )
+    return Place(folder, shown, is_single)
+
+
+def _matches(root: Path, pattern: str, path: Path) -> bool:
+    """Whether a file at ``path``, below ``root``, is one that glob finds for ``pattern``."""
+    parts = PurePath(pattern).parts
+    is_absolute = PurePath(pattern).is_absolute()
+    return _parts_match(parts, (path if is_absolute else path.relative_to(root)).parts)
+
+
+def _parts_match(pattern: Sequence[str], path: Sequence[str]) -> bool:
+    if not pattern or not path:
+        return not pattern and not path
+    is_hidden = path[0].startswith(".") and not pattern[0].startswith(".")
+    if pattern[0] == "**":
+        is_end = len(pattern) == len(path) == 1 and not is_hidden
+        here = is_end or _parts_match(pattern[1:], path)
+        return here or (not is_hidden and _parts_match(pattern, path[1:]))
+    fits = fnmatch.fnmatch(path[0], pattern[0]) and not is_hidden
+    return fits and _parts_match(pattern[1:], path[1:])
+
+
+class NewFiles:
+    """Writes files to one place; nothing there is overwritten.
+
+    At the end of the ``with``, what was written is removed again unless it is to be kept.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._folder = place.folder
+        self._shown = place.shown
+        self._files: list[Path] = []
+        self._folders: list[Path] = []
+        self._taken: set[str] | None = None
+        self._is_kept = False
+
+    def __enter__(self) -> NewFiles:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._is_kept:
+            self.remove()
+
+    def write(self, stem: str, text: str) -> str:
+        """Writes ``STEM.toml``, or ``STEM-2.toml`` where that is taken, and returns its name.
+
+        A name counts as taken in any case, for not every file system tells cases apart. Raises
+        MajobctlError where it cannot be written.
+        """
+        name = f"{stem}.toml"
+        try:
+            taken = self._taken_names()
+            number = 1
+            while name.casefold() in taken or (number == 1 and _RESERVED.fullmatch(stem.lower())):
+                number += 1
+                name = f"{stem}-{number}.toml"
+            taken.add(name.casefold())
+            # "x": whatever came there meanwhile is somebody else's.
+            with (self._folder / name).open("x", encoding="utf-8", newline="\n") as file:
+                self._files.append(self._folder / name)
+                file.write(text)
+                # Before the state: entries whose files are empty after a power cut seem removed.
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            place = printable(f"{self._shown}/{name}")
+            raise MajobctlError(f"{place} cannot be written: {printable(reason)}") from error
+        return name
+
+    def keep(self) -> None:
+        """What was written stays."""
+        self._is_kept = True
+
+    def remove(self) -> None:
+        """Takes away what was written, and the folders that were made for it."""
+        for file in self._files:
+            with suppress(OSError):
+                file.unlink()
+        for folder in reversed(self._folders):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _taken_names(self) -> set[str]:
+        if self._taken is None:
+            self._make_folder()
+            self._taken = {name.casefold() for name in os.listdir(self._folder)}
+        return self._taken
+
+    def _make_folder(self) -> None:
+        missing = []
+        folder = self._folder
+        while not os.path.lexists(folder):
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            folder.mkdir()
+            self._folders.append(folder)

@@ -1,0 +1,302 @@
+"""The rules of job files and of the settings as JSON Schema (2020-12), for editors.
+
+Whatever majobctl takes, the schemas take: they ask for nothing that a default, a template, a
+variable or a matrix may still bring. Nothing here reads or writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from majobctl.job_config.checks import COUNT_LIMIT
+from majobctl.job_config.directives import (
+    DIRECTIVES,
+    IGNORE_CHANGES,
+    PREVENT_DELETE,
+    RENAMED_FROM,
+    SENSITIVE,
+)
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
+from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
+from majobctl.repository.authoring.schema_rules import (
+    MAY_BE_BLANK,
+    OTHERS,
+    Schema,
+    holding,
+    is_array,
+    plain,
+    rules_between_keys,
+)
+from majobctl.repository.jobs.matrix import MATRIX, NAME
+from majobctl.repository.jobs.templates import USE
+from majobctl.repository.settings.keys import SETTINGS, Setting
+from majobctl.repository.settings.keys import Kind as SettingKind
+from majobctl.repository.settings.variables import NAME as VARIABLE_NAME
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_REFERENCE = r"\$\{"
+_CONTROL = r"\x00-\x1f\x7f"
+_OBS_PATH = rf"^$|^(obs:/)?/[^/]+/|{_REFERENCE}"
+_NO_OBS_PATH = rf"[^:}}]//|/\.\.(/|$)|[{_CONTROL}]"
+"""An empty part, one that is ``..``, or a control character; ``obs://`` is none, and what stands
+before ``//`` in a reference's place may be ``obs:``."""
+_VALUE: Schema = {"type": ["string", "number", "boolean"]}
+_WITH_REFERENCE: Schema = {"pattern": _REFERENCE}
+_ONE_LINE: Schema = {"pattern": f"^[^{_CONTROL}]*$"}
+
+
+def job_file_schema() -> Schema:
+    """The schema of a job file."""
+    job_config = {"$ref": "#/$defs/job_config"}
+    rules = {"$ref": "#/$defs/rules"}
+    with_matrix = {"required": [MATRIX], **OTHERS}
+    shared = {key: rule for key, rule in _directives().items() if key != RENAMED_FROM}
+    return {
+        "$schema": _DRAFT,
+        "title": "majobctl job file",
+        "description": "One [job_config.NAME] table for each training job configuration.",
+        "type": "object",
+        "properties": {
+            "job_config": {
+                "title": "Job configs",
+                "description": "A name has 1 to 20 characters: letters, digits, _ and -.",
+                "type": "object",
+                # allOf stands out here and not in the tables themselves: some editors offer no
+                # keys for a table that has one.
+                "patternProperties": {
+                    f"^{JOB_CONFIG_NAME.pattern}$": {"allOf": [job_config, rules]}
+                },
+                # The name of a table with a matrix is a label only.
+                "additionalProperties": {"allOf": [job_config, rules, with_matrix]},
+            },
+            "templates": {
+                "title": "Templates",
+                "description": f'What job configs with {USE} = "NAME" have in common.',
+                "type": "object",
+                "propertyNames": {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"},
+                "additionalProperties": {"$ref": "#/$defs/template"},
+            },
+        },
+        "additionalProperties": False,
+        "$defs": {
+            "job_config": _table("Job config", {**_expansion(), **_fields(), **_directives()}),
+            "template": _table("Template", {**_fields(), **shared}),
+            "rules": rules_between_keys(),
+        },
+    }
+
+
+def settings_schema() -> Schema:
+    """The schema of ``majobctl.toml``."""
+    tables = {
+        name: _table(f"[{name}]", {key: _setting(setting) for key, setting in settings.items()})
+        for name, settings in SETTINGS.items()
+    }
+    tables["drift"]["properties"]["ignore"]["items"] = _place()
+    # One that is blank says nothing, and is let through there.
+    said = {"description": "Stands in a job config only."}
+    shared = {**_directives(), RENAMED_FROM: {**said, "type": "string", "maxLength": 0}}
+    tables["defaults"] = _table("Below every job config", {**_fields(), **shared})
+    tables["variables"] = {
+        "title": "Variables",
+        "description": "${var.NAME} in a string of a job config or of [defaults] stands for one.",
+        "type": "object",
+        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
+        "additionalProperties": {
+            **_VALUE,
+            **_ONE_LINE,
+            "not": {"type": "string", **_WITH_REFERENCE},
+        },
+    }
+    references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
+    environments = {
+        "title": "Environments",
+        "description": "Tables that are laid over the ones above where --environment NAME says so.",
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,40}$"},
+        "additionalProperties": _table("Environment", references),
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "majobctl settings",
+        "description": "majobctl.toml, the settings of a config repository.",
+        **_table("majobctl settings", {**references, "environments": environments}),
+        "$defs": tables,
+    }
+
+
+SCHEMAS: Mapping[str, Callable[[], Schema]] = {"jobs": job_file_schema, "settings": settings_schema}
+"""By what the command calls them."""
+
+
+def file_name(kind: str) -> str:
+    return f"{kind}.schema.json"
+
+
+def _table(title: str, properties: Mapping[str, Schema]) -> Schema:
+    return {
+        "title": title,
+        "type": "object",
+        "properties": dict(properties),
+        "additionalProperties": False,
+    }
+
+
+def _expansion() -> dict[str, Schema]:
+    """The keys that make a job config of a template, or several of one table."""
+    return {
+        USE: {
+            "description": "The template that this job config is laid over.",
+            "type": "string",
+        },
+        MATRIX: {
+            "description": "Values by key or label: one job config for each combination, such as"
+            " {lr = [0.1, 0.01], seed = [1, 2]}.",
+            "type": "object",
+            "minProperties": 1,
+            **_matrix_keys(),
+        },
+        NAME: {
+            "description": "The name of each job config of the matrix, such as resnet-{lr}-{seed}.",
+            "type": "string",
+            "pattern": r"^([A-Za-z0-9_-]|\{[^{}]*\})+$",
+        },
+    }
+
+
+def _matrix_keys() -> Schema:
+    """A key of the job config has values of its own kind, any other is a label."""
+    fixed = [*(name for name, field in FIELDS.items() if is_array(field)), *DIRECTIVES]
+    return {
+        "propertyNames": {"minLength": 1, "not": {"anyOf": [{"enum": fixed}, _WITH_REFERENCE]}},
+        "properties": {
+            name: {"type": "array", "minItems": 1, "items": schema}
+            for name, schema in _fields().items()
+            if name not in fixed
+        },
+        "additionalProperties": {
+            "type": "array",
+            "minItems": 1,
+            "items": {**_VALUE, "not": {"type": "string", **_WITH_REFERENCE}},
+        },
+    }
+
+
+def _fields() -> dict[str, Schema]:
+    return {
+        name: {"description": plain(field.help), **_KINDS[field.kind](field)}
+        for name, field in FIELDS.items()
+    }
+
+
+def _text(field: Field) -> Schema:
+    if not field.max_length:
+        return {"type": "string"}
+    # What a reference stands for may be shorter than its name.
+    limits = [{"maxLength": field.max_length}, _WITH_REFERENCE]
+    return {"type": "string", "anyOf": limits}
+
+
+def _obs_path(field: Field) -> Schema:
+    return {"type": "string", "pattern": _OBS_PATH, "not": {"pattern": _NO_OBS_PATH}}
+
+
+# A text takes a default away, whatever the type of the key is, where it turns out to be blank.
+
+
+def _count(field: Field) -> Schema:
+    bounds = {"minimum": 1, "maximum": COUNT_LIMIT - 1}
+    return {"type": ["integer", "string"], **bounds, "pattern": MAY_BE_BLANK}
+
+
+def _hyperparameters(field: Field) -> Schema:
+    pair = _table("Hyperparameter", {"label": {"type": "string", "minLength": 1}, "value": _VALUE})
+    return {
+        "type": ["object", "array", "string"],
+        "pattern": MAY_BE_BLANK,
+        "propertyNames": {"minLength": 1, "not": _WITH_REFERENCE},
+        "additionalProperties": _VALUE,
+        "items": {**pair, "required": ["label", "value"]},
+    }
+
+
+def _data_source(field: Field) -> Schema:
+    rule: Schema = {}
+    for kind in reversed(list(DATA_SOURCE_KEYS)):
+        rule = {"if": _of_type(kind), "then": _source_rule(kind), "else": rule}
+    types = {"anyOf": [{"enum": list(DATA_SOURCE_KEYS)}, _WITH_REFERENCE]}
+    keys = {key: {"type": "string"} for keys in DATA_SOURCE_KEYS.values() for key in keys}
+    keys["data_url"] = _obs_path(field)
+    entry = _table("Source of data", {"type": {"type": "string", **types}, **keys})
+    mixed = [{"contains": _of_type(kind)} for kind in DATA_SOURCE_KEYS]
+    return {
+        "type": ["array", "object", "string"],
+        "pattern": MAY_BE_BLANK,
+        "maxProperties": 0,
+        "items": {**entry, "required": ["type"], **rule},
+        "not": {"type": "array", "allOf": mixed},
+    }
+
+
+def _of_type(kind: str) -> Schema:
+    return {**holding({"type": {"const": kind}}), "type": "object", "required": ["type"]}
+
+
+def _source_rule(kind: str) -> Schema:
+    own = DATA_SOURCE_KEYS[kind]
+    foreign = [key for keys in DATA_SOURCE_KEYS.values() for key in keys if key not in own]
+    properties: Schema = {key: {"minLength": 1} for key in own}
+    properties |= {key: {"pattern": MAY_BE_BLANK} for key in foreign}
+    return {**holding(properties), "required": list(own)}
+
+
+_KINDS: Mapping[Kind, Callable[[Field], Schema]] = {
+    Kind.TEXT: _text,
+    Kind.OBS_PATH: _obs_path,
+    Kind.COUNT: _count,
+    Kind.HYPERPARAMETERS: _hyperparameters,
+    Kind.DATA_SOURCE: _data_source,
+}
+
+
+def _directives() -> dict[str, Schema]:
+    rules: Mapping[str, Schema] = {
+        SENSITIVE: {"type": "array", "items": {"type": "string"}},
+        IGNORE_CHANGES: {"type": "array", "items": _place()},
+        PREVENT_DELETE: {"type": "boolean"},
+        RENAMED_FROM: {"type": "string", "pattern": f"^({JOB_CONFIG_NAME.pattern})?$"},
+    }
+    return {
+        name: {"description": plain(directive.help), **rules[name]}
+        for name, directive in DIRECTIVES.items()
+    }
+
+
+def _place() -> Schema:
+    keys = [name for name, field in FIELDS.items() if field.rest is not None]
+    label = {"pattern": r"^hyperparameters\.[\s\S]"}
+    return {"type": "string", "anyOf": [{"enum": keys}, label]}
+
+
+def _setting(setting: Setting) -> Schema:
+    schema = {"description": plain(setting.help), **_setting_rule(setting)}
+    if setting.default != "":
+        is_array = isinstance(setting.default, tuple)
+        schema["default"] = list(setting.default) if is_array else setting.default
+    return schema
+
+
+def _setting_rule(setting: Setting) -> Schema:
+    text: Schema = {"type": "string", **_ONE_LINE}
+    if setting.kind is SettingKind.COUNT:
+        return {"type": "integer", "minimum": setting.least, "maximum": setting.most}
+    if setting.kind is SettingKind.SECONDS:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": setting.most}
+    if setting.kind is SettingKind.FLAG:
+        return {"type": "boolean"}
+    if setting.kind is SettingKind.TEXTS:
+        return {"type": "array", "items": text}
+    if setting.choices:
+        return {"type": "string", "enum": list(setting.choices)}
+    text = {**text, "not": _WITH_REFERENCE}
+    return {**text, "minLength": 1} if setting.default else text

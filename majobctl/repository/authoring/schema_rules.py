@@ -1,0 +1,106 @@
+"""The rules between the keys of a job config as JSON Schema: what they say of one table alone.
+
+It knows nothing of the keys themselves but which hold arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from majobctl.job_config.fields import FIELDS, Field, Kind
+from majobctl.job_config.rules import (
+    RULES,
+    Excludes,
+    HasAlgorithm,
+    LiesInside,
+    Needs,
+    Rule,
+    Together,
+)
+from majobctl.repository.jobs.matrix import MATRIX, NAME
+
+Schema = dict[str, Any]
+
+MAY_BE_BLANK = r"^(\$\{[^}]*\})*$"
+"""Nothing at all, or references alone: what they stand for may be blank."""
+OTHERS: Schema = {"additionalProperties": True}
+"""Some editors take a rule that does not say so for one that forbids every other key."""
+
+
+def rules_between_keys() -> Schema:
+    """What holds between the keys that one job config writes itself.
+
+    Its own values win over those of [defaults] and of a template, so that two that exclude each
+    other are wrong for certain; a matrix may replace any of them.
+    """
+    parts = (part for rule in RULES for part in _parts(rule))
+    return {
+        **OTHERS,
+        "if": {**OTHERS, "required": [MATRIX]},
+        "then": {**OTHERS, "required": [NAME]},
+        "else": {**OTHERS, "allOf": [_no_name_rule(), _required_rule(), *parts]},
+    }
+
+
+def _no_name_rule() -> Schema:
+    return {
+        **OTHERS,
+        "description": f"{NAME} goes with {MATRIX} only: the table's name is the job config's.",
+        "not": {"required": [NAME]},
+    }
+
+
+def _required_rule() -> Schema:
+    required = {name: field.kind for name, field in FIELDS.items() if field.required}
+    return {
+        "description": f"{', '.join(required)} are required, here or below: none can be blank.",
+        **holding(
+            {
+                name: {"type": "integer"} if kind is Kind.COUNT else {"minLength": 1}
+                for name, kind in required.items()
+            }
+        ),
+    }
+
+
+def _parts(rule: Rule) -> Iterator[Schema]:
+    if isinstance(rule, Together):
+        yield _when_set(rule.first, {rule.second: {"minLength": 1}}, rule)
+        yield _when_set(rule.second, {rule.first: {"minLength": 1}}, rule)
+    elif isinstance(rule, Needs):
+        yield _when_set(rule.key, {rule.other: {"minLength": 1}}, rule)
+    elif isinstance(rule, Excludes):
+        yield _when_set(rule.key, {other: _blank(other) for other in rule.others}, rule)
+    elif not isinstance(rule, (LiesInside, HasAlgorithm)):
+        raise AssertionError(f"say in the schema what {rule} means, or that it says nothing there")
+
+
+def _when_set(key: str, properties: Mapping[str, Schema], rule: Rule) -> Schema:
+    """``properties`` hold where ``key`` is certainly not blank."""
+    is_set: Schema = {"type": "string", "not": {"pattern": MAY_BE_BLANK}}
+    if is_array(FIELDS[key]):
+        is_set = {"type": "array", "minItems": 1}
+    return {
+        "description": plain(rule.text),
+        "if": {**holding({key: is_set}), "required": [key]},
+        "then": holding(properties),
+    }
+
+
+def _blank(key: str) -> Schema:
+    return {"maxItems": 0} if is_array(FIELDS[key]) else {"pattern": MAY_BE_BLANK}
+
+
+def is_array(field: Field) -> bool:
+    return field.kind in (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+
+
+def holding(properties: Mapping[str, Schema]) -> Schema:
+    """A rule for some keys of a table."""
+    return {"properties": dict(properties), **OTHERS}
+
+
+def plain(help_text: str) -> str:
+    """Help without its Markdown: editors show descriptions as they are."""
+    return help_text.replace("`", "")

@@ -1,0 +1,1 @@
+"""From job files to job configs."""

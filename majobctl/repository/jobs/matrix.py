@@ -1,0 +1,187 @@
+"""One job config for each combination of a matrix's values. It knows one table at a time, no files.
+
+``matrix = {lr = [0.1, 0.01], seed = [1, 2]}`` with ``name = "resnet-{lr}-{seed}"`` is four job
+configs. A key of a job config is set to its value, any other name is a hyperparameter's label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import FIELDS, Kind
+from majobctl.job_config.values import hyperparameter_text, is_blank, type_name
+from majobctl.job_config.violations import Path, Violation
+from majobctl.text import nearest, printable, quoted
+
+MATRIX = "matrix"
+NAME = "name"
+MOST = 10_000
+"""Combinations of one matrix."""
+_FIXED = (*DIRECTIVES, MATRIX, NAME, "use")
+_NEAR = 0.85
+"""How like a key a label must be to be taken for a typing mistake."""
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+_LABELLED = "hyperparameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One job config of a table: its name, its keys, and the texts of ``${matrix.KEY}``."""
+
+    name: str
+    table: Mapping[str, Any]
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """The texts of ``${matrix.KEY}``, by what stands between the braces."""
+        return {f"matrix.{key}": text for key, text in self.values.items()}
+
+    @property
+    def varied(self) -> frozenset[Path]:
+        """The places whose values the matrix gives."""
+        if not self.values:
+            return frozenset()
+        return frozenset((key,) if key in FIELDS else (_LABELLED, key) for key in self.values)
+
+
+def combinations(label: str, table: Mapping[str, Any]) -> tuple[list[Combination], list[Violation]]:
+    """The job configs that the table ``label`` stands for, and what is wrong with its matrix.
+
+    A character that no name may have, such as the point of ``0.1``, is ``_`` in a name.
+    """
+    if MATRIX not in table:
+        if NAME not in table:
+            return [Combination(label, table)], []
+        message = f"{NAME} goes with {MATRIX} only: the table's name is the job config's name"
+        return [Combination(label, without_matrix(table))], [Violation((NAME,), message)]
+    matrix, template = table[MATRIX], table.get(NAME)
+    faults = list(_matrix_faults(matrix, _own_labels(table)))
+    if isinstance(matrix, Mapping) and matrix:
+        faults += _name_faults(template, matrix)
+    if faults:
+        return [], faults
+    plain = without_matrix(table)
+    return [_combination(str(template), plain, chosen) for chosen in _choices(matrix)], []
+
+
+def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in (MATRIX, NAME)}
+
+
+def _own_labels(table: Mapping[str, Any]) -> Collection[object]:
+    written = table.get("hyperparameters")
+    if isinstance(written, list):
+        return [item.get("label") for item in written if isinstance(item, Mapping)]
+    return written if isinstance(written, Mapping) else ()
+
+
+def _matrix_faults(matrix: object, labels: Collection[object]) -> Iterator[Violation]:
+    wanted = "a table of arrays, such as {lr = [0.1, 0.01], seed = [1, 2]}"
+    if not isinstance(matrix, Mapping) or not matrix:
+        shown = "an empty one" if matrix == {} else type_name(matrix)
+        yield Violation((MATRIX,), f"{MATRIX} must be {wanted}, not {shown}")
+        return
+    for key, values in matrix.items():
+        path = (MATRIX, key)
+        near = [] if key in FIELDS or key in labels else _meant_keys(key)
+        if key in _FIXED or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
+            yield Violation(path, f"{MATRIX}: {key} cannot vary; name a label of hyperparameters")
+        elif near:
+            meant = f"did you mean {near[0]}? Write the label under hyperparameters, too, if not"
+            yield Violation(path, f"{MATRIX}: {quoted(key)} is no key; {meant}")
+        elif not isinstance(values, list) or not values:
+            shown = "an empty one" if values == [] else type_name(values)
+            yield Violation(
+                path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}"
+            )
+        else:
+            yield from _value_faults(key, values)
+    if all(isinstance(item, list) for item in matrix.values()):
+        count = prod(len(item) for item in matrix.values())
+        if count > MOST:
+            yield Violation((MATRIX,), f"{MATRIX} has more than {MOST} combinations")
+
+
+def _meant_keys(label: str) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_NEAR)
+
+
+def _value_faults(key: str, values: list[Any]) -> Iterator[Violation]:
+    texts: set[str] = set()
+    for index, value in enumerate(values):
+        text = hyperparameter_text(value)
+        what = f"{MATRIX}: item {index + 1} of {quoted(key)}"
+        if text is None:
+            wanted = "a string, an integer of 64 bits, a float or a boolean"
+            yield Violation((MATRIX, key), f"{what} must be {wanted}, not {type_name(value)}")
+        elif "${" in text:
+            yield Violation((MATRIX, key), f"{what} cannot have a reference")
+        elif text in texts:
+            yield Violation((MATRIX, key), f"{what} is there twice")
+        else:
+            texts.add(text)
+
+
+def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Violation]:
+    if template is None:
+        example = "-".join(f"{{{key}}}" for key in matrix)
+        shown = printable(f'{NAME} = "x-{example}"')
+        yield Violation((MATRIX,), f"{MATRIX} needs {NAME}, such as {shown}")
+        return
+    if not isinstance(template, str):
+        yield Violation((NAME,), f"{NAME} must be a string, not {type_name(template)}")
+        return
+    used = _PLACEHOLDER.findall(template)
+    for key in used:
+        if key not in matrix:
+            hint = nearest(key, matrix)
+            yield Violation((NAME,), f"{NAME}: {quoted('{' + key + '}')} is not in {MATRIX}{hint}")
+    for key, values in matrix.items():
+        if key not in used and isinstance(values, list) and len(values) > 1:
+            message = f"{NAME} must have {quoted('{' + key + '}')}, for each name is there once"
+            yield Violation((NAME,), message)
+
+
+def _choices(matrix: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for values in product(*matrix.values()):
+        yield dict(zip(matrix, values, strict=True))
+
+
+def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, Any]) -> Combination:
+    texts = {key: hyperparameter_text(value) or "" for key, value in chosen.items()}
+    name = _PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]]), template)
+    keys = {key: value for key, value in chosen.items() if key in FIELDS}
+    labels = {key: value for key, value in chosen.items() if key not in FIELDS}
+    return Combination(name, {**table, **keys, **_labelled(table, labels)}, texts)
+
+
+def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters with ``labels`` laid over them, in the form that they are written in."""
+    if not labels:
+        return {}
+    own = table.get(_LABELLED)
+    if is_blank(own):
+        return {_LABELLED: labels}
+    if not isinstance(own, list):
+        return {_LABELLED: {**own, **labels} if isinstance(own, Mapping) else own}
+    written = [item.get("label") if isinstance(item, Mapping) else None for item in own]
+    # Each item stays in its place, by which its line is found.
+    items = [
+        {"label": label, "value": labels[label]}
+        if isinstance(label, str) and label in labels
+        else item
+        for label, item in zip(written, own, strict=True)
+    ]
+    added = [{"label": key, "value": labels[key]} for key in labels if key not in written]
+    return {_LABELLED: [*items, *added]}

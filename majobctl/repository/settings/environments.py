@@ -1,0 +1,124 @@
+"""An environment's tables laid over the others: the settings file as ``-e NAME`` reads it.
+
+Which keys there are, and which values they take, is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from majobctl.job_config.directives import IGNORE_CHANGES, SENSITIVE
+from majobctl.job_config.values import type_name
+from majobctl.repository.toml.file import TomlFile
+from majobctl.repository.toml.positions import KeyPath
+from majobctl.text import nearest, quoted
+
+TABLE = "environments"
+_JOINED = (("defaults", SENSITIVE), ("defaults", IGNORE_CHANGES))
+"""Arrays that are joined: the environment's own items come first."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+class OverlaidFile(TomlFile):
+    """A settings file where ``[environments.NAME]`` is laid over the tables beside it.
+
+    ``data`` has no environments any more. A line is that of the environment's own key where it has
+    one.
+    """
+
+    def __init__(self, file: TomlFile, name: str) -> None:
+        self._file = file
+        self._prefix = (TABLE, name)
+        self._above = environments_of(file)[name]
+        below = {key: value for key, value in file.data.items() if key != TABLE}
+        data = laid_over(below, self._above)
+        super().__init__(file.name, "", _with_joined_directives(data, below, self._above))
+
+    @property
+    def may_refer(self) -> bool:
+        return self._file.may_refer
+
+    def line_of(self, path: KeyPath) -> int:
+        if path[:2] in _JOINED and len(path) == 3 and isinstance(path[2], int):
+            own = self._above.get("defaults", {}).get(path[1], ())
+            if path[2] >= len(own):
+                return self._file.line_of((*path[:2], path[2] - len(own)))
+        while path:
+            if _has(self._above, path):
+                return self._file.line_of((*self._prefix, *path))
+            if _has(self._file.data, path):
+                return self._file.line_of(path)
+            path = path[:-1]
+        return self._file.line_of(self._prefix)
+
+
+def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:
+    """The environments that are tables, by their names."""
+    tables = file.data.get(TABLE, {})
+    if not isinstance(tables, Mapping):
+        return {}
+    return {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+
+
+def environment_faults(file: TomlFile) -> list[tuple[KeyPath, str]]:
+    """What is wrong with the table of environments itself, each with its place."""
+    tables = file.data.get(TABLE, {})
+    if not isinstance(tables, Mapping):
+        message = f"must be tables, [{TABLE}.NAME], not {type_name(tables)}"
+        return [((TABLE,), message)]
+    found: list[tuple[KeyPath, str]] = []
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            message = f"must be a table, [{TABLE}.NAME], not {type_name(table)}"
+            found.append(((TABLE, name), message))
+        elif not _NAME.fullmatch(name):
+            found.append(
+                ((TABLE, name), "an environment's name has 1 to 40 letters, digits, _ or -")
+            )
+    return found
+
+
+def unknown_environment(name: str, file: TomlFile) -> str:
+    """The sentence for an environment that the settings do not have."""
+    known = list(environments_of(file))
+    if not known:
+        return f"no environment {quoted(name)}: {file.name} has no [{TABLE}.NAME] table"
+    hint = nearest(name, known) or f"; there is {', '.join(map(quoted, known))}"
+    return f"no environment {quoted(name)}{hint}"
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` over ``below``: tables key by key, anything else as a whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[key] = laid_over(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _with_joined_directives(
+    data: dict[str, Any], below: Mapping[str, Any], above: Mapping[str, Any]
+) -> dict[str, Any]:
+    """``data``, where what either side's defaults keep secret, or let change, counts."""
+    for _, key in _JOINED:
+        sides = [side.get("defaults") for side in (above, below)]
+        lists = [side.get(key) for side in sides if isinstance(side, Mapping)]
+        if len(lists) == 2 and all(isinstance(names, list) for names in lists):
+            data["defaults"][key] = [name for names in lists for name in names or ()]
+    return data
+
+
+def _has(data: Any, path: KeyPath) -> bool:
+    for part in path:
+        if isinstance(part, int) or not isinstance(data, Mapping):
+            # An array is laid over as a whole.
+            return True
+        if part not in data:
+            return False
+        data = data[part]
+    return True

@@ -1,0 +1,1 @@
+"""TOML files as data, with the position of each key."""

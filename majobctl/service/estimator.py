@@ -1,0 +1,296 @@
+"""``Estimator``: the ModelArts SDK's calls for training job configurations, over a Session.
+
+Parameters and answers are those of "Modifying a Training Job Configuration" (tables 1 to 4) and
+its sibling pages. How a request is signed, sent and repeated is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from majobctl.errors import ConfigError, Problem, ServiceError
+from majobctl.job_config.fields import FIELDS, Kind
+from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.values import is_blank
+from majobctl.service.catalog import Catalogue, entries
+from majobctl.service.session import Session
+from majobctl.text import printable
+
+T = TypeVar("T")
+
+Answer = dict[str, Any]
+
+_CONFIGS = "/training-job-configs"
+_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+_SHOWN_COLUMNS = ("config_name", "config_desc", "engine_name", "engine_version", "create_time")
+
+
+class Estimator:
+    """The description of a training job; its attributes may be changed until it is sent.
+
+    None means that a parameter is not given. A blank one (``""``, ``[]``) is sent as blank, which
+    clears it in an existing configuration.
+
+    The calls answer as the SDK does: a failure of the service is the dict ``{"is_success": False,
+    "error_code": ..., "error_msg": ...}``. They raise ConfigError for a wrong argument, and for a
+    flavor, engine or algorithm that the service does not offer, before anything is changed;
+    TransportError where the outcome is not known or nothing could be sent; AuthError where IAM
+    refuses.
+    """
+
+    def __init__(
+        self,
+        modelarts_session: Session,
+        train_instance_count: int | None = None,
+        code_dir: str | None = None,
+        boot_file: str | None = None,
+        model_name: str | None = None,
+        output_path: str | None = None,
+        hyperparameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        log_url: str | None = None,
+        train_instance_type: str | None = None,
+        framework_type: str | None = None,
+        framework_version: str | None = None,
+        job_description: str | None = None,
+        user_image_url: str | None = None,
+        user_command: str | None = None,
+        config_name: str | None = None,
+    ) -> None:
+        self.modelarts_session = modelarts_session
+        self.train_instance_count = train_instance_count
+        self.code_dir = code_dir
+        self.boot_file = boot_file
+        self.model_name = model_name
+        self.output_path = output_path
+        self.hyperparameters = hyperparameters
+        self.log_url = log_url
+        self.train_instance_type = train_instance_type
+        self.framework_type = framework_type
+        self.framework_version = framework_version
+        self.job_description = job_description
+        self.user_image_url = user_image_url
+        self.user_command = user_command
+        self.config_name = config_name
+
+    def __repr__(self) -> str:
+        return f"Estimator(config_name={self.config_name!r})"
+
+    def update_job_configs(
+        self,
+        config_name: str | None = None,
+        config_desc: str | None = None,
+        inputs: str | None = None,
+        dataset_id: str | None = None,
+        dataset_version_id: str | None = None,
+        data_source: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Answer:
+        """Modifies an existing configuration: ``{"is_success": True}``, or the failure (table 4).
+
+        ``config_name`` is the Estimator's own where it is left out.
+        """
+        name = self._name_or(config_name)
+        arguments = {
+            "config_desc": config_desc,
+            "inputs": inputs,
+            "dataset_id": dataset_id,
+            "dataset_version_id": dataset_version_id,
+            "data_source": data_source,
+        }
+        given = self._checked(name, arguments)
+        return _answered(lambda: self._send("PUT", _path(name), self._body(given)))
+
+    def create_job_configs(
+        self,
+        config_name: str | None = None,
+        config_desc: str | None = None,
+        inputs: str | None = None,
+        dataset_id: str | None = None,
+        dataset_version_id: str | None = None,
+        data_source: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Answer:
+        """Creates a configuration; arguments and answer are those of ``update_job_configs``."""
+        name = self._name_or(config_name)
+        arguments = {
+            "config_desc": config_desc,
+            "inputs": inputs,
+            "dataset_id": dataset_id,
+            "dataset_version_id": dataset_version_id,
+            "data_source": data_source,
+        }
+        given = self._checked(name, arguments)
+        return _answered(
+            lambda: self._send("POST", _CONFIGS, {"config_name": name, **self._body(given)})
+        )
+
+    def get_job_configs_info(self) -> Answer:
+        """The configuration ``config_name`` with its REST names, as the service answers."""
+        path = _path(self._name_or(None))
+        query = {"config_type": "custom"}
+        return _answered(lambda: self.modelarts_session.request("GET", path, query=query))
+
+    def delete_job_configs(self) -> Answer:
+        """Deletes the configuration ``config_name``."""
+        path = _path(self._name_or(None))
+        return _answered(lambda: self._send("DELETE", path, None))
+
+    @staticmethod
+    def get_job_configs_list(
+        modelarts_session: Session,
+        per_page: int = 10,
+        page: int = 1,
+        sort_by: str = "config_name",
+        order: str = "asc",
+        search_content: str = "",
+        sortBy: str | None = None,
+    ) -> Answer:
+        """One page of the configurations: ``config_total_count`` and ``configs``.
+
+        ``per_page`` is 1 to 1000, ``page`` counts from 1, ``order`` is "asc" or "desc". ``sortBy``
+        is the SDK's other name for ``sort_by``.
+        """
+        query = {
+            "per_page": per_page,
+            "page": page,
+            "sortBy": sortBy or sort_by,
+            "order": order,
+            "search_content": search_content or None,
+            "config_type": "custom",
+        }
+        return _answered(lambda: modelarts_session.request("GET", _CONFIGS, query=query))
+
+    @staticmethod
+    def get_job_configs_object_list(
+        modelarts_session: Session,
+        is_show: bool = True,
+        per_page: int = 10,
+        page: int = 1,
+        sort_by: str = "config_name",
+        order: str = "asc",
+        search_content: str = "",
+        sortBy: str | None = None,
+    ) -> list[Estimator] | Answer:
+        """The same page as Estimators, each with ``config_name``; printed where ``is_show``."""
+        answer = Estimator.get_job_configs_list(
+            modelarts_session, per_page, page, sort_by, order, search_content, sortBy
+        )
+        if answer.get("is_success") is False:
+            return answer
+        configs = entries(answer, "configs")
+        if is_show:
+            print(_as_table(configs))
+        return [_listed(modelarts_session, config) for config in configs]
+
+    @staticmethod
+    def get_framework_list(modelarts_session: Session) -> list[dict[str, str]] | Answer:
+        """The engines: a list of ``{framework_type, framework_version}``."""
+        return _answered(
+            lambda: [
+                {
+                    "framework_type": engine.get("engine_name", ""),
+                    "framework_version": engine.get("engine_version", ""),
+                }
+                for engine in Catalogue(modelarts_session).engines()
+            ]
+        )
+
+    @staticmethod
+    def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
+        """The flavors: a list of their codes."""
+        return _answered(
+            lambda: [
+                flavor.get("spec_code", "") for flavor in Catalogue(modelarts_session).flavors()
+            ]
+        )
+
+    @staticmethod
+    def get_built_in_algorithms(modelarts_session: Session) -> Answer:
+        """All built-in algorithms: ``model_total_count`` and ``models``."""
+
+        def read() -> Answer:
+            models = Catalogue(modelarts_session).algorithms()
+            return {"is_success": True, "model_total_count": len(models), "models": models}
+
+        return _answered(read)
+
+    def _name_or(self, config_name: object) -> str:
+        name = self.config_name if config_name is None else config_name
+        if not isinstance(name, str) or not name.strip("."):
+            raise ConfigError([Problem("", 0, 0, "", "config_name must be a name")])
+        return name
+
+    def _checked(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What is given, normalised where it is not blank, by SDK names."""
+        raw = {key: getattr(self, key) for key, field in FIELDS.items() if not field.of_update}
+        given = {key: value for key, value in {**raw, **arguments}.items() if value is not None}
+        params = JobConfig.of(name, given).params
+        blank = {key: "" for key, value in given.items() if is_blank(value)}
+        return {**blank, **params}
+
+    def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The REST body; its ids are looked up in the session's catalogue."""
+        catalogue = Catalogue(self.modelarts_session)
+        ids: Mapping[str, Callable[[], Any]] = {
+            "spec_id": lambda: catalogue.spec_id(given["train_instance_type"]),
+            "engine_id": lambda: catalogue.engine_id(
+                given["framework_type"], given["framework_version"]
+            ),
+            "model_id": lambda: catalogue.model_id(given["model_name"]),
+        }
+        body: dict[str, Any] = {}
+        for key, field in FIELDS.items():
+            if key not in given or field.rest is None:
+                continue
+            value = given[key]
+            if is_blank(value):
+                body[field.rest] = [] if field.kind in _ARRAYS else ""
+            elif field.rest in ids:
+                body[field.rest] = ids[field.rest]()
+            elif field.kind is Kind.HYPERPARAMETERS:
+                body[field.rest] = [{"label": name, "value": text} for name, text in value.items()]
+            else:
+                body[field.rest] = value
+        return body
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
+        self.modelarts_session.request(method, path, body=body)
+        return {"is_success": True}
+
+
+def _path(config_name: str) -> str:
+    return f"{_CONFIGS}/{quote(config_name, safe='')}"
+
+
+def _answered(call: Callable[[], T]) -> T | Answer:
+    try:
+        return call()
+    except ServiceError as error:
+        reason = error.reason or str(error)
+        answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
+        # Beyond the SDK's own keys: after such an answer the call may have been carried out.
+        return {**answer, "http_status": error.status} if error.status >= 500 else answer
+
+
+def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:
+    return Estimator(
+        session,
+        framework_type=config.get("engine_name"),
+        framework_version=config.get("engine_version"),
+        user_image_url=config.get("user_image_url"),
+        user_command=config.get("user_command"),
+        config_name=config.get("config_name"),
+    )
+
+
+def _as_table(configs: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [printable(str(config.get(column) or "")) for column in _SHOWN_COLUMNS]
+        for config in configs
+    ]
+    rows.insert(0, list(_SHOWN_COLUMNS))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

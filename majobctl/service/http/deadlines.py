@@ -1,0 +1,134 @@
+"""A deadline for a whole request, however slowly its answer arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_LOOK_AGAIN_SECONDS = 1
+
+
+class _Deadline:
+    """The end of one exchange's time."""
+
+    def __init__(self, deadlines: _Deadlines) -> None:
+        self.has_passed = False
+        self._deadlines = deadlines
+
+    def watch(self, connection: socket.socket) -> None:
+        self._deadlines.add(self, connection)
+
+    def cut(self, connection: socket.socket) -> None:
+        self.has_passed = True
+        # Not the TLS socket's own shutdown, which is not safe while another thread reads.
+        with contextlib.suppress(OSError, TypeError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class _Deadlines:
+    """Cuts each connection whose time for the whole answer is over; one thread does it for all.
+
+    The timeout of a socket counts anew with every byte, so that a server that sends one now and
+    then could hold a worker for ever. No request wakes the thread: it looks at the one that has
+    waited longest, and ends when it finds none.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._ends: dict[_Deadline, tuple[float, socket.socket]] = {}
+        """In the order of their ends, since all have the same time."""
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: _Deadline, connection: socket.socket) -> None:
+        with self._lock:
+            self._ends[deadline] = time.monotonic() + self._seconds, connection
+            # A process that was forked has none of its own.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
+                self._thread.start()
+
+    def remove(self, deadline: _Deadline) -> None:
+        with self._lock:
+            self._ends.pop(deadline, None)
+
+    def _look(self) -> None:
+        while True:
+            with self._lock:
+                first = next(iter(self._ends), None)
+                if first is None:
+                    self._thread = None
+                    return
+                end, connection = self._ends[first]
+                left = end - time.monotonic()
+                if left <= 0:
+                    del self._ends[first]
+                    # With the lock: the connection may be another request's a moment later.
+                    first.cut(connection)
+            time.sleep(min(max(left, 0), _LOOK_AGAIN_SECONDS))
+
+
+_current = threading.local()
+
+
+@contextlib.contextmanager
+def start_deadline(deadlines: _Deadlines) -> Iterator[_Deadline]:
+    """The deadline of the exchange that this thread is about to do."""
+    deadline = _Deadline(deadlines)
+    _current.deadline = deadline
+    try:
+        yield deadline
+    finally:
+        _current.deadline = None
+        deadlines.remove(deadline)
+
+
+def _watch(connection: HTTPConnection) -> None:
+    deadline: _Deadline | None = getattr(_current, "deadline", None)
+    sock = connection.sock
+    if deadline and sock:
+        deadline.watch(sock)
+
+
+class _PlainConnection(HTTPConnection):
+    def getresponse(self) -> Any:
+        _watch(self)
+        return super().getresponse()
+
+
+class _TlsConnection(HTTPSConnection):
+    def getresponse(self) -> Any:
+        _watch(self)
+        return super().getresponse()
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _TlsPool}
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """requests' adapter over connections that keep the deadline."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

@@ -1,0 +1,107 @@
+"""Opens the official ModelArts SDK's own Session, where that package is installed.
+
+Only what its documents show is used: ``Session``, ``Session.set_endpoint`` and ``Estimator``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from majobctl.errors import AuthError, ProviderError
+from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources
+from majobctl.target import endpoint_of, iam_endpoint_of
+from majobctl.text import printable
+
+
+def open_session(
+    region: str | None,
+    endpoint: str | None,
+    iam_endpoint: str | None,
+    project_id: str | None,
+    auth: str | None,
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """The package's session, its Estimator class, and the secrets that it was given.
+
+    In a notebook, where no credentials of ours are found, the session finds its own. Raises
+    ProviderError where the package is missing or fails.
+    """
+    session_class, estimator_class = _classes()
+    sources = Sources()
+    found = _credentials(sources, auth)
+    region = region or sources.get("region")
+    iam_endpoint = iam_endpoint or sources.get("iam_endpoint")
+    places = {
+        "iam_endpoint": iam_endpoint_of(region, iam_endpoint) if region or iam_endpoint else None,
+        "obs_endpoint": None,
+        "modelarts_endpoint": endpoint_of(region, endpoint),
+        "region_name": region,
+    }
+    if found is None:
+        session = _opened(session_class, {}, places)
+        _check_project(session, project_id)
+        return session, estimator_class, ()
+    arguments, secrets = _arguments(found)
+    arguments["project_id"] = project_id or sources.get("project_id")
+    arguments["region_name"] = region
+    return _opened(session_class, arguments, places), estimator_class, secrets
+
+
+def _check_project(session: Any, project_id: str | None) -> None:
+    """A notebook's own session must be of the project that the state is for."""
+    own = getattr(session, "project_id", None)
+    if project_id and own != project_id:
+        raise ProviderError(
+            f"the notebook's session is of the project {printable(str(own))}, the settings name"
+            f" {printable(project_id)}; set credentials of that project in the environment"
+        )
+
+
+def _classes() -> tuple[Any, Any]:
+    try:
+        session = importlib.import_module("modelarts.session")
+        estimator = importlib.import_module("modelarts.estimator")
+        return session.Session, estimator.Estimator
+    except (ImportError, AttributeError):
+        raise ProviderError(
+            'provider.kind = "sdk" needs the official ModelArts SDK (the package modelarts, which'
+            ' the service\'s documents offer for download); or use kind = "modelarts"'
+        ) from None
+
+
+def _opened(
+    session_class: Any, arguments: dict[str, str | None], places: dict[str, str | None]
+) -> Any:
+    try:
+        session_class.set_endpoint(**places)
+        return session_class(**arguments)
+    except Exception as error:
+        # Its text is not told: it may quote the arguments, which are credentials.
+        kind = type(error).__name__
+    raise ProviderError(f"the official SDK's Session cannot be opened ({kind})")
+
+
+def _credentials(sources: Sources, auth: str | None) -> Credentials | None:
+    try:
+        return sources.credentials(auth)
+    except AuthError:
+        if auth:
+            raise
+        return None
+
+
+def _arguments(found: Credentials) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    if isinstance(found, AkSk) and not found.security_token:
+        keys: dict[str, str | None] = {
+            "access_key": found.access_key,
+            "secret_key": found.secret_key,
+        }
+        return keys, (found.access_key, found.secret_key)
+    if isinstance(found, Password):
+        return {
+            "account": found.account,
+            "username": found.username,
+            "password": found.password,
+        }, (found.password,)
+    what = "a temporary access key" if isinstance(found, AkSk) else "a token"
+    raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

@@ -1,0 +1,228 @@
+"""A state in a file of this machine, its backup, its journal and its lock beside it.
+
+The lock is the operating system's, so that it ends with its process; a file beside it tells who
+holds it. A holder on another machine, where the folder is shared and the system's lock may not
+reach, counts for as long as that file stands.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from majobctl.errors import LockedError, StateError
+from majobctl.files import _flush_folder, _prefix, write_durably
+from majobctl.state.backends import Holder
+from majobctl.state.backends.lock import (
+    _LOOK_AGAIN_SECONDS,
+    _SAYS_SO_WITHIN_SECONDS,
+    may_live,
+    this_process,
+)
+from majobctl.text import printable
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+
+class LocalBackend:
+    """``path`` is the state file (a symbolic link is followed), ``name`` what to call it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self.journal_name = f"{name}.journal"
+        self._path = Path(os.path.realpath(path))
+        self._journal_path = self._beside(".journal")
+        self._lock_path = self._beside(".lock")
+        self._holder_path = self._beside(".lock.holder")
+
+    def _beside(self, suffix: str) -> Path:
+        return self._path.parent / (self._path.name + suffix)
+
+    def read(self) -> bytes | None:
+        return _read(self._path, self.name)
+
+    def read_journal(self) -> bytes | None:
+        return _read(self._journal_path, self.journal_name)
+
+    def write(self, content: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._back_up()
+        write_durably(self._path, content)
+
+    def _back_up(self) -> None:
+        with suppress(FileNotFoundError):
+            write_durably(self._beside(".backup"), self._path.read_bytes())
+
+    def open_journal(self) -> LocalJournalFile:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return LocalJournalFile(self._journal_path)
+
+    def remove_journal(self) -> None:
+        self._journal_path.unlink(missing_ok=True)
+        _flush_folder(self._path.parent)
+
+    @contextmanager
+    def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+        deadline = time.monotonic() + timeout
+        system_lock = self._system_lock()
+        self._acquire(system_lock, timeout)
+        try:
+            self._await_remote_holder(system_lock, deadline)
+            self._sweep()
+            holder = this_process(command)
+            try:
+                write_durably(self._holder_path, json.dumps(asdict(holder)).encode())
+            except OSError as error:
+                raise self._not_lockable(error) from error
+            try:
+                yield holder
+            finally:
+                # What was done under the lock stands, and must be told; the file alone locks no one
+                # out of this machine.
+                with suppress(OSError):
+                    self._holder_path.unlink()
+        finally:
+            system_lock.release()
+
+    def _sweep(self) -> None:
+        """Removes what the writes of a killed process left: whoever holds the lock alone writes."""
+        written = "|".join(re.escape(_prefix(path)) for path in self._written_paths())
+        is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
+        with suppress(OSError):
+            for path in self._path.parent.iterdir():
+                if is_left_over(path.name):
+                    path.unlink(missing_ok=True)
+
+    def _written_paths(self) -> tuple[Path, ...]:
+        return self._path, self._beside(".backup"), self._holder_path
+
+    def unlock(self, holder_id: str) -> Holder:
+        self._check_holder(holder_id)
+        system_lock = self._system_lock()
+        self._acquire(system_lock, _SAYS_SO_WITHIN_SECONDS)
+        try:
+            holder = self._check_holder(holder_id)
+            self._holder_path.unlink(missing_ok=True)
+        finally:
+            system_lock.release()
+        return holder
+
+    def _check_holder(self, holder_id: str) -> Holder:
+        holder = self._holder()
+        if holder is None:
+            raise StateError(f"{self.name} is not locked")
+        if holder.id != holder_id:
+            raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
+        return holder
+
+    def _system_lock(self) -> BaseFileLock:
+        from filelock import FileLock
+
+        return FileLock(self._lock_path, mode=0o600, thread_local=False)
+
+    def _acquire(self, system_lock: BaseFileLock, timeout: float) -> None:
+        from filelock import Timeout
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            system_lock.acquire(timeout=timeout, poll_interval=_LOOK_AGAIN_SECONDS)
+        except Timeout as error:
+            raise self._locked(self._holder_in_a_moment(), lives=True) from error
+        except (OSError, NotImplementedError) as error:
+            raise self._not_lockable(error) from error
+
+    def _await_remote_holder(self, system_lock: BaseFileLock, deadline: float) -> None:
+        while True:
+            holder = self._holder()
+            if holder is None or holder.host == platform.node():
+                return
+            if time.monotonic() >= deadline:
+                raise self._locked(holder, lives=False)
+            # Not held meanwhile: `unlock`, which needs it, may be what this waits for.
+            system_lock.release()
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            self._acquire(system_lock, max(0, deadline - time.monotonic()))
+
+    def _holder_in_a_moment(self) -> Holder | None:
+        """The holder; whoever has just taken the lock is given the time to say who it is."""
+        deadline = time.monotonic() + _SAYS_SO_WITHIN_SECONDS
+        while True:
+            holder = self._holder()
+            if (holder and may_live(holder)) or time.monotonic() >= deadline:
+                return holder
+            time.sleep(_LOOK_AGAIN_SECONDS / 10)
+
+    def _holder(self) -> Holder | None:
+        content = _read(self._holder_path, self._holder_path.name)
+        if content is None:
+            return None
+        try:
+            fields = json.loads(content)
+            id_, user, host, command, since = (
+                printable(str(fields[key])) for key in ("id", "user", "host", "command", "since")
+            )
+            return Holder(id_, user, host, int(fields["pid"]), command, since)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            # Written at once or not at all, so not ours: whoever holds the lock, this says nothing.
+            return None
+
+    def _locked(self, holder: Holder | None, *, lives: bool) -> LockedError:
+        who = str(holder) if holder else "another process, which has not said yet who it is"
+        ways = "wait for it, with --lock-timeout SECONDS"
+        if holder and not lives:
+            ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
+        return LockedError(f"{self.name} is locked by {who}\n{ways}")
+
+    def _not_lockable(self, error: Exception) -> StateError:
+        mend = "nothing was done"
+        if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
+            mend += f"; make {printable(str(self._path.parent))} writable for this user"
+        return StateError(f"{self.name} cannot be locked: {_reason(error)}\n{mend}")
+
+
+class LocalJournalFile:
+    """A new journal file; what was there before is gone. Each write is flushed to disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _flush_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        # Each write is on disk already: a close that fails takes nothing away. The number is soon
+        # another file's, and must not be written to.
+        descriptor, self._descriptor = self._descriptor, -1
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _read(path: Path, name: str) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

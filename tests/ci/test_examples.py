@@ -1,0 +1,150 @@
+"""The files for CI are what their schemas say, and ask for no more than they need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majobctl.cli import cli
+from tests.ci import github, gitlab
+from tests.ci.machine import EXAMPLES, yaml
+from tests.config_repository import Repository
+
+WORKFLOWS = sorted(github.WORKFLOWS.glob("*.yml"))
+HOOKS = yaml.safe_load((EXAMPLES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+PERMISSIONS = {
+    "plan": {"contents": "read", "pull-requests": "write"},
+    "apply": {"contents": "write"},
+    "drift": {"contents": "read", "issues": "write"},
+}
+
+
+def check(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
+    """Checks files by a schema that comes with check-jsonschema."""
+    options = ["--builtin-schema", f"vendor.{schema}"]
+    if schema == "gitlab-ci":
+        options += ["--data-transform", "gitlab-ci"]
+    return subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *options, *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_workflows_are_valid_by_the_published_schema() -> None:
+    ended = check("github-workflows", *WORKFLOWS)
+    assert ended.returncode == 0, ended
+
+
+def test_the_pipeline_is_valid_by_the_published_schema() -> None:
+    ended = check("gitlab-ci", gitlab.FILE)
+    assert ended.returncode == 0, ended
+
+
+@pytest.mark.parametrize(
+    ("file", "schema", "old", "new"),
+    [
+        (WORKFLOWS[0], "github-workflows", "runs-on:", "runs:"),
+        (gitlab.FILE, "gitlab-ci", "action: access", "action: look"),
+    ],
+    ids=["github", "gitlab"],
+)
+def test_a_wrong_key_is_not_valid(
+    tmp_path: Path, file: Path, schema: str, old: str, new: str
+) -> None:
+    text = file.read_text(encoding="utf-8")
+    wrong = tmp_path / file.name
+    wrong.write_text(text.replace(old, new), encoding="utf-8")
+    assert text.count(old) == 1
+    assert check(schema, wrong).returncode == 1
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_a_workflow_has_the_least_permissions(name: str) -> None:
+    document = github.load(name)
+    assert document["permissions"] == PERMISSIONS[name]
+    assert all("permissions" not in job for job in document["jobs"].values())
+
+
+def test_no_workflow_is_without_its_permissions() -> None:
+    assert [file.stem for file in WORKFLOWS] == [f"majobctl-{name}" for name in sorted(PERMISSIONS)]
+
+
+def test_every_job_installs_majobctl_in_the_same_way() -> None:
+    (job,) = github.load("plan")["jobs"].values()
+    (step,) = (step for step in job["steps"] if step.get("name") == "Install majobctl")
+    for name in PERMISSIONS:
+        (job,) = github.load(name)["jobs"].values()
+        assert step in job["steps"]
+    assert gitlab.load()["default"]["before_script"] == [step["run"]]
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_a_script_has_no_expression_that_an_author_could_fill(name: str) -> None:
+    (job,) = github.load(name)["jobs"].values()
+    scripts = [step["run"] for step in job["steps"] if "run" in step]
+    actions = {step["uses"] for step in job["steps"] if "uses" in step}
+    assert not any("${{" in script for script in scripts)
+    assert actions == {"actions/checkout@v6", "actions/setup-python@v6"}
+
+
+def test_a_pull_request_sees_no_secret() -> None:
+    text = (github.WORKFLOWS / "majobctl-plan.yml").read_text(encoding="utf-8")
+    assert "secrets." not in text
+    assert list(github.load("plan")[True]) == ["pull_request"]  # YAML 1.1 reads "on" so
+
+
+def test_two_applies_never_run_at_once() -> None:
+    concurrency = github.load("apply")["concurrency"]
+    groups = {name: github.load(name)["concurrency"]["group"] for name in PERMISSIONS}
+    assert concurrency["cancel-in-progress"] is False
+    assert len(set(groups.values())) == 3
+    assert gitlab.load()[".apply"]["resource_group"] == "majobctl-apply"
+
+
+def test_what_the_jobs_install_is_not_from_the_package_index() -> None:
+    lines = (EXAMPLES / "requirements-ci.txt").read_text(encoding="utf-8").splitlines()
+    (requirement,) = (line for line in lines if not line.startswith("#"))
+    assert re.fullmatch(r"majobctl @ git\+https://git\.example\.com/\S+@v\d\S+", requirement)
+
+
+def test_each_hook_is_a_command_that_is_there() -> None:
+    assert [hook["id"] for hook in HOOKS] == ["majobctl-fmt", "majobctl-validate"]
+    for hook in HOOKS:
+        program, command = hook["entry"].split()
+        assert (program, command in cli.commands) == ("majobctl", True)
+        assert (hook["language"], hook["pass_filenames"]) == ("python", False)
+
+
+def hook_of(id_: str) -> Any:
+    (hook,) = (hook for hook in HOOKS if hook["id"] == id_)
+    return hook
+
+
+def run_hook(repository: Repository, id_: str) -> int:
+    return repository.run(*hook_of(id_)["entry"].split()[1:]).code
+
+
+def test_the_hook_validate_fails_where_a_file_is_wrong(on_emulator: Repository) -> None:
+    assert run_hook(on_emulator, "majobctl-validate") == 0
+    on_emulator.job("alpha", train_instance_count=0)
+    assert run_hook(on_emulator, "majobctl-validate") == 1
+
+
+def test_the_hook_fmt_changes_job_files_and_no_other_file(on_emulator: Repository) -> None:
+    other = on_emulator.write("pyproject.toml", "[tool]\nb=1\na=2\n")
+    job = on_emulator.root / "jobs" / "alpha.toml"
+    before = job.read_text(encoding="utf-8")
+    assert run_hook(on_emulator, "majobctl-fmt") == 0
+    after = job.read_text(encoding="utf-8")
+    assert after != before
+    assert other.read_text(encoding="utf-8") == "[tool]\nb=1\na=2\n"
+    assert run_hook(on_emulator, "majobctl-fmt") == 0
+    assert job.read_text(encoding="utf-8") == after

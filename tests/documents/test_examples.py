@@ -1,0 +1,147 @@
+"""Every config repository among the examples is validated, planned and applied."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomli
+
+from majobctl import emulator
+from tests.config_repository import Repository
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+REPOSITORIES = sorted(path.parent.name for path in EXAMPLES.glob("*/majobctl.toml"))
+REGION = 'region = "eu-de"\n'
+
+
+@pytest.fixture
+def example(repository: Repository, request: pytest.FixtureRequest) -> Repository:
+    """A copy of the config repository that the test names."""
+    shutil.copytree(EXAMPLES / request.param, repository.root, dirs_exist_ok=True)
+    return repository
+
+
+def provider_of(repository: Repository) -> dict[str, str]:
+    settings = tomli.loads((repository.root / "majobctl.toml").read_text(encoding="utf-8"))
+    provider: dict[str, str] = settings["provider"]
+    return provider
+
+
+def test_there_are_examples_on_the_emulator_and_one_on_the_service() -> None:
+    assert REPOSITORIES == ["environments", "otc", "quickstart"]
+
+
+@pytest.mark.parametrize("example", REPOSITORIES, indirect=True)
+def test_an_example_is_formatted(example: Repository) -> None:
+    assert example.run("fmt", "--check").code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["-e", "prod"]], ids=["dev", "prod"])
+@pytest.mark.parametrize("example", ["environments"], indirect=True)
+def test_each_environment_is_planned_applied_and_then_without_changes(
+    options: list[str], example: Repository
+) -> None:
+    assert "5 created" in example.apply(*options, "--force").last_line
+    assert example.run("plan", "--refresh", "--detailed-exitcode", *options).code == 0
+    state = "prod.state.json" if options else "majobctl.state.json"
+    assert [path.name for path in example.root.glob("*.state.json")] == [state]
+
+
+@pytest.mark.parametrize("example", REPOSITORIES, indirect=True)
+def test_an_example_is_valid_without_a_warning(example: Repository) -> None:
+    assert example.done("validate").stderr == ""
+
+
+@pytest.mark.parametrize("example", ["quickstart"], indirect=True)
+def test_the_quickstart_is_planned_applied_and_then_without_changes(example: Repository) -> None:
+    assert example.run("plan", "--detailed-exitcode").code == 2
+    assert "4 added, 0 updated, 0 forgotten, 0 failed" in example.apply().last_line
+    assert example.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("example", ["quickstart"], indirect=True)
+def test_an_edit_of_the_quickstart_is_one_change_and_one_call(example: Repository) -> None:
+    example.apply()
+    file = example.root / "jobs" / "sentiment.toml"
+    content = file.read_text(encoding="utf-8")
+    assert content.count("lr = 1e-3") == 1
+    file.write_text(content.replace("lr = 1e-3", "lr = 5e-4"), encoding="utf-8")
+
+    plan = example.done("plan", "--format", "json").document
+
+    assert plan["calls"]["update_job_configs"] == 1
+    (change,) = plan["changes"]
+    (field,) = change["fields"]
+    assert (field["path"], field["before"], field["after"]) == (
+        ["hyperparameters", "lr"],
+        "1e-3",
+        "5e-4",
+    )
+    assert "0 added, 1 updated" in example.apply().last_line
+    assert example.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("example", ["otc"], indirect=True)
+def test_the_example_for_the_service_is_applied_over_http(
+    example: Repository, tmp_path: Path
+) -> None:
+    log = tmp_path / "requests"
+    seed = tmp_path / "cloud.toml"
+    job = (example.root / "jobs" / "my_job_config.toml").read_text(encoding="utf-8")
+    seed.write_text(
+        job + 'train_instance_type = "modelarts.vm.gpu.p4"\ntrain_instance_count = 1\n',
+        encoding="utf-8",
+    )
+    project_id = provider_of(example)["project_id"]
+    with (
+        emulator.create_app(seed=seed, project_id=project_id, request_log=log) as app,
+        emulator.start(app) as server,
+    ):
+        settings = (example.root / "majobctl.toml").read_text(encoding="utf-8")
+        assert REGION in settings
+        example.settings(settings.replace(REGION, f'{REGION}endpoint = "{server.url}"\n'))
+        example.environment |= {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
+
+        assert example.run("plan", "--detailed-exitcode").code == 2
+        assert "1 added, 0 updated, 0 forgotten, 0 failed" in example.apply().last_line
+        assert example.run("plan", "--detailed-exitcode").code == 0
+
+    sent = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    puts = [request for request in sent if request["method"] == "PUT"]
+    path = f"/v1/{project_id}/training-job-configs/my_job_config"
+    assert [(put["path"], put["status"]) for put in puts] == [(path, 200)]
+
+
+def set_up(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``code`` with what the two set-up commands share."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys\nfrom tools import environment\n{code}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_set_up_without_the_means_for_a_virtual_environment_says_what_to_install() -> None:
+    ended = set_up("sys.modules['ensurepip'] = None\nenvironment.ready_environment('no-such', 'x')")
+    assert ended.returncode == 1
+    assert "has no module ensurepip" in ended.stderr
+    assert "apt install python3-venv" in ended.stderr
+    assert not (ROOT / "no-such").exists()
+
+
+def test_a_set_up_ends_with_the_first_command_that_fails() -> None:
+    ended = set_up(
+        "environment.run([sys.executable, '-c', 'raise SystemExit(7)'])\nprint('went on')"
+    )
+    assert ended.returncode == 1
+    assert "exit code 7; nothing after it was run" in ended.stderr
+    assert "went on" not in ended.stdout

@@ -1,0 +1,358 @@
+"""Walking a plan, with the real provider over HTTP and a journal in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from majobctl.job_config.job_config import JobConfig
+from majobctl.operations.apply import Applied, apply_changes
+from majobctl.operations.executor import Errand
+from majobctl.plan.change import Action
+from majobctl.plan.plan import Plan
+from majobctl.plan.planner import make_plan
+from majobctl.plan.results import ApplyResult, End, Result
+from majobctl.service.estimator import Estimator
+from majobctl.service.provider import Provider
+from majobctl.service.session import Session
+from majobctl.state.document import Entry, State
+from majobctl.state.journal import Journal, replayed
+from tests.config_repository import BODY, JOB
+from tests.plan.test_plan import AT, TARGET
+from tests.rest_server import Reply, RestServer, refusal
+from tests.service.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY
+from tests.state.test_journal import Memory
+
+BUSY: Reply = (503, {"error_code": "X.503", "error_msg": "busy"}, {})
+NAMES = [f"n{number:02}" for number in range(12)]
+EMPTY = State("a-lineage", 0, TARGET, {}, "a-salt")
+DIGEST = EMPTY.masker().digest
+
+
+@pytest.fixture
+def provider(rest: RestServer) -> Iterator[Provider]:
+    session = Session(
+        ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=rest.url, retries=0, backoff=0.01, connections=20
+    )
+    with Provider(session, Estimator) as opened:
+        opened.unknown_names([("n", JOB)])
+        yield opened
+    session.close()
+
+
+class Run:
+    """One walk over a plan: what was told, and what the journal holds."""
+
+    def __init__(self, provider: Provider, state: State = EMPTY, memory: Memory | None = None):
+        self.told: list[Result] = []
+        self.file = memory or Memory()
+        self.state = state
+        self._provider = provider
+
+    def walk(
+        self,
+        plan: Plan,
+        *,
+        parallelism: int = 4,
+        is_stopped: Callable[[], bool] = lambda: False,
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Applied:
+        journal = Journal(self.file, self.state)
+        return apply_changes(
+            plan,
+            journal,
+            Errand(
+                self._provider,
+                lambda change: (params or {}).get(change.name) or change.after or {},
+                DIGEST,
+            ),
+            parallelism=parallelism,
+            second_round=True,
+            is_stopped=is_stopped,
+            observe=self.told.append,
+        )
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        state = replayed(self.state, self.file.content, "journal")
+        assert state is not None
+        return state.job_configs
+
+
+def plan_of(*names: str, state: State | None = None, **params: Any) -> Plan:
+    desired = {name: JobConfig(name, {**JOB, **params}) for name in names}
+    return make_plan(desired, state, TARGET)
+
+
+def ends(applied: Applied) -> dict[str, End]:
+    return {result.name: result.outcome for result in applied.results}
+
+
+def test_results_come_in_name_order_and_are_told_as_they_end(
+    provider: Provider, rest: RestServer
+) -> None:
+    run = Run(provider)
+    applied = run.walk(plan_of(*reversed(NAMES)))
+    assert [result.name for result in applied.results] == NAMES
+    assert sorted(result.name for result in run.told) == NAMES
+    assert all(result.seconds > 0 for result in applied.results)
+    assert rest.puts == dict.fromkeys(NAMES, BODY)
+    assert {name: entry.params for name, entry in run.entries.items()} == dict.fromkeys(NAMES, JOB)
+    assert applied.failure is None
+
+
+def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told(
+    provider: Provider, rest: RestServer
+) -> None:
+    run = Run(provider)
+    during: list[Entry] = []
+    rest.before_put = lambda name: during.append(run.entries[name])
+    told: list[bool] = []
+    apply_changes(
+        plan_of("one"),
+        Journal(run.file, EMPTY),
+        Errand(provider, lambda change: change.after or {}, DIGEST),
+        parallelism=1,
+        second_round=True,
+        is_stopped=lambda: False,
+        observe=lambda result: told.append(run.entries[result.name].pending),
+    )
+    assert [entry.pending for entry in during] == [True]
+    assert told == [False]
+
+
+def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: RestServer) -> None:
+    barrier = threading.Barrier(3)
+
+    def meet(name: str) -> None:
+        barrier.wait(20)
+
+    rest.before_put = meet
+    Run(provider).walk(plan_of(*NAMES), parallelism=3)
+    assert rest.most_at_once == 3
+
+
+def test_one_that_is_refused_does_not_stop_the_others(provider: Provider, rest: RestServer) -> None:
+    refused = {"n03": refusal(404, "ModelArts.0102", "n03 does not exist.")}
+    rest.before_put = refused.get
+    run = Run(provider)
+    applied = run.walk(plan_of(*NAMES))
+    assert ends(applied) == {**dict.fromkeys(NAMES, End.DONE), "n03": End.FAILED}
+    failed = applied.results[3]
+    assert (failed.code, failed.message) == ("ModelArts.0102", "n03 does not exist.")
+    assert failed.advice
+    assert "n03" not in run.entries
+
+
+def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
+    provider: Provider, rest: RestServer
+) -> None:
+    rest.before_put = lambda name: (200, b"?", {})
+    run = Run(provider)
+    (result,) = run.walk(plan_of("one")).results
+    assert (result.outcome, result.code) == (End.UNKNOWN, "")
+    assert result.advice
+    assert run.entries["one"] == Entry({}, "", True, JOB)
+
+
+def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: RestServer) -> None:
+    run = Run(provider)
+    applied = run.walk(plan_of(*NAMES), parallelism=1, is_stopped=lambda: len(rest.configs) >= 2)
+    assert list(rest.puts) == NAMES[:2]
+    assert [result.outcome for result in applied.results] == (
+        [End.DONE] * 2 + [End.NOT_ATTEMPTED] * 10
+    )
+    assert [result.name for result in run.told] == NAMES[:2]
+    assert set(run.entries) == set(NAMES[:2])
+
+
+def test_a_forgotten_one_needs_no_call(provider: Provider, rest: RestServer) -> None:
+    state = State("a-lineage", 1, TARGET, {"gone": Entry(JOB, AT)}, "a-salt")
+    run = Run(provider, state)
+    (result,) = run.walk(make_plan({}, state, TARGET)).results
+    assert (result.action, result.outcome, result.seconds) == (Action.FORGET, End.DONE, 0.0)
+    assert rest.requests_of("PUT") == []
+    assert run.entries == {}
+
+
+def test_what_is_cleared_is_sent_blank(provider: Provider, rest: RestServer) -> None:
+    before = {**JOB, "log_url": "/ml/log/", "hyperparameters": {"lr": "1"}}
+    state = State("a-lineage", 1, TARGET, {"one": Entry(before, AT)}, "a-salt")
+    run = Run(provider, state)
+    run.walk(plan_of("one", state=state))
+    assert rest.puts == {"one": {**BODY, "log_url": "", "parameter": []}}
+    assert run.entries["one"].params == JOB
+
+
+def test_a_passing_fault_is_tried_once_more_when_the_service_works(
+    provider: Provider, rest: RestServer
+) -> None:
+    replies = {"n01": [BUSY], "n05": [BUSY, BUSY]}
+    rest.before_put = lambda name: replies[name].pop() if replies.get(name) else None
+    run = Run(provider)
+    applied = run.walk(plan_of(*NAMES))
+    assert ends(applied)["n01"] is End.DONE
+    assert ends(applied)["n05"] in (End.UNKNOWN, End.FAILED)
+    assert sorted(result.name for result in run.told) == NAMES
+    assert len(rest.requests_of("PUT")) == len(NAMES) + 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
+def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
+    provider: Provider, rest: RestServer, status: int
+) -> None:
+    replies = [refusal(status, "X.1", "not now"), BUSY]
+    rest.before_put = lambda name: replies.pop() if name == "n01" and replies else None
+    run = Run(provider)
+    applied = run.walk(plan_of(*NAMES))
+    assert ends(applied)["n01"] is End.UNKNOWN
+    assert run.entries["n01"].pending
+
+
+def test_without_a_second_round_nothing_is_sent_again(provider: Provider, rest: RestServer) -> None:
+    rest.before_put = lambda name: BUSY if name == "n01" else None
+    applied = apply_changes(
+        plan_of(*NAMES),
+        Journal(Memory(), EMPTY),
+        Errand(provider, lambda change: change.after or {}, DIGEST),
+        parallelism=4,
+        second_round=False,
+        is_stopped=lambda: False,
+        observe=lambda result: None,
+    )
+    assert ends(applied)["n01"] is not End.DONE
+    assert len(rest.requests_of("PUT")) == len(NAMES)
+
+
+def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
+    provider: Provider, rest: RestServer
+) -> None:
+    run = Run(provider)
+
+    def observe(result: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    applied = apply_changes(
+        plan_of(*NAMES),
+        Journal(run.file, EMPTY),
+        Errand(provider, lambda change: change.after or {}, DIGEST),
+        parallelism=2,
+        second_round=True,
+        is_stopped=lambda: False,
+        observe=observe,
+    )
+    assert isinstance(applied.defect, BrokenPipeError)
+    done = {name for name, end in ends(applied).items() if end is End.DONE}
+    assert set(rest.puts) == done == set(run.entries)
+    assert len(done) < len(NAMES)
+
+
+def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
+    provider: Provider, rest: RestServer
+) -> None:
+    rest.before_put = lambda name: BUSY
+    run = Run(provider)
+    applied = run.walk(plan_of(*NAMES))
+    assert End.DONE not in ends(applied).values()
+    assert len(rest.requests_of("PUT")) == len(NAMES)
+    assert sorted(result.name for result in run.told) == NAMES
+
+
+def test_a_journal_that_cannot_be_kept_stops_the_walk(provider: Provider, rest: RestServer) -> None:
+    file = Memory()
+    run = Run(provider, memory=file)
+
+    def fill(name: str) -> None:
+        file.failure = OSError(28, "No space left on device")
+
+    rest.before_put = fill
+    applied = run.walk(plan_of(*NAMES), parallelism=1)
+    assert list(rest.puts) == ["n00"]
+    assert isinstance(applied.failure, OSError)
+    assert ends(applied)["n00"] is End.DONE
+    assert set(ends(applied).values()) == {End.DONE, End.NOT_ATTEMPTED}
+    assert run.told == []
+
+
+class Breaking(Memory):
+    """A journal's file whose last write breaks off, and not as the system's writes do."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self._good = good
+
+    def write(self, content: bytes) -> None:
+        if self.flushes == self._good:
+            raise MemoryError
+        super().write(content)
+
+
+@pytest.mark.parametrize("good", [1, 2, 3])
+def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
+    good: int, provider: Provider, rest: RestServer
+) -> None:
+    # The first line; the first intent; its outcome with the second intent; the last outcome.
+    run = Run(provider, memory=Breaking(good))
+    applied = run.walk(plan_of("a", "b"), parallelism=1)
+    assert isinstance(applied.defect, MemoryError)
+    assert isinstance(applied.failure, OSError)
+    sent = ["a", "b"][: good - 1]
+    assert list(rest.puts) == sent
+    assert [item.name for item in applied.results if item.outcome is End.DONE] == sent
+    assert [result.name for result in run.told] == sent[: good - 2]
+
+
+def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: RestServer) -> None:
+    def params_of(change: Any) -> Mapping[str, Any]:
+        raise ZeroDivisionError
+
+    applied = apply_changes(
+        plan_of(*NAMES),
+        Journal(Memory(), EMPTY),
+        Errand(provider, params_of, DIGEST),
+        parallelism=4,
+        second_round=True,
+        is_stopped=lambda: False,
+        observe=lambda result: None,
+    )
+    assert isinstance(applied.defect, ZeroDivisionError)
+    assert rest.requests_of("PUT") == []
+
+
+def test_an_empty_plan_is_no_walk(provider: Provider) -> None:
+    assert Run(provider).walk(make_plan({}, None, TARGET)) == Applied((), None, None)
+
+
+def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: RestServer) -> None:
+    run = Run(provider)
+    shown = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
+    plan = make_plan({"one": JobConfig("one", shown)}, None, TARGET)
+    rest.before_put = lambda name: refusal(400, "X.1", "hidden-value is wrong")
+    applied = run.walk(plan, params={"one": {**JOB, "config_desc": "hidden-value"}})
+    assert b"hidden-value" not in run.file.content
+    assert "hidden-value" not in applied.results[0].message
+    rest.before_put = lambda name: None
+    rest.forget_requests()
+    run = Run(provider)
+    run.walk(plan, params={"one": {**JOB, "config_desc": "hidden-value"}})
+    assert rest.puts["one"]["config_desc"] == "hidden-value"
+    assert b"hidden-value" not in run.file.content
+
+
+def test_a_result_counts_each_end() -> None:
+    results = tuple(
+        Result(f"{action.value}{end.value}", action, end)
+        for action in Action
+        if action is not Action.REMOVE
+        for end in End
+    )
+    summary = ApplyResult(results, 3).summary()
+    done = ("added", "updated", "resent", "created", "deleted", "recorded", "forgotten")
+    others = ("failed", "unknown", "changed_meanwhile", "not_verified", "not_attempted")
+    # What the service acknowledged is done, verified or not.
+    assert summary == {**dict.fromkeys(done, 2), **dict.fromkeys(others, 7)}
+    assert ApplyResult((), 0).is_complete
+    assert not ApplyResult((), 0, problem="x").is_complete

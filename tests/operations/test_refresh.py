@@ -1,0 +1,233 @@
+"""Reading many configurations at once, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from majobctl.errors import ProviderError, ServiceError
+from majobctl.job_config.live import LiveConfig
+from majobctl.operations.refresh import read_live
+from majobctl.service.estimator import Estimator
+from majobctl.service.provider import Provider
+from majobctl.service.session import Session
+from tests.service.fake_service import (
+    ACCESS_KEY,
+    PROJECT,
+    SECRET_KEY,
+    FakeService,
+    Handler,
+    running_service,
+)
+
+NAMES = [f"n{number:02}" for number in range(20)]
+Reply = Callable[[Handler], None]
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    with running_service() as running:
+        running.configs.update({name: {"config_desc": name} for name in NAMES})
+        yield running
+
+
+def opened(service: FakeService, backoff: float = 0.002) -> Provider:
+    session = Session(
+        *(ACCESS_KEY, SECRET_KEY, PROJECT),
+        endpoint=service.url,
+        timeout=10,
+        retries=3,
+        backoff=backoff,
+        connections=20,
+    )
+    return Provider(session, Estimator)
+
+
+@pytest.fixture
+def provider(service: FakeService) -> Iterator[Provider]:
+    with opened(service) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_threads_behind() -> Iterator[None]:
+    yield
+    names = [thread.name for thread in threading.enumerate()]
+    assert [name for name in names if name.startswith("read-")] == []
+
+
+def details(service: FakeService) -> list[str]:
+    paths = [item.path for item in service.asked("GET", "/training-job-configs/")]
+    return sorted(path.rpartition("/")[2] for path in paths)
+
+
+def as_live(name: str) -> LiveConfig:
+    return LiveConfig(name, {"config_desc": name})
+
+
+def after_the_list(*replies: Reply) -> list[Reply]:
+    """A script that begins with the list as it is."""
+    return [lambda handler: handler.list_configs(handler.service.requests[-1].query), *replies]
+
+
+def refuse(handler: Handler) -> None:
+    handler.refuse(403, "ModelArts.0210", "wrong project")
+
+
+def refuse_as_busy(handler: Handler) -> None:
+    handler.refuse(503, "X.503", "busy")
+
+
+@pytest.mark.parametrize("parallelism", [1, 3, 50])
+def test_all_are_read_in_the_order_of_the_names(
+    parallelism: int, provider: Provider, service: FakeService
+) -> None:
+    names = NAMES[::-1]
+    live = read_live(provider, iter(names), parallelism=parallelism)
+    assert list(live.items()) == [(name, as_live(name)) for name in names]
+    assert details(service) == NAMES
+    assert len(service.requests) == len(NAMES) + 1
+
+
+def test_only_what_is_asked_for_and_there_is_read(provider: Provider, service: FakeService) -> None:
+    live = read_live(provider, ["gone", "n07", "n07", "away", "n03"], parallelism=2)
+    assert live == {"gone": None, "n07": as_live("n07"), "away": None, "n03": as_live("n03")}
+    assert details(service) == ["n03", "n07"]
+
+
+def test_no_names_need_no_call(provider: Provider, service: FakeService) -> None:
+    assert read_live(provider, [], parallelism=2) == {}
+    assert service.requests == []
+
+
+def test_what_is_deleted_after_the_list_is_missing(
+    provider: Provider, service: FakeService
+) -> None:
+    def gone(handler: Handler) -> None:
+        handler.refuse(404, "ModelArts.0102", "gone")
+
+    service.script.extend(after_the_list(gone))
+    assert read_live(provider, ["n01"], parallelism=2) == {"n01": None}
+
+
+def test_the_count_grows_to_the_number_of_names(provider: Provider) -> None:
+    counts: list[int] = []
+    here = threading.get_ident()
+
+    def observe(count: int) -> None:
+        assert threading.get_ident() == here
+        counts.append(count)
+
+    read_live(provider, ["gone", *NAMES], parallelism=4, observe=observe)
+    assert counts == list(range(1, len(NAMES) + 2))
+    counts.clear()
+    read_live(provider, ["gone"], parallelism=4, observe=observe)
+    assert counts == [1]
+
+
+def test_as_many_as_parallelism_are_read_at_once(provider: Provider, service: FakeService) -> None:
+    meeting = threading.Barrier(4, timeout=5)
+
+    def meet(handler: Handler) -> None:
+        meeting.wait()
+        handler.answer(200, {"is_success": True})
+
+    service.script.extend(after_the_list(*[meet] * 8))
+    live = read_live(provider, NAMES[:8], parallelism=4)
+    assert live == {name: LiveConfig(name, {}) for name in NAMES[:8]}
+
+
+def test_an_error_names_its_job_config_and_ends_the_reading(
+    provider: Provider, service: FakeService
+) -> None:
+    service.script.extend(after_the_list(refuse))
+    with pytest.raises(
+        ProviderError, match=r"^job_config\.n05: ModelArts\.0210 wrong project$"
+    ) as caught:
+        read_live(provider, ["n05", *NAMES], parallelism=1)
+    assert isinstance(caught.value.__cause__, ServiceError)
+    assert details(service) == ["n05"]
+
+
+def test_an_error_cuts_the_pauses_of_the_others_short(service: FakeService) -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def busy(handler: Handler) -> None:
+        both.wait()
+        refuse_as_busy(handler)
+
+    def refused(handler: Handler) -> None:
+        both.wait()
+        refuse(handler)
+
+    service.script.extend(after_the_list(busy, refused))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        opened(service, backoff=60) as provider,
+        pytest.raises(ProviderError, match=r"ModelArts\.0210"),
+    ):
+        pool.submit(read_live, provider, NAMES, parallelism=2).result(timeout=20)
+
+
+def test_a_list_that_cannot_be_had_is_an_error(provider: Provider, service: FakeService) -> None:
+    service.script.append(refuse)
+    with pytest.raises(ServiceError, match="wrong project"):
+        read_live(provider, NAMES, parallelism=2)
+    assert details(service) == []
+
+
+def test_a_name_that_no_path_can_hold_is_an_error(provider: Provider, service: FakeService) -> None:
+    service.configs[".."] = {}
+    with pytest.raises(ProviderError, match=r"^job_config\.\.\.: config_name must be a name$"):
+        read_live(provider, [".."], parallelism=2)
+
+
+def test_a_defect_is_raised_as_it_is(service: FakeService) -> None:
+    class Defect(Estimator):
+        def get_job_configs_info(self) -> Any:
+            raise ZeroDivisionError
+
+    with opened(service) as working:
+        provider = Provider(working._session, Defect)
+        with pytest.raises(ZeroDivisionError):
+            read_live(provider, NAMES, parallelism=2)
+
+
+def test_an_interruption_between_two_results_stops_the_reading(
+    provider: Provider, service: FakeService
+) -> None:
+    def observe(count: int) -> None:
+        if count == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_live(provider, NAMES, parallelism=2, observe=observe)
+    assert len(details(service)) <= 5
+
+
+def test_an_interruption_while_the_service_is_busy_stops_the_reading_at_once(
+    service: FakeService,
+) -> None:
+    waiting = threading.Event()
+
+    def busy(handler: Handler) -> None:
+        refuse_as_busy(handler)
+        waiting.set()
+
+    def interrupt() -> None:
+        assert waiting.wait(timeout=10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    service.script.extend(after_the_list(*[busy] * 20))
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with opened(service, backoff=60) as provider, pytest.raises(KeyboardInterrupt):
+        read_live(provider, NAMES, parallelism=2)
+    interrupter.join()
+    assert len(details(service)) <= 2

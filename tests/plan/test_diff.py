@@ -1,0 +1,195 @@
+"""What differs between two sides, or three, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majobctl.plan.change import Action, FieldChange, Reason
+from majobctl.plan.diff import field_changes, item_changes, three_way
+from tests.plan import plan_strategies as strategies
+
+Params = Mapping[str, Any]
+Leaves = dict[tuple[str, ...], Any]
+
+near = st.lists(strategies.params, min_size=1, max_size=2).flatmap(
+    lambda found: st.tuples(*[st.sampled_from(found) for _ in range(3)])
+)
+"""Three sides, two or three of which are often the same."""
+
+
+def leaves(params: Params) -> Leaves:
+    """Each value by its place; an independent reading of what a place is."""
+    found: Leaves = {}
+    for key, value in params.items():
+        if key == "hyperparameters":
+            found |= {(key, label): text for label, text in value.items()}
+        else:
+            found[(key,)] = value
+    return found
+
+
+def expected(
+    before: Params | None, live: Params, after: Params
+) -> dict[tuple[str, ...], Reason | None]:
+    old, now, new = leaves(before or {}), leaves(live), leaves(after)
+    found: dict[tuple[str, ...], Reason | None] = {}
+    for place in old.keys() | now.keys() | new.keys():
+        sides = old.get(place), now.get(place), new.get(place)
+        if before is None:
+            if sides[1] != sides[2]:
+                found[place] = None
+        elif len({repr(side) for side in sides}) > 1:
+            found[place] = {
+                (True, True): Reason.BOTH,
+                (True, False): Reason.EDITED,
+                (False, True): Reason.CHANGED,
+            }[sides[0] != sides[2], sides[0] != sides[1]]
+            if sides[1] == sides[2]:
+                found[place] = Reason.SAME
+    return found
+
+
+@given(near | st.tuples(strategies.params, strategies.params, strategies.params))
+def test_each_place_that_differs_anywhere_is_told_once_with_who_changed_it(
+    sides: tuple[Params, Params, Params],
+) -> None:
+    before, live, after = sides
+    found = three_way(before, live, after)
+    assert {item.path: item.reason for item in found} == expected(before, live, after)
+    assert len({item.path for item in found}) == len(found)
+    for item in found:
+        values = [leaves(side).get(item.path) for side in (before, live, after)]
+        assert [item.before, item.live, item.after] == values
+        is_same = item.live == item.after
+        assert (item.action is Action.RECORD) == is_same == (item.reason is Reason.SAME)
+
+
+@given(strategies.params, strategies.params)
+def test_where_the_state_does_not_say_the_service_counts_alone(live: Params, after: Params) -> None:
+    found = three_way(None, live, after)
+    assert {item.path: item.reason for item in found} == expected(None, live, after)
+    assert all(item.before is None and item.action is not Action.RECORD for item in found)
+    two = field_changes(live, after)
+    assert [(item.path, item.action) for item in found] == [
+        (item.path, item.action) for item in two
+    ]
+
+
+@given(near, st.data())
+def test_what_is_ignored_hides_what_was_changed_there_and_nothing_else(
+    sides: tuple[Params, Params, Params], data: st.DataObject
+) -> None:
+    all_of_them = three_way(*sides)
+    places = [item.path for item in all_of_them] or [("config_desc",)]
+    ignored = data.draw(st.lists(st.sampled_from(places), max_size=3))
+    found = three_way(*sides, ignored)
+    hidden = [item for item in all_of_them if item not in found]
+    assert all(item.path in ignored and item.reason is Reason.CHANGED for item in hidden)
+    assert not [item for item in found if item.path in ignored and item.reason is Reason.CHANGED]
+
+
+def test_a_key_stands_for_all_labels_below_it() -> None:
+    one, two = {"hyperparameters": {"a": "1"}}, {"hyperparameters": {"a": "2", "b": "3"}}
+    assert three_way(one, two, one, [("hyperparameters",)]) == ()
+    (left,) = three_way(one, two, one, [("hyperparameters", "a")])
+    assert left.path == ("hyperparameters", "b")
+    assert three_way(None, two, one, [("hyperparameters",)]) == ()
+
+
+@given(strategies.params, strategies.params, strategies.params)
+def test_fields_come_in_one_order_whatever_they_come_from(
+    before: Params, live: Params, after: Params
+) -> None:
+    keys = [item.path for item in three_way(before, live, after)]
+    turned = [dict(reversed(list(side.items()))) for side in (before, live, after)]
+    assert [item.path for item in three_way(turned[0], turned[1], turned[2])] == keys
+    subset = [item.path for item in field_changes(before, after)]
+    assert subset == [path for path in keys if path in subset]
+
+
+@given(strategies.params)
+def test_three_sides_that_are_equal_have_no_difference(params: Params) -> None:
+    assert three_way(params, params, params) == three_way(None, params, params) == ()
+    assert field_changes(params, params) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "live", "after"),
+    [
+        ({"hyperparameters": ["x"]}, {"hyperparameters": {"a": "1"}}, {}),
+        ({"hyperparameters": 5}, {}, {"hyperparameters": {"a": "1"}}),
+        ({"from_the_future": {"a": [1]}}, {"from_the_future": {"a": [2]}}, {}),
+        ({"hyperparameters": {"$sensitive": "x"}}, {"hyperparameters": {"a": "1"}}, {}),
+        ({}, {"train_instance_count": "two"}, {"train_instance_count": 2}),
+    ],
+)
+def test_what_no_job_config_could_have_is_compared_all_the_same(
+    before: Params, live: Params, after: Params
+) -> None:
+    found = three_way(before, live, after)
+    assert found
+    assert {item.path[0] for item in found} == {*before, *live, *after}
+
+
+sources = st.lists(
+    st.dictionaries(st.sampled_from(["type", "__x", "data_url"]), st.sampled_from("ab")),
+    max_size=12,
+)
+
+
+@given(sources, sources)
+def test_what_differs_inside_two_arrays_is_told_item_by_item(
+    old: list[Mapping[str, str]], new: list[Mapping[str, str]]
+) -> None:
+    expected: Leaves = {}
+    for index, (one, other) in enumerate(zip(old, new, strict=False)):
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                expected[(f"[{index}]", key)] = (one.get(key), other.get(key))
+    for index in range(min(len(old), len(new)), max(len(old), len(new))):
+        sides = [side[index] if index < len(side) else None for side in (old, new)]
+        expected[(f"[{index}]",)] = tuple(sides)
+    found = list(item_changes(old, new))
+    assert {item.path: (item.before, item.after) for item in found} == expected
+    assert [item.path for item in found] == list(expected)
+    for item in found:
+        is_new, is_gone = item.before is None, item.after is None
+        assert item.action is (
+            Action.ADD if is_new else Action.REMOVE if is_gone else Action.UPDATE
+        )
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["text", None, {"a": "1"}, ["a"], [["a"]], [{"a": ["b"]}], [{"$sensitive": "x"}], [{}, 1]],
+)
+def test_nothing_is_told_of_the_inside_of_what_is_no_array_of_flat_tables(other: object) -> None:
+    tables = [{"a": "1"}]
+    assert list(item_changes(tables, other)) == list(item_changes(other, tables)) == []
+    assert list(item_changes(other, [other])) == []
+
+
+def test_shown_values_may_hide_more_than_is_compared() -> None:
+    one, two = {"config_desc": "a"}, {"config_desc": "b"}
+    shown = {"config_desc": {"$sensitive": "x"}}
+    assert field_changes(one, two, shown) == (
+        FieldChange(("config_desc",), Action.UPDATE, {"$sensitive": "x"}, "b"),
+    )
+
+
+def test_every_action_has_a_sign() -> None:
+    assert {action.value: action.sign for action in Action} == {
+        "add": "+",
+        "update": "~",
+        "resend": "?",
+        "forget": ".",
+        "create": "+",
+        "delete": "-",
+        "record": "=",
+        "remove": "-",
+    }

@@ -1,0 +1,292 @@
+"""Live against state, without a service but for the emulator's own ways to write a blank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from majobctl.emulator import create_adapter, create_app
+from majobctl.emulator.faults import Faults
+from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
+from majobctl.job_config.live import LiveConfig
+from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.drift import Drift, Drifted, find_drift, names_to_compare
+from majobctl.plan.plan import Selection
+from majobctl.service.estimator import Estimator
+from majobctl.service.provider import Provider
+from majobctl.service.sdk_calls import DONE
+from majobctl.service.session import Session
+from majobctl.state.document import Entry, State
+from majobctl.target import EMULATOR_ENDPOINT
+from tests.plan import plan_strategies as strategies
+from tests.plan.test_plan import AT, PLAIN, TARGET, state_of
+from tests.service.test_live_round_trip import _params as service_params
+
+Params = Mapping[str, Any]
+
+
+def found(
+    state: State | None,
+    live: Mapping[str, Params | None],
+    *,
+    listed: Iterable[str] = (),
+    selection: Selection | None = None,
+    watches: ComparePolicies | None = None,
+) -> Drift:
+    configs = {
+        name: None if params is None else LiveConfig(name, params) for name, params in live.items()
+    }
+    return find_drift(
+        state,
+        TARGET,
+        configs,
+        listed=listed,
+        selection=selection or Selection(),
+        watches=watches or ComparePolicies(),
+    )
+
+
+def only(drift: Drift) -> Drifted:
+    (item,) = drift.changes
+    return item
+
+
+def update(place: str, before: Any, after: Any) -> FieldChange:
+    return FieldChange(tuple(place.split(".")), Action.UPDATE, before, after)
+
+
+def masked(state: State, params: Params, *places: tuple[str, ...]) -> Params:
+    return state.masker().masked(params, places)
+
+
+def test_each_value_that_differs_is_told_with_both_values() -> None:
+    live = {**PLAIN, "train_instance_count": 3, "hyperparameters": {"a": "1", "b": "2"}}
+    before = {**PLAIN, "log_url": "/b/l/", "hyperparameters": {"a": "0", "b": "2"}}
+    drift = found(state_of(one=before, two=PLAIN), {"one": live, "two": PLAIN})
+    assert only(drift) == Drifted(
+        "one",
+        (
+            update("train_instance_count", 1, 3),
+            update("hyperparameters.a", "0", "1"),
+            FieldChange(("log_url",), Action.REMOVE, "/b/l/", None),
+        ),
+    )
+    assert (drift.changed, drift.missing, drift.unchanged) == (1, 0, 1)
+    assert (drift.lineage, drift.serial, drift.target) == ("a-lineage", 7, TARGET)
+
+
+def test_what_the_service_has_no_more_is_missing() -> None:
+    drift = found(state_of(b=PLAIN, a=PLAIN, c=PLAIN), {"a": None, "b": PLAIN, "c": None})
+    assert drift.changes == (Drifted("a", (), True), Drifted("c", (), True))
+    assert (drift.changed, drift.missing, drift.unchanged) == (0, 2, 1)
+
+
+def test_only_what_is_selected_is_needed_and_told() -> None:
+    state = state_of(a1=PLAIN, a2=PLAIN, b1=PLAIN)
+    selection = Selection(("a*", "c*"), ("*2",))
+    assert names_to_compare(state, selection) == ["a1"]
+    listed = ["a1", "a3", "b2", "c1", "c2", "c4"]
+    drift = found(
+        state,
+        {"a1": PLAIN},
+        listed=listed,
+        selection=selection,
+        watches=ComparePolicies({"c4": ComparePolicy()}),
+    )
+    assert (drift.changes, drift.unchanged, drift.left_out) == ((), 1, 2)
+    assert drift.unmanaged == ("a3", "c1")
+
+
+def test_what_only_the_service_knows_is_no_drift() -> None:
+    watches = ComparePolicies({"desired": ComparePolicy()})
+    listed = ["z", "one", "desired", "other"]
+    drift = found(state_of(one=PLAIN), {"one": PLAIN}, listed=listed, watches=watches)
+    assert (drift.changes, drift.unmanaged) == ((), ("other", "z"))
+
+
+def test_without_a_state_nothing_has_drifted() -> None:
+    assert names_to_compare(None, Selection()) == []
+    drift = found(None, {}, listed=["b", "a"])
+    assert (drift.changes, drift.unchanged, drift.unmanaged) == ((), 0, ("a", "b"))
+    assert (drift.lineage, drift.serial) == ("", 0)
+    assert drift.notes()[0].startswith("There is no state yet")
+
+
+def test_what_is_ignored_does_not_count() -> None:
+    before = {**PLAIN, "config_desc": "x", "hyperparameters": {"seed": "1", "lr": "1"}}
+    live = {**PLAIN, "config_desc": "y", "hyperparameters": {"seed": "2", "lr": "2"}}
+    state = state_of(here=before, gone=before)
+    places = {"here": ComparePolicy(frozenset({("config_desc",), ("hyperparameters", "seed")}))}
+    sides = {"here": live, "gone": live}
+    drift = found(
+        state,
+        sides,
+        watches=ComparePolicies(places, ComparePolicy(frozenset({("hyperparameters",)}))),
+    )
+    gone, here = drift.changes
+    assert here.fields == (update("hyperparameters.lr", "1", "2"),)
+    assert gone.fields == (update("config_desc", "x", "y"),)
+    everywhere = ComparePolicies(
+        {}, ComparePolicy(frozenset({("hyperparameters",), ("config_desc",)}))
+    )
+    assert found(state, sides, watches=everywhere).changes == ()
+
+
+def test_secret_values_are_compared_as_their_hashes() -> None:
+    state = state_of()
+    secret = {**PLAIN, "config_desc": "hidden", "hyperparameters": {"token": "t", "lr": "1"}}
+    places = (("config_desc",), ("hyperparameters", "token"))
+    state = state_of(one=masked(state, secret, *places))
+    assert found(state, {"one": secret}).changes == ()
+    live = {**secret, "hyperparameters": {"token": "other", "lr": "1"}}
+    (change,) = only(found(state, {"one": live})).fields
+    assert change.path == ("hyperparameters", "token")
+    assert set(change.before) == set(change.after) == {"$sensitive"}
+    assert change.before != change.after
+    assert "other" not in repr(found(state, {"one": live}))
+
+
+def test_secret_hyperparameters_as_a_whole_are_one_value() -> None:
+    secret = {**PLAIN, "hyperparameters": {"token": "t", "lr": "1"}}
+    state = state_of(one=masked(state_of(), secret, ("hyperparameters",)))
+    assert found(state, {"one": secret}).changes == ()
+    drift = found(state, {"one": {**secret, "hyperparameters": {"token": "leaked"}}})
+    assert [change.path for change in only(drift).fields] == [("hyperparameters",)]
+    assert "leaked" not in repr(drift)
+
+
+ATTEMPT = {**PLAIN, "train_instance_count": 5}
+
+
+@pytest.mark.parametrize("live", [PLAIN, ATTEMPT], ids=["before", "attempted"])
+def test_either_end_of_a_call_of_unknown_outcome_is_no_drift(live: Params) -> None:
+    assert found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": live}).changes == ()
+
+
+def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() -> None:
+    live = {**PLAIN, "train_instance_count": 9}
+    item = only(found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": live}))
+    assert item == Drifted("one", (update("train_instance_count", 1, 9),), is_pending=True)
+    assert item.remarks == (
+        "the outcome of the last call is unknown: the next apply sends it again",
+    )
+
+
+def test_a_first_call_of_unknown_outcome_is_told_against_what_it_sent() -> None:
+    state = state_of(one=Entry({}, "", True, ATTEMPT))
+    assert found(state, {"one": ATTEMPT}).changes == ()
+    assert found(state, {"one": None}).changes == ()
+    item = only(found(state, {"one": PLAIN}))
+    assert item.fields == (update("train_instance_count", 5, 1),)
+
+
+def test_a_call_of_unknown_outcome_does_not_hide_that_it_is_missing() -> None:
+    item = only(found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": None}))
+    assert (item.is_missing, item.is_pending, len(item.remarks)) == (True, True, 2)
+
+
+def test_what_was_secret_in_the_attempt_alone_is_hidden_on_both_sides() -> None:
+    before = {**PLAIN, "config_desc": "old-text"}
+    attempted = masked(state_of(), {**PLAIN, "config_desc": "new-text"}, ("config_desc",))
+    state = state_of(one=Entry(before, AT, True, attempted))
+    for text in ("old-text", "new-text"):
+        assert found(state, {"one": {**PLAIN, "config_desc": text}}).changes == ()
+    drift = found(state, {"one": {**PLAIN, "config_desc": "third-text"}})
+    assert [change.path for change in only(drift).fields] == [("config_desc",)]
+    assert "text" not in repr(only(drift).fields)
+
+
+def test_a_blank_value_in_a_state_is_none() -> None:
+    before = {**PLAIN, "log_url": "", "data_source": [], "config_desc": None}
+    assert found(state_of(one=before), {"one": PLAIN}).changes == ()
+
+
+def test_what_cannot_be_read_back_is_told() -> None:
+    problem = "train_instance_type: the service has no flavor with spec_id 77 any more"
+    live = LiveConfig("one", {**PLAIN, "train_instance_type": "(spec_id 77)"}, (problem,))
+    drift = find_drift(
+        state_of(one=PLAIN, two=PLAIN),
+        TARGET,
+        {"one": live, "two": None},
+        listed=[],
+        selection=Selection(),
+        watches=ComparePolicies(),
+    )
+    assert drift.warnings == (f"job_config.one: {problem}",)
+    assert drift.changes[0].fields == (update("train_instance_type", "gpu", "(spec_id 77)"),)
+
+
+def places_of(params: Params) -> dict[tuple[str, ...], Any]:
+    """The values by place, worked out without a differ."""
+    values: dict[tuple[str, ...], Any] = {}
+    for key, value in params.items():
+        if key == "hyperparameters":
+            values |= {(key, label): item for label, item in value.items()}
+        else:
+            values[(key,)] = value
+    return values
+
+
+@settings(max_examples=60)
+@given(strategies.params, strategies.params, st.randoms())
+def test_exactly_the_places_that_differ_are_told(before: Params, live: Params, draw: Any) -> None:
+    old, new = places_of(before), places_of(live)
+    differing = {place for place in old | new if old.get(place) != new.get(place)}
+    drift = found(state_of(one=before), {"one": live})
+    told = {change.path: change for item in drift.changes for change in item.fields}
+    assert set(told) == differing
+    for place, change in told.items():
+        assert (change.before, change.after) == (old.get(place), new.get(place))
+    assert found(state_of(one=before), {"one": before}).changes == ()
+
+    ignored = {place for place in differing if draw.random() < 0.5}
+    watches = ComparePolicies({"one": ComparePolicy(frozenset(ignored))})
+    drift = found(state_of(one=before), {"one": live}, watches=watches)
+    assert {field.path for item in drift.changes for field in item.fields} == differing - ignored
+
+
+@settings(max_examples=40)
+@given(strategies.params, st.randoms())
+def test_whatever_is_secret_an_unchanged_one_has_not_drifted(params: Params, draw: Any) -> None:
+    places = [place for place in places_of(params) if draw.random() < 0.5]
+    state = state_of(one=masked(state_of(), params, *places))
+    assert found(state, {"one": params}).changes == ()
+
+
+@pytest.fixture(params=["replace", "merge"])
+def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    put: Literal["replace", "merge"] = request.param
+    app = create_app(faults=Faults(put=put, blanks="mixed"))
+    session = Session(
+        *("emulator", "emulator", "emulator"),
+        endpoint=EMULATOR_ENDPOINT,
+        transport=create_adapter(app),
+    )
+    with Provider(session, Estimator, on_close=app.close) as opened:
+        yield opened
+
+
+@settings(max_examples=40)
+@given(strategies.names, service_params, service_params)
+def test_however_the_service_writes_its_blanks_what_was_sent_has_not_drifted(
+    provider: Provider, name: str, first: Params, second: Params
+) -> None:
+    provider.create_job_config(name, first)
+    cleared = [key for key in first if key not in second]
+    assert provider.update_job_config(name, second, cleared) == DONE
+    live = provider.read_job_config(name)
+    state = State("a-lineage", 1, TARGET, {name: Entry(second, AT)}, "a-salt")
+    drift = find_drift(
+        state,
+        TARGET,
+        {name: live},
+        listed=provider.config_names(),
+        selection=Selection(),
+        watches=ComparePolicies(),
+    )
+    assert (drift.changes, drift.unchanged, drift.unmanaged) == ((), 1, ())
+    assert provider.delete_job_config(name) == DONE

@@ -1,0 +1,169 @@
+"""References in strings: the environment's variables, and the literal form."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majobctl.repository.jobs.references import Interpolation
+from tests.strategies import plain_values
+
+
+def resolved(text: str) -> str:
+    found = Interpolation.of({"key": text})
+    assert not found.faults
+    value = found.values["key"]
+    assert isinstance(value, str)
+    return value
+
+
+def refusals(text: str) -> list[str]:
+    found = Interpolation.of({"key": text})
+    assert found.values == {"key": text}
+    return [fault.text() for fault in found.faults]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${env.BUCKET}", "ml"),
+        ("/${env.BUCKET}/${env._X9}/", "/ml/nine/"),
+        ("${env.BUCKET}${env.BUCKET}", "mlml"),
+        ("$${env.BUCKET}", "${env.BUCKET}"),
+        ("$$${env.BUCKET}", "$${env.BUCKET}"),
+        ("$${", "${"),
+        ("$$ {x} $x $", "$$ {x} $x $"),
+        ("${env.REFERENCE}", "${env.BUCKET}"),
+        ("${env.EMPTY}", ""),
+        ("line\n${env.BUCKET}", "line\nml"),
+    ],
+)
+def test_a_reference_is_replaced_once(
+    text: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "ml")
+    monkeypatch.setenv("_X9", "nine")
+    monkeypatch.setenv("REFERENCE", "${env.BUCKET}")
+    monkeypatch.setenv("EMPTY", "")
+    assert resolved(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${HOME}", "${env}", "${env.}", "${env.9X}", "${env.A B}", "${ env.HOME }", "${}", "${ENV.A}"],
+)
+def test_what_is_no_reference_is_told_with_all_forms_to_write(text: str) -> None:
+    (told,) = refusals(text)
+    forms = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+    assert told == f'"{text}" is no reference: {forms}'
+
+
+def test_a_reference_without_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET", "ml")
+    (told,) = refusals("${env.BUCKET")
+    assert told.startswith('"${env.BUCKET" has no closing }')
+
+
+def test_an_unset_variable_is_told_with_its_name() -> None:
+    (told,) = refusals("${env.MAJOBCTL_TEST_UNSET}")
+    assert told == (
+        "the environment variable MAJOBCTL_TEST_UNSET is not set; set it, or leave out the key"
+    )
+
+
+TEXTS = {"var.bucket": "ml", "var.empty": "", "var.odd": "${env.HOME}", "matrix.lr": "0.1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/${var.bucket}/${matrix.lr}/", "/ml/0.1/"),
+        ("${var.bucket}${var.bucket}", "mlml"),
+        ("a${var.empty}b", "ab"),
+        ("$${var.bucket} $${matrix.lr}", "${var.bucket} ${matrix.lr}"),
+        ("${var.odd}", "${env.HOME}"),
+    ],
+)
+def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) -> None:
+    found = Interpolation.of({"key": text, "below": {"label": [text]}}, TEXTS)
+    assert found.values == {"key": expected, "below": {"label": [expected]}}
+    assert not found.faults
+    assert not found.from_environment
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("${var.bukcet}", '"${var.bukcet}": no variable "bukcet"; did you mean "bucket"?'),
+        ("${var.lr}", '"${var.lr}": no variable "lr"; declare it in [variables] of the settings'),
+        ("${var.}", '"${var.}": no variable ""; declare it in [variables] of the settings'),
+        ("${ var.bucket}", '"${ var.bucket}" is no reference: write ${env.NAME}, ${var.NAME}, or '),
+        ("${matrix.lrs}", '"${matrix.lrs}": no matrix with "lrs"; did you mean "lr"?'),
+        (
+            "${matrix.bucket}",
+            '"${matrix.bucket}": no matrix with "bucket"; it stands where a matrix has this key',
+        ),
+        ("${var.bucket", '"${var.bucket" has no closing }: write '),
+    ],
+)
+def test_what_names_no_variable_is_told_with_the_nearest(text: str, told: str) -> None:
+    found = Interpolation.of({"key": text}, TEXTS)
+    assert [fault.text()[: len(told)] for fault in found.faults] == [told]
+    assert found.values == {"key": text}
+
+
+def test_references_to_a_matrix_that_is_not_there_are_known_by_their_paths() -> None:
+    found = Interpolation.of({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
+    assert found.open == {("a",), ("b", 1)}
+    assert not Interpolation.of({"a": "${matrix.lr}"}, TEXTS).open
+
+
+def test_every_reference_of_a_text_is_told() -> None:
+    assert len(refusals("${A} ${env.MAJOBCTL_TEST_UNSET} ${B")) == 3
+
+
+def test_a_reference_with_hostile_characters_is_told_without_them() -> None:
+    (told,) = refusals("${\x1b[31m\u202e}")
+    assert told.isprintable()
+
+
+def test_places_are_known_at_every_depth_of_a_job_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X", "1")
+    found = Interpolation.of(
+        {
+            "log_url": "/${env.X}/",
+            "hyperparameters": {"lr": "${env.X}", "${env.X}": "a label is no value"},
+            "data_source": [{"data_url": "/b/"}, {"data_url": "/${env.X}/"}],
+            "config_desc": "$${env.X}",
+        }
+    )
+    assert found.from_environment == {
+        ("log_url",),
+        ("hyperparameters", "lr"),
+        ("data_source", 1, "data_url"),
+    }
+    assert found.values["hyperparameters"] == {"lr": "1", "${env.X}": "a label is no value"}
+    assert found.values["data_source"][1] == {"data_url": "/1/"}
+
+
+def test_nesting_without_end_is_left_as_it_is() -> None:
+    nested: object = "${A}"
+    for _ in range(5_000):
+        nested = [nested]
+    found = Interpolation.of({"key": nested})
+    assert not found.faults
+
+
+@given(st.dictionaries(st.text(max_size=5), plain_values, max_size=3))
+def test_values_without_references_stay_as_they_are(raw: dict[str, object]) -> None:
+    found = Interpolation.of(raw)
+    assert found.values == raw
+    assert not found.faults
+    assert not found.from_environment
+
+
+@given(st.text())
+def test_any_text_is_resolved_or_told(text: str) -> None:
+    found = Interpolation.of({"key": text})
+    assert found.faults or found.values["key"] == text.replace("$${", "${")

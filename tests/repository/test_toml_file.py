@@ -1,0 +1,282 @@
+"""TOML files: what is refused with which place, and the line of each key."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from majobctl.errors import ConfigError, Problem
+from majobctl.job_config.values import WrittenFloat
+from majobctl.repository.toml.file import TomlFile
+from tests.strategies import LinedText, lined_documents
+
+
+def parsed(text: str) -> TomlFile:
+    return TomlFile.parse(text.encode(), "a.toml")
+
+
+def refusal(content: bytes) -> Problem:
+    with pytest.raises(ConfigError) as raised:
+        TomlFile.parse(content, "a.toml")
+    (problem,) = raised.value.problems
+    assert problem.file == "a.toml"
+    return problem
+
+
+def unreadable(path: Path) -> str:
+    with pytest.raises(ConfigError) as raised:
+        TomlFile.read(path, "jobs/a.toml")
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "# é ☃\r\n\r\n", "\ufeffa = 1\n"])
+def test_a_byte_that_is_not_utf_8_is_told_with_line_and_column(before: str) -> None:
+    problem = refusal(before.encode() + b"b = 'h\xc3\xa9\xff'\n")
+    assert (problem.line, problem.column) == (before.count("\n") + 1, 8)
+    assert "not UTF-8" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a = ", 1, 5),
+        ("a = 1\nb = [1,\n", 3, 1),
+        ("a = 1\r\nb == 1\r\n", 2, 4),
+        ("ä = 1", 1, 1),
+        ("a = 1 b = 2", 1, 7),
+        ("a = 2026-13-01", 1, 9),
+        ("a = 1\rb = 2", 1, 6),
+        ("a = {b = 1, b = 2}", 1, 18),
+        ("[a\n", 1, 3),
+    ],
+)
+def test_broken_toml_is_told_with_line_and_column(text: str, line: int, column: int) -> None:
+    problem = refusal(text.encode())
+    assert (problem.line, problem.column) == (line, column)
+    assert problem.message.startswith("not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "key", "first"),
+    [
+        ("a = 1\n\na = 2\n", (3, 1), "a", 1),
+        ("[t]\na = 1\n  a = [\n 2 ]  # x\n", (3, 3), "t.a", 2),
+        ("\n[t]\n[u]\n[ t ] # x\n", (4, 1), "t", 2),
+        ("t.a = 1\nt.a = ']'\n", (2, 1), "t.a", 1),
+        ("[[t]]\na = 1\n[[t]]\na = 1\n'a' = 1\n", (5, 1), "t.a", 4),
+        ("[[t]]\n[t]\n", (2, 1), "t", 1),
+    ],
+)
+def test_a_key_that_is_there_twice_is_told_with_both_places(
+    text: str, place: tuple[int, int], key: str, first: int
+) -> None:
+    problem = refusal(text.encode())
+    assert (problem.line, problem.column) == place
+    assert problem.message == f"not valid TOML: {key} is there twice, first in line {first}"
+
+
+@pytest.mark.parametrize("text", ["a = 1\na.b = 2\n", "a.b = 1\n[a]\n"])
+def test_a_key_that_is_there_in_another_form_is_told_at_its_line(text: str) -> None:
+    problem = refusal(text.encode())
+    assert problem.line == 2
+    assert "there already in another form" in problem.message
+
+
+@pytest.mark.parametrize("rest", ["", ', "', ", =", ", [", "."])
+def test_an_inline_table_that_is_refused_before_its_end_is_told(rest: str) -> None:
+    problem = refusal(f"x = 1\na = {{b = 1, b.c = 2{rest}".encode())
+    assert problem.line == 2
+
+
+@pytest.mark.parametrize("digits", [4_301, 100_000])
+def test_an_integer_of_thousands_of_digits_is_told_with_its_line(digits: int) -> None:
+    text = f"a = '{'9' * digits}'\nb = [\n  1,\n  {'9' * digits},\n]\n c = 1\n"
+    problem = refusal(text.encode())
+    assert problem.line == 4
+    assert "64 bits" in problem.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 50_000, "[" * 50_000 + "]" * 50_000, "{a = " * 50_000, "[\n" * 5_000],
+    ids=["open", "closed", "tables", "lines"],
+)
+def test_nesting_without_end_is_told_with_its_line(value: str) -> None:
+    problem = refusal(f"a = 1\nb = {value}\n".encode())
+    assert problem.line >= 2
+    assert "nested too deeply" in problem.message
+
+
+def test_a_dotted_key_of_thousands_of_parts_is_refused_or_read_but_never_fatal() -> None:
+    content = ("a." * 20_000 + "a = 1\n").encode()
+    try:
+        file = TomlFile.parse(content, "a.toml")
+    except ConfigError as error:
+        assert error.problems[0].line == 1
+    else:
+        assert file.line_of(("a", "a")) == 1
+
+
+def test_a_deep_key_has_the_line_of_the_nearest_table_around_it() -> None:
+    file = parsed("x = 1\n" + "a." * 30 + "a = 1\n")
+    assert file.line_of(("a",) * 31) == 2
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_byte_order_marks_and_crlf_change_neither_data_nor_lines(start: str) -> None:
+    file = TomlFile.parse((start + 'a = """x\r\ny"""\r\n[b]\r\nc = 1\r\n').encode(), "a.toml")
+    assert file.data == {"a": "x\ny", "b": {"c": 1}}
+    assert [file.line_of(path) for path in (("a",), ("b",), ("b", "c"))] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("text", ["1e-5", "0.10", "+inf", "-nan", "1_000.5", "6.02E+23", "-0.0"])
+def test_a_float_remembers_how_it_was_written(text: str) -> None:
+    value = parsed(f"a = [{text}]").data["a"][0]
+    assert isinstance(value, WrittenFloat)
+    assert value.text == text.replace("_", "")
+    assert repr(float(value)) == repr(float(text))
+
+
+def test_what_only_looks_like_a_table_is_not_taken_for_it() -> None:
+    for text in (
+        'x = """\n[a.b]\n"""\n\n[a.b]',
+        "x = '''\n  [a.b]  # c\n'''\n\n[a.b]",
+        "x = [\n[1.5],\n[1e1]\n]\n[a.b]",
+        "# [a.b]\ny = 1 #\n# [a.b]\n\n[a.b]",
+        "[a]\n\n[a.c]\n[a.b.d]\n[a.b]",
+        "[a]\n\n[a.c]\n[a.d]\n\t[ a . b ]  # [a.b]",
+    ):
+        assert TomlFile.parse(text.encode(), "a.toml").line_of(("a", "b")) == 5, text
+        assert TomlFile.parse(text.encode(), "a.toml").line_of(("a", "b", "x")) == 5, text
+
+
+@given(lined_documents())
+@example(LinedText("", []))
+def test_line_of_agrees_with_where_each_key_was_written(document: LinedText) -> None:
+    file = parsed(document.text)
+    assert [(path, file.line_of(path)) for path, _ in document.marks] == document.marks
+
+
+LONG = 300_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{"x" * 20_000_000}"',
+        f'"{"#" * LONG}"',
+        '"' + r"\n" * LONG + '"',
+        '"' + r"\"" * LONG + '"',
+        f'"""{"x" * LONG}"""',
+        '"""' + '\\"\n""' * LONG + 'x"""""',
+        f"'{'x' * LONG}'",
+        f"'''{'x' * LONG}'''",
+        "'''" + "''\t" * LONG + "'''''",
+        "[" + "#\n" * LONG + "]",
+        "1" + "\t#" * LONG,
+    ],
+    ids=[
+        "plain",
+        "signs",
+        "escapes",
+        "escaped quotes",
+        "lines",
+        "quotes in lines",
+        "literal",
+        "literal lines",
+        "quotes in literal lines",
+        "comments",
+        "one comment",
+    ],
+)
+def test_a_long_value_is_passed_over_in_little_memory(value: str) -> None:
+    text = f"a = {value}\n'b' = 1\n"
+    file = TomlFile("a.toml", text, {})
+    tracemalloc.start()
+    try:
+        file._offsets  # noqa: B018
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+    assert file.line_of(("b",)) == text.count("\n")
+
+
+@pytest.mark.parametrize("before", ["", "x", "\\\\", '\\"', '"', '""', '\\"""', '"\\""'])
+@pytest.mark.parametrize("after", ["", '"', '""'])
+def test_quotes_at_the_end_of_a_text_of_lines_belong_to_it(before: str, after: str) -> None:
+    file = parsed(f'a = """{before}\n{after}"""\nb = 1\n')
+    assert (file.line_of(("a",)), file.line_of(("b",))) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("job_config", "a", "hyperparameters"), 1),
+        (("job_config", "a", "hyperparameters", "lr"), 2),
+        (("job_config", "a"), 3),
+        (("job_config", "a", "missing"), 3),
+        (("job_config", "a", "missing", 3, "label"), 3),
+        (("job_config", "b"), 1),
+        (("nowhere",), 1),
+        ((), 1),
+    ],
+)
+def test_a_missing_key_has_the_line_of_the_table_around_it(
+    path: tuple[str | int, ...], line: int
+) -> None:
+    file = parsed("[job_config.a.hyperparameters]\nlr = 1\n[job_config.a]\nlog_url = ''\n")
+    assert file.line_of(path) == line
+
+
+@given(st.binary(max_size=60) | st.text("[]{}=.,'\"#\n\\ \t1a-_:\r", max_size=30).map(str.encode))
+@example(b"\xef\xbb\xbf\xef\xbb\xbf")
+@example(b"a = 1\na.b = 1 ]")
+@example(b"[[a]]\n[a]]")
+def test_any_bytes_are_data_or_one_problem_with_a_place(content: bytes) -> None:
+    try:
+        file = TomlFile.parse(content, "a.toml")
+    except ConfigError as error:
+        (problem,) = error.problems
+        assert problem.line >= 1
+        assert str(problem).isprintable()
+    else:
+        lines = content.count(b"\n") + 1
+        assert all(1 <= file.line_of((key,)) <= lines for key in file.data)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    told = unreadable(tmp_path / "a.toml")
+    assert told == "jobs/a.toml: cannot be read: No such file or directory"
+
+
+def test_a_folder_is_told(tmp_path: Path) -> None:
+    assert unreadable(tmp_path) == "jobs/a.toml: cannot be read: it is not a regular file"
+
+
+def test_a_pipe_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.toml")
+    told = unreadable(tmp_path / "a.toml")
+    assert told == "jobs/a.toml: cannot be read: it is not a regular file"
+
+
+def test_a_link_to_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").symlink_to("a.toml")
+    assert "cannot be read: Too many levels" in unreadable(tmp_path / "a.toml")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc")
+def test_a_file_whose_reading_fails_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").symlink_to("/proc/self/mem")
+    assert unreadable(tmp_path / "a.toml").startswith("jobs/a.toml: cannot be read: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").touch(mode=0)
+    assert unreadable(tmp_path / "a.toml") == "jobs/a.toml: cannot be read: Permission denied"

@@ -1,0 +1,298 @@
+"""Where credentials are found, and that none is ever shown."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from majobctl.errors import AuthError, ConfigError
+from majobctl.service.auth.credentials import (
+    AkSk,
+    Credentials,
+    Password,
+    Sources,
+    Token,
+    find,
+    project_id_from_environment,
+    region_from_environment,
+)
+
+SECRET = "s3cret-not-a-real-one"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def write_huawei_file(home: Path, text: str) -> Path:
+    path = home / ".huaweicloud" / "credentials"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "b"}, AkSk("a", "b")),
+        (
+            {"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": " b\n", "OS_SECURITY_TOKEN": "c"},
+            AkSk("a", "b", "c"),
+        ),
+        (
+            {
+                "HUAWEICLOUD_SDK_AK": "a",
+                "HUAWEICLOUD_SDK_SK": "b",
+                "HUAWEICLOUD_SDK_SECURITY_TOKEN": "c",
+            },
+            AkSk("a", "b", "c"),
+        ),
+        (
+            {"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b", "HW_SECURITY_TOKEN": "c"},
+            AkSk("a", "b", "c"),
+        ),
+        (
+            {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_USER_DOMAIN_NAME": "d"},
+            Password("d", "u", "p"),
+        ),
+        (
+            {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d"},
+            Password("d", "u", "p"),
+        ),
+        ({"OS_TOKEN": "t"}, Token("t")),
+        ({"OS_AUTH_TOKEN": "t"}, Token("t")),
+    ],
+)
+def test_each_family_of_variables_is_read(
+    variables: dict[str, str], expected: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find() == expected
+
+
+def test_the_order_is_access_key_then_password_then_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_TOKEN", "t")
+    assert find() == Token("t")
+    for name in ("OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_NAME"):
+        monkeypatch.setenv(name, "x")
+    assert find() == Password("x", "x", "x")
+    monkeypatch.setenv("HW_ACCESS_KEY", "a")
+    monkeypatch.setenv("HW_SECRET_KEY", "b")
+    assert find() == AkSk("a", "b")
+    assert find("token") == Token("t")
+    assert find("password") == Password("x", "x", "x")
+
+
+def test_the_keys_of_a_pair_are_never_taken_from_two_sources(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OS_ACCESS_KEY", "first")
+    monkeypatch.setenv("HW_ACCESS_KEY", "second")
+    monkeypatch.setenv("HW_SECRET_KEY", "second-secret")
+    monkeypatch.setenv("OS_SECURITY_TOKEN", "of-the-first")
+    assert find() == AkSk("second", "second-secret")
+
+
+def test_huawei_clouds_own_file_is_read(home: Path) -> None:
+    write_huawei_file(
+        home,
+        f"[basic]\nak = a\nsk = 100%{SECRET}\nsecurity_token = t\nproject_id = p\n"
+        "iam_endpoint = https://iam.example.com\n",
+    )
+    assert find() == AkSk("a", f"100%{SECRET}", "t")
+    assert project_id_from_environment() == "p"
+    assert Sources().get("iam_endpoint") == "https://iam.example.com"
+
+
+def test_a_file_without_the_section_holds_nothing(home: Path) -> None:
+    write_huawei_file(home, "[global]\nak = a\n")
+    assert project_id_from_environment() is None
+
+
+@pytest.mark.parametrize("text", [f"sk = {SECRET}\n", f"[basic]\n{SECRET}\n"])
+def test_a_damaged_file_is_named_and_not_quoted(text: str, home: Path) -> None:
+    path = write_huawei_file(home, text)
+    with pytest.raises(AuthError) as caught:
+        find()
+    assert str(path) in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(home: Path) -> None:
+    (home / ".huaweicloud" / "credentials").mkdir(parents=True)
+    with pytest.raises(AuthError, match=r"credentials: cannot be read: Is a directory"):
+        find()
+
+
+def test_a_damaged_file_does_no_harm_where_it_is_not_needed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_huawei_file(home, "damaged")
+    monkeypatch.setenv("OS_ACCESS_KEY", "a")
+    monkeypatch.setenv("OS_SECRET_KEY", "b")
+    monkeypatch.setenv("OS_PROJECT_ID", "p")
+    assert find() == AkSk("a", "b")
+    assert project_id_from_environment() == "p"
+    assert region_from_environment() is None
+
+
+def test_nothing_at_all_says_what_would_do() -> None:
+    with pytest.raises(AuthError) as caught:
+        find()
+    for name in ("OS_ACCESS_KEY", "HUAWEICLOUD_SDK_AK", "HW_SECRET_KEY", "OS_USERNAME", "OS_TOKEN"):
+        assert name in str(caught.value)
+    with pytest.raises(AuthError) as caught:
+        find("token")
+    assert str(caught.value) == "no credentials: set a token (OS_TOKEN)."
+
+
+def test_what_is_half_set_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_SECRET_KEY", SECRET)
+    monkeypatch.setenv("OS_USERNAME", "someone")
+    with pytest.raises(AuthError) as caught:
+        find()
+    assert str(caught.value).endswith("(Set are only: OS_SECRET_KEY, OS_USERNAME.)")
+    assert SECRET not in str(caught.value)
+
+
+def test_an_unknown_kind_of_credentials_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r'auth is "aksk", "password" or "token", not "magic"'):
+        find("magic")
+
+
+@pytest.mark.parametrize("credentials", [AkSk(SECRET, SECRET, SECRET), Token(SECRET)])
+def test_no_secret_is_shown(credentials: Credentials) -> None:
+    assert SECRET not in f"{credentials} {credentials!r}"
+
+
+def test_a_password_is_not_shown_and_its_user_is() -> None:
+    shown = repr(Password("account", "user", SECRET))
+    assert shown == "Password(account='account', username='user')"
+
+
+@pytest.mark.parametrize("secret", ["s3crét", "s3cr\net", " s3cret"])
+def test_a_secret_that_no_header_can_carry_is_refused_without_being_shown(secret: str) -> None:
+    for make in (lambda: Token(secret), lambda: AkSk("a", "b", secret), lambda: AkSk(secret, "b")):
+        with pytest.raises(AuthError) as caught:
+            make()
+        assert secret not in str(caught.value)
+
+
+def test_the_project_comes_from_the_first_source_that_names_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Sources().project() == (None, None)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_PROJECT_ID", "second")
+    assert Sources().project() == ("second", None)
+    monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
+    assert Sources().project() == (None, "eu-de")
+
+
+def test_looking_for_a_project_imports_nothing_costly() -> None:
+    code = (
+        "import sys; from majobctl.service.auth.credentials import project_id_from_environment as look; look();"
+        "from majobctl import target, session, estimator; from majobctl.service import provider;"
+        "print(sorted({'requests', 'urllib3', 'yaml', 'werkzeug'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+class TestCloudsYaml:
+    CLOUDS = f"""
+clouds:
+  otc:
+    region_name: eu-de
+    cacert: /certificates.pem
+    auth:
+      auth_url: https://iam.example.com/v3
+      username: someone
+      user_domain_name: account
+      project_name: eu-de
+  keys:
+    auth: {{ak: a, sk: {SECRET}, project_id: p}}
+"""
+
+    @pytest.fixture(autouse=True)
+    def _yaml(self) -> None:
+        pytest.importorskip("yaml")
+
+    @pytest.fixture
+    def folder(self, home: Path) -> Path:
+        folder = home / ".config" / "openstack"
+        folder.mkdir(parents=True)
+        (folder / "clouds.yaml").write_text(self.CLOUDS)
+        return folder
+
+    def test_a_cloud_is_read_with_its_secrets(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        secure = f"clouds: {{otc: {{auth: {{password: {SECRET}}}}}}}"
+        (folder / "secure.yaml").write_text(secure)
+        monkeypatch.setenv("OS_CLOUD", "otc")
+        sources = Sources()
+        assert sources.ca_file() is None
+        assert sources.credentials("password") == Password("account", "someone", SECRET)
+        assert sources.project() == (None, "eu-de")
+        assert sources.get("region") == "eu-de"
+        assert sources.get("iam_endpoint") == "https://iam.example.com/v3"
+        assert sources.ca_file() == "/certificates.pem"
+
+    def test_a_cloud_may_have_an_access_key(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OS_CLOUD", "keys")
+        assert find() == AkSk("a", SECRET)
+        assert project_id_from_environment() == "p"
+
+    def test_the_environment_wins_and_the_nearest_file_counts(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OS_CLOUD", "here")
+        Path("clouds.yml").write_text("clouds: {here: {region_name: here}}")
+        assert region_from_environment() == "here"
+        monkeypatch.setenv("OS_REGION_NAME", "environment")
+        assert region_from_environment() == "environment"
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
+        with pytest.raises(AuthError, match=r'there is no cloud "here", which OS_CLOUD names'):
+            project_id_from_environment()
+
+    def test_no_file_at_all_says_where_it_was_looked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OS_CLOUD", "otc")
+        with pytest.raises(AuthError, match=r"~/.config/openstack"):
+            find()
+
+    @pytest.mark.parametrize(
+        "text", [f"clouds: [{SECRET}", f"a: b\n{SECRET}: :\n - x", "\x00", "- 1", "clouds: 5"]
+    )
+    def test_a_damaged_file_is_named_and_not_quoted(
+        self, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "clouds.yaml").write_text(text)
+        monkeypatch.setenv("OS_CLOUD", "otc")
+        with pytest.raises(AuthError, match=r"clouds\.yaml") as caught:
+            find()
+        assert SECRET not in str(caught.value)
+
+    def test_a_file_that_cannot_be_read_is_named(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OS_CLOUD", "otc")
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(home / "none.yaml"))
+        with pytest.raises(AuthError, match=r"none\.yaml: cannot be read"):
+            find()
+
+
+def test_without_pyyaml_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("clouds.yaml").write_text("clouds: {otc: {region_name: eu-de}}")
+    monkeypatch.setenv("OS_CLOUD", "otc")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(AuthError, match=r"pip install PyYAML$"):
+        find()

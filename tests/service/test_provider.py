@@ -1,0 +1,860 @@
+"""What apply is told of each call, whoever makes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
+from majobctl.job_config.live import LiveConfig
+from majobctl.operations.connect import open_provider, require_werkzeug
+from majobctl.service.estimator import Estimator
+from majobctl.service.provider import Provider
+from majobctl.service.sdk_calls import DONE, Ending, Outcome
+from majobctl.service.session import Session
+
+from .fake_service import (
+    ACCESS_KEY,
+    ENGINES,
+    MODELS,
+    PASSWORD,
+    PROJECT,
+    SECRET_KEY,
+    SPECS,
+    FakeService,
+)
+
+PARAMS: dict[str, Any] = {
+    "train_instance_type": "modelarts.vm.gpu.p100",
+    "train_instance_count": 1,
+    "output_path": "/b/o/",
+    "code_dir": "/b/s/",
+    "boot_file": "/b/s/boot.py",
+    "framework_type": "PyTorch",
+    "framework_version": "PyTorch-1.0.0-python3.6",
+    "hyperparameters": {"classes": "10", "lr": "0.1"},
+    "inputs": "/b/d/",
+}
+BUILT_IN: dict[str, Any] = {
+    "train_instance_type": "modelarts.vm.cpu.2u",
+    "train_instance_count": 1,
+    "output_path": "/b/o/",
+    "model_name": "model_7",
+}
+STAND_IN = Path(__file__).parent / "stand_in"
+
+
+@pytest.fixture
+def provider(session: Session) -> Iterator[Provider]:
+    with Provider(session, Estimator) as opened:
+        yield opened
+
+
+@pytest.fixture
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_ACCESS_KEY", ACCESS_KEY)
+    monkeypatch.setenv("OS_SECRET_KEY", SECRET_KEY)
+
+
+class TestAnUpdate:
+    def test_sends_the_params_and_clears_what_is_gone(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {}
+        cleared = ["log_url", "config_desc", "data_source", "model_name"]
+        assert provider.update_job_config("x", PARAMS, cleared) == DONE
+        assert service.configs["x"] == {
+            "spec_id": 70,
+            "worker_server_num": 1,
+            "train_url": "/b/o/",
+            "app_url": "/b/s/",
+            "boot_file_url": "/b/s/boot.py",
+            "engine_id": 31,
+            "model_id": "",
+            "parameter": [{"label": "classes", "value": "10"}, {"label": "lr", "value": "0.1"}],
+            "log_url": "",
+            "config_desc": "",
+            "data_url": "/b/d/",
+            "data_source": [],
+        }
+
+    def test_clears_all_hyperparameters(self, service: FakeService, provider: Provider) -> None:
+        service.configs["x"] = {}
+        params = {key: value for key, value in PARAMS.items() if key != "hyperparameters"}
+        assert provider.update_job_config("x", params, ["hyperparameters"]) == DONE
+        assert service.configs["x"]["parameter"] == []
+
+    def test_that_the_service_refuses_says_why(self, provider: Provider) -> None:
+        outcome = provider.update_job_config("x", PARAMS)
+        assert outcome == Outcome(Ending.REFUSED, "ModelArts.0102", "x does not exist.")
+
+    def test_that_breaks_off_has_no_known_outcome(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.unknown_names([("x", PARAMS)])
+        service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
+        outcome = provider.update_job_config("x", PARAMS)
+        message = "the connection broke: no answer came"
+        assert outcome == Outcome(Ending.UNKNOWN, "", message, may_pass=True)
+
+    @pytest.mark.parametrize("code", ["ModelArts.2799", "APIGW.0308"])
+    def test_that_is_throttled_to_the_end_may_pass_later(
+        self, code: str, service: FakeService, provider: Provider
+    ) -> None:
+        provider.unknown_names([("x", PARAMS)])
+        document = {"is_success": False, "error_code": code, "error_msg": "slow down"}
+        service.script.extend([lambda handler: handler.answer(429, document)] * 6)
+        outcome = provider.update_job_config("x", PARAMS)
+        assert outcome == Outcome(Ending.REFUSED, code, "slow down", may_pass=True)
+
+    def test_that_ends_in_an_internal_error_has_no_known_outcome(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.unknown_names([("x", PARAMS)])
+        service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
+        outcome = provider.update_job_config("x", PARAMS)
+        assert outcome == Outcome(Ending.UNKNOWN, "ModelArts.0010", "internal")
+
+    def test_that_was_never_sent_is_a_refusal(self, service: FakeService) -> None:
+        with Session(
+            account="a",
+            username="b",
+            password="wrong",
+            project_id=PROJECT,
+            endpoint=service.url,
+            iam_endpoint=service.url,
+        ) as session:
+            outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
+        assert outcome.ending is Ending.REFUSED
+        assert outcome.message.startswith("IAM refused the credentials")
+
+    def test_with_a_service_that_cannot_be_reached_is_a_refusal(self) -> None:
+        options: dict[str, Any] = {"endpoint": "https://modelarts.invalid", "retries": 0}
+        with Session("a", "b", PROJECT, **options) as session:
+            outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
+        assert outcome.ending is Ending.REFUSED
+        assert outcome.message.startswith("cannot connect to the service: ")
+
+
+class TestUnknownNames:
+    def test_are_told_for_each_job_config_sorted_and_once(self, provider: Provider) -> None:
+        wrong = [
+            ("b", {**PARAMS, "train_instance_type": "modelarts.vm.gpu.p1000"}),
+            ("a", {**PARAMS, "framework_type": "PyTorh"}),
+            ("c", {**PARAMS, "framework_version": "PyTorch-1.0.0-python3.7"}),
+            ("c", {**PARAMS, "framework_version": "PyTorch-1.0.0-python3.7"}),
+            ("d", {**BUILT_IN, "model_name": "nothing like it"}),
+            ("e", PARAMS),
+            ("f", BUILT_IN),
+        ]
+        assert provider.unknown_names(iter(wrong)) == [
+            'job_config.a: framework_type "PyTorh" does not exist; did you mean "PyTorch"?',
+            'job_config.b: train_instance_type "modelarts.vm.gpu.p1000" does not exist;'
+            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.cpu.2u"?',
+            'job_config.c: framework_version "PyTorch-1.0.0-python3.7" does not exist;'
+            ' did you mean "PyTorch-1.0.0-python3.6"?',
+            'job_config.d: model_name "nothing like it" does not exist',
+        ]
+
+    def test_are_looked_for_only_in_the_lists_that_matter(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        assert provider.unknown_names([]) == []
+        assert service.requests == []
+        assert provider.unknown_names([("x", PARAMS)]) == []
+        asked = [item.path.rpartition("/")[2] for item in service.requests]
+        assert asked == ["resource-specs", "ai-engines"]
+
+    def test_cannot_be_told_where_the_service_refuses(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(403, {"error_code": "ModelArts.0206", "error_msg": "no such key"})
+        with pytest.raises(ServiceError, match=r"^ModelArts\.0206 no such key$"):
+            provider.unknown_names([("x", PARAMS)])
+        service.answer_next(200, {"is_success": True, "specs": 5})
+        with pytest.raises(TransportError):
+            provider.unknown_names([("x", PARAMS)])
+
+
+class TestTheNames:
+    def test_come_from_one_page_where_they_fit(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        assert provider.config_names() == []
+        service.configs.update({"b": {}, "a": {}, "B": {}})
+        assert provider.config_names() == ["B", "a", "b"]
+        assert [item.query for item in service.requests] == 2 * [
+            {
+                "per_page": "1000",
+                "page": "1",
+                "sortBy": "config_name",
+                "order": "asc",
+                "config_type": "custom",
+            }
+        ]
+
+    @pytest.mark.parametrize("tells_total", [True, False])
+    @pytest.mark.parametrize(("count", "calls"), [(1000, (1, 2)), (1001, (2, 2)), (2500, (3, 3))])
+    def test_come_from_as_many_pages_as_they_need(
+        self,
+        count: int,
+        calls: tuple[int, int],
+        tells_total: bool,
+        service: FakeService,
+        provider: Provider,
+    ) -> None:
+        service.tells_total = tells_total
+        names = [f"n{number:04}" for number in range(count)]
+        service.configs.update({name: {} for name in names})
+        assert provider.config_names() == names
+        pages = [item.query["page"] for item in service.requests]
+        assert pages == [str(page) for page in range(1, calls[not tells_total] + 1)]
+
+    def test_all_come_from_a_service_with_smaller_pages(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.largest_page = 2
+        service.configs.update({name: {} for name in "abcde"})
+        assert provider.config_names() == list("abcde")
+
+    @pytest.mark.parametrize("tells_total", [True, False])
+    def test_end_where_the_service_pays_no_heed_to_the_page(
+        self, tells_total: bool, service: FakeService, provider: Provider
+    ) -> None:
+        service.paged, service.tells_total = False, tells_total
+        service.configs.update({f"n{number:04}": {} for number in range(1200)})
+        assert len(provider.config_names()) == 1000
+        assert len(service.requests) == 2
+
+    @pytest.mark.parametrize(
+        "configs",
+        [5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]],
+    )
+    def test_that_cannot_be_read_are_an_error(
+        self, configs: object, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(200, {"is_success": True, "configs": configs})
+        with pytest.raises(TransportError, match=r"of get_job_configs_list$"):
+            provider.config_names()
+
+    def test_are_refused_with_the_services_reason(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(403, {"error_code": "ModelArts.0210", "error_msg": "wrong project"})
+        with pytest.raises(ServiceError, match=r"^ModelArts\.0210 wrong project$"):
+            provider.config_names()
+
+
+class TestReading:
+    def test_gives_what_was_sent(self, service: FakeService, provider: Provider) -> None:
+        service.configs["x"] = {}
+        provider.update_job_config("x", PARAMS, ["log_url", "model_name"])
+        assert provider.read_job_config("x") == LiveConfig("x", PARAMS)
+        provider.update_job_config("x", BUILT_IN)
+        assert provider.read_job_config("x") == LiveConfig("x", BUILT_IN)
+
+    def test_asks_for_a_list_only_where_a_name_is_missing(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {
+            **{"spec_id": 70, "spec_code": "flavor", "engine_id": 31, "worker_server_num": 1},
+            **{"engine_name": "PyTorch", "engine_version": "PyTorch-1.0.0-python3.6"},
+        }
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params["train_instance_type"] == "flavor"
+        assert len(service.requests) == 1
+
+    def test_keeps_what_the_lists_no_longer_have_visible(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {"spec_id": 77, "engine_id": 5}
+        service.configs["y"] = {"model_id": 900}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params == {
+            "train_instance_type": "(spec_id 77)",
+            "framework_type": "(engine_id 5)",
+            "framework_version": "(engine_id 5)",
+        }
+        assert len(live.problems) == 2
+        live = provider.read_job_config("y")
+        assert live is not None
+        assert live.params == {"model_name": "(model_id 900)"}
+
+    def test_keeps_numbers_as_they_were_written(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        items = b'[{"label": "lr", "value": 1e-5}, {"label": "n", "value": 0.10}]'
+        service.answer_next(200, b'{"is_success": true, "parameter": ' + items + b"}")
+        assert provider.read_job_config("x") == LiveConfig(
+            "x", {"hyperparameters": {"lr": "1e-5", "n": "0.10"}}
+        )
+
+    @pytest.mark.parametrize("status", [404, 400, 200])
+    def test_what_does_not_exist_gives_nothing(
+        self, status: int, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(status, {"is_success": False, "error_code": "ModelArts.0102"})
+        assert provider.read_job_config("x") is None
+
+    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"config_name": "x"}])
+    def test_what_is_no_configuration_is_an_error(
+        self, document: dict[str, Any], service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(200, document)
+        with pytest.raises(TransportError, match=r"unreadable answer .* of get_job_configs_info$"):
+            provider.read_job_config("x")
+        service.answer_next(200, {**document, "is_success": True})
+        assert provider.read_job_config("x") == LiveConfig("x", {})
+
+    def test_what_may_exist_all_the_same_is_an_error(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(404, b"<html>")
+        with pytest.raises(ServiceError, match="unreadable answer"):
+            provider.read_job_config("x")
+        service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
+        with pytest.raises(ServiceError, match="internal") as raised:
+            provider.read_job_config("x")
+        assert raised.value.status == 500
+        service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
+        with pytest.raises(TransportError, match="no answer came"):
+            provider.read_job_config("x")
+
+
+def breaks_off(handler: Any) -> None:
+    handler.send_raw(b"")
+
+
+def loses_the_answer(handler: Any) -> None:
+    handler.lose_answer()
+
+
+def taken(handler: Any) -> None:
+    handler.refuse(400, "ModelArts.0103", "x is already in use.")
+
+
+def is_missing(handler: Any) -> None:
+    handler.refuse(404, "ModelArts.0102", "x does not exist.")
+
+
+def fails_inside(handler: Any) -> None:
+    handler.refuse(500, "ModelArts.0010", "internal")
+
+
+def refuses(handler: Any) -> None:
+    handler.refuse(400, "ModelArts.2781", "Flavor (70) not found.")
+
+
+def is_busy(handler: Any) -> None:
+    handler.refuse(429, "ModelArts.2799", "slow down")
+
+
+MADE_BY_ANOTHER = Outcome(
+    Ending.REFUSED,
+    "ModelArts.0103",
+    "somebody else created x meanwhile, and with other values",
+)
+
+
+class TestCreating:
+    @pytest.fixture(autouse=True)
+    def _names_known(self, provider: Provider) -> None:
+        """The lists are read before, so that scripts are about the calls alone."""
+        assert provider.unknown_names([("x", PARAMS)]) == []
+
+    def methods(self, service: FakeService) -> str:
+        configs = [item for item in service.requests if "training-job-configs" in item.path]
+        return " ".join(item.method for item in configs)
+
+    def test_sends_the_params_with_the_name(self, service: FakeService, provider: Provider) -> None:
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert service.configs["x"] == {
+            "config_name": "x",
+            "spec_id": 70,
+            "worker_server_num": 1,
+            "train_url": "/b/o/",
+            "app_url": "/b/s/",
+            "boot_file_url": "/b/s/boot.py",
+            "engine_id": 31,
+            "parameter": [{"label": "classes", "value": "10"}, {"label": "lr", "value": "0.1"}],
+            "data_url": "/b/d/",
+        }
+        assert self.methods(service) == "POST"
+
+    def test_that_the_service_refuses_is_not_tried_again(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(refuses)
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.REFUSED, "ModelArts.2781", "Flavor (70) not found."
+        )
+        assert self.methods(service) == "POST"
+
+    def test_whose_answer_is_lost_is_done_where_it_arrived(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(loses_the_answer)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET"
+
+    @pytest.mark.parametrize("fault", [breaks_off, fails_inside])
+    def test_that_did_not_arrive_is_sent_once_more(
+        self, fault: Any, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(fault)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET POST"
+        assert "x" in service.configs
+
+    def test_that_arrives_late_is_done(self, service: FakeService, provider: Provider) -> None:
+        service.script.extend([loses_the_answer, is_missing])
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST GET POST GET"
+
+    def test_of_what_is_there_already_as_it_is_wanted_is_done(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.create_job_config("x", PARAMS)
+        assert provider.create_job_config("x", PARAMS) == DONE
+        assert self.methods(service) == "POST POST GET"
+
+    def test_of_what_somebody_else_made_is_refused(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        provider.create_job_config("x", BUILT_IN)
+        assert provider.create_job_config("x", PARAMS) == MADE_BY_ANOTHER
+        service.script.append(breaks_off)
+        assert provider.create_job_config("x", PARAMS) == MADE_BY_ANOTHER
+        assert service.configs["x"]["model_id"] == 7
+
+    def test_of_a_name_that_is_taken_and_free_at_once_is_refused_as_the_service_says(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.append(taken)
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.REFUSED, "ModelArts.0103", "x is already in use."
+        )
+
+    def test_that_stays_unknown_says_what_went_wrong_with_both_calls(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, refuses])
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.UNKNOWN,
+            "",
+            "the connection broke: no answer came; it could not be read either:"
+            " ModelArts.2781 Flavor (70) not found.",
+            may_pass=True,
+        )
+        service.script.extend([taken, refuses])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert "it could not be read either" in outcome.message
+
+    def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
+        service.script.extend([breaks_off, is_missing, breaks_off])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert outcome.ending is Ending.UNKNOWN
+        assert self.methods(service) == "POST GET POST"
+
+    def test_stays_unknown_where_the_second_call_is_not_heard(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
+        assert provider.create_job_config("x", PARAMS) == Outcome(
+            Ending.UNKNOWN, "ModelArts.2799", "slow down", may_pass=True
+        )
+
+    def test_is_refused_where_the_second_call_is(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([breaks_off, is_missing, refuses])
+        outcome = provider.create_job_config("x", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.2781")
+
+
+class TestDeleting:
+    def test_removes_the_configuration(self, service: FakeService, provider: Provider) -> None:
+        service.configs.update({"x": {}, "y": {}})
+        assert provider.delete_job_config("x") == DONE
+        assert list(service.configs) == ["y"]
+
+    def test_of_what_is_not_there_is_done(self, service: FakeService, provider: Provider) -> None:
+        assert provider.delete_job_config("x") == DONE
+
+    def test_whose_answer_is_lost_is_done(self, service: FakeService, provider: Provider) -> None:
+        service.configs["x"] = {}
+        service.script.append(loses_the_answer)
+        assert provider.delete_job_config("x") == DONE
+        assert len(service.asked("DELETE")) == 2
+
+    def test_that_the_service_refuses_says_why(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {}
+        service.script.append(lambda handler: handler.refuse(400, "ModelArts.0105", "not now"))
+        outcome = provider.delete_job_config("x")
+        assert outcome == Outcome(Ending.REFUSED, "ModelArts.0105", "not now")
+
+
+class TestWhatTheServiceOffers:
+    def test_is_as_the_service_lists_it_and_read_once(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        for _ in range(2):
+            assert provider.flavors() == SPECS
+            assert provider.engines() == ENGINES
+            assert provider.algorithms() == MODELS
+        assert len(service.requests) == 4
+
+    def test_that_has_no_name_is_passed_over(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        specs = [{"spec_id": 70}, {"spec_id": 70, "spec_code": ""}, *SPECS]
+        service.answer_next(200, {"is_success": True, "specs": specs})
+        assert provider.flavors() == specs
+        service.configs["x"] = {"spec_id": 70}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params == {"train_instance_type": "modelarts.vm.gpu.p100"}
+        engines = [{"engine_id": 31, "engine_name": "PyTorch"}, *ENGINES]
+        service.answer_next(200, {"is_success": True, "engines": engines})
+        assert provider.engines() == engines
+        service.configs["x"] = {"engine_id": 31}
+        live = provider.read_job_config("x")
+        assert live is not None
+        assert live.params["framework_version"] == "PyTorch-1.0.0-python3.6"
+
+
+def test_a_defect_of_ours_is_not_hidden(session: Session) -> None:
+    class Defect:
+        def __init__(self, **_: object) -> None:
+            raise ZeroDivisionError
+
+        @staticmethod
+        def get_job_configs_list(**_: object) -> None:
+            raise ZeroDivisionError
+
+    provider = Provider(session, Defect)
+    with pytest.raises(ZeroDivisionError):
+        provider.update_job_config("x", PARAMS)
+    with pytest.raises(ZeroDivisionError):
+        provider.config_names()
+
+
+class TestOpening:
+    @pytest.mark.usefixtures("_keys")
+    def test_modelarts_calls_the_given_address_whatever_the_environment_says(
+        self, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MAJOBCTL_ENDPOINT", "https://elsewhere.invalid")
+        service.configs["x"] = {}
+        with open_provider("modelarts", endpoint=service.url, project_id=PROJECT) as provider:
+            assert provider.update_job_config("x", PARAMS) == DONE
+            provider.stop()
+        assert repr(provider) == "Provider(majobctl.service.session)"
+
+    @pytest.mark.usefixtures("_keys")
+    def test_modelarts_takes_project_and_region_from_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(ConfigError, match="endpoint: is missing"):
+            open_provider("modelarts", project_id=PROJECT)
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
+        with pytest.raises(AuthError, match="no project"):
+            open_provider("modelarts")
+        monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
+        open_provider("modelarts", auth="aksk").close()
+        with pytest.raises(AuthError, match="set a token"):
+            open_provider("modelarts", auth="token")
+
+    def test_modelarts_signs_in_with_a_password(
+        self, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.configs["x"] = {}
+        for name, value in {
+            "OS_USERNAME": "someone",
+            "OS_PASSWORD": PASSWORD,
+            "OS_USER_DOMAIN_NAME": "account",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with open_provider(
+            "modelarts",
+            endpoint=service.url,
+            iam_endpoint=service.url,
+            project_id=PROJECT,
+            auth="password",
+        ) as provider:
+            assert provider.update_job_config("x", PARAMS) == DONE
+
+    def test_an_unknown_kind_names_the_known_ones(self) -> None:
+        with pytest.raises(ProviderError, match='"magic" is none of modelarts, emulator, sdk'):
+            open_provider("magic")
+
+
+class TestTheEmulator:
+    SEED = (
+        "[job_config.x]\n"
+        'train_instance_type = "modelarts.vm.cpu.2u"\n'
+        "train_instance_count = 1\n"
+        'output_path = "/b/o/"\n'
+        'model_name = "ResNet_v2_50"\n'
+        'log_url = "/b/log/"\n'
+    )
+
+    def test_takes_updates_in_this_process(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OS_CLOUD", "not-read")
+        seed = tmp_path / "cloud.toml"
+        seed.write_text(self.SEED)
+        data = tmp_path / "data" / "emulator.db"
+        with open_provider("emulator", emulator_data=data, emulator_seed=seed) as provider:
+            assert provider.unknown_names([("x", PARAMS)]) == []
+            cleared = ["log_url", "model_name", "config_desc", "data_source"]
+            assert provider.update_job_config("x", PARAMS, cleared) == DONE
+            outcome = provider.update_job_config("y", PARAMS)
+            assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0102")
+        with open_provider("emulator", emulator_data=data) as provider:
+            assert provider.update_job_config("x", PARAMS) == DONE
+
+    def test_that_cannot_be_opened_says_why(self, tmp_path: Path) -> None:
+        seed = tmp_path / "cloud.toml"
+        seed.write_text("not toml")
+        with pytest.raises(ProviderError, match=r"cloud\.toml"):
+            open_provider("emulator", emulator_seed=seed)
+
+    @pytest.mark.parametrize(
+        "content", [None, b"not toml", b"a = 1\n", b"[job_config.a]\n", b"\xff"]
+    )
+    def test_that_has_a_wrong_seed_calls_it_by_its_name(
+        self, content: bytes | None, tmp_path: Path
+    ) -> None:
+        seed = tmp_path / "cloud.toml"
+        if content is not None:
+            seed.write_bytes(content)
+        with pytest.raises(ProviderError) as raised:
+            open_provider("emulator", emulator_seed=seed, emulator_seed_name="sub/cloud.toml")
+        assert str(raised.value).startswith("sub/cloud.toml: ")
+        assert str(tmp_path) not in str(raised.value)
+
+    def test_without_werkzeug_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        require_werkzeug()
+        monkeypatch.setitem(sys.modules, "werkzeug", None)
+        with pytest.raises(ProviderError, match=r"pip install werkzeug$"):
+            open_provider("emulator")
+
+
+class TestTheOfficialPackage:
+    @pytest.fixture(autouse=True)
+    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.syspath_prepend(str(STAND_IN))
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
+        yield
+        for name in ("modelarts", "modelarts.session", "modelarts.estimator"):
+            sys.modules.pop(name, None)
+
+    @pytest.fixture
+    def official(self, _keys: None) -> Provider:
+        return open_provider("sdk", project_id=PROJECT)
+
+    def test_gets_keys_and_addresses_before_its_session(self, official: Provider) -> None:
+        session = official._session
+        assert session.endpoints == {
+            "iam": "https://iam.eu-de.otc.t-systems.com/v3",
+            "obs": None,
+            "modelarts": "https://modelarts.eu-de.otc.t-systems.com",
+            "region": "eu-de",
+        }
+        assert (session.access_key, session.secret_key) == (ACCESS_KEY, SECRET_KEY)
+        assert session.project_id == PROJECT
+        assert repr(official) == "Provider(modelarts.session)"
+
+    def test_gets_the_arguments_that_its_documents_name(self, official: Provider) -> None:
+        assert official.update_job_config("x", PARAMS, ["log_url", "config_desc"]) == DONE
+        ((name, of_estimator, of_update),) = official._session.calls
+        assert name == "x"
+        assert of_update == {"config_desc": "", "inputs": "/b/d/"}
+        assert of_estimator == {
+            **{key: PARAMS[key] for key in PARAMS if key != "inputs"},
+            "hyperparameters": [
+                {"label": "classes", "value": "10"},
+                {"label": "lr", "value": "0.1"},
+            ],
+            "log_url": "",
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "outcome"),
+        [
+            ("refused", Outcome(Ending.REFUSED, "ModelArts.2781", "no such flavor")),
+            ("raises-refused", Outcome(Ending.REFUSED, "ModelArts.0102", "does not exist")),
+            (
+                "raises-internal",
+                Outcome(
+                    Ending.UNKNOWN, "ModelArts.0010", "ApiError: ModelArts.0010: internal error"
+                ),
+            ),
+            (
+                "raises",
+                Outcome(
+                    Ending.UNKNOWN, "", "RuntimeError: cannot reach the service as (sensitive)"
+                ),
+            ),
+            (
+                "says-nothing",
+                Outcome(Ending.UNKNOWN, "", "unreadable answer (NoneType) of update_job_configs"),
+            ),
+            (
+                "says-html",
+                Outcome(Ending.UNKNOWN, "", "unreadable answer (str) of update_job_configs"),
+            ),
+        ],
+    )
+    def test_never_ends_a_call_without_an_outcome(
+        self, name: str, outcome: Outcome, official: Provider
+    ) -> None:
+        assert official.update_job_config(name, PARAMS) == outcome
+
+    def test_reads_names_and_configurations(self, official: Provider) -> None:
+        official._session.configs = {f"n{number:04}": {} for number in range(1001)}
+        assert len(official.config_names()) == 1001
+        official._session.configs = {
+            "x": {"spec_id": 2, "spec_code": "modelarts.vm.cpu.2u", "model_id": 4, "data_url": ""},
+            "y": {"spec_id": 2, "engine_id": 5, "model_id": 0, "worker_server_num": 1},
+        }
+        assert official.read_job_config("x") == LiveConfig(
+            "x", {"train_instance_type": "modelarts.vm.cpu.2u", "model_name": "ResNet_v2_50"}
+        )
+        live = official.read_job_config("y")
+        assert live is not None
+        assert live.params["train_instance_type"] == "(spec_id 2)"
+        assert live.params["framework_version"] == "(engine_id 5)"
+        assert official.read_job_config("z") is None
+
+    def test_creates_and_deletes(self, official: Provider) -> None:
+        official._session.configs = {"raises-taken": {"worker_server_num": 3}}
+        assert official.create_job_config("x", PARAMS) == DONE
+        assert official._session.calls[-1][0] == "x"
+        outcome = official.create_job_config("raises-taken", PARAMS)
+        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert "somebody else" in outcome.message
+        assert official.create_job_config("raises-taken", {"train_instance_count": 3}) == DONE
+        assert official.delete_job_config("raises-taken") == DONE
+        assert official.delete_job_config("raises-taken") == DONE
+        assert official._session.configs == {}
+
+    def test_that_fails_to_read_is_an_error_without_secrets(self, official: Provider) -> None:
+        with pytest.raises(TransportError) as caught:
+            official.read_job_config("raises")
+        assert str(caught.value) == (
+            "get_job_configs_info failed: RuntimeError: cannot reach the service as (sensitive)"
+        )
+        assert caught.value.__context__ is None
+        with pytest.raises(ServiceError, match=r"^ModelArts\.0010 internal error$"):
+            official.read_job_config("raises-internal")
+        for name in ("says-nothing", "says-html"):
+            with pytest.raises(TransportError, match="unreadable answer"):
+                official.read_job_config(name)
+
+    def test_whose_create_fails_with_the_reading_after_it_hides_secrets(
+        self, official: Provider
+    ) -> None:
+        message = "RuntimeError: cannot reach the service as (sensitive)"
+        assert official.create_job_config("raises", PARAMS) == Outcome(
+            Ending.UNKNOWN,
+            "",
+            f"{message}; it could not be read either: get_job_configs_info failed: {message}",
+        )
+        assert official.delete_job_config("raises") == Outcome(Ending.UNKNOWN, "", message)
+
+    def test_tells_what_it_knows_of_the_offers_under_the_services_keys(
+        self, official: Provider
+    ) -> None:
+        for _ in range(2):
+            assert official.flavors() == [{"spec_code": "modelarts.vm.cpu.2u"}]
+        assert official._session.lists_read == 1
+        assert official.engines() == [
+            {"engine_name": "PyTorch", "engine_version": "PyTorch-1.0.0-python3.6"}
+        ]
+        assert official.algorithms() == [{"model_id": 4, "model_name": "ResNet_v2_50"}]
+
+    @pytest.mark.usefixtures("_keys")
+    def test_hides_secrets_when_no_list_comes(self) -> None:
+        with (
+            open_provider("sdk", project_id="unreachable") as provider,
+            pytest.raises(TransportError, match=r"failed: OSError: refused \(sensitive\)$"),
+        ):
+            provider.config_names()
+
+    def test_says_what_the_service_does_not_offer(self, official: Provider) -> None:
+        # It gave one of twelve algorithms, so that nothing is known of the others.
+        found = official.unknown_names([("a", PARAMS), ("b", BUILT_IN)])
+        assert found == [
+            'job_config.a: train_instance_type "modelarts.vm.gpu.p100" does not exist; did you mean'
+            ' "modelarts.vm.cpu.2u"?'
+        ]
+
+    @pytest.mark.usefixtures("_keys")
+    @pytest.mark.parametrize(
+        ("project_id", "message"),
+        [
+            ("unreachable", r"get_train_instance_types failed: OSError: refused \(sensitive\)"),
+            ("refusing", r"ModelArts\.0206 no"),
+            ("odd", r"unreadable answer \(str\) of get_train_instance_types"),
+        ],
+    )
+    def test_that_gives_no_list_is_an_error(self, project_id: str, message: str) -> None:
+        with (
+            open_provider("sdk", project_id=project_id) as provider,
+            pytest.raises(ProviderError, match=f"^{message}$"),
+        ):
+            provider.unknown_names([("a", PARAMS)])
+
+    @pytest.mark.usefixtures("_keys")
+    def test_whose_session_fails_is_an_error_without_secrets(self) -> None:
+        with pytest.raises(ProviderError) as caught:
+            open_provider("sdk", project_id="broken")
+        assert str(caught.value) == "the official SDK's Session cannot be opened (ValueError)"
+        assert caught.value.__context__ is None
+
+    def test_signs_in_with_a_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_NAME"):
+            monkeypatch.setenv(name, "someone")
+        monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
+        session = open_provider("sdk")._session
+        assert (session.username, session.password, session.project_id) == (
+            "someone",
+            "someone",
+            PROJECT,
+        )
+
+    def test_finds_its_own_credentials_in_a_notebook(self) -> None:
+        session = open_provider("sdk")._session
+        assert session.access_key is None
+        with pytest.raises(AuthError, match="no credentials: set an access key"):
+            open_provider("sdk", auth="aksk")
+
+    def test_refuses_a_notebook_of_another_project(self) -> None:
+        with pytest.raises(ProviderError, match="the settings name another-project"):
+            open_provider("sdk", project_id="another-project")
+
+    def test_takes_no_token_and_no_temporary_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OS_TOKEN", "t")
+        with pytest.raises(AuthError, match="the official SDK cannot use a token"):
+            open_provider("sdk")
+        for name in ("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"):
+            monkeypatch.setenv(name, "a")
+        with pytest.raises(AuthError, match="the official SDK cannot use a temporary access key"):
+            open_provider("sdk")
+
+    def test_that_is_not_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "modelarts.session", None)
+        with pytest.raises(ProviderError, match="needs the official ModelArts SDK"):
+            open_provider("sdk")

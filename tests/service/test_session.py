@@ -1,0 +1,979 @@
+"""How a call is addressed, signed, sent, repeated and read."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from http.server import HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majobctl import __version__
+from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
+from majobctl.service.http.responses import excerpt, read_object, read_retry_after
+from majobctl.service.session import Session
+
+from .fake_service import (
+    ACCESS_KEY,
+    PASSWORD,
+    PROJECT,
+    SECRET_KEY,
+    SECURITY_TOKEN,
+    FakeService,
+    Handler,
+)
+
+OK = {"is_success": True}
+BODY = {"config_desc": "Grüße 配置 ☃", "worker_server_num": 1}
+
+
+def open_session(service: FakeService, **options: Any) -> Session:
+    given = {"endpoint": service.url, "timeout": 5, "backoff": 0.01, **options}
+    return Session(ACCESS_KEY, SECRET_KEY, PROJECT, **given)
+
+
+def open_with_password(service: FakeService, **options: Any) -> Session:
+    given = {"project_id": PROJECT, "password": PASSWORD, **options}
+    return Session(
+        account="account",
+        username="someone",
+        endpoint=service.url,
+        iam_endpoint=service.url,
+        backoff=0.01,
+        **given,
+    )
+
+
+def put(session: Session, name: str = "x") -> dict[str, Any]:
+    return session.request("PUT", f"/training-job-configs/{name}", body=BODY)
+
+
+def transport_error(call: Callable[[], object]) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        call()
+    return caught.value
+
+
+def service_error(call: Callable[[], object]) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        call()
+    return caught.value
+
+
+class TestARequest:
+    def test_is_signed_and_carries_what_was_signed(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.configs["x"] = {}
+        assert put(session) == OK
+        (received,) = service.requests
+        assert received.path == f"/v1/{PROJECT}/training-job-configs/x"
+        assert received.body == json.dumps(BODY, ensure_ascii=False).encode()
+        assert received.headers["content-type"] == "application/json"
+        assert received.headers["user-agent"] == f"majobctl/{__version__}"
+        assert service.configs["x"] == BODY
+
+    def test_signs_a_temporary_key_together_with_its_token(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        with open_session(service, security_token=SECURITY_TOKEN) as session:
+            assert put(session) == OK
+        headers = service.requests[0].headers
+        assert headers["x-security-token"] == SECURITY_TOKEN
+        assert "x-security-token" in headers["authorization"]
+
+    def test_quotes_its_query_and_leaves_out_what_is_none(
+        self, service: FakeService, session: Session
+    ) -> None:
+        query = {"a": "x y&ö~", "b": None, "c": 1}
+        session.request("GET", "/training-job-configs", query=query)
+        assert service.requests[0].query == {"a": "x y&ö~", "c": "1"}
+
+    def test_with_a_ready_token_sends_it_and_no_signature(self, service: FakeService) -> None:
+        service.tokens.add("ready")
+        service.configs["x"] = {}
+        with Session(token="ready", project_id=PROJECT, endpoint=service.url) as session:
+            assert put(session) == OK
+            service.tokens.clear()
+            assert service_error(lambda: put(session)).code == "ModelArts.0202"
+        assert "authorization" not in service.requests[0].headers
+
+    def test_reuses_its_connection(self, service: FakeService, session: Session) -> None:
+        ports = set()
+
+        def note(handler: Handler) -> None:
+            ports.add(handler.client_address[1])
+            handler.answer(200, OK)
+
+        for _ in range(3):
+            service.script.append(note)
+            put(session)
+        assert len(ports) == 1
+
+    def test_sends_no_cookies_and_nothing_from_netrc(
+        self, service: FakeService, tmp_path: Path
+    ) -> None:
+        netrc = tmp_path / "home" / ".netrc"
+        netrc.write_text("machine 127.0.0.1 login netrc-user password netrc-password\n")
+        netrc.chmod(0o600)
+        service.tokens.add("ready")
+        service.answer_next(200, OK, {"Set-Cookie": "a=b; Path=/"})
+        with Session(token="ready", project_id=PROJECT, endpoint=service.url) as session:
+            put(session)
+            service.answer_next(200, OK)
+            assert put(session) == OK
+        for received in service.requests:
+            assert not {"cookie", "authorization"} & set(received.headers)
+
+    def test_with_text_that_is_no_unicode_is_a_wrong_argument(self, session: Session) -> None:
+        with pytest.raises(ConfigError, match="surrogate"):
+            session.request("PUT", "/x", body={"config_desc": "\ud800"})
+
+    def test_after_closing_opens_a_new_connection(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.configs["x"] = {}
+        put(session)
+        session.close()
+        session.close()
+        assert put(session) == OK
+
+
+class TestWhatTheEnvironmentHolds:
+    def test_is_enough_for_a_session(
+        self, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HUAWEICLOUD_SDK_AK", ACCESS_KEY)
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SECRET_KEY)
+        monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
+        with Session() as session:
+            assert session.endpoint == "https://modelarts.eu-de.otc.t-systems.com"
+            assert (session.project_id, session.region_name) == (PROJECT, "eu-de")
+        monkeypatch.setenv("MAJOBCTL_ENDPOINT", service.url)
+        service.configs["x"] = {}
+        with Session() as session:
+            assert put(session) == OK
+
+    def test_gives_way_to_arguments(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OS_ACCESS_KEY", "half")
+        monkeypatch.setenv("OS_PROJECT_ID", "other")
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
+        session = Session(
+            access_key="a", secret_key="b", project_id=PROJECT, region_name="cn-north-4"
+        )
+        assert session.endpoint == "https://modelarts.cn-north-4.myhuaweicloud.com"
+        assert session.project_id == PROJECT
+
+    def test_may_lack_credentials_or_a_project(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(AuthError, match="no credentials: set an access key"):
+            Session(region_name="eu-de", project_id=PROJECT)
+        with pytest.raises(AuthError, match="no project: set project_id, or OS_PROJECT_ID"):
+            Session("a", "b", region_name="eu-de")
+        monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
+        with pytest.raises(AuthError, match="will do with a password only"):
+            Session("a", "b", region_name="eu-de")
+        with pytest.raises(ConfigError, match="endpoint: is missing; set it, or region"):
+            Session("a", "b", PROJECT)
+
+    def test_is_overridden_for_all_sessions_by_set_endpoint(self, service: FakeService) -> None:
+        try:
+            Session.set_endpoint(
+                iam_endpoint=service.url,
+                obs_endpoint="https://obs.example.com",
+                modelarts_endpoint=service.url,
+                region_name="eu-de",
+            )
+            with Session(
+                account="a", username="b", password=PASSWORD, project_id=PROJECT
+            ) as session:
+                service.configs["x"] = {}
+                assert (session.endpoint, session.region_name) == (service.url, "eu-de")
+                assert put(session) == OK
+            with pytest.raises(ConfigError):
+                Session.set_endpoint(modelarts_endpoint="http://example.com")
+            with pytest.raises(ConfigError):
+                Session.set_endpoint(iam_endpoint="http://example.com")
+        finally:
+            Session.set_endpoint()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"access_key": "a"}, "access_key and secret_key go together"),
+        ({"secret_key": "a"}, "access_key and secret_key go together"),
+        ({"username": "a"}, "account, username and password go together"),
+        ({"account": "a", "username": "b"}, "account, username and password go together"),
+    ],
+)
+def test_half_of_the_credentials_is_refused(arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(AuthError, match=problem):
+        Session(**arguments, project_id=PROJECT, region_name="eu-de")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"project_id": "../other"}, "project_id: must be a project's id"),
+        ({"project_id": ".."}, "project_id: must be a project's id"),
+        ({"project_id": PROJECT, "timeout": 0}, "timeout: must be more than 0 seconds"),
+        ({"project_id": PROJECT, "auth": "magic"}, "auth is"),
+    ],
+)
+def test_an_argument_that_cannot_be_right_is_refused(
+    arguments: dict[str, Any], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_TOKEN", "t")
+    with pytest.raises(ConfigError, match=problem):
+        Session(region_name="eu-de", **arguments)
+
+
+class TestAPassword:
+    def test_gets_one_token_for_all_workers(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        with open_with_password(service) as session, ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda _: put(session), range(16))) == [OK] * 16
+        assert service.issued == 1
+        assert service.requests[0].document == {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {
+                        "user": {
+                            "name": "someone",
+                            "password": PASSWORD,
+                            "domain": {"name": "account"},
+                        }
+                    },
+                },
+                "scope": {"project": {"id": PROJECT}},
+            }
+        }
+
+    def test_renews_an_expired_token_once_for_all_workers(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        workers = 8
+        together = threading.Barrier(workers)
+
+        def refuse_together(handler: Handler) -> None:
+            together.wait(5)
+            handler.refuse(401, "ModelArts.0202", "The token has expired.")
+
+        with (
+            open_with_password(service, connections=workers) as session,
+            ThreadPoolExecutor(workers) as pool,
+        ):
+            put(session)
+            service.tokens.clear()
+            service.script.extend([refuse_together] * workers)
+            assert list(pool.map(lambda _: put(session), range(workers))) == [OK] * workers
+        assert service.issued == 2
+
+    @pytest.mark.parametrize("document", [b"", {"error_code": "ModelArts.0203"}])
+    def test_repeats_a_refused_call_once(self, document: object, service: FakeService) -> None:
+        for _ in range(2):
+            service.script.append(Handler.handle_one_token)
+            service.answer_next(401, document)
+        with open_with_password(service) as session:
+            assert service_error(lambda: put(session)).status == 401
+        assert len(service.asked("PUT")) == 2
+
+    def test_renews_a_token_before_its_end(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        service.token_life = timedelta(seconds=0.2)
+        with open_with_password(service) as session:
+            put(session)
+            put(session)
+            assert service.issued == 1
+            time.sleep(0.2)
+            put(session)
+        assert service.issued == 2
+
+    def test_takes_a_token_whose_times_cannot_be_read(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        service.tokens.add("odd")
+        document = {"token": {"project": {"id": PROJECT}, "expires_at": 5, "issued_at": "soon"}}
+        service.answer_next(201, document, {"X-Subject-Token": "odd"})
+        with open_with_password(service) as session:
+            assert put(session) == OK
+
+    def test_finds_the_projects_id_by_its_name(
+        self, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.configs["x"] = {}
+        monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
+        monkeypatch.setenv("OS_AUTH_URL", service.url + "/v3/")
+        with Session(
+            username="someone", password=PASSWORD, endpoint=service.url, backoff=0.01
+        ) as session:
+            assert repr(session) == f"Session(endpoint='{service.url}', project_id='by name')"
+            assert session.project_id == PROJECT
+            assert put(session) == OK
+        auth = service.requests[0].document["auth"]
+        assert auth["scope"] == {"project": {"name": "eu-de"}}
+        assert auth["identity"]["password"]["user"]["domain"] == {"name": "someone"}
+
+    def test_that_is_wrong_is_tried_once_however_many_workers_there_are(
+        self, service: FakeService
+    ) -> None:
+        with (
+            open_with_password(service, password="wrong-one") as session,
+            ThreadPoolExecutor(4) as pool,
+        ):
+            errors = [pool.submit(put, session).exception() for _ in range(8)]
+        assert {type(error) for error in errors} == {AuthError}
+        assert "IAM refused the credentials (HTTP status 401): wrong user" in str(errors[0])
+        assert len(service.requests) == 1
+        assert "wrong-one" not in "".join(map(str, errors))
+
+    def test_waits_for_an_iam_that_is_busy(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        service.answer_next(429, {"error_code": "APIGW.0308"}, {"Retry-After": "0"})
+        service.answer_next(503, b"")
+        service.answer_next(201, {"token": "unreadable"}, {"X-Subject-Token": "t"})
+        with open_with_password(service) as session:
+            assert put(session) == OK
+        assert len(service.asked("POST")) == 4
+
+    @pytest.mark.parametrize(
+        "document", [b"<html>", {"error": {"message": 5}}, {"error": "no"}, {"error_msg": ""}]
+    )
+    def test_that_is_refused_shows_no_more_of_the_answer_than_its_message(
+        self, document: object, service: FakeService
+    ) -> None:
+        service.answer_next(400, document)
+        with (
+            open_with_password(service) as session,
+            pytest.raises(AuthError) as caught,
+        ):
+            put(session)
+        text = "IAM refused the credentials (HTTP status 400): HTTP status 400"
+        assert str(caught.value) == text
+
+    def test_that_iam_cannot_check_just_now_may_be_right_later(self, service: FakeService) -> None:
+        service.configs["x"] = {}
+        service.answer_next(500, {"error": {"message": "out of order"}})
+        service.answer_next(307, b"", {"Location": "https://elsewhere.example"})
+        with open_with_password(service) as session:
+            error = transport_error(lambda: put(session))
+            assert str(error) == "IAM gave no token (HTTP status 500): out of order"
+            assert not error.outcome_unknown
+            assert "to elsewhere.example" in str(transport_error(lambda: put(session)))
+            assert put(session) == OK
+
+    def test_without_any_answer_of_iam_nothing_was_done(self, service: FakeService) -> None:
+        service.script.extend([lambda handler: handler.send_raw(b"")] * 2)
+        with open_with_password(service, retries=1) as session:
+            error = transport_error(lambda: put(session))
+        assert not error.outcome_unknown
+        assert not service.asked("PUT")
+
+    def test_refused_after_a_try_of_unknown_outcome_leaves_it_unknown(
+        self, service: FakeService
+    ) -> None:
+        with open_with_password(service) as session:
+            service.script.append(Handler.handle_one_token)
+            service.script.append(lambda handler: handler.send_raw(b""))
+            service.answer_next(401, {"error_code": "ModelArts.0202"})
+            service.answer_next(400, {"error_msg": "account locked", "error_code": "IAM.1"})
+            error = transport_error(lambda: put(session))
+        assert error.outcome_unknown
+        assert "account locked" in str(error)
+
+
+class TestAFailure:
+    @pytest.mark.parametrize("key", ["error_msg", "error_message"])
+    @pytest.mark.parametrize("status", [200, 400, 404, 500])
+    def test_of_the_service_has_its_code_and_message(
+        self, key: str, status: int, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(
+            status, {"is_success": False, "error_code": "ModelArts.0105", key: "not allowed"}
+        )
+        error = service_error(lambda: put(session))
+        assert (error.code, error.reason, error.status) == ("ModelArts.0105", "not allowed", status)
+        assert len(service.requests) == 1
+
+    def test_keeps_the_id_of_the_request(self, service: FakeService, session: Session) -> None:
+        service.answer_next(401, {"error_code": "APIGW.0301", "request_id": "r1"})
+        assert service_error(lambda: put(session)).request_id == "r1"
+        service.answer_next(403, {"error_code": "ModelArts.0206"}, {"X-Request-Id": "r2"})
+        assert service_error(lambda: put(session)).request_id == "r2"
+
+    def test_without_code_and_message_shows_the_answer(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(400, {"detail": "\x1b[31mred"})
+        error = service_error(lambda: put(session))
+        assert str(error) == 'HTTP status 400: {"detail": "\\u001b[31mred"}'
+
+    @pytest.mark.parametrize(
+        "document", [{"error_code": 5}, {"error_code": "X", "is_success": None}]
+    )
+    def test_is_told_from_its_code_where_nothing_else_tells(
+        self, document: object, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(200, document)
+        assert service_error(lambda: session.request("GET", "/x")).status == 200
+
+    def test_of_a_page_that_is_no_json_is_a_refusal_where_the_status_says_so(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(404, b"<html>\n no such page</html>")
+        error = service_error(lambda: put(session))
+        assert error.reason == (
+            "unreadable answer (HTTP status 404): it is not JSON: <html> no such page</html>"
+        )
+
+
+class TestARedirect:
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    def test_is_not_followed_and_names_the_host_only(
+        self, status: int, service: FakeService, session: Session
+    ) -> None:
+        location = "https://user:hunter2@elsewhere.example/path?token=hunter2"
+        service.answer_next(status, b"", {"Location": location})
+        error = transport_error(lambda: put(session))
+        assert f"HTTP status {status}, to elsewhere.example" in str(error)
+        assert "hunter2" not in str(error)
+        assert not error.outcome_unknown
+        assert len(service.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("location", "shown"),
+        [("/there", "the same host"), ("http://[", "an address that is none")],
+    )
+    def test_may_point_anywhere(
+        self, location: str, shown: str, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(303, b"", {"Location": location})
+        error = transport_error(lambda: put(session))
+        assert shown in str(error)
+        assert error.outcome_unknown
+
+
+BROKEN: dict[str, bytes] = {
+    "nothing": b"",
+    "no HTTP": b"garbage\r\n\r\n",
+    "half a body": b'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"is_success": true',
+    "a body that would do, and more was promised": (
+        b'HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{"is_success": true}'
+    ),
+    "a broken chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{}",
+    "no last chunk": (
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{"is_success": true}\r\n'
+    ),
+    "a chunk of no size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+    "a chunk of a negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n{}",
+    "a compressed body": (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"
+        b'{"is_success": true}'
+    ),
+}
+UNREADABLE: dict[str, bytes] = {
+    "no JSON": b"<html>busy</html>",
+    "a list": b"[1]",
+    "another encoding": '{"is_success": true}'.encode("utf-16"),
+    "half of a character": b'{"is_success": true, "a": "\\ud800"}',
+    "no number": b'{"is_success": true, "a": NaN}',
+    "too deep a nest": b"[" * 200_000,
+    "no claim of success": b"{}",
+    "another type of claim": b'{"is_success": "true"}',
+}
+
+
+class TestABrokenAnswer:
+    @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+    def test_is_asked_for_again(self, raw: bytes, service: FakeService, session: Session) -> None:
+        service.configs["x"] = {}
+        service.script.append(lambda handler: handler.send_raw(raw))
+        assert put(session) == OK
+        assert len(service.requests) == 2
+
+    @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+    def test_leaves_the_outcome_of_a_put_unknown(self, raw: bytes, service: FakeService) -> None:
+        service.script.extend([lambda handler: handler.send_raw(raw)] * 4)
+        with open_session(service, retries=1) as session:
+            assert transport_error(lambda: put(session)).outcome_unknown
+            get = transport_error(lambda: session.request("GET", "/x"))
+        assert not get.outcome_unknown
+        assert len(service.requests) == 4
+
+    @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+    def test_that_cannot_be_read_is_asked_for_again(
+        self, body: bytes, service: FakeService, session: Session
+    ) -> None:
+        service.configs["x"] = {}
+        service.answer_next(200, body)
+        assert put(session) == OK
+        service.script.extend([lambda handler: handler.answer(200, body)] * 6)
+        error = transport_error(lambda: put(session))
+        assert error.outcome_unknown
+        assert "unreadable answer (HTTP status 200): it " in str(error)
+        assert len(str(error)) < 300
+
+    def test_without_a_length_is_read_to_its_end(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.script.append(
+            lambda handler: handler.send_raw(b'HTTP/1.0 200 OK\r\n\r\n{"is_success": true}')
+        )
+        assert put(session) == OK
+
+    def test_in_chunks_is_read_whole(self, service: FakeService, session: Session) -> None:
+        raw = (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'a\r\n{"is_succe\r\na\r\nss": true}\r\n0\r\n\r\n'
+        )
+        service.script.append(lambda handler: handler.send_raw(raw))
+        assert put(session) == OK
+
+    def test_that_trickles_in_is_cut_at_the_timeout(self, service: FakeService) -> None:
+        over = threading.Event()
+
+        def trickle(handler: Handler, head: bytes) -> None:
+            handler.wfile.write(head)
+            with_body = b"X-Slow: " if b"\r\n\r\n" not in head else b"{"
+            for byte in with_body + b" " * 400:
+                if over.wait(0.05):
+                    return
+                handler.wfile.write(bytes([byte]))
+
+        for head in (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n", b"HTTP/1.1 200 OK\r\n"):
+            service.script.append(lambda handler, head=head: trickle(handler, head))  # type: ignore[misc]
+            started = time.monotonic()
+            with open_session(service, timeout=0.3, retries=0) as session:
+                error = transport_error(lambda: put(session))
+            assert error.outcome_unknown
+            assert str(error) == "no whole answer within 0.3 s"
+            assert time.monotonic() - started < 3
+        over.set()
+
+    def test_that_trickles_in_is_cut_for_each_of_many_and_for_nobody_else(
+        self, service: FakeService
+    ) -> None:
+        over = threading.Event()
+
+        def trickle(handler: Handler) -> None:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+            while not over.wait(0.05):
+                handler.wfile.write(b" ")
+
+        service.configs["x"] = {}
+        service.script.extend([trickle] * 8)
+        with (
+            open_session(service, timeout=0.6, retries=0, connections=16) as session,
+            ThreadPoolExecutor(16) as pool,
+        ):
+            slow = [pool.submit(transport_error, lambda: put(session)) for _ in range(8)]
+            while len(service.requests) < 8:
+                time.sleep(0.01)
+            quick = [pool.submit(put, session) for _ in range(100)]
+            assert [future.result() for future in quick] == [OK] * 100
+            told = {str(future.result()) for future in slow}
+        over.set()
+        assert told == {"no whole answer within 0.6 s"}
+
+    def test_that_never_comes_is_given_up_at_the_timeout(self, service: FakeService) -> None:
+        over = threading.Event()
+
+        def hang(handler: Handler) -> None:
+            over.wait(5)
+
+        service.script.append(hang)
+        with open_session(service, timeout=0.2, retries=0) as session:
+            assert transport_error(lambda: put(session)).outcome_unknown
+        over.set()
+
+    def test_that_is_too_large_is_not_kept(self, service: FakeService) -> None:
+        chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+
+        def flood(handler: Handler) -> None:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(80):
+                handler.wfile.write(chunk)
+
+        service.script.append(flood)
+        with open_session(service, retries=0, timeout=30) as session:
+            error = transport_error(lambda: put(session))
+        assert str(error) == "the answer is larger than 64 MiB"
+
+
+class TestRetrying:
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_goes_on_until_the_service_answers(
+        self, method: str, status: int, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(status, b"<html>")
+        service.answer_next(status, {"error_code": "APIGW.0308"})
+        service.answer_next(200, OK)
+        assert session.request(method, "/x") == OK
+        assert len(service.requests) == 3
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500, 501])
+    def test_is_not_for_other_statuses(
+        self, status: int, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(status, {"error_code": "ModelArts.0010"})
+        assert service_error(lambda: put(session)).status == status
+        assert len(service.requests) == 1
+
+    def test_signs_each_try_anew(self, service: FakeService, session: Session) -> None:
+        service.configs["x"] = {}
+        service.answer_next(429, b"", {"Retry-After": "1"})
+        assert put(session) == OK
+        first, second = (received.headers["x-sdk-date"] for received in service.requests)
+        assert first < second
+
+    def test_ends_after_the_given_number_of_tries(self, service: FakeService) -> None:
+        service.script.extend([lambda handler: handler.answer(503, {"error_msg": "busy"})] * 6)
+        with open_session(service, retries=2) as session:
+            error = transport_error(lambda: put(session))
+            assert error.outcome_unknown
+            assert str(error) == "busy"
+            assert service_error(lambda: session.request("GET", "/x")).status == 503
+        assert len(service.requests) == 6
+
+    def test_of_a_throttled_put_ends_with_a_refusal(self, service: FakeService) -> None:
+        service.script.extend(
+            [lambda handler: handler.answer(429, {"error_code": "ModelArts.2799"})] * 2
+        )
+        with open_session(service, retries=1) as session:
+            assert service_error(lambda: put(session)).code == "ModelArts.2799"
+
+    def test_leaves_the_outcome_unknown_unless_a_later_try_is_definite(
+        self, service: FakeService
+    ) -> None:
+        def broken(handler: Handler) -> None:
+            handler.send_raw(b"")
+
+        with open_session(service, retries=1) as session:
+            service.script.append(broken)
+            service.answer_next(429, {"error_code": "ModelArts.2799"})
+            assert transport_error(lambda: put(session)).outcome_unknown
+            service.script.append(broken)
+            service.answer_next(500, {"error_code": "ModelArts.0010"})
+            assert transport_error(lambda: put(session)).outcome_unknown
+            service.script.append(broken)
+            service.answer_next(400, {"error_code": "ModelArts.2781"})
+            assert service_error(lambda: put(session)).code == "ModelArts.2781"
+
+    def test_of_a_post_needs_a_refusal_or_a_connection_that_never_was(
+        self, service: FakeService
+    ) -> None:
+        with open_session(service, retries=3) as session:
+
+            def post() -> object:
+                return session.request("POST", "/x", body={})
+
+            service.answer_next(429, b"")
+            service.answer_next(200, OK)
+            assert post() == OK
+            service.answer_next(503, {"error_msg": "busy"})
+            assert transport_error(post).outcome_unknown
+            service.script.append(lambda handler: handler.send_raw(b""))
+            assert transport_error(post).outcome_unknown
+        assert len(service.requests) == 4
+
+    def test_of_a_delete_is_done_where_nothing_is_left(
+        self, service: FakeService, session: Session
+    ) -> None:
+        def delete() -> object:
+            return session.request("DELETE", "/training-job-configs/x")
+
+        service.script.append(lambda handler: handler.send_raw(b""))
+        assert delete() == OK
+        assert service_error(delete).code == "ModelArts.0102"
+
+    def test_without_any_connection_knows_that_nothing_was_done(self) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+            with Session("a", "b", PROJECT, endpoint=address, retries=2, backoff=0.01) as session:
+                for method in ("PUT", "POST"):
+                    error = transport_error(lambda: session.request(method, "/x"))  # noqa: B023
+                    assert not error.outcome_unknown
+                    assert str(error) == "cannot connect to the service: Connection refused"
+
+    def test_of_a_name_that_no_server_has_says_so(self) -> None:
+        with Session("a", "b", PROJECT, endpoint="https://modelarts.invalid", retries=0) as session:
+            error = transport_error(lambda: put(session))
+        assert not error.outcome_unknown
+        assert str(error).startswith("cannot connect to the service: ")
+
+
+class TestThrottling:
+    def test_holds_back_every_worker_until_the_moment_that_the_service_named(
+        self, service: FakeService
+    ) -> None:
+        service.configs["x"] = {}
+        service.answer_next(429, b"", {"Retry-After": "1"})
+        with open_session(service) as session, ThreadPoolExecutor(4) as pool:
+            started = time.monotonic()
+            first = pool.submit(put, session)
+            while not service.requests:
+                time.sleep(0.005)
+            time.sleep(0.1)
+            others = [pool.submit(put, session) for _ in range(3)]
+            time.sleep(0.4)
+            assert len(service.requests) == 1
+            assert [item.result() for item in (first, *others)] == [OK] * 4
+            assert 0.9 < time.monotonic() - started < 3
+
+    def test_pauses_grow(self, service: FakeService) -> None:
+        moments: list[float] = []
+
+        def busy(handler: Handler) -> None:
+            moments.append(time.monotonic())
+            handler.answer(429, b"")
+
+        service.script.extend([busy] * 4)
+        with open_session(service, retries=3, backoff=0.1) as session, pytest.raises(ServiceError):
+            put(session)
+        pauses = [after - before for before, after in itertools.pairwise(moments)]
+        for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True):
+            assert least <= pause < 4 * least + 0.2
+
+    def test_is_cut_short_by_stop(self, service: FakeService) -> None:
+        service.answer_next(503, b"", {"Retry-After": "60"})
+        with open_session(service) as session, ThreadPoolExecutor(2) as pool:
+            first = pool.submit(put, session)
+            while not service.requests:
+                time.sleep(0.005)
+            time.sleep(0.1)
+            second = pool.submit(put, session)
+            time.sleep(0.1)
+            assert not first.done() and not second.done()
+            session.stop()
+            error = first.exception(timeout=2)
+            assert isinstance(error, TransportError) and error.outcome_unknown
+            error = second.exception(timeout=2)
+            assert isinstance(error, TransportError) and not error.outcome_unknown
+            assert str(error) == "stopped while the service wanted a pause"
+        assert len(service.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [("0", 0.0), ("7", 7.0), ("3600", 60.0), ("", None), ("-1", None), ("soon", None)],
+    )
+    def test_reads_a_pause_in_seconds(self, value: str, seconds: float | None) -> None:
+        assert read_retry_after(value, datetime.now(timezone.utc)) == seconds
+
+    def test_reads_a_pause_as_a_date(self) -> None:
+        now = datetime(2026, 1, 2, tzinfo=timezone.utc)
+        for ahead, seconds in ((20, 20.0), (-20, 0.0), (3600, 60.0)):
+            moment = now + timedelta(seconds=ahead)
+            assert read_retry_after(format_datetime(moment, usegmt=True), now) == seconds
+        assert read_retry_after("Fri, 02 Jan 2026 00:00:20 -0000", now) == 20.0
+        assert read_retry_after("Fri, 99 Jan 2026 00:00:20 GMT", now) is None
+
+
+def test_thirty_updates_from_ten_workers_share_one_session(service: FakeService) -> None:
+    names = [f"config-{number}" for number in range(30)]
+    service.configs = {name: {} for name in names}
+    with open_session(service, connections=10) as session, ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(lambda name: put(session, name), names))
+    assert results == [OK] * 30
+    assert all(config == BODY for config in service.configs.values())
+
+
+def test_what_is_kept_for_a_session_is_read_once(session: Session) -> None:
+    reads = []
+
+    def read() -> int:
+        time.sleep(0.01)
+        reads.append(1)
+        return 5
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: session.once("key", read), range(8))) == [5] * 8
+    assert reads == [1]
+
+
+class TestSecrets:
+    def test_are_in_no_error_repr_or_log(
+        self, service: FakeService, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        shown: list[str] = []
+
+        def fail(session: Session) -> None:
+            shown.extend([repr(session), str(session), repr(vars(session))])
+            for raw in (b"", b"garbage\r\n\r\n", b"HTTP/1.1 400 X\r\nContent-Length: 2\r\n\r\n{}"):
+                service.script.append(lambda handler, raw=raw: handler.send_raw(raw))  # type: ignore[misc]
+                with pytest.raises(ProviderError) as caught:
+                    put(session)
+                error: BaseException | None = caught.value
+                while error:
+                    shown.extend([repr(error), str(error), repr(vars(error))])
+                    error = error.__cause__ or error.__context__
+
+        with open_session(service, security_token=SECURITY_TOKEN, retries=0) as session:
+            fail(session)
+            signatures = [item.headers["authorization"][-64:] for item in service.requests]
+        with open_with_password(service, retries=0) as session:
+            service.configs["x"] = {}
+            put(session)
+            fail(session)
+        text = "\n".join([*shown, caplog.text])
+        assert "PUT /v1/" in text
+        secrets = [SECRET_KEY, SECURITY_TOKEN, PASSWORD, "test-token-1", ACCESS_KEY, *signatures]
+        assert len(signatures) == 3
+        assert [secret for secret in secrets if secret in text] == []
+
+    def test_do_not_go_to_a_proxy_on_the_way_to_this_machine(
+        self, service: FakeService, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.configs["x"] = {}
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        assert put(session) == OK
+
+    def test_are_not_seen_by_a_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with one_answer(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (port, seen):
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+            with Session(
+                ACCESS_KEY, SECRET_KEY, PROJECT, endpoint="https://modelarts.invalid", retries=0
+            ) as session:
+                error = transport_error(lambda: put(session))
+        assert seen[0].startswith(b"CONNECT modelarts.invalid:443 HTTP/1.")
+        assert b"uthorization" not in seen[0]
+        assert SECRET_KEY not in str(error)
+
+
+@contextmanager
+def one_answer(raw: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that reads one request's head and sends ``raw``."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += connection.recv(4096)
+                seen.append(head)
+                connection.sendall(raw)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1], seen
+        thread.join()
+
+
+class TestCertificates:
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> Path:
+        """A key and a certificate for localhost that nobody has signed, in one file."""
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl makes the certificate")
+        path = tmp_path / "certificate.pem"
+        command = (
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+            " -addext subjectAltName=DNS:localhost -keyout key.pem -out certificate.pem"
+        )
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+        path.write_bytes(path.read_bytes() + (tmp_path / "key.pem").read_bytes())
+        return path
+
+    @pytest.fixture
+    def secure_url(self, service: FakeService, certificate: Path) -> Iterator[str]:
+        handler = type("SecureHandler", (Handler,), {"service": service, "timeout": 5})
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server = QuietServer(("127.0.0.1", 0), handler)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"https://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    def test_that_nobody_vouches_for_end_the_call_at_once(
+        self, service: FakeService, secure_url: str
+    ) -> None:
+        with Session("a", "b", PROJECT, endpoint=secure_url, backoff=30) as session:
+            error = transport_error(lambda: put(session))
+        assert not error.outcome_unknown
+        assert "the service's certificate is not trusted (self" in str(error)
+        assert "OS_CACERT or REQUESTS_CA_BUNDLE" in str(error)
+        assert service.requests == []
+
+    @pytest.mark.parametrize("variable", ["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    def test_are_trusted_where_the_environment_names_them(
+        self,
+        variable: str,
+        service: FakeService,
+        secure_url: str,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        service.configs["x"] = {}
+        monkeypatch.setenv(variable, str(certificate))
+        with Session(ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=secure_url) as session:
+            assert put(session) == OK
+
+    def test_a_trickling_answer_over_tls_is_cut_at_the_timeout(
+        self,
+        service: FakeService,
+        secure_url: str,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("OS_CACERT", str(certificate))
+        over = threading.Event()
+
+        def trickle(handler: Handler) -> None:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+            while not over.wait(0.05):
+                handler.wfile.write(b" ")
+
+        service.script.append(trickle)
+        options = {"endpoint": secure_url, "timeout": 0.3, "retries": 0}
+        with open_session(service, **options) as session:
+            error = transport_error(lambda: put(session))
+        over.set()
+        assert str(error) == "no whole answer within 0.3 s"
+
+    def test_a_file_that_does_not_exist_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
+        with (
+            Session("a", "b", PROJECT, region_name="eu-de") as session,
+            pytest.raises(AuthError, match=r"REQUESTS_CA_BUNDLE names /no/such/file\.pem, which"),
+        ):
+            put(session)
+
+
+class QuietServer(HTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hung up is no news here."""
+
+
+def test_an_excerpt_is_short_and_safe_to_print() -> None:
+    assert excerpt(b"a\n\x1b[2Jb" + b"x" * 500) == "a \\x1b[2Jb" + "x" * 190
+    assert excerpt(b"\xff") == "\ufffd"
+
+
+def test_a_document_with_a_whole_surrogate_pair_is_fine() -> None:
+    assert read_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
+    assert io.StringIO(read_object(b'{"a": "\\u00e9"}')["a"]).read() == "é"

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majobctl import __version__
+from majobctl.errors import StateError
+from majobctl.state.document import Entry, State
+from majobctl.target import Target
+from tests.plan import plan_strategies as strategies
+
+TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
+AT = "2026-11-23T12:00:00Z"
+NAME = "majobctl.state.json"
+DOCUMENT: dict[str, Any] = {
+    "format_version": 1,
+    "majobctl_version": "0.1.0",
+    "serial": 3,
+    "lineage": "a-lineage",
+    "salt": "a-salt",
+    "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},
+    "job_configs": {"one": {"params": {"train_instance_count": 1}, "applied_at": AT}},
+}
+
+entries = st.builds(
+    Entry, strategies.params, st.just(AT), prevent_delete=st.booleans()
+) | st.builds(
+    Entry, strategies.params, st.just(AT), st.just(True), strategies.params, st.booleans()
+)
+states = st.builds(
+    State,
+    strategies.texts,
+    st.integers(0, 10**9),
+    st.builds(Target, strategies.texts, strategies.texts),
+    st.dictionaries(strategies.names, entries, max_size=4),
+    strategies.texts,
+)
+
+
+def load(document: Any) -> State:
+    return State.load(json.dumps(document).encode(), NAME)
+
+
+def refusal_of(content: bytes) -> str:
+    with pytest.raises(StateError) as raised:
+        State.load(content, NAME)
+    return str(raised.value)
+
+
+@given(states)
+def test_a_state_survives_save_and_load(state: State) -> None:
+    loaded = State.load(state.dump(), NAME)
+    assert loaded == state
+    assert loaded.dump() == state.dump()
+
+
+def test_the_file_is_sorted_json_with_two_spaces() -> None:
+    state = load(DOCUMENT)
+    wanted = json.dumps({**DOCUMENT, "majobctl_version": __version__}, indent=2, sort_keys=True)
+    assert state.dump().decode() == wanted + "\n"
+
+
+def test_the_order_of_entries_does_not_reach_the_file() -> None:
+    one, two = Entry({"train_instance_count": 1}, AT), Entry({"train_instance_count": 2}, AT)
+    first = State("l", 1, TARGET, {"a": one, "b": two})
+    second = State("l", 1, TARGET, {"b": two, "a": one})
+    assert first.dump() == second.dump()
+
+
+def test_text_beyond_ascii_stands_as_it_is() -> None:
+    state = State("l", 1, TARGET, {"a": Entry({"config_desc": "Grüße 配置 ☃"}, AT)})
+    assert "Grüße 配置 ☃".encode() in state.dump()
+
+
+def test_an_unknown_outcome_is_kept_with_what_was_sent() -> None:
+    entry = {"params": {}, "applied_at": "", "pending": True, "attempted": {"a": "b"}}
+    state = load({**DOCUMENT, "job_configs": {"one": entry}})
+    assert state.job_configs["one"] == Entry({}, "", True, {"a": "b"})
+    assert state.document()["job_configs"]["one"] == entry
+
+
+def test_a_protection_is_kept_and_none_is_not_written() -> None:
+    state = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": True}}})
+    assert state.job_configs["one"] == Entry({}, AT, prevent_delete=True)
+    assert state.document()["job_configs"]["one"]["prevent_delete"] is True
+    plain = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": False}}})
+    assert plain.document()["job_configs"]["one"] == _WHOLE_ENTRY
+    assert plain.digest() != state.digest(), "a saved plan must not outlive it"
+
+
+def test_a_change_is_one_more_write() -> None:
+    state = load(DOCUMENT)
+    after = state.changed({})
+    assert (after.serial, after.lineage, after.target) == (4, state.lineage, state.target)
+    assert after.job_configs == {}
+
+
+def test_each_new_state_has_a_lineage_and_a_salt_of_its_own() -> None:
+    one, two = State.new(TARGET), State.new(TARGET)
+    assert one.lineage != two.lineage
+    assert one.salt != two.salt
+    assert (one.serial, one.job_configs) == (0, {})
+    assert State.new(TARGET, "given").salt == "given"
+
+
+def test_a_state_without_a_salt_is_read() -> None:
+    document = {key: value for key, value in DOCUMENT.items() if key != "salt"}
+    state = load(document)
+    assert state.salt == ""
+    assert "salt" not in state.document()
+
+
+def test_another_targets_state_is_refused() -> None:
+    state = load(DOCUMENT)
+    state.check_target(TARGET, NAME)
+    for other in (Target("https://elsewhere", TARGET.project_id), Target(TARGET.endpoint, "p")):
+        with pytest.raises(StateError, match="belongs to another target") as raised:
+            state.check_target(other, NAME)
+        assert TARGET.endpoint in str(raised.value)
+        assert other.endpoint in str(raised.value)
+        assert "nothing was changed" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not JSON: Expecting value at line 1, column 1"),
+        (b"{", "not JSON: "),
+        (b'{"a": 1,\nx}', "at line 2, column 1"),
+        (b"\xff\xfe", "byte 0 is not UTF-8"),
+        (b"[]", "it is not a JSON object"),
+        (b"null", "it is not a JSON object"),
+        (b"NaN", "not JSON: NaN is no JSON"),
+        (b"[" * 100_000, "not JSON: "),
+        (b"1" * 5_000, "not JSON: "),
+        (b"{}", "format_version is missing or wrong"),
+        (json.dumps(DOCUMENT).encode()[:-1], "not JSON: "),
+    ],
+)
+def test_bytes_that_are_no_state_are_refused(content: bytes, reason: str) -> None:
+    message = refusal_of(content)
+    assert message.startswith(f"{NAME} is damaged: ")
+    assert reason in message
+    assert "left untouched" in message
+    assert ".backup" in message
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """So many tables in one another."""
+    return {"a": nested(depth - 1)} if depth > 1 else {}
+
+
+def test_an_entry_that_nests_less_deep_is_read() -> None:
+    entry = {**_WHOLE_ENTRY, "params": nested(9), "attempted": nested(9), "pending": True}
+    content = json.dumps({**DOCUMENT, "job_configs": {"x": entry}}).encode()
+    assert State.load(content, "x.json").job_configs["x"].params == nested(9)
+
+
+_WHOLE_ENTRY = {"params": {}, "applied_at": AT}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format_version": None}, "format_version"),
+        ({"format_version": 0}, "format_version"),
+        ({"format_version": True}, "format_version"),
+        ({"format_version": "1"}, "format_version"),
+        ({"serial": None}, "serial"),
+        ({"serial": -1}, "serial"),
+        ({"serial": True}, "serial"),
+        ({"serial": 1.5}, "serial"),
+        ({"lineage": None}, "lineage"),
+        ({"lineage": ""}, "lineage"),
+        ({"lineage": 5}, "lineage"),
+        ({"salt": 5}, "salt"),
+        ({"target": None}, "target"),
+        ({"target": {"endpoint": "x"}}, "target"),
+        ({"target": {"endpoint": 1, "project_id": "x"}}, "target"),
+        ({"job_configs": None}, "job_configs"),
+        ({"job_configs": []}, "job_configs"),
+        ({"job_configs": {"x\x1b": None}}, 'the entry of "x\\u001b" is not whole'),
+        ({"job_configs": {"x": {"applied_at": AT}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "params": []}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "applied_at": 1}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "pending": "yes"}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": 1}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": 1}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": None}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "params": nested(10)}}}, 'the entry of "x"'),
+        ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": nested(10)}}}, 'the entry of "x"'),
+    ],
+)
+def test_each_kind_of_damage_is_named(change: dict[str, Any], reason: str) -> None:
+    message = refusal_of(json.dumps({**DOCUMENT, **change}).encode())
+    assert message.startswith(f"{NAME} is damaged: ")
+    assert reason in message
+
+
+def test_a_newer_format_is_refused_as_that() -> None:
+    newer = {**DOCUMENT, "format_version": 2, "majobctl_version": "9.0\x1b"}
+    message = refusal_of(json.dumps(newer).encode())
+    assert "has format 2, made by majobctl 9.0\\x1b" in message
+    assert "use a newer majobctl" in message
+    assert "damaged" not in message
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_refused_as_damaged(content: bytes) -> None:
+    assert "is damaged" in refusal_of(content)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*DOCUMENT, "more"]), _json), st.booleans())
+def test_any_json_is_either_a_state_that_can_be_saved_or_refused(
+    changes: dict[str, Any], is_laid_over: bool
+) -> None:
+    content = json.dumps({**(DOCUMENT if is_laid_over else {}), **changes}).encode()
+    try:
+        state = State.load(content, NAME)
+    except StateError:
+        return
+    assert State.load(state.dump(), NAME) == state
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "1e999", "[" * 600 + "]" * 600])
+def test_values_that_could_not_be_saved_again_are_refused(value: str) -> None:
+    content = json.dumps(DOCUMENT).replace('"train_instance_count": 1', f'"inputs": {value}')
+    assert "is damaged" in refusal_of(content.encode())
+    name = json.dumps(DOCUMENT).replace('"one"', '"\\ud800"')
+    assert "is damaged" in refusal_of(name.encode())

@@ -1,0 +1,493 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majobctl.errors import StateError
+from majobctl.state.document import Entry, State
+from majobctl.state.journal import Journal, last_sum_of, replayed
+from majobctl.target import Target
+
+TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
+AT = "2026-11-23T12:00:00Z"
+NAME = "majobctl.state.json.journal"
+OLD, NEW = {"train_instance_count": 1}, {"train_instance_count": 2}
+
+
+class Memory:
+    """A journal's file in memory, which counts its flushes and may fail or be slow."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.content = b""
+        self.flushes = 0
+        self.is_closed = False
+        self.failure: OSError | None = None
+        self._seconds = seconds
+
+    def write(self, content: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        time.sleep(self._seconds)
+        self.flushes += 1
+        self.content += content
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def state_of(**entries: Entry) -> State:
+    return State("a-lineage", 5, TARGET, entries, "a-salt")
+
+
+BEFORE = state_of(a=Entry(OLD, AT), b=Entry(OLD, AT))
+
+
+def journal_of(write: Callable[[Journal], Any], state: State = BEFORE) -> bytes:
+    file = Memory()
+    journal = Journal(file, state)
+    write(journal)
+    journal.flush()
+    return file.content
+
+
+def whole_run(journal: Journal) -> None:
+    journal.intend("a", NEW)
+    journal.intend("c", {**NEW, "config_desc": "Grüße ☃\n\x1b"})
+    journal.record_done("a")
+    journal.record_forgotten("b")
+    journal.record_refused("c")
+    journal.intend("d", NEW)
+
+
+WHOLE = journal_of(whole_run)
+
+
+def test_a_journal_without_outcomes_changes_nothing() -> None:
+    content = journal_of(lambda journal: None)
+    assert replayed(BEFORE, content, NAME) is BEFORE
+    assert replayed(BEFORE, b"", NAME) is BEFORE
+    assert replayed(None, b"", NAME) is None
+
+
+def test_what_was_done_replaces_what_was_there() -> None:
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.record_done("a")
+
+    after = replayed(BEFORE, journal_of(write), NAME)
+    assert after is not None
+    assert (after.serial, after.lineage, after.salt) == (6, "a-lineage", "a-salt")
+    assert after.job_configs["a"].params == NEW
+    assert after.job_configs["a"].applied_at.endswith("Z")
+    assert after.job_configs["a"].applied_at != AT
+    assert after.job_configs["b"] == Entry(OLD, AT)
+
+
+def test_a_refusal_changes_nothing() -> None:
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.record_refused("a")
+
+    assert replayed(BEFORE, journal_of(write), NAME) is BEFORE
+
+
+def test_an_intent_that_nothing_follows_is_an_unknown_outcome() -> None:
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.intend("c", NEW)
+
+    after = replayed(BEFORE, journal_of(write), NAME)
+    assert after is not None
+    assert after.job_configs == {
+        "a": Entry(OLD, AT, True, NEW),
+        "b": Entry(OLD, AT),
+        "c": Entry({}, "", True, NEW),
+    }
+
+
+def test_a_refusal_leaves_an_earlier_unknown_outcome_unknown() -> None:
+    state = state_of(a=Entry(OLD, AT, True, {"log_url": "/b/l/"}))
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.record_refused("a")
+
+    assert replayed(state, journal_of(write, state), NAME) is state
+
+
+def test_two_unknown_outcomes_remember_what_either_may_have_set() -> None:
+    state = state_of(a=Entry(OLD, AT, True, {"log_url": "/b/l/", "train_instance_count": 9}))
+    after = replayed(state, journal_of(lambda journal: journal.intend("a", NEW), state), NAME)
+    assert after is not None
+    attempted = {"log_url": "/b/l/", "train_instance_count": 2}
+    assert after.job_configs["a"] == Entry(OLD, AT, True, attempted)
+
+
+def test_what_is_forgotten_leaves_the_state() -> None:
+    after = replayed(BEFORE, journal_of(lambda journal: journal.record_forgotten("a")), NAME)
+    assert after is not None
+    assert list(after.job_configs) == ["b"]
+
+
+def test_the_entries_stay_in_name_order() -> None:
+    def write(journal: Journal) -> None:
+        for name in ("z", "0", "aa"):
+            journal.intend(name, NEW)
+            journal.record_done(name)
+
+    after = replayed(BEFORE, journal_of(write), NAME)
+    assert after is not None
+    assert list(after.job_configs) == ["0", "a", "aa", "b", "z"]
+
+
+def test_the_first_journal_of_a_state_that_is_not_there_yet_makes_it() -> None:
+    new = State.new(TARGET, "its-salt")
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.record_done("a")
+
+    after = replayed(None, journal_of(write, new), NAME)
+    assert after is not None
+    assert (after.lineage, after.serial, after.target) == (new.lineage, 1, TARGET)
+    assert after.salt == "its-salt"
+    assert after.job_configs["a"].params == NEW
+
+
+def test_a_first_journal_in_which_nothing_was_done_makes_no_state() -> None:
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.record_refused("a")
+
+    assert replayed(None, journal_of(write, State.new(TARGET)), NAME) is None
+
+
+def test_a_journal_whose_state_is_missing_is_refused() -> None:
+    with pytest.raises(StateError, match="continues a state with serial 5, but the state file is"):
+        replayed(None, WHOLE, NAME)
+
+
+def test_a_journal_that_was_merged_already_changes_nothing() -> None:
+    merged = replayed(BEFORE, WHOLE, NAME)
+    assert merged is not None
+    assert merged.merged == last_sum_of(WHOLE, NAME)
+    later = replace(merged, serial=merged.serial + 2, job_configs={"x": Entry(OLD, AT)})
+    assert replayed(later, WHOLE, NAME) is later
+
+
+def test_a_journal_that_no_state_took_in_is_not_dropped_for_a_newer_state() -> None:
+    pulled = State("a-lineage", 6, TARGET, {"x": Entry(OLD, AT)})
+    with pytest.raises(StateError, match="never took it in") as raised:
+        replayed(pulled, WHOLE, NAME)
+    assert "continues serial 5" in str(raised.value)
+    assert "move the journal away" in str(raised.value)
+
+
+def test_an_older_journal_whose_outcomes_the_state_has_already_changes_nothing() -> None:
+    merged = replayed(BEFORE, WHOLE, NAME)
+    assert merged is not None
+    same = State("a-lineage", 9, TARGET, merged.job_configs)
+    assert replayed(same, WHOLE, NAME) is same
+
+
+def test_the_journal_of_another_state_is_refused() -> None:
+    for other in (State("other", 5, TARGET, {}), State("a-lineage", 4, TARGET, {})):
+        with pytest.raises(StateError, match="continues another state") as raised:
+            replayed(other, WHOLE, NAME)
+        assert "a-lineage" in str(raised.value)
+
+
+def test_a_last_line_that_is_cut_short_at_any_byte_is_passed_over() -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    kept = b"".join(lines[:-1])
+    shorter = replayed(BEFORE, kept, NAME)
+    assert shorter is not None
+    for length in range(len(lines[-1])):
+        assert replayed(BEFORE, kept + lines[-1][:length], NAME) == shorter
+    whole = replayed(BEFORE, WHOLE, NAME)
+    assert whole is not None
+    assert whole.job_configs["d"].pending
+    assert "d" not in shorter.job_configs
+
+
+def test_any_prefix_of_a_journal_is_a_state_before_its_end() -> None:
+    for length in range(len(WHOLE) + 1):
+        after = replayed(BEFORE, WHOLE[:length], NAME)
+        assert after is not None
+        assert after.serial in (5, 6)
+
+
+def test_a_last_line_of_garbage_is_passed_over() -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    kept = b"".join(lines[:-1])
+    for torn in (b"\x00" * 40, b"\xff\xfe\n", b"{}\n", b'{"record": 1}\n', b"[" * 99_999):
+        assert replayed(BEFORE, kept + torn, NAME) == replayed(BEFORE, kept, NAME)
+
+
+@pytest.mark.parametrize("number", range(len(WHOLE.splitlines()) - 1))
+def test_damage_before_the_last_line_is_refused_with_its_line(number: int) -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    line = lines[number]
+    damages = [
+        b"\n",
+        b"garbage\n",
+        line[:-20] + b"\n",
+        line.replace(b'"record"', b'"rekord"'),
+        bytes([line[0] ^ 1]) + line[1:],
+    ]
+    if number < len(lines) - 2:  # where the last line alone is left, it counts as cut short
+        damages.append(b"")
+    for damage in damages:
+        with pytest.raises(StateError, match="the journal is damaged") as raised:
+            replayed(BEFORE, b"".join([*lines[:number], damage, *lines[number + 1 :]]), NAME)
+        assert str(raised.value).startswith(f"{NAME}:{number + 1}: ")
+        assert "left untouched" in str(raised.value)
+
+
+@pytest.mark.parametrize("number", range(1, len(WHOLE.splitlines()) - 1))
+def test_a_value_that_is_changed_shows_by_its_sum(number: int) -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    document = json.loads(lines[number])
+    document["record"]["more"] = 1
+    changed = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    lines[number] = changed.encode() + b"\n"
+    with pytest.raises(StateError, match="the journal is damaged"):
+        replayed(BEFORE, b"".join(lines), NAME)
+
+
+def test_two_lines_that_changed_places_are_refused() -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    lines[2], lines[3] = lines[3], lines[2]
+    with pytest.raises(StateError, match=f"{NAME}:3: the journal is damaged"):
+        replayed(BEFORE, b"".join(lines), NAME)
+
+
+@given(st.binary(max_size=80), st.integers(0, len(WHOLE)))
+def test_any_bytes_in_a_journal_are_passed_over_or_refused(content: bytes, offset: int) -> None:
+    for mixed in (content, WHOLE[:offset] + content + WHOLE[offset:]):
+        try:
+            after = replayed(BEFORE, mixed, NAME)
+        except StateError:
+            continue
+        assert after is not None
+
+
+def signed(*records: dict[str, Any]) -> bytes:
+    """A journal with right sums and these records, made as the module's docstring says."""
+    import hashlib
+
+    lines, previous = b"", ""
+    for record in records:
+        text = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        previous = hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()[:16]
+        lines += f'{{"record":{text},"sum":"{previous}"}}\n'.encode()
+    return lines
+
+
+BEGIN = {
+    "begin": 1,
+    "lineage": "a-lineage",
+    "serial": 5,
+    "salt": "a-salt",
+    "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},
+}
+
+
+def test_the_sums_are_a_chain_over_the_lines() -> None:
+    assert journal_of(lambda journal: None) == signed(BEGIN)
+    content = journal_of(lambda journal: journal.intend("a", NEW))
+    assert content == signed(BEGIN, {"intent": "a", "params": NEW})
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        {**BEGIN, "begin": 2},
+        {**BEGIN, "serial": "5"},
+        {"intent": "a", "params": {}},
+        {**BEGIN, "target": None},
+    ],
+)
+def test_a_journal_that_begins_otherwise_is_refused(begin: dict[str, Any]) -> None:
+    with pytest.raises(StateError):
+        replayed(BEFORE, signed(begin), NAME)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"intent": "a"},
+        {"intent": "a", "params": []},
+        {"done": "a", "at": AT},
+        {"done": "a"},
+        {"refused": 5},
+        {"unheard-of": "a"},
+        {},
+    ],
+)
+def test_a_record_of_another_kind_is_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match=f"{NAME}:2: a record that this majobctl does not know"):
+        replayed(BEFORE, signed(BEGIN, record), NAME)
+
+
+def test_a_journal_from_before_the_salt_is_read() -> None:
+    begin = {key: value for key, value in BEGIN.items() if key != "salt"}
+    after = replayed(BEFORE, signed(begin, {"forget": "a"}), NAME)
+    assert after is not None
+    assert (list(after.job_configs), after.salt) == (["b"], "a-salt")
+
+
+def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_along() -> None:
+    file = Memory()
+    journal = Journal(file, BEFORE)
+    journal.intend("a", NEW)
+    assert file.content.count(b"\n") == file.flushes == 2
+    journal.record_done("a")
+    journal.intend("b", NEW)
+    assert (file.content.count(b"\n"), file.flushes) == (4, 3)
+    journal.record_refused("b")
+    journal.record_forgotten("c")
+    assert journal.outcome().job_configs["a"].params == NEW
+    journal.flush()
+    journal.flush()
+    assert (file.content.count(b"\n"), file.flushes) == (6, 4)
+    journal.close()
+    assert file.is_closed
+
+
+def test_threads_that_wait_at_once_share_a_flush() -> None:
+    file = Memory(seconds=0.02)
+    journal = Journal(file, state_of())
+    gate = threading.Barrier(40)
+
+    def work(name: str) -> None:
+        gate.wait(10)
+        journal.intend(name, NEW)
+        journal.record_done(name)
+        journal.flush()
+
+    threads = [threading.Thread(target=work, args=(f"n{number}",)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.content.count(b"\n") == 81
+    assert file.flushes <= 30  # 81 without sharing
+    after = replayed(state_of(), file.content, NAME)
+    assert after is not None
+    assert len(after.job_configs) == 40
+    assert not any(entry.pending for entry in after.job_configs.values())
+
+
+def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> None:
+    file = Memory()
+    journal = Journal(file, BEFORE)
+    file.failure = OSError(28, "No space left on device")
+    failures: list[OSError] = []
+
+    def work(name: str) -> None:
+        try:
+            journal.intend(name, NEW)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"n{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 8
+    file.failure = None
+    journal.record_done("n0")
+    with pytest.raises(OSError, match="No space left"):
+        journal.flush()
+    assert file.content.count(b"\n") == 1
+
+
+def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
+    state = state_of(a=Entry(OLD, AT, True, NEW), b=Entry(OLD, AT))
+
+    def write(journal: Journal) -> None:
+        journal.record_known("a", NEW)
+        journal.record_known("c", NEW, prevent_delete=True)
+
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert (after.job_configs["a"].params, after.job_configs["a"].pending) == (NEW, False)
+    assert after.job_configs["a"].applied_at.endswith("Z")
+    assert after.job_configs["b"] == Entry(OLD, AT)
+    assert after.job_configs["c"].prevent_delete
+    assert not after.job_configs["a"].prevent_delete
+
+
+def test_a_protection_comes_with_the_call_that_succeeds() -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=True), b=Entry(OLD, AT))
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW)
+        journal.intend("b", NEW, prevent_delete=True)
+        journal.record_done("a")
+        journal.record_done("b")
+
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert {name: item.prevent_delete for name, item in after.job_configs.items()} == {
+        "a": False,
+        "b": True,
+    }
+
+
+@pytest.mark.parametrize("was_protected", [True, False])
+@pytest.mark.parametrize("is_to_be", [True, False])
+def test_a_call_of_unknown_outcome_protects_where_either_side_does(
+    was_protected: bool, is_to_be: bool
+) -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+    content = journal_of(lambda journal: journal.intend("a", NEW, prevent_delete=is_to_be), state)
+    after = replayed(state, content, NAME)
+    assert after is not None
+    expected = Entry(OLD, AT, True, NEW, was_protected or is_to_be)
+    assert after.job_configs["a"] == expected
+
+
+@pytest.mark.parametrize("was_protected", [True, False])
+def test_a_refusal_does_not_take_a_protection_away_nor_a_wish_for_one(was_protected: bool) -> None:
+    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+
+    def write(journal: Journal) -> None:
+        journal.intend("a", NEW, prevent_delete=not was_protected)
+        journal.record_refused("a")
+
+    after = replayed(state, journal_of(write, state), NAME)
+    assert after is not None
+    assert after.job_configs["a"] == Entry(OLD, AT, prevent_delete=True)
+
+
+def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() -> None:
+    def begin(journal: Journal) -> None:
+        journal.intend("a", OLD)
+
+    def end(journal: Journal) -> None:
+        begin(journal)
+        journal.record_forgotten("a")
+
+    after = replayed(BEFORE, journal_of(begin), NAME)
+    assert after is not None
+    assert after.job_configs["a"] == Entry(OLD, AT, True, OLD)
+    after = replayed(BEFORE, journal_of(end), NAME)
+    assert after is not None
+    assert list(after.job_configs) == ["b"]
+
+
+def test_knowing_what_is_known_already_is_no_write() -> None:
+    after = replayed(BEFORE, journal_of(lambda journal: journal.record_known("a", OLD)), NAME)
+    assert after is not None
+    assert after.job_configs["a"].params == OLD

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from majobctl.errors import LockedError, StateError
+from majobctl.state.backends.local import LocalBackend, LocalJournalFile
+from majobctl.state.document import Entry, State
+from majobctl.state.store import StateStore
+from majobctl.target import Target
+
+TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
+PARAMS = {"train_instance_count": 1}
+ENTRY = Entry(PARAMS, "2026-11-23T12:00:00Z")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "majobctl.state.json"
+
+
+@pytest.fixture
+def store(path: Path) -> StateStore:
+    return StateStore(LocalBackend(path, path.name))
+
+
+def journal_path(path: Path) -> Path:
+    return path.with_name(path.name + ".journal")
+
+
+def record(store: StateStore, *names: str, merge: bool) -> None:
+    """An apply that does these; without ``merge`` it ends like a process that is killed."""
+    with store.locked("apply") as locked:
+        state = locked.state or State.new(TARGET)
+        with contextlib.closing(locked.open_journal(state)) as journal:
+            for name in names:
+                journal.intend(name, PARAMS)
+                journal.record_done(name)
+            journal.flush()
+        if merge:
+            locked.merge()
+
+
+def test_without_a_file_there_is_no_state(store: StateStore) -> None:
+    assert store.read() is None
+    with store.locked("plan") as locked:
+        assert locked.state is None
+
+
+def test_what_is_merged_is_in_the_file_and_the_journal_is_gone(
+    store: StateStore, path: Path
+) -> None:
+    record(store, "a", "b", merge=True)
+    state = store.read()
+    assert state is not None
+    assert (state.serial, list(state.job_configs)) == (1, ["a", "b"])
+    assert not journal_path(path).exists()
+    record(store, "c", merge=True)
+    assert json.loads(path.read_bytes())["serial"] == 2
+
+
+def test_a_reader_sees_what_a_killed_apply_did_and_changes_nothing(
+    store: StateStore, path: Path
+) -> None:
+    record(store, "a", merge=True)
+    content = path.read_bytes()
+    record(store, "b", merge=False)
+    journal = journal_path(path).read_bytes()
+    state = store.read()
+    assert state is not None
+    assert (state.serial, list(state.job_configs)) == (2, ["a", "b"])
+    assert (path.read_bytes(), journal_path(path).read_bytes()) == (content, journal)
+
+
+def test_the_next_writer_merges_what_a_killed_apply_did(store: StateStore, path: Path) -> None:
+    record(store, "a", merge=False)
+    assert not path.exists()
+    with store.locked("apply") as locked:
+        assert locked.state is not None
+        assert list(locked.state.job_configs) == ["a"]
+    assert list(json.loads(path.read_bytes())["job_configs"]) == ["a"]
+    assert not journal_path(path).exists()
+
+
+def test_a_kill_between_merge_and_removal_of_the_journal_does_no_harm(
+    store: StateStore, path: Path
+) -> None:
+    record(store, "a", merge=True)
+    record(store, "b", merge=False)
+    journal = journal_path(path).read_bytes()
+    with store.locked("apply"):
+        pass
+    journal_path(path).write_bytes(journal)
+    content = path.read_bytes()
+    state = store.read()
+    with store.locked("apply") as locked:
+        assert locked.state == state
+    assert path.read_bytes() == content
+    assert not journal_path(path).exists()
+
+
+def test_a_journal_of_nothing_is_removed_without_a_write(store: StateStore, path: Path) -> None:
+    record(store, "a", merge=True)
+    content = path.read_bytes()
+    record(store, merge=True)
+    assert path.read_bytes() == content
+    journal_path(path).write_bytes(b"")
+    with store.locked("apply"):
+        pass
+    assert path.read_bytes() == content
+    assert not journal_path(path).exists()
+
+
+def test_a_damaged_state_is_refused_and_left_as_it_is(store: StateStore, path: Path) -> None:
+    path.write_bytes(b"damage")
+    with pytest.raises(StateError, match="damaged"):
+        store.read()
+    with pytest.raises(StateError, match="damaged"), store.locked("apply"):
+        raise AssertionError("never given")
+    assert path.read_bytes() == b"damage"
+    with StateStore(LocalBackend(path.with_name("x"), "x")).locked("apply") as locked:
+        assert locked.state is None
+
+
+def test_a_damaged_journal_is_refused_and_left_as_it_is(store: StateStore, path: Path) -> None:
+    record(store, "a", merge=True)
+    content = path.read_bytes()
+    journal_path(path).write_bytes(b"damage\nmore\n")
+    with pytest.raises(StateError, match="journal is damaged"):
+        store.read()
+    with pytest.raises(StateError, match="journal is damaged"), store.locked("apply"):
+        raise AssertionError("never given")
+    assert journal_path(path).read_bytes() == b"damage\nmore\n"
+    assert path.read_bytes() == content
+
+
+def test_one_writer_at_a_time(store: StateStore, path: Path) -> None:
+    other = StateStore(LocalBackend(path, path.name))
+    with store.locked("majobctl apply"):
+        with pytest.raises(LockedError, match="majobctl apply"), other.locked("x"):
+            raise AssertionError("never given")
+        assert other.read() is None
+    with other.locked("x"):
+        pass
+
+
+def test_unlock_says_who_it_was(store: StateStore, path: Path) -> None:
+    holder = {
+        "id": "abc",
+        "user": "ada",
+        "host": "elsewhere",
+        "pid": 7,
+        "command": "majobctl apply",
+        "since": "2026-11-23T12:00:00Z",
+    }
+    path.with_name(path.name + ".lock.holder").write_text(json.dumps(holder))
+    assert store.unlock("abc") == (
+        "ada@elsewhere, process 7, `majobctl apply`, since 2026-11-23T12:00:00Z"
+    )
+    assert store.name == path.name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such modes there")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_told(store: StateStore, path: Path) -> None:
+    path.parent.chmod(0o500)
+    try:
+        with pytest.raises(StateError, match="cannot be locked"), store.locked("x"):
+            raise AssertionError("never given")
+    finally:
+        path.parent.chmod(0o700)
+
+
+def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
+    store: StateStore, path: Path
+) -> None:
+    with store.locked("apply") as locked:
+        with contextlib.closing(locked.open_journal(State.new(TARGET))) as journal:
+            journal.intend("a", PARAMS)
+            journal.record_done("a")
+            journal.flush()
+        path.with_name(path.name + ".backup").mkdir()
+        path.write_bytes(State("l", 0, TARGET, {}).dump())
+        journal_path(path).write_bytes(b"")
+        with pytest.raises(StateError, match="cannot be written"):
+            locked.write(State("l", 1, TARGET, {"a": ENTRY}))
+    assert State.load(path.read_bytes(), "x").serial == 0
+
+
+def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) -> None:
+    with store.locked("apply") as locked:
+        journal_path(path).mkdir()
+        with pytest.raises(StateError, match="journal cannot be written"):
+            locked.open_journal(State.new(TARGET))
+        journal_path(path).rmdir()
+
+
+def test_a_journal_that_cannot_be_removed_is_told(store: StateStore, path: Path) -> None:
+    with store.locked("apply") as locked:
+        locked.write(State("l", 1, TARGET, {}))
+        journal_path(path).mkdir()
+        with pytest.raises(StateError, match="cannot be read"):
+            locked.merge()
+
+
+class FullDisk(LocalBackend):
+    """A place that takes no byte more once it is full; ``takes_state``: but the state file."""
+
+    is_full = False
+    takes_state = False
+    keeps_journal = False
+
+    def write(self, content: bytes) -> None:
+        if self.is_full and not self.takes_state:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(content)
+
+    def open_journal(self) -> FullJournalFile:  # type: ignore[override]
+        return FullJournalFile(self, super().open_journal())
+
+    def remove_journal(self) -> None:
+        if self.keeps_journal:
+            raise OSError(errno.EACCES, "Permission denied")
+        super().remove_journal()
+
+
+class FullJournalFile:
+    def __init__(self, disk: FullDisk, file: LocalJournalFile) -> None:
+        self._disk = disk
+        self._file = file
+
+    def write(self, content: bytes) -> None:
+        if self._disk.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._file.write(content)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def fill_while_applying(disk: FullDisk) -> str:
+    """One config is done before the disk is full, one after it: the message of the rescue."""
+    with StateStore(disk).locked("apply") as locked:
+        with contextlib.closing(locked.open_journal(State.new(TARGET))) as journal:
+            journal.intend("before", PARAMS)
+            journal.record_done("before")
+            journal.intend("after", PARAMS)
+            disk.is_full = True
+            journal.record_done("after")
+            with pytest.raises(OSError, match="No space left"):
+                journal.intend("never", PARAMS)
+        message = locked.rescue(journal)
+        assert locked.state is not None
+        assert list(locked.state.job_configs) == ["after", "before"]
+        return message
+
+
+@pytest.fixture
+def disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> FullDisk:
+    monkeypatch.chdir(path.parent)
+    return FullDisk(path, path.name)
+
+
+def rescued_names(content: bytes) -> list[str]:
+    state = State.load(content, "rescue.json")
+    assert not any(entry.pending for entry in state.job_configs.values())
+    return list(state.job_configs)
+
+
+def test_outcomes_that_the_journal_cannot_take_go_into_the_state(
+    disk: FullDisk, path: Path
+) -> None:
+    disk.takes_state = True
+    message = fill_while_applying(disk)
+    assert "no further call was begun" in message
+    assert rescued_names(path.read_bytes()) == ["after", "before"]
+    assert not journal_path(path).exists()
+
+
+def test_a_journal_that_stays_after_that_does_no_harm(disk: FullDisk, path: Path) -> None:
+    disk.takes_state = disk.keeps_journal = True
+    assert "cannot be removed: Permission denied" in fill_while_applying(disk)
+    assert journal_path(path).exists()
+    state = StateStore(LocalBackend(path, path.name)).read()
+    assert state is not None
+    assert not any(entry.pending for entry in state.job_configs.values())
+
+
+def test_where_the_state_cannot_be_written_a_rescue_file_takes_the_outcomes(
+    disk: FullDisk, path: Path
+) -> None:
+    message = fill_while_applying(disk)
+    (rescue,) = path.parent.glob("majobctl.rescue-*.json")
+    assert f"majobctl state push {rescue.name}" in message
+    assert rescued_names(rescue.read_bytes()) == ["after", "before"]
+    assert rescue.stat().st_mode & 0o777 == 0o600
+    left = StateStore(LocalBackend(path, path.name)).read()
+    assert left is not None
+    assert left.job_configs["after"].pending
+
+
+def test_where_no_file_can_be_written_the_message_holds_the_outcomes(
+    disk: FullDisk, path: Path
+) -> None:
+    (path.parent / f"majobctl.rescue-1-{os.getpid()}.json").mkdir()
+    message = fill_while_applying(disk)
+    assert "majobctl state push rescue.json" in message
+    assert rescued_names(message[message.index("\n{") :].encode()) == ["after", "before"]

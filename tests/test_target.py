@@ -1,0 +1,137 @@
+"""Addresses: what follows from a region, how one is normalised, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majobctl.errors import ConfigError
+from majobctl.target import endpoint_of, iam_endpoint_of, is_loopback
+
+
+def refusal(address: str) -> str:
+    with pytest.raises(ConfigError) as raised:
+        endpoint_of(None, address)
+    return str(raised.value)
+
+
+def test_open_telekom_cloud_has_its_own_addresses() -> None:
+    assert endpoint_of("eu-de", None) == "https://modelarts.eu-de.otc.t-systems.com"
+    assert iam_endpoint_of("eu-de", None) == "https://iam.eu-de.otc.t-systems.com/v3"
+
+
+@pytest.mark.parametrize("region", ["cn-north-4", "ap-southeast-1", "af-south-1"])
+def test_any_other_region_is_huawei_cloud(region: str) -> None:
+    assert endpoint_of(region, "") == f"https://modelarts.{region}.myhuaweicloud.com"
+    assert iam_endpoint_of(region, "") == f"https://iam.{region}.myhuaweicloud.com/v3"
+
+
+@pytest.mark.parametrize("region", ["EU-DE", "eu_de", "eu-de.evil.example", "-", "eu-de\n", "é"])
+def test_a_region_that_could_change_the_address_is_refused(region: str) -> None:
+    for address_of in (endpoint_of, iam_endpoint_of):
+        with pytest.raises(ConfigError, match=r'^region: must be a name such as "eu-de", not "'):
+            address_of(region, None)
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_neither_region_nor_endpoint_is_refused_with_what_to_set(nothing: str | None) -> None:
+    with pytest.raises(ConfigError, match=r"^endpoint: is missing; set it, or region$"):
+        endpoint_of(nothing, nothing)
+    with pytest.raises(ConfigError, match=r"^iam_endpoint: is missing; set it, or region$"):
+        iam_endpoint_of(nothing, nothing)
+
+
+@pytest.mark.parametrize(
+    ("written", "normalised"),
+    [
+        ("https://modelarts.example.com/", "https://modelarts.example.com"),
+        ("HTTPS://ModelArts.Example.COM", "https://modelarts.example.com"),
+        ("https://modelarts.example.com:443", "https://modelarts.example.com"),
+        ("https://modelarts.example.com:8443//", "https://modelarts.example.com:8443"),
+        ("https://gateway.example.com/ModelArts/", "https://gateway.example.com/ModelArts"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.1.2.3", "http://127.1.2.3"),
+        ("http://[::1]:8080/x", "http://[::1]:8080/x"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+    ],
+)
+def test_an_address_has_one_form(written: str, normalised: str) -> None:
+    assert endpoint_of("eu-de", written) == normalised
+    assert endpoint_of(None, normalised) == normalised
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://modelarts.example.com",
+        "HTTP://modelarts.example.com:443",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://10.0.0.1",
+        "http://0.0.0.0",
+        "http://2130706433",
+        "http://[2001:db8::1]",
+    ],
+)
+def test_plain_http_goes_to_a_loopback_address_only(address: str) -> None:
+    assert "must start with https://: plain http goes to a loopback" in refusal(address)
+    assert not is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:geheim@modelarts.example.com",
+        "https://geheim@modelarts.example.com",
+        "https://:geheim@modelarts.example.com",
+        "user:geheim@modelarts.example.com",
+        "ftp://user:geheim@modelarts.example.com",
+        "https://modelarts.example.com/?token=geheim",
+        "https://modelarts.example.com/#geheim",
+        "https://modelarts.example.com geheim",
+        "https://geheim@[::1",
+        "https://modelarts.example.com:geheim",
+    ],
+)
+def test_an_address_with_a_password_is_refused_without_showing_it(address: str) -> None:
+    assert "geheim" not in refusal(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "modelarts.example.com",
+        "ftp://modelarts.example.com",
+        "//modelarts.example.com",
+        "https://",
+        "https:///path",
+        "https://:443",
+        "https://modelarts.example.com:99999",
+        "https://[::1",
+        "https://modelarts.example.com\n",
+        "https://mödelarts.example.com",
+        "https://modelarts.example.com?",
+        "file:///etc/passwd",
+    ],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    told = refusal(address)
+    assert told.startswith("endpoint: must ")
+    assert told.isprintable()
+
+
+@pytest.mark.parametrize("address", ["https://iam.example.com", "https://iam.example.com/v3/"])
+def test_an_iam_address_ends_with_its_version(address: str) -> None:
+    assert iam_endpoint_of(None, address) == "https://iam.example.com/v3"
+
+
+@given(st.text(max_size=30) | st.text("htps:/[]@.#?%1:x", max_size=20).map("https://".__add__))
+def test_any_text_is_an_address_in_its_one_form_or_a_config_error(address: str) -> None:
+    try:
+        normalised = endpoint_of("eu-de", address)
+    except ConfigError as error:
+        assert str(error).isprintable()
+    else:
+        assert endpoint_of(None, normalised) == normalised
