@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from majobctl.operations.connect import open_provider
-from majobctl.service.sdk_calls import Ending
+from majobctl.service.sdk_calls import CallStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
@@ -102,7 +102,7 @@ class Transcript:
             live = there.read_job_config(name)
             before = live.params if live else {}
             outcome = there.update_job_config(name, {**before, **json.loads(params)})
-        if outcome.ending is not Ending.DONE:
+        if outcome.ending is not CallStatus.DONE:
             raise SystemExit(f"{name} was not changed: {outcome.message}")
 
     def _begin(self, about: str) -> None:

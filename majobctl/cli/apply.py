@@ -27,11 +27,11 @@ from majobctl.cli.options import (
 from majobctl.cli.progress import apply_progress
 from majobctl.cli.repository import (
     command_line,
-    config_here,
+    load_config_here,
+    load_settings,
     overrides_here,
     plan_for,
     read_file,
-    settings_here,
 )
 from majobctl.errors import MajobctlError, StalePlanError, StateError
 from majobctl.job_config.fields import LOOKED_UP
@@ -124,13 +124,13 @@ def command(
 
 
 def _exit_code(result: ApplyResult) -> int:
-    from majobctl.plan.results import End
+    from majobctl.plan.results import ChangeStatus
 
     if result.is_interrupted:
         return INTERRUPTED
     if result.problem:
         return 1
-    if result.count(End.CHANGED_MEANWHILE):
+    if result.count(ChangeStatus.CHANGED_MEANWHILE):
         return StalePlanError.exit_code
     return 0 if result.is_complete else FAILED
 
@@ -139,14 +139,14 @@ class _FreshPlan:
     """A plan made now, from the TOML files."""
 
     def __init__(self, selection: Selection, refresh: bool) -> None:
-        self._config = config_here()
+        self._config = load_config_here()
         self._selection = selection
         self._refresh = refresh
         self.settings = self._config.settings
 
     def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
         read = provider() if self._refresh else None
-        return plan_for(self._config, state, self._selection, read, at_once, is_kept=True)
+        return plan_for(self._config, state, self._selection, read, at_once, for_saving=True)
 
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
         return {name: config.params for name, config in self._config.job_configs.items()}
@@ -160,7 +160,7 @@ class _SavedPlan:
 
         self._name = printable(file)
         self._plan = read_plan(read_file(file), self._name)
-        self.settings = settings_here()
+        self.settings = load_settings()
 
     def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
         from majobctl.operations.saved_plan import check_fits
@@ -232,7 +232,7 @@ def _run(
     verify: bool,
 ) -> ApplyResult:
     from majobctl.operations.apply import apply_changes
-    from majobctl.operations.executor import Errand
+    from majobctl.operations.executor import ChangeExecutor
     from majobctl.plan.results import ApplyResult
     from majobctl.state.document import State
 
@@ -241,7 +241,7 @@ def _run(
     state = locked.state or State.new(plan.target, plan.salt)
     provider = provider_here()
     _check_names(plan, provider, params)
-    errand = Errand(
+    errand = ChangeExecutor(
         provider,
         lambda change: params[change.name],
         state.masker().digest,
@@ -256,8 +256,8 @@ def _run(
                 journal,
                 errand,
                 parallelism=parallelism,
-                second_round=settings.provider["retries"] > 0,
-                is_stopped=lambda: interrupts.count > 0,
+                retry_failed=settings.provider["retries"] > 0,
+                should_stop=lambda: interrupts.count > 0,
                 observe=observe,
             )
         problem = _save(locked, journal, applied)

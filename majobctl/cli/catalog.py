@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from majobctl.cli.options import environment_option, format_option
-from majobctl.cli.repository import settings_here
+from majobctl.cli.repository import load_settings
 from majobctl.operations.context import WORKING_FOLDER, provider_of, target_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ commands = (flavors, engines, algorithms)
 
 def _tell(name: str, format_: str) -> None:
     """Reads the list ``name`` from the service, keeps it and prints it."""
-    settings = settings_here()
+    settings = load_settings()
     items = _read(settings, name)
     _keep(settings, name, items)
     text = _document(settings, name, items) if format_ == "json" else _table(name, items)

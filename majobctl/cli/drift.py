@@ -63,10 +63,10 @@ def command(
       majobctl drift --detailed-exitcode --format markdown
     """
     from majobctl.plan.plan import Selection
-    from majobctl.repository.config import watched_places
+    from majobctl.repository.config import compare_policies
     from majobctl.repository.settings.settings import find_root
 
-    settings, watches, problems = watched_places(find_root(Path.cwd()), overrides_here())
+    settings, watches, problems = compare_policies(find_root(Path.cwd()), overrides_here())
     warnings = [str(problem) for problem in problems]
     _warn(warnings)
     selection = Selection(targeted, excluded)

@@ -14,7 +14,7 @@ from majobctl.cli.options import (
     parallelism_option,
     variable_options,
 )
-from majobctl.cli.repository import command_line, overrides_here, reading_live, settings_here
+from majobctl.cli.repository import command_line, load_settings, overrides_here, reading_live
 from majobctl.operations.context import provider_of, store_of, target_of
 from majobctl.text import counted, printable, quoted
 
@@ -66,7 +66,7 @@ def command(
         raise click.UsageError("give names, or --all, but not both")
     if not all_ and not names:
         raise click.UsageError("say what to import: names, globs such as 'resnet-*', or --all")
-    settings = settings_here()
+    settings = load_settings()
     place = place_of_files(settings, out_dir, is_single=single_file)
     wanted = ("*",) if all_ else names
     result = _import(settings, wanted, place, parallelism or settings.parallelism, lock_timeout)
@@ -83,7 +83,7 @@ def _import(
     parallelism: int,
     lock_timeout: float,
 ) -> Imported:
-    from majobctl.operations.importing import chosen_names, sort_out, take_in
+    from majobctl.operations.importing import chosen_names, import_configs, select
     from majobctl.repository.config import load_config
 
     store = store_of(settings)
@@ -95,9 +95,9 @@ def _import(
             locked.state.check_target(target_of(config.settings), store.name)
         with provider_of(config.settings, parallelism) as provider:
             listed = provider.config_names()
-            asked = sort_out(chosen_names(listed, wanted), config, locked.state)
+            asked = select(chosen_names(listed, wanted), config, locked.state)
             live = reading_live(provider, asked.wanted, parallelism, listed)
-        return take_in(asked, live, config, place, store, locked, _now())
+        return import_configs(asked, live, config, place, store, locked, _now())
 
 
 def _now() -> str:

@@ -24,7 +24,7 @@ from majobctl.cli.output_files import (
     save_plan,
     write_rendered,
 )
-from majobctl.cli.repository import config_here, plan_for
+from majobctl.cli.repository import load_config_here, plan_for
 from majobctl.operations.context import provider_of, store_of
 from majobctl.render import Paint, unpainted
 
@@ -82,12 +82,12 @@ def command(
 
     outputs = [_output(text) for text in also]
     check_files([file for _, file in outputs] + ([out] if out else []))
-    config = config_here()
+    config = load_config_here()
     state = store_of(config.settings).read()
-    selection, is_kept = Selection(targeted, excluded), out is not None
+    selection, for_saving = Selection(targeted, excluded), out is not None
     at_once = parallelism or config.settings.parallelism
     with provider_of(config.settings, at_once) if refresh else nullcontext() as provider:
-        plan = plan_for(config, state, selection, provider, at_once, is_kept=is_kept)
+        plan = plan_for(config, state, selection, provider, at_once, for_saving=for_saving)
     if out is not None:
         save_plan(plan, state, out, config.settings)
     for name, file in outputs:

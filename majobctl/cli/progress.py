@@ -14,14 +14,14 @@ from majobctl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from majobctl.plan.results import Result
+    from majobctl.plan.results import ChangeResult
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def apply_progress(length: int) -> AbstractContextManager[Callable[[Result], None]]:
+def apply_progress(length: int) -> AbstractContextManager[Callable[[ChangeResult], None]]:
     """A progress bar on a terminal, a line for each finished change elsewhere."""
     if is_terminal(sys.stderr):
         return _progress_bar(length)
@@ -31,7 +31,7 @@ def apply_progress(length: int) -> AbstractContextManager[Callable[[Result], Non
 
 
 @contextmanager
-def _progress_bar(length: int) -> Iterator[Callable[[Result], None]]:
+def _progress_bar(length: int) -> Iterator[Callable[[ChangeResult], None]]:
     with click.progressbar(length=length, label="Applying", file=sys.stderr) as bar:
         yield lambda result: bar.update(1)
 

@@ -38,7 +38,7 @@ def overrides_here() -> Overrides:
     return Overrides(**kept)
 
 
-def settings_here() -> Settings:
+def load_settings() -> Settings:
     """The settings of the current directory or one above. Raises ConfigError and MajobctlError."""
     from majobctl.errors import ConfigError
     from majobctl.repository.settings.settings import find_root, read_settings
@@ -49,7 +49,7 @@ def settings_here() -> Settings:
     return settings
 
 
-def config_here() -> Config:
+def load_config_here() -> Config:
     """Settings and job configs, the warnings told. Raises ConfigError and MajobctlError."""
     from majobctl.errors import ConfigError
     from majobctl.repository.config import load_config
@@ -99,7 +99,7 @@ def plan_for(
     provider: Provider | None,
     parallelism: int,
     *,
-    is_kept: bool,
+    for_saving: bool,
 ) -> Plan:
     """The plan for ``config`` against ``state``, and against the service where ``provider`` is one.
 
@@ -121,7 +121,7 @@ def plan_for(
         unread = _unread(live)
         _tell(unread)
         config = replace(config, warnings=(*config.warnings, *unread))
-    needs_salt = state is None and (live is not None or (is_kept and _holds_secrets(config)))
+    needs_salt = state is None and (live is not None or (for_saving and _holds_secrets(config)))
     plan = make_plan(
         config.job_configs,
         state,
@@ -133,7 +133,7 @@ def plan_for(
         creates_missing=apply["create_missing"],
         deletes_removed=apply["delete_removed"],
         environment=config.settings.environment,
-        watched_below=config.watched_below,
+        default_policy=config.default_policy,
     )
     if plan.calls["delete_job_configs"] and config.unmatched:
         raise MajobctlError(
@@ -142,7 +142,7 @@ def plan_for(
         )
     if selection and not plan.total:
         click.echo("Warning: --target and --exclude select no job config", err=True)
-    return only_shown(plan) if needs_salt and not is_kept else plan
+    return only_shown(plan) if needs_salt and not for_saving else plan
 
 
 def _unread(live: Mapping[str, LiveConfig | None]) -> tuple[Problem, ...]:

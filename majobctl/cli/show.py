@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
-from majobctl.cli.repository import read_file, settings_here
+from majobctl.cli.repository import load_settings, read_file
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME
 from majobctl.operations.context import store_of
@@ -34,7 +34,7 @@ def command(name: str | None, format_: str, no_color: bool) -> None:
     if name is not None and not NAME.fullmatch(name):
         _show_plan(name, format_, no_color)
         return
-    state = store_of(settings_here()).read()
+    state = store_of(load_settings()).read()
     if name is not None and not (state and name in state.job_configs) and os.path.isfile(name):
         _show_plan(name, format_, no_color)
         return

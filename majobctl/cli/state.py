@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
-from majobctl.cli.repository import command_line, read_file, settings_here
+from majobctl.cli.repository import command_line, load_settings, read_file
 from majobctl.errors import MajobctlError, StateError
 from majobctl.operations.context import store_of, target_of
 from majobctl.text import nearest, printable, quoted
@@ -36,7 +36,7 @@ def list_(format_: str) -> None:
     Example:
       majobctl state list
     """
-    state = store_of(settings_here()).read()
+    state = store_of(load_settings()).read()
     names = list(state.job_configs) if state else []
     if format_ == "json":
         from majobctl.plan.document import dumps
@@ -58,7 +58,7 @@ def rm(names: tuple[str, ...], lock_timeout: float) -> None:
     Example:
       majobctl state rm resnet50
     """
-    store = store_of(settings_here())
+    store = store_of(load_settings())
     with store.locked(command_line(), lock_timeout) as locked:
         known = locked.state.job_configs if locked.state else {}
         missing = [name for name in names if name not in known]
@@ -83,7 +83,7 @@ def pull() -> None:
     Example:
       majobctl state pull > state-copy.json
     """
-    state = store_of(settings_here()).read()
+    state = store_of(load_settings()).read()
     if state is None:
         raise MajobctlError("there is no state yet; `majobctl apply` makes it")
     click.echo(state.dump(), nl=False)
@@ -105,7 +105,7 @@ def push(file: str, force: bool, lock_timeout: float) -> None:
 
     from majobctl.state.document import State
 
-    settings = settings_here()
+    settings = load_settings()
     pushed = State.load(read_file(file), file)
     pushed.check_target(target_of(settings), file)
     store = store_of(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from majobctl.cli.options import environment_option
-from majobctl.cli.repository import settings_here
+from majobctl.cli.repository import load_settings
 from majobctl.operations.context import store_of
 
 
@@ -21,6 +21,6 @@ def command(holder_id: str) -> None:
     Example:
       majobctl unlock 4f1c2d9a7b60
     """
-    store = store_of(settings_here())
+    store = store_of(load_settings())
     holder = store.unlock(holder_id)
     click.echo(f"Unlocked {store.name}. It was held by {holder}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import variable_options
-from majobctl.cli.repository import config_here
+from majobctl.cli.repository import load_config_here
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -43,7 +43,7 @@ def command(format_: str, verbose: bool) -> int:
         return _validate_as_json()
     if format_ == "github":
         return _validate_for_github()
-    config = config_here()
+    config = load_config_here()
     if verbose:
         for line in _chosen(config.settings):
             click.echo(line)
@@ -78,7 +78,7 @@ def _validate_as_json() -> int:
     from majobctl.plan.document import dumps
 
     try:
-        config = config_here()
+        config = load_config_here()
     except ConfigError as error:
         problems = [asdict(problem) for problem in error.problems]
         warnings = [asdict(warning) for warning in error.warnings]
@@ -101,7 +101,7 @@ def _validate_for_github() -> int:
     from majobctl.text import counted
 
     try:
-        config = config_here()
+        config = load_config_here()
     except ConfigError as error:
         commands = workflow_commands(error.problems, error.warnings, _path_in_workspace())
         click.echo(commands, nl=False)

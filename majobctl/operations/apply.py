@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from majobctl.operations.executor import Errand
+from majobctl.operations.executor import ChangeExecutor
 from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import Change
 from majobctl.plan.plan import Plan
-from majobctl.plan.results import End, Result
+from majobctl.plan.results import ChangeResult, ChangeStatus
 from majobctl.state.journal import Journal
 
 
@@ -23,7 +23,7 @@ class Applied:
     """The results in name order; ``failure`` is why the journal could not be kept to the end,
     ``defect`` what else ended the walk: to be raised once the outcomes are saved."""
 
-    results: tuple[Result, ...]
+    results: tuple[ChangeResult, ...]
     failure: OSError | None
     defect: BaseException | None
 
@@ -31,12 +31,12 @@ class Applied:
 def apply_changes(
     plan: Plan,
     journal: Journal,
-    errand: Errand,
+    errand: ChangeExecutor,
     *,
     parallelism: int,
-    second_round: bool,
-    is_stopped: Callable[[], bool],
-    observe: Callable[[Result], None],
+    retry_failed: bool,
+    should_stop: Callable[[], bool],
+    observe: Callable[[ChangeResult], None],
 ) -> Applied:
     """Applies each change of ``plan``, at most ``parallelism`` at once; what leaves goes last.
 
@@ -45,14 +45,16 @@ def apply_changes(
     begun; those under way are waited for. With ``second_round``, calls that ended by a passing
     fault are made once more, after all others, if any other succeeded.
     """
-    walk = WorkerPool(journal, errand, is_stopped, observe)
+    walk = WorkerPool(journal, errand, should_stop, observe)
     staying = [item for item in plan.changes if item.after is not None]
     leaving = [item for item in plan.changes if item.after is None]
-    walk.go_twice(staying, parallelism, second_round)
+    walk.run_with_retry(staying, parallelism, retry_failed)
     # Those that only look renamed wait, too: the new one may fail.
     new_names = {item.old_name: item.name for item in staying if item.old_name}
-    may_leave = [item for item in leaving if walk.may_leave(item, new_names.get(item.name))]
-    walk.go_twice(may_leave, parallelism, second_round)
+    may_be_removed = [
+        item for item in leaving if walk.may_be_removed(item, new_names.get(item.name))
+    ]
+    walk.run_with_retry(may_be_removed, parallelism, retry_failed)
     ordered = tuple(
         walk.results.get(item.name) or _not_attempted(item, new_names.get(item.name, ""))
         for item in plan.changes
@@ -60,6 +62,6 @@ def apply_changes(
     return Applied(ordered, walk.failure, walk.defect)
 
 
-def _not_attempted(change: Change, new_name: str) -> Result:
+def _not_attempted(change: Change, new_name: str) -> ChangeResult:
     message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
-    return Result(change.name, change.action, End.NOT_ATTEMPTED, message=message)
+    return ChangeResult(change.name, change.action, ChangeStatus.NOT_ATTEMPTED, message=message)

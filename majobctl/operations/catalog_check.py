@@ -15,7 +15,7 @@ from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
-from majobctl.repository.jobs.layers import TableSource
+from majobctl.repository.jobs.layers import Origin
 from majobctl.service.catalog_cache import FILE_NAME, OFFERS, OfferedList, load_lists
 from majobctl.text import nearest, quoted
 
@@ -36,10 +36,10 @@ def warnings_of(config: Config, folder: Path) -> list[Problem]:
     if reason:
         mend = f"{reason}; `majobctl flavors` makes it again"
         return [Problem(f"{folder.name}/{FILE_NAME}", 0, 0, "", mend)]
-    return catalogue_warnings(config, lists)
+    return catalog_warnings(config, lists)
 
 
-def catalogue_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list[Problem]:
+def catalog_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list[Problem]:
     """A warning for each name that was not offered, and for more nodes than a flavor allows.
 
     Only known lists are judged by, and no sensitive value is judged or shown. Each warning stands
@@ -127,6 +127,6 @@ def _count_fault(flavors: OfferedList) -> Callable[[int, str], str]:
 def _warning(job_config: JobConfig, keys: Sequence[str], message: str) -> Problem:
     """At the first of ``keys`` that the job config has itself, else where the first comes from."""
     source = job_config.source
-    assert isinstance(source, TableSource)
+    assert isinstance(source, Origin)
     own = next((key for key in keys if key in source.own.table), keys[0])
     return source.problem((own,), message)

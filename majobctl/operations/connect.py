@@ -19,7 +19,7 @@ from majobctl.text import quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ProviderOptions:
     """What a provider is to be: the settings of ``[provider]``, and the emulator's files.
 
     ``timeout`` is in seconds, ``retries`` the number of further tries, ``parallelism`` how many
@@ -41,7 +41,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Connection:
     """A session and its Estimator class: ours, or the official package's, which was given
     ``secrets``. ``on_close`` is to be called once the session is closed."""
 
@@ -52,7 +52,7 @@ class Opened:
     on_close: Callable[[], None] = lambda: None
 
 
-def open_kind(kind: str, wish: Wish) -> Opened:
+def connect(kind: str, wish: ProviderOptions) -> Connection:
     """The session of one kind of ``KINDS``; nothing is sent yet.
 
     Raises AuthError where credentials or a project are missing, ConfigError for a wrong address,
@@ -69,7 +69,7 @@ def require_werkzeug() -> None:
         raise ProviderError("the emulator needs werkzeug: install it with pip install werkzeug")
 
 
-def _open_modelarts(wish: Wish) -> Opened:
+def _open_modelarts(wish: ProviderOptions) -> Connection:
     from majobctl.service.estimator import Estimator
     from majobctl.service.session import Session
 
@@ -85,10 +85,10 @@ def _open_modelarts(wish: Wish) -> Opened:
         retries=wish.retries,
         connections=wish.parallelism,
     )
-    return Opened(session, Estimator)
+    return Connection(session, Estimator)
 
 
-def _open_emulator(wish: Wish) -> Opened:
+def _open_emulator(wish: ProviderOptions) -> Connection:
     from majobctl.service.estimator import Estimator
     from majobctl.service.session import Session
 
@@ -115,19 +115,19 @@ def _open_emulator(wish: Wish) -> Opened:
         connections=wish.parallelism,
         transport=emulator.create_adapter(app),
     )
-    return Opened(session, Estimator, on_close=app.close)
+    return Connection(session, Estimator, on_close=app.close)
 
 
-def _open_official(wish: Wish) -> Opened:
+def _open_official(wish: ProviderOptions) -> Connection:
     from majobctl.service.official_sdk import open_session
 
     session, estimator_class, secrets = open_session(
         wish.region, wish.endpoint, wish.iam_endpoint, wish.project_id, wish.auth
     )
-    return Opened(session, estimator_class, is_ours=False, secrets=secrets)
+    return Connection(session, estimator_class, is_ours=False, secrets=secrets)
 
 
-KINDS: Mapping[str, Callable[[Wish], Opened]] = {
+KINDS: Mapping[str, Callable[[ProviderOptions], Connection]] = {
     "modelarts": _open_modelarts,
     "emulator": _open_emulator,
     "sdk": _open_official,
@@ -156,7 +156,7 @@ def open_provider(
     Raises AuthError where credentials or a project are missing, ConfigError for a wrong address,
     ProviderError where what the kind needs is not installed or cannot be opened.
     """
-    wish = Wish(
+    wish = ProviderOptions(
         region or None,
         endpoint or None,
         iam_endpoint or None,
@@ -169,7 +169,7 @@ def open_provider(
         emulator_seed,
         emulator_seed_name,
     )
-    opened = open_kind(kind, wish)
+    opened = connect(kind, wish)
     return Provider(
         opened.session,
         opened.estimator_class,

@@ -16,16 +16,16 @@ from majobctl.job_config.secrets import SHOWN, masked_places
 from majobctl.job_config.violations import Path
 from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.diff import field_changes
-from majobctl.plan.results import End, Result
+from majobctl.plan.results import ChangeResult, ChangeStatus
 from majobctl.service.provider import Provider
-from majobctl.service.sdk_calls import Ending, Outcome
+from majobctl.service.sdk_calls import CallResult, CallStatus
 from majobctl.text import printable
 
 _VALUE_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ChangeExecutor:
     """What every change of one apply has in common.
 
     ``params_of`` gives the params of a change with its sensitive values, ``digest`` the keyed hash
@@ -39,7 +39,7 @@ class Errand:
     creates_missing: bool = False
     verifies: bool = False
 
-    def look_again(self, change: Change) -> Result | None:
+    def check_unchanged(self, change: Change) -> ChangeResult | None:
         """None where the service still has what the plan saw, or the plan did not look."""
         if not change.was_read:
             return None
@@ -49,31 +49,37 @@ class Errand:
             reason = self._without_secrets(change, str(error))
             message = f"it could not be read again, and nothing was sent: {reason}"
             may_pass = isinstance(error, TransportError) and error.may_pass
-            return Result(change.name, change.action, End.FAILED, 0, "", message, "", may_pass)
+            return ChangeResult(
+                change.name, change.action, ChangeStatus.FAILED, 0, "", message, "", may_pass
+            )
         if (self.digest(live.params) if live else "") == change.live_digest:
             return None
         what = "was created" if change.is_missing else "was changed" if live else "was deleted"
         message = f"it {what} in the service after the plan was made; nothing was sent"
         advice = "plan again with --refresh, and review what was changed there"
-        return Result(change.name, change.action, End.CHANGED_MEANWHILE, 0, "", message, advice)
+        return ChangeResult(
+            change.name, change.action, ChangeStatus.CHANGED_MEANWHILE, 0, "", message, advice
+        )
 
-    def call(self, change: Change, earlier: Result | None) -> Result:
+    def call(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
         """Makes the call of a change; ``earlier`` is how its first try ended, if there was one."""
         start = time.monotonic()
         action, outcome = self._send(change)
         seconds = time.monotonic() - start
-        if outcome.ending is Ending.DONE:
-            return self._verified(Result(change.name, action, End.DONE, seconds), change)
+        if outcome.ending is CallStatus.DONE:
+            return self._verified(
+                ChangeResult(change.name, action, ChangeStatus.DONE, seconds), change
+            )
         code, message = (
             self._without_secrets(change, text) for text in (outcome.code, outcome.message)
         )
         outcome = replace(outcome, code=code, message=message)
-        if earlier and earlier.outcome is End.UNKNOWN:
+        if earlier and earlier.outcome is ChangeStatus.UNKNOWN:
             # Whatever became of this try says nothing for sure of the one before.
-            outcome = replace(outcome, ending=Ending.UNKNOWN)
+            outcome = replace(outcome, ending=CallStatus.UNKNOWN)
         return _failed(change.name, action, outcome, seconds)
 
-    def _send(self, change: Change) -> tuple[Action, Outcome]:
+    def _send(self, change: Change) -> tuple[Action, CallResult]:
         if change.action is Action.DELETE:
             return change.action, self.provider.delete_job_config(change.name)
         params = self.params_of(change)
@@ -82,7 +88,7 @@ class Errand:
         outcome = self.provider.update_job_config(change.name, params, change.cleared)
         # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
         may_create = self.creates_missing and not change.live_digest
-        if may_create and outcome.ending is Ending.REFUSED and outcome.code == NOT_FOUND:
+        if may_create and outcome.ending is CallStatus.REFUSED and outcome.code == NOT_FOUND:
             return Action.CREATE, self.provider.create_job_config(change.name, params)
         return change.action, outcome
 
@@ -92,7 +98,7 @@ class Errand:
             return text
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
-    def _verified(self, result: Result, change: Change) -> Result:
+    def _verified(self, result: ChangeResult, change: Change) -> ChangeResult:
         if not self.verifies:
             return result
         try:
@@ -112,7 +118,9 @@ class Errand:
                 wrong = list(_told(found, hidden))
         if not wrong:
             return result
-        return replace(result, outcome=End.UNVERIFIED, message="; ".join(wrong), advice=_LOOK)
+        return replace(
+            result, outcome=ChangeStatus.UNVERIFIED, message="; ".join(wrong), advice=_LOOK
+        )
 
 
 _LOOK = "majobctl drift shows what the service has"
@@ -136,13 +144,13 @@ def _shown(value: object) -> str:
     return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
 
 
-def _failed(name: str, action: Action, outcome: Outcome, seconds: float) -> Result:
-    if outcome.ending is Ending.REFUSED:
-        end, advice = End.FAILED, _ADVICE.get(outcome.code, "")
+def _failed(name: str, action: Action, outcome: CallResult, seconds: float) -> ChangeResult:
+    if outcome.ending is CallStatus.REFUSED:
+        end, advice = ChangeStatus.FAILED, _ADVICE.get(outcome.code, "")
     else:
-        end, advice = End.UNKNOWN, "apply again: it will be sent once more"
+        end, advice = ChangeStatus.UNKNOWN, "apply again: it will be sent once more"
     told = (outcome.code, outcome.message, advice, outcome.may_pass)
-    return Result(name, action, end, seconds, *told)
+    return ChangeResult(name, action, end, seconds, *told)
 
 
 _ADVICE: Mapping[str, str] = {

@@ -81,7 +81,7 @@ def is_glob(name: str) -> bool:
     return any(char in name for char in "*?[")
 
 
-def sort_out(names: Iterable[str], config: Config, state: State | None) -> Sorted:
+def select(names: Iterable[str], config: Config, state: State | None) -> Sorted:
     """What is to become of the configurations ``names``, as far as that is known unread."""
     entries = state.job_configs if state else {}
     heirs = {item.renamed_from: item.name for item in config.job_configs.values()}
@@ -112,7 +112,7 @@ class _Taken:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def take_in(
+def import_configs(
     asked: Sorted,
     live: Mapping[str, LiveConfig | None],
     config: Config,

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from majobctl.operations.executor import Errand
+from majobctl.operations.executor import ChangeExecutor
 from majobctl.plan.change import CALLS, SENDING, Action, Change
-from majobctl.plan.results import End, Result
+from majobctl.plan.results import ChangeResult, ChangeStatus
 from majobctl.state.journal import Journal
 
 _LOOK_AGAIN_SECONDS = 0.2
@@ -22,43 +22,47 @@ class WorkerPool:
     def __init__(
         self,
         journal: Journal,
-        errand: Errand,
-        is_stopped: Callable[[], bool],
-        observe: Callable[[Result], None],
+        errand: ChangeExecutor,
+        should_stop: Callable[[], bool],
+        observe: Callable[[ChangeResult], None],
     ) -> None:
-        self.results: dict[str, Result] = {}
+        self.results: dict[str, ChangeResult] = {}
         self.failure: OSError | None = None
         self.defect: BaseException | None = None
         self._unsaved: set[str] = set()
         self._journal = journal
         self._errand = errand
-        self._is_stopped = is_stopped
+        self._is_stopped = should_stop
         self._observe = observe
         self._changes: Iterator[Change] = iter(())
         self._taking = threading.Lock()
-        self._ended: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[ChangeResult | None] = queue.SimpleQueue()
 
-    def go_twice(self, changes: Sequence[Change], parallelism: int, second_round: bool) -> None:
+    def run_with_retry(
+        self, changes: Sequence[Change], parallelism: int, retry_failed: bool
+    ) -> None:
         """Walks ``changes``, and tells each result."""
-        self.go(changes, parallelism)
-        passing = [item for item in changes if self.met_passing_fault(item)]
-        if second_round and any(result.outcome is End.DONE for result in self.results.values()):
+        self.run(changes, parallelism)
+        passing = [item for item in changes if self.failed_transiently(item)]
+        if retry_failed and any(
+            result.outcome is ChangeStatus.DONE for result in self.results.values()
+        ):
             # The service works; some calls met a passing fault at each try. Once more for them.
-            self.go(passing, parallelism)
-        for change in filter(self.met_passing_fault, passing):
-            self.tell(self.results[change.name])
+            self.run(passing, parallelism)
+        for change in filter(self.failed_transiently, passing):
+            self.report(self.results[change.name])
 
-    def may_leave(self, change: Change, new_name: str | None) -> bool:
+    def may_be_removed(self, change: Change, new_name: str | None) -> bool:
         """Whether its new name, if there is one, is there: by the service's word, and for what is
         deleted by what was read back, too."""
         if new_name is None:
             return True
         result = self.results.get(new_name)
-        is_sure = result is not None and result.outcome is End.DONE
+        is_sure = result is not None and result.outcome is ChangeStatus.DONE
         is_told = result is not None and result.is_acknowledged
         return is_sure or (is_told and change.action is Action.FORGET)
 
-    def go(self, changes: Sequence[Change], parallelism: int) -> None:
+    def run(self, changes: Sequence[Change], parallelism: int) -> None:
         """Walks ``changes``, and tells each result but those of a passing fault."""
         self._changes = iter(changes)
         workers = min(parallelism, len(changes))
@@ -71,15 +75,15 @@ class WorkerPool:
             else:
                 self.results[result.name] = result
                 if not result.may_pass:
-                    self.tell(result)
+                    self.report(result)
 
-    def _next_end(self) -> Result | None:
+    def _next_end(self) -> ChangeResult | None:
         while True:
             # Not for ever: a signal that comes just before the wait is only seen after it.
             with suppress(queue.Empty):
                 return self._ended.get(timeout=_LOOK_AGAIN_SECONDS)
 
-    def tell(self, result: Result) -> None:
+    def report(self, result: ChangeResult) -> None:
         """Tells a result that is on disk; one that is not is told with the rescue of the state."""
         if result.name in self._unsaved:
             return
@@ -89,11 +93,11 @@ class WorkerPool:
             # Nobody can be told any more; the workers must end, and their outcomes be saved.
             self.defect = self.defect or error
 
-    def met_passing_fault(self, change: Change) -> bool:
+    def failed_transiently(self, change: Change) -> bool:
         return change.name in self.results and self.results[change.name].may_pass
 
     def _work(self) -> None:
-        ended: list[Result] = []
+        ended: list[ChangeResult] = []
         try:
             while (change := self._next()) is not None:
                 self._walk(change, ended)
@@ -102,7 +106,7 @@ class WorkerPool:
             self.defect = error
         finally:
             try:
-                self._settle(ended)
+                self._flush(ended)
             finally:
                 self._ended.put(None)
 
@@ -112,14 +116,14 @@ class WorkerPool:
                 return None
             return next(self._changes, None)
 
-    def _walk(self, change: Change, ended: list[Result]) -> None:
+    def _walk(self, change: Change, ended: list[ChangeResult]) -> None:
         """Carries out ``change``; ``ended`` are results whose outcomes are not yet on disk."""
         if change.was_read and ended:
             # Asking the service again may take long.
-            self._settle(ended)
+            self._flush(ended)
         earlier = self.results.get(change.name)
-        is_under_way = earlier is not None and earlier.outcome is End.UNKNOWN
-        result = None if is_under_way else self._errand.look_again(change)
+        is_under_way = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
+        result = None if is_under_way else self._errand.check_unchanged(change)
         if result is None and change.action in CALLS:
             # Of a deletion nobody hears of, the next plan must not say that all is as it was.
             params, protect = change.after or change.before or {}, change.prevent_delete
@@ -127,15 +131,15 @@ class WorkerPool:
                 self._journal.intend(change.name, params, prevent_delete=protect)
             except OSError as error:
                 self.failure = error
-                self._settle(ended)
+                self._flush(ended)
                 return
-            self._hand_on(ended)
+            self._publish(ended)
             result = self._errand.call(change, earlier)
-        result = result or Result(change.name, change.action, End.DONE)
+        result = result or ChangeResult(change.name, change.action, ChangeStatus.DONE)
         self._record(change, result)
         ended.append(result)
 
-    def _settle(self, ended: list[Result]) -> None:
+    def _flush(self, ended: list[ChangeResult]) -> None:
         """Brings the outcomes of ``ended`` to disk, and hands them on."""
         try:
             self._journal.flush()
@@ -148,15 +152,15 @@ class WorkerPool:
                 self.failure = OSError(errno.EIO, "the journal was broken off")
                 self.defect = error
         finally:
-            self._hand_on(ended)
+            self._publish(ended)
 
-    def _hand_on(self, ended: list[Result]) -> None:
+    def _publish(self, ended: list[ChangeResult]) -> None:
         for result in ended:
             self._ended.put(result)
         ended.clear()
 
-    def _record(self, change: Change, result: Result) -> None:
-        if change.action in CALLS and result.outcome is End.FAILED:
+    def _record(self, change: Change, result: ChangeResult) -> None:
+        if change.action in CALLS and result.outcome is ChangeStatus.FAILED:
             self._journal.record_refused(change.name)
         elif change.action in SENDING:
             if result.is_acknowledged:

@@ -95,9 +95,9 @@ SENDING = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.CREATE})
 class Renamed(enum.Enum):
     """How sure it is that a job config is another one under a new name."""
 
-    WRITTEN = "written"
+    DECLARED = "written"
     """The job config says so."""
-    LIKELY = "likely"
+    DETECTED = "likely"
     """The other one, which leaves, made the same request."""
 
 

@@ -87,7 +87,7 @@ class Plan:
             noun = "configuration" if deleted == 1 else "configurations"
             found.append(f"This plan deletes {deleted} {noun} from the service.")
         in_state = sum(
-            change.before is not None and change.renamed is not Renamed.WRITTEN
+            change.before is not None and change.renamed is not Renamed.DECLARED
             for change in self.changes
         )
         in_state += self.unchanged

@@ -51,7 +51,7 @@ def make_plan(
     creates_missing: bool = False,
     deletes_removed: bool = False,
     environment: str = "",
-    watched_below: ComparePolicy = _UNWATCHED,
+    default_policy: ComparePolicy = _UNWATCHED,
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
 
@@ -63,7 +63,7 @@ def make_plan(
     names = sorted(desired.keys() | known.keys())
     masker = state.masker() if state else Masker(salt)
     planner = _Planner(
-        desired, known, masker, live, creates_missing, deletes_removed, watched_below
+        desired, known, masker, live, creates_missing, deletes_removed, default_policy
     )
     selected = list(planner.selected(names, selection)) if selection else names
     changes = [change for name in selected if (change := planner.change(name)) is not None]
@@ -115,7 +115,7 @@ class _Planner:
     live: Live | None
     creates_missing: bool
     deletes_removed: bool
-    watched_below: ComparePolicy
+    default_policy: ComparePolicy
 
     def selected(self, names: Iterable[str], selection: Selection) -> Iterator[str]:
         """Those of ``names`` that are selected, but for what is renamed and left out as that: the
@@ -136,7 +136,7 @@ class _Planner:
         entry = self.known[name]
         live = self.live.get(name) if self.live is not None else None
         is_gone = self.live is not None and name in self.live and live is None
-        before = self.masker.masked(entry.params, self.watched_below.hidden(entry.params))
+        before = self.masker.masked(entry.params, self.default_policy.hidden(entry.params))
         if is_gone or not self.deletes_removed:
             return Change(name, Action.FORGET, None, before, None, (), is_missing=is_gone)
         digest = self.masker.digest(live.params) if live else ""
@@ -147,7 +147,7 @@ class _Planner:
         """What somebody set in the service that is now to be deleted there."""
         hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
         for side in (entry.params, live.params):
-            hidden += self.watched_below.hidden(side)
+            hidden += self.default_policy.hidden(side)
         now = self.masker.masked(live.params, hidden)
         for item in field_changes(self.masker.masked(entry.params, hidden), now):
             sides = (item.before, None, item.after)
@@ -223,7 +223,7 @@ class _Planner:
             {place: text for place, text in config.sensitive.items() if text is not None},
             config.prevent_delete,
             old_name,
-            Renamed.WRITTEN if old_name else None,
+            Renamed.DECLARED if old_name else None,
         )
 
     def _before(self, config: JobConfig) -> Params:
@@ -289,7 +289,7 @@ def _with_likely_renames(changes: list[Change]) -> Iterator[Change]:
     for change in changes:
         is_new = change.after is not None and change.before is None and not change.old_name
         old_name = leaving.pop(_request(change.after), "") if is_new and leaving else ""
-        yield replace(change, old_name=old_name, renamed=Renamed.LIKELY) if old_name else change
+        yield replace(change, old_name=old_name, renamed=Renamed.DETECTED) if old_name else change
 
 
 def _request(params: Params | None) -> str:

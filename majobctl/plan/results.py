@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from majobctl.plan.change import Action
 
 
-class End(enum.Enum):
+class ChangeStatus(enum.Enum):
     """How a change ended."""
 
     DONE = "done"
@@ -24,7 +24,7 @@ class End(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ChangeResult:
     """The end of one change; ``code``, ``message`` and ``advice`` are "" where it was done.
 
     ``action`` is what was done: an update of what the service did not have may have become a
@@ -33,7 +33,7 @@ class Result:
 
     name: str
     action: Action
-    outcome: End
+    outcome: ChangeStatus
     seconds: float = 0.0
     code: str = ""
     message: str = ""
@@ -42,14 +42,14 @@ class Result:
 
     @property
     def is_acknowledged(self) -> bool:
-        return self.outcome in (End.DONE, End.UNVERIFIED)
+        return self.outcome in (ChangeStatus.DONE, ChangeStatus.UNVERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
     """All results in name order; ``serial`` is the state's after them."""
 
-    results: tuple[Result, ...]
+    results: tuple[ChangeResult, ...]
     serial: int
     is_interrupted: bool = False
     problem: str = ""
@@ -57,9 +57,11 @@ class ApplyResult:
 
     @property
     def is_complete(self) -> bool:
-        return not self.problem and all(result.outcome is End.DONE for result in self.results)
+        return not self.problem and all(
+            result.outcome is ChangeStatus.DONE for result in self.results
+        )
 
-    def count(self, end: End) -> int:
+    def count(self, end: ChangeStatus) -> int:
         return sum(result.outcome is end for result in self.results)
 
     def summary(self) -> Mapping[str, int]:
@@ -67,7 +69,11 @@ class ApplyResult:
         done = Counter(item.action for item in self.results if item.is_acknowledged)
         return {
             **{word: done[action] for action, word in DONE_WORDS.items()},
-            **{end.value.replace(" ", "_"): self.count(end) for end in End if end is not End.DONE},
+            **{
+                end.value.replace(" ", "_"): self.count(end)
+                for end in ChangeStatus
+                if end is not ChangeStatus.DONE
+            },
         }
 
 

@@ -9,7 +9,7 @@ from majobctl.plan.document import (
     HEAD,
 )
 from majobctl.plan.drift import Drift, Drifted
-from majobctl.plan.results import ApplyResult, Result
+from majobctl.plan.results import ApplyResult, ChangeResult
 
 
 def result_document(result: ApplyResult) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def result_document(result: ApplyResult) -> dict[str, Any]:
     }
 
 
-def _result(item: Result) -> dict[str, Any]:
+def _result(item: ChangeResult) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": item.name,
         "action": item.action.value,

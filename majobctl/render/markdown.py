@@ -55,8 +55,8 @@ _LEFT_OUT = {
     "field": "{}",
 }
 _RENAMED = {
-    Renamed.WRITTEN: "each renamed from another",
-    Renamed.LIKELY: "each looks like another one renamed",
+    Renamed.DECLARED: "each renamed from another",
+    Renamed.DETECTED: "each looks like another one renamed",
 }
 _NOUNS = {"row": "job config", "group": "set", "details": "job config"}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from majobctl.plan.change import CALLS
-from majobctl.plan.results import DONE_WORDS, ApplyResult, End, Result
+from majobctl.plan.results import DONE_WORDS, ApplyResult, ChangeResult, ChangeStatus
 from majobctl.text import printable
 
 
-def result_line(result: Result) -> str:
+def result_line(result: ChangeResult) -> str:
     """One finished change, as it is told while an apply runs."""
     name = f"job_config.{printable(result.name)}"
-    if result.outcome is not End.DONE:
+    if result.outcome is not ChangeStatus.DONE:
         return f"{name}: {result.outcome.value}: {_reason(result)}"
     word = DONE_WORDS[result.action]
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
@@ -32,15 +32,15 @@ def result_text(result: ApplyResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-_NOT_DONE = [end for end in End if end is not End.DONE]
+_NOT_DONE = [end for end in ChangeStatus if end is not ChangeStatus.DONE]
 
 
-def _not_done(item: Result) -> str:
+def _not_done(item: ChangeResult) -> str:
     line = f"  job_config.{printable(item.name)}"
     if item.message:
         line += f": {_reason(item)}"
     return f"{line}\n      {item.advice}" if item.advice else line
 
 
-def _reason(item: Result) -> str:
+def _reason(item: ChangeResult) -> str:
     return printable(f"{item.code} {item.message}".strip())

@@ -57,9 +57,9 @@ def remarks_on_plan(plan: Plan, show: Callable[[str], str] = quoted) -> Iterator
 def remarks_on_change(change: Change, show: Callable[[str], str] = quoted) -> Iterator[str]:
     """What the fields of a change do not tell."""
     yield from _remarks_on_action(change)
-    if change.renamed is Renamed.WRITTEN:
+    if change.renamed is Renamed.DECLARED:
         yield f"renamed from {show(change.old_name)}"
-    elif change.renamed is Renamed.LIKELY:
+    elif change.renamed is Renamed.DETECTED:
         line = f"renamed_from = {show(change.old_name)}"
         yield f"looks like {show(change.old_name)} renamed: if so, add {line}"
 

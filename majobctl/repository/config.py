@@ -25,7 +25,7 @@ class Config:
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
     """The warnings of patterns that lead to no file."""
-    watched_below: ComparePolicy = field(default_factory=ComparePolicy)
+    default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """What is watched of a job config that no file describes."""
 
 
@@ -42,7 +42,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         raise ConfigError(sorted(set(problems)), warnings)
     job_configs = dict(sorted(reader.job_configs.items()))
     return Config(
-        settings, job_configs, tuple(warnings), tuple(reader.unmatched), reader.watched_below
+        settings, job_configs, tuple(warnings), tuple(reader.unmatched), reader.default_policy
     )
 
 
@@ -57,7 +57,7 @@ def whole_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mappin
     return reader.job_configs
 
 
-def watched_places(
+def compare_policies(
     root: Path, overrides: Overrides = NO_OVERRIDES
 ) -> tuple[Settings, ComparePolicies, Sequence[Problem]]:
     """The settings, what is watched of each job config, and the job files that cannot be read.
@@ -70,4 +70,4 @@ def watched_places(
         raise ConfigError(sorted(problems))
     reader = _Reader(settings, problems)
     reader.read_all()
-    return settings, ComparePolicies(reader.watched, reader.watched_below), reader.unread
+    return settings, ComparePolicies(reader.watched, reader.default_policy), reader.unread

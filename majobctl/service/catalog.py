@@ -18,7 +18,7 @@ from majobctl.text import nearest, quoted
 ALGORITHMS_PER_PAGE = 100
 
 
-class Catalogue:
+class Catalog:
     """The lists of one session, as the service answers them (the ModelArts API reference).
 
     Every method may raise ServiceError, TransportError or AuthError.
@@ -132,15 +132,15 @@ class CachedCatalog:
 
     def flavors(self) -> Entries:
         """The resource flavors, as the service lists them."""
-        return self._listed("get_train_instance_types", Catalogue.flavors, _flavors)
+        return self._listed("get_train_instance_types", Catalog.flavors, _flavors)
 
     def engines(self) -> Entries:
         """The versions of the AI engines, as the service lists them."""
-        return self._listed("get_framework_list", Catalogue.engines, _engines)
+        return self._listed("get_framework_list", Catalog.engines, _engines)
 
     def algorithms(self) -> Entries:
         """The built-in algorithms, as the service lists them."""
-        return self._listed("get_built_in_algorithms", Catalogue.algorithms, _algorithms)
+        return self._listed("get_built_in_algorithms", Catalog.algorithms, _algorithms)
 
     def flavor(self, spec_id: str) -> str | None:
         """The code of a flavor; None where none with this id is listed."""
@@ -191,13 +191,13 @@ class CachedCatalog:
     def _listed(
         self,
         call: str,
-        ours: Callable[[Catalogue], Entries],
+        ours: Callable[[Catalog], Entries],
         read: Callable[[Any], tuple[Entries, bool]],
     ) -> Entries:
         with self._lock:
             if call not in self._found:
                 if self._calls.is_ours:
-                    self._found[call] = ours(Catalogue(self._calls.session)), True
+                    self._found[call] = ours(Catalog(self._calls.session)), True
                 else:
                     self._found[call] = self._calls.ask(call, read)
             return self._found[call][0]

@@ -14,7 +14,7 @@ from majobctl.errors import ConfigError, Problem, ServiceError
 from majobctl.job_config.fields import FIELDS, Kind
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import is_blank
-from majobctl.service.catalog import Catalogue, entries
+from majobctl.service.catalog import Catalog, entries
 from majobctl.service.session import Session
 from majobctl.text import printable
 
@@ -191,7 +191,7 @@ class Estimator:
                     "framework_type": engine.get("engine_name", ""),
                     "framework_version": engine.get("engine_version", ""),
                 }
-                for engine in Catalogue(modelarts_session).engines()
+                for engine in Catalog(modelarts_session).engines()
             ]
         )
 
@@ -199,9 +199,7 @@ class Estimator:
     def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
         """The flavors: a list of their codes."""
         return _answered(
-            lambda: [
-                flavor.get("spec_code", "") for flavor in Catalogue(modelarts_session).flavors()
-            ]
+            lambda: [flavor.get("spec_code", "") for flavor in Catalog(modelarts_session).flavors()]
         )
 
     @staticmethod
@@ -209,7 +207,7 @@ class Estimator:
         """All built-in algorithms: ``model_total_count`` and ``models``."""
 
         def read() -> Answer:
-            models = Catalogue(modelarts_session).algorithms()
+            models = Catalog(modelarts_session).algorithms()
             return {"is_success": True, "model_total_count": len(models), "models": models}
 
         return _answered(read)
@@ -230,7 +228,7 @@ class Estimator:
 
     def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The REST body; its ids are looked up in the session's catalogue."""
-        catalogue = Catalogue(self.modelarts_session)
+        catalogue = Catalog(self.modelarts_session)
         ids: Mapping[str, Callable[[], Any]] = {
             "spec_id": lambda: catalogue.spec_id(given["train_instance_type"]),
             "engine_id": lambda: catalogue.engine_id(

@@ -14,7 +14,7 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.service.catalog import CachedCatalog
 from majobctl.service.codec import as_arguments, blank_arguments, live_config
-from majobctl.service.sdk_calls import DONE, Ending, Outcome, SdkCalls
+from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
 
 DUPLICATE = "ModelArts.0103"
 NAMES_PER_PAGE = 1000
@@ -110,7 +110,7 @@ class Provider:
 
     def update_job_config(
         self, name: str, params: Mapping[str, Any], cleared: Iterable[str] = ()
-    ) -> Outcome:
+    ) -> CallResult:
         """Sends one update_job_configs call, and says how it ended.
 
         ``params`` are normalised as those of a JobConfig; the keys in ``cleared`` are sent blank.
@@ -119,7 +119,7 @@ class Provider:
             "update_job_configs", name, {**blank_arguments(cleared), **as_arguments(params)}
         )
 
-    def create_job_config(self, name: str, params: Mapping[str, Any]) -> Outcome:
+    def create_job_config(self, name: str, params: Mapping[str, Any]) -> CallResult:
         """Sends one create_job_configs call, and says how it ended.
 
         ``params`` are normalised as those of a JobConfig. Safe to repeat: where the outcome is not
@@ -127,7 +127,7 @@ class Provider:
         the one that was to be created; where there is none, the call is made once more.
         """
         outcome = self._create(name, params)
-        if outcome.ending is not Ending.UNKNOWN:
+        if outcome.ending is not CallStatus.UNKNOWN:
             return self._unless_taken(outcome, name, params)
         try:
             live = self.read_job_config(name)
@@ -136,12 +136,12 @@ class Provider:
         if live is not None:
             return _taken_by(live, name, params)
         again = self._unless_taken(self._create(name, params), name, params)
-        if again.ending is Ending.REFUSED and again.may_pass:
+        if again.ending is CallStatus.REFUSED and again.may_pass:
             # It says nothing of the first call, which may still be under way.
-            return replace(again, ending=Ending.UNKNOWN)
+            return replace(again, ending=CallStatus.UNKNOWN)
         return again
 
-    def delete_job_config(self, name: str) -> Outcome:
+    def delete_job_config(self, name: str) -> CallResult:
         """Sends one delete_job_configs call; one that finds nothing is done, too."""
 
         def call() -> Any:
@@ -165,7 +165,7 @@ class Provider:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> Outcome:
+    def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> CallResult:
         of_call = {key: value for key, value in arguments.items() if FIELDS[key].of_update}
         own = {key: value for key, value in arguments.items() if key not in of_call}
 
@@ -175,10 +175,12 @@ class Provider:
 
         return self._calls.outcome(call_name, call)
 
-    def _create(self, name: str, params: Mapping[str, Any]) -> Outcome:
+    def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
         return self._send("create_job_configs", name, as_arguments(params))
 
-    def _unless_taken(self, outcome: Outcome, name: str, params: Mapping[str, Any]) -> Outcome:
+    def _unless_taken(
+        self, outcome: CallResult, name: str, params: Mapping[str, Any]
+    ) -> CallResult:
         """``outcome``, or what it means where it says that the name is taken."""
         if outcome.code != DUPLICATE:
             return outcome
@@ -193,14 +195,14 @@ def _do_nothing() -> None:
     """For a session that has nothing to stop or close."""
 
 
-def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> Outcome:
+def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:
     if live.params == params:
         return DONE
     message = f"somebody else created {name} meanwhile, and with other values"
-    return Outcome(Ending.REFUSED, DUPLICATE, message)
+    return CallResult(CallStatus.REFUSED, DUPLICATE, message)
 
 
-def _unread(outcome: Outcome, error: ProviderError) -> Outcome:
+def _unread(outcome: CallResult, error: ProviderError) -> CallResult:
     message = f"{outcome.message}; it could not be read either: {error}"
     return replace(outcome, message=message)
 

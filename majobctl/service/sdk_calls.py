@@ -20,7 +20,7 @@ INTERNAL_ERROR = "ModelArts.0010"
 THROTTLED = frozenset({"ModelArts.2799", "APIGW.0308"})
 
 
-class Ending(enum.Enum):
+class CallStatus(enum.Enum):
     """How a call ended; ``UNKNOWN``: it may have been carried out all the same."""
 
     DONE = "done"
@@ -29,20 +29,20 @@ class Ending(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallResult:
     """How a call ended, with the service's code ("" where it gave none) and message.
 
     ``may_pass``: the call failed for a reason that has nothing to do with what it sent, and may
     succeed a while later.
     """
 
-    ending: Ending
+    ending: CallStatus
     code: str = ""
     message: str = ""
     may_pass: bool = False
 
 
-DONE = Outcome(Ending.DONE)
+DONE = CallResult(CallStatus.DONE)
 
 
 class SdkCalls:
@@ -64,15 +64,15 @@ class SdkCalls:
         """An Estimator of this session."""
         return self._estimator_class(modelarts_session=self.session, **arguments)
 
-    def outcome(self, name: str, call: Callable[[], Any]) -> Outcome:
+    def outcome(self, name: str, call: Callable[[], Any]) -> CallResult:
         """How ``call`` ended, which changes something; messages call it ``name``."""
         try:
             answer = call()
         except TransportError as error:
-            ending = Ending.UNKNOWN if error.outcome_unknown else Ending.REFUSED
-            return Outcome(ending, "", str(error), may_pass=error.may_pass)
+            ending = CallStatus.UNKNOWN if error.outcome_unknown else CallStatus.REFUSED
+            return CallResult(ending, "", str(error), may_pass=error.may_pass)
         except MajobctlError as error:
-            return Outcome(Ending.REFUSED, "", str(error))
+            return CallResult(CallStatus.REFUSED, "", str(error))
         except Exception as error:
             if self.is_ours:
                 raise
@@ -114,17 +114,17 @@ class SdkCalls:
         # Raised out here, so that no exception of theirs hangs on it.
         raise problem
 
-    def _outcome_of(self, answer: object, name: str) -> Outcome:
+    def _outcome_of(self, answer: object, name: str) -> CallResult:
         if not isinstance(answer, Mapping) or not isinstance(answer.get("is_success"), bool):
             kind = type(answer).__name__
-            return Outcome(Ending.UNKNOWN, "", f"unreadable answer ({kind}) of {name}")
+            return CallResult(CallStatus.UNKNOWN, "", f"unreadable answer ({kind}) of {name}")
         if answer["is_success"]:
             return DONE
         refusal = self._refusal(answer)
         # An internal error says nothing for sure about what was done.
         is_internal = refusal.code == INTERNAL_ERROR or refusal.status >= 500
-        ending = Ending.UNKNOWN if is_internal else Ending.REFUSED
-        return Outcome(ending, refusal.code, refusal.reason, may_pass=refusal.code in THROTTLED)
+        ending = CallStatus.UNKNOWN if is_internal else CallStatus.REFUSED
+        return CallResult(ending, refusal.code, refusal.reason, may_pass=refusal.code in THROTTLED)
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
@@ -133,11 +133,11 @@ class SdkCalls:
             code, self._shown(reason), status=status if isinstance(status, int) else 0
         )
 
-    def _outcome_of_foreign(self, error: Exception) -> Outcome:
+    def _outcome_of_foreign(self, error: Exception) -> CallResult:
         code, message = self._of_foreign(error)
         if code and code != INTERNAL_ERROR:
-            return Outcome(Ending.REFUSED, code, message)
-        return Outcome(Ending.UNKNOWN, code, self._described(error))
+            return CallResult(CallStatus.REFUSED, code, message)
+        return CallResult(CallStatus.UNKNOWN, code, self._described(error))
 
     def _problem_of_foreign(self, name: str, error: Exception) -> ProviderError:
         code, message = self._of_foreign(error)

@@ -28,8 +28,8 @@ from majobctl.errors import (
 from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources, Token
 from majobctl.service.auth.signing import sign
 from majobctl.service.auth.tokens import TokenKeeper, judge_issue, token_request
-from majobctl.service.http.backoff import Pacing
-from majobctl.service.http.responses import Answer, Failure, NoAnswer, judge
+from majobctl.service.http.backoff import Backoff
+from majobctl.service.http.responses import Failure, NoResponse, Response, classify
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Session:
         self._timeout, self._connections, self._retries = timeout, connections, retries
         self._ca_file = None if transport else sources.ca_file()
         self._mounted = {self.endpoint: transport} if transport else {}
-        self._pacing = Pacing(backoff)
+        self._pacing = Backoff(backoff)
         self._kept: dict[str, Any] = {}
         self._kept_lock = threading.RLock()
         # Taken last: a worker may hold the lock above, or the keeper's, while it opens connections.
@@ -185,7 +185,7 @@ class Session:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
         manner = _MANNERS[method]
         send = self._sender(method, url, b"" if body is None else _encoded(body))
-        return self._call(manner, send, lambda result: judge(result, writes=manner.writes))
+        return self._call(manner, send, lambda result: classify(result, writes=manner.writes))
 
     def once(self, key: str, read: Callable[[], T]) -> T:
         """What ``read`` returns, which is called once a session for each ``key``."""
@@ -220,8 +220,8 @@ class Session:
     def _call(
         self,
         manner: _Manner,
-        send: Callable[[], Answer | NoAnswer],
-        read: Callable[[Answer | NoAnswer], dict[str, Any] | Failure],
+        send: Callable[[], Response | NoResponse],
+        read: Callable[[Response | NoResponse], dict[str, Any] | Failure],
     ) -> dict[str, Any]:
         """Sends until there is an answer, or no further try is left or may help."""
         maybe_done, tries = False, 0
@@ -245,18 +245,18 @@ class Session:
                 is_unknown = maybe_done and manner.writes and not verdict.is_refusal
                 raise _final_error(verdict.error, is_unknown, may_pass=verdict.may_pass)
 
-    def _send_in_turn(self, send: Callable[[], Answer | NoAnswer]) -> Answer | NoAnswer:
+    def _send_in_turn(self, send: Callable[[], Response | NoResponse]) -> Response | NoResponse:
         if self._pacing.wait_for_turn():
             return send()
-        return NoAnswer("stopped while the service wanted a pause", was_sent=False, is_final=True)
+        return NoResponse("stopped while the service wanted a pause", was_sent=False, is_final=True)
 
-    def _sender(self, method: str, url: str, body: bytes) -> Callable[[], Answer | NoAnswer]:
+    def _sender(self, method: str, url: str, body: bytes) -> Callable[[], Response | NoResponse]:
         """What sends this request once, with fresh credentials each time it is called."""
         plain = {"Accept": "application/json", **_common_headers()}
         signed = {"Content-Type": "application/json"} if body else {}
         credentials, keeper, transport = self._credentials, self._keeper, self._transport
 
-        def send_signed() -> Answer | NoAnswer:
+        def send_signed() -> Response | NoResponse:
             assert isinstance(credentials, AkSk)
             headers = {**signed, "X-Project-Id": self.project_id}
             if credentials.security_token:
@@ -265,17 +265,17 @@ class Session:
             headers |= sign(method, url, headers, body, *keys, datetime.now(timezone.utc))
             return transport.send(method, url, {**plain, **headers}, body)
 
-        def send_with(token: str) -> Answer | NoAnswer:
+        def send_with(token: str) -> Response | NoResponse:
             headers = {**plain, **signed, "X-Auth-Token": token}
             return transport.send(method, url, headers, body)
 
         renewals = [1]
 
-        def send_with_kept_token() -> Answer | NoAnswer:
+        def send_with_kept_token() -> Response | NoResponse:
             assert keeper is not None
             issued = keeper.current()
             result = send_with(issued.token)
-            if isinstance(result, Answer) and result.status == 401 and renewals:
+            if isinstance(result, Response) and result.status == 401 and renewals:
                 renewals.pop()
                 return send_with(keeper.after(issued).token)
             return result

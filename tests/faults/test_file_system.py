@@ -126,7 +126,7 @@ def rescued_state(root: Path, ran: Watched) -> State | None:
     return None
 
 
-def is_kept(state: State | None, name: str, body: Body) -> bool:
+def for_saving(state: State | None, name: str, body: Body) -> bool:
     """Whether ``state`` says that the service has ``body``, or that it does not know."""
     entry = state.job_configs.get(name) if state else None
     return entry is not None and (entry.pending or body_of(entry.params, **IDS) == body)
@@ -138,7 +138,7 @@ def check_nothing_is_lost(made: Bench, root: Path, ran: Watched) -> State | None
     held = {name: without_blanks(body) for name, body in made.rest.configs.items()}
     for name, body in held.items():
         is_forgotten = name == "gamma" and body == made.held["gamma"]
-        assert is_forgotten or any(is_kept(state, name, body) for state in states), (name, ran)
+        assert is_forgotten or any(for_saving(state, name, body) for state in states), (name, ran)
     final = rescued or states[0]
     assert contradictions(final, held, **IDS) == [], ran
     for name, word in _CLAIM.findall(ran.stderr):

@@ -10,11 +10,11 @@ import pytest
 
 from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.apply import Applied, apply_changes
-from majobctl.operations.executor import Errand
+from majobctl.operations.executor import ChangeExecutor
 from majobctl.plan.change import Action
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
-from majobctl.plan.results import ApplyResult, End, Result
+from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.session import Session
@@ -47,7 +47,7 @@ class Run:
     """One walk over a plan: what was told, and what the journal holds."""
 
     def __init__(self, provider: Provider, state: State = EMPTY, memory: Memory | None = None):
-        self.told: list[Result] = []
+        self.told: list[ChangeResult] = []
         self.file = memory or Memory()
         self.state = state
         self._provider = provider
@@ -57,21 +57,21 @@ class Run:
         plan: Plan,
         *,
         parallelism: int = 4,
-        is_stopped: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
         params: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Applied:
         journal = Journal(self.file, self.state)
         return apply_changes(
             plan,
             journal,
-            Errand(
+            ChangeExecutor(
                 self._provider,
                 lambda change: (params or {}).get(change.name) or change.after or {},
                 DIGEST,
             ),
             parallelism=parallelism,
-            second_round=True,
-            is_stopped=is_stopped,
+            retry_failed=True,
+            should_stop=should_stop,
             observe=self.told.append,
         )
 
@@ -87,7 +87,7 @@ def plan_of(*names: str, state: State | None = None, **params: Any) -> Plan:
     return make_plan(desired, state, TARGET)
 
 
-def ends(applied: Applied) -> dict[str, End]:
+def ends(applied: Applied) -> dict[str, ChangeStatus]:
     return {result.name: result.outcome for result in applied.results}
 
 
@@ -114,10 +114,10 @@ def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told
     apply_changes(
         plan_of("one"),
         Journal(run.file, EMPTY),
-        Errand(provider, lambda change: change.after or {}, DIGEST),
+        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
         parallelism=1,
-        second_round=True,
-        is_stopped=lambda: False,
+        retry_failed=True,
+        should_stop=lambda: False,
         observe=lambda result: told.append(run.entries[result.name].pending),
     )
     assert [entry.pending for entry in during] == [True]
@@ -140,7 +140,7 @@ def test_one_that_is_refused_does_not_stop_the_others(provider: Provider, rest: 
     rest.before_put = refused.get
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES))
-    assert ends(applied) == {**dict.fromkeys(NAMES, End.DONE), "n03": End.FAILED}
+    assert ends(applied) == {**dict.fromkeys(NAMES, ChangeStatus.DONE), "n03": ChangeStatus.FAILED}
     failed = applied.results[3]
     assert (failed.code, failed.message) == ("ModelArts.0102", "n03 does not exist.")
     assert failed.advice
@@ -153,17 +153,17 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     rest.before_put = lambda name: (200, b"?", {})
     run = Run(provider)
     (result,) = run.walk(plan_of("one")).results
-    assert (result.outcome, result.code) == (End.UNKNOWN, "")
+    assert (result.outcome, result.code) == (ChangeStatus.UNKNOWN, "")
     assert result.advice
     assert run.entries["one"] == Entry({}, "", True, JOB)
 
 
 def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: RestServer) -> None:
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES), parallelism=1, is_stopped=lambda: len(rest.configs) >= 2)
+    applied = run.walk(plan_of(*NAMES), parallelism=1, should_stop=lambda: len(rest.configs) >= 2)
     assert list(rest.puts) == NAMES[:2]
     assert [result.outcome for result in applied.results] == (
-        [End.DONE] * 2 + [End.NOT_ATTEMPTED] * 10
+        [ChangeStatus.DONE] * 2 + [ChangeStatus.NOT_ATTEMPTED] * 10
     )
     assert [result.name for result in run.told] == NAMES[:2]
     assert set(run.entries) == set(NAMES[:2])
@@ -173,7 +173,11 @@ def test_a_forgotten_one_needs_no_call(provider: Provider, rest: RestServer) -> 
     state = State("a-lineage", 1, TARGET, {"gone": Entry(JOB, AT)}, "a-salt")
     run = Run(provider, state)
     (result,) = run.walk(make_plan({}, state, TARGET)).results
-    assert (result.action, result.outcome, result.seconds) == (Action.FORGET, End.DONE, 0.0)
+    assert (result.action, result.outcome, result.seconds) == (
+        Action.FORGET,
+        ChangeStatus.DONE,
+        0.0,
+    )
     assert rest.requests_of("PUT") == []
     assert run.entries == {}
 
@@ -194,8 +198,8 @@ def test_a_passing_fault_is_tried_once_more_when_the_service_works(
     rest.before_put = lambda name: replies[name].pop() if replies.get(name) else None
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES))
-    assert ends(applied)["n01"] is End.DONE
-    assert ends(applied)["n05"] in (End.UNKNOWN, End.FAILED)
+    assert ends(applied)["n01"] is ChangeStatus.DONE
+    assert ends(applied)["n05"] in (ChangeStatus.UNKNOWN, ChangeStatus.FAILED)
     assert sorted(result.name for result in run.told) == NAMES
     assert len(rest.requests_of("PUT")) == len(NAMES) + 2
 
@@ -208,7 +212,7 @@ def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
     rest.before_put = lambda name: replies.pop() if name == "n01" and replies else None
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES))
-    assert ends(applied)["n01"] is End.UNKNOWN
+    assert ends(applied)["n01"] is ChangeStatus.UNKNOWN
     assert run.entries["n01"].pending
 
 
@@ -217,13 +221,13 @@ def test_without_a_second_round_nothing_is_sent_again(provider: Provider, rest: 
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(Memory(), EMPTY),
-        Errand(provider, lambda change: change.after or {}, DIGEST),
+        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
         parallelism=4,
-        second_round=False,
-        is_stopped=lambda: False,
+        retry_failed=False,
+        should_stop=lambda: False,
         observe=lambda result: None,
     )
-    assert ends(applied)["n01"] is not End.DONE
+    assert ends(applied)["n01"] is not ChangeStatus.DONE
     assert len(rest.requests_of("PUT")) == len(NAMES)
 
 
@@ -238,14 +242,14 @@ def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(run.file, EMPTY),
-        Errand(provider, lambda change: change.after or {}, DIGEST),
+        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
         parallelism=2,
-        second_round=True,
-        is_stopped=lambda: False,
+        retry_failed=True,
+        should_stop=lambda: False,
         observe=observe,
     )
     assert isinstance(applied.defect, BrokenPipeError)
-    done = {name for name, end in ends(applied).items() if end is End.DONE}
+    done = {name for name, end in ends(applied).items() if end is ChangeStatus.DONE}
     assert set(rest.puts) == done == set(run.entries)
     assert len(done) < len(NAMES)
 
@@ -256,7 +260,7 @@ def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
     rest.before_put = lambda name: BUSY
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES))
-    assert End.DONE not in ends(applied).values()
+    assert ChangeStatus.DONE not in ends(applied).values()
     assert len(rest.requests_of("PUT")) == len(NAMES)
     assert sorted(result.name for result in run.told) == NAMES
 
@@ -272,8 +276,8 @@ def test_a_journal_that_cannot_be_kept_stops_the_walk(provider: Provider, rest: 
     applied = run.walk(plan_of(*NAMES), parallelism=1)
     assert list(rest.puts) == ["n00"]
     assert isinstance(applied.failure, OSError)
-    assert ends(applied)["n00"] is End.DONE
-    assert set(ends(applied).values()) == {End.DONE, End.NOT_ATTEMPTED}
+    assert ends(applied)["n00"] is ChangeStatus.DONE
+    assert set(ends(applied).values()) == {ChangeStatus.DONE, ChangeStatus.NOT_ATTEMPTED}
     assert run.told == []
 
 
@@ -301,7 +305,7 @@ def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
     assert isinstance(applied.failure, OSError)
     sent = ["a", "b"][: good - 1]
     assert list(rest.puts) == sent
-    assert [item.name for item in applied.results if item.outcome is End.DONE] == sent
+    assert [item.name for item in applied.results if item.outcome is ChangeStatus.DONE] == sent
     assert [result.name for result in run.told] == sent[: good - 2]
 
 
@@ -312,10 +316,10 @@ def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: R
     applied = apply_changes(
         plan_of(*NAMES),
         Journal(Memory(), EMPTY),
-        Errand(provider, params_of, DIGEST),
+        ChangeExecutor(provider, params_of, DIGEST),
         parallelism=4,
-        second_round=True,
-        is_stopped=lambda: False,
+        retry_failed=True,
+        should_stop=lambda: False,
         observe=lambda result: None,
     )
     assert isinstance(applied.defect, ZeroDivisionError)
@@ -344,10 +348,10 @@ def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: Re
 
 def test_a_result_counts_each_end() -> None:
     results = tuple(
-        Result(f"{action.value}{end.value}", action, end)
+        ChangeResult(f"{action.value}{end.value}", action, end)
         for action in Action
         if action is not Action.REMOVE
-        for end in End
+        for end in ChangeStatus
     )
     summary = ApplyResult(results, 3).summary()
     done = ("added", "updated", "resent", "created", "deleted", "recorded", "forgotten")

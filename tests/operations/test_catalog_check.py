@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from majobctl.operations.catalog_check import catalogue_warnings, warnings_of
+from majobctl.operations.catalog_check import catalog_warnings, warnings_of
 from majobctl.repository.config import load_config
 from majobctl.service.catalog_cache import OfferedList, save_list
 from majobctl.target import Target
@@ -84,7 +84,7 @@ def warned(
 ) -> list[str]:
     """The warnings of a config repository with one file."""
     files = {"jobs/a.toml": job, "majobctl.toml": f"{SETTINGS}{defaults}"}
-    return [str(problem) for problem in catalogue_warnings(loaded(root, files), lists)]
+    return [str(problem) for problem in catalog_warnings(loaded(root, files), lists)]
 
 
 # What is judged
@@ -290,6 +290,6 @@ def test_thousands_of_job_configs_cost_little(tmp_path: Path) -> None:
     files = {"majobctl.toml": SETTINGS, "jobs/a.toml": "".join(jobs)}
     config = loaded(tmp_path, files)
     before = time.process_time()
-    warnings = catalogue_warnings(config, lists)
+    warnings = catalog_warnings(config, lists)
     assert time.process_time() - before < 2
     assert len(warnings) == 8000

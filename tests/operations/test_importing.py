@@ -13,7 +13,7 @@ from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import MARK
 from majobctl.operations.context import target_of
-from majobctl.operations.importing import Imported, Sorted, chosen_names, sort_out, take_in
+from majobctl.operations.importing import Imported, Sorted, chosen_names, import_configs, select
 from majobctl.repository.authoring.new_files import place_of_files
 from majobctl.repository.config import load_config
 from majobctl.state.backends.local import LocalBackend
@@ -70,14 +70,14 @@ class Run:
             state = locked.state or State.new(target_of(self.config.settings))
             locked.write(state.changed({**state.job_configs, **entries}))
 
-    def take_in(
+    def import_configs(
         self, *found: LiveConfig, missing: tuple[str, ...] = (), is_single: bool = False
     ) -> Imported:
         place = place_of_files(self.config.settings, "jobs/imported", is_single=is_single)
         read = {**{item.name: item for item in found}, **dict.fromkeys(missing)}
         with self.store.locked("test") as locked:
-            asked = sort_out(read, self.config, locked.state)
-            return take_in(asked, read, self.config, place, self.store, locked, NOW)
+            asked = select(read, self.config, locked.state)
+            return import_configs(asked, read, self.config, place, self.store, locked, NOW)
 
 
 def test_names_are_chosen_by_name_and_by_glob_in_any_order() -> None:
@@ -103,7 +103,7 @@ def test_what_becomes_of_a_name_is_known_before_it_is_read(tmp_path: Path) -> No
     entry = Entry(LIVE, NOW)
     run.keep(known=entry, heir=Entry({}, NOW, pending=True), only_state=entry)
     names = ["heir", "known", "new", "old", "only_state", "x" * 21]
-    assert sort_out(names, run.config, run.state) == Sorted(
+    assert select(names, run.config, run.state) == Sorted(
         passed_over=("known",),
         left_out={
             "old": "job_config.heir is renamed from it; to have both, take renamed_from out there",
@@ -111,12 +111,12 @@ def test_what_becomes_of_a_name_is_known_before_it_is_read(tmp_path: Path) -> No
         },
         wanted=("heir", "new", "only_state"),
     )
-    assert sort_out(["known"], run.config, None).wanted == ("known",)
+    assert select(["known"], run.config, None).wanted == ("known",)
 
 
 def test_what_no_file_describes_gets_one_and_an_entry(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    result = run.take_in(live("a"), live("b"))
+    result = run.import_configs(live("a"), live("b"))
     assert result == Imported(
         ("a", "b"),
         {"a": "jobs/imported/a.toml", "b": "jobs/imported/b.toml"},
@@ -140,7 +140,7 @@ def test_what_no_file_describes_gets_one_and_an_entry(tmp_path: Path) -> None:
 
 def test_one_file_takes_all_and_a_second_one_the_next(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert run.take_in(live("a", "one\nproblem"), live("b"), is_single=True).written == {
+    assert run.import_configs(live("a", "one\nproblem"), live("b"), is_single=True).written == {
         "a": "jobs/imported/imported.toml",
         "b": "jobs/imported/imported.toml",
     }
@@ -152,12 +152,14 @@ def test_one_file_takes_all_and_a_second_one_the_next(tmp_path: Path) -> None:
     ]
     assert "\n\n\n" not in text
     run.config = load_config(tmp_path)
-    assert run.take_in(live("c"), is_single=True).written == {"c": "jobs/imported/imported-2.toml"}
+    assert run.import_configs(live("c"), is_single=True).written == {
+        "c": "jobs/imported/imported-2.toml"
+    }
 
 
 def test_what_a_file_describes_gets_an_entry_only(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=f"{FILE}prevent_delete = true\nsensitive = ['inputs']\n")
-    result = run.take_in(live("known", train_instance_count=2), is_single=True)
+    result = run.import_configs(live("known", train_instance_count=2), is_single=True)
     assert (result.imported, result.written, result.differing) == (("known",), {}, ("known",))
     assert list(run.files()) == ["jobs/known.toml"]
     entry = run.entry("known")
@@ -169,7 +171,7 @@ def test_what_a_file_describes_gets_an_entry_only(tmp_path: Path) -> None:
 def test_a_pending_entry_is_settled_by_what_the_service_says(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
     run.keep(known=Entry({}, NOW, pending=True, attempted=LIVE), other=Entry({"a": 1}, NOW))
-    result = run.take_in(live("known"))
+    result = run.import_configs(live("known"))
     assert (result.imported, result.differing, result.serial) == (("known",), (), 2)
     assert run.entry("known") == Entry(LIVE, NOW)
     assert run.entry("other") == Entry({"a": 1}, NOW)
@@ -182,7 +184,7 @@ def test_an_entry_without_a_file_is_replaced_and_its_secrets_stay_secret(tmp_pat
         a=Entry({"inputs": hashed}, NOW),
         b=Entry({}, NOW, pending=True, attempted={"hyperparameters": {"user": hashed}}),
     )
-    result = run.take_in(live("a"), live("b", hyperparameters={"user": "me", "lr": "1"}))
+    result = run.import_configs(live("a"), live("b", hyperparameters={"user": "me", "lr": "1"}))
     assert list(run.entry("a").params["inputs"]) == [MARK]
     assert list(run.entry("b").params["hyperparameters"]["user"]) == [MARK]
     assert run.entry("b").params["hyperparameters"]["lr"] == "1"
@@ -194,7 +196,7 @@ def test_an_entry_without_a_file_is_replaced_and_its_secrets_stay_secret(tmp_pat
 
 def test_what_cannot_be_written_is_left_out_with_its_reason(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    result = run.take_in(
+    result = run.import_configs(
         live("x" * 21), live("b", inputs="s3://b"), live("c"), missing=("a", "c-2")
     )
     assert result.imported == ("c",)
@@ -208,11 +210,11 @@ def test_what_cannot_be_written_is_left_out_with_its_reason(tmp_path: Path) -> N
 
 def test_nothing_to_take_in_writes_nothing(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
-    assert run.take_in(missing=("a",)).serial == 0
+    assert run.import_configs(missing=("a",)).serial == 0
     assert run.state is None
     run.keep(known=Entry(LIVE, NOW))
     before = (tmp_path / "state.json").read_bytes()
-    result = run.take_in(live("known"))
+    result = run.import_configs(live("known"))
     assert (result.imported, result.passed_over, result.serial) == ((), ("known",), 1)
     assert (tmp_path / "state.json").read_bytes() == before
     assert list(run.files()) == ["jobs/known.toml"]
@@ -220,7 +222,7 @@ def test_nothing_to_take_in_writes_nothing(tmp_path: Path) -> None:
 
 def test_problems_are_told_of_files_and_of_entries(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
-    result = run.take_in(live("a", "gone"), live("known", "gone, too"))
+    result = run.import_configs(live("a", "gone"), live("known", "gone, too"))
     assert result.warnings == ("job_config.a: gone", "job_config.known: gone, too")
 
 
@@ -239,7 +241,7 @@ def test_a_file_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
     run.keep(known=Entry(LIVE, NOW))
     (tmp_path / "jobs/imported").write_text("no folder")
     with nothing_done(run, r"jobs/imported/a\.toml cannot be written: Not a directory"):
-        run.take_in(live("a"))
+        run.import_configs(live("a"))
 
 
 def test_a_file_that_no_pattern_matches_undoes_all(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_a_file_that_no_pattern_matches_undoes_all(tmp_path: Path) -> None:
     run.config = load_config(write_files(tmp_path, {"majobctl.toml": settings}))
     message = r"jobs/imported/B\.toml is not read: jobs\.files in majobctl\.toml does not match it"
     with nothing_done(run, message):
-        run.take_in(live("B"), live("a"))
+        run.import_configs(live("B"), live("a"))
 
 
 def test_settings_that_change_meanwhile_undo_all(tmp_path: Path) -> None:
@@ -257,10 +259,10 @@ def test_settings_that_change_meanwhile_undo_all(tmp_path: Path) -> None:
     other = f'{settings}[defaults]\nlog_url = "/b/log/"\n'
     write_files(tmp_path, {"majobctl.toml": other})
     with nothing_done(run, r"jobs/imported/a\.toml does not say what the service says"):
-        run.take_in(live("a"))
+        run.import_configs(live("a"))
     write_files(tmp_path, {"majobctl.toml": f'{settings}[defaults]\nmodel_name = "x"\nnot = 1\n'})
     with nothing_done(run, "(?s)the job files break rules with the new ones\n.*unknown key"):
-        run.take_in(live("a"))
+        run.import_configs(live("a"))
 
 
 def test_a_state_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
@@ -268,7 +270,7 @@ def test_a_state_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
     run.keep(other=Entry(LIVE, NOW))
     (tmp_path / "state.json.backup").mkdir()
     with nothing_done(run, r"state\.json cannot be written"):
-        run.take_in(live("a"))
+        run.import_configs(live("a"))
 
 
 class WrittenAtLast(LocalBackend):
@@ -283,6 +285,6 @@ def test_files_stay_where_the_state_may_know_of_them(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.backend = WrittenAtLast(tmp_path / "state.json", "state.json")
     with pytest.raises(StateError, match="the disk is gone\nthe new files stay, for the state may"):
-        run.take_in(live("a"))
+        run.import_configs(live("a"))
     assert list(run.files()) == ["jobs/imported/a.toml"]
     assert run.entry("a") == Entry(LIVE, NOW)

@@ -466,7 +466,7 @@ class TestRenames:
     def test_are_likely_where_the_same_request_leaves_and_comes(self) -> None:
         plan = make_plan(desired_of(new=PLAIN), state_of(old=PLAIN), TARGET)
         new, old = plan.changes
-        assert (new.old_name, new.renamed, new.before) == ("old", Renamed.LIKELY, None)
+        assert (new.old_name, new.renamed, new.before) == ("old", Renamed.DETECTED, None)
         assert (old.old_name, old.renamed, old.action) == ("", None, Action.FORGET)
 
     def test_are_not_likely_for_what_an_interrupted_call_left(self) -> None:
@@ -481,12 +481,12 @@ class TestRenames:
         }
         plan = make_plan(desired, state_of(old=PLAIN), TARGET)
         found = {change.name: (change.renamed, change.old_name) for change in plan.changes}
-        assert found == {"a": (None, ""), "b": (Renamed.WRITTEN, "old"), "old": (None, "")}
+        assert found == {"a": (None, ""), "b": (Renamed.DECLARED, "old"), "old": (None, "")}
 
     def test_hold_until_the_first_call_is_known_to_have_succeeded(self) -> None:
         desired = {"new": JobConfig("new", PLAIN, renamed_from="old")}
         for entry, renamed in (
-            (Entry({}, "", True, PLAIN), Renamed.WRITTEN),
+            (Entry({}, "", True, PLAIN), Renamed.DECLARED),
             (Entry(PLAIN, AT, True, PLAIN), None),
             (Entry({**PLAIN, "log_url": "/b/"}, AT), None),
         ):
@@ -502,7 +502,7 @@ class TestRenames:
         start = time.process_time()
         plan = make_plan(desired, state, TARGET, live=live, deletes_removed=True)
         assert time.process_time() - start < 10
-        assert sum(change.renamed is Renamed.LIKELY for change in plan.changes) == len(many)
+        assert sum(change.renamed is Renamed.DETECTED for change in plan.changes) == len(many)
 
 
 def test_ten_thousand_job_configs_that_changed_there_are_planned_in_seconds() -> None:

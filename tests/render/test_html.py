@@ -357,7 +357,7 @@ def test_sensitive_values_are_not_in_the_page() -> None:
 def test_renames_are_told() -> None:
     plan = make_plan(desired_of(new=PLAIN), state_of(old=PLAIN), TARGET)
     assert 'looks like "old" renamed' in change_of(page_of(plan), "new").text
-    change = replace(plan.changes[0], renamed=Renamed.WRITTEN, old_name="old")
+    change = replace(plan.changes[0], renamed=Renamed.DECLARED, old_name="old")
     assert list(remarks_on_change(change)) == ['renamed from "old"']
 
 

@@ -12,7 +12,7 @@ from majobctl.plan.change import Action
 from majobctl.plan.document import dumps, plan_document
 from majobctl.plan.plan import Selection
 from majobctl.plan.planner import make_plan
-from majobctl.plan.results import ApplyResult, End, Result
+from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
 from majobctl.render.json import result_document
 from majobctl.state.document import Entry
 from tests.plan import plan_strategies as strategies
@@ -118,9 +118,9 @@ def test_control_characters_are_escaped(params: dict[str, Any]) -> None:
 def test_the_document_of_a_result() -> None:
     result = ApplyResult(
         (
-            Result("a", Action.ADD, End.DONE, 0.12345),
-            Result("b", Action.UPDATE, End.FAILED, 0.1, "X.1", "no", "do this"),
-            Result("c", Action.FORGET, End.NOT_ATTEMPTED),
+            ChangeResult("a", Action.ADD, ChangeStatus.DONE, 0.12345),
+            ChangeResult("b", Action.UPDATE, ChangeStatus.FAILED, 0.1, "X.1", "no", "do this"),
+            ChangeResult("c", Action.FORGET, ChangeStatus.NOT_ATTEMPTED),
         ),
         4,
         is_interrupted=True,

@@ -213,7 +213,7 @@ def test_a_recorded_field_has_one_value_in_the_table() -> None:
 
 
 def test_renames_are_told_with_the_line_to_add() -> None:
-    likely = replace(offline_plan().changes[-1], renamed=Renamed.LIKELY, old_name="a`b")
+    likely = replace(offline_plan().changes[-1], renamed=Renamed.DETECTED, old_name="a`b")
     line = 'ooks like `"a\\u0060b"` renamed: if so, add renamed_from = `"a\\u0060b"`'
     markdown = checked(plan_of(likely))
     assert table_of(markdown)[0].endswith(f"; l{line} |")
@@ -309,7 +309,7 @@ def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
 
 
 def test_many_likely_renames_share_a_row_that_names_none_of_them() -> None:
-    change = replace(offline_plan().changes[-1], renamed=Renamed.LIKELY)
+    change = replace(offline_plan().changes[-1], renamed=Renamed.DETECTED)
     changes = [replace(change, name=f"n{n}", old_name=f"o{n}") for n in range(150)]
     (row,) = table_of(checked(plan_of(*changes)))
     assert row.endswith(

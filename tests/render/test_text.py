@@ -12,7 +12,7 @@ from majobctl.plan.change import Action, FieldChange
 from majobctl.plan.diff import item_changes
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
-from majobctl.plan.results import ApplyResult, End, Result
+from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
 from majobctl.render import unpainted
 from majobctl.render.results import result_line, result_text
 from majobctl.render.text import entry_text, plan_text, shown, state_text
@@ -394,19 +394,24 @@ def test_a_finished_change_is_one_line() -> None:
         (Action.RESEND, "resent (0.3 s)"),
         (Action.FORGET, "forgotten"),
     ]:
-        assert result_line(Result("one", action, End.DONE, 0.26)) == f"job_config.one: {end}"
-    failed = Result("one", Action.ADD, End.FAILED, 0.1, "ModelArts.2781", "Flavor (9) not found.")
+        assert (
+            result_line(ChangeResult("one", action, ChangeStatus.DONE, 0.26))
+            == f"job_config.one: {end}"
+        )
+    failed = ChangeResult(
+        "one", Action.ADD, ChangeStatus.FAILED, 0.1, "ModelArts.2781", "Flavor (9) not found."
+    )
     assert result_line(failed) == "job_config.one: failed: ModelArts.2781 Flavor (9) not found."
-    unknown = Result("one", Action.ADD, End.UNKNOWN, 0.1, "", "timed\nout")
+    unknown = ChangeResult("one", Action.ADD, ChangeStatus.UNKNOWN, 0.1, "", "timed\nout")
     assert result_line(unknown) == "job_config.one: unknown: timed\\nout"
 
 
 def test_the_result_ends_with_its_summary() -> None:
     done = ApplyResult(
         (
-            Result("a", Action.ADD, End.DONE, 0.1),
-            Result("b", Action.UPDATE, End.DONE, 0.1),
-            Result("c", Action.UPDATE, End.DONE, 0.1),
+            ChangeResult("a", Action.ADD, ChangeStatus.DONE, 0.1),
+            ChangeResult("b", Action.UPDATE, ChangeStatus.DONE, 0.1),
+            ChangeResult("c", Action.UPDATE, ChangeStatus.DONE, 0.1),
         ),
         13,
     )
@@ -419,10 +424,12 @@ def test_the_result_ends_with_its_summary() -> None:
 def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
     result = ApplyResult(
         (
-            Result("a", Action.RESEND, End.DONE, 0.1),
-            Result("b", Action.ADD, End.FAILED, 0.1, "X.1", "no", "do this"),
-            Result("c", Action.ADD, End.UNKNOWN, 0.1, "", "timed out", "apply again"),
-            Result("d", Action.FORGET, End.NOT_ATTEMPTED),
+            ChangeResult("a", Action.RESEND, ChangeStatus.DONE, 0.1),
+            ChangeResult("b", Action.ADD, ChangeStatus.FAILED, 0.1, "X.1", "no", "do this"),
+            ChangeResult(
+                "c", Action.ADD, ChangeStatus.UNKNOWN, 0.1, "", "timed out", "apply again"
+            ),
+            ChangeResult("d", Action.FORGET, ChangeStatus.NOT_ATTEMPTED),
         ),
         2,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from majobctl.repository.jobs.layers import Layer, TableSource, by_label, merged
+from majobctl.repository.jobs.layers import Layer, Origin, by_label, merged
 from majobctl.repository.toml.file import TomlFile
 
 TEXT = """\
@@ -28,7 +28,7 @@ def layer(name: str) -> Layer:
 
 
 def test_a_value_is_told_where_it_is_written() -> None:
-    source = TableSource((layer("own"), layer("below")))
+    source = Origin((layer("own"), layer("below")))
     paths: dict[tuple[str | int, ...], int] = {
         ("a",): 2,
         ("c",): 10,
@@ -48,7 +48,7 @@ def test_what_a_matrix_gives_is_told_at_the_matrix() -> None:
     file = TomlFile.parse(TEXT.encode(), "f.toml")
     own = Layer(file, ("own",), {"b": 2, "hyperparameters": {"lr": 1, "x": 1}})
     varied = frozenset({("b",), ("hyperparameters", "lr")})
-    source = TableSource((own, layer("below")), ("m",), varied)
+    source = Origin((own, layer("below")), ("m",), varied)
     assert source.line == 3
     assert source.problem((), "").line == 3
     assert source.problem(("b",), "").line == 3

@@ -14,7 +14,7 @@ from majobctl.job_config.live import LiveConfig
 from majobctl.operations.connect import open_provider, require_werkzeug
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
-from majobctl.service.sdk_calls import DONE, Ending, Outcome
+from majobctl.service.sdk_calls import DONE, CallResult, CallStatus
 from majobctl.service.session import Session
 
 from .fake_service import (
@@ -90,7 +90,7 @@ class TestAnUpdate:
 
     def test_that_the_service_refuses_says_why(self, provider: Provider) -> None:
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == Outcome(Ending.REFUSED, "ModelArts.0102", "x does not exist.")
+        assert outcome == CallResult(CallStatus.REFUSED, "ModelArts.0102", "x does not exist.")
 
     def test_that_breaks_off_has_no_known_outcome(
         self, service: FakeService, provider: Provider
@@ -99,7 +99,7 @@ class TestAnUpdate:
         service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
         outcome = provider.update_job_config("x", PARAMS)
         message = "the connection broke: no answer came"
-        assert outcome == Outcome(Ending.UNKNOWN, "", message, may_pass=True)
+        assert outcome == CallResult(CallStatus.UNKNOWN, "", message, may_pass=True)
 
     @pytest.mark.parametrize("code", ["ModelArts.2799", "APIGW.0308"])
     def test_that_is_throttled_to_the_end_may_pass_later(
@@ -109,7 +109,7 @@ class TestAnUpdate:
         document = {"is_success": False, "error_code": code, "error_msg": "slow down"}
         service.script.extend([lambda handler: handler.answer(429, document)] * 6)
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == Outcome(Ending.REFUSED, code, "slow down", may_pass=True)
+        assert outcome == CallResult(CallStatus.REFUSED, code, "slow down", may_pass=True)
 
     def test_that_ends_in_an_internal_error_has_no_known_outcome(
         self, service: FakeService, provider: Provider
@@ -117,7 +117,7 @@ class TestAnUpdate:
         provider.unknown_names([("x", PARAMS)])
         service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == Outcome(Ending.UNKNOWN, "ModelArts.0010", "internal")
+        assert outcome == CallResult(CallStatus.UNKNOWN, "ModelArts.0010", "internal")
 
     def test_that_was_never_sent_is_a_refusal(self, service: FakeService) -> None:
         with Session(
@@ -129,14 +129,14 @@ class TestAnUpdate:
             iam_endpoint=service.url,
         ) as session:
             outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
-        assert outcome.ending is Ending.REFUSED
+        assert outcome.ending is CallStatus.REFUSED
         assert outcome.message.startswith("IAM refused the credentials")
 
     def test_with_a_service_that_cannot_be_reached_is_a_refusal(self) -> None:
         options: dict[str, Any] = {"endpoint": "https://modelarts.invalid", "retries": 0}
         with Session("a", "b", PROJECT, **options) as session:
             outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
-        assert outcome.ending is Ending.REFUSED
+        assert outcome.ending is CallStatus.REFUSED
         assert outcome.message.startswith("cannot connect to the service: ")
 
 
@@ -355,8 +355,8 @@ def is_busy(handler: Any) -> None:
     handler.refuse(429, "ModelArts.2799", "slow down")
 
 
-MADE_BY_ANOTHER = Outcome(
-    Ending.REFUSED,
+MADE_BY_ANOTHER = CallResult(
+    CallStatus.REFUSED,
     "ModelArts.0103",
     "somebody else created x meanwhile, and with other values",
 )
@@ -391,8 +391,8 @@ class TestCreating:
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.append(refuses)
-        assert provider.create_job_config("x", PARAMS) == Outcome(
-            Ending.REFUSED, "ModelArts.2781", "Flavor (70) not found."
+        assert provider.create_job_config("x", PARAMS) == CallResult(
+            CallStatus.REFUSED, "ModelArts.2781", "Flavor (70) not found."
         )
         assert self.methods(service) == "POST"
 
@@ -437,16 +437,16 @@ class TestCreating:
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.append(taken)
-        assert provider.create_job_config("x", PARAMS) == Outcome(
-            Ending.REFUSED, "ModelArts.0103", "x is already in use."
+        assert provider.create_job_config("x", PARAMS) == CallResult(
+            CallStatus.REFUSED, "ModelArts.0103", "x is already in use."
         )
 
     def test_that_stays_unknown_says_what_went_wrong_with_both_calls(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.extend([breaks_off, refuses])
-        assert provider.create_job_config("x", PARAMS) == Outcome(
-            Ending.UNKNOWN,
+        assert provider.create_job_config("x", PARAMS) == CallResult(
+            CallStatus.UNKNOWN,
             "",
             "the connection broke: no answer came; it could not be read either:"
             " ModelArts.2781 Flavor (70) not found.",
@@ -454,21 +454,21 @@ class TestCreating:
         )
         service.script.extend([taken, refuses])
         outcome = provider.create_job_config("x", PARAMS)
-        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
         assert "it could not be read either" in outcome.message
 
     def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
         service.script.extend([breaks_off, is_missing, breaks_off])
         outcome = provider.create_job_config("x", PARAMS)
-        assert outcome.ending is Ending.UNKNOWN
+        assert outcome.ending is CallStatus.UNKNOWN
         assert self.methods(service) == "POST GET POST"
 
     def test_stays_unknown_where_the_second_call_is_not_heard(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
-        assert provider.create_job_config("x", PARAMS) == Outcome(
-            Ending.UNKNOWN, "ModelArts.2799", "slow down", may_pass=True
+        assert provider.create_job_config("x", PARAMS) == CallResult(
+            CallStatus.UNKNOWN, "ModelArts.2799", "slow down", may_pass=True
         )
 
     def test_is_refused_where_the_second_call_is(
@@ -476,7 +476,7 @@ class TestCreating:
     ) -> None:
         service.script.extend([breaks_off, is_missing, refuses])
         outcome = provider.create_job_config("x", PARAMS)
-        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.2781")
+        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.2781")
 
 
 class TestDeleting:
@@ -500,7 +500,7 @@ class TestDeleting:
         service.configs["x"] = {}
         service.script.append(lambda handler: handler.refuse(400, "ModelArts.0105", "not now"))
         outcome = provider.delete_job_config("x")
-        assert outcome == Outcome(Ending.REFUSED, "ModelArts.0105", "not now")
+        assert outcome == CallResult(CallStatus.REFUSED, "ModelArts.0105", "not now")
 
 
 class TestWhatTheServiceOffers:
@@ -620,7 +620,7 @@ class TestTheEmulator:
             cleared = ["log_url", "model_name", "config_desc", "data_source"]
             assert provider.update_job_config("x", PARAMS, cleared) == DONE
             outcome = provider.update_job_config("y", PARAMS)
-            assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0102")
+            assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0102")
         with open_provider("emulator", emulator_data=data) as provider:
             assert provider.update_job_config("x", PARAMS) == DONE
 
@@ -693,32 +693,34 @@ class TestTheOfficialPackage:
     @pytest.mark.parametrize(
         ("name", "outcome"),
         [
-            ("refused", Outcome(Ending.REFUSED, "ModelArts.2781", "no such flavor")),
-            ("raises-refused", Outcome(Ending.REFUSED, "ModelArts.0102", "does not exist")),
+            ("refused", CallResult(CallStatus.REFUSED, "ModelArts.2781", "no such flavor")),
+            ("raises-refused", CallResult(CallStatus.REFUSED, "ModelArts.0102", "does not exist")),
             (
                 "raises-internal",
-                Outcome(
-                    Ending.UNKNOWN, "ModelArts.0010", "ApiError: ModelArts.0010: internal error"
+                CallResult(
+                    CallStatus.UNKNOWN, "ModelArts.0010", "ApiError: ModelArts.0010: internal error"
                 ),
             ),
             (
                 "raises",
-                Outcome(
-                    Ending.UNKNOWN, "", "RuntimeError: cannot reach the service as (sensitive)"
+                CallResult(
+                    CallStatus.UNKNOWN, "", "RuntimeError: cannot reach the service as (sensitive)"
                 ),
             ),
             (
                 "says-nothing",
-                Outcome(Ending.UNKNOWN, "", "unreadable answer (NoneType) of update_job_configs"),
+                CallResult(
+                    CallStatus.UNKNOWN, "", "unreadable answer (NoneType) of update_job_configs"
+                ),
             ),
             (
                 "says-html",
-                Outcome(Ending.UNKNOWN, "", "unreadable answer (str) of update_job_configs"),
+                CallResult(CallStatus.UNKNOWN, "", "unreadable answer (str) of update_job_configs"),
             ),
         ],
     )
     def test_never_ends_a_call_without_an_outcome(
-        self, name: str, outcome: Outcome, official: Provider
+        self, name: str, outcome: CallResult, official: Provider
     ) -> None:
         assert official.update_job_config(name, PARAMS) == outcome
 
@@ -743,7 +745,7 @@ class TestTheOfficialPackage:
         assert official.create_job_config("x", PARAMS) == DONE
         assert official._session.calls[-1][0] == "x"
         outcome = official.create_job_config("raises-taken", PARAMS)
-        assert (outcome.ending, outcome.code) == (Ending.REFUSED, "ModelArts.0103")
+        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
         assert "somebody else" in outcome.message
         assert official.create_job_config("raises-taken", {"train_instance_count": 3}) == DONE
         assert official.delete_job_config("raises-taken") == DONE
@@ -767,12 +769,12 @@ class TestTheOfficialPackage:
         self, official: Provider
     ) -> None:
         message = "RuntimeError: cannot reach the service as (sensitive)"
-        assert official.create_job_config("raises", PARAMS) == Outcome(
-            Ending.UNKNOWN,
+        assert official.create_job_config("raises", PARAMS) == CallResult(
+            CallStatus.UNKNOWN,
             "",
             f"{message}; it could not be read either: get_job_configs_info failed: {message}",
         )
-        assert official.delete_job_config("raises") == Outcome(Ending.UNKNOWN, "", message)
+        assert official.delete_job_config("raises") == CallResult(CallStatus.UNKNOWN, "", message)
 
     def test_tells_what_it_knows_of_the_offers_under_the_services_keys(
         self, official: Provider

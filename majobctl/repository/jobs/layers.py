@@ -51,7 +51,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class TableSource:
+class Origin:
     """Where a job config is written: its layers, its own first; ``at`` is the key that it comes
     from, () for the table itself, and ``varied`` are the places whose values stand below that key.
     Lines are looked up only when they are asked for."""

@@ -28,7 +28,7 @@ from majobctl.job_config.values import is_blank, type_name
 from majobctl.job_config.violations import Path as FieldPath
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files, unlisted_folders
-from majobctl.repository.jobs.layers import Layer, TableSource, merged
+from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, NAME, Combination, combinations, without_matrix
 from majobctl.repository.jobs.references import Interpolation, reference_alone
 from majobctl.repository.jobs.templates import TABLE as TEMPLATES
@@ -66,7 +66,7 @@ class _Reader:
         self._problems = problems
         self._settings = settings
         self._references = settings.references
-        self._sources: dict[str, TableSource] = {}
+        self._sources: dict[str, Origin] = {}
         self._templates = Templates()
         self._below, faults = Directives.of(settings.defaults)
         written = without_directives(settings.defaults)
@@ -74,7 +74,7 @@ class _Reader:
             faults.append(Violation((RENAMED_FROM,), f"{RENAMED_FROM} stands in a job config only"))
         layer = Layer(settings.file, ("defaults",), written)
         self._problems += [layer.problem(fault.path, fault.text()) for fault in faults]
-        self.watched_below = self._check_alone(layer, self._below)
+        self.default_policy = self._check_alone(layer, self._below)
         none = Directives()
         whole = none.over(self._below)
         self._plain = _Frame(none, whole, self._watched(whole))
@@ -159,7 +159,7 @@ class _Reader:
             return
         if _OTHER_KEYS.isdisjoint(table):
             # Most are: nothing is to be made of them first.
-            source = TableSource((Layer(file, (TABLE, label), table), self._defaults))
+            source = Origin((Layer(file, (TABLE, label), table), self._defaults))
             self._read_config(Combination(label, table), source, self._plain)
             return
         plain = without_directives(table)
@@ -187,9 +187,7 @@ class _Reader:
         for combination in found:
             own = Layer(file, (TABLE, label), combination.table)
             at = (MATRIX,) if combination.values else ()
-            self._read_config(
-                combination, TableSource((own, *below), at, combination.varied), frame
-            )
+            self._read_config(combination, Origin((own, *below), at, combination.varied), frame)
 
     def _tell(self, table: Layer, faults: Sequence[Violation], unmade: Sequence[Violation]) -> None:
         """``unmade`` are those that leave open what the table stands for."""
@@ -198,7 +196,7 @@ class _Reader:
         self._problems += untold
         self.unread += untold
 
-    def _read_config(self, combination: Combination, source: TableSource, frame: _Frame) -> None:
+    def _read_config(self, combination: Combination, source: Origin, frame: _Frame) -> None:
         name, whole = combination.name, frame.whole
         faults = _name_faults(combination, source, self._sources)
         self._sources.setdefault(name, source)
@@ -241,7 +239,7 @@ class _Reader:
             whole.renamed_from,
         )
 
-    def _warn(self, source: TableSource, params: Mapping[str, Any]) -> None:
+    def _warn(self, source: Origin, params: Mapping[str, Any]) -> None:
         if DATA_KEYS.isdisjoint(params):
             message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
             self.warnings.append(source.problem((), message))
@@ -250,7 +248,7 @@ class _Reader:
             self.warnings.append(source.problem(("job_description",), message))
 
 
-def _with_origin(source: TableSource, fault: Violation) -> Violation:
+def _with_origin(source: Origin, fault: Violation) -> Violation:
     """A fault between two keys, told at the job config's own key, naming the other's origin."""
     own = source.own.table
     keys = [str(fault.path[0]) if fault.path else "", fault.with_key]
@@ -314,7 +312,7 @@ def _foreign_message(key: str, content: object) -> str:
 
 
 def _name_faults(
-    combination: Combination, source: TableSource, known: Mapping[str, TableSource]
+    combination: Combination, source: Origin, known: Mapping[str, Origin]
 ) -> list[Violation]:
     faults = []
     which = f"{quoted(combination.name)}: " if source.at else ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from majobctl.errors import AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import Password
-from majobctl.service.http.responses import Answer, Failure, NoAnswer, judge, read_object
+from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
 from majobctl.text import quoted
 
 RENEW_EARLY = 300.0
@@ -93,12 +93,12 @@ def token_request(credentials: Password, project_id: str | None, project_name: s
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def judge_issue(result: Answer | NoAnswer) -> dict[str, Any] | Failure:
+def judge_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
     """``token``, ``project_id``, ``issued_at`` and ``expires_at`` of IAM's answer, or the failure.
 
     The times may be missing, as texts or altogether.
     """
-    if isinstance(result, NoAnswer) or not 200 <= result.status < 300:
+    if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
     token = result.headers.get("x-subject-token", "")
     try:
@@ -113,11 +113,11 @@ def judge_issue(result: Answer | NoAnswer) -> dict[str, Any] | Failure:
     return {"token": token.strip(), "project_id": project_id, **times}
 
 
-def _failed(result: Answer | NoAnswer) -> Failure:
-    failure = judge(result, writes=False)
+def _failed(result: Response | NoResponse) -> Failure:
+    failure = classify(result, writes=False)
     if not isinstance(failure, Failure):
         raise AssertionError("an answer that is no success has failed")
-    if isinstance(result, NoAnswer) or 300 <= result.status < 400:
+    if isinstance(result, NoResponse) or 300 <= result.status < 400:
         return failure
     # Nothing else of the answer is told: what takes IAM's place may echo the password.
     reason = _iam_message(result) or f"HTTP status {result.status}"
@@ -125,7 +125,7 @@ def _failed(result: Answer | NoAnswer) -> Failure:
     return replace(failure, error=ServiceError(code, reason, status=result.status))
 
 
-def _iam_message(answer: Answer) -> str:
+def _iam_message(answer: Response) -> str:
     """IAM's ``{"error": {"message": ...}}`` or its gateway's ``{"error_msg": ...}``."""
     try:
         document = read_object(answer.body)

@@ -12,7 +12,7 @@ import time
 LONGEST_BACKOFF = 30.0
 
 
-class Pacing:
+class Backoff:
     """The pauses of one session's workers; ``backoff`` is the first pause, in seconds."""
 
     def __init__(self, backoff: float) -> None:

@@ -28,7 +28,7 @@ _NO_WORD_OF_BEFORE = frozenset({401, 403, 408, 409, 423, 425})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back: ``body`` is whole; ``headers`` has names in lower case."""
 
     status: int
@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoResponse:
     """Why nothing (whole) came back.
 
     ``was_sent`` is false where the service surely got nothing; ``is_final`` is true where another
@@ -67,12 +67,12 @@ class Failure:
     is_throttled: bool = False
 
 
-def judge(result: Answer | NoAnswer, *, writes: bool) -> dict[str, Any] | Failure:
+def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] | Failure:
     """The JSON object of a successful answer, or the failure.
 
     A call that ``writes`` succeeds only where the answer says ``"is_success": true``.
     """
-    if isinstance(result, NoAnswer):
+    if isinstance(result, NoResponse):
         error = TransportError(result.reason, outcome_unknown=writes and result.was_sent)
         return Failure(error, may_pass=not result.is_final, maybe_done=result.was_sent)
     if 300 <= result.status < 400:
@@ -137,7 +137,7 @@ def excerpt(body: bytes) -> str:
     return printable(text)[:EXCERPT_LENGTH]
 
 
-def _redirected(answer: Answer, writes: bool) -> Failure:
+def _redirected(answer: Response, writes: bool) -> Failure:
     try:
         host = urlsplit(answer.headers.get("location", "")).hostname or "the same host"
     except ValueError:
@@ -152,7 +152,7 @@ def _redirected(answer: Answer, writes: bool) -> Failure:
     return Failure(error, maybe_done=maybe_done)
 
 
-def _unreadable(answer: Answer, problem: str, writes: bool) -> Failure:
+def _unreadable(answer: Response, problem: str, writes: bool) -> Failure:
     # What the service itself wrote may hold a configuration's secrets; a page of others tells
     # what stands in the way.
     is_own = answer.body.lstrip()[:1] == b"{"
@@ -167,7 +167,7 @@ def _unreadable(answer: Answer, problem: str, writes: bool) -> Failure:
     return Failure(error, may_pass=True, maybe_done=True, retry_after=_asked_pause(answer))
 
 
-def _refused(answer: Answer, document: Mapping[str, Any]) -> Failure:
+def _refused(answer: Response, document: Mapping[str, Any]) -> Failure:
     code = _text(document.get("error_code"))
     reason = _text(document.get("error_msg")) or _text(document.get("error_message"))
     request_id = _text(document.get("request_id")) or answer.headers.get("x-request-id", "")
@@ -177,7 +177,7 @@ def _refused(answer: Answer, document: Mapping[str, Any]) -> Failure:
     return _with_status(answer, error)
 
 
-def _with_status(answer: Answer, error: ServiceError) -> Failure:
+def _with_status(answer: Response, error: ServiceError) -> Failure:
     status = answer.status
     if status == 429:
         pause = _asked_pause(answer)
@@ -191,7 +191,7 @@ def _with_status(answer: Answer, error: ServiceError) -> Failure:
     return Failure(error, maybe_done=status >= 500 and not error.code, is_refusal=is_refusal)
 
 
-def _asked_pause(answer: Answer) -> float | None:
+def _asked_pause(answer: Response) -> float | None:
     if answer.status not in (429, 503):
         return None
     return read_retry_after(answer.headers.get("retry-after", ""), datetime.now(timezone.utc))

@@ -26,7 +26,7 @@ from majobctl.service.http.deadlines import (
     _Deadlines,
     start_deadline,
 )
-from majobctl.service.http.responses import Answer, NoAnswer
+from majobctl.service.http.responses import NoResponse, Response
 from majobctl.target import is_loopback
 from majobctl.text import printable
 
@@ -75,21 +75,21 @@ class Transport:
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer | NoAnswer:
+    ) -> Response | NoResponse:
         """Sends one request and reads the whole answer.
 
         Tells the log of each, without its headers and bodies: there the secrets are.
         """
         start = time.monotonic()
         result = self._sent(method, url, headers, body)
-        ending = f"HTTP {result.status}" if isinstance(result, Answer) else result.reason
+        ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
 
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer | NoAnswer:
+    ) -> Response | NoResponse:
         request = _prepared(method, url, headers, body)
         with start_deadline(self._deadlines) as deadline:
             try:
@@ -98,9 +98,9 @@ class Transport:
                 result = _no_answer(error)
             except ValueError:
                 # What urllib3 lets through for a chunk of a negative size.
-                result = NoAnswer("what came is not HTTP", was_sent=True)
+                result = NoResponse("what came is not HTTP", was_sent=True)
         if deadline.has_passed:
-            return NoAnswer(f"no whole answer within {self._timeout:g} s", was_sent=True)
+            return NoResponse(f"no whole answer within {self._timeout:g} s", was_sent=True)
         return result
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class Transport:
         for adapter in self._mounted.values():
             adapter.close()
 
-    def _exchange(self, request: requests.PreparedRequest) -> Answer | NoAnswer:
+    def _exchange(self, request: requests.PreparedRequest) -> Response | NoResponse:
         url = request.url or ""
         adapter = self._adapter_for(url)
         response = adapter.send(
@@ -141,25 +141,25 @@ def _prepared(
     return request
 
 
-def _read(response: requests.Response) -> Answer | NoAnswer:
+def _read(response: requests.Response) -> Response | NoResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        return NoAnswer("the answer is compressed, which was not asked for", was_sent=True)
+        return NoResponse("the answer is compressed, which was not asked for", was_sent=True)
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > SIZE_LIMIT:
-            return NoAnswer(f"the answer is larger than {SIZE_LIMIT // 2**20} MiB", was_sent=True)
+            return NoResponse(f"the answer is larger than {SIZE_LIMIT // 2**20} MiB", was_sent=True)
     promised = headers.get("content-length", "")
     if promised.isdecimal() and "transfer-encoding" not in headers and int(promised) != len(body):
-        return NoAnswer(
+        return NoResponse(
             f"the answer was cut short: {len(body)} of {promised} bytes came", was_sent=True
         )
-    return Answer(response.status_code, headers, bytes(body))
+    return Response(response.status_code, headers, bytes(body))
 
 
-def _no_answer(error: Exception) -> NoAnswer:
+def _no_answer(error: Exception) -> NoResponse:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -167,15 +167,15 @@ def _no_answer(error: Exception) -> NoAnswer:
                 f"the service's certificate is not trusted ({cause.verify_message});"
                 " OS_CACERT or REQUESTS_CA_BUNDLE names a file with the certificates to trust"
             )
-            return NoAnswer(reason, was_sent=False, is_final=True)
+            return NoResponse(reason, was_sent=False, is_final=True)
     reason = _reason(causes)
     never_connected = any(
         isinstance(cause, (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError))
         for cause in causes
     )
     if never_connected:
-        return NoAnswer(f"cannot connect to the service: {reason}", was_sent=False)
-    return NoAnswer(f"the connection broke: {reason}", was_sent=True)
+        return NoResponse(f"cannot connect to the service: {reason}", was_sent=False)
+    return NoResponse(f"the connection broke: {reason}", was_sent=True)
 
 
 def _reason(causes: list[BaseException]) -> str:
