@@ -1,0 +1,146 @@
+"""One strict reader of JSON from outside, and errors that name the place in the document.
+
+JSON is read as RFC 8259 has it: UTF-8, no ``NaN``, no number that a float cannot hold, no lone
+half of a surrogate pair, which no file or terminal takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class JsonError(ValueError):
+    """What is wrong with a document, in words for the user, such as ``it is not UTF-8: byte 3`` or
+    ``changes[3].source.line must be an integer, not a string``."""
+
+
+def parse_object(
+    content: bytes, *, parse_float: Callable[[str], Any] | None = None
+) -> dict[str, Any]:
+    """The JSON object in ``content``; ``parse_float`` makes a float of its text.
+
+    Raises JsonError for anything else.
+    """
+    try:
+        text = content.decode("utf-8")
+        document = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=parse_float or _finite
+        )
+        if _ESCAPED_SURROGATE.search(text):
+            # A pair is one character; a half of one is left over.
+            json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise JsonError(f"it is not UTF-8: byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise JsonError("it has half of a surrogate pair in a string") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise JsonError(f"it is not JSON: {error.msg} at {place}") from None
+    except RecursionError:
+        raise JsonError("it is nested too deeply") from None
+    except ValueError as error:
+        raise JsonError(f"it is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise JsonError("it is not a JSON object")
+    return document
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def json_type(value: object) -> str:
+    """JSON's word for the type of ``value``, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    names = {int: "an integer", float: "a number", str: "a string", list: "an array"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "an object")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value in a document, and the path that leads to it, such as ``changes[3].source``.
+
+    Each method gives the value as one type, or raises JsonError with the path, what was expected
+    and what was found.
+    """
+
+    value: object
+    path: str = ""
+
+    def __getitem__(self, key: str) -> Node:
+        """The member ``key`` of an object."""
+        found = self.get(key)
+        if found is None:
+            raise JsonError(f"{self._joined(key)} is missing")
+        return found
+
+    def get(self, key: str) -> Node | None:
+        """The member ``key`` of an object; None if the object does not have it."""
+        table = self.table()
+        return Node(table[key], self._joined(key)) if key in table else None
+
+    def items(self) -> Iterator[Node]:
+        """The items of an array."""
+        for index, item in enumerate(self.array()):
+            yield Node(item, f"{self.path}[{index}]")
+
+    def members(self) -> Iterator[tuple[str, Node]]:
+        """The members of an object, with their keys."""
+        for key, value in self.table().items():
+            yield key, Node(value, self._joined(key))
+
+    def table(self) -> dict[str, Any]:
+        if isinstance(self.value, dict):
+            return self.value
+        raise self.unexpected("an object")
+
+    def array(self) -> list[Any]:
+        if isinstance(self.value, list):
+            return self.value
+        raise self.unexpected("an array")
+
+    def text(self) -> str:
+        if isinstance(self.value, str):
+            return self.value
+        raise self.unexpected("a string")
+
+    def texts(self) -> tuple[str, ...]:
+        return tuple(item.text() for item in self.items())
+
+    def flag(self) -> bool:
+        if isinstance(self.value, bool):
+            return self.value
+        raise self.unexpected("true or false")
+
+    def integer(self) -> int:
+        if isinstance(self.value, int) and not isinstance(self.value, bool):
+            return self.value
+        raise self.unexpected("an integer")
+
+    def wrong(self, reason: str) -> JsonError:
+        """The error for a value of the right type that breaks another rule."""
+        return JsonError(f"{self.path} {reason}" if self.path else reason)
+
+    def unexpected(self, wanted: str) -> JsonError:
+        return JsonError(f"{self.path or 'it'} must be {wanted}, not {json_type(self.value)}")
+
+    def _joined(self, key: str) -> str:
+        shown = key if re.fullmatch(r"[\w$-]+", key) else json.dumps(key)
+        return f"{self.path}.{shown}" if self.path else shown
