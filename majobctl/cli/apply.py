@@ -172,11 +172,11 @@ class _SavedPlan:
     def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
         from majobctl.job_config.secrets import Masker
         from majobctl.operations.saved_plan import resolved_params
-        from majobctl.repository.config import whole_job_configs
+        from majobctl.repository.config import valid_job_configs
 
         masker = state.masker() if state else Masker(plan.salt)
         root, overrides = self.settings.root, overrides_here()
-        return resolved_params(plan, masker, self._name, lambda: whole_job_configs(root, overrides))
+        return resolved_params(plan, masker, self._name, lambda: valid_job_configs(root, overrides))
 
 
 def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:

@@ -94,8 +94,7 @@ def _files_here() -> Iterator[tuple[Path, str]]:
     from majobctl.repository.settings.settings import FILE_NAME, find_root, read_settings
 
     settings, _ = read_settings(find_root(Path.cwd()))
-    warnings: list[Problem] = []
-    files = job_files(settings, warnings)
+    files, warnings = job_files(settings)
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     yield settings.file_path, FILE_NAME

@@ -12,7 +12,7 @@ from majobctl.job_config.secrets import Masker, masked_places, value_at
 from majobctl.job_config.violations import Path
 from majobctl.plan.change import Change, Params
 from majobctl.plan.plan import Plan
-from majobctl.repository.jobs.references import Interpolation
+from majobctl.repository.jobs.references import resolve
 from majobctl.state.document import State
 from majobctl.target import Target
 from majobctl.text import printable
@@ -75,9 +75,9 @@ def _secret(
     change: Change, place: Path, name: str, desired: Callable[[], Mapping[str, JobConfig]]
 ) -> Any:
     if place in change.references:
-        found = Interpolation.of(_nested(place, change.references[place]))
-        if found.faults:
-            raise _stale_secret(change, place, name, f"is gone: {found.faults[0].text()}")
+        found, violations = resolve(_nested(place, change.references[place]))
+        if violations:
+            raise _stale_secret(change, place, name, f"is gone: {violations[0].text()}")
         params = checked_values(found.values)[0]
     else:
         config = desired().get(change.name)

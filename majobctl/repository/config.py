@@ -1,32 +1,36 @@
-"""The config repository as a whole: settings and job configs, loaded together."""
+"""The config repository: its settings and job files, read in one run, with every problem of them.
+
+``jobs/reader.py`` makes the job configs. This is where its violations get their files and lines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
-from majobctl.repository.jobs.reader import (
-    _Reader,
-)
+from majobctl.job_config.violations import Violation
+from majobctl.repository.jobs.files import job_files, unlisted_folders
+from majobctl.repository.jobs.reader import Reading, read_job_files
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
+from majobctl.repository.toml.file import TomlFile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What the TOML files say: job configs by name, in name order, and what is worth a warning."""
+    """Valid settings and job configs, these by name and in the order of the names."""
 
     settings: Settings
     job_configs: Mapping[str, JobConfig]
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
-    """The warnings of patterns that lead to no file."""
+    """The warnings about patterns that match no file."""
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
-    """What is watched of a job config that no file describes."""
+    """The compare policy of a job config that no file describes."""
 
 
 def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
@@ -34,40 +38,90 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
 
     Raises ConfigError with every problem of every file, in the order of files and lines.
     """
-    settings, problems = read_settings(root, overrides)
-    reader = _Reader(settings, problems)
-    reader.read_all()
-    warnings = sorted(set(reader.warnings))
+    found = _read(root, overrides)
+    problems, warnings = {*found.settings_problems, *found.unreadable}, {*found.unmatched}
+    problems.update(unlisted_folders(found.settings))
+    for reading in found.readings:
+        warnings.update(_problems(reading, reading.warnings) if reading.warnings else ())
+        if reading.job_config is None:
+            wrong = (*reading.violations, *reading.expansion_violations)
+            problems.update(_problems(reading, wrong))
     if problems:
-        raise ConfigError(sorted(set(problems)), warnings)
-    job_configs = dict(sorted(reader.job_configs.items()))
+        raise ConfigError(sorted(problems), sorted(warnings))
     return Config(
-        settings, job_configs, tuple(warnings), tuple(reader.unmatched), reader.default_policy
+        settings=found.settings,
+        job_configs=dict(sorted(found.job_configs.items())),
+        warnings=tuple(sorted(warnings)),
+        unmatched=tuple(found.unmatched),
+        default_policy=found.default_policy,
     )
 
 
-def whole_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mapping[str, JobConfig]:
-    """The job configs of ``root`` that break no rule, whatever the others do.
+def valid_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mapping[str, JobConfig]:
+    """The job configs of ``root`` that break no rule, even if others do.
 
-    Raises ConfigError where the settings cannot be read.
+    Raises ConfigError if the settings cannot be read.
     """
-    settings, _ = read_settings(root, overrides)
-    reader = _Reader(settings, [])
-    reader.read_all()
-    return reader.job_configs
+    return _read(root, overrides).job_configs
 
 
 def compare_policies(
     root: Path, overrides: Overrides = NO_OVERRIDES
 ) -> tuple[Settings, ComparePolicies, Sequence[Problem]]:
-    """The settings, what is watched of each job config, and the job files that cannot be read.
+    """The settings, the compare policies, and a problem for each job file that cannot be read and
+    each table that cannot be expanded.
 
-    No value is needed, so that an environment variable may be missing, or a rule be broken. Raises
-    ConfigError where the settings are wrong.
+    No value is needed, so that an environment variable may be missing or a rule may be broken.
+    Raises ConfigError if the settings are wrong.
     """
-    settings, problems = read_settings(root, overrides)
-    if problems:
-        raise ConfigError(sorted(problems))
-    reader = _Reader(settings, problems)
-    reader.read_all()
-    return settings, ComparePolicies(reader.watched, reader.default_policy), reader.unread
+    found = _read(root, overrides)
+    if found.settings_problems:
+        raise ConfigError(sorted(found.settings_problems))
+    described = {it.name: it.policy for it in found.readings if it.name is not None}
+    problems = [*found.unreadable]
+    for reading in found.readings:
+        problems += _problems(reading, reading.expansion_violations)
+    return found.settings, ComparePolicies(described, found.default_policy), problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repository:
+    """What was read, valid or not."""
+
+    settings: Settings
+    settings_problems: Sequence[Problem]
+    unmatched: Sequence[Problem]
+    unreadable: Sequence[Problem]
+    readings: Sequence[Reading]
+
+    @property
+    def job_configs(self) -> Mapping[str, JobConfig]:
+        return {it.job_config.name: it.job_config for it in self.readings if it.job_config}
+
+    @property
+    def default_policy(self) -> ComparePolicy:
+        return self.readings[0].policy
+
+
+def _read(root: Path, overrides: Overrides) -> _Repository:
+    settings, settings_problems = read_settings(root, overrides)
+    paths, unmatched = job_files(settings)
+    files: list[TomlFile] = []
+    unreadable: list[Problem] = []
+    for path, name in paths:
+        try:
+            files.append(TomlFile.read(path, name))
+        except ConfigError as error:
+            unreadable += error.problems
+    return _Repository(
+        settings=settings,
+        settings_problems=settings_problems,
+        unmatched=unmatched,
+        unreadable=unreadable,
+        readings=read_job_files(settings, files),
+    )
+
+
+def _problems(reading: Reading, violations: Iterable[Violation]) -> list[Problem]:
+    hide = reading.policy.is_secret
+    return [reading.origin.problem(item.path, item.text(hide)) for item in violations]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from majobctl.errors import ConfigError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.values import WrittenFloat, hyperparameter_text
-from majobctl.repository.jobs.matrix import MOST, combinations
+from majobctl.repository.jobs.matrix import MAX_COMBINATIONS, combinations
 from tests.config_files import PARAMS, SETTINGS, loaded, problems_of
 from tests.strategies import hyperparameters, plain_values, toml_value, valid_params
 
@@ -30,7 +30,7 @@ def faults_of(matrix: object, **table: Any) -> list[str]:
 def test_a_table_without_a_matrix_is_the_job_config_of_its_name() -> None:
     table = {"inputs": "/ml/data/"}
     (found,), faults = combinations("plain", table)
-    assert (found.name, found.table, found.values, found.varied) == (
+    assert (found.name, found.table, found.values, found.places) == (
         "plain",
         table,
         {},
@@ -209,11 +209,13 @@ def test_no_name_shows_a_sensitive_value(names: str, place: str, tmp_path: Path)
 
 
 def test_most_combinations_are_allowed_and_no_more() -> None:
-    matrix = {"a": list(range(MOST // 100)), "b": list(range(100))}
+    matrix = {"a": list(range(MAX_COMBINATIONS // 100)), "b": list(range(100))}
     found, faults = combinations("x", {"matrix": matrix, "name": "{a}-{b}"})
-    assert (len(found), faults) == (MOST, [])
+    assert (len(found), faults) == (MAX_COMBINATIONS, [])
     matrix["a"].append(-1)
-    assert faults_of(matrix, name="{a}-{b}") == [f"matrix has more than {MOST} combinations"]
+    assert faults_of(matrix, name="{a}-{b}") == [
+        f"matrix has more than {MAX_COMBINATIONS} combinations"
+    ]
 
 
 _arrays = st.lists(

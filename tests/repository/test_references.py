@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.repository.jobs.references import Interpolation
+from majobctl.repository.jobs.references import resolve
 from tests.strategies import plain_values
 
 
 def resolved(text: str) -> str:
-    found = Interpolation.of({"key": text})
-    assert not found.faults
+    found, violations = resolve({"key": text})
+    assert not violations
     value = found.values["key"]
     assert isinstance(value, str)
     return value
 
 
 def refusals(text: str) -> list[str]:
-    found = Interpolation.of({"key": text})
+    found, violations = resolve({"key": text})
     assert found.values == {"key": text}
-    return [fault.text() for fault in found.faults]
+    return [violation.text() for violation in violations]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ TEXTS = {"var.bucket": "ml", "var.empty": "", "var.odd": "${env.HOME}", "matrix.
     ],
 )
 def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) -> None:
-    found = Interpolation.of({"key": text, "below": {"label": [text]}}, TEXTS)
+    found, violations = resolve({"key": text, "below": {"label": [text]}}, TEXTS)
     assert found.values == {"key": expected, "below": {"label": [expected]}}
-    assert not found.faults
-    assert not found.from_environment
+    assert not violations
+    assert not found.secret_paths
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,15 @@ def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) 
     ],
 )
 def test_what_names_no_variable_is_told_with_the_nearest(text: str, told: str) -> None:
-    found = Interpolation.of({"key": text}, TEXTS)
-    assert [fault.text()[: len(told)] for fault in found.faults] == [told]
+    found, violations = resolve({"key": text}, TEXTS)
+    assert [violation.text()[: len(told)] for violation in violations] == [told]
     assert found.values == {"key": text}
 
 
 def test_references_to_a_matrix_that_is_not_there_are_known_by_their_paths() -> None:
-    found = Interpolation.of({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
-    assert found.open == {("a",), ("b", 1)}
-    assert not Interpolation.of({"a": "${matrix.lr}"}, TEXTS).open
+    found, violations = resolve({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
+    assert found.matrix_paths == {("a",), ("b", 1)}
+    assert not resolve({"a": "${matrix.lr}"}, TEXTS)[0].matrix_paths
 
 
 def test_every_reference_of_a_text_is_told() -> None:
@@ -130,7 +130,7 @@ def test_a_reference_with_hostile_characters_is_told_without_them() -> None:
 
 def test_places_are_known_at_every_depth_of_a_job_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X", "1")
-    found = Interpolation.of(
+    found, violations = resolve(
         {
             "log_url": "/${env.X}/",
             "hyperparameters": {"lr": "${env.X}", "${env.X}": "a label is no value"},
@@ -138,7 +138,7 @@ def test_places_are_known_at_every_depth_of_a_job_config(monkeypatch: pytest.Mon
             "config_desc": "$${env.X}",
         }
     )
-    assert found.from_environment == {
+    assert found.secret_paths == {
         ("log_url",),
         ("hyperparameters", "lr"),
         ("data_source", 1, "data_url"),
@@ -151,19 +151,19 @@ def test_nesting_without_end_is_left_as_it_is() -> None:
     nested: object = "${A}"
     for _ in range(5_000):
         nested = [nested]
-    found = Interpolation.of({"key": nested})
-    assert not found.faults
+    found, violations = resolve({"key": nested})
+    assert not violations
 
 
 @given(st.dictionaries(st.text(max_size=5), plain_values, max_size=3))
 def test_values_without_references_stay_as_they_are(raw: dict[str, object]) -> None:
-    found = Interpolation.of(raw)
+    found, violations = resolve(raw)
     assert found.values == raw
-    assert not found.faults
-    assert not found.from_environment
+    assert not violations
+    assert not found.secret_paths
 
 
 @given(st.text())
 def test_any_text_is_resolved_or_told(text: str) -> None:
-    found = Interpolation.of({"key": text})
-    assert found.faults or found.values["key"] == text.replace("$${", "${")
+    found, violations = resolve({"key": text})
+    assert violations or found.values["key"] == text.replace("$${", "${")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majobctl.job_config.job_config import JobConfig
-from majobctl.repository.config import compare_policies, whole_job_configs
+from majobctl.repository.config import compare_policies, valid_job_configs
 from tests.config_files import PARAMS, SETTINGS, loaded, problems_of, write_files
 from tests.strategies import hyperparameters, obs_directories, toml_value, valid_params
 
@@ -185,7 +185,7 @@ def test_what_is_watched_is_known_though_the_template_is_not(tmp_path: Path) -> 
         " file",
         'jobs/a.toml:16: job_config.b: matrix: "lr" must be an array of values, not an integer',
     ]
-    assert not whole_job_configs(tmp_path)
+    assert not valid_job_configs(tmp_path)
 
 
 def test_a_template_may_be_used_by_a_matrix(tmp_path: Path) -> None:

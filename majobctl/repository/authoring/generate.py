@@ -16,7 +16,7 @@ from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import place_of, secret_key_message
 from majobctl.job_config.violations import Path
-from majobctl.repository.jobs.references import Interpolation
+from majobctl.repository.jobs.references import resolve
 from majobctl.text import printable, quoted
 
 Params = Mapping[str, Any]
@@ -39,10 +39,10 @@ class Defaults:
         cls, written: Mapping[str, Any], references: Mapping[str, str] | None = None
     ) -> Defaults:
         """Those of settings that break no rule, with the texts of their references."""
-        found = Interpolation.of(without_directives(written), references)
+        found, _ = resolve(without_directives(written), references)
         params, _ = checked_values(found.values)
         directives, _ = Directives.of(written)
-        places = frozenset(map(place_of, found.from_environment))
+        places = frozenset(map(place_of, found.secret_paths))
         return cls(request_params(params), frozenset(directives.sensitive), places)
 
     def hide(self, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which files the settings' patterns lead to. What stands in them is not known here."""
+"""Which job files the settings' patterns match. Independent of what the files say."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ from majobctl.repository.settings.settings import Settings
 from majobctl.text import printable, quoted
 
 
-def job_files(settings: Settings, warnings: list[Problem]) -> list[tuple[Path, str]]:
-    """The job files with their names in the order of those; each is there once, links or not.
+def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]]:
+    """The job files with their names, in the order of the names, each once, links or not; and a
+    warning for each pattern that matches no file.
 
-    Only folders are passed over. A link that leads nowhere counts, for its job configs must not
-    seem removed.
+    Only folders are passed over. A broken link counts, because its job configs must not seem to be
+    removed.
     """
     names: set[str] = set()
+    unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):
-        matches = glob.glob(pattern, root_dir=settings.root, recursive=True)
-        # Not Path.is_dir: it raises where a folder may not be searched.
-        # And a pattern such as a/** matches "a/" where there is no folder a.
-        files = {
-            Path(match).as_posix()
-            for match in matches
-            if not os.path.isdir(settings.root / match) and os.path.lexists(settings.root / match)
-        }
+        files = _matches(settings.root, pattern)
         if not files:
             message = f"files: {quoted(pattern)} matches no file"
             line = settings.file.line_of(("jobs", "files", index))
-            warnings.append(Problem(settings.file.name, line, 0, "jobs", message))
+            unmatched.append(Problem(settings.file.name, line, 0, "jobs", message))
         names |= files
     found: dict[str, str] = {}
     for name in sorted(names):
         found.setdefault(os.path.realpath(settings.root / name), name)
     found.pop(os.path.realpath(settings.file_path), None)
-    return [(settings.root / name, printable(name)) for name in found.values()]
+    return [(settings.root / name, printable(name)) for name in found.values()], unmatched
+
+
+def _matches(root: Path, pattern: str) -> set[str]:
+    # Not Path.is_dir: it raises where a folder may not be searched.
+    # And a pattern such as a/** matches "a/" if there is no folder a.
+    return {
+        Path(match).as_posix()
+        for match in glob.glob(pattern, root_dir=root, recursive=True)
+        if not os.path.isdir(root / match) and os.path.lexists(root / match)
+    }
 
 
 def unlisted_folders(settings: Settings) -> Iterator[Problem]:
-    """The folders that the patterns lead to and that cannot be listed: the job configs in them
-    must not seem removed."""
+    """A problem for each folder that a pattern leads to and that cannot be listed: the job configs
+    in it must not seem to be removed."""
     failures: list[OSError] = []
     for pattern in dict.fromkeys(settings.job_files):
         _walk(settings.root, pattern, failures)
@@ -54,7 +59,7 @@ def unlisted_folders(settings: Settings) -> Iterator[Problem]:
 
 
 def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
-    """Lists the folders that ``pattern`` leads to, and no others: they may be anything."""
+    """Lists the folders that ``pattern`` leads to, and no others, which may be anything."""
     start = _fixed_part(pattern)
     top, parts = root / start, Path(pattern).parts[len(Path(start).parts) :]
     seen: set[str] = set()
@@ -63,7 +68,7 @@ def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
         if "**" not in parts:
             depth = len(Path(os.path.relpath(folder, top)).parts)
             folders[:] = fnmatch.filter(folders, parts[depth]) if depth < len(parts) - 1 else []
-        # glob passes over hidden folders, too; a link may lead to where the walk was already.
+        # glob passes over hidden folders, too; a link may lead back to a folder already seen.
         folders[:] = [
             name
             for name in folders
@@ -72,7 +77,7 @@ def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
 
 
 def _fixed_part(pattern: str) -> str:
-    """The folder above the first part of ``pattern`` that has a wildcard."""
+    """The folder above the first part of ``pattern`` with a wildcard."""
     parts: list[str] = []
     for part in Path(pattern).parts[:-1]:
         if glob.has_magic(part):

@@ -1,29 +1,36 @@
-"""The tables that a job config is made of: its own, over its template's, over ``[defaults]``; and
-where each of its values is written. Which values are right is not known here.
+"""Layers of tables: a job config's own keys over its template's over ``[defaults]``, and the line
+that each value comes from. Independent of which values are right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.errors import Problem
+from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.violations import Path as FieldPath
+from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One table at ``prefix`` of a file; ``table`` has no directives."""
+    """The table at ``prefix`` of a file, as written or a part of it."""
 
     file: TomlFile
     prefix: KeyPath
     table: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """The last part of the table's header."""
+        return str(self.prefix[-1])
+
     def has(self, path: FieldPath) -> bool:
-        """Whether the value at ``path`` of the merged table is this one's."""
+        """Whether the value at ``path`` of the merged table comes from this one."""
         key, *rest = path
         if key not in self.table:
             return False
@@ -41,7 +48,7 @@ class Layer:
         return Problem(self.file.name, self.line_of(path), 0, where, message)
 
     def _written_path(self, path: FieldPath) -> FieldPath:
-        """``path`` with a merged hyperparameter's label turned into its place in an array."""
+        """``path`` with the label of a merged hyperparameter replaced by its index in an array."""
         own = self.table.get(str(path[0])) if path else None
         if path[:1] == ("hyperparameters",) and len(path) == 2 and isinstance(own, list):
             for index, item in enumerate(own):
@@ -52,13 +59,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a job config is written: its layers, its own first; ``at`` is the key that it comes
-    from, () for the table itself, and ``varied`` are the places whose values stand below that key.
-    Lines are looked up only when they are asked for."""
+    """Where a job config is written: its layers, its own first. Lines are looked up on demand.
+
+    ``key`` is the key that describes it: its matrix, or () for the table itself. The values at
+    ``matrix_places`` are written below that key.
+    """
 
     layers: tuple[Layer, ...]
-    at: FieldPath = ()
-    varied: frozenset[FieldPath] = frozenset()
+    key: FieldPath = ()
+    matrix_places: frozenset[FieldPath] = frozenset()
 
     @property
     def own(self) -> Layer:
@@ -70,43 +79,63 @@ class Origin:
 
     @property
     def line(self) -> int:
-        return self.own.line_of(self.at)
+        return self.own.line_of(self.key)
 
     @property
     def may_refer(self) -> bool:
-        """Whether a string of it may have a reference."""
+        """Whether one of its strings may have a reference."""
         return True in [layer.file.may_refer for layer in self.layers]
 
     def problem(self, path: FieldPath, message: str) -> Problem:
-        """A problem of the value at ``path``, told where it is written."""
+        """A problem at the line that the value at ``path`` comes from."""
         for layer in self.layers:
             if path and layer.has(path):
-                is_varied = layer is self.own and path in self.varied
-                return layer.problem((*self.at, path[-1]) if is_varied else path, message)
-        return self.own.problem(path or self.at, message)
+                is_varied = layer is self.own and path in self.matrix_places
+                return layer.problem((*self.key, path[-1]) if is_varied else path, message)
+        return self.own.problem(path or self.key, message)
+
+    def explained(self, violation: Violation) -> Violation:
+        """``violation`` at one of the job config's own keys, with the place of each key that it
+        involves and that comes from a layer below."""
+        own = self.own.table
+        keys = [str(violation.path[0]) if violation.path else "", violation.with_key]
+        places = {
+            key: layer.place_of((key,))
+            for key in keys
+            for layer in reversed(self.layers[1:])
+            if key and key not in own and key in layer.table
+        }
+        if not places:
+            return violation
+        path = violation.path if keys[0] in own else (keys[1],) if keys[1] in own else ()
+        hint = " and ".join(f"{key} comes from {place}" for key, place in places.items())
+        optional = next((key for key in places if not FIELDS[key].required), "")
+        if optional:
+            hint += f'; `{optional} = ""` here leaves it out'
+        return replace(violation, path=path, hint=f"({hint})")
 
 
 def merged(layers: Iterable[Layer]) -> Mapping[str, Any]:
-    """The tables of ``layers``, the first laid over the others; hyperparameters by their labels."""
-    *below, lowest = layers
+    """The tables of ``layers``, the first over the others; hyperparameters merge by label."""
+    *above, lowest = layers
     result = lowest.table
-    for layer in reversed(below):
+    for layer in reversed(above):
         result = merge(result, layer.table)
     return result
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``above`` laid over ``below``."""
+    """``above`` over ``below``."""
     result = {**below, **above}
     labelled = by_label(result.get("hyperparameters"))
     if labelled is not None:
-        under = by_label(below.get("hyperparameters")) or {}
-        result["hyperparameters"] = {**under, **labelled}
+        under = by_label(below.get("hyperparameters"))
+        result["hyperparameters"] = {**under, **labelled} if under else labelled
     return result
 
 
 def by_label(hyperparameters: object) -> Mapping[str, Any] | None:
-    """``{label: value}`` of either form; None where it is missing, or broken and told of apart."""
+    """``{label: value}`` of either form; None if it is missing or broken."""
     if isinstance(hyperparameters, dict):
         return hyperparameters
     if not isinstance(hyperparameters, list):

@@ -1,4 +1,4 @@
-"""One job config for each combination of a matrix's values. It knows one table at a time, no files.
+"""One job config for each combination of a matrix's values. Works on one table, not on files.
 
 ``matrix = {lr = [0.1, 0.01], seed = [1, 2]}`` with ``name = "resnet-{lr}-{seed}"`` is four job
 configs. A key of a job config is set to its value, any other name is a hyperparameter's label.
@@ -21,11 +21,10 @@ from majobctl.text import nearest, printable, quoted
 
 MATRIX = "matrix"
 NAME = "name"
-MOST = 10_000
-"""Combinations of one matrix."""
+MAX_COMBINATIONS = 10_000
 _FIXED = (*DIRECTIVES, MATRIX, NAME, "use")
-_NEAR = 0.85
-"""How like a key a label must be to be taken for a typing mistake."""
+_MIN_LIKENESS = 0.85
+"""From this likeness on (difflib's ratio), a label is taken for a mistyped key."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
@@ -34,29 +33,27 @@ _LABELLED = "hyperparameters"
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One job config of a table: its name, its keys, and the texts of ``${matrix.KEY}``."""
+    """One job config of a table: its name, its keys, and the text of each matrix key."""
 
     name: str
     table: Mapping[str, Any]
     values: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def references(self) -> Mapping[str, str]:
-        """The texts of ``${matrix.KEY}``, by what stands between the braces."""
-        return {f"matrix.{key}": text for key, text in self.values.items()}
-
-    @property
-    def varied(self) -> frozenset[Path]:
-        """The places whose values the matrix gives."""
+    def places(self) -> frozenset[Path]:
+        """The places whose values come from the matrix."""
         if not self.values:
             return frozenset()
         return frozenset((key,) if key in FIELDS else (_LABELLED, key) for key in self.values)
 
 
-def combinations(label: str, table: Mapping[str, Any]) -> tuple[list[Combination], list[Violation]]:
-    """The job configs that the table ``label`` stands for, and what is wrong with its matrix.
+def combinations(
+    label: str, table: Mapping[str, Any], sensitive: Collection[str] = ()
+) -> tuple[list[Combination], list[Violation]]:
+    """The job configs that the table ``label`` describes; none if its matrix breaks a rule.
 
-    A character that no name may have, such as the point of ``0.1``, is ``_`` in a name.
+    A character that no name may have, such as the point of ``0.1``, is ``_`` in a name. Names are
+    shown everywhere, so that they may have no value of a ``sensitive`` key or label.
     """
     if MATRIX not in table:
         if NAME not in table:
@@ -64,11 +61,12 @@ def combinations(label: str, table: Mapping[str, Any]) -> tuple[list[Combination
         message = f"{NAME} goes with {MATRIX} only: the table's name is the job config's name"
         return [Combination(label, without_matrix(table))], [Violation((NAME,), message)]
     matrix, template = table[MATRIX], table.get(NAME)
-    faults = list(_matrix_faults(matrix, _own_labels(table)))
+    violations = list(_matrix_violations(matrix, _own_labels(table)))
     if isinstance(matrix, Mapping) and matrix:
-        faults += _name_faults(template, matrix)
-    if faults:
-        return [], faults
+        violations += _name_violations(template, matrix)
+    violations = violations or list(_secrets_in_names(str(template), matrix, sensitive))
+    if violations:
+        return [], violations
     plain = without_matrix(table)
     return [_combination(str(template), plain, chosen) for chosen in _choices(matrix)], []
 
@@ -78,13 +76,13 @@ def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_labels(table: Mapping[str, Any]) -> Collection[object]:
-    written = table.get("hyperparameters")
+    written = table.get(_LABELLED)
     if isinstance(written, list):
         return [item.get("label") for item in written if isinstance(item, Mapping)]
     return written if isinstance(written, Mapping) else ()
 
 
-def _matrix_faults(matrix: object, labels: Collection[object]) -> Iterator[Violation]:
+def _matrix_violations(matrix: object, labels: Collection[object]) -> Iterator[Violation]:
     wanted = "a table of arrays, such as {lr = [0.1, 0.01], seed = [1, 2]}"
     if not isinstance(matrix, Mapping) or not matrix:
         shown = "an empty one" if matrix == {} else type_name(matrix)
@@ -104,20 +102,21 @@ def _matrix_faults(matrix: object, labels: Collection[object]) -> Iterator[Viola
                 path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}"
             )
         else:
-            yield from _value_faults(key, values)
+            yield from _value_violations(key, values)
     if all(isinstance(item, list) for item in matrix.values()):
         count = prod(len(item) for item in matrix.values())
-        if count > MOST:
-            yield Violation((MATRIX,), f"{MATRIX} has more than {MOST} combinations")
+        if count > MAX_COMBINATIONS:
+            message = f"{MATRIX} has more than {MAX_COMBINATIONS} combinations"
+            yield Violation((MATRIX,), message)
 
 
 def _meant_keys(label: str) -> list[str]:
     import difflib
 
-    return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_NEAR)
+    return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_MIN_LIKENESS)
 
 
-def _value_faults(key: str, values: list[Any]) -> Iterator[Violation]:
+def _value_violations(key: str, values: list[Any]) -> Iterator[Violation]:
     texts: set[str] = set()
     for index, value in enumerate(values):
         text = hyperparameter_text(value)
@@ -133,7 +132,7 @@ def _value_faults(key: str, values: list[Any]) -> Iterator[Violation]:
             texts.add(text)
 
 
-def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Violation]:
+def _name_violations(template: object, matrix: Mapping[str, Any]) -> Iterator[Violation]:
     if template is None:
         example = "-".join(f"{{{key}}}" for key in matrix)
         shown = printable(f'{NAME} = "x-{example}"')
@@ -150,6 +149,17 @@ def _name_faults(template: object, matrix: Mapping[str, Any]) -> Iterator[Violat
     for key, values in matrix.items():
         if key not in used and isinstance(values, list) and len(values) > 1:
             message = f"{NAME} must have {quoted('{' + key + '}')}, for each name is there once"
+            yield Violation((NAME,), message)
+
+
+def _secrets_in_names(
+    template: str, matrix: Mapping[str, Any], sensitive: Collection[str]
+) -> Iterator[Violation]:
+    for key in matrix:
+        is_secret = key in sensitive or (key not in FIELDS and _LABELLED in sensitive)
+        if is_secret and f"{{{key}}}" in template:
+            shown = quoted(f"{{{key}}}")
+            message = f"{NAME}: {shown} is sensitive, and names are shown everywhere"
             yield Violation((NAME,), message)
 
 

@@ -1,326 +1,317 @@
-"""The config repository as a whole: its job files read, merged with the defaults, checked.
+"""From the tables of job files to job configs: a pipeline of pure steps, one table at a time.
 
-Every problem of every file is found in one run, each with its place. Nothing here knows of state,
-plans or the service.
+    parse     the tables [job_config.NAME] and [templates.NAME] of a file    tables.py
+    expand    the template that a table uses, its matrix's combinations      templates.py, matrix.py
+    merge     its own keys over the template's over [defaults]               layers.py
+    resolve   ${env.NAME}, ${var.NAME}, ${matrix.KEY}                        references.py
+    check     each value by itself, then the rules between keys              job_config/checks.py
+    build     the JobConfig, its secrets and its compare policy
+    name      each name is valid and unique, each former name is right
+
+Each step returns a value and violations. ``config.py`` reads the files before, and gives each
+violation its file and line afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
     DIRECTIVES,
     RENAMED_FROM,
     Directives,
+    Place,
     unknown_secrets,
     without_directives,
 )
-from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_fault
+from majobctl.job_config.fields import DATA_KEYS, name_fault
 from majobctl.job_config.job_config import JobConfig, request_params
-from majobctl.job_config.secrets import place_of, secret_key_message, value_at
-from majobctl.job_config.values import is_blank, type_name
+from majobctl.job_config.secrets import place_of, value_at
+from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Path as FieldPath
 from majobctl.job_config.violations import Violation
-from majobctl.repository.jobs.files import job_files, unlisted_folders
 from majobctl.repository.jobs.layers import Layer, Origin, merged
-from majobctl.repository.jobs.matrix import MATRIX, NAME, Combination, combinations, without_matrix
-from majobctl.repository.jobs.references import Interpolation, reference_alone
-from majobctl.repository.jobs.templates import TABLE as TEMPLATES
-from majobctl.repository.jobs.templates import USE, Template, Templates
-from majobctl.repository.settings.settings import FILE_NAME, TABLES, Settings
+from majobctl.repository.jobs.matrix import MATRIX, NAME, combinations, without_matrix
+from majobctl.repository.jobs.references import NOTHING_RESOLVED, Resolved, reference_alone, resolve
+from majobctl.repository.jobs.tables import JOB_CONFIG, TEMPLATES, foreign_tables, named_tables
+from majobctl.repository.jobs.templates import USE, Template, template_of, template_used
+from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
-from majobctl.text import nearest, quoted
+from majobctl.text import quoted
 
-TABLE = "job_config"
 _OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
-"""The keys of a job config that are no parameters."""
+"""The keys of a job config that are not parameters."""
+_NO_MATRIX: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What the job configs of one table share: its directives, those laid over what is below, what
-    these watch, and whether nothing is wrong with the table as a whole."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What became of one table, or of one combination of its matrix.
 
-    own: Directives
-    whole: Directives
-    watched: ComparePolicy
-    is_whole: bool = True
-    lacks_template: bool = False
+    ``name`` is None if it does not describe a job config, ``job_config`` if that is not valid.
+    ``expansion_violations`` leave open which job configs a table describes. No message may show
+    what is secret by ``policy``.
+    """
+
+    origin: Origin
+    policy: ComparePolicy = field(default_factory=ComparePolicy)
+    name: str | None = None
+    job_config: JobConfig | None = None
+    violations: Sequence[Violation] = ()
+    expansion_violations: Sequence[Violation] = ()
+    warnings: Sequence[Violation] = ()
 
 
-class _Reader:
-    """Collects job configs, problems and warnings over all files."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableContext:
+    """What the job configs of one table share: ``[defaults]`` below them, the texts of variables,
+    the places that ``drift.ignore`` names, the ``sensitive`` of the table itself, its directives
+    over those below, and whether the table can be expanded without violations."""
 
-    def __init__(self, settings: Settings, problems: list[Problem]) -> None:
-        self.job_configs: dict[str, JobConfig] = {}
-        self.warnings: list[Problem] = []
-        self.watched: dict[str, ComparePolicy] = {}
-        self.unread: list[Problem] = []
-        self.unmatched: list[Problem] = []
-        self._problems = problems
-        self._settings = settings
-        self._references = settings.references
-        self._sources: dict[str, Origin] = {}
-        self._templates = Templates()
-        self._below, faults = Directives.of(settings.defaults)
-        written = without_directives(settings.defaults)
-        if self._below.renamed_from:
-            faults.append(Violation((RENAMED_FROM,), f"{RENAMED_FROM} stands in a job config only"))
-        layer = Layer(settings.file, ("defaults",), written)
-        self._problems += [layer.problem(fault.path, fault.text()) for fault in faults]
-        self.default_policy = self._check_alone(layer, self._below)
-        none = Directives()
-        whole = none.over(self._below)
-        self._plain = _Frame(none, whole, self._watched(whole))
-        kept = {key: value for key, value in written.items() if not is_blank(value)}
-        self._defaults = Layer(settings.file, ("defaults",), kept)
+    defaults: Layer
+    references: Mapping[str, str]
+    ignored: frozenset[Place]
+    effective: Directives
+    policy: ComparePolicy
+    own_sensitive: tuple[str, ...] = ()
+    is_valid: bool = True
+    has_rules: bool = True
+    """Whether the rules between keys can be checked: not without a template that is used."""
 
-    def _check_alone(self, layer: Layer, directives: Directives) -> ComparePolicy:
-        """Tells what is wrong with the values of defaults, or of a template, whoever has them."""
-        found = Interpolation.of(layer.table, self._references)
-        watched = self._watched(directives, found.from_environment)
-        # A matrix's values are known only where the table is used.
-        for fault in [*found.faults, *checked_values(found.values)[1]]:
-            if fault.path not in found.open:
-                self._problems.append(layer.problem(fault.path, fault.text(watched.is_secret)))
-        return watched
 
-    def _watched(self, directives: Directives, secret: Iterable[FieldPath] = ()) -> ComparePolicy:
-        """What is watched where values at the ``secret`` paths come from the environment."""
-        ignored = directives.ignored | self._settings.ignored
-        return ComparePolicy(
-            ignored, frozenset(directives.sensitive), frozenset(map(place_of, secret))
-        )
-
-    def read_all(self) -> None:
-        self._problems += unlisted_folders(self._settings)
-        files = [
-            file
-            for path, name in job_files(self._settings, self.unmatched)
-            if (file := self._read(path, name)) is not None
-        ]
-        self.warnings += self.unmatched
-        self._templates = Templates.of(files)
-        self._problems += self._templates.problems
-        for template in self._templates.found.values():
-            self._check_alone(template.layer, template.directives.over(self._below))
-        for file in files:
-            self._read_tables(file)
-        self._check_renames()
-
-    def _check_renames(self) -> None:
-        taken: dict[str, str] = {}
-        for name, config in self.job_configs.items():
-            before = config.renamed_from
-            if not before:
-                continue
-            if before == name:
-                wrong = "that is its own name"
-            elif before in self._sources:
-                wrong = f"{quoted(before)} is still there; take it out, or this line"
-            elif before in taken:
-                wrong = f"{quoted(before)} is where job_config.{taken[before]} comes from already"
+def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Reading]:
+    """Everything that ``[defaults]`` of the settings, which come first, and ``files`` describe."""
+    context, defaults = _read_defaults(settings)
+    templates, readings = _read_templates(files, context)
+    for file in files:
+        top = Origin((Layer(file, (), file.data),))
+        readings.append(Reading(origin=top, violations=foreign_tables(file)))
+        for layer, violations in named_tables(file, JOB_CONFIG):
+            if violations:
+                readings.append(Reading(origin=Origin((layer,)), violations=violations))
+            elif _OTHER_KEYS.isdisjoint(layer.table):
+                # Most tables: there is nothing to expand.
+                origin = Origin((layer, context.defaults))
+                readings.append(_read_job_config(layer.name, origin, context))
             else:
-                taken[before] = name
+                readings += _read_table(layer, templates, context)
+    readings = list(_with_valid_names(readings))
+    return [defaults, *readings, *_broken_renames(readings)]
+
+
+def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
+    """The context of a table without directives or a template, and ``[defaults]`` checked."""
+    directives, violations = Directives.of(settings.defaults)
+    if directives.renamed_from:
+        message = f"{RENAMED_FROM} stands in a job config only"
+        violations.append(Violation((RENAMED_FROM,), message))
+    written = Layer(settings.file, ("defaults",), without_directives(settings.defaults))
+    set_values = {key: value for key, value in written.table.items() if not is_blank(value)}
+    effective = Directives().over(directives)
+    context = TableContext(
+        defaults=replace(written, table=set_values),
+        references=settings.references,
+        ignored=settings.ignored,
+        effective=effective,
+        policy=_policy(effective, settings.ignored),
+    )
+    return context, _read_alone(written, effective, context, violations)
+
+
+def _read_templates(
+    files: Iterable[TomlFile], context: TableContext
+) -> tuple[Mapping[str, Template], list[Reading]]:
+    templates: dict[str, Template] = {}
+    readings: list[Reading] = []
+    for layer, violations in (found for file in files for found in named_tables(file, TEMPLATES)):
+        if not violations:
+            template, violations = template_of(layer)
+            first = templates.setdefault(layer.name, template)
+            if first is template:
+                effective = template.directives.over(context.effective)
+                readings.append(_read_alone(template.layer, effective, context, violations))
                 continue
-            own = self._sources[name].own
-            self._problems.append(own.problem((RENAMED_FROM,), f"{RENAMED_FROM}: {wrong}"))
-
-    def _read(self, path: Path, name: str) -> TomlFile | None:
-        try:
-            return TomlFile.read(path, name)
-        except ConfigError as error:
-            self._problems += error.problems
-            self.unread += error.problems
-            return None
-
-    def _read_tables(self, file: TomlFile) -> None:
-        self._problems += _foreign_tables(file)
-        tables = file.data.get(TABLE, {})
-        if not isinstance(tables, Mapping):
-            message = f"must be tables, [job_config.NAME], not {type_name(tables)}"
-            self._problems.append(Problem(file.name, file.line_of((TABLE,)), 0, TABLE, message))
-            return
-        for label, table in tables.items():
-            self._read_table(file, label, table)
-
-    def _read_table(self, file: TomlFile, label: str, table: object) -> None:
-        if not isinstance(table, dict):
-            message = f"must be a table, [job_config.NAME], not {type_name(table)}"
-            if label in FIELDS:
-                message = "a job config has a name; write [job_config.NAME] above its keys"
-            self._problems.append(Layer(file, (TABLE, label), {}).problem((), message))
-            return
-        if _OTHER_KEYS.isdisjoint(table):
-            # Most are: nothing is to be made of them first.
-            source = Origin((Layer(file, (TABLE, label), table), self._defaults))
-            self._read_config(Combination(label, table), source, self._plain)
-            return
-        plain = without_directives(table)
-        used = self._templates.used_by(plain)
-        plain.pop(USE, None)
-        found, unmade = combinations(label, plain)
-        directives, faults = Directives.of(table)
-        template = used if isinstance(used, Template) else None
-        inherited = template.directives.over(self._below) if template else self._below
-        whole = directives.over(inherited)
-        if found and MATRIX in plain:
-            shown = list(_secrets_in_names(plain, whole.sensitive))
-            # Nothing may be told of such names, not even that they are wrong.
-            found, unmade = ([] if shown else found), [*unmade, *shown]
-        if isinstance(used, Violation):
-            unmade.append(used)
-        self._tell(Layer(file, (TABLE, label), table), faults, unmade)
-        if not found:
-            alone = Layer(file, (TABLE, label), without_matrix(plain))
-            self._check_alone(alone, whole)
-        is_whole = not (faults or unmade)
-        lacks_template = isinstance(used, Violation)
-        frame = _Frame(directives, whole, self._watched(whole), is_whole, lacks_template)
-        below = (template.layer, self._defaults) if template else (self._defaults,)
-        for combination in found:
-            own = Layer(file, (TABLE, label), combination.table)
-            at = (MATRIX,) if combination.values else ()
-            self._read_config(combination, Origin((own, *below), at, combination.varied), frame)
-
-    def _tell(self, table: Layer, faults: Sequence[Violation], unmade: Sequence[Violation]) -> None:
-        """``unmade`` are those that leave open what the table stands for."""
-        self._problems += [table.problem(fault.path, fault.text()) for fault in faults]
-        untold = [table.problem(fault.path, fault.text()) for fault in unmade]
-        self._problems += untold
-        self.unread += untold
-
-    def _read_config(self, combination: Combination, source: Origin, frame: _Frame) -> None:
-        name, whole = combination.name, frame.whole
-        faults = _name_faults(combination, source, self._sources)
-        self._sources.setdefault(name, source)
-        table = merged(source.layers)
-        values, found, watched = table, None, frame.watched
-        if source.may_refer:
-            texts = self._references
-            if combination.values:
-                texts = {**texts, **combination.references}
-            secrets = {f"matrix.{key}" for key in combination.values if key in whole.sensitive}
-            found = Interpolation.of(table, texts, secrets)
-            values = found.values
-            if found.from_environment:
-                watched = self._watched(whole, found.from_environment)
-        params, value_faults = checked_values(values)
-        if found:
-            faults += [fault for fault in value_faults if fault.path not in found.open]
-            for fault in found.faults:
-                # No matrix: that is the job config's fault, not that of the table below it.
-                faults.append(_with_origin(source, fault) if fault.path in found.open else fault)
-        else:
-            faults += value_faults
-        if not frame.lacks_template:
-            faults += [_with_origin(source, fault) for fault in rule_violations(values, params)]
-            faults += unknown_secrets(frame.own.sensitive, params)
-        self.watched[name] = watched
-        for fault in faults:
-            self._problems.append(source.problem(fault.path, fault.text(watched.is_secret)))
-        if faults or not frame.is_whole:
-            return
-        self._warn(source, params)
-        params = request_params(params)
-        self.job_configs[name] = JobConfig(
-            name,
-            params,
-            source,
-            _secrets(watched, params, table),
-            watched,
-            bool(whole.prevent_delete),
-            whole.renamed_from,
-        )
-
-    def _warn(self, source: Origin, params: Mapping[str, Any]) -> None:
-        if DATA_KEYS.isdisjoint(params):
-            message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
-            self.warnings.append(source.problem((), message))
-        if "job_description" in params:
-            message = "job_description is in no request: changing it alone changes nothing"
-            self.warnings.append(source.problem(("job_description",), message))
+            message = f"this template's name is already used at {first.layer.place_of(())}"
+            violations.append(Violation((), message))
+        readings.append(Reading(origin=Origin((layer,)), violations=violations))
+    return templates, readings
 
 
-def _with_origin(source: Origin, fault: Violation) -> Violation:
-    """A fault between two keys, told at the job config's own key, naming the other's origin."""
-    own = source.own.table
-    keys = [str(fault.path[0]) if fault.path else "", fault.with_key]
-    origins = {
-        key: layer.place_of((key,))
-        for key in keys
-        for layer in reversed(source.layers[1:])
-        if key and key not in own and key in layer.table
-    }
-    if not origins:
-        return fault
-    path = fault.path if keys[0] in own else (keys[1],) if keys[1] in own else ()
-    told = " and ".join(f"{key} comes from {place}" for key, place in origins.items())
-    left_out = next((key for key in origins if not FIELDS[key].required), "")
-    hint = f'({told}; `{left_out} = ""` here leaves it out)' if left_out else f"({told})"
-    return replace(fault, path=path, hint=hint)
+def _read_alone(
+    layer: Layer, effective: Directives, context: TableContext, violations: Iterable[Violation] = ()
+) -> Reading:
+    """Checks the values of a table that is not a job config, without the rules between keys."""
+    resolved, unresolved = resolve(layer.table, context.references)
+    _, wrong = checked_values(resolved.values)
+    # Only a job config that uses the table knows its matrix.
+    found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
+    policy = _policy(effective, context.ignored, resolved.secret_paths)
+    return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
+
+
+def _policy(
+    effective: Directives, ignored: frozenset[Place], secret: Iterable[FieldPath] = ()
+) -> ComparePolicy:
+    return ComparePolicy(
+        ignored=effective.ignored | ignored,
+        secret_names=frozenset(effective.sensitive),
+        secret_places=frozenset(map(place_of, secret)),
+    )
+
+
+def _read_table(
+    layer: Layer, templates: Mapping[str, Template], plain: TableContext
+) -> Iterator[Reading]:
+    """Expands a table with directives, a template or a matrix, and reads each job config of it."""
+    own, violations = Directives.of(layer.table)
+    written = without_directives(layer.table)
+    template, unexpanded = template_used(written, templates)
+    has_rules = not unexpanded
+    written.pop(USE, None)
+    below = template.directives.over(plain.effective) if template else plain.effective
+    effective = own.over(below)
+    expanded, matrix_violations = combinations(layer.name, written, effective.sensitive)
+    unexpanded += matrix_violations
+    origin = Origin((layer,))
+    yield Reading(origin=origin, violations=violations, expansion_violations=unexpanded)
+    if not expanded:
+        yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
+    context = replace(
+        plain,
+        effective=effective,
+        policy=_policy(effective, plain.ignored),
+        own_sensitive=own.sensitive,
+        is_valid=not (violations or unexpanded),
+        has_rules=has_rules,
+    )
+    layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
+    for combination in expanded:
+        layers = (Layer(layer.file, layer.prefix, combination.table), *layers_below)
+        origin = Origin(layers, (MATRIX,) if combination.values else (), combination.places)
+        yield _read_job_config(combination.name, origin, context, combination.values)
+
+
+def _read_job_config(
+    name: str, origin: Origin, context: TableContext, matrix: Mapping[str, str] = _NO_MATRIX
+) -> Reading:
+    """Merges, resolves, checks and builds one job config; ``matrix`` has its texts by key."""
+    written = merged(origin.layers)
+    resolved, policy = NOTHING_RESOLVED, context.policy
+    values: Mapping[str, Any] = written
+    violations: list[Violation] = []
+    if origin.may_refer:
+        resolved, violations = _resolve(written, origin, context, matrix)
+        values = resolved.values
+        if resolved.secret_paths:
+            policy = _policy(context.effective, context.ignored, resolved.secret_paths)
+    params, wrong = checked_values(values)
+    violations += [item for item in wrong if item.path not in resolved.matrix_paths]
+    if context.has_rules:
+        violations += [origin.explained(item) for item in rule_violations(values, params)]
+        violations += unknown_secrets(context.own_sensitive, params)
+    if violations or not context.is_valid:
+        return Reading(origin=origin, policy=policy, name=name, violations=violations)
+    sent = request_params(params)
+    job_config = JobConfig(
+        name=name,
+        params=sent,
+        source=origin,
+        sensitive=_secrets(policy, sent, written),
+        watched=policy,
+        prevent_delete=bool(context.effective.prevent_delete),
+        renamed_from=context.effective.renamed_from,
+    )
+    return Reading(
+        origin=origin, policy=policy, name=name, job_config=job_config, warnings=_warnings(params)
+    )
+
+
+def _resolve(
+    written: Mapping[str, Any], origin: Origin, context: TableContext, matrix: Mapping[str, str]
+) -> tuple[Resolved, list[Violation]]:
+    texts = context.references
+    if matrix:
+        texts = {**texts, **{f"{MATRIX}.{key}": text for key, text in matrix.items()}}
+    secret = [f"{MATRIX}.{key}" for key in matrix if key in context.effective.sensitive]
+    resolved, violations = resolve(written, texts, secret)
+    # A matrix that is missing is the job config's fault, not that of the table below it.
+    return resolved, [
+        origin.explained(item) if item.path in resolved.matrix_paths else item
+        for item in violations
+    ]
 
 
 def _secrets(
-    watched: ComparePolicy, params: Mapping[str, Any], written: Mapping[str, Any]
+    policy: ComparePolicy, params: Mapping[str, Any], written: Mapping[str, Any]
 ) -> Mapping[FieldPath, Any]:
-    """The secret places of ``params``, each with its text where that names variables."""
-    if not watched.secret_names and not watched.secret_places:
+    """The secret places of ``params``, each with its text if that names a variable alone."""
+    if not policy.secret_names and not policy.secret_places:
         return {}
     places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
     places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
     return {
-        place: None if watched.names(place) else reference_alone(value_at(written, place))
+        place: None if policy.names(place) else reference_alone(value_at(written, place))
         for place in places
-        if watched.is_secret(place)
+        if policy.is_secret(place)
     }
 
 
-def _secrets_in_names(table: Mapping[str, Any], secret: Sequence[str]) -> Iterator[Violation]:
-    """A fault for each sensitive value that the names of a matrix would show everywhere."""
-    for key in table[MATRIX]:
-        is_secret = key in secret or (key not in FIELDS and "hyperparameters" in secret)
-        if is_secret and f"{{{key}}}" in str(table[NAME]):
-            shown = quoted(f"{{{key}}}")
-            yield Violation(
-                (NAME,), f"{NAME}: {shown} is sensitive, and names are shown everywhere"
-            )
+def _warnings(params: Mapping[str, Any]) -> list[Violation]:
+    found = []
+    if DATA_KEYS.isdisjoint(params):
+        message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
+        found.append(Violation((), message))
+    if "job_description" in params:
+        message = "job_description is in no request: changing it alone changes nothing"
+        found.append(Violation(("job_description",), message))
+    return found
 
 
-def _foreign_tables(file: TomlFile) -> Iterator[Problem]:
-    for key, content in file.data.items():
-        if key not in (TABLE, TEMPLATES):
-            message = secret_key_message(key) or _foreign_message(key, content)
-            yield Problem(file.name, file.line_of((key,)), 0, "", message)
+def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """``readings`` without the job configs whose names are wrong or already used."""
+    known: dict[str, Origin] = {}
+    for reading in readings:
+        name, origin = reading.name, reading.origin
+        if name is not None:
+            first = known.setdefault(name, origin)
+            wrong = _name_violations(name, origin, first)
+            if wrong:
+                wrong = [*reading.violations, *wrong]
+                reading = replace(reading, job_config=None, violations=wrong, warnings=())
+        yield reading
 
 
-def _foreign_message(key: str, content: object) -> str:
-    if key in FIELDS:
-        return f"{key} stands outside a table; write [job_config.NAME] above it"
-    if key in TABLES:
-        return f"[{key}] belongs in {FILE_NAME}"
-    unknown = f"unknown table {quoted(key)}"
-    if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
-        return f"{unknown}; write [job_config.{quoted(key) if name_fault(key) else key}]"
-    return unknown + nearest(key, [TABLE, TEMPLATES])
-
-
-def _name_faults(
-    combination: Combination, source: Origin, known: Mapping[str, Origin]
-) -> list[Violation]:
-    faults = []
-    which = f"{quoted(combination.name)}: " if source.at else ""
-    fault = name_fault(combination.name)
-    if fault:
-        faults.append(replace(fault, message=which + fault.message))
-    first = known.get(combination.name)
-    if first:
+def _name_violations(name: str, origin: Origin, first: Origin) -> list[Violation]:
+    """What is wrong with a name whose ``first`` job config is written there."""
+    which = f"{quoted(name)}: " if origin.key else ""
+    invalid = name_fault(name)
+    found = [replace(invalid, message=which + invalid.message)] if invalid else []
+    if first is not origin:
         message = f"{which}this name is already used at {first.file}:{first.line}"
-        faults.append(Violation((), message))
-    return faults
+        found.append(Violation((), message))
+    return found
+
+
+def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:
+    """A violation for each job config whose former name cannot be right."""
+    names = {reading.name for reading in readings}
+    renamed_to: dict[str, str] = {}
+    for reading in readings:
+        if not reading.job_config or not reading.job_config.renamed_from:
+            continue
+        name, before = reading.job_config.name, reading.job_config.renamed_from
+        if before == name:
+            wrong = "that is its own name"
+        elif before in names:
+            wrong = f"{quoted(before)} is still there; take it out, or this line"
+        elif before in renamed_to:
+            wrong = f"{quoted(before)} is where job_config.{renamed_to[before]} comes from already"
+        else:
+            renamed_to[before] = name
+            continue
+        violation = Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {wrong}")
+        yield Reading(origin=reading.origin, violations=[violation])

@@ -1,117 +1,109 @@
 """References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
 ``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
 
-It knows strings and where they stand below a job config, and nothing of the keys themselves.
+Independent of the keys of a job config: a string is known by its path only.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.variables import unknown_variable
 from majobctl.text import nearest, quoted
 
-_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
-_DEPTH = 4
-"""A job config's strings stand no deeper; what does is of a wrong type, and told as that."""
+_FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+_MAX_DEPTH = 4
+"""No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""
 
 
-@dataclass(slots=True)
-class Interpolation:
-    """What became of the references below one table.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A table with its references resolved. ``secret_paths`` are those of the strings with an
+    ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``."""
 
-    ``values`` are the resolved ones; ``from_environment`` are the paths of the strings that hold
-    an ``${env.NAME}``, or one of ``secrets``; ``faults`` are the references that could not be
-    resolved; ``open`` are the paths of those to a matrix among them.
+    values: Mapping[str, Any]
+    secret_paths: Collection[Path] = ()
+    matrix_paths: Collection[Path] = ()
+
+
+NOTHING_RESOLVED = Resolved(values={})
+
+
+def resolve(
+    raw: Mapping[str, Any],
+    texts: Mapping[str, str] | None = None,
+    secrets: Collection[str] = (),
+) -> tuple[Resolved, list[Violation]]:
+    """``raw`` with the references in its strings resolved, and a violation for each that is wrong.
+
+    ``texts`` are those of all references but the environment's, by what is between the braces;
+    ``secrets`` are the references among them that no message may show.
     """
+    known = texts or {}
+    secret_paths: set[Path] = set()
+    matrix_paths: set[Path] = set()
+    violations: list[Violation] = []
 
-    values: dict[str, Any] = field(default_factory=dict)
-    from_environment: set[Path] = field(default_factory=set)
-    faults: list[Violation] = field(default_factory=list)
-    open: set[Path] = field(default_factory=set)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    secrets: Collection[str] = ()
-
-    @classmethod
-    def of(
-        cls,
-        raw: Mapping[str, Any],
-        texts: Mapping[str, str] | None = None,
-        secrets: Collection[str] = (),
-    ) -> Interpolation:
-        """Resolves every reference in the strings of ``raw``.
-
-        ``texts`` are those of all but the environment, by what stands in the braces; ``secrets``
-        are the references among them that nobody may see.
-        """
-        result = cls(texts=texts or {}, secrets=secrets)
-        result.values = {key: result._resolved(value, (key,)) for key, value in raw.items()}
-        return result
-
-    def _resolved(self, value: Any, path: Path) -> Any:
-        if isinstance(value, str):
-            return self._resolved_text(value, path) if "${" in value else value
-        if len(path) == _DEPTH:
-            return value
-        if isinstance(value, Mapping):
-            return {key: self._resolved(item, (*path, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._resolved(item, (*path, index)) for index, item in enumerate(value)]
-        return value
-
-    def _resolved_text(self, text: str, path: Path) -> str:
-        return _REFERENCE.sub(lambda match: self._replacement(match, path), text)
-
-    def _replacement(self, match: re.Match[str], path: Path) -> str:
-        reference = match.group(1)
+    def replaced(match: re.Match[str], path: Path) -> str:
+        written, reference, end = match[0], match[1], match[2]
         if reference is None:
             return "${"
-        is_closed = match.group().endswith("}")
-        if is_closed and reference in self.texts:
-            if reference in self.secrets:
-                self.from_environment.add(path)
-            return self.texts[reference]
-        variable = _ENV.fullmatch(reference) if is_closed else None
-        if variable is None:
-            message = self._unknown_reference(match.group(), reference, path)
-            self.faults.append(Violation(path, message))
-            return match.group()
-        self.from_environment.add(path)
-        name = variable.group(1)
-        value = os.environ.get(name)
-        if value is None:
-            message = f"the environment variable {name} is not set; set it, or leave out the key"
-            self.faults.append(Violation(path, message))
-            return match.group()
+        text = known.get(reference) if end else None
+        variable = _ENV.fullmatch(reference) if end and text is None else None
+        if variable:
+            text = os.environ.get(variable[1])
+        if variable or reference in secrets:
+            secret_paths.add(path)
+        if text is not None:
+            return text
+        if end and reference.partition(".")[0] == "matrix":
+            matrix_paths.add(path)
+        violations.append(Violation(path, _why_unresolved(written, reference, known)))
+        return written
+
+    values = {key: _mapped(value, (key,), replaced) for key, value in raw.items()}
+    found = Resolved(values=values, secret_paths=secret_paths, matrix_paths=matrix_paths)
+    return found, violations
+
+
+def _mapped(value: Any, path: Path, replaced: Callable[[re.Match[str], Path], str]) -> Any:
+    """``value`` with ``replaced`` in place of each reference in its strings."""
+    if isinstance(value, str):
+        if "${" not in value:
+            return value
+        return _REFERENCE.sub(lambda match: replaced(match, path), value)
+    if len(path) == _MAX_DEPTH:
         return value
-
-    def _unknown_reference(self, shown: str, reference: str, path: Path) -> str:
-        kind, _, name = reference.partition(".")
-        if not shown.endswith("}"):
-            return f"{quoted(shown)} has no closing }}: {_FORMS}"
-        if kind == "var":
-            return f"{quoted(shown)}: {unknown_variable(name, self._names(kind))}"
-        if kind == "matrix":
-            self.open.add(path)
-            hint = nearest(name, self._names(kind)) or "; it stands where a matrix has this key"
-            return f"{quoted(shown)}: no matrix with {quoted(name)}{hint}"
-        return f"{quoted(shown)} is no reference: {_FORMS}"
-
-    def _names(self, kind: str) -> list[str]:
-        return [key[len(kind) + 1 :] for key in self.texts if key.startswith(f"{kind}.")]
+    if isinstance(value, Mapping):
+        return {key: _mapped(item, (*path, key), replaced) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, (*path, index), replaced) for index, item in enumerate(value)]
+    return value
 
 
-_FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+def _why_unresolved(written: str, reference: str, texts: Mapping[str, str]) -> str:
+    if not written.endswith("}"):
+        return f"{quoted(written)} has no closing }}: {_FORMS}"
+    kind, _, name = reference.partition(".")
+    if _ENV.fullmatch(reference):
+        return f"the environment variable {name} is not set; set it, or leave out the key"
+    known = [key.removeprefix(f"{kind}.") for key in texts if key.startswith(f"{kind}.")]
+    if kind == "var":
+        return f"{quoted(written)}: {unknown_variable(name, known)}"
+    if kind == "matrix":
+        hint = nearest(name, known) or "; it stands where a matrix has this key"
+        return f"{quoted(written)}: no matrix with {quoted(name)}{hint}"
+    return f"{quoted(written)} is no reference: {_FORMS}"
 
 
 def reference_alone(text: object) -> str | None:
-    """``text`` where it is one ``${env.NAME}`` alone, and so tells no part of a value."""
+    """``text`` if it is a single ``${env.NAME}``, and so holds no part of the value; else None."""
     match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
-    inner = match.group(1) if match else None
-    return str(text) if inner is not None and _ENV.fullmatch(inner) else None
+    return match[0] if match and match[1] is not None and _ENV.fullmatch(match[1]) else None

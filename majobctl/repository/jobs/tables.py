@@ -1,0 +1,57 @@
+"""The tables of a job file: ``[job_config.NAME]`` and ``[templates.NAME]``, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from majobctl.job_config.fields import FIELDS, name_fault
+from majobctl.job_config.secrets import secret_key_message
+from majobctl.job_config.values import type_name
+from majobctl.job_config.violations import Violation
+from majobctl.repository.jobs.layers import Layer
+from majobctl.repository.settings.settings import FILE_NAME, TABLES
+from majobctl.repository.toml.file import TomlFile
+from majobctl.text import nearest, quoted
+
+JOB_CONFIG = "job_config"
+TEMPLATES = "templates"
+
+
+def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violation]]]:
+    """The tables ``[kind.NAME]`` of ``file``; with a violation for what is not a table."""
+    tables = file.data.get(kind, {})
+    if not isinstance(tables, Mapping):
+        message = f"must be tables, [{kind}.NAME], not {type_name(tables)}"
+        yield Layer(file, (kind,), {}), [Violation((), message)]
+        return
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            yield Layer(file, (kind, name), table), []
+        else:
+            yield Layer(file, (kind, name), {}), [_not_a_table(kind, name, table)]
+
+
+def _not_a_table(kind: str, name: str, content: object) -> Violation:
+    if kind == JOB_CONFIG and name in FIELDS:
+        return Violation((), "a job config has a name; write [job_config.NAME] above its keys")
+    return Violation((), f"must be a table, [{kind}.NAME], not {type_name(content)}")
+
+
+def foreign_tables(file: TomlFile) -> list[Violation]:
+    """A violation for each key at the top of ``file`` that does not belong there."""
+    return [
+        Violation((key,), secret_key_message(key) or _foreign_message(key, content))
+        for key, content in file.data.items()
+        if key not in (JOB_CONFIG, TEMPLATES)
+    ]
+
+
+def _foreign_message(key: str, content: object) -> str:
+    if key in FIELDS:
+        return f"{key} stands outside a table; write [job_config.NAME] above it"
+    if key in TABLES:
+        return f"[{key}] belongs in {FILE_NAME}"
+    unknown = f"unknown table {quoted(key)}"
+    if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
+        return f"{unknown}; write [job_config.{quoted(key) if name_fault(key) else key}]"
+    return unknown + nearest(key, [JOB_CONFIG, TEMPLATES])
