@@ -289,8 +289,8 @@ class TestOneThatSaysSo:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('renamed_from = "old"', '"old" is still there; take it out, or this line'),
-        ('renamed_from = "new"', "renamed_from: that is its own name"),
+        ('renamed_from = "old"', '"old" is still defined; remove it, or this line'),
+        ('renamed_from = "new"', "renamed_from: this is its own name"),
         ("renamed_from = 5", "renamed_from must be a string, not an integer"),
     ],
     ids=["still described", "its own name", "wrong type"],

@@ -525,7 +525,7 @@ def test_a_job_description_is_a_warning_once_at_its_place(tmp_path: Path) -> Non
         "jobs/b.toml": f'[job_config.c]\n{PARAMS}job_description = "own"\n',
         "jobs/c.toml": f'[job_config.d]\n{PARAMS}job_description = ""\n',
     }
-    message = "job_description is in no request: changing it alone changes nothing"
+    message = "job_description is never sent: changing it alone has no effect"
     assert warnings_of(loaded(tmp_path, files)) == [
         f"jobs/b.toml:7: job_config.c: {message}",
         f"majobctl.toml:4: defaults: {message}",
@@ -677,7 +677,7 @@ def test_two_that_change_their_names_with_each_other_are_told(tmp_path: Path) ->
     jobs = job("one", 'renamed_from = "two"') + job("two", 'renamed_from = "one"')
     found = problems_of(tmp_path, {"jobs/a.toml": jobs})
     assert len(found) == 2
-    assert all("is still there" in problem for problem in found)
+    assert all("is still defined" in problem for problem in found)
 
 
 def test_a_rename_that_two_files_claim_is_told_with_the_other(tmp_path: Path) -> None:
@@ -688,7 +688,7 @@ def test_a_rename_that_two_files_claim_is_told_with_the_other(tmp_path: Path) ->
             "jobs/b.toml": job("two", 'renamed_from = "zero"'),
         },
     )
-    message = 'renamed_from: "zero" is where job_config.one comes from already'
+    message = 'renamed_from: job_config.one is renamed from "zero" already'
     assert found == [f"jobs/b.toml:7: job_config.two: {message}"]
 
 

@@ -30,7 +30,7 @@ def faults_of(matrix: object, **table: Any) -> list[str]:
 def test_a_table_without_a_matrix_is_the_job_config_of_its_name() -> None:
     table = {"inputs": "/ml/data/"}
     (found,), faults = combinations("plain", table)
-    assert (found.name, found.table, found.values, found.places) == (
+    assert (found.name, found.table, found.texts, found.places) == (
         "plain",
         table,
         {},

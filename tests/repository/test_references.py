@@ -56,7 +56,7 @@ def test_a_reference_is_replaced_once(
 def test_what_is_no_reference_is_told_with_all_forms_to_write(text: str) -> None:
     (told,) = refusals(text)
     forms = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
-    assert told == f'"{text}" is no reference: {forms}'
+    assert told == f'"{text}" is not a reference: {forms}'
 
 
 def test_a_reference_without_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +98,14 @@ def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) 
         ("${var.bukcet}", '"${var.bukcet}": no variable "bukcet"; did you mean "bucket"?'),
         ("${var.lr}", '"${var.lr}": no variable "lr"; declare it in [variables] of the settings'),
         ("${var.}", '"${var.}": no variable ""; declare it in [variables] of the settings'),
-        ("${ var.bucket}", '"${ var.bucket}" is no reference: write ${env.NAME}, ${var.NAME}, or '),
+        (
+            "${ var.bucket}",
+            '"${ var.bucket}" is not a reference: write ${env.NAME}, ${var.NAME}, or ',
+        ),
         ("${matrix.lrs}", '"${matrix.lrs}": no matrix with "lrs"; did you mean "lr"?'),
         (
             "${matrix.bucket}",
-            '"${matrix.bucket}": no matrix with "bucket"; it stands where a matrix has this key',
+            '"${matrix.bucket}": no matrix with "bucket"; it needs a matrix with this key',
         ),
         ("${var.bucket", '"${var.bucket" has no closing }: write '),
     ],

@@ -4,7 +4,7 @@ that each value comes from. Independent of which values are right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,11 +115,10 @@ class Origin:
         return replace(violation, path=path, hint=f"({hint})")
 
 
-def merged(layers: Iterable[Layer]) -> Mapping[str, Any]:
+def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
     """The tables of ``layers``, the first over the others; hyperparameters merge by label."""
-    *above, lowest = layers
-    result = lowest.table
-    for layer in reversed(above):
+    result = layers[-1].table
+    for layer in layers[-2::-1]:
         result = merge(result, layer.table)
     return result
 

@@ -31,20 +31,15 @@ _ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
 _LABELLED = "hyperparameters"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """One job config of a table: its name, its keys, and the text of each matrix key."""
+    """One job config of a table: its name, its keys, the texts of its ``matrix.KEY`` references,
+    and the places whose values come from the matrix."""
 
     name: str
     table: Mapping[str, Any]
-    values: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def places(self) -> frozenset[Path]:
-        """The places whose values come from the matrix."""
-        if not self.values:
-            return frozenset()
-        return frozenset((key,) if key in FIELDS else (_LABELLED, key) for key in self.values)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    places: frozenset[Path] = frozenset()
 
 
 def combinations(
@@ -57,9 +52,9 @@ def combinations(
     """
     if MATRIX not in table:
         if NAME not in table:
-            return [Combination(label, table)], []
-        message = f"{NAME} goes with {MATRIX} only: the table's name is the job config's name"
-        return [Combination(label, without_matrix(table))], [Violation((NAME,), message)]
+            return [Combination(name=label, table=table)], []
+        message = f"{NAME} works only with {MATRIX}: the table's name is the job config's name"
+        return [Combination(name=label, table=without_matrix(table))], [Violation((NAME,), message)]
     matrix, template = table[MATRIX], table.get(NAME)
     violations = list(_matrix_violations(matrix, _own_labels(table)))
     if isinstance(matrix, Mapping) and matrix:
@@ -89,20 +84,18 @@ def _matrix_violations(matrix: object, labels: Collection[object]) -> Iterator[V
         yield Violation((MATRIX,), f"{MATRIX} must be {wanted}, not {shown}")
         return
     for key, values in matrix.items():
-        path = (MATRIX, key)
         near = [] if key in FIELDS or key in labels else _meant_keys(key)
         if key in _FIXED or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
-            yield Violation(path, f"{MATRIX}: {key} cannot vary; name a label of hyperparameters")
+            wrong = [f"{key} cannot vary; name a label of hyperparameters"]
         elif near:
-            meant = f"did you mean {near[0]}? Write the label under hyperparameters, too, if not"
-            yield Violation(path, f"{MATRIX}: {quoted(key)} is no key; {meant}")
+            meant = f"did you mean {near[0]}? If not, write the label under hyperparameters, too"
+            wrong = [f"{quoted(key)} is not a key; {meant}"]
         elif not isinstance(values, list) or not values:
             shown = "an empty one" if values == [] else type_name(values)
-            yield Violation(
-                path, f"{MATRIX}: {quoted(key)} must be an array of values, not {shown}"
-            )
+            wrong = [f"{quoted(key)} must be an array of values, not {shown}"]
         else:
-            yield from _value_violations(key, values)
+            wrong = list(_wrong_values(key, values))
+        yield from (Violation((MATRIX, key), f"{MATRIX}: {message}") for message in wrong)
     if all(isinstance(item, list) for item in matrix.values()):
         count = prod(len(item) for item in matrix.values())
         if count > MAX_COMBINATIONS:
@@ -116,18 +109,18 @@ def _meant_keys(label: str) -> list[str]:
     return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_MIN_LIKENESS)
 
 
-def _value_violations(key: str, values: list[Any]) -> Iterator[Violation]:
+def _wrong_values(key: str, values: list[Any]) -> Iterator[str]:
     texts: set[str] = set()
     for index, value in enumerate(values):
         text = hyperparameter_text(value)
-        what = f"{MATRIX}: item {index + 1} of {quoted(key)}"
+        what = f"item {index + 1} of {quoted(key)}"
         if text is None:
             wanted = "a string, an integer of 64 bits, a float or a boolean"
-            yield Violation((MATRIX, key), f"{what} must be {wanted}, not {type_name(value)}")
+            yield f"{what} must be {wanted}, not {type_name(value)}"
         elif "${" in text:
-            yield Violation((MATRIX, key), f"{what} cannot have a reference")
+            yield f"{what} cannot have a reference"
         elif text in texts:
-            yield Violation((MATRIX, key), f"{what} is there twice")
+            yield f"{what} appears twice"
         else:
             texts.add(text)
 
@@ -148,7 +141,7 @@ def _name_violations(template: object, matrix: Mapping[str, Any]) -> Iterator[Vi
             yield Violation((NAME,), f"{NAME}: {quoted('{' + key + '}')} is not in {MATRIX}{hint}")
     for key, values in matrix.items():
         if key not in used and isinstance(values, list) and len(values) > 1:
-            message = f"{NAME} must have {quoted('{' + key + '}')}, for each name is there once"
+            message = f"{NAME} must contain {quoted('{' + key + '}')}, because names must differ"
             yield Violation((NAME,), message)
 
 
@@ -170,10 +163,14 @@ def _choices(matrix: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, Any]) -> Combination:
     texts = {key: hyperparameter_text(value) or "" for key, value in chosen.items()}
-    name = _PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]]), template)
     keys = {key: value for key, value in chosen.items() if key in FIELDS}
     labels = {key: value for key, value in chosen.items() if key not in FIELDS}
-    return Combination(name, {**table, **keys, **_labelled(table, labels)}, texts)
+    return Combination(
+        name=_PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]]), template),
+        table={**table, **keys, **_labelled(table, labels)},
+        texts={f"{MATRIX}.{key}": text for key, text in texts.items()},
+        places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),
+    )
 
 
 def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:

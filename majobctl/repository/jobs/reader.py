@@ -24,7 +24,6 @@ from majobctl.job_config.directives import (
     DIRECTIVES,
     RENAMED_FROM,
     Directives,
-    Place,
     unknown_secrets,
     without_directives,
 )
@@ -36,7 +35,7 @@ from majobctl.job_config.violations import Path as FieldPath
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, NAME, combinations, without_matrix
-from majobctl.repository.jobs.references import NOTHING_RESOLVED, Resolved, reference_alone, resolve
+from majobctl.repository.jobs.references import NOTHING_RESOLVED, reference_alone, resolve
 from majobctl.repository.jobs.tables import JOB_CONFIG, TEMPLATES, foreign_tables, named_tables
 from majobctl.repository.jobs.templates import USE, Template, template_of, template_used
 from majobctl.repository.settings.settings import Settings
@@ -45,7 +44,6 @@ from majobctl.text import quoted
 
 _OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
 """The keys of a job config that are not parameters."""
-_NO_MATRIX: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +66,18 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableContext:
-    """What the job configs of one table share: ``[defaults]`` below them, the texts of variables,
-    the places that ``drift.ignore`` names, the ``sensitive`` of the table itself, its directives
-    over those below, and whether the table can be expanded without violations."""
+    """What the job configs of one table share: ``[defaults]``, the texts of the variables, its
+    directives over those below. A table that ``lacks_template`` may have other keys, so that no
+    rule between keys is checked."""
 
     defaults: Layer
-    references: Mapping[str, str]
-    ignored: frozenset[Place]
+    texts: Mapping[str, str]
     effective: Directives
     policy: ComparePolicy
     own_sensitive: tuple[str, ...] = ()
+    matrix_secrets: tuple[str, ...] = ()
     is_valid: bool = True
-    has_rules: bool = True
-    """Whether the rules between keys can be checked: not without a template that is used."""
+    lacks_template: bool = False
 
 
 def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Reading]:
@@ -103,22 +100,117 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     return [defaults, *readings, *_broken_renames(readings)]
 
 
+def _read_table(
+    layer: Layer, templates: Mapping[str, Template], plain: TableContext
+) -> Iterator[Reading]:
+    """Expands a table with directives, a template or a matrix, and reads each job config of it."""
+    own, violations = Directives.of(layer.table)
+    written = without_directives(layer.table)
+    template, unexpanded = template_used(written, templates)
+    below = template.directives.over(plain.effective) if template else plain.effective
+    effective = own.over(below)
+    lacks_template = bool(unexpanded)
+    written.pop(USE, None)
+    expanded, matrix_violations = combinations(layer.name, written, effective.sensitive)
+    unexpanded += matrix_violations
+    origin = Origin((layer,))
+    yield Reading(origin=origin, violations=violations, expansion_violations=unexpanded)
+    if not expanded:
+        yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
+    context = replace(
+        plain,
+        effective=effective,
+        policy=_policy(effective),
+        own_sensitive=own.sensitive,
+        matrix_secrets=tuple(f"{MATRIX}.{name}" for name in effective.sensitive),
+        is_valid=not (violations or unexpanded),
+        lacks_template=lacks_template,
+    )
+    layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
+    for combination in expanded:
+        layers = (Layer(layer.file, layer.prefix, combination.table), *layers_below)
+        origin = Origin(layers, (MATRIX,) if combination.texts else (), combination.places)
+        yield _read_job_config(combination.name, origin, context, combination.texts)
+
+
+def _read_job_config(
+    name: str, origin: Origin, context: TableContext, matrix_texts: Mapping[str, str] | None = None
+) -> Reading:
+    """Merges, resolves, checks and builds one job config."""
+    written = merged(origin.layers)
+    values, resolved, policy = written, NOTHING_RESOLVED, context.policy
+    violations: list[Violation] = []
+    if origin.may_refer:
+        texts = {**context.texts, **matrix_texts} if matrix_texts else context.texts
+        resolved, unresolved = resolve(written, texts, context.matrix_secrets)
+        values = resolved.values
+        # A matrix that is missing is the job config's fault, not that of the table below it.
+        violations = [
+            origin.explained(item) if item.path in resolved.matrix_paths else item
+            for item in unresolved
+        ]
+        if resolved.secret_paths:
+            policy = _policy(context.effective, resolved.secret_paths)
+    params, wrong = checked_values(values)
+    violations += [item for item in wrong if item.path not in resolved.matrix_paths]
+    if not context.lacks_template:
+        violations += [origin.explained(item) for item in rule_violations(values, params)]
+        violations += unknown_secrets(context.own_sensitive, params)
+    if violations or not context.is_valid:
+        return Reading(origin=origin, policy=policy, name=name, violations=violations)
+    sent = request_params(params)
+    job_config = JobConfig(
+        name=name,
+        params=sent,
+        source=origin,
+        sensitive=_secrets(policy, sent, written),
+        watched=policy,
+        prevent_delete=bool(context.effective.prevent_delete),
+        renamed_from=context.effective.renamed_from,
+    )
+    return Reading(
+        origin=origin, policy=policy, name=name, job_config=job_config, warnings=_warnings(params)
+    )
+
+
+def _secrets(
+    policy: ComparePolicy, params: Mapping[str, Any], written: Mapping[str, Any]
+) -> Mapping[FieldPath, Any]:
+    """The secret places of ``params``, each with its text if that names a variable alone."""
+    if not policy.secret_names and not policy.secret_places:
+        return {}
+    places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
+    places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
+    return {
+        place: None if policy.names(place) else reference_alone(value_at(written, place))
+        for place in places
+        if policy.is_secret(place)
+    }
+
+
+def _warnings(params: Mapping[str, Any]) -> list[Violation]:
+    found = []
+    if DATA_KEYS.isdisjoint(params):
+        message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
+        found.append(Violation((), message))
+    if "job_description" in params:
+        message = "job_description is never sent: changing it alone has no effect"
+        found.append(Violation(("job_description",), message))
+    return found
+
+
 def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
     """The context of a table without directives or a template, and ``[defaults]`` checked."""
     directives, violations = Directives.of(settings.defaults)
     if directives.renamed_from:
-        message = f"{RENAMED_FROM} stands in a job config only"
-        violations.append(Violation((RENAMED_FROM,), message))
+        violations.append(Violation((RENAMED_FROM,), f"{RENAMED_FROM} belongs in a job config"))
     written = Layer(settings.file, ("defaults",), without_directives(settings.defaults))
     set_values = {key: value for key, value in written.table.items() if not is_blank(value)}
-    effective = Directives().over(directives)
-    context = TableContext(
-        defaults=replace(written, table=set_values),
-        references=settings.references,
-        ignored=settings.ignored,
-        effective=effective,
-        policy=_policy(effective, settings.ignored),
-    )
+    ignored = directives.ignored | settings.ignored
+    effective = replace(directives, ignored=ignored, renamed_from="")
+    defaults = replace(written, table=set_values)
+    policy, texts = _policy(effective), settings.references
+    context = TableContext(defaults=defaults, texts=texts, effective=effective, policy=policy)
     return context, _read_alone(written, effective, context, violations)
 
 
@@ -145,130 +237,17 @@ def _read_alone(
     layer: Layer, effective: Directives, context: TableContext, violations: Iterable[Violation] = ()
 ) -> Reading:
     """Checks the values of a table that is not a job config, without the rules between keys."""
-    resolved, unresolved = resolve(layer.table, context.references)
+    resolved, unresolved = resolve(layer.table, context.texts)
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
     found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
-    policy = _policy(effective, context.ignored, resolved.secret_paths)
+    policy = _policy(effective, resolved.secret_paths)
     return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
 
 
-def _policy(
-    effective: Directives, ignored: frozenset[Place], secret: Iterable[FieldPath] = ()
-) -> ComparePolicy:
-    return ComparePolicy(
-        ignored=effective.ignored | ignored,
-        secret_names=frozenset(effective.sensitive),
-        secret_places=frozenset(map(place_of, secret)),
-    )
-
-
-def _read_table(
-    layer: Layer, templates: Mapping[str, Template], plain: TableContext
-) -> Iterator[Reading]:
-    """Expands a table with directives, a template or a matrix, and reads each job config of it."""
-    own, violations = Directives.of(layer.table)
-    written = without_directives(layer.table)
-    template, unexpanded = template_used(written, templates)
-    has_rules = not unexpanded
-    written.pop(USE, None)
-    below = template.directives.over(plain.effective) if template else plain.effective
-    effective = own.over(below)
-    expanded, matrix_violations = combinations(layer.name, written, effective.sensitive)
-    unexpanded += matrix_violations
-    origin = Origin((layer,))
-    yield Reading(origin=origin, violations=violations, expansion_violations=unexpanded)
-    if not expanded:
-        yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
-    context = replace(
-        plain,
-        effective=effective,
-        policy=_policy(effective, plain.ignored),
-        own_sensitive=own.sensitive,
-        is_valid=not (violations or unexpanded),
-        has_rules=has_rules,
-    )
-    layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
-    for combination in expanded:
-        layers = (Layer(layer.file, layer.prefix, combination.table), *layers_below)
-        origin = Origin(layers, (MATRIX,) if combination.values else (), combination.places)
-        yield _read_job_config(combination.name, origin, context, combination.values)
-
-
-def _read_job_config(
-    name: str, origin: Origin, context: TableContext, matrix: Mapping[str, str] = _NO_MATRIX
-) -> Reading:
-    """Merges, resolves, checks and builds one job config; ``matrix`` has its texts by key."""
-    written = merged(origin.layers)
-    resolved, policy = NOTHING_RESOLVED, context.policy
-    values: Mapping[str, Any] = written
-    violations: list[Violation] = []
-    if origin.may_refer:
-        resolved, violations = _resolve(written, origin, context, matrix)
-        values = resolved.values
-        if resolved.secret_paths:
-            policy = _policy(context.effective, context.ignored, resolved.secret_paths)
-    params, wrong = checked_values(values)
-    violations += [item for item in wrong if item.path not in resolved.matrix_paths]
-    if context.has_rules:
-        violations += [origin.explained(item) for item in rule_violations(values, params)]
-        violations += unknown_secrets(context.own_sensitive, params)
-    if violations or not context.is_valid:
-        return Reading(origin=origin, policy=policy, name=name, violations=violations)
-    sent = request_params(params)
-    job_config = JobConfig(
-        name=name,
-        params=sent,
-        source=origin,
-        sensitive=_secrets(policy, sent, written),
-        watched=policy,
-        prevent_delete=bool(context.effective.prevent_delete),
-        renamed_from=context.effective.renamed_from,
-    )
-    return Reading(
-        origin=origin, policy=policy, name=name, job_config=job_config, warnings=_warnings(params)
-    )
-
-
-def _resolve(
-    written: Mapping[str, Any], origin: Origin, context: TableContext, matrix: Mapping[str, str]
-) -> tuple[Resolved, list[Violation]]:
-    texts = context.references
-    if matrix:
-        texts = {**texts, **{f"{MATRIX}.{key}": text for key, text in matrix.items()}}
-    secret = [f"{MATRIX}.{key}" for key in matrix if key in context.effective.sensitive]
-    resolved, violations = resolve(written, texts, secret)
-    # A matrix that is missing is the job config's fault, not that of the table below it.
-    return resolved, [
-        origin.explained(item) if item.path in resolved.matrix_paths else item
-        for item in violations
-    ]
-
-
-def _secrets(
-    policy: ComparePolicy, params: Mapping[str, Any], written: Mapping[str, Any]
-) -> Mapping[FieldPath, Any]:
-    """The secret places of ``params``, each with its text if that names a variable alone."""
-    if not policy.secret_names and not policy.secret_places:
-        return {}
-    places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
-    places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
-    return {
-        place: None if policy.names(place) else reference_alone(value_at(written, place))
-        for place in places
-        if policy.is_secret(place)
-    }
-
-
-def _warnings(params: Mapping[str, Any]) -> list[Violation]:
-    found = []
-    if DATA_KEYS.isdisjoint(params):
-        message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
-        found.append(Violation((), message))
-    if "job_description" in params:
-        message = "job_description is in no request: changing it alone changes nothing"
-        found.append(Violation(("job_description",), message))
-    return found
+def _policy(effective: Directives, secret: Iterable[FieldPath] = ()) -> ComparePolicy:
+    names, places = frozenset(effective.sensitive), frozenset(map(place_of, secret))
+    return ComparePolicy(ignored=effective.ignored, secret_names=names, secret_places=places)
 
 
 def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
@@ -277,23 +256,22 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
     for reading in readings:
         name, origin = reading.name, reading.origin
         if name is not None:
-            first = known.setdefault(name, origin)
-            wrong = _name_violations(name, origin, first)
+            wrong = _wrong_name(name, origin, known.setdefault(name, origin))
             if wrong:
                 wrong = [*reading.violations, *wrong]
                 reading = replace(reading, job_config=None, violations=wrong, warnings=())
         yield reading
 
 
-def _name_violations(name: str, origin: Origin, first: Origin) -> list[Violation]:
-    """What is wrong with a name whose ``first`` job config is written there."""
-    which = f"{quoted(name)}: " if origin.key else ""
+def _wrong_name(name: str, origin: Origin, first: Origin) -> Sequence[Violation]:
+    """What is wrong with a name; ``first`` is the origin of the first job config that has it."""
     invalid = name_fault(name)
+    if not invalid and first is origin:
+        return ()
+    which = f"{quoted(name)}: " if origin.key else ""
+    used = f"{which}this name is already used at {first.file}:{first.line}"
     found = [replace(invalid, message=which + invalid.message)] if invalid else []
-    if first is not origin:
-        message = f"{which}this name is already used at {first.file}:{first.line}"
-        found.append(Violation((), message))
-    return found
+    return found if first is origin else [*found, Violation((), used)]
 
 
 def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:
@@ -305,11 +283,11 @@ def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:
             continue
         name, before = reading.job_config.name, reading.job_config.renamed_from
         if before == name:
-            wrong = "that is its own name"
+            wrong = "this is its own name"
         elif before in names:
-            wrong = f"{quoted(before)} is still there; take it out, or this line"
+            wrong = f"{quoted(before)} is still defined; remove it, or this line"
         elif before in renamed_to:
-            wrong = f"{quoted(before)} is where job_config.{renamed_to[before]} comes from already"
+            wrong = f"job_config.{renamed_to[before]} is renamed from {quoted(before)} already"
         else:
             renamed_to[before] = name
             continue

@@ -59,7 +59,7 @@ def resolve(
         variable = _ENV.fullmatch(reference) if end and text is None else None
         if variable:
             text = os.environ.get(variable[1])
-        if variable or reference in secrets:
+        if variable or (reference in secrets and text is not None):
             secret_paths.add(path)
         if text is not None:
             return text
@@ -98,9 +98,9 @@ def _why_unresolved(written: str, reference: str, texts: Mapping[str, str]) -> s
     if kind == "var":
         return f"{quoted(written)}: {unknown_variable(name, known)}"
     if kind == "matrix":
-        hint = nearest(name, known) or "; it stands where a matrix has this key"
+        hint = nearest(name, known) or "; it needs a matrix with this key"
         return f"{quoted(written)}: no matrix with {quoted(name)}{hint}"
-    return f"{quoted(written)} is no reference: {_FORMS}"
+    return f"{quoted(written)} is not a reference: {_FORMS}"
 
 
 def reference_alone(text: object) -> str | None:

@@ -33,7 +33,7 @@ def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violat
 
 def _not_a_table(kind: str, name: str, content: object) -> Violation:
     if kind == JOB_CONFIG and name in FIELDS:
-        return Violation((), "a job config has a name; write [job_config.NAME] above its keys")
+        return Violation((), "a job config needs a name; write [job_config.NAME] above its keys")
     return Violation((), f"must be a table, [{kind}.NAME], not {type_name(content)}")
 
 
@@ -48,7 +48,7 @@ def foreign_tables(file: TomlFile) -> list[Violation]:
 
 def _foreign_message(key: str, content: object) -> str:
     if key in FIELDS:
-        return f"{key} stands outside a table; write [job_config.NAME] above it"
+        return f"{key} is outside a table; write [job_config.NAME] above it"
     if key in TABLES:
         return f"[{key}] belongs in {FILE_NAME}"
     unknown = f"unknown table {quoted(key)}"

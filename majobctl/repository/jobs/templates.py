@@ -33,7 +33,7 @@ def template_of(written: Layer) -> tuple[Template, list[Violation]]:
     plain = without_directives(written.table)
     keys = {key: value for key, value in plain.items() if key not in _OF_JOB_CONFIGS}
     violations += [
-        Violation((key,), f"{key} stands in a job config only")
+        Violation((key,), f"{key} belongs in a job config")
         for key in _OF_JOB_CONFIGS
         if key in written.table
     ]
