@@ -25,7 +25,7 @@ JOB = f"[job_config.sentiment]\n{PARAMS}"
 
 
 def write_files(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Writes ``files``, and settings where there are none; line ends stay as they are."""
+    """Writes ``files``, and settings if there are none; line ends stay as they are."""
     for name, content in {"majobctl.toml": SETTINGS, **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

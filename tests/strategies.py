@@ -102,7 +102,7 @@ valid_tables: st.SearchStrategy[dict[str, Raw]] = st.dictionaries(names, valid_p
 
 @dataclass(frozen=True)
 class Break:
-    """One way to break a rule, and the key that the fault is told at ("" for the table)."""
+    """One way to break a rule, and the key that the violation is at ("" for the table)."""
 
     key: str
     make: Callable[[Raw], Raw]

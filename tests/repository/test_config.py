@@ -43,13 +43,10 @@ def params_of(root: Path, job: str, defaults: str = "", settings: str = SETTINGS
     return dict(config.job_configs["a"].params)
 
 
-def conflicts(root: Path, job: str, defaults: str) -> list[str]:
+def conflicts(root: Path, job: str, defaults: str = "") -> list[str]:
     """The problems of such a job config; the defaults begin in line 4 of the settings."""
-    files = {
-        "majobctl.toml": f"{SETTINGS}[defaults]\n{defaults}",
-        "jobs/a.toml": f"[job_config.a]\n{job}",
-    }
-    return problems_of(root, files)
+    text = f"{SETTINGS}[defaults]\n{defaults}"
+    return problems_of(root, {"majobctl.toml": text, "jobs/a.toml": f"[job_config.a]\n{job}"})
 
 
 def warnings_of(config: Config) -> list[str]:
@@ -136,59 +133,42 @@ def test_no_job_config_at_all_is_a_config(tmp_path: Path) -> None:
 # Defaults
 
 
-def test_a_job_configs_own_keys_win_over_the_defaults(tmp_path: Path) -> None:
-    params = params_of(
-        tmp_path, PARAMS + 'log_url = "/own/"\n', 'log_url = "/d/"\nconfig_desc = "d"\n'
-    )
-    assert (params["log_url"], params["config_desc"]) == ("/own/", "d")
+_LR = "hyperparameters = { lr = 0.1, seed = 7 }\n"
+_ARRAY = 'hyperparameters = [{ label = "lr", value = 0.1 }, { label = "seed", value = 7 }]\n'
+_OWN_LR = "hyperparameters = { lr = 0.2, epochs = 3 }\n"
+_OWN_ARRAY = 'hyperparameters = [{ label = "lr", value = 0.2 }, { label = "epochs", value = 3 }]\n'
+_MERGED = {"epochs": "3", "lr": "0.2", "seed": "7"}
+_BELOW = {"lr": "0.1", "seed": "7"}
 
 
 @pytest.mark.parametrize(
-    "own",
+    ("own", "defaults", "expected"),
     [
-        "hyperparameters = { lr = 0.2, epochs = 3 }\n",
-        'hyperparameters = [{ label = "lr", value = 0.2 }, { label = "epochs", value = 3 }]\n',
+        ('log_url = "/own/"\n', 'log_url = "/d/"\n', {"log_url": "/own/"}),
+        ('log_url = "/own/"\n', 'config_desc = "d"\n', {"log_url": "/own/", "config_desc": "d"}),
+        (_OWN_LR, _LR, {"hyperparameters": _MERGED}),
+        (_OWN_LR, _ARRAY, {"hyperparameters": _MERGED}),
+        (_OWN_ARRAY, _LR, {"hyperparameters": _MERGED}),
+        (_OWN_ARRAY, _ARRAY, {"hyperparameters": _MERGED}),
+        ("", _LR, {"hyperparameters": _BELOW}),
+        ("hyperparameters = {}\n", _LR, {"hyperparameters": _BELOW}),
+        ("hyperparameters = []\n", _LR, {"hyperparameters": _BELOW}),
+        ('hyperparameters = ""\n', _LR, {}),
+        ('log_url = ""\n', 'log_url = "/d/"\n', {}),
+        ('config_desc = ""\n', 'config_desc = "d"\n', {}),
+        ('job_description = ""\n', 'job_description = "d"\n', {}),
     ],
 )
-@pytest.mark.parametrize(
-    "defaults",
-    [
-        "hyperparameters = { lr = 0.1, seed = 7 }\n",
-        'hyperparameters = [{ label = "lr", value = 0.1 }, { label = "seed", value = 7 }]\n',
-    ],
-)
-def test_hyperparameters_merge_by_label_in_either_form(
-    own: str, defaults: str, tmp_path: Path
+def test_own_keys_win_over_defaults_labels_merge_and_a_blank_value_switches_a_default_off(
+    own: str, defaults: str, expected: dict[str, Any], tmp_path: Path
 ) -> None:
-    merged = {"epochs": "3", "lr": "0.2", "seed": "7"}
-    assert params_of(tmp_path, PARAMS + own, defaults)["hyperparameters"] == merged
-
-
-@pytest.mark.parametrize("empty", ["", "hyperparameters = {}\n", "hyperparameters = []\n"])
-def test_an_empty_table_of_hyperparameters_adds_nothing_to_the_defaults(
-    empty: str, tmp_path: Path
-) -> None:
-    defaults = "hyperparameters = { lr = 0.1 }\n"
-    assert params_of(tmp_path, PARAMS + empty, defaults)["hyperparameters"] == {"lr": "0.1"}
-
-
-@pytest.mark.parametrize(
-    ("key", "default"),
-    [
-        ("log_url", '"/d/"'),
-        ("config_desc", '"d"'),
-        ("hyperparameters", "{ lr = 0.1 }"),
-        ("job_description", '"d"'),
-    ],
-)
-def test_a_blank_value_switches_a_default_off(key: str, default: str, tmp_path: Path) -> None:
-    params = params_of(tmp_path, f'{PARAMS}{key} = ""\n', f"{key} = {default}\n")
-    assert key not in params
+    params = params_of(tmp_path, PARAMS + own, defaults)
+    assert params == {**params_of(tmp_path, PARAMS), **expected}
 
 
 def test_a_blank_default_is_no_default(tmp_path: Path) -> None:
-    told = conflicts(tmp_path, PARAMS.replace("output_path", "log_url"), 'output_path = ""\n')
-    assert told == ["jobs/a.toml:1: job_config.a: output_path is missing"]
+    reported = conflicts(tmp_path, PARAMS.replace("output_path", "log_url"), 'output_path = ""\n')
+    assert reported == ["jobs/a.toml:1: job_config.a: output_path is missing"]
 
 
 def test_defaults_may_hold_what_is_required(tmp_path: Path) -> None:
@@ -196,7 +176,7 @@ def test_defaults_may_hold_what_is_required(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "defaults", "told"),
+    ("own", "defaults", "reported"),
     [
         (
             'dataset_id = "d"\ndataset_version_id = "v"\n',
@@ -239,29 +219,29 @@ def test_defaults_may_hold_what_is_required(tmp_path: Path) -> None:
     ],
 )
 def test_a_conflict_with_a_default_names_both_places(
-    own: str, defaults: str, told: list[str], tmp_path: Path
+    own: str, defaults: str, reported: list[str], tmp_path: Path
 ) -> None:
     job = CODE + 'model_name = "ResNet_v2_50"\n' + own
-    assert conflicts(tmp_path, job, defaults) == [f"jobs/a.toml:{line}" for line in told]
+    assert conflicts(tmp_path, job, defaults) == [f"jobs/a.toml:{line}" for line in reported]
 
 
 def test_a_boot_file_outside_the_default_directory_names_both_places(tmp_path: Path) -> None:
     defaults = 'code_dir = "/ml/src/"\nframework_type = "PyTorch"\nframework_version = "P"\n'
-    (told,) = conflicts(tmp_path, CODE + 'boot_file = "/other/train.py"\n', defaults)
-    assert told == (
+    (reported,) = conflicts(tmp_path, CODE + 'boot_file = "/other/train.py"\n', defaults)
+    assert reported == (
         'jobs/a.toml:5: job_config.a: boot_file must lie inside code_dir "/ml/src/" (code_dir comes'
         ' from majobctl.toml:4; `code_dir = ""` here leaves it out)'
     )
 
 
-def test_a_default_that_needs_a_key_which_is_switched_off_is_told_there(tmp_path: Path) -> None:
+def test_a_default_that_needs_a_key_which_is_switched_off_is_reported_there(tmp_path: Path) -> None:
     defaults = 'user_image_url = "i"\nuser_command = "c"\n'
     job = CODE + 'model_name = "m"\nuser_image_url = ""\n'
-    (told,) = conflicts(tmp_path, job, defaults)
-    assert told.startswith("jobs/a.toml:6: job_config.a: user_command needs user_image_url (")
+    (reported,) = conflicts(tmp_path, job, defaults)
+    assert reported.startswith("jobs/a.toml:6: job_config.a: user_command needs user_image_url (")
 
 
-def test_what_is_wrong_with_a_default_is_told_once_at_its_place(tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_default_is_reported_once_at_its_place(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "majobctl.toml": SETTINGS
         + '[defaults]\nlog_url = "log"\n'
@@ -279,10 +259,10 @@ def test_what_is_wrong_with_a_default_is_told_once_at_its_place(tmp_path: Path) 
     ]
 
 
-def test_a_label_that_is_wrong_in_a_merged_array_is_told_at_its_item(tmp_path: Path) -> None:
+def test_a_label_that_is_wrong_in_a_merged_array_is_reported_at_its_item(tmp_path: Path) -> None:
     own = 'hyperparameters = [\n  { label = "a", value = 1 },\n  { label = "b", value = [] },\n]\n'
-    (told,) = conflicts(tmp_path, PARAMS + own, "hyperparameters = { c = 1 }\n")
-    assert told.startswith('jobs/a.toml:9: job_config.a: hyperparameter "b" must be')
+    (reported,) = conflicts(tmp_path, PARAMS + own, "hyperparameters = { c = 1 }\n")
+    assert reported.startswith('jobs/a.toml:9: job_config.a: hyperparameter "b" must be')
 
 
 def test_merging_leaves_both_sides_as_they_are() -> None:
@@ -296,14 +276,11 @@ def test_merging_leaves_both_sides_as_they_are() -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        [1],
-        [{"label": "a"}],
-        [{"label": 1, "value": 1}],
+        *([1], [{"label": "a"}], [{"label": 1, "value": 1}], "text"),
         [{"label": "a", "value": 1}, {"label": "a", "value": 2}],
-        "text",
     ],
 )
-def test_broken_hyperparameters_are_not_merged_but_kept_to_be_told(broken: object) -> None:
+def test_broken_hyperparameters_are_not_merged_but_kept_to_be_reported(broken: object) -> None:
     merged = merge({"hyperparameters": {"b": 1}}, {"hyperparameters": broken})
     assert merged == {"hyperparameters": broken}
 
@@ -343,45 +320,41 @@ def test_what_a_job_config_has_in_place_of_a_secret_default_is_no_secret(
     assert plain.watched == directed.watched
 
 
+_CODE_DEFAULTS = 'code_dir = "${env.SECRET}"\nframework_type = "F"\nframework_version = "V"\n'
+
+
 @pytest.mark.parametrize(
-    "job",
+    ("job", "defaults"),
     [
-        'log_url = "${env.SECRET}"\n',
-        'log_url = "geheim"\nsensitive = ["log_url"]\n',
-        'data_source = [{ type = "obs", data_url = "${env.SECRET}" }]\n',
-        'data_source = [{ type = "${env.SECRET}" }]\n',
+        (PARAMS + 'log_url = "${env.SECRET}"\n', ""),
+        (PARAMS + 'log_url = "geheim/"\nsensitive = ["log_url"]\n', ""),
+        (PARAMS + 'data_source = [{ type = "obs", data_url = "${env.SECRET}" }]\n', ""),
+        (PARAMS + 'data_source = [{ type = "${env.SECRET}" }]\n', ""),
+        (CODE + 'boot_file = "/other/train.py"\n', _CODE_DEFAULTS.replace("$", "/$")),
     ],
 )
 def test_a_problem_never_shows_a_sensitive_value(
-    job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, defaults: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SECRET", "geheim")
-    told = conflicts(tmp_path, PARAMS + job, "")
-    assert "(sensitive)" in "\n".join(told)
-    assert "geheim" not in "\n".join(told)
-
-
-def test_a_sensitive_default_is_not_shown_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SECRET", "/geheim/")
-    defaults = 'code_dir = "${env.SECRET}"\nframework_type = "PyTorch"\nframework_version = "P"\n'
-    (told,) = conflicts(tmp_path, CODE + 'boot_file = "/other/train.py"\n', defaults)
-    assert "boot_file must lie inside code_dir (sensitive) (code_dir comes from" in told
+    monkeypatch.setenv("SECRET", "geheim/")
+    found = "\n".join(conflicts(tmp_path, job, defaults))
+    assert "(sensitive)" in found
+    assert "geheim" not in found
+    assert ("code_dir (sensitive) (code_dir comes from" in found) == bool(defaults)
 
 
 def test_a_variable_that_is_not_utf_8_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROKEN", os.fsdecode(b"/b/\xff/"))
-    (told,) = conflicts(tmp_path, PARAMS + 'log_url = "${env.BROKEN}"\n', "")
-    assert told == "jobs/a.toml:7: job_config.a: log_url must be Unicode text"
+    (reported,) = conflicts(tmp_path, PARAMS + 'log_url = "${env.BROKEN}"\n')
+    assert reported == "jobs/a.toml:7: job_config.a: log_url must be Unicode text"
 
 
 # Several files
 
 
-def test_a_name_that_is_used_twice_is_told_with_both_places(tmp_path: Path) -> None:
+def test_a_name_that_is_used_twice_is_reported_with_both_places(tmp_path: Path) -> None:
     files = {"jobs/a.toml": "\n" + JOB, "jobs/b.toml": "x = 1\n\n" + JOB, "jobs/c.toml": JOB}
     assert problems_of(tmp_path, files) == [
         'jobs/b.toml:1: unknown table "x"',
@@ -390,7 +363,7 @@ def test_a_name_that_is_used_twice_is_told_with_both_places(tmp_path: Path) -> N
     ]
 
 
-def test_every_problem_of_every_file_is_told_in_the_order_of_files_and_lines(
+def test_every_problem_of_every_file_is_reported_in_the_order_of_files_and_lines(
     tmp_path: Path,
 ) -> None:
     files: dict[str, str | bytes] = {
@@ -406,15 +379,17 @@ def test_every_problem_of_every_file_is_told_in_the_order_of_files_and_lines(
     ]
 
 
-def test_ten_thousand_job_configs_in_one_file_are_read_in_seconds(tmp_path: Path) -> None:
-    text = "".join(f"[job_config.job-{number}]\n{CODE}" for number in range(10_000))
-    files = {"majobctl.toml": f'{SETTINGS}[defaults]\nmodel_name = "m"\n', "jobs/a.toml": text}
-    start = time.monotonic()
-    config = loaded(tmp_path, files)
-    assert len(config.job_configs) == 10_000
-    assert len(config.warnings) == 10_000
-    assert config.warnings[-1].line == 4 * 9_999 + 1
-    assert time.monotonic() - start < 20
+def test_the_cost_of_job_configs_in_one_file_grows_with_their_number(tmp_path: Path) -> None:
+    costs = []
+    for count in (2_500, 10_000):
+        text = "".join(f"[job_config.job-{number}]\n{CODE}" for number in range(count))
+        files = {"majobctl.toml": f'{SETTINGS}[defaults]\nmodel_name = "m"\n', "jobs/a.toml": text}
+        start = time.process_time()
+        config = loaded(tmp_path, files)
+        costs.append(time.process_time() - start)
+        assert len(config.job_configs) == len(config.warnings) == count
+        assert config.warnings[-1].line == 4 * (count - 1) + 1
+    assert costs[1] < 10 * costs[0]
 
 
 # Which files
@@ -469,7 +444,7 @@ def test_a_link_to_a_job_file_or_folder_does_not_read_it_twice(tmp_path: Path) -
     assert source.file == "jobs/a.toml"
 
 
-def test_a_link_that_leads_nowhere_is_told_and_its_job_configs_do_not_just_vanish(
+def test_a_link_that_leads_nowhere_is_reported_and_its_job_configs_do_not_just_vanish(
     tmp_path: Path,
 ) -> None:
     write_files(tmp_path, {"jobs/a.toml": JOB})
@@ -482,7 +457,7 @@ def test_a_folder_with_the_name_of_a_job_file_is_passed_over(tmp_path: Path) -> 
     assert list(config.job_configs) == ["sentiment"]
 
 
-def test_a_pipe_with_the_name_of_a_job_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_with_the_name_of_a_job_file_is_reported_and_not_waited_for(tmp_path: Path) -> None:
     write_files(tmp_path, {"jobs/a.toml": JOB})
     os.mkfifo(tmp_path / "jobs" / "b.toml")
     assert problems_of(tmp_path, {}) == ["jobs/b.toml: cannot be read: it is not a regular file"]
@@ -497,14 +472,14 @@ def test_a_pipe_with_the_name_of_a_job_file_is_told_and_not_waited_for(tmp_path:
         (b"a\nb.toml", "jobs/a\\nb.toml"),
     ],
 )
-def test_the_name_of_a_hostile_file_is_told_in_escapes(
+def test_the_name_of_a_hostile_file_is_reported_in_escapes(
     name: bytes, shown: str, tmp_path: Path
 ) -> None:
     write_files(tmp_path, {"jobs/good.toml": JOB})
     Path(os.fsdecode(os.path.join(os.fsencode(tmp_path / "jobs"), name))).write_text("x")
-    (told,) = problems_of(tmp_path, {})
-    assert told.startswith(f"{shown}:1:2: not valid TOML: ")
-    assert told.isprintable()
+    (reported,) = problems_of(tmp_path, {})
+    assert reported.startswith(f"{shown}:1:2: not valid TOML: ")
+    assert reported.isprintable()
 
 
 # Warnings
@@ -602,7 +577,7 @@ def test_a_good_job_file_says_what_the_same_arguments_say_in_python(
 
 
 @given(valid_params, invalid_params)
-def test_a_broken_job_config_is_told_and_a_good_one_beside_it_is_not(
+def test_a_broken_job_config_is_reported_and_a_good_one_beside_it_is_not(
     good: dict[str, Any], broken: dict[str, Any]
 ) -> None:
     error = load({"jobs/a.toml": toml_of({"good": good, "broken": broken})})
@@ -626,70 +601,50 @@ def test_the_order_of_keys_and_tables_and_files_changes_nothing(
     assert list(other.job_configs.items()) == list(one.job_configs.items())
 
 
-def loaded_of(root: Path, jobs: str, settings: str = "") -> Config:
-    return loaded(root, {"majobctl.toml": SETTINGS + settings, "jobs/a.toml": jobs})
-
-
 def job(name: str, *lines: str) -> str:
     return "\n".join([JOB.replace("sentiment", name).rstrip(), *lines, ""])
 
 
-def test_directives_are_read_and_are_no_parameters(tmp_path: Path) -> None:
-    plain = loaded_of(tmp_path / "plain", job("one"))
-    config = loaded_of(
-        tmp_path / "other",
-        job(
-            "one",
-            'ignore_changes = ["config_desc"]',
-            "prevent_delete = true",
-            'renamed_from = "zero"',
-        ),
-    )
-    one = config.job_configs["one"]
-    assert one == plain.job_configs["one"]
-    assert one.params == plain.job_configs["one"].params
+def test_directives_are_read_and_are_not_parameters(tmp_path: Path) -> None:
+    (plain,) = loaded(tmp_path / "plain", {"jobs/a.toml": job("one")}).job_configs.values()
+    lines = ('ignore_changes = ["config_desc"]', "prevent_delete = true", 'renamed_from = "zero"')
+    (one,) = loaded(tmp_path, {"jobs/a.toml": job("one", *lines)}).job_configs.values()
+    assert one == plain
     assert one.watched.ignored == {("config_desc",)}
     assert (one.prevent_delete, one.renamed_from) == (True, "zero")
-    assert plain.job_configs["one"].prevent_delete is False
+    assert plain.prevent_delete is False
 
 
 def test_directives_of_the_defaults_and_the_settings_hold_for_all(tmp_path: Path) -> None:
-    config = loaded_of(
-        tmp_path,
-        job("one") + job("two", 'ignore_changes = ["config_desc"]', "prevent_delete = false"),
-        '[drift]\nignore = ["log_url"]\n'
+    files = {
+        "majobctl.toml": f'{SETTINGS}[drift]\nignore = ["log_url"]\n'
         '[defaults]\nignore_changes = ["inputs"]\nprevent_delete = true\n',
-    )
-    one, two = config.job_configs["one"], config.job_configs["two"]
+        "jobs/a.toml": job("one")
+        + job("two", 'ignore_changes = ["config_desc"]', "prevent_delete = false"),
+    }
+    one, two = loaded(tmp_path, files).job_configs.values()
     assert one.watched.ignored == {("log_url",), ("inputs",)}
     assert two.watched.ignored == {("log_url",), ("inputs",), ("config_desc",)}
     assert (one.prevent_delete, two.prevent_delete) == (True, False)
 
 
 def test_a_chain_of_renames_is_no_problem(tmp_path: Path) -> None:
-    config = loaded_of(
-        tmp_path, job("one", 'renamed_from = "zero"') + job("two", 'renamed_from = "minus"')
-    )
+    jobs = job("one", 'renamed_from = "zero"') + job("two", 'renamed_from = "minus"')
+    config = loaded(tmp_path, {"jobs/a.toml": jobs})
     assert [item.renamed_from for item in config.job_configs.values()] == ["zero", "minus"]
 
 
-def test_two_that_change_their_names_with_each_other_are_told(tmp_path: Path) -> None:
+def test_two_job_configs_cannot_swap_their_names(tmp_path: Path) -> None:
     jobs = job("one", 'renamed_from = "two"') + job("two", 'renamed_from = "one"')
     found = problems_of(tmp_path, {"jobs/a.toml": jobs})
     assert len(found) == 2
     assert all("is still defined" in problem for problem in found)
 
 
-def test_a_rename_that_two_files_claim_is_told_with_the_other(tmp_path: Path) -> None:
-    found = problems_of(
-        tmp_path,
-        {
-            "jobs/a.toml": job("one", 'renamed_from = "zero"'),
-            "jobs/b.toml": job("two", 'renamed_from = "zero"'),
-        },
-    )
+def test_a_rename_that_two_files_claim_is_reported_with_the_other(tmp_path: Path) -> None:
+    files = {f"jobs/{name}.toml": job(name, 'renamed_from = "zero"') for name in ("one", "two")}
     message = 'renamed_from: job_config.one is renamed from "zero" already'
-    assert found == [f"jobs/b.toml:7: job_config.two: {message}"]
+    assert problems_of(tmp_path, files) == [f"jobs/two.toml:7: job_config.two: {message}"]
 
 
 def too_deep(top: Path) -> None:
@@ -705,7 +660,7 @@ def too_deep(top: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "is_told"),
+    ("pattern", "is_reported"),
     [
         ("jobs/**/*.toml", True),
         ("**/*.toml", True),
@@ -717,14 +672,14 @@ def too_deep(top: Path) -> None:
         ("other/**/*.toml", False),
     ],
 )
-def test_a_folder_that_cannot_be_listed_is_told_where_a_pattern_leads_there(
-    pattern: str, is_told: bool, tmp_path: Path
+def test_a_folder_that_cannot_be_listed_is_reported_where_a_pattern_leads_there(
+    pattern: str, is_reported: bool, tmp_path: Path
 ) -> None:
     settings = SETTINGS + f'[jobs]\nfiles = ["{pattern}"]\n'
     (tmp_path / "jobs").mkdir()
     too_deep(tmp_path / "jobs")
     files = {"majobctl.toml": settings, "jobs/a.toml": JOB}
-    if not is_told:
+    if not is_reported:
         assert isinstance(loaded(tmp_path, files), Config)
         return
     (problem,) = problems_of(tmp_path, files)
@@ -732,7 +687,7 @@ def test_a_folder_that_cannot_be_listed_is_told_where_a_pattern_leads_there(
     assert problem.endswith("cannot be listed: File name too long")
 
 
-def test_a_folder_that_nobody_may_list_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_nobody_may_list_is_reported(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may list every folder")
     closed = tmp_path / "jobs" / "closed"

@@ -27,7 +27,7 @@ def layer(name: str) -> Layer:
     return Layer(file, (name,), file.data[name])
 
 
-def test_a_value_is_told_where_it_is_written() -> None:
+def test_a_value_is_reported_where_it_is_written() -> None:
     source = Origin((layer("own"), layer("below")))
     paths: dict[tuple[str | int, ...], int] = {
         ("a",): 2,
@@ -44,7 +44,7 @@ def test_a_value_is_told_where_it_is_written() -> None:
     assert source.problem(("c",), "wrong").where == "below"
 
 
-def test_what_a_matrix_gives_is_told_at_the_matrix() -> None:
+def test_what_a_matrix_gives_is_reported_at_the_matrix() -> None:
     file = TomlFile.parse(TEXT.encode(), "f.toml")
     own = Layer(file, ("own",), {"b": 2, "hyperparameters": {"lr": 1, "x": 1}})
     varied = frozenset({("b",), ("hyperparameters", "lr")})

@@ -1,4 +1,4 @@
-"""One job config for each combination: what they are, and where what is wrong with them is told."""
+"""One job config for each combination of a matrix, and the lines that its problems are reported at."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tests.strategies import hyperparameters, plain_values, toml_value, valid_pa
 SWEEP = f'[job_config.sweep]\n{PARAMS}name = "x-{{lr}}-{{seed}}"\n'
 
 
-def faults_of(matrix: object, **table: Any) -> list[str]:
-    found, faults = combinations("sweep", {"matrix": matrix, **table})
+def violations_of(matrix: object, **table: Any) -> list[str]:
+    found, violations = combinations("sweep", {"matrix": matrix, **table})
     assert not found
-    return [fault.text() for fault in faults]
+    return [violation.text() for violation in violations]
 
 
 def test_a_table_without_a_matrix_is_the_job_config_of_its_name() -> None:
     table = {"inputs": "/ml/data/"}
-    (found,), faults = combinations("plain", table)
+    (found,), violations = combinations("plain", table)
     assert (found.name, found.table, found.texts, found.places) == (
         "plain",
         table,
         {},
         frozenset(),
     )
-    assert not faults
+    assert not violations
 
 
 def test_each_combination_is_a_job_config(tmp_path: Path) -> None:
@@ -66,16 +66,16 @@ def test_the_matrix_may_be_a_table_of_its_own_and_the_plan_points_at_it(tmp_path
         ("", ""),
     ],
 )
-def test_a_value_stands_in_a_name_without_what_no_name_may_have(value: Any, part: str) -> None:
-    (found,), faults = combinations("x", {"matrix": {"k": [value]}, "name": "n-{k}-{k}"})
-    assert not faults
+def test_a_value_is_in_a_name_without_what_no_name_may_have(value: Any, part: str) -> None:
+    (found,), violations = combinations("x", {"matrix": {"k": [value]}, "name": "n-{k}-{k}"})
+    assert not violations
     assert found.name == f"n-{part}-{part}"
     assert found.table == {"hyperparameters": {"k": value}}
 
 
 def test_a_key_with_one_value_need_not_stand_in_the_name() -> None:
-    found, faults = combinations("x", {"matrix": {"a": [1], "b": [1, 2]}, "name": "n{b}"})
-    assert ([item.name for item in found], faults) == (["n1", "n2"], [])
+    found, violations = combinations("x", {"matrix": {"a": [1], "b": [1, 2]}, "name": "n{b}"})
+    assert ([item.name for item in found], violations) == (["n1", "n2"], [])
 
 
 @pytest.mark.parametrize("blank", ["", {}, [], None])
@@ -96,7 +96,7 @@ def test_items_of_an_array_keep_their_places() -> None:
     ]
 
 
-def test_what_are_no_hyperparameters_stays_to_be_told() -> None:
+def test_what_are_no_hyperparameters_stays_to_be_reported() -> None:
     (found,), _ = combinations("x", {"matrix": {"a": [1]}, "name": "n", "hyperparameters": 0})
     assert found.table == {"hyperparameters": 0}
 
@@ -127,7 +127,7 @@ def test_an_obs_path_below_may_begin_with_the_matrix(tmp_path: Path) -> None:
     assert found["n-2"].params["log_url"] == "/ml/2/"
 
 
-def test_what_one_combination_breaks_is_told_once_at_the_matrix(tmp_path: Path) -> None:
+def test_what_one_combination_breaks_is_reported_once_at_the_matrix(tmp_path: Path) -> None:
     matrix = "matrix = {\nlr = [1, 2],\nseed = [1, 2, 3],\nmodel_name = ['', 'ResNet_v2_50'],\n}\n"
     text = SWEEP.replace("-{seed}", "-{seed}{model_name}") + matrix
     assert problems_of(tmp_path, {"jobs/a.toml": text}) == [
@@ -162,7 +162,7 @@ def test_what_is_broken_without_the_matrix_has_its_own_line(tmp_path: Path) -> N
     ]
 
 
-def test_warnings_of_a_matrix_are_told_once_at_its_line(tmp_path: Path) -> None:
+def test_warnings_of_a_matrix_are_reported_once_at_its_line(tmp_path: Path) -> None:
     text = f"{SWEEP}matrix = {{ lr = [1, 2], seed = [1] }}\n".replace("inputs", "log_url")
     warnings = loaded(tmp_path, {"jobs/a.toml": text}).warnings
     assert [str(warning) for warning in warnings] == [
@@ -171,7 +171,7 @@ def test_warnings_of_a_matrix_are_told_once_at_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_that_another_file_has_is_told_with_both_places(tmp_path: Path) -> None:
+def test_a_name_that_another_file_has_is_reported_with_both_places(tmp_path: Path) -> None:
     files = {
         "jobs/a.toml": f"{SWEEP}matrix = {{ lr = [1, 2], seed = [1] }}\n",
         "jobs/b.toml": f"{SWEEP}matrix = {{ lr = [2, 3], seed = [1] }}\n",
@@ -210,10 +210,10 @@ def test_no_name_shows_a_sensitive_value(names: str, place: str, tmp_path: Path)
 
 def test_most_combinations_are_allowed_and_no_more() -> None:
     matrix = {"a": list(range(MAX_COMBINATIONS // 100)), "b": list(range(100))}
-    found, faults = combinations("x", {"matrix": matrix, "name": "{a}-{b}"})
-    assert (len(found), faults) == (MAX_COMBINATIONS, [])
+    found, violations = combinations("x", {"matrix": matrix, "name": "{a}-{b}"})
+    assert (len(found), violations) == (MAX_COMBINATIONS, [])
     matrix["a"].append(-1)
-    assert faults_of(matrix, name="{a}-{b}") == [
+    assert violations_of(matrix, name="{a}-{b}") == [
         f"matrix has more than {MAX_COMBINATIONS} combinations"
     ]
 
@@ -247,8 +247,8 @@ def test_a_matrix_is_its_job_configs_written_by_hand(
     labelled = own if isinstance(own, dict) else {item["label"]: item["value"] for item in own}
     combined = [dict(zip(matrix, values, strict=True)) for values in product(*matrix.values())]
     name = "".join(f"{{{key}}}" for key in matrix)
-    found, faults = combinations("x", {**base, "matrix": matrix, "name": name})
-    assert not faults
+    found, violations = combinations("x", {**base, "matrix": matrix, "name": name})
+    assert not violations
     by_hand = {}
     for index, values in enumerate(combined):
         keys = {key: value for key, value in values.items() if key in FIELDS}
@@ -275,7 +275,7 @@ def params_of(tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
     | plain_values,
     st.sampled_from(["x-{a}", "{inputs}{a}", "{", "{}", "{a", 5, None]) | st.text(max_size=9),
 )
-def test_any_matrix_is_taken_or_told_with_lines(matrix: Any, name: Any) -> None:
+def test_any_matrix_is_taken_or_reported_with_lines(matrix: Any, name: Any) -> None:
     text = f"[job_config.sweep]\n{PARAMS}matrix = {toml_value(matrix)}\n"
     if name is not None:
         text += f"name = {toml_value(name)}\n"

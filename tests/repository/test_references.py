@@ -53,21 +53,21 @@ def test_a_reference_is_replaced_once(
     "text",
     ["${HOME}", "${env}", "${env.}", "${env.9X}", "${env.A B}", "${ env.HOME }", "${}", "${ENV.A}"],
 )
-def test_what_is_no_reference_is_told_with_all_forms_to_write(text: str) -> None:
-    (told,) = refusals(text)
+def test_what_is_no_reference_is_reported_with_all_forms_to_write(text: str) -> None:
+    (reported,) = refusals(text)
     forms = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
-    assert told == f'"{text}" is not a reference: {forms}'
+    assert reported == f'"{text}" is not a reference: {forms}'
 
 
-def test_a_reference_without_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_without_its_end_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKET", "ml")
-    (told,) = refusals("${env.BUCKET")
-    assert told.startswith('"${env.BUCKET" has no closing }')
+    (reported,) = refusals("${env.BUCKET")
+    assert reported.startswith('"${env.BUCKET" has no closing }')
 
 
-def test_an_unset_variable_is_told_with_its_name() -> None:
-    (told,) = refusals("${env.MAJOBCTL_TEST_UNSET}")
-    assert told == (
+def test_an_unset_variable_is_reported_with_its_name() -> None:
+    (reported,) = refusals("${env.MAJOBCTL_TEST_UNSET}")
+    assert reported == (
         "the environment variable MAJOBCTL_TEST_UNSET is not set; set it, or leave out the key"
     )
 
@@ -93,7 +93,7 @@ def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("${var.bukcet}", '"${var.bukcet}": no variable "bukcet"; did you mean "bucket"?'),
         ("${var.lr}", '"${var.lr}": no variable "lr"; declare it in [variables] of the settings'),
@@ -110,30 +110,30 @@ def test_a_variable_is_replaced_once_and_is_no_secret(text: str, expected: str) 
         ("${var.bucket", '"${var.bucket" has no closing }: write '),
     ],
 )
-def test_what_names_no_variable_is_told_with_the_nearest(text: str, told: str) -> None:
+def test_what_names_no_variable_is_reported_with_the_nearest(text: str, reported: str) -> None:
     found, violations = resolve({"key": text}, TEXTS)
-    assert [violation.text()[: len(told)] for violation in violations] == [told]
+    assert [violation.text()[: len(reported)] for violation in violations] == [reported]
     assert found.values == {"key": text}
 
 
 def test_references_to_a_matrix_that_is_not_there_are_known_by_their_paths() -> None:
-    found, violations = resolve({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
+    found, _ = resolve({"a": "${matrix.x}", "b": ["", "${matrix.x}"], "c": "${var.x}"})
     assert found.matrix_paths == {("a",), ("b", 1)}
     assert not resolve({"a": "${matrix.lr}"}, TEXTS)[0].matrix_paths
 
 
-def test_every_reference_of_a_text_is_told() -> None:
+def test_every_reference_of_a_text_is_reported() -> None:
     assert len(refusals("${A} ${env.MAJOBCTL_TEST_UNSET} ${B")) == 3
 
 
-def test_a_reference_with_hostile_characters_is_told_without_them() -> None:
-    (told,) = refusals("${\x1b[31m\u202e}")
-    assert told.isprintable()
+def test_a_reference_with_hostile_characters_is_reported_without_them() -> None:
+    (reported,) = refusals("${\x1b[31m\u202e}")
+    assert reported.isprintable()
 
 
 def test_places_are_known_at_every_depth_of_a_job_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X", "1")
-    found, violations = resolve(
+    found, _ = resolve(
         {
             "log_url": "/${env.X}/",
             "hyperparameters": {"lr": "${env.X}", "${env.X}": "a label is no value"},
@@ -154,7 +154,7 @@ def test_nesting_without_end_is_left_as_it_is() -> None:
     nested: object = "${A}"
     for _ in range(5_000):
         nested = [nested]
-    found, violations = resolve({"key": nested})
+    _, violations = resolve({"key": nested})
     assert not violations
 
 
@@ -167,6 +167,6 @@ def test_values_without_references_stay_as_they_are(raw: dict[str, object]) -> N
 
 
 @given(st.text())
-def test_any_text_is_resolved_or_told(text: str) -> None:
+def test_any_text_is_resolved_or_reported(text: str) -> None:
     found, violations = resolve({"key": text})
     assert violations or found.values["key"] == text.replace("$${", "${")

@@ -76,7 +76,7 @@ def test_a_template_has_one_place(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_wrong_in_a_template_is_told_once_however_many_use_it(tmp_path: Path) -> None:
+def test_what_is_wrong_in_a_template_is_reported_once_however_many_use_it(tmp_path: Path) -> None:
     template = (
         '[templates.base]\nlog_url = "log"\nhyperparameters = [\n{ label = "a", value = 1 },\n'
         '{ label = "b", value = [] },\n]\n'
@@ -91,7 +91,7 @@ def test_what_is_wrong_in_a_template_is_told_once_however_many_use_it(tmp_path: 
     ]
 
 
-def test_what_a_template_breaks_with_a_job_config_is_told_there_with_both_places(
+def test_what_a_template_breaks_with_a_job_config_is_reported_there_with_both_places(
     tmp_path: Path,
 ) -> None:
     files = {
@@ -105,7 +105,9 @@ def test_what_a_template_breaks_with_a_job_config_is_told_there_with_both_places
     ]
 
 
-def test_a_wrong_name_is_told_with_all_that_is_known_to_be_wrong_besides(tmp_path: Path) -> None:
+def test_a_wrong_name_is_reported_with_all_that_is_known_to_be_wrong_besides(
+    tmp_path: Path,
+) -> None:
     files = {
         "jobs/a.toml": '[job_config.a]\nuse = "bsae"\nlog_url = "x"\nsensitive = ["lr"]\n',
         "jobs/b.toml": f"[job_config.a]\n{PARAMS}",

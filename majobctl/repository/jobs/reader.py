@@ -144,7 +144,7 @@ def _read_job_config(
         texts = {**context.texts, **matrix_texts} if matrix_texts else context.texts
         resolved, unresolved = resolve(written, texts, context.matrix_secrets)
         values = resolved.values
-        # A matrix that is missing is the job config's fault, not that of the table below it.
+        # The job config lacks the matrix, not the table below it that needs one.
         violations = [
             origin.explained(item) if item.path in resolved.matrix_paths else item
             for item in unresolved
