@@ -1,4 +1,4 @@
-"""One job config for each combination of a matrix, and the lines that its problems are reported at."""
+"""One job config for each combination of a matrix, and the lines of what is wrong with it."""
 
 from __future__ import annotations
 
