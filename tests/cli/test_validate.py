@@ -51,7 +51,7 @@ def test_warnings_are_told_and_are_no_error(on_emulator: Repository) -> None:
     on_emulator.job("alpha", inputs=None, job_description="text")
     ran = on_emulator.done("validate")
     assert "Warning: jobs/alpha.toml:1: job_config.alpha: no data: " in ran.stderr
-    assert "job_description is in no request" in ran.stderr
+    assert "job_description is never sent" in ran.stderr
     document = on_emulator.done("validate", "--format", "json").document
     assert document["valid"] is True
     assert document["job_configs"] == ["alpha"]
