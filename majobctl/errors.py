@@ -1,17 +1,14 @@
-"""Every error that a user can meet, and how text from outside is made safe to print.
+"""Every error that a user can meet. The command line turns each into a message and an exit code.
 
-The command line turns these into a message and an exit code in one place; nothing here knows
-about it but for the number.
-
-    MajobctlError                 exit code 1
-     ├── ConfigError              TOML files or arguments that break a rule: every problem at once
-     ├── StateError               a state file that is damaged, newer, or another target's
-     ├── LockedError              somebody else holds the state's lock (4)
-     ├── StalePlanError           a saved plan that no longer fits (5)
-     └── ProviderError            the service, or the way to it
-          ├── AuthError           no credentials, or refused ones
-          ├── ServiceError        the service said no: code, message, HTTP status
-          └── TransportError      no answer, or one that cannot be read
+MajobctlError                 exit code 1
+ ├── ConfigError              TOML files or arguments that break rules: every problem at once
+ ├── StateError               a state file that is damaged, newer, or for another target
+ ├── LockedError              somebody else holds the state's lock (4)
+ ├── StalePlanError           a saved plan that no longer applies (5)
+ └── ProviderError            the service failed, or could not be reached
+      ├── AuthError           missing or rejected credentials
+      ├── ServiceError        the service refused: code, message, HTTP status
+      └── TransportError      no response, or an unreadable one
 """
 
 from __future__ import annotations
@@ -21,29 +18,26 @@ from dataclasses import dataclass
 
 from majobctl.text import printable
 
-NOT_FOUND = "ModelArts.0102"
-"""The service's code for what does not exist."""
-
 
 class MajobctlError(Exception):
-    """A failure with a message for the user: a summary line, then what to do."""
+    """A failure with a message for the user: a summary line, then what to do about it."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One broken rule: where it is and what to do.
+    """A broken rule, and where the user finds it.
 
-    ``file`` is as the user would type it, ``line`` and ``column`` count from 1 and are 0 where
-    they do not apply, ``where`` is a dotted place such as ``job_config.sentiment``.
+    ``file`` is as the user would type it. ``line`` and ``column`` count from 1; 0 means that they
+    are unknown. ``where`` is a dotted path such as ``job_config.sentiment``.
     """
 
-    file: str
-    line: int
-    column: int
-    where: str
-    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    where: str = ""
+    message: str = ""
 
     def __str__(self) -> str:
         place = self.file
@@ -55,9 +49,9 @@ class Problem:
 
 
 class ConfigError(MajobctlError):
-    """Input that breaks a rule; ``problems`` has each of them, in the order of the files.
+    """Input that breaks rules: ``problems`` in the order of the files.
 
-    ``warnings`` has what is worth a warning beside them, and is no part of the message.
+    ``warnings`` are reported beside the problems and are not part of the message.
     """
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
@@ -67,7 +61,7 @@ class ConfigError(MajobctlError):
 
 
 class StateError(MajobctlError):
-    """A state that cannot be used as it is, and was left untouched."""
+    """A state that cannot be used. It was left unchanged."""
 
 
 class LockedError(MajobctlError):
@@ -77,24 +71,24 @@ class LockedError(MajobctlError):
 
 
 class StalePlanError(MajobctlError):
-    """A saved plan that does not fit what it would be applied to."""
+    """A saved plan that does not match what it would be applied to."""
 
     exit_code = 5
 
 
 class ProviderError(MajobctlError):
-    """The service, or the way to it, failed."""
+    """The service failed, or could not be reached."""
 
 
 class AuthError(ProviderError):
-    """Credentials are missing, or were refused."""
+    """Credentials are missing or were rejected."""
 
 
 class ServiceError(ProviderError):
-    """The service answered and refused.
+    """The service refused a request.
 
-    ``code`` is the service's own, such as ``ModelArts.0102`` ("" where it gave none), ``reason``
-    its message, ``status`` the HTTP status, ``request_id`` "" where it gave none.
+    ``code`` is the service's own, such as ``ModelArts.0102``, and ``reason`` its message.
+    ``code`` and ``request_id`` are "" if the service gave none.
     """
 
     def __init__(self, code: str, reason: str, *, status: int, request_id: str = "") -> None:
@@ -107,10 +101,10 @@ class ServiceError(ProviderError):
 
 
 class TransportError(ProviderError):
-    """No answer, or one that cannot be read.
+    """No response, or an unreadable one.
 
-    ``outcome_unknown`` is true when the request may have been carried out all the same,
-    ``may_pass`` when the fault may be gone a while later.
+    ``outcome_unknown``: the request may have been carried out nevertheless. ``may_pass``: the
+    failure may be temporary.
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:

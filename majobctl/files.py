@@ -1,4 +1,4 @@
-"""Durable writes: a file is replaced as a whole, or not at all."""
+"""Durable writes: a file is replaced completely, or not at all."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_IWUSR) -> None:
-    """Writes beside ``path``, flushes to disk and renames.
+    """Writes a temporary file beside ``path``, flushes it to disk and renames it.
 
-    Raises OSError: nothing is changed then, or the new content is there and may not outlive a
-    power failure.
+    Raises OSError: either ``path`` is unchanged, or it has the new content, which may not survive
+    a power failure.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -31,17 +27,17 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
-def _prefix(path: Path) -> str:
-    """How the name of a file begins that is to be renamed to ``path``."""
-    # Of a long name only the end tells the files of one state apart.
+def temporary_prefix(path: Path) -> str:
+    """How the names of the temporary files of ``path`` begin."""
+    # Of a long name, only the end distinguishes the files of one state.
     return f".{path.name[-100:]}."
 
 
-def _flush_folder(folder: Path) -> None:
-    """Makes a rename or a removal durable; Windows has no way to, and does it by itself."""
+def flush_folder(folder: Path) -> None:
+    """Makes a rename or a removal durable. Windows does so by itself and offers no call for it."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

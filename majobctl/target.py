@@ -1,7 +1,5 @@
-"""Where the service is: the addresses that follow from a region, and the rules for any other, and
-for a project's id.
-
-It is light (the settings use it for the target of a plan) and sends nothing.
+"""Where the service is: the addresses of a region, and the rules for other addresses and for
+project ids. Sends nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +7,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from majobctl.errors import ConfigError, Problem
-from majobctl.text import quoted
+from majobctl.strict_json import Node
+from majobctl.text import printable, quoted
 
 EMULATOR_ENDPOINT = "https://emulator.invalid"
-"""The address of the emulator that runs in this process; no host can have that name."""
+"""The address of the emulator that runs in this process. No host can have that name."""
 
 OPEN_TELEKOM_CLOUD = "eu-de"
 
@@ -26,18 +25,31 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: the service's address, as ``endpoint_of`` has it, and a project."""
+    """What a state belongs to: the service's address, normalised as by ``endpoint_of``, and a
+    project. ``str()`` gives the form shown to users.
+    """
 
     endpoint: str
     project_id: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.endpoint}, project {self.project_id}")
+
+    def document(self) -> dict[str, str]:
+        """The target as a JSON object."""
+        return {"endpoint": self.endpoint, "project_id": self.project_id}
+
+    @classmethod
+    def of_document(cls, node: Node) -> Target:
+        """The target that ``document`` gave. Raises JsonError for anything else."""
+        return cls(node["endpoint"].text(), node["project_id"].text())
 
 
 def endpoint_of(region: str | None, endpoint: str | None) -> str:
     """The address of ModelArts: ``endpoint`` normalised, or else the region's.
 
-    Normalised is: scheme and host in lower case, no default port, no slash at the end. Raises
-    ConfigError where neither is given or one is not usable; its message goes on where the key's
-    name ends.
+    Normalised means: scheme and host in lower case, no default port, no slash at the end. Raises
+    ConfigError if neither is given or one is invalid; its message continues after the key's name.
     """
     if endpoint:
         return _normalised(endpoint, "endpoint")
@@ -53,11 +65,11 @@ def iam_endpoint_of(region: str | None, iam_endpoint: str | None) -> str:
 
 
 def checked_project_id(project_id: str) -> str:
-    """``project_id``; it stands in the path of every call, and has no character that means
-    something there. Raises ConfigError, as ``endpoint_of`` does, where it cannot be one."""
+    """``project_id``, which is part of every request's path. Raises ConfigError, as
+    ``endpoint_of`` does, if a character has a meaning there."""
     if not _PROJECT_ID.fullmatch(project_id):
         wanted = "must be a project's id (1 to 64 letters, digits, _ and -)"
-        raise _wrong("project_id", f"{wanted}, not {quoted(project_id)}")
+        raise _refusal("project_id", f"{wanted}, not {quoted(project_id)}")
     return project_id
 
 
@@ -74,54 +86,49 @@ def is_loopback(url: str) -> bool:
 
 def _regional(service: str, region: str | None, key: str) -> str:
     if not region:
-        raise _wrong(key, "is missing; set it, or region")
+        raise _refusal(key, "is missing; set it, or region")
     if not _REGION.fullmatch(region):
-        raise _wrong("region", f'must be a name such as "eu-de", not {quoted(region)}')
+        raise _refusal("region", f'must be a name such as "eu-de", not {quoted(region)}')
     if region == OPEN_TELEKOM_CLOUD:
         return f"https://{service}.{region}.otc.t-systems.com"
     return f"https://{service}.{region}.myhuaweicloud.com"
 
 
 def _normalised(url: str, key: str) -> str:
-    problem, parts, port = _examined(url)
-    if problem:
-        raise _wrong(key, problem)
+    wrong = _wrong_address(url)
+    if wrong:
+        raise _refusal(key, wrong)
+    parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:
         host = f"[{host}]"
-    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
-        host = f"{host}:{port}"
+    if parts.port is not None and parts.port != _DEFAULT_PORTS[parts.scheme]:
+        host = f"{host}:{parts.port}"
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
 
 
-def _examined(url: str) -> tuple[str, SplitResult, int | None]:
-    """What is wrong with ``url`` ("" for nothing), its parts and its port.
-
-    A message shows the address only where it cannot hold a password.
-    """
-    nothing = SplitResult("", "", "", "", "")
+def _wrong_address(url: str) -> str | None:
+    """Why ``url`` cannot be the service's address; shows it only if it cannot hold a password."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        return "must have ASCII characters only, and no space", nothing, None
+        return "must have ASCII characters only, and no space"
     try:
         parts = urlsplit(url)
-        port = parts.port
+        _ = parts.port
     except ValueError:
-        return "must be an address such as https://modelarts.example.com", nothing, None
+        return "must be an address such as https://modelarts.example.com"
     if "@" in url:
-        return "must not hold a user or a password", parts, port
+        return "must not hold a user or a password"
     if parts.query or parts.fragment or "?" in url or "#" in url:
-        return "must not have a query (?) or a fragment (#)", parts, port
+        return "must not have a query (?) or a fragment (#)"
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        return f"must be an address that starts with https://, not {quoted(url)}", parts, port
+        return f"must be an address that starts with https://, not {quoted(url)}"
     if parts.scheme == "http" and not is_loopback(url):
         return (
-            f"must start with https://: plain http goes to a loopback address only, not to"
-            f" {quoted(parts.hostname)}",
-            parts,
-            port,
+            "must start with https://: plain http goes to a loopback address only, not to"
+            f" {quoted(parts.hostname)}"
         )
-    return "", parts, port
+    return None
 
 
-def _wrong(key: str, message: str) -> ConfigError:
-    return ConfigError([Problem("", 0, 0, key, message)])
+def _refusal(key: str, message: str) -> ConfigError:
+    return ConfigError([Problem(where=key, message=message)])

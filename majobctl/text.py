@@ -1,4 +1,4 @@
-"""Text for people: safe to print, counted, and with hints at what was probably meant."""
+"""Text for people: safe to print, counted, dated, and with hints at what was probably meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 
 def printable(text: str) -> str:
-    """``text`` with every character that a terminal could act on shown as an escape."""
+    """``text`` with an escape for every character that a terminal could act on."""
     if text.isprintable():
         return text
     return "".join(
@@ -23,18 +23,25 @@ def quoted(text: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Such as ``1 job config`` and ``2 job configs``."""
+    """``1 job config``, ``2 job configs``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def utc_now() -> str:
+    """The time in UTC to the second, such as ``2026-11-23T21:37:00Z``."""
+    from datetime import datetime, timezone
+
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as ``; did you mean "log_url"?``, or "" where nothing is near."""
+    """A hint such as ``; did you mean "log_url"?``, or "" if no known word is similar."""
     return _nearest(word, tuple(known))
 
 
 @lru_cache(maxsize=1024)
 def _nearest(word: str, known: tuple[str, ...]) -> str:
-    # Thousands of job configs may have the same wrong word, from [defaults] or a matrix.
+    # Cached: [defaults] or a matrix can give thousands of job configs the same wrong word.
     import difflib
 
     matches = difflib.get_close_matches(word, known, n=3, cutoff=0.6)

@@ -9,6 +9,7 @@ import click
 from majobctl.cli.options import environment_option, format_option
 from majobctl.cli.repository import load_settings
 from majobctl.operations.context import WORKING_FOLDER, provider_of, target_of
+from majobctl.text import utc_now
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
@@ -102,17 +103,14 @@ def _read(settings: Settings, name: str) -> list[dict[str, Any]]:
 
 
 def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
-    from datetime import datetime, timezone
-
     from majobctl.service.catalog_cache import FILE_NAME, OfferedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
         # The official SDK may give the first page only: what it lacks may exist all the same.
         return
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
-        save_list(path, target_of(settings), name, OfferedList(now, items))
+        save_list(path, target_of(settings), name, OfferedList(utc_now(), items))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
         told = f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not kept"
@@ -120,14 +118,12 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
 
 
 def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
-    from dataclasses import asdict
-
     from majobctl.plan.document import HEAD, dumps
 
     return dumps(
         {
             **HEAD,
-            "target": asdict(target_of(settings)),
+            "target": target_of(settings).document(),
             name: items,
         }
     )

@@ -16,7 +16,7 @@ from majobctl.cli.options import (
 )
 from majobctl.cli.repository import command_line, load_settings, overrides_here, reading_live
 from majobctl.operations.context import provider_of, store_of, target_of
-from majobctl.text import counted, printable, quoted
+from majobctl.text import counted, printable, quoted, utc_now
 
 if TYPE_CHECKING:
     from majobctl.operations.importing import Imported
@@ -97,13 +97,7 @@ def _import(
             listed = provider.config_names()
             asked = select(chosen_names(listed, wanted), config, locked.state)
             live = reading_live(provider, asked.wanted, parallelism, listed)
-        return import_configs(asked, live, config, place, store, locked, _now())
-
-
-def _now() -> str:
-    from datetime import datetime, timezone
-
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return import_configs(asked, live, config, place, store, locked, utc_now())
 
 
 def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:

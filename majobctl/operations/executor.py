@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from majobctl.errors import NOT_FOUND, ProviderError, TransportError
+from majobctl.errors import ProviderError, TransportError
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import SHOWN, masked_places
 from majobctl.job_config.violations import Path
 from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.diff import field_changes
 from majobctl.plan.results import ChangeResult, ChangeStatus
+from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import CallResult, CallStatus
 from majobctl.text import printable

@@ -187,7 +187,7 @@ def _taken(
 
 def _head(settings: Settings, now: str) -> str:
     target = target_of(settings)
-    return comment(f"Imported from {target.endpoint}, project {target.project_id}, {now}.")
+    return comment(f"Imported from {target}, {now}.")
 
 
 def _write(

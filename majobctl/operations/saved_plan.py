@@ -23,12 +23,11 @@ def check_fits(
 ) -> None:
     """Raises StalePlanError where ``plan``, of the file ``name``, was made against another state
     or target, or for another environment."""
-    made_for = f"{plan.target.endpoint}, project {plan.target.project_id}"
     made_with = f"with -e {printable(plan.environment)}" if plan.environment else "without -e"
     is_of_other = plan.environment != environment
     if plan.target != target:
         option = f" ({made_with})" if is_of_other else ""
-        reason = f"it was made for another target: {printable(made_for)}{option}"
+        reason = f"it was made for another target: {plan.target}{option}"
     elif is_of_other:
         # Where neither environment has a state yet, nothing else would tell them apart.
         reason = f"it was made {made_with}"

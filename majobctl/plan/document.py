@@ -187,7 +187,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         **HEAD,
         "lineage": plan.lineage,
         "serial": plan.serial,
-        "target": {"endpoint": plan.target.endpoint, "project_id": plan.target.project_id},
+        "target": plan.target.document(),
         "environment": plan.environment,
         "refreshed": plan.is_refreshed,
         "create_missing": plan.creates_missing,

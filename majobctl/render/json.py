@@ -43,7 +43,7 @@ def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]
         **HEAD,
         "lineage": drift.lineage,
         "serial": drift.serial,
-        "target": {"endpoint": drift.target.endpoint, "project_id": drift.target.project_id},
+        "target": drift.target.document(),
         "changes": [_drifted(item) for item in drift.changes],
         "summary": {
             "changed": drift.changed,

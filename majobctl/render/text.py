@@ -34,8 +34,7 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.environment:
-        target = f"project {plan.target.project_id} at {plan.target.endpoint}"
-        lines.append(f"Environment {plan.environment}: {printable(target)}.")
+        lines.append(f"Environment {plan.environment}: {plan.target}.")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
 
@@ -64,8 +63,7 @@ def shown(value: Any) -> str:
 def state_text(state: State) -> str:
     """The state's head and a line for each job config."""
     lines = [
-        f"Target   {printable(state.target.endpoint)}, project"
-        f" {printable(state.target.project_id)}",
+        f"Target   {state.target}",
         f"Serial   {state.serial}",
         f"Lineage  {printable(state.lineage)}",
         "",

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def _lists_of(document: Mapping[str, Any], target: Target) -> dict[str, OfferedL
         raise ValueError("a format_version that this majobctl does not know")
     if not isinstance(document.get("target"), dict):
         raise ValueError("target is missing")
-    if document["target"] != asdict(target):
+    if document["target"] != target.document():
         return {}
     return {name: _list_of(name, document[name]) for name in OFFERS if name in document}
 
@@ -212,7 +212,7 @@ def save_list(path: Path, target: Target, name: str, offered: OfferedList) -> No
     lists = {**load_lists(path, target)[0], name: offered}
     document = {
         "format_version": FORMAT_VERSION,
-        "target": asdict(target),
+        "target": target.document(),
         **{name: _as_document(lists[name]) for name in OFFERS if name in lists},
     }
     path.parent.mkdir(exist_ok=True)

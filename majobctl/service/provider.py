@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from majobctl.errors import NOT_FOUND, ProviderError, ServiceError
+from majobctl.errors import ProviderError, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.service.catalog import CachedCatalog
 from majobctl.service.codec import as_arguments, blank_arguments, live_config
+from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
 
 DUPLICATE = "ModelArts.0103"

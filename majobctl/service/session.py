@@ -17,7 +17,6 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import (
-    NOT_FOUND,
     AuthError,
     ConfigError,
     Problem,
@@ -29,7 +28,7 @@ from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sourc
 from majobctl.service.auth.signing import sign
 from majobctl.service.auth.tokens import TokenKeeper, judge_issue, token_request
 from majobctl.service.http.backoff import Backoff
-from majobctl.service.http.responses import Failure, NoResponse, Response, classify
+from majobctl.service.http.responses import NOT_FOUND, Failure, NoResponse, Response, classify
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:

@@ -92,8 +92,8 @@ class State:
         if self.target != target:
             raise StateError(
                 f"{name} belongs to another target\n"
-                f"  the state's:    {_shown(self.target)}\n"
-                f"  the settings':  {_shown(target)}\n"
+                f"  the state's:    {self.target}\n"
+                f"  the settings':  {target}\n"
                 "nothing was changed; give each target a state of its own (state.path in"
                 " majobctl.toml), or set the provider back"
             )
@@ -106,7 +106,7 @@ class State:
             "lineage": self.lineage,
             **({"salt": self.salt} if self.salt else {}),
             **({"merged": self.merged} if self.merged else {}),
-            "target": {"endpoint": self.target.endpoint, "project_id": self.target.project_id},
+            "target": self.target.document(),
             "job_configs": {name: entry.document() for name, entry in self.job_configs.items()},
         }
 
@@ -238,7 +238,3 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
         if isinstance(value, (dict, list)) and not _nests_at_most(depth - 1, value):
             return False
     return True
-
-
-def _shown(target: Target) -> str:
-    return printable(f"{target.endpoint}, project {target.project_id}")

@@ -22,12 +22,11 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State, target_of
-from majobctl.text import printable
+from majobctl.text import printable, utc_now
 
 VERSION = 1
 Record = Mapping[str, Any]
@@ -55,7 +54,7 @@ class Journal:
         self._is_flushing = False
         self._failure: OSError | None = None
         self._changed = threading.Condition()
-        target = {"endpoint": state.target.endpoint, "project_id": state.target.project_id}
+        target = state.target.document()
         self._add(
             {
                 "begin": VERSION,
@@ -82,13 +81,13 @@ class Journal:
     def record_done(self, name: str) -> None:
         """The service took what was intended. Each outcome is on disk with the next intent, or when
         ``flush`` returns."""
-        self._add({"done": name, "at": _now()})
+        self._add({"done": name, "at": utc_now()})
 
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
         """What the service has already."""
-        record = {"known": name, "params": params, "at": _now()}
+        record = {"known": name, "params": params, "at": utc_now()}
         self._add({**record, **_protected(prevent_delete)})
 
     def record_refused(self, name: str) -> None:
@@ -144,10 +143,6 @@ class Journal:
                 self._changed.notify_all()
         if failure is not None:
             raise failure
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _protected(prevent_delete: bool) -> dict[str, bool]:

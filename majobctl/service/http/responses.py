@@ -18,6 +18,8 @@ from majobctl.errors import ServiceError, TransportError
 from majobctl.job_config.values import WrittenFloat
 from majobctl.text import printable
 
+NOT_FOUND = "ModelArts.0102"
+"""The service's code for a resource that does not exist."""
 LONGEST_PAUSE = 60.0
 """Seconds that a Retry-After is followed for, at most."""
 

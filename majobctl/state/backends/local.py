@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import _flush_folder, _prefix, write_durably
+from majobctl.files import flush_folder, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import (
     _LOOK_AGAIN_SECONDS,
@@ -69,7 +69,7 @@ class LocalBackend:
 
     def remove_journal(self) -> None:
         self._journal_path.unlink(missing_ok=True)
-        _flush_folder(self._path.parent)
+        flush_folder(self._path.parent)
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
@@ -96,7 +96,7 @@ class LocalBackend:
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left: whoever holds the lock alone writes."""
-        written = "|".join(re.escape(_prefix(path)) for path in self._written_paths())
+        written = "|".join(re.escape(temporary_prefix(path)) for path in self._written_paths())
         is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
         with suppress(OSError):
             for path in self._path.parent.iterdir():
@@ -196,7 +196,7 @@ class LocalJournalFile:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         except OSError:
             self.close()
             raise

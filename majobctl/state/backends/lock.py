@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import uuid
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from majobctl.state.backends import Holder
-
-if TYPE_CHECKING:
-    pass
-
+from majobctl.text import utc_now
 
 _LOOK_AGAIN_SECONDS = 0.1
 
@@ -27,8 +22,7 @@ def this_process(command: str) -> Holder:
     except (KeyError, OSError):
         # A container's user may have no name.
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-    since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Holder(uuid.uuid4().hex[:12], user, platform.node(), os.getpid(), command, since)
+    return Holder(uuid.uuid4().hex[:12], user, platform.node(), os.getpid(), command, utc_now())
 
 
 def may_live(holder: Holder) -> bool:
