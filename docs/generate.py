@@ -106,7 +106,7 @@ def _meaning(setting: Setting) -> str:
     if setting.choices:
         parts.append(f"One of {', '.join(f'`{_quoted(choice)}`' for choice in setting.choices)}.")
     if setting.kind is Kind.COUNT:
-        parts.append(f"From {setting.least} to {setting.most}.")
+        parts.append(f"From {setting.minimum} to {setting.maximum}.")
     return " ".join(parts)
 
 

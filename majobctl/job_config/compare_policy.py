@@ -6,20 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from majobctl.job_config.fields import FIELDS, Kind
 from majobctl.job_config.secrets import named_places, place_of
-from majobctl.job_config.violations import Path
+from majobctl.job_config.violations import Path, Violation
+from majobctl.text import nearest, quoted
+
+Place = tuple[str, ...]
+"""A key, or ``hyperparameters`` and a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:
-    """What the service's values of one job config mean to a reader: which places do not count,
-    and which are secret, by the names of keys and labels and by place."""
+    """How the service's values of one job config are read: the ignored places, and the secret
+    ones, by the names of keys and labels and by place."""
 
-    ignored: frozenset[tuple[str, ...]] = frozenset()
+    ignored: frozenset[Place] = frozenset()
     secret_names: frozenset[str] = frozenset()
     secret_places: frozenset[Path] = frozenset()
 
-    def ignores(self, place: tuple[str, ...]) -> bool:
+    def ignores(self, place: Place) -> bool:
         return place in self.ignored or place[:1] in self.ignored
 
     def names(self, place: Path) -> bool:
@@ -27,7 +32,7 @@ class ComparePolicy:
         return not self.secret_names.isdisjoint(map(str, place))
 
     def is_secret(self, path: Path) -> bool:
-        """Whether the value at ``path``, or what it belongs to, is secret."""
+        """Whether the value at ``path``, or the value that it is part of, is secret."""
         place = place_of(path)
         return place in self.secret_places or self.names(place)
 
@@ -38,11 +43,34 @@ class ComparePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicies:
-    """What is watched of each job config that a TOML file describes, and of one that only the
-    state knows."""
+    """The policies of the job configs in TOML files, and that of all others, which only the state
+    has."""
 
     described: Mapping[str, ComparePolicy] = field(default_factory=dict)
     default: ComparePolicy = field(default_factory=ComparePolicy)
 
     def of(self, name: str) -> ComparePolicy:
         return self.described.get(name, self.default)
+
+
+def ignored_places(
+    names: Mapping[int, str], path: Path
+) -> tuple[frozenset[Place], list[Violation]]:
+    """The places that the items of the array at ``path`` name: ``KEY`` or
+    ``hyperparameters.LABEL``."""
+    wrong = {index: text for index, name in names.items() if (text := _wrong_place(name))}
+    places = (tuple(name.split(".", 1)) for index, name in names.items() if index not in wrong)
+    violations = [Violation((*path, at), f"{path[-1]}: {text}") for at, text in wrong.items()]
+    return frozenset(places), violations
+
+
+def _wrong_place(name: str) -> str | None:
+    key, dot, label = name.partition(".")
+    field = FIELDS.get(key)
+    if field is None:
+        return f"{quoted(name)} is no key of a job config{nearest(key, FIELDS)}"
+    if field.rest is None:
+        return f"{key} is in no request, and so never changed in the service"
+    if dot and (field.kind is not Kind.HYPERPARAMETERS or not label):
+        return f"{quoted(name)} is no place: write a key, or hyperparameters.LABEL"
+    return None

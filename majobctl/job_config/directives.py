@@ -1,6 +1,6 @@
-"""The keys of a job config that are no parameters: what is secret, ignored, protected, renamed.
+"""The keys of a job config that are not parameters: what is secret, ignored, protected, renamed.
 
-It reads one table at a time and knows nothing of files.
+Reads one table at a time. Independent of files.
 """
 
 from __future__ import annotations
@@ -9,25 +9,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from majobctl.job_config.fields import FIELDS, Kind, name_fault
-from majobctl.job_config.values import type_name
+from majobctl.job_config.compare_policy import Place, ignored_places
+from majobctl.job_config.fields import FIELDS, name_fault
+from majobctl.job_config.values import type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.text import nearest, quoted
 
-Place = tuple[str, ...]
-
 SENSITIVE = "sensitive"
-
 IGNORE_CHANGES = "ignore_changes"
-
 PREVENT_DELETE = "prevent_delete"
-
 RENAMED_FROM = "renamed_from"
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A key of a job config that is no parameter; ``type`` is as the reference page names it."""
+    """A key of a job config that is not a parameter. ``type`` is the reference page's term."""
 
     type: str
     help: str
@@ -59,12 +55,9 @@ DIRECTIVES: Mapping[str, Directive] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Directives:
-    """The directives of one table; a wrong one stands as if it were not there.
-
-    ``prevent_delete`` is None where the table does not say.
-    """
+    """The directives of one table, without wrong ones. ``prevent_delete`` is None if not set."""
 
     sensitive: tuple[str, ...] = ()
     ignored: frozenset[Place] = frozenset()
@@ -74,18 +67,21 @@ class Directives:
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> tuple[Directives, list[Violation]]:
         """The directives of a table, and every rule that they break."""
-        faults: list[Violation] = []
         if DIRECTIVES.keys().isdisjoint(table):
-            return _NONE, faults
-        sensitive = _texts(table, SENSITIVE, faults)
-        names = _texts(table, IGNORE_CHANGES, faults)
-        found = cls(
-            tuple(sensitive.values()),
-            frozenset(_places(names, faults)),
-            _flag(table, faults),
-            _name(table, faults),
+            return _NONE, []
+        sensitive, violations = _texts(table, SENSITIVE)
+        names, wrong_names = _texts(table, IGNORE_CHANGES)
+        ignored, wrong_places = ignored_places(names, (IGNORE_CHANGES,))
+        prevent_delete, wrong_flag = _flag(table.get(PREVENT_DELETE))
+        renamed_from, wrong_name = _name(table.get(RENAMED_FROM, ""))
+        directives = cls(
+            sensitive=tuple(sensitive.values()),
+            ignored=ignored,
+            prevent_delete=prevent_delete,
+            renamed_from=renamed_from,
         )
-        return found, faults
+        violations += [*wrong_names, *wrong_places, *wrong_flag, *wrong_name]
+        return directives, violations
 
     def over(self, below: Directives) -> Directives:
         """These laid over those of ``[defaults]``: the arrays are joined, the rest wins."""
@@ -93,10 +89,10 @@ class Directives:
             return self
         protects = self.prevent_delete
         return Directives(
-            (*self.sensitive, *below.sensitive),
-            self.ignored | below.ignored,
-            below.prevent_delete if protects is None else protects,
-            self.renamed_from,
+            sensitive=(*self.sensitive, *below.sensitive),
+            ignored=self.ignored | below.ignored,
+            prevent_delete=below.prevent_delete if protects is None else protects,
+            renamed_from=self.renamed_from,
         )
 
 
@@ -108,7 +104,7 @@ def without_directives(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown_secrets(names: tuple[str, ...], params: Mapping[str, Any]) -> Iterator[Violation]:
-    """A fault for each of the ``sensitive`` names that is nowhere in ``params``."""
+    """The ``sensitive`` names that are neither keys nor labels of ``params``."""
     if not names:
         return
     known = [*FIELDS, *(params.get("hyperparameters") or {})]
@@ -124,60 +120,32 @@ _WANTED = {
 }
 
 
-def _texts(table: Mapping[str, Any], key: str, faults: list[Violation]) -> dict[int, str]:
+def _texts(table: Mapping[str, Any], key: str) -> tuple[dict[int, str], list[Violation]]:
     """The strings of an array by their indices."""
     items = table.get(key, [])
-    wanted = f"{key} must be {_WANTED[key]}"
     if not isinstance(items, list):
-        faults.append(Violation((key,), f"{wanted}, not {type_name(items)}"))
-        return {}
-    for index, item in enumerate(items):
-        if not isinstance(item, str):
-            faults.append(Violation((key, index), f"{wanted}; this is {type_name(item)}"))
-    return {index: item for index, item in enumerate(items) if isinstance(item, str)}
+        return {}, [Violation((key,), wrong_type(key, _WANTED[key], items))]
+    wanted = f"{key} must be {_WANTED[key]}"
+    violations = [
+        Violation((key, index), f"{wanted}; this is {type_name(item)}")
+        for index, item in enumerate(items)
+        if not isinstance(item, str)
+    ]
+    return {index: item for index, item in enumerate(items) if isinstance(item, str)}, violations
 
 
-def _places(names: Mapping[int, str], faults: list[Violation]) -> Iterator[Place]:
-    for index, name in names.items():
-        place = place_named(name)
-        if isinstance(place, str):
-            faults.append(Violation((IGNORE_CHANGES, index), f"{IGNORE_CHANGES}: {place}"))
-        else:
-            yield place
-
-
-def _flag(table: Mapping[str, Any], faults: list[Violation]) -> bool | None:
-    value = table.get(PREVENT_DELETE)
+def _flag(value: object) -> tuple[bool | None, list[Violation]]:
     if value is None or isinstance(value, bool):
-        return value
-    message = f"{PREVENT_DELETE} must be true or false, not {type_name(value)}"
-    faults.append(Violation((PREVENT_DELETE,), message))
-    return None
+        return value, []
+    message = wrong_type(PREVENT_DELETE, "true or false", value)
+    return None, [Violation((PREVENT_DELETE,), message)]
 
 
-def _name(table: Mapping[str, Any], faults: list[Violation]) -> str:
-    value = table.get(RENAMED_FROM, "")
+def _name(value: object) -> tuple[str, list[Violation]]:
     if not isinstance(value, str):
-        message = f"{RENAMED_FROM} must be a string, not {type_name(value)}"
-        faults.append(Violation((RENAMED_FROM,), message))
-        return ""
-    fault = name_fault(value) if value else None
-    if fault is not None:
-        faults.append(Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {fault.message}"))
-        return ""
-    return value
-
-
-def place_named(text: str) -> tuple[str, ...] | str:
-    """The place that ``text`` names, ``KEY`` or ``hyperparameters.LABEL``; or what is wrong."""
-    key, dot, label = text.partition(".")
-    field = FIELDS.get(key)
-    if field is None:
-        return f"{quoted(text)} is no key of a job config{nearest(key, FIELDS)}"
-    if field.rest is None:
-        return f"{key} is in no request, and so never changed in the service"
-    if not dot:
-        return (key,)
-    if field.kind is not Kind.HYPERPARAMETERS or not label:
-        return f"{quoted(text)} is no place: write a key, or hyperparameters.LABEL"
-    return (key, label)
+        message = wrong_type(RENAMED_FROM, "a string", value)
+        return "", [Violation((RENAMED_FROM,), message)]
+    violation = name_fault(value) if value else None
+    if violation is None:
+        return value, []
+    return "", [Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {violation.message}")]

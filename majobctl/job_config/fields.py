@@ -2,7 +2,7 @@
 
 Validation, the REST body and the reference page all come from ``FIELDS``. The names and types are
 those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST names are those of the
-ModelArts API reference. Nothing here knows of files or of requests.
+ModelArts API reference. Independent of files and requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DESCRIPTION_LENGTH = 256
 
 
 class Kind(enum.Enum):
-    """The type of a key, as the reference page names it."""
+    """The type of a key; its value is the reference page's term."""
 
     TEXT = "string"
     OBS_PATH = "OBS path"
@@ -28,7 +28,7 @@ class Kind(enum.Enum):
     DATA_SOURCE = "array of tables"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One key: its SDK name, its name in the REST body (None: it has none) and its own rule."""
 
@@ -46,124 +46,131 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field(
-            "train_instance_type",
-            Kind.TEXT,
-            "spec_id",
-            "The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
+            name="train_instance_type",
+            kind=Kind.TEXT,
+            rest="spec_id",
             required=True,
+            help="The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
         ),
         Field(
-            "train_instance_count",
-            Kind.COUNT,
-            "worker_server_num",
-            "The number of nodes, at least 1.",
+            name="train_instance_count",
+            kind=Kind.COUNT,
+            rest="worker_server_num",
             required=True,
+            help="The number of nodes, at least 1.",
         ),
         Field(
-            "output_path",
-            Kind.OBS_PATH,
-            "train_url",
-            "Where a training job writes its results.",
+            name="output_path",
+            kind=Kind.OBS_PATH,
+            rest="train_url",
             required=True,
+            help="Where a training job writes its results.",
         ),
         Field(
-            "code_dir",
-            Kind.OBS_PATH,
-            "app_url",
-            "The directory of the training code.",
+            name="code_dir",
+            kind=Kind.OBS_PATH,
+            rest="app_url",
+            help="The directory of the training code.",
         ),
         Field(
-            "boot_file",
-            Kind.OBS_PATH,
-            "boot_file_url",
-            "The script that starts the training.",
+            name="boot_file",
+            kind=Kind.OBS_PATH,
+            rest="boot_file_url",
+            help="The script that starts the training.",
         ),
         Field(
-            "framework_type",
-            Kind.TEXT,
-            "engine_id",
-            "The AI engine, such as `PyTorch`.",
+            name="framework_type",
+            kind=Kind.TEXT,
+            rest="engine_id",
+            help="The AI engine, such as `PyTorch`.",
         ),
         Field(
-            "framework_version",
-            Kind.TEXT,
-            "engine_id",
-            "The engine's version, such as `PyTorch-1.0.0-python3.6`.",
+            name="framework_version",
+            kind=Kind.TEXT,
+            rest="engine_id",
+            help="The engine's version, such as `PyTorch-1.0.0-python3.6`.",
         ),
         Field(
-            "model_name",
-            Kind.TEXT,
-            "model_id",
-            "A built-in algorithm, by its name, such as `ResNet_v2_50`.",
+            name="model_name",
+            kind=Kind.TEXT,
+            rest="model_id",
+            help="A built-in algorithm, by its name, such as `ResNet_v2_50`.",
         ),
         Field(
-            "user_image_url",
-            Kind.TEXT,
-            "user_image_url",
-            "The SWR address of a custom image.",
+            name="user_image_url",
+            kind=Kind.TEXT,
+            rest="user_image_url",
+            help="The SWR address of a custom image.",
         ),
         Field(
-            "user_command",
-            Kind.TEXT,
-            "user_command",
-            "The command that starts the custom image's container.",
+            name="user_command",
+            kind=Kind.TEXT,
+            rest="user_command",
+            help="The command that starts the custom image's container.",
         ),
         Field(
-            "hyperparameters",
-            Kind.HYPERPARAMETERS,
-            "parameter",
-            "The running parameters: `{label = value}` or an array of `{label, value}`. A value is"
-            " a string, an integer, a float or a boolean and is sent as a string, as written.",
+            name="hyperparameters",
+            kind=Kind.HYPERPARAMETERS,
+            rest="parameter",
+            help=(
+                "The running parameters: `{label = value}` or an array of `{label, value}`. A"
+                " value is a string, an integer, a float or a boolean and is sent as a string, as"
+                " written."
+            ),
         ),
         Field(
-            "log_url",
-            Kind.OBS_PATH,
-            "log_url",
-            "Where a training job writes its logs.",
+            name="log_url",
+            kind=Kind.OBS_PATH,
+            rest="log_url",
+            help="Where a training job writes its logs.",
         ),
         Field(
-            "job_description",
-            Kind.TEXT,
-            None,
-            "The SDK's description of a job. No field of the REST call holds it: a change of it"
-            " alone needs no call.",
+            name="job_description",
+            kind=Kind.TEXT,
+            rest=None,
+            help=(
+                "The SDK's description of a job. No field of the REST call holds it: a change of"
+                " it alone needs no call."
+            ),
         ),
         Field(
-            "config_desc",
-            Kind.TEXT,
-            "config_desc",
-            "The description of the job config, at most 256 characters.",
+            name="config_desc",
+            kind=Kind.TEXT,
+            rest="config_desc",
             max_length=DESCRIPTION_LENGTH,
             of_update=True,
+            help="The description of the job config, at most 256 characters.",
         ),
         Field(
-            "inputs",
-            Kind.OBS_PATH,
-            "data_url",
-            "The training data, stored on OBS.",
+            name="inputs",
+            kind=Kind.OBS_PATH,
+            rest="data_url",
             of_update=True,
+            help="The training data, stored on OBS.",
         ),
         Field(
-            "dataset_id",
-            Kind.TEXT,
-            "dataset_id",
-            "The dataset to train with.",
+            name="dataset_id",
+            kind=Kind.TEXT,
+            rest="dataset_id",
             of_update=True,
+            help="The dataset to train with.",
         ),
         Field(
-            "dataset_version_id",
-            Kind.TEXT,
-            "dataset_version_id",
-            "The version of that dataset.",
+            name="dataset_version_id",
+            kind=Kind.TEXT,
+            rest="dataset_version_id",
             of_update=True,
+            help="The version of that dataset.",
         ),
         Field(
-            "data_source",
-            Kind.DATA_SOURCE,
-            "data_source",
-            'Several sources of data: an array of `{type = "obs", data_url}` or of'
-            ' `{type = "dataset", dataset_id, dataset_version}`, of one type in one array.',
+            name="data_source",
+            kind=Kind.DATA_SOURCE,
+            rest="data_source",
             of_update=True,
+            help=(
+                'Several sources of data: an array of `{type = "obs", data_url}` or of `{type ='
+                ' "dataset", dataset_id, dataset_version}`, of one type in one array.'
+            ),
         ),
     )
 }
@@ -174,7 +181,7 @@ DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "dataset": ("dataset_id", "dataset_version"),
 }
 LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
-"""The keys whose values are names in the service's catalogue."""
+"""The keys whose values are names in the service's catalog."""
 DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
 
 

@@ -1,20 +1,17 @@
-"""The value that everything compares: one job config, normalised. It knows no files.
+"""The value that everything compares: one job config, normalised. Independent of files.
 
-Two job configs are equal when the requests they make are equal: the order of hyperparameters does
-not count, a blank value is a missing one, ``obs://b/x`` is ``/b/x``.
+Two job configs are equal if their requests are equal: the order of hyperparameters does not count,
+a blank value is a missing one, ``obs://b/x`` is ``/b/x``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol
 
 from majobctl.errors import ConfigError, Problem
-from majobctl.job_config.checks import (
-    checked_values,
-    rule_violations,
-)
+from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.fields import FIELDS, name_fault
 from majobctl.job_config.violations import Path, Violation
@@ -32,7 +29,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobConfig:
-    """A name and its params: SDK names to normalised plain values, no blank ones.
+    """A name and its params: SDK names and normalised plain values, without blank ones.
 
     Keys are in the documented order; ``hyperparameters`` is ``{label: text}`` sorted by label.
     ``job_description`` is left out: no request carries it.
@@ -40,16 +37,17 @@ class JobConfig:
 
     name: str
     params: Mapping[str, Any]
+    _: KW_ONLY
     source: Source | None = field(default=None, compare=False)
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
-    """The places of secret values: a key, or ``hyperparameters`` and a label. Each leads to its
-    text where that is ``${env.NAME}`` alone, else to None: the file holds a part of the value."""
+    """The places of secret values: a key, or ``hyperparameters`` and a label. Each has its text if
+    that is a single ``${env.NAME}``, else None: the file holds a part of the value."""
     watched: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
     prevent_delete: bool = field(default=False, compare=False)
     renamed_from: str = field(default="", compare=False)
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
-        """The secret places of ``params``, which the state or the service has in place of ours."""
+        """The secret places of ``params``, which come from the state or from the service."""
         return [*self.sensitive, *self.watched.hidden(params)]
 
     @classmethod
@@ -58,20 +56,18 @@ class JobConfig:
 
         Raises ConfigError with every rule that they break.
         """
-        faults: list[Violation] = []
+        params, violations = normalise(raw)
         wrong_name = name_fault(name)
         if wrong_name:
-            faults.append(wrong_name)
-        params, found = normalise(raw)
-        faults += found
-        if faults:
+            violations.insert(0, wrong_name)
+        if violations:
             where = f"job_config.{name}"
-            raise ConfigError(Problem("", 0, 0, where, fault.text()) for fault in faults)
+            raise ConfigError(Problem(where=where, message=found.text()) for found in violations)
         return cls(name, request_params(params))
 
 
 def request_params(params: dict[str, Any]) -> dict[str, Any]:
-    """``params`` without the keys that no field of the request holds."""
+    """``params`` without the keys that no request carries."""
     if _UNSENT.isdisjoint(params):
         return params
     return {key: value for key, value in params.items() if key not in _UNSENT}
@@ -81,11 +77,11 @@ _UNSENT = frozenset(name for name, spec in FIELDS.items() if spec.rest is None)
 
 
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
-    """The params that ``raw`` describes, and every rule it breaks.
+    """The params that ``raw`` describes, and every rule that it breaks.
 
     ``raw`` has SDK names and plain TOML or Python values. The params have the keys in the order of
-    ``FIELDS`` without blank ones; hyperparameters are ``{label: value}`` sorted by label, each
-    value a string; OBS paths start with ``/bucket/``. They are whole only where no fault is told.
+    ``FIELDS``, without blank ones; hyperparameters are ``{label: value}`` sorted by label, each
+    value a string; OBS paths start with ``/bucket/``. They are complete only without violations.
     """
-    params, faults = checked_values(raw)
-    return params, faults + rule_violations(raw, params)
+    params, violations = checked_values(raw)
+    return params, violations + rule_violations(raw, params)

@@ -11,9 +11,9 @@ from typing import Any
 class LiveConfig:
     """A configuration as the service has it.
 
-    ``params`` are normalised as those of a JobConfig, so that equal ones make the same request; a
-    value that no job config could have stands in them as text, and so does an id without a name,
-    such as ``(spec_id 77)``. ``problems`` are sentences about those, without any values.
+    ``params`` are normalised like those of a JobConfig. A value that no job config could have is
+    kept as text, and so is an id without a name, such as ``(spec_id 77)``. ``problems`` are
+    sentences about those, without values.
     """
 
     name: str

@@ -6,20 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from majobctl.job_config.secrets import (
-    SHOWN,
-    masked_places,
-    value_at,
-)
+from majobctl.job_config.secrets import SHOWN, masked_places, value_at
 
 _MESSAGE_LENGTH = 4000
-
 _PART_LENGTH = 5
-"""Characters of a secret value that are not shown even by themselves."""
+"""A part of a secret value with this many characters is hidden, too."""
 
 
 def secret_texts(masked: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """The texts in ``params`` that ``masked``, made of it, hides; the longest first."""
+    """The texts in ``params`` that ``masked``, made from it, hides; the longest first."""
     texts = {
         text for place in masked_places(masked) for text in _texts(value_at(params, place)) if text
     }
@@ -45,9 +40,9 @@ def redacted(text: str, values: Iterable[str]) -> str:
 
 
 def without_traces(text: str, values: Iterable[str]) -> str:
-    """``text``, written by the service, where no part of ``values`` is left in it; else a note.
+    """``text``, written by the service, without ``values``; a note instead if it has parts of them.
 
-    The service may send back a part of a value only, cut or escaped, as it likes.
+    The service may send back only a part of a value, or an escaped one.
     """
     hidden = [value for value in values if value]
     if not hidden:

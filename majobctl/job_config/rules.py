@@ -1,5 +1,5 @@
 """The rules between the keys of a job config: tables 1 to 3 of "Modifying a Training Job
-Configuration". The rule of a single key stands with the key, in the table of fields.
+Configuration". The rules of a single key are in the table of fields.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from majobctl.job_config.violations import Violation
 
 
 class Rule(Protocol):
-    """A rule between keys; ``text`` is how the reference page says it."""
+    """A rule between keys. ``text`` is its sentence on the reference page."""
 
     @property
     def text(self) -> str: ...
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]: ...
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Together:
     def text(self) -> str:
         return f"`{self.first}` and `{self.second}` go together."
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         for key, other in ((self.first, self.second), (self.second, self.first)):
             if key in params and other not in params:
-                yield Violation((key,), f"{key} needs {other} as well", other)
+                yield Violation((key,), f"{key} needs {other} as well", with_key=other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Needs:
     def text(self) -> str:
         return f"`{self.key}` needs `{self.other}`."
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         if self.key in params and self.other not in params:
-            yield Violation((self.key,), f"{self.key} needs {self.other}", self.other)
+            yield Violation((self.key,), f"{self.key} needs {self.other}", with_key=self.other)
 
 
 @dataclass(frozen=True, slots=True)
 class Excludes:
-    """One key cannot stand beside any of the others."""
+    """One key cannot be used with any of the others."""
 
     key: str
     others: tuple[str, ...]
@@ -65,12 +65,12 @@ class Excludes:
     def text(self) -> str:
         return f"`{self.key}` cannot be used with {', '.join(f'`{key}`' for key in self.others)}."
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         if self.key in params:
             for other in self.others:
                 if other in params:
                     message = f"{other} cannot be used together with {self.key}; keep one of them"
-                    yield Violation((other,), message, self.key)
+                    yield Violation((other,), message, with_key=self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class LiesInside:
     def text(self) -> str:
         return f"`{self.file}` lies inside `{self.directory}`."
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         file, directory = params.get(self.file), params.get(self.directory)
         if file is None or directory is None:
             return
@@ -93,12 +93,18 @@ class LiesInside:
             yield Violation((self.file,), message)
         elif not file.startswith(directory.rstrip("/") + "/"):
             message = f"{self.file} must lie inside {self.directory}"
-            yield Violation((self.file,), message, self.directory, directory, (self.directory,))
+            yield Violation(
+                (self.file,),
+                message,
+                with_key=self.directory,
+                value=directory,
+                value_path=(self.directory,),
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class HasAlgorithm:
-    """Something must be there to run: a built-in algorithm, code with an engine, or an image."""
+    """There must be something to run: a built-in algorithm, code with an engine, or an image."""
 
     @property
     def text(self) -> str:
@@ -108,7 +114,7 @@ class HasAlgorithm:
             " (which may have code, too)."
         )
 
-    def faults(self, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         if "model_name" in params or "user_image_url" in params:
             return
         code = [key for key in ("code_dir", "boot_file") if key in params]
@@ -145,11 +151,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(params: Mapping[str, Any]) -> list[Violation]:
-    """What ``params`` lack or have too much of, by all of ``RULES``."""
-    faults = [*_broken_between(tuple(params))]
+    violations = [*_broken_between(tuple(params))]
     for rule in _OF_VALUES:
-        faults += rule.faults(params)
-    return faults
+        violations += rule.violations(params)
+    return violations
 
 
 _OF_VALUES = tuple(rule for rule in RULES if isinstance(rule, LiesInside))
@@ -157,8 +162,11 @@ _OF_VALUES = tuple(rule for rule in RULES if isinstance(rule, LiesInside))
 
 @lru_cache(maxsize=1024)
 def _broken_between(keys: Collection[str]) -> tuple[Violation, ...]:
-    """By the rules that ask only which keys are there: thousands of job configs have the same."""
+    """The rules about which keys are set. Cached: many job configs have equal keys."""
     present = dict.fromkeys(keys)
     return tuple(
-        fault for rule in RULES if rule not in _OF_VALUES for fault in rule.faults(present)
+        violation
+        for rule in RULES
+        if rule not in _OF_VALUES
+        for violation in rule.violations(present)
     )

@@ -1,7 +1,7 @@
-"""Secret values: where they stand, how they are kept (a keyed hash) and shown (not at all).
+"""Secret values: where they are, how they are stored (a keyed hash) and shown (not at all).
 
-Masking goes by place. A place is a key of a job config, or ``hyperparameters`` and a label. Only
-text that comes back from the service is searched for the values themselves.
+Values are masked by place: a key of a job config, or ``hyperparameters`` and a label. Only text
+from the service is searched for the values themselves.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def new_salt() -> str:
 
 
 def place_of(path: Path) -> Path:
-    """The place that the value at ``path`` belongs to."""
+    """The place of the value at ``path``."""
     return path[: 2 if path[0] == _LABELLED else 1] if path else ()
 
 
 def is_masked(value: object) -> bool:
-    """Whether ``value`` is what is kept in place of a secret one."""
+    """Whether ``value`` is what replaces a secret one."""
     return isinstance(value, dict) and len(value) == 1 and MARK in value
 
 
 class Masker:
     """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
 
-    Without a salt, where there is no state to compare with, each is the same word.
+    Without a salt there is no state to compare with, and all hashes are the same constant.
     """
 
     def __init__(self, salt: str) -> None:
@@ -59,14 +59,14 @@ class Masker:
             if not label and value is not None:
                 result[str(key)] = self._mask(place, value)
             elif isinstance(value, str):
-                # The service may have no table of labels there: nobody knows where the secret is.
+                # The service has no table of labels here: the secret could be anywhere in it.
                 result[str(key)] = self._mask((key,), value)
             elif isinstance(value, Mapping) and label[0] in value:
                 result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
         return result
 
     def digest(self, value: Any) -> str:
-        """A keyed hash of JSON with secrets in it: it tells whether they are the same again."""
+        """A keyed hash of JSON with secrets in it, to see later whether they have changed."""
         import hmac
 
         content = json.dumps(value, sort_keys=True).encode()
@@ -81,7 +81,7 @@ class Masker:
 
 
 def without_hashes(value: Any) -> Any:
-    """``value`` with the same word in place of each hash in it, as where there is no salt."""
+    """``value`` with all hashes in it replaced by the constant of a Masker without a salt."""
     if is_masked(value):
         return {MARK: NO_HASH}
     if isinstance(value, Mapping):
@@ -109,8 +109,8 @@ def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[
 
 
 def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iterator[Path]:
-    """The hyperparameters of ``params`` that look secret, and that nobody here wrote: they are in
-    none of ``known``."""
+    """The hyperparameters of ``params`` that look secret and are in none of ``known``: somebody
+    else wrote them."""
     labelled = params.get(_LABELLED)
     for label in labelled if isinstance(labelled, Mapping) else ():
         place = (_LABELLED, label)
@@ -119,7 +119,7 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
 
 
 def value_at(params: Mapping[str, Any], place: Path) -> Any:
-    """The value at ``place``; None where there is none."""
+    """The value at ``place``; None if there is none."""
     value: Any = params
     for key in place:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -132,10 +132,10 @@ _SECRET_KEY = re.compile(
 """Matches a whole key in lower case without its separators, such as ``ossecretkey``."""
 
 
-def secret_key_message(key: str) -> str:
-    """Why ``key`` cannot stand in TOML; "" where it can."""
+def secret_key_message(key: str) -> str | None:
+    """Why ``key`` must not be in TOML; None if it may."""
     if not _SECRET_KEY.fullmatch(re.sub(r"[-_. ]", "", key.lower())):
-        return ""
+        return None
     return (
         f"{quoted(key)} looks like a credential, and credentials never stand in TOML; set it in the"
         " environment (OS_ACCESS_KEY and OS_SECRET_KEY, for example) and renew it if it was"

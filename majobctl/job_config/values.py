@@ -1,4 +1,4 @@
-"""Plain values: blank or not, as text, and what TOML calls their types."""
+"""Plain values: whether they are blank, their text, and TOML's names for their types."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+INTEGER_LIMIT = 2**63
 
 
 def is_blank(value: object) -> bool:
@@ -13,11 +14,8 @@ def is_blank(value: object) -> bool:
     return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
 
 
-INTEGER_LIMIT = 2**63
-
-
 class WrittenFloat(float):
-    """A TOML float that remembers how it was written, without digit separators."""
+    """A TOML float that keeps its text, without digit separators."""
 
     __slots__ = ("text",)
     text: str
@@ -29,7 +27,7 @@ class WrittenFloat(float):
 
 
 def hyperparameter_text(value: object) -> str | None:
-    """The string that is sent for a hyperparameter's value; None where it has no such form."""
+    """The string that is sent for a hyperparameter's value; None if its type has no such form."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -42,7 +40,7 @@ def hyperparameter_text(value: object) -> str | None:
 
 
 def type_name(value: object) -> str:
-    """TOML's word for the type of ``value``, with its article."""
+    """TOML's name for the type of ``value``, with its article."""
     names: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (bool, "a boolean"),
         (int, "an integer"),
@@ -55,3 +53,8 @@ def type_name(value: object) -> str:
         if isinstance(value, types):
             return name
     return f"a {type(value).__name__}"
+
+
+def wrong_type(what: str, wanted: str, value: object) -> str:
+    """The message for a ``value`` that is not what is ``wanted``, such as ``an integer``."""
+    return f"{what} must be {wanted}, not {type_name(value)}"

@@ -1,9 +1,12 @@
-"""A broken rule of a job config: where it is and what is wrong."""
+"""A broken rule of a job config or of the settings: the key, and what is wrong with it.
+
+A check returns violations, or a value and violations. Only the loaders know files and lines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from majobctl.text import quoted
 
@@ -12,21 +15,22 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule broken at ``path``; ``with_key`` names the other key of a rule between two.
+    """A rule broken at ``path``.
 
-    ``value``, where there is one, ends the sentence of ``message``; it stands at ``value_path``,
-    and is told apart so that a sensitive one is never shown.
+    ``with_key`` is the other key of a rule between two keys. ``value`` ends the sentence of
+    ``message``; it is kept apart, with its own ``value_path``, so that a sensitive one is hidden.
     """
 
     path: Path
     message: str
+    _: KW_ONLY
     with_key: str = ""
     value: str | None = None
     value_path: Path = ()
     hint: str = ""
 
     def text(self, is_sensitive: Callable[[Path], bool] = lambda path: False) -> str:
-        """The whole sentence, for a reader who may not see sensitive values."""
+        """The complete sentence, for a reader who may not see sensitive values."""
         parts = [self.message]
         if self.value is not None:
             is_hidden = is_sensitive(self.value_path)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.job_config.directives import DIRECTIVES, Directives, place_named, without_directives
+from majobctl.job_config.compare_policy import ignored_places
+from majobctl.job_config.directives import DIRECTIVES, Directives, without_directives
 from majobctl.job_config.fields import FIELDS
 from tests.strategies import plain_values, texts
 
@@ -35,10 +36,10 @@ def test_each_is_read() -> None:
         prevent_delete=False,
         renamed_from="old-Name_1",
     ) == Directives(
-        ("token",),
-        frozenset({("config_desc",), ("hyperparameters", "a.b"), ("hyperparameters",)}),
-        False,
-        "old-Name_1",
+        sensitive=("token",),
+        ignored=frozenset({("config_desc",), ("hyperparameters", "a.b"), ("hyperparameters",)}),
+        prevent_delete=False,
+        renamed_from="old-Name_1",
     )
     assert good(renamed_from="", sensitive=[], ignore_changes=[]) == Directives()
 
@@ -147,8 +148,6 @@ def test_any_values_are_read_or_told_at_their_key(table: dict[str, Any]) -> None
 
 @given(texts)
 def test_any_text_names_a_place_or_is_told(text: str) -> None:
-    place = place_named(text)
-    if isinstance(place, tuple):
-        assert ".".join(place) == text
-    else:
-        assert place
+    places, violations = ignored_places({7: text}, ("ignore_changes",))
+    assert [".".join(place) for place in places] == ([] if violations else [text])
+    assert all(found.path == ("ignore_changes", 7) and found.message for found in violations)

@@ -212,7 +212,7 @@ def test_where_a_job_config_is_written_does_not_count() -> None:
         line = 3
 
     here = job_config()
-    assert JobConfig(here.name, here.params, Somewhere()) == here
+    assert JobConfig(here.name, here.params, source=Somewhere()) == here
 
 
 @pytest.mark.parametrize(

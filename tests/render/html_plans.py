@@ -41,7 +41,7 @@ class Place:
 
 
 def config(name: str, params: dict[str, Any], file: str, line: int = 3, **more: Any) -> JobConfig:
-    return JobConfig(name, params, Place(file, line), **more)
+    return JobConfig(name, params, source=Place(file, line), **more)
 
 
 def reviewed_plan() -> Plan:

@@ -27,7 +27,7 @@ class Place:
 
 def test_the_document_of_a_plan() -> None:
     after = {**PLAIN, "train_instance_count": 2}
-    desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, Place())}
+    desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, source=Place())}
     state = state_of(sentiment=PLAIN, same=PLAIN, gone=PLAIN)
     warning = Problem("jobs/a.toml", 3, 0, "job_config.a", "no data")
     document = plan_document(make_plan(desired, state, TARGET, warnings=[warning]))

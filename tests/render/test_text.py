@@ -31,7 +31,7 @@ class Place:
 
 
 def planned(before: dict[str, Any] | None, after: dict[str, Any]) -> Plan:
-    desired = {"one": JobConfig("one", after, Place())}
+    desired = {"one": JobConfig("one", after, source=Place())}
     return make_plan(desired, state_of(one=before) if before else None, TARGET)
 
 
@@ -165,7 +165,7 @@ def test_a_refreshed_plan_says_who_changed_an_array_and_what_is_to_change_there(
             {**PLAIN, "data_source": [{"type": "obs", "data_url": f"/b/{name}/"}]}
             for name in (was, now, wanted)
         )
-        desired = {"one": JobConfig("one", wanted_, Place())}
+        desired = {"one": JobConfig("one", wanted_, source=Place())}
         live = {"one": LiveConfig("one", now_)}
         plan = make_plan(desired, state_of(one=was_), TARGET, live=live)
         return plan_text(plan).splitlines()[1:-2]

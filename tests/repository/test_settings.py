@@ -106,7 +106,7 @@ def test_a_service_without_an_address_is_told(text: str, tmp_path: Path) -> None
 def test_every_setting_says_what_it_is_and_is_bounded_sensibly(table: str) -> None:
     for setting in SETTINGS[table].values():
         assert setting.help.endswith(".")
-        assert setting.least <= setting.most
+        assert setting.minimum <= setting.maximum
         assert not setting.choices or setting.default in ("", *setting.choices)
 
 

@@ -1,13 +1,12 @@
 """Job files and settings in the documented form: order of keys, spaces, blank lines.
 
-Comments and values stay as they are written. It takes bytes and gives bytes, knows no file, and
-vouches for what it gives: the same data, and every visible character.
+Comments and values stay as they are written. Bytes in, bytes out; the result is checked to have
+the same data and every visible character.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,26 +28,24 @@ if TYPE_CHECKING:
 
 _BLANK = " \t"
 _JOB_CONFIG_KEYS = (USE, MATRIX, NAME, *FIELDS, *DIRECTIVES)
-
-
-_NOT_KEPT = "tomlkit does not give back all that it reads"
+_NOT_KEPT = "tomlkit does not return everything that it reads"
 
 
 class _UnreadError(Exception):
-    """tomlkit does not read a part of the text, or reads it otherwise."""
+    """tomlkit cannot read a part of the text, or changes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """What became of a file; where there is an obstacle, ``content`` is what it was."""
+    """The new content of a file; the old one if there is an obstacle."""
 
     content: bytes
-    obstacle: str = ""
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A key with its value and comment on ``line``, below the lines that belong to it."""
+    """A key with its value and comment on ``line``, and the comment lines above it."""
 
     key: str
     line: str
@@ -57,10 +54,10 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Section:
-    """A table's header and what stands below it up to the next one.
+    """A table's header and everything up to the next one.
 
-    ``above`` are the comments right over the header, ``about`` those below it that a blank line
-    parts from the first key, ``below`` what follows the last key.
+    ``above`` are the comments directly above the header, ``about`` those below it that a blank
+    line separates from the first key, ``below`` the lines after the last key.
     """
 
     header: str
@@ -73,14 +70,14 @@ class _Section:
 def formatted(content: bytes, name: str) -> Formatted:
     """The documented form of ``content``, a job file or settings.
 
-    The ends of its lines stay what the first of them is, and a byte order mark stays. Raises
-    ConfigError, as validation does, for what is not TOML; ``name`` is what to call the file.
+    All lines get the line ending of the first one; a byte order mark stays. Raises ConfigError, as
+    validation does, for invalid TOML; ``name`` is the file's name in it.
     """
     before = TomlFile.parse(content, name)
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     text = content.removeprefix(mark).decode().replace("\r\n", "\n")
     try:
-        text_after = _formatted_text(text)
+        text_after = _formatted_text(before)
         after = TomlFile.parse(text_after.encode(), name)
     except _UnreadError as error:
         return Formatted(content, f"tomlkit cannot read it: {printable(str(error))}")
@@ -94,7 +91,7 @@ def formatted(content: bytes, name: str) -> Formatted:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two values of TOML are written as the same; ``0.10`` and ``0.1`` are not."""
+    """Whether two TOML values are written alike; ``0.10`` and ``0.1`` are not."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):
@@ -108,57 +105,17 @@ def _visible(text: str) -> Counter[str]:
     return Counter("".join(text.split()))
 
 
-def _formatted_text(text: str) -> str:
-    """Raises _UnreadError where tomlkit does not read all of ``text``."""
-    starts = [0, *_header_offsets(text), len(text)]
-    sections = [_section(text[start:end]) for start, end in pairwise(starts)]
+def _formatted_text(file: TomlFile) -> str:
+    """Raises _UnreadError if tomlkit does not read all of ``file``.
+
+    tomlkit puts the tables of a file together anew, and not always in their old order, so it gets
+    one section at a time.
+    """
+    sections = [*map(_section, file.sections())]
     for section, following in pairwise(sections):
         following.above = _taken_last_paragraph(section.below)
     lines = [line for section in sections for line in ("", *_lines(section))]
     return "".join(f"{line}\n" for line in _with_single_blanks(lines))
-
-
-_MARK = re.compile(r'"""|\'\'\'|["\'#\[\]{}\n]')
-_TOWARDS_END = {
-    '"""': re.compile(r'\\.|"""', re.DOTALL),
-    "'''": re.compile("'''"),
-    '"': re.compile(r'\\.|"'),
-    "'": re.compile("'"),
-}
-
-
-def _header_offsets(text: str) -> Iterator[int]:
-    """Where the lines begin that open a table; ``text`` is TOML.
-
-    tomlkit puts the tables of a file together anew, and not always as they stood; so it is given
-    what stands below one header at a time.
-    """
-    position = line = depth = 0
-    while match := _MARK.search(text, position):
-        mark, position = match.group(), match.end()
-        if mark in _TOWARDS_END:
-            position = _end_of_string(text, position, mark)
-        elif mark == "#":
-            end = text.find("\n", position)
-            position = len(text) if end < 0 else end
-        elif mark == "\n":
-            line = line if depth else position
-        else:
-            if mark == "[" and not depth and not text[line : match.start()].strip(_BLANK):
-                yield line
-            depth += 1 if mark in "[{" else -1
-
-
-def _end_of_string(text: str, position: int, quote: str) -> int:
-    """Behind the string, of a text that is TOML, whose first character is at ``position``."""
-    for match in _TOWARDS_END[quote].finditer(text, position):
-        if match.group() == quote:
-            position = match.end()
-            break
-    # One or two quotes may stand right before the three that end a string.
-    while len(quote) == 3 and text.startswith(quote[0], position):
-        position += 1
-    return position
 
 
 def _section(text: str) -> _Section:
@@ -182,7 +139,7 @@ def _section(text: str) -> _Section:
 
 
 def _read(body: str) -> Sequence[tuple[Key | None, Item]]:
-    """What tomlkit makes of ``body``. Raises _UnreadError where that is not all of it."""
+    """What tomlkit reads. Raises _UnreadError if that is not all of ``body``."""
     import tomlkit
 
     body = body if body.endswith("\n") else body + "\n"
@@ -190,17 +147,17 @@ def _read(body: str) -> Sequence[tuple[Key | None, Item]]:
         document = tomlkit.parse(body)
         comes_back = document.as_string() == body
     except Exception as error:
-        # Not its own errors alone: of TOML that it does not know it makes defects, too.
+        # Not only its own errors: unusual TOML makes it crash in other ways, too.
         raise _UnreadError(str(error)) from error
     if not comes_back:
-        raise _UnreadError("what it reads comes back otherwise")
+        raise _UnreadError("it returns something else than it reads")
     return document.body
 
 
 def _items(
     body: Iterable[tuple[Key | None, Item]], before: Sequence[Key] = ()
 ) -> Iterator[tuple[Sequence[Key], Item]]:
-    """What stands in ``body`` with the parts of its key; those of a dotted one are tables."""
+    """The items of ``body``, each with the parts of its key. tomlkit has tables for dotted keys."""
     from tomlkit.items import Table
 
     for key, item in body:
@@ -221,7 +178,7 @@ def _line(keys: Sequence[Key], item: Item) -> str:
 
 
 def _taken_last_paragraph(lines: list[str]) -> list[str]:
-    """Takes what stands behind the last blank line off ``lines``."""
+    """Removes the lines after the last blank one from ``lines``, and returns them."""
     start = max((index + 1 for index, line in enumerate(lines) if not line), default=0)
     taken = lines[start:]
     del lines[start:]
@@ -249,7 +206,7 @@ def _path(header: str) -> tuple[str, ...]:
 
 
 def _order(path: Sequence[str]) -> Iterable[str]:
-    """The documented order of the keys of the table at ``path``; none where they are free."""
+    """The documented order of the keys of the table at ``path``; empty if there is none."""
     if len(path) > 2 and path[0] == "environments":
         return _order(path[2:])
     is_named = len(path) == 2 and path[0] in ("job_config", "templates")
@@ -259,7 +216,7 @@ def _order(path: Sequence[str]) -> Iterable[str]:
 
 
 def _with_single_blanks(lines: Iterable[str]) -> Iterator[str]:
-    """``lines`` with one blank line where there are more, and none at the start and the end."""
+    """``lines`` without repeated blank lines, and without any at the start and the end."""
     is_after_blank = is_begun = False
     for line in lines:
         if line:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from majobctl.job_config.checks import COUNT_LIMIT
 from majobctl.job_config.directives import (
     DIRECTIVES,
     IGNORE_CHANGES,
@@ -18,6 +17,7 @@ from majobctl.job_config.directives import (
 )
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
+from majobctl.job_config.scalars import COUNT_LIMIT
 from majobctl.repository.authoring.schema_rules import (
     MAY_BE_BLANK,
     OTHERS,
@@ -289,9 +289,9 @@ def _setting(setting: Setting) -> Schema:
 def _setting_rule(setting: Setting) -> Schema:
     text: Schema = {"type": "string", **_ONE_LINE}
     if setting.kind is SettingKind.COUNT:
-        return {"type": "integer", "minimum": setting.least, "maximum": setting.most}
+        return {"type": "integer", "minimum": setting.minimum, "maximum": setting.maximum}
     if setting.kind is SettingKind.SECONDS:
-        return {"type": "number", "exclusiveMinimum": 0, "maximum": setting.most}
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": setting.maximum}
     if setting.kind is SettingKind.FLAG:
         return {"type": "boolean"}
     if setting.kind is SettingKind.TEXTS:

@@ -1,6 +1,6 @@
 """An environment's tables laid over the others: the settings file as ``-e NAME`` reads it.
 
-Which keys there are, and which values they take, is not known here.
+Independent of the keys and their values.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from typing import Any
 
 from majobctl.job_config.directives import IGNORE_CHANGES, SENSITIVE
 from majobctl.job_config.values import type_name
+from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import nearest, quoted
 
 TABLE = "environments"
 _JOINED = (("defaults", SENSITIVE), ("defaults", IGNORE_CHANGES))
-"""Arrays that are joined: the environment's own items come first."""
+"""Arrays that are joined, with the environment's own items first."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class OverlaidFile(TomlFile):
-    """A settings file where ``[environments.NAME]`` is laid over the tables beside it.
+    """A settings file with ``[environments.NAME]`` laid over the other tables.
 
-    ``data`` has no environments any more. A line is that of the environment's own key where it has
+    ``data`` has no environments. The line of a key is that of the environment's own key if it has
     one.
     """
 
@@ -55,33 +56,32 @@ class OverlaidFile(TomlFile):
 
 
 def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:
-    """The environments that are tables, by their names."""
+    """The environments by name, without those that are not tables."""
     tables = file.data.get(TABLE, {})
     if not isinstance(tables, Mapping):
         return {}
     return {name: table for name, table in tables.items() if isinstance(table, Mapping)}
 
 
-def environment_faults(file: TomlFile) -> list[tuple[KeyPath, str]]:
-    """What is wrong with the table of environments itself, each with its place."""
+def environment_violations(file: TomlFile) -> list[Violation]:
+    """What is wrong with the environments as tables, and with their names."""
     tables = file.data.get(TABLE, {})
     if not isinstance(tables, Mapping):
         message = f"must be tables, [{TABLE}.NAME], not {type_name(tables)}"
-        return [((TABLE,), message)]
-    found: list[tuple[KeyPath, str]] = []
+        return [Violation((TABLE,), message)]
+    found = []
     for name, table in tables.items():
         if not isinstance(table, Mapping):
             message = f"must be a table, [{TABLE}.NAME], not {type_name(table)}"
-            found.append(((TABLE, name), message))
+            found.append(Violation((TABLE, name), message))
         elif not _NAME.fullmatch(name):
-            found.append(
-                ((TABLE, name), "an environment's name has 1 to 40 letters, digits, _ or -")
-            )
+            message = "an environment's name has 1 to 40 letters, digits, _ or -"
+            found.append(Violation((TABLE, name), message))
     return found
 
 
 def unknown_environment(name: str, file: TomlFile) -> str:
-    """The sentence for an environment that the settings do not have."""
+    """The message for an environment that the settings do not have."""
     known = list(environments_of(file))
     if not known:
         return f"no environment {quoted(name)}: {file.name} has no [{TABLE}.NAME] table"
@@ -90,7 +90,7 @@ def unknown_environment(name: str, file: TomlFile) -> str:
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` over ``below``: tables key by key, anything else as a whole."""
+    """``above`` over ``below``: tables are merged key by key, other values replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -104,7 +104,7 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 def _with_joined_directives(
     data: dict[str, Any], below: Mapping[str, Any], above: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """``data``, where what either side's defaults keep secret, or let change, counts."""
+    """``data`` with what the defaults of both sides keep secret, and ignore."""
     for _, key in _JOINED:
         sides = [side.get("defaults") for side in (above, below)]
         lists = [side.get(key) for side in sides if isinstance(side, Mapping)]
@@ -116,7 +116,7 @@ def _with_joined_directives(
 def _has(data: Any, path: KeyPath) -> bool:
     for part in path:
         if isinstance(part, int) or not isinstance(data, Mapping):
-            # An array is laid over as a whole.
+            # An array replaces the other one completely.
             return True
         if part not in data:
             return False

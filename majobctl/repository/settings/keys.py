@@ -1,6 +1,6 @@
 """One table of the keys of ``majobctl.toml``: types, defaults, bounds and help texts.
 
-The checks, the reference page and the JSON Schema come from it.
+The source of the checks, the reference page and the JSON Schema.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Kind(enum.Enum):
-    """The type of a setting, as the reference page names it."""
+    """The type of a setting; its value is the reference page's term."""
 
     TEXT = "string"
     COUNT = "integer"
@@ -21,81 +21,102 @@ class Kind(enum.Enum):
     TEXTS = "array of strings"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One key of a table of the settings; ``choices`` or ``least`` bound its value."""
+    """One key of the settings. ``choices``, ``minimum`` and ``maximum`` bound its value."""
 
     kind: Kind
     default: Any
     help: str
     choices: tuple[str, ...] = ()
-    least: int = 0
-    most: int = 1_000_000
+    minimum: int = 0
+    maximum: int = 1_000_000
 
 
 SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "provider": {
         "kind": Setting(
-            Kind.TEXT,
-            "modelarts",
-            "Who receives the calls: the REST service, the official SDK where it is installed, or"
-            " the embedded emulator.",
+            kind=Kind.TEXT,
+            default="modelarts",
             choices=("modelarts", "sdk", "emulator"),
+            help=(
+                "Who receives the calls: the REST service, the official SDK where it is"
+                " installed, or the embedded emulator."
+            ),
         ),
-        "region": Setting(Kind.TEXT, "", "The region; the endpoints follow from it."),
-        "endpoint": Setting(Kind.TEXT, "", "The service's address, in place of the region's."),
-        "iam_endpoint": Setting(Kind.TEXT, "", "IAM's address, in place of the region's."),
+        "region": Setting(
+            kind=Kind.TEXT, default="", help="The region; the endpoints follow from it."
+        ),
+        "endpoint": Setting(
+            kind=Kind.TEXT, default="", help="The service's address, in place of the region's."
+        ),
+        "iam_endpoint": Setting(
+            kind=Kind.TEXT, default="", help="IAM's address, in place of the region's."
+        ),
         "project_id": Setting(
-            Kind.TEXT, "", "The project's id; left out, the environment's (`OS_PROJECT_ID`)."
+            kind=Kind.TEXT,
+            default="",
+            help="The project's id; left out, the environment's (`OS_PROJECT_ID`).",
         ),
         "auth": Setting(
-            Kind.TEXT,
-            "",
-            "How to sign in; left out, whichever the environment holds, in this order.",
+            kind=Kind.TEXT,
+            default="",
             choices=("aksk", "password", "token"),
+            help="How to sign in; left out, whichever the environment holds, in this order.",
         ),
-        "timeout": Setting(Kind.SECONDS, 30, "Seconds that a request may take.", least=0),
+        "timeout": Setting(kind=Kind.SECONDS, default=30, help="Seconds that a request may take."),
         "retries": Setting(
-            Kind.COUNT,
-            5,
-            "How often a request is sent again after a passing fault.",
-            most=100,
+            kind=Kind.COUNT,
+            default=5,
+            maximum=100,
+            help="How often a request is sent again after a passing fault.",
         ),
         "seed": Setting(
-            Kind.TEXT, "", "For the emulator: a TOML file with what its cloud starts with."
+            kind=Kind.TEXT,
+            default="",
+            help="For the emulator: a TOML file with what its cloud starts with.",
         ),
     },
     "state": {
-        "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
-        "path": Setting(Kind.TEXT, "majobctl.state.json", "The state file."),
+        "backend": Setting(
+            kind=Kind.TEXT, default="local", choices=("local",), help="Where the state is kept."
+        ),
+        "path": Setting(kind=Kind.TEXT, default="majobctl.state.json", help="The state file."),
     },
     "jobs": {
-        "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns."),
+        "files": Setting(
+            kind=Kind.TEXTS, default=("jobs/**/*.toml",), help="The job files, as glob patterns."
+        ),
     },
     "apply": {
-        "parallelism": Setting(Kind.COUNT, 10, "How many calls run at once.", least=1, most=1000),
+        "parallelism": Setting(
+            kind=Kind.COUNT, default=10, minimum=1, maximum=1000, help="How many calls run at once."
+        ),
         "create_missing": Setting(
-            Kind.FLAG,
-            False,
-            "Create a configuration that the service does not have (`create_job_configs`).",
+            kind=Kind.FLAG,
+            default=False,
+            help="Create a configuration that the service does not have (`create_job_configs`).",
         ),
         "delete_removed": Setting(
-            Kind.FLAG,
-            False,
-            "Delete a configuration that left the TOML files (`delete_job_configs`).",
+            kind=Kind.FLAG,
+            default=False,
+            help="Delete a configuration that left the TOML files (`delete_job_configs`).",
         ),
         "max_change_percent": Setting(
-            Kind.COUNT,
-            0,
-            "Over 0: a larger share of changes, of 10 or more job configs, is refused.",
-            most=100,
+            kind=Kind.COUNT,
+            default=0,
+            maximum=100,
+            help="Over 0: a larger share of changes, of 10 or more job configs, is refused.",
         ),
     },
     "drift": {
         "ignore": Setting(
-            Kind.TEXTS,
-            (),
-            "As `ignore_changes`, for every job config: `config_desc` or `hyperparameters.seed`.",
+            kind=Kind.TEXTS,
+            default=(),
+            help=(
+                "As `ignore_changes`, for every job config: `config_desc` or"
+                " `hyperparameters.seed`."
+            ),
         ),
     },
 }

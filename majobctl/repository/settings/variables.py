@@ -1,21 +1,22 @@
 """The values of ``${var.NAME}``: from the settings, the environment, files and options.
 
 Later ones win: ``[variables]``, the chosen environment's, ``MAJOBCTL_VAR_NAME``, ``--var-file``,
-``--var``. Where they are used is not known here.
+``--var``. Independent of where they are used.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import secret_key_message
-from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, type_name
+from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, wrong_type
+from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
 
@@ -26,7 +27,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The text of a variable, and where it comes from: ``majobctl.toml:12``, ``--var``."""
+    """The text of a variable, and its origin, such as ``majobctl.toml:12`` or ``--var``."""
 
     text: str
     origin: str
@@ -34,7 +35,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says: an environment's name, ``NAME=VALUE`` texts, names of files."""
+    """The command line's choices: an environment, ``NAME=VALUE`` texts, names of files."""
 
     environment: str = ""
     values: tuple[str, ...] = ()
@@ -44,29 +45,32 @@ class Overrides:
 NO_OVERRIDES = Overrides()
 
 
-def declared_variables(file: TomlFile, problems: list[Problem]) -> dict[str, Variable]:
-    """The variables of the settings; what is wrong with one is added to ``problems``."""
+def declared_variables(file: TomlFile) -> tuple[dict[str, Variable], list[Violation]]:
+    """The variables of the settings, and what is wrong with them."""
     table = file.data.get(TABLE, {})
     if not isinstance(table, Mapping):
-        message = f"{TABLE} must be a table, not {type_name(table)}"
-        problems.append(Problem(file.name, file.line_of((TABLE,)), 0, "", message))
-        return {}
-    return dict(_read(table, file, (TABLE,), problems))
+        return {}, [Violation((TABLE,), wrong_type(TABLE, "a table", table))]
+    return _checked_variables(table, file, (TABLE,))
 
 
-def _read(
-    table: Mapping[str, Any], file: TomlFile, prefix: tuple[str, ...], problems: list[Problem]
-) -> Iterator[tuple[str, Variable]]:
-    for name, value in table.items():
-        line = file.line_of((*prefix, name))
-        fault = _fault(name, value)
-        if fault:
-            problems.append(Problem(file.name, line, 0, ".".join(prefix), fault))
-        text = hyperparameter_text(value)
-        yield name, Variable(text or "", f"{file.name}:{line}")
+def _checked_variables(
+    table: Mapping[str, Any], file: TomlFile, prefix: tuple[str, ...]
+) -> tuple[dict[str, Variable], list[Violation]]:
+    found = {
+        name: Variable(
+            hyperparameter_text(value) or "", f"{file.name}:{file.line_of((*prefix, name))}"
+        )
+        for name, value in table.items()
+    }
+    violations = [
+        Violation((*prefix, name), message)
+        for name, value in table.items()
+        if (message := _wrong_variable(name, value))
+    ]
+    return found, violations
 
 
-def _fault(name: str, value: object) -> str:
+def _wrong_variable(name: str, value: object) -> str | None:
     secret = secret_key_message(name)
     if secret:
         return secret
@@ -78,10 +82,10 @@ def _fault(name: str, value: object) -> str:
         is_large = isinstance(value, int) and not isinstance(value, bool)
         wanted = "a string, an integer, a float or a boolean"
         return f"{name} must {'fit in 64 bits' if is_large else f'be {wanted}'}"
-    return _text_fault(name, text)
+    return _wrong_text(name, text)
 
 
-def _text_fault(name: str, text: str) -> str:
+def _wrong_text(name: str, text: str) -> str | None:
     if "${" in text:
         return f"{name}: a variable's value cannot have a reference; write it in the job config"
     if CONTROL_CHARACTER.search(text):
@@ -90,16 +94,16 @@ def _text_fault(name: str, text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         return f"{name} must be Unicode text"
-    return ""
+    return None
 
 
 def with_overrides(
     declared: Mapping[str, Variable], overrides: Overrides
 ) -> Mapping[str, Variable]:
-    """``declared`` with what the environment, files and options say in their place.
+    """``declared`` with the values of the environment, files and options.
 
-    A variable of the environment that is not declared is passed over. Raises ConfigError for a
-    file that is wrong, MajobctlError for an option that is; both must name declared variables.
+    An undeclared variable in the environment is ignored. Raises ConfigError for a wrong file,
+    MajobctlError for a wrong option; both must name declared variables.
     """
     variables = dict(declared)
     for name in declared:
@@ -112,41 +116,31 @@ def with_overrides(
         name, equals, text = option.partition("=")
         if not equals:
             raise MajobctlError(f"--var {printable(option)}: write --var NAME=VALUE")
-        unknown = _unknown(name, declared)
-        if unknown:
-            raise MajobctlError(f"--var: {unknown}")
+        if name not in declared:
+            raise MajobctlError(f"--var: {unknown_variable(name, declared)}")
         variables[name] = _checked(name, text, "--var")
     return variables
 
 
 def _checked(name: str, text: str, origin: str) -> Variable:
-    fault = _text_fault(name, text)
-    if fault:
-        raise MajobctlError(f"{origin}: {fault}")
+    wrong = _wrong_text(name, text)
+    if wrong:
+        raise MajobctlError(f"{origin}: {wrong}")
     return Variable(text, origin)
 
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:
     file = TomlFile.read(Path(name), printable(name))
-    problems: list[Problem] = []
-    found = dict(_read(file.data, file, (), problems))
-    for key in found:
-        unknown = _unknown(key, declared)
-        if unknown:
-            problems.append(Problem(file.name, file.line_of((key,)), 0, "", unknown))
-    if problems:
-        raise ConfigError(sorted(problems))
+    found, violations = _checked_variables(file.data, file, ())
+    violations += [
+        Violation((key,), unknown_variable(key, declared)) for key in found if key not in declared
+    ]
+    if violations:
+        raise ConfigError(sorted(map(file.problem, violations)))
     return found
 
 
-def _unknown(name: str, declared: Iterable[str]) -> str:
-    known = list(declared)
-    if name in known:
-        return ""
-    return unknown_variable(name, known)
-
-
 def unknown_variable(name: str, known: Iterable[str]) -> str:
-    """The sentence for a variable that the settings do not declare."""
+    """The message for a variable that the settings do not declare."""
     hint = nearest(name, list(known)) or f"; declare it in [{TABLE}] of the settings"
     return f"no variable {quoted(name)}{hint}"

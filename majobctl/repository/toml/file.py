@@ -1,7 +1,7 @@
-"""A TOML file: its data, and the line of each of its keys. It knows no rule of ours.
+"""A TOML file: its data, and the line of each of its keys. Independent of what the keys mean.
 
-tomli says nothing of places, so a second pass over the text finds them; it runs only when somebody
-asks for a line, and only over text that tomli has accepted.
+tomli gives no positions, so a second pass over the text finds them. It runs only if a line is
+needed, and only on text that tomli has accepted.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import codecs
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,21 @@ import tomli
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.values import WrittenFloat
+from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.positions import (
-    _HEADER,
     KeyPath,
-    Scanner,
+    Positions,
+    plain_headers,
+    positions_of,
+    repeated_key,
 )
 from majobctl.text import printable
 
 
 def content_of(path: Path, name: str) -> bytes:
-    """The bytes of a regular file. Raises ConfigError for what is none, or cannot be read."""
+    """The bytes of a regular file. Raises ConfigError if it is not one or cannot be read."""
     try:
-        # A pipe would be waited on for ever.
+        # Reading a pipe could block forever.
         is_file = path.is_file() or not path.exists()
         content = path.read_bytes() if is_file else b""
     except OSError as error:
@@ -41,7 +44,7 @@ def content_of(path: Path, name: str) -> bytes:
 
 
 class TomlFile:
-    """``name`` is the file as the user would type it, ``data`` what tomli made of it."""
+    """``name`` is the path as the user would type it, ``data`` is what tomli read."""
 
     def __init__(self, name: str, text: str, data: Mapping[str, Any]) -> None:
         self.name = name
@@ -50,7 +53,7 @@ class TomlFile:
 
     @classmethod
     def read(cls, path: Path, name: str) -> TomlFile:
-        """Raises ConfigError for a file that cannot be read, or is not TOML."""
+        """Raises ConfigError for a file that cannot be read or is not TOML."""
         return cls.parse(content_of(path, name), name)
 
     @classmethod
@@ -77,28 +80,36 @@ class TomlFile:
 
     @cached_property
     def may_refer(self) -> bool:
-        """Whether a string in it may have a ``${``, an escaped one too."""
+        """Whether a string in it may have a ``${``, possibly an escaped one."""
         return "${" in self._text or "\\" in self._text
 
     def line_of(self, path: KeyPath) -> int:
         """The line of the key at ``path``, or of the nearest key or table around it; else 1."""
         offset = self._headers.get(path)
         while path and offset is None:
-            offset = self._offsets.get(path)
+            offset = self._positions.keys.get(path)
             path = path[:-1]
         return 1 if offset is None else bisect_right(self._line_starts, offset)
 
-    @cached_property
-    def _headers(self) -> Mapping[KeyPath, int]:
-        """The plainest of table headers, found without a scan of the rest."""
-        if '"""' in self._text or "'''" in self._text:
-            # Such a line may be a part of a text.
-            return {}
-        return {(match[1], match[2]): match.start(1) for match in _HEADER.finditer(self._text)}
+    def problem(self, violation: Violation) -> Problem:
+        """``violation``, whose path begins at the root of this file, with its file and line."""
+        *tables, _ = [part for part in violation.path if isinstance(part, str)]
+        line = self.line_of(violation.path)
+        where = ".".join(tables)
+        return Problem(file=self.name, line=line, where=where, message=violation.text())
+
+    def sections(self) -> list[str]:
+        """The text above the first header, and that of each header with what follows it."""
+        starts = [self._text.rfind("\n", 0, header) + 1 for header in self._positions.headers]
+        return [self._text[i:j] for i, j in pairwise([0, *starts, len(self._text)])]
 
     @cached_property
-    def _offsets(self) -> Mapping[KeyPath, int]:
-        return Scanner(self._text).offsets()
+    def _headers(self) -> Mapping[KeyPath, int]:
+        return plain_headers(self._text)
+
+    @cached_property
+    def _positions(self) -> Positions:
+        return positions_of(self._text)
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -113,22 +124,20 @@ def _loaded(text: str) -> Mapping[str, Any]:
 
 
 def _unreadable(name: str, reason: str) -> ConfigError:
-    return ConfigError([Problem(name, 0, 0, "", f"cannot be read: {reason}")])
+    return ConfigError([Problem(file=name, message=f"cannot be read: {reason}")])
 
 
 def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
-    return ConfigError([Problem(name, line, column, "", f"not valid TOML: {printable(reason)}")])
+    message = f"not valid TOML: {printable(reason)}"
+    return ConfigError([Problem(file=name, line=line, column=column, message=message)])
 
 
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
-    """tomli's own message, or a plainer one; a key that is there twice is told with both places."""
+    """tomli's message, or a clearer one. A repeated key is reported with both lines."""
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
-        scanner = Scanner(text, error.pos)
-        # An inline table is refused before its end, and what follows may be anything.
-        with suppress(IndexError, ValueError):
-            scanner.offsets()
-        if scanner.repeated:
-            path, first, second = scanner.repeated
+        repeated = repeated_key(text, error.pos)
+        if repeated:
+            path, first, second = repeated
             key = ".".join(part for part in path if isinstance(part, str))
             before = text.count("\n", 0, first) + 1
             line = text.count("\n", 0, second) + 1
@@ -142,9 +151,9 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
 
 
 def _first_refused_line(text: str) -> int:
-    """The line with what tomli gave up on without a place.
+    """The line where tomli failed without giving a position.
 
-    It gives up on every text that goes on beyond that line, and on none that ends before it.
+    It fails on every text that includes that line, and on none that ends before it.
     """
     ends = [match.end() for match in re.finditer("\n|$", text)]
     return bisect_left(ends, True, key=lambda end: _is_refused(text[:end])) + 1

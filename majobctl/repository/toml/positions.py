@@ -1,80 +1,112 @@
-"""The positions of keys and headers in a TOML text."""
+"""The positions of keys and headers in a TOML text. tomli reads only the values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import tomli
 
 KeyPath = tuple[str | int, ...]
 
-# No value begins like this, so that it is no line of an array.
+# No value begins like this, so it cannot be a line of an array.
 _HEADER = re.compile(
     r"^[ \t]*\[([A-Za-z_][\w-]*)\.([\w-]+)\][ \t]*(?:#.*)?$", re.ASCII | re.MULTILINE
 )
 
-# A repeated group costs memory for each of its turns: these stop in between, to be matched again.
+# A repeated group costs memory for each repetition: these stop after 999, to be matched again.
 _BLANK = re.compile(r"[ \t\n]*(?:#[^\n]*[ \t\n]*){0,999}")
-
 _INSIDE = {
     '"""': re.compile(r'[^"\\]*(?:(?:\\.|"{1,2}(?!"))[^"\\]*){0,999}', re.DOTALL),
     "'''": re.compile(r"[^']*(?:'{1,2}(?!')[^']*){0,999}"),
     '"': re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,999}'),
     "'": re.compile(r"[^']*"),
 }
-
 _BARE_KEY = re.compile(r"[^\s.=\[\]{}\"',#]+")
-
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
-
 _BARE_VALUE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:[^\s,\]}#]*|[^\s,\]}#]+")
+_MAX_DEPTH = 16
 
-_DEEPEST = 16
 
+@dataclass(slots=True)
+class Positions:
+    """The offsets of a document's parts: each key and array item by its path, and each header.
 
-class Scanner:
-    """Finds where each key of a document begins that is valid up to ``end``.
-
-    Raises IndexError and ValueError where it is not.
-
-    Uses no recursion. Keys deeper than ``_DEEPEST`` are left to the table around them: a dotted
-    key of thousands of parts would cost the square of that.
+    ``repeated`` is a key that is defined twice, with both offsets.
     """
 
-    def __init__(self, text: str, end: int | None = None) -> None:
-        self.repeated: tuple[KeyPath, int, int] | None = None
+    keys: dict[KeyPath, int] = field(default_factory=dict)
+    headers: list[int] = field(default_factory=list)
+    repeated: tuple[KeyPath, int, int] | None = None
+
+
+def positions_of(text: str) -> Positions:
+    """The positions in ``text``, which is valid TOML."""
+    scanner = _Scanner(text, len(text))
+    scanner.run()
+    return scanner.positions
+
+
+def repeated_key(text: str, end: int) -> tuple[KeyPath, int, int] | None:
+    """The first key that is defined twice in ``text``, which is valid TOML up to ``end``."""
+    scanner = _Scanner(text, end)
+    # An inline table is refused before its end, and anything may follow.
+    with suppress(IndexError, ValueError):
+        scanner.run()
+    return scanner.positions.repeated
+
+
+def plain_headers(text: str) -> Mapping[KeyPath, int]:
+    """The offsets of headers such as ``[job_config.NAME]``, found without scanning the rest."""
+    if '"""' in text or "'''" in text:
+        # Such a line may be part of a multi-line string.
+        return {}
+    return {(match[1], match[2]): match.start(1) for match in _HEADER.finditer(text)}
+
+
+class _Scanner:
+    """Finds the positions in a document that is valid up to ``end``.
+
+    ``run`` raises IndexError or ValueError at what is not valid. No recursion. Keys deeper than
+    ``_MAX_DEPTH`` have the position of the table around them: a dotted key of thousands of parts
+    would cost quadratic time.
+    """
+
+    def __init__(self, text: str, end: int) -> None:
+        self.positions = Positions()
         self._text = text
-        self._end = len(text) if end is None else end
+        self._end = end
         self._written: set[KeyPath] = set()
         self._position = 0
-        self._found: dict[KeyPath, int] = {}
         self._lengths: dict[KeyPath, int] = {}
 
-    def offsets(self) -> Mapping[KeyPath, int]:
+    def run(self) -> None:
         table: KeyPath = ()
-        while self._skip_blank() < self._end and not self.repeated:
+        while self._skip_blank() < self._end and not self.positions.repeated:
             start = self._position
             if self._text[start] == "[":
                 table = self._header()
+                self.positions.headers.append(start)
                 self._mark(table, start)
             else:
                 path = table + self._key()
                 self._mark(path, start)
-                if not self.repeated:
+                if not self.positions.repeated:
                     self._value(path)
-        return self._found
 
     def _mark(self, path: KeyPath, offset: int) -> None:
-        """Notes ``path``, and what it passes through where that has no place of its own yet."""
+        """Records ``path``, and the tables around it that have no position of their own yet."""
+        keys = self.positions.keys
         if path in self._written:
-            self.repeated = (path, self._found[path], offset)
+            self.positions.repeated = (path, keys[path], offset)
             return
-        for length in range(1, min(len(path), _DEEPEST) + 1):
-            self._found.setdefault(path[:length], offset)
-        if len(path) <= _DEEPEST:
+        for length in range(1, min(len(path), _MAX_DEPTH) + 1):
+            keys.setdefault(path[:length], offset)
+        if len(path) <= _MAX_DEPTH:
             self._written.add(path)
-            self._found[path] = offset
+            keys[path] = offset
 
     def _skip_blank(self) -> int:
         before = -1
@@ -138,7 +170,7 @@ class Scanner:
             self._position = dot.end()
 
     def _value(self, path: KeyPath) -> None:
-        """Passes over ``= value``, marking each key and array item inside it."""
+        """Skips ``= value``, and marks each key and array item inside it."""
         self._position = self._text.index("=", self._position) + 1
         open_parts: list[tuple[KeyPath, bool]] = []
         counts: list[int] = []

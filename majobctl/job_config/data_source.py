@@ -1,0 +1,69 @@
+"""Checks of ``data_source``: an array of tables, each of type ``obs`` or ``dataset``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, Field
+from majobctl.job_config.scalars import Checked, obs_path_at, refused, string_at
+from majobctl.job_config.values import is_blank, type_name, wrong_type
+from majobctl.job_config.violations import Path, Violation
+from majobctl.text import nearest, quoted
+
+
+def checked_data_source(value: object, field: Field) -> Checked:
+    if not isinstance(value, (list, tuple)):
+        return refused((field.name,), wrong_type(field.name, "an array of tables", value))
+    entries: list[Mapping[str, str]] = []
+    violations: list[Violation] = []
+    for index, item in enumerate(value):
+        entry, found = _entry(item, (field.name, index))
+        entries.append(entry)
+        violations += found
+    types = [(index, entry["type"]) for index, entry in enumerate(entries) if entry]
+    other = next((index for index, kind in types if kind != types[0][1]), None)
+    if other is not None:
+        message = f"{field.name} cannot mix the types obs and dataset in one array"
+        violations.append(Violation((field.name, other), message))
+    return (None if violations else entries), violations
+
+
+def _entry(item: object, path: Path) -> tuple[Mapping[str, str], list[Violation]]:
+    if not isinstance(item, Mapping):
+        what = f"data_source: item {int(path[1]) + 1}"
+        return {}, [Violation(path, wrong_type(what, "a table", item))]
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in DATA_SOURCE_KEYS:
+        return {}, [_wrong_type(kind, (*path, "type"))]
+    keys = DATA_SOURCE_KEYS[kind]
+    violations = [
+        Violation((*path, key), _foreign_key(key, kind))
+        for key, content in item.items()
+        if key not in keys and key != "type" and not is_blank(content)
+    ]
+    entry = {"type": kind}
+    for key in keys:
+        content, at = item.get(key), (*path, key)
+        if is_blank(content):
+            violations.append(Violation(at, f'data_source: type "{kind}" needs {key}'))
+            continue
+        check = obs_path_at if key == "data_url" else string_at
+        entry[key], found = check(at, content, f"data_source: {key}")
+        violations += found
+    return entry, violations
+
+
+def _wrong_type(kind: object, path: Path) -> Violation:
+    message = 'data_source: type must be "obs" or "dataset"'
+    if kind is None:
+        return Violation(path, f"{message}; it is missing")
+    if not isinstance(kind, str):
+        return Violation(path, f"{message}, not {type_name(kind)}")
+    return Violation(path, f"{message}, not", value=kind, value_path=path)
+
+
+def _foreign_key(key: str, kind: str) -> str:
+    known = ("type", *(name for names in DATA_SOURCE_KEYS.values() for name in names))
+    if key in known:
+        return f'data_source: {key} cannot be used with type "{kind}"'
+    return f"data_source: unknown key {quoted(key)}{nearest(key, known)}"

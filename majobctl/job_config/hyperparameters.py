@@ -1,0 +1,93 @@
+"""Checks of ``hyperparameters``: ``{label = value}``, or an array of ``{label, value}``."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+from majobctl.job_config.fields import Field
+from majobctl.job_config.scalars import Checked, refused, string_at
+from majobctl.job_config.values import hyperparameter_text, wrong_type
+from majobctl.job_config.violations import Path, Violation
+from majobctl.text import quoted
+
+_ITEM_KEYS = {"label", "value"}
+
+
+def checked_hyperparameters(value: object, field: Field) -> Checked:
+    """``{label: text}``, sorted by label."""
+    contents: Mapping[str, object]
+    places: Mapping[str, int] = {}
+    violations: list[Violation] = []
+    if isinstance(value, Mapping):
+        contents = value
+    elif isinstance(value, (list, tuple)):
+        contents, places, violations = _array_contents(value, field.name)
+    else:
+        wanted = "a table {label = value} or an array of {label, value}"
+        return refused((field.name,), wrong_type(field.name, wanted, value))
+    labelled: dict[str, str] = {}
+    for label in sorted(contents):
+        text = hyperparameter_text(contents[label])
+        if text is None or not (label and label.isascii() and text.isascii()) or "${" in label:
+            path = (field.name, places.get(label, label))
+            violations += _violations(path, label, contents[label])
+        labelled[label] = text or ""
+    return (None if violations else labelled), violations
+
+
+def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
+    what, text = f"hyperparameter {quoted(label)}", hyperparameter_text(content)
+    if not label:
+        return [Violation(path, "a hyperparameter's label must not be empty")]
+    if "${" in label:
+        return [_reference_in_label(path, label)]
+    if text is not None:
+        return string_at(path, label + text, what)[1]
+    if isinstance(content, int):
+        fix = "write it in quotes to send it as text"
+        return [Violation(path, f"{what} must fit in 64 bits; {fix}")]
+    wanted = "a string, an integer, a float or a boolean"
+    return [Violation(path, wrong_type(what, wanted, content))]
+
+
+def _reference_in_label(path: Path, label: str) -> Violation:
+    reason = "a reference stands in values only, not in a label"
+    return Violation(path, f"hyperparameter {quoted(label)}: {reason}")
+
+
+def _array_contents(
+    items: Sequence[Any], key: str
+) -> tuple[dict[str, object], dict[str, int], list[Violation]]:
+    """The value of each label, and the index of its item."""
+    contents: dict[str, object] = {}
+    places: dict[str, int] = {}
+    violations: list[Violation] = []
+    for index, item in enumerate(items):
+        violation = _item_violation(item, (key, index), contents)
+        if violation is not None:
+            violations.append(violation)
+        else:
+            contents[item["label"]], places[item["label"]] = item["value"], index
+    return contents, places, violations
+
+
+def _item_violation(item: object, path: tuple[str, int], known: Container[str]) -> Violation | None:
+    key, index = path
+    # Each message has the item's number, because items may share a line.
+    if not isinstance(item, Mapping) or item.keys() != _ITEM_KEYS:
+        wanted = "must be a table with label and value, and nothing else"
+        return Violation(path, f"{key}: item {index + 1} {wanted}")
+    label = item["label"]
+    if not isinstance(label, str):
+        what = f"{key}: the label of item {index + 1}"
+        return Violation((*path, "label"), wrong_type(what, "a string", label))
+    if not label:
+        return Violation(path, f"{key}: the label of item {index + 1} must not be empty")
+    if "${" in label:
+        return _reference_in_label(path, label)
+    return (
+        Violation(path, f"hyperparameter {quoted(label)} is there twice")
+        if label in known
+        else None
+    )

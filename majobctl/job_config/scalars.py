@@ -1,0 +1,80 @@
+"""Checks of single values: text, OBS paths and counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from majobctl.job_config.fields import Field
+from majobctl.job_config.values import INTEGER_LIMIT, wrong_type
+from majobctl.job_config.violations import Path, Violation
+
+Checked = tuple[Any, Sequence[Violation]]
+"""A normalised value, or None and what is wrong with it."""
+
+COUNT_LIMIT = 2**31
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PART = r"(?!\.\.(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+"
+_OBS_PATH = re.compile(rf"(?:obs:/)?(/{_PART}/(?:{_PART}/)*(?:{_PART})?)")
+
+
+def refused(path: Path, message: str) -> Checked:
+    return None, (Violation(path, message),)
+
+
+def checked_text(value: object, field: Field) -> Checked:
+    if isinstance(value, str) and value.isascii() and not field.max_length:
+        return value, ()  # Most are.
+    text, violations = string_at((field.name,), value, field.name)
+    if field.max_length and text is not None and len(text) > field.max_length:
+        allowed = f"at most {field.max_length} are allowed"
+        return refused((field.name,), f"{field.name} has {len(text)} characters; {allowed}")
+    return text, violations
+
+
+def checked_obs_path(value: object, field: Field) -> Checked:
+    return obs_path_at((field.name,), value, field.name)
+
+
+def string_at(path: Path, value: object, what: str) -> Checked:
+    """The string ``value``; ``what`` names it in a message."""
+    if not isinstance(value, str):
+        return refused(path, wrong_type(what, "a string", value))
+    # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
+    if not value.isascii() and _SURROGATE.search(value):
+        return refused(path, f"{what} must be Unicode text")
+    return value, ()
+
+
+def obs_path_at(path: Path, value: object, what: str) -> Checked:
+    """The OBS path ``value``, as ``/bucket/...``; ``what`` names it in a message."""
+    match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        return match[1], ()
+    text, violations = string_at(path, value, what)
+    if text is None:
+        return None, violations
+    message = f"{what} {_wrong_path(text[5:] if text.startswith('obs://') else text)}"
+    return None, (Violation(path, message, value=text, value_path=path),)
+
+
+def _wrong_path(plain: str) -> str:
+    """Why ``plain`` is not an OBS path; the message ends with the path itself."""
+    parts = plain.split("/")
+    if len(parts) < 3 or parts[0] or not parts[1]:
+        return 'must be an OBS path such as "/bucket/dir/", not'
+    if "" in parts[2:-1]:
+        return "must not have an empty part (//):"
+    return 'must not have a ".." part:' if ".." in parts else "must not have a control character:"
+
+
+def checked_count(value: object, field: Field) -> Checked:
+    path = (field.name,)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return refused(path, wrong_type(field.name, "an integer", value))
+    if 1 <= value < COUNT_LIMIT:
+        return value, ()
+    shown = value if abs(value) < INTEGER_LIMIT else "a number of more than 64 bits"
+    wanted = "at least 1" if value < 1 else f"less than {COUNT_LIMIT}"
+    return refused(path, f"{field.name} must be {wanted}, not {shown}")

@@ -1,0 +1,170 @@
+"""Checks of the tables and values of ``majobctl.toml``. Independent of files and lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from majobctl.errors import ConfigError
+from majobctl.job_config.compare_policy import ignored_places
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.secrets import secret_key_message
+from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, type_name, wrong_type
+from majobctl.job_config.violations import Violation
+from majobctl.repository.settings import environments, variables
+from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
+from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
+from majobctl.text import nearest, printable, quoted
+
+TABLES = (*SETTINGS, "defaults", variables.TABLE, environments.TABLE)
+
+Values = Mapping[str, Mapping[str, Any]]
+"""The settings by table and key."""
+
+
+def checked_table(data: Mapping[str, Any], table: str) -> tuple[Mapping[str, Any], list[Violation]]:
+    """The keys of ``table``; none if it is not a table."""
+    content = data.get(table, {})
+    if isinstance(content, Mapping):
+        return content, []
+    return {}, [Violation((table,), wrong_type(table, "a table", content))]
+
+
+def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[Violation]]:
+    """The settings in ``data``. Missing and wrong values have their defaults."""
+    values: dict[str, dict[str, Any]] = {}
+    violations: list[Violation] = []
+    for table, known in SETTINGS.items():
+        content, found = checked_table(data, table)
+        found += [_unknown_key(table, key) for key in content if key not in known]
+        wrong = {
+            key: message
+            for key, setting in known.items()
+            if key in content and (message := _wrong_value(key, setting, content[key]))
+        }
+        found += [Violation((table, key), message) for key, message in wrong.items()]
+        values[table] = {
+            key: setting.default if key in wrong else content.get(key, setting.default)
+            for key, setting in known.items()
+        }
+        violations += found
+    names = dict(enumerate(values["drift"]["ignore"]))
+    return values, violations + ignored_places(names, ("drift", "ignore"))[1]
+
+
+def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator[Violation]:
+    for key in data:
+        secret = secret_key_message(key)
+        if secret:
+            yield Violation((key,), secret)
+        elif key == environments.TABLE and in_environment:
+            yield Violation((key,), "environments cannot stand in an environment")
+        elif key in ("job_config", "templates"):
+            what = "templates" if key == "templates" else "job configs"
+            yield Violation((key,), f"{what} stand in files of their own, such as jobs/NAME.toml")
+        elif key not in TABLES:
+            yield Violation((key,), _foreign(key) or f"unknown table {_with_hint(key, TABLES)}")
+
+
+def _unknown_key(table: str, key: str) -> Violation:
+    unknown = f"unknown key {_with_hint(key, SETTINGS[table])}"
+    return Violation((table, key), secret_key_message(key) or _foreign(key) or unknown)
+
+
+def _with_hint(key: str, known: Iterable[str]) -> str:
+    return quoted(key) + nearest(key, known)
+
+
+def _foreign(key: str) -> str | None:
+    """The message for a key that belongs in another table; None if there is no such table."""
+    home = next((table for table, known in SETTINGS.items() if key in known), None)
+    if home:
+        return f"{key} belongs in [{home}]"
+    return f"{key} belongs in [defaults] or in a job config" if key in FIELDS else None
+
+
+_WANTED: Mapping[Kind, tuple[str, tuple[type, ...]]] = {
+    Kind.TEXT: ("a string", (str,)),
+    Kind.COUNT: ("an integer", (int,)),
+    Kind.SECONDS: ("a number", (int, float)),
+    Kind.FLAG: ("true or false", (bool,)),
+    Kind.TEXTS: ("an array of strings", (list,)),
+}
+
+
+def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
+    wanted, types = _WANTED[setting.kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and setting.kind is not Kind.FLAG):
+        return wrong_type(key, wanted, value)
+    if isinstance(value, list):
+        other = next((item for item in value if not isinstance(item, str)), None)
+        if other is not None:
+            return f"{key} must be {wanted}, not one with {type_name(other)}"
+        return _wrong_texts(key, value)
+    if isinstance(value, str):
+        return _wrong_text(key, setting, value)
+    return None if isinstance(value, bool) else _wrong_number(key, setting, value)
+
+
+def _wrong_text(key: str, setting: Setting, value: str) -> str | None:
+    if setting.choices and value not in setting.choices:
+        choices = ", ".join(map(quoted, setting.choices))
+        return f"{key} must be one of {choices}, not {_with_hint(value, setting.choices)}"
+    if not value and setting.default:
+        return f"{key} must not be empty"
+    return _wrong_texts(key, [value])
+
+
+def _wrong_texts(key: str, texts: Sequence[str]) -> str | None:
+    if any("${" in text for text in texts):
+        return f"{key}: a reference stands in job configs and [defaults] only; write the value here"
+    if any(CONTROL_CHARACTER.search(text) for text in texts):
+        return f"{key} must not have a control character"
+    return None
+
+
+def _wrong_number(key: str, setting: Setting, value: Any) -> str | None:
+    if not setting.minimum <= value <= setting.maximum:
+        is_long = isinstance(value, int) and abs(value) >= INTEGER_LIMIT
+        shown = "a number of more than 64 bits" if is_long else value
+        return f"{key} must be from {setting.minimum} to {setting.maximum}, not {shown}"
+    if setting.kind is Kind.SECONDS and not value:
+        return f"{key} must be more than 0"
+    return None
+
+
+def provider_violations(
+    data: Mapping[str, Any], provider: Mapping[str, Any], other_environments: Sequence[str]
+) -> Iterator[Violation]:
+    """The rules between the keys of ``[provider]``; ``provider`` are its checked values.
+
+    ``other_environments`` may have the region that is missing here.
+    """
+    written = data.get("provider", {})
+    if not isinstance(written, Mapping):
+        return
+    # A value that is wrong is reported already and must not cause a misleading violation here.
+    is_emulator = written.get("kind", "modelarts") not in ("modelarts", "sdk")
+    has_address = any(written.get(key, "") != "" for key in ("region", "endpoint"))
+    if not (is_emulator or has_address):
+        message = 'region is missing; set it (such as "eu-de"), or endpoint'
+        if other_environments:
+            message += f", or choose an environment: -e {printable(other_environments[0])}"
+        yield Violation(("provider", "region"), message)
+    if provider["seed"] and not is_emulator:
+        yield Violation(("provider", "seed"), 'seed needs kind = "emulator"')
+    for key, check in _PARTS_OF_ADDRESSES:
+        try:
+            if provider[key]:
+                check(provider[key])
+        except ConfigError as error:
+            problem = error.problems[0]
+            yield Violation(("provider", key), f"{problem.where} {problem.message}")
+
+
+_PARTS_OF_ADDRESSES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("region", lambda region: endpoint_of(region, None)),
+    ("endpoint", lambda address: endpoint_of(None, address)),
+    ("iam_endpoint", lambda address: iam_endpoint_of(None, address)),
+    ("project_id", checked_project_id),
+)
