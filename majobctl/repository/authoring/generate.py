@@ -1,6 +1,6 @@
-"""A job config's params -> its table in a job file, as somebody would write it below [defaults].
+"""A job config's params -> its table in a job file, as a person would write it below [defaults].
 
-It knows nothing of files, of the state or of the service.
+Independent of files, the state and the service.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _SOURCES = "data_source"
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The ``[defaults]`` below every job config, normalised as the params of one."""
+    """The ``[defaults]`` below every job config, normalised like the params of one."""
 
     params: Params
     sensitive: frozenset[str] = frozenset()
-    """The keys and labels that ``sensitive`` names there."""
+    """The keys and labels in ``sensitive``."""
     from_environment: frozenset[Path] = frozenset()
 
     @classmethod
     def of(
         cls, written: Mapping[str, Any], references: Mapping[str, str] | None = None
     ) -> Defaults:
-        """Those of settings that break no rule, with the texts of their references."""
+        """The defaults of valid settings, with the texts of their references."""
         found, _ = resolve(without_directives(written), references)
         params, _ = checked_values(found.values)
         directives, _ = Directives.of(written)
@@ -46,17 +46,17 @@ class Defaults:
         return cls(request_params(params), frozenset(directives.sensitive), places)
 
     def hide(self, path: Path) -> bool:
-        """Whether no value at ``path`` may be shown."""
+        """Whether the value at ``path`` must not be shown."""
         place = place_of(path)
         return place in self.from_environment or not self.sensitive.isdisjoint(map(str, place))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobTable:
-    """One ``[job_config.NAME]``; ``values`` are what the defaults do not give already.
+    """One ``[job_config.NAME]``; ``values`` are those that the defaults do not give already.
 
-    ``secrets`` are the keys and labels among them whose values look secret and stand there in
-    clear. ``remarks`` become comments above the table.
+    ``secrets`` are the keys and labels with values that look secret and are written in plain text.
+    ``remarks`` become comments above the table.
     """
 
     name: str
@@ -65,7 +65,7 @@ class JobTable:
     remarks: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """TOML, with the keys in the documented order; nothing in it is invisible."""
+        """TOML, with the keys in the documented order and no invisible characters."""
         values = dict(self.values)
         labelled = values.pop(_LABELLED, None) if values.get(_LABELLED) else None
         sources = values.pop(_SOURCES, None) if values.get(_SOURCES) else None
@@ -82,22 +82,23 @@ class JobTable:
 
 
 def comment(text: str) -> str:
-    """A comment of one line, whatever ``text`` holds."""
+    """A comment of one line, for any ``text``."""
     return f"# {printable(text)}\n"
 
 
 def reason_against(
     params: Params, defaults: Defaults, secret: Collection[str] = frozenset()
-) -> str:
-    """What keeps ``params`` from being written as a job config below ``defaults``; "" where
-    nothing does. ``params`` are those of a LiveConfig, and may break any rule. No value of a key
-    or label in ``secret`` is told."""
+) -> str | None:
+    """Why ``params`` cannot be written as a job config below ``defaults``; None if they can.
+
+    ``params`` are those of a LiveConfig and may break any rule. No value of a key or label in
+    ``secret`` is shown.
+    """
 
     def is_hidden(path: Path) -> bool:
         return defaults.hide(path) or not set(secret).isdisjoint(map(str, place_of(path)))
 
-    _, faults = normalise(params)
-    reasons = [fault.text(is_hidden) for fault in faults]
+    reasons = [violation.text(is_hidden) for violation in normalise(params)[1]]
     has = params.get(_LABELLED)
     foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
     if foreign:
@@ -107,7 +108,7 @@ def reason_against(
             f" which a job config cannot take away; move {names} out of [defaults] and into the"
             " job configs that want it"
         )
-    return "; ".join(reasons)
+    return "; ".join(reasons) or None
 
 
 def table_of(
@@ -117,11 +118,10 @@ def table_of(
     *,
     prevent_delete: bool = False,
 ) -> JobTable:
-    """The table from which, laid over ``defaults``, the params of ``live`` are read again.
+    """The table that, laid over ``defaults``, gives the params of ``live``.
 
-    There must be no reason against it. Secret values, those at the keys and labels in ``secret``
-    among them, are named in its key ``sensitive``, so that the state keeps only their hashes.
-    ``prevent_delete`` is what the state remembers of it.
+    There must be no reason against it. Its key ``sensitive`` names the secret values, including
+    those at the keys and labels in ``secret``, so that the state stores only their hashes.
     """
     params, below = live.params, defaults.params
     values = {
@@ -135,11 +135,11 @@ def table_of(
         values[SENSITIVE] = unnamed
     if prevent_delete:
         values[PREVENT_DELETE] = True
-    return JobTable(live.name, values, secrets, live.problems)
+    return JobTable(name=live.name, values=values, secrets=secrets, remarks=live.problems)
 
 
 def _own(key: str, value: Any, default: Any) -> Any:
-    """What stands at ``key`` to make ``value`` of ``default``; a blank one takes it away."""
+    """The value to write at ``key`` to get ``value`` over ``default``; a blank removes it."""
     if value is None:
         return ""
     if key == _LABELLED and default:
@@ -148,7 +148,7 @@ def _own(key: str, value: Any, default: Any) -> Any:
 
 
 def _escaped(value: Any) -> Any:
-    """``value`` where no text names a variable."""
+    """``value`` with no text read as a reference."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, Mapping):
@@ -157,7 +157,7 @@ def _escaped(value: Any) -> Any:
 
 
 def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:
-    """The keys and labels of ``values`` with a value that is ``named`` or looks like a secret."""
+    """The keys and labels of ``values`` that are ``named`` or look secret."""
     for key, value in values.items():
         if value and key in named:
             yield key
@@ -182,7 +182,7 @@ def _string(text: str) -> str:
 
 
 def _visible(toml: str) -> str:
-    """``toml``, all of whose strings are in double quotes, with an escape for what is not seen."""
+    """``toml``, whose strings are all in double quotes, with escapes for invisible characters."""
     toml = toml.replace("\t", "\\t")
     if toml.isascii():
         return toml

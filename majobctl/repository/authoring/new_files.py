@@ -1,6 +1,6 @@
-"""New job files: where they may go, and that all of them are written, or none.
+"""New job files: where they may go, and writing all of them or none.
 
-What stands in them is not known here.
+Independent of what is in them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.text import printable, quoted
 
 SINGLE_STEM = "imported"
-"""The name of the file that describes all, without its ending."""
+"""The name of the single file for all job configs, without its suffix."""
 _RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
-"""What cannot be a file's name on Windows, whatever follows the dot."""
+"""Names that are reserved on Windows, whatever the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where new job files go: a folder, what to call it, and whether one file takes all."""
+    """Where new job files go: a folder, its name in messages, and whether to write a single file."""
 
     folder: Path
     shown: str
@@ -34,9 +34,9 @@ class Place:
 
 
 def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Place:
-    """The place that ``out_dir``, below the folder of the settings, stands for.
+    """The place ``out_dir``, relative to the folder of the settings.
 
-    Raises MajobctlError where job files are not read from there.
+    Raises MajobctlError if job files are not read from there.
     """
     root = settings.root
     folder = Path(os.path.normpath(root / out_dir))
@@ -48,8 +48,7 @@ def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Plac
             " below it"
         )
     shown = printable(folder.relative_to(root).as_posix())
-    # Any stem does for an example: a pattern that wants other names is found out when they are
-    # read again.
+    # Any stem will do: if a pattern wants other names, that is found when the files are read again.
     example = folder / f"{SINGLE_STEM}.toml"
     if not any(_matches(root, pattern, example) for pattern in settings.job_files):
         raise MajobctlError(
@@ -60,7 +59,7 @@ def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Plac
 
 
 def _matches(root: Path, pattern: str, path: Path) -> bool:
-    """Whether a file at ``path``, below ``root``, is one that glob finds for ``pattern``."""
+    """Whether glob finds ``path``, below ``root``, for ``pattern``."""
     parts = PurePath(pattern).parts
     is_absolute = PurePath(pattern).is_absolute()
     return _parts_match(parts, (path if is_absolute else path.relative_to(root)).parts)
@@ -79,9 +78,9 @@ def _parts_match(pattern: Sequence[str], path: Sequence[str]) -> bool:
 
 
 class NewFiles:
-    """Writes files to one place; nothing there is overwritten.
+    """Writes files to one place, without overwriting any.
 
-    At the end of the ``with``, what was written is removed again unless it is to be kept.
+    At the end of the ``with``, they are removed again unless ``keep`` was called.
     """
 
     def __init__(self, place: Place) -> None:
@@ -105,10 +104,10 @@ class NewFiles:
             self.remove()
 
     def write(self, stem: str, text: str) -> str:
-        """Writes ``STEM.toml``, or ``STEM-2.toml`` where that is taken, and returns its name.
+        """Writes ``STEM.toml``, or ``STEM-2.toml`` if that is taken, and returns its name.
 
-        A name counts as taken in any case, for not every file system tells cases apart. Raises
-        MajobctlError where it cannot be written.
+        Names that differ only in case are equal, as on some file systems. Raises MajobctlError if
+        the file cannot be written.
         """
         name = f"{stem}.toml"
         try:
@@ -118,11 +117,11 @@ class NewFiles:
                 number += 1
                 name = f"{stem}-{number}.toml"
             taken.add(name.casefold())
-            # "x": whatever came there meanwhile is somebody else's.
+            # "x": a file that appeared meanwhile belongs to somebody else.
             with (self._folder / name).open("x", encoding="utf-8", newline="\n") as file:
                 self._files.append(self._folder / name)
                 file.write(text)
-                # Before the state: entries whose files are empty after a power cut seem removed.
+                # Before the state: an empty file after a power cut would look like a removal.
                 file.flush()
                 os.fsync(file.fileno())
         except (OSError, ValueError) as error:
@@ -132,11 +131,10 @@ class NewFiles:
         return name
 
     def keep(self) -> None:
-        """What was written stays."""
         self._is_kept = True
 
     def remove(self) -> None:
-        """Takes away what was written, and the folders that were made for it."""
+        """Removes the written files, and the folders that were created for them."""
         for file in self._files:
             with suppress(OSError):
                 file.unlink()

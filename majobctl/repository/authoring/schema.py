@@ -1,7 +1,7 @@
 """The rules of job files and of the settings as JSON Schema (2020-12), for editors.
 
-Whatever majobctl takes, the schemas take: they ask for nothing that a default, a template, a
-variable or a matrix may still bring. Nothing here reads or writes a file.
+The schemas accept whatever majobctl accepts: they do not require what a default, a template, a
+variable or a matrix may provide. Reads and writes no files.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _REFERENCE = r"\$\{"
 _CONTROL = r"\x00-\x1f\x7f"
 _OBS_PATH = rf"^$|^(obs:/)?/[^/]+/|{_REFERENCE}"
 _NO_OBS_PATH = rf"[^:}}]//|/\.\.(/|$)|[{_CONTROL}]"
-"""An empty part, one that is ``..``, or a control character; ``obs://`` is none, and what stands
-before ``//`` in a reference's place may be ``obs:``."""
+"""An empty part, a ``..`` part, or a control character. ``obs://`` has no empty part, and a
+reference before ``//`` may be ``obs:``."""
 _VALUE: Schema = {"type": ["string", "number", "boolean"]}
 _WITH_REFERENCE: Schema = {"pattern": _REFERENCE}
 _ONE_LINE: Schema = {"pattern": f"^[^{_CONTROL}]*$"}
@@ -61,8 +61,7 @@ def job_file_schema() -> Schema:
                 "title": "Job configs",
                 "description": "A name has 1 to 20 characters: letters, digits, _ and -.",
                 "type": "object",
-                # allOf stands out here and not in the tables themselves: some editors offer no
-                # keys for a table that has one.
+                # allOf is here, not in the tables: some editors offer no keys for a table with it.
                 "patternProperties": {
                     f"^{JOB_CONFIG_NAME.pattern}$": {"allOf": [job_config, rules]}
                 },
@@ -93,13 +92,13 @@ def settings_schema() -> Schema:
         for name, settings in SETTINGS.items()
     }
     tables["drift"]["properties"]["ignore"]["items"] = _place()
-    # One that is blank says nothing, and is let through there.
-    said = {"description": "Stands in a job config only."}
+    # A blank one is allowed.
+    said = {"description": "Belongs in a job config only."}
     shared = {**_directives(), RENAMED_FROM: {**said, "type": "string", "maxLength": 0}}
     tables["defaults"] = _table("Below every job config", {**_fields(), **shared})
     tables["variables"] = {
         "title": "Variables",
-        "description": "${var.NAME} in a string of a job config or of [defaults] stands for one.",
+        "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
         "type": "object",
         "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
         "additionalProperties": {
@@ -111,7 +110,7 @@ def settings_schema() -> Schema:
     references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
     environments = {
         "title": "Environments",
-        "description": "Tables that are laid over the ones above where --environment NAME says so.",
+        "description": "Tables that --environment NAME lays over the ones above.",
         "type": "object",
         "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,40}$"},
         "additionalProperties": _table("Environment", references),
@@ -126,7 +125,7 @@ def settings_schema() -> Schema:
 
 
 SCHEMAS: Mapping[str, Callable[[], Schema]] = {"jobs": job_file_schema, "settings": settings_schema}
-"""By what the command calls them."""
+"""By their names on the command line."""
 
 
 def file_name(kind: str) -> str:
@@ -143,7 +142,7 @@ def _table(title: str, properties: Mapping[str, Schema]) -> Schema:
 
 
 def _expansion() -> dict[str, Schema]:
-    """The keys that make a job config of a template, or several of one table."""
+    """The keys that use a template, and those that make several job configs of one table."""
     return {
         USE: {
             "description": "The template that this job config is laid over.",
@@ -165,7 +164,7 @@ def _expansion() -> dict[str, Schema]:
 
 
 def _matrix_keys() -> Schema:
-    """A key of the job config has values of its own kind, any other is a label."""
+    """A job config's key has values of its type; any other key is a hyperparameter's label."""
     fixed = [*(name for name, field in FIELDS.items() if is_array(field)), *DIRECTIVES]
     return {
         "propertyNames": {"minLength": 1, "not": {"anyOf": [{"enum": fixed}, _WITH_REFERENCE]}},
@@ -192,7 +191,7 @@ def _fields() -> dict[str, Schema]:
 def _text(field: Field) -> Schema:
     if not field.max_length:
         return {"type": "string"}
-    # What a reference stands for may be shorter than its name.
+    # The value of a reference may be shorter than its name.
     limits = [{"maxLength": field.max_length}, _WITH_REFERENCE]
     return {"type": "string", "anyOf": limits}
 
@@ -201,10 +200,8 @@ def _obs_path(field: Field) -> Schema:
     return {"type": "string", "pattern": _OBS_PATH, "not": {"pattern": _NO_OBS_PATH}}
 
 
-# A text takes a default away, whatever the type of the key is, where it turns out to be blank.
-
-
 def _count(field: Field) -> Schema:
+    # A blank string removes a default, whatever the type of the key is.
     bounds = {"minimum": 1, "maximum": COUNT_LIMIT - 1}
     return {"type": ["integer", "string"], **bounds, "pattern": MAY_BE_BLANK}
 

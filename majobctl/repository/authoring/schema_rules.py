@@ -1,6 +1,6 @@
-"""The rules between the keys of a job config as JSON Schema: what they say of one table alone.
+"""The rules between the keys of a job config as JSON Schema, as far as one table shows them.
 
-It knows nothing of the keys themselves but which hold arrays.
+Knows nothing about the keys themselves, except which hold arrays.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from majobctl.repository.jobs.matrix import MATRIX, NAME
 Schema = dict[str, Any]
 
 MAY_BE_BLANK = r"^(\$\{[^}]*\})*$"
-"""Nothing at all, or references alone: what they stand for may be blank."""
+"""Nothing, or only references, whose values may be blank."""
 OTHERS: Schema = {"additionalProperties": True}
-"""Some editors take a rule that does not say so for one that forbids every other key."""
+"""Without it, some editors read a rule as one that forbids all other keys."""
 
 
 def rules_between_keys() -> Schema:
-    """What holds between the keys that one job config writes itself.
+    """The rules between a job config's own keys.
 
-    Its own values win over those of [defaults] and of a template, so that two that exclude each
-    other are wrong for certain; a matrix may replace any of them.
+    They override [defaults] and templates, so two of them that exclude each other are certainly
+    wrong. A matrix may replace any of them.
     """
     parts = (part for rule in RULES for part in _parts(rule))
     return {
@@ -73,11 +73,11 @@ def _parts(rule: Rule) -> Iterator[Schema]:
     elif isinstance(rule, Excludes):
         yield _when_set(rule.key, {other: _blank(other) for other in rule.others}, rule)
     elif not isinstance(rule, (LiesInside, HasAlgorithm)):
-        raise AssertionError(f"say in the schema what {rule} means, or that it says nothing there")
+        raise AssertionError(f"the schema neither expresses {rule} nor leaves it out")
 
 
 def _when_set(key: str, properties: Mapping[str, Schema], rule: Rule) -> Schema:
-    """``properties`` hold where ``key`` is certainly not blank."""
+    """``properties`` apply if ``key`` is certainly not blank."""
     is_set: Schema = {"type": "string", "not": {"pattern": MAY_BE_BLANK}}
     if is_array(FIELDS[key]):
         is_set = {"type": "array", "minItems": 1}
@@ -102,5 +102,5 @@ def holding(properties: Mapping[str, Schema]) -> Schema:
 
 
 def plain(help_text: str) -> str:
-    """Help without its Markdown: editors show descriptions as they are."""
+    """Help without Markdown: editors show descriptions as plain text."""
     return help_text.replace("`", "")
