@@ -124,7 +124,7 @@ def _wrong_address(url: str) -> str | None:
         return f"must be an address that starts with https://, not {quoted(url)}"
     if parts.scheme == "http" and not is_loopback(url):
         return (
-            "must start with https://: plain http goes to a loopback address only, not to"
+            "must start with https://: plain http is allowed only to a loopback address, not to"
             f" {quoted(parts.hostname)}"
         )
     return None

@@ -76,7 +76,7 @@ def test_an_address_has_one_form(written: str, normalised: str) -> None:
     ],
 )
 def test_plain_http_goes_to_a_loopback_address_only(address: str) -> None:
-    assert "must start with https://: plain http goes to a loopback" in refusal(address)
+    assert "must start with https://: plain http is allowed only to a loopback" in refusal(address)
     assert not is_loopback(address)
 
 

@@ -68,9 +68,9 @@ def _wrong_place(name: str) -> str | None:
     key, dot, label = name.partition(".")
     field = FIELDS.get(key)
     if field is None:
-        return f"{quoted(name)} is no key of a job config{nearest(key, FIELDS)}"
+        return f"{quoted(name)} is not a key of a job config{nearest(key, FIELDS)}"
     if field.rest is None:
-        return f"{key} is in no request, and so never changed in the service"
+        return f"{key} is not part of any request, so it never changes in the service"
     if dot and (field.kind is not Kind.HYPERPARAMETERS or not label):
-        return f"{quoted(name)} is no place: write a key, or hyperparameters.LABEL"
+        return f"{quoted(name)} must be a key, or hyperparameters.LABEL"
     return None

@@ -32,25 +32,25 @@ class Directive:
 DIRECTIVES: Mapping[str, Directive] = {
     SENSITIVE: Directive(
         "array of strings",
-        "Keys of this job config, and labels of its hyperparameters, whose values are never shown,"
-        " and kept only as keyed hashes. A value with `${env.NAME}` is sensitive without it.",
+        "Keys of this job config, and labels of its hyperparameters, whose values are never shown"
+        " and are stored only as keyed hashes. A value with `${env.NAME}` is sensitive anyway.",
     ),
     IGNORE_CHANGES: Directive(
         "array of strings",
-        "Keys, and hyperparameters as `hyperparameters.LABEL`: what is changed there in the service"
-        " is no drift, and no reason for a call. A call that is made for another reason sends the"
-        " whole job config all the same.",
+        "Keys, and hyperparameters as `hyperparameters.LABEL`: changes of their values in the"
+        " service are not drift and cause no call. A call that is made for another reason still"
+        " sends the complete job config.",
     ),
     PREVENT_DELETE: Directive(
         "boolean",
-        "`true`: a plan that would delete this configuration is refused. The state remembers it,"
-        " so that it holds when the job config is removed, too.",
+        "`true`: a plan that would delete this configuration is refused. The state remembers this,"
+        " so that it still holds when the job config is removed.",
     ),
     RENAMED_FROM: Directive(
         "string",
-        "The name that this job config had before. The plan shows what differs from it, and the old"
-        " one leaves the state (or is deleted, with `delete_removed`) only once the call for this"
-        " one has succeeded.",
+        "The previous name of this job config. The plan shows the differences, and the old"
+        " configuration leaves the state (or is deleted, with `delete_removed`) only after the"
+        " call for this one has succeeded.",
     ),
 }
 
@@ -110,7 +110,7 @@ def unknown_secrets(names: tuple[str, ...], params: Mapping[str, Any]) -> Iterat
     known = [*FIELDS, *(params.get("hyperparameters") or {})]
     for index, name in enumerate(names):
         if name not in known:
-            message = f"{quoted(name)} is no key and no label of this job config"
+            message = f"{quoted(name)} is neither a key nor a label of this job config"
             yield Violation((SENSITIVE, index), message + nearest(name, known))
 
 

@@ -114,8 +114,8 @@ FIELDS: Mapping[str, Field] = {
             rest="parameter",
             help=(
                 "The running parameters: `{label = value}` or an array of `{label, value}`. A"
-                " value is a string, an integer, a float or a boolean and is sent as a string, as"
-                " written."
+                " value is a string, an integer, a float or a boolean, and is sent as a string,"
+                " exactly as written."
             ),
         ),
         Field(
@@ -129,8 +129,8 @@ FIELDS: Mapping[str, Field] = {
             kind=Kind.TEXT,
             rest=None,
             help=(
-                "The SDK's description of a job. No field of the REST call holds it: a change of"
-                " it alone needs no call."
+                "The SDK's description of a job. It is not part of the REST call, so changing it"
+                " alone needs no call."
             ),
         ),
         Field(
@@ -168,8 +168,8 @@ FIELDS: Mapping[str, Field] = {
             rest="data_source",
             of_update=True,
             help=(
-                'Several sources of data: an array of `{type = "obs", data_url}` or of `{type ='
-                ' "dataset", dataset_id, dataset_version}`, of one type in one array.'
+                'Several sources of data, all of one type: an array of `{type = "obs", data_url}`'
+                ' or of `{type = "dataset", dataset_id, dataset_version}`.'
             ),
         ),
     )

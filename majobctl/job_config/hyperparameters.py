@@ -52,7 +52,7 @@ def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
 
 
 def _reference_in_label(path: Path, label: str) -> Violation:
-    reason = "a reference stands in values only, not in a label"
+    reason = "only a value can have a reference, not a label"
     return Violation(path, f"hyperparameter {quoted(label)}: {reason}")
 
 
@@ -87,7 +87,7 @@ def _item_violation(item: object, path: tuple[str, int], known: Container[str]) 
     if "${" in label:
         return _reference_in_label(path, label)
     return (
-        Violation(path, f"hyperparameter {quoted(label)} is there twice")
+        Violation(path, f"hyperparameter {quoted(label)} is defined twice")
         if label in known
         else None
     )

@@ -137,7 +137,7 @@ def secret_key_message(key: str) -> str | None:
     if not _SECRET_KEY.fullmatch(re.sub(r"[-_. ]", "", key.lower())):
         return None
     return (
-        f"{quoted(key)} looks like a credential, and credentials never stand in TOML; set it in the"
-        " environment (OS_ACCESS_KEY and OS_SECRET_KEY, for example) and renew it if it was"
+        f"{quoted(key)} looks like a credential, and credentials do not belong in TOML; set it in"
+        " the environment (OS_ACCESS_KEY and OS_SECRET_KEY, for example) and replace it if it was"
         " committed"
     )

@@ -65,19 +65,21 @@ def test_each_is_read() -> None:
             "ignore_changes",
             ["config_dsec"],
             ("ignore_changes", 0),
-            'ignore_changes: "config_dsec" is no key of a job config; did you mean "config_desc"?',
+            'ignore_changes: "config_dsec" is not a key of a job config;'
+            ' did you mean "config_desc"?',
         ),
         (
             "ignore_changes",
             ["job_description"],
             ("ignore_changes", 0),
-            "ignore_changes: job_description is in no request, and so never changed in the service",
+            "ignore_changes: job_description is not part of any request, so it never changes in the"
+            " service",
         ),
         (
             "ignore_changes",
             ["config_desc.x"],
             ("ignore_changes", 0),
-            'ignore_changes: "config_desc.x" is no place: write a key, or hyperparameters.LABEL',
+            'ignore_changes: "config_desc.x" must be a key, or hyperparameters.LABEL',
         ),
         (
             "prevent_delete",

@@ -91,13 +91,13 @@ def test_without_a_path_of_its_own_a_state_stands_in_the_root(tmp_path: Path) ->
     ("text", "name", "message"),
     [
         (TEXT, "prd", 'no environment "prd"; did you mean "prod"?'),
-        (TEXT, "x", 'no environment "x"; there is "prod", "test"'),
+        (TEXT, "x", 'no environment "x"; the settings have "prod", "test"'),
         (
             SETTINGS,
             "prod",
             'no environment "prod": majobctl.toml has no [environments.NAME] table',
         ),
-        (TEXT, "\x1b[2J", 'no environment "\\u001b[2J"; there is "prod", "test"'),
+        (TEXT, "\x1b[2J", 'no environment "\\u001b[2J"; the settings have "prod", "test"'),
     ],
 )
 def test_an_environment_that_is_not_there_is_told_with_those_that_are(

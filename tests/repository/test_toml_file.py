@@ -78,14 +78,14 @@ def test_a_key_that_is_there_twice_is_told_with_both_places(
 ) -> None:
     problem = refusal(text.encode())
     assert (problem.line, problem.column) == place
-    assert problem.message == f"not valid TOML: {key} is there twice, first in line {first}"
+    assert problem.message == f"not valid TOML: {key} is defined twice, first on line {first}"
 
 
 @pytest.mark.parametrize("text", ["a = 1\na.b = 2\n", "a.b = 1\n[a]\n"])
 def test_a_key_that_is_there_in_another_form_is_told_at_its_line(text: str) -> None:
     problem = refusal(text.encode())
     assert problem.line == 2
-    assert "there already in another form" in problem.message
+    assert "already defined in another form" in problem.message
 
 
 @pytest.mark.parametrize("rest", ["", ', "', ", =", ", [", "."])

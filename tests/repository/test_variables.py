@@ -160,7 +160,7 @@ def test_a_wrong_value_of_the_process_is_told_without_it(monkeypatch: pytest.Mon
             ],
         ),
         ("lr = \n", ["1:6: not valid TOML: Invalid value"]),
-        ("token = 'x'\n", ['1: "token" looks like a credential, and credentials never stand in']),
+        ("token = 'x'\n", ['1: "token" looks like a credential, and credentials do not belong in']),
     ],
 )
 def test_a_wrong_file_is_told_with_every_line(

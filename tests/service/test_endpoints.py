@@ -46,9 +46,9 @@ def test_an_address_wins_over_the_region_and_is_normalised(given: str, normalise
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("http://modelarts.example.com", "plain http goes to a loopback address only"),
-        ("http://127.0.0.1.example.com", "plain http goes to a loopback address only"),
-        ("http://10.0.0.1", "plain http goes to a loopback address only"),
+        ("http://modelarts.example.com", "plain http is allowed only to a loopback address"),
+        ("http://127.0.0.1.example.com", "plain http is allowed only to a loopback address"),
+        ("http://10.0.0.1", "plain http is allowed only to a loopback address"),
         ("https://user:hunter2@example.com", "must not hold a user or a password"),
         ("https://example.com?a=b", "must not have a query"),
         ("https://example.com?", "must not have a query"),

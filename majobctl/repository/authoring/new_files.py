@@ -26,7 +26,7 @@ _RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where new job files go: a folder, its name in messages, and whether to write a single file."""
+    """Where new job files go: a folder, its name in messages, and whether one file holds all."""
 
     folder: Path
     shown: str

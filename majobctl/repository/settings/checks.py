@@ -58,10 +58,10 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
         if secret:
             yield Violation((key,), secret)
         elif key == environments.TABLE and in_environment:
-            yield Violation((key,), "environments cannot stand in an environment")
+            yield Violation((key,), "an environment cannot have environments")
         elif key in ("job_config", "templates"):
             what = "templates" if key == "templates" else "job configs"
-            yield Violation((key,), f"{what} stand in files of their own, such as jobs/NAME.toml")
+            yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
             yield Violation((key,), _foreign(key) or f"unknown table {_with_hint(key, TABLES)}")
 
@@ -117,7 +117,7 @@ def _wrong_text(key: str, setting: Setting, value: str) -> str | None:
 
 def _wrong_texts(key: str, texts: Sequence[str]) -> str | None:
     if any("${" in text for text in texts):
-        return f"{key}: a reference stands in job configs and [defaults] only; write the value here"
+        return f"{key}: references work only in job configs and [defaults]; write the value here"
     if any(CONTROL_CHARACTER.search(text) for text in texts):
         return f"{key} must not have a control character"
     return None

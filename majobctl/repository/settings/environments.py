@@ -85,7 +85,7 @@ def unknown_environment(name: str, file: TomlFile) -> str:
     known = list(environments_of(file))
     if not known:
         return f"no environment {quoted(name)}: {file.name} has no [{TABLE}.NAME] table"
-    hint = nearest(name, known) or f"; there is {', '.join(map(quoted, known))}"
+    hint = nearest(name, known) or f"; the settings have {', '.join(map(quoted, known))}"
     return f"no environment {quoted(name)}{hint}"
 
 

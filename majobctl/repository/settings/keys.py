@@ -40,7 +40,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             default="modelarts",
             choices=("modelarts", "sdk", "emulator"),
             help=(
-                "Who receives the calls: the REST service, the official SDK where it is"
+                "Who receives the calls: the REST service, the official SDK if it is"
                 " installed, or the embedded emulator."
             ),
         ),
@@ -48,33 +48,33 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             kind=Kind.TEXT, default="", help="The region; the endpoints follow from it."
         ),
         "endpoint": Setting(
-            kind=Kind.TEXT, default="", help="The service's address, in place of the region's."
+            kind=Kind.TEXT, default="", help="The service's address, instead of the region's."
         ),
         "iam_endpoint": Setting(
-            kind=Kind.TEXT, default="", help="IAM's address, in place of the region's."
+            kind=Kind.TEXT, default="", help="IAM's address, instead of the region's."
         ),
         "project_id": Setting(
             kind=Kind.TEXT,
             default="",
-            help="The project's id; left out, the environment's (`OS_PROJECT_ID`).",
+            help="The project's id; by default, the environment's (`OS_PROJECT_ID`).",
         ),
         "auth": Setting(
             kind=Kind.TEXT,
             default="",
             choices=("aksk", "password", "token"),
-            help="How to sign in; left out, whichever the environment holds, in this order.",
+            help="How to sign in; by default, the first of these that the environment has.",
         ),
         "timeout": Setting(kind=Kind.SECONDS, default=30, help="Seconds that a request may take."),
         "retries": Setting(
             kind=Kind.COUNT,
             default=5,
             maximum=100,
-            help="How often a request is sent again after a passing fault.",
+            help="How often a request is retried after a temporary failure.",
         ),
         "seed": Setting(
             kind=Kind.TEXT,
             default="",
-            help="For the emulator: a TOML file with what its cloud starts with.",
+            help="For the emulator: a TOML file with the initial content of its cloud.",
         ),
     },
     "state": {
@@ -100,13 +100,13 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "delete_removed": Setting(
             kind=Kind.FLAG,
             default=False,
-            help="Delete a configuration that left the TOML files (`delete_job_configs`).",
+            help="Delete a configuration that was removed from the TOML (`delete_job_configs`).",
         ),
         "max_change_percent": Setting(
             kind=Kind.COUNT,
             default=0,
             maximum=100,
-            help="Over 0: a larger share of changes, of 10 or more job configs, is refused.",
+            help="Over 0: refuse a plan that changes a larger share of 10 or more job configs.",
         ),
     },
     "drift": {
@@ -114,7 +114,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             kind=Kind.TEXTS,
             default=(),
             help=(
-                "As `ignore_changes`, for every job config: `config_desc` or"
+                "Like `ignore_changes`, for every job config: `config_desc` or"
                 " `hyperparameters.seed`."
             ),
         ),

@@ -162,7 +162,7 @@ def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:
         found = _state_files(root / path)
         other = next((taken[item] for item in found if item in taken), "")
         if other:
-            message = f"path is the state of {other}, too; give each a state of its own"
+            message = f"path is also the state of {other}; give each its own state"
             yield Violation((environments.TABLE, name, "state", "path"), message)
         taken = {**dict.fromkeys(found, f"the environment {quoted(name)}"), **taken}
 

@@ -142,11 +142,11 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
             before = text.count("\n", 0, first) + 1
             line = text.count("\n", 0, second) + 1
             column = second - text.rfind("\n", 0, second)
-            return _broken(name, line, column, f"{key} is there twice, first in line {before}")
-        reason = "a key or table of this line is there already in another form"
+            return _broken(name, line, column, f"{key} is defined twice, first on line {before}")
+        reason = "a key or table of this line is already defined in another form"
         return _broken(name, error.lineno, error.colno, reason)
     if error.msg == "Illegal character '\\n'":
-        return _broken(name, error.lineno, error.colno, "this text is not closed in its line")
+        return _broken(name, error.lineno, error.colno, "this string is not closed on its line")
     return _broken(name, error.lineno, error.colno, error.msg)
 
 
