@@ -25,7 +25,7 @@ class MajobctlError(Exception):
     exit_code = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
     """A broken rule, and where the user finds it.
 
@@ -37,7 +37,7 @@ class Problem:
     line: int = 0
     column: int = 0
     where: str = ""
-    message: str = ""
+    message: str
 
     def __str__(self) -> str:
         place = self.file

@@ -26,11 +26,14 @@ from majobctl.text import nearest, printable, quoted
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
-        (Problem("a.toml", 3, 0, "job_config.a", "is wrong"), "a.toml:3: job_config.a: is wrong"),
-        (Problem("a.toml", 3, 7, "", "is wrong"), "a.toml:3:7: is wrong"),
-        (Problem("a.toml", 0, 0, "", "cannot be read"), "a.toml: cannot be read"),
-        (Problem("", 0, 0, "job_config.a", "is wrong"), "job_config.a: is wrong"),
-        (Problem("", 0, 0, "job_config.\x1b", "is wrong"), "job_config.\\x1b: is wrong"),
+        (
+            Problem(file="a.toml", line=3, where="job_config.a", message="is wrong"),
+            "a.toml:3: job_config.a: is wrong",
+        ),
+        (Problem(file="a.toml", line=3, column=7, message="is wrong"), "a.toml:3:7: is wrong"),
+        (Problem(file="a.toml", message="cannot be read"), "a.toml: cannot be read"),
+        (Problem(where="job_config.a", message="is wrong"), "job_config.a: is wrong"),
+        (Problem(where="job_config.\x1b", message="is wrong"), "job_config.\\x1b: is wrong"),
     ],
 )
 def test_a_problem_says_where_and_what(problem: Problem, text: str) -> None:
@@ -39,13 +42,16 @@ def test_a_problem_says_where_and_what(problem: Problem, text: str) -> None:
 
 def test_problems_are_sorted_by_file_and_line_and_column() -> None:
     places = [("b", 1, 0), ("a", 10, 2), ("a", 2, 0), ("a", 10, 1)]
-    problems = sorted(Problem(file, line, column, "z", "m") for file, line, column in places)
+    problems = sorted(
+        Problem(file=file, line=line, column=column, where="z", message="m")
+        for file, line, column in places
+    )
     found = [(problem.file, problem.line, problem.column) for problem in problems]
     assert found == [("a", 2, 0), ("a", 10, 1), ("a", 10, 2), ("b", 1, 0)]
 
 
 def test_a_config_error_has_one_line_for_each_problem() -> None:
-    problems = (Problem("a", 1, 0, "", "x"), Problem("b", 2, 0, "", "y"))
+    problems = (Problem(file="a", line=1, message="x"), Problem(file="b", line=2, message="y"))
     error = ConfigError(iter(problems))
     assert error.problems == problems
     assert str(error) == "a:1: x\nb:2: y"

@@ -122,7 +122,7 @@ def _treat(path: Path, name: str, before: bytes, after: bytes, *, check: bool, d
         _replace(Path(os.path.realpath(path)), after)
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
-        raise ConfigError([Problem(name, 0, 0, "", reason)]) from error
+        raise ConfigError([Problem(file=name, message=reason)]) from error
     click.echo(f"formatted {name}")
 
 

@@ -150,7 +150,7 @@ def _unread(live: Mapping[str, LiveConfig | None]) -> tuple[Problem, ...]:
     from majobctl.errors import Problem
 
     return tuple(
-        Problem("", 0, 0, f"job_config.{name}", text)
+        Problem(where=f"job_config.{name}", message=text)
         for name, found in live.items()
         if found is not None
         for text in found.problems

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place, ignored_places
-from majobctl.job_config.fields import FIELDS, name_fault
+from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.values import type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.text import nearest, quoted
@@ -145,7 +145,7 @@ def _name(value: object) -> tuple[str, list[Violation]]:
     if not isinstance(value, str):
         message = wrong_type(RENAMED_FROM, "a string", value)
         return "", [Violation((RENAMED_FROM,), message)]
-    violation = name_fault(value) if value else None
+    violation = name_violation(value) if value else None
     if violation is None:
         return value, []
     return "", [Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {violation.message}")]

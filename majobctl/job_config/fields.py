@@ -185,7 +185,7 @@ LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "mode
 DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
 
 
-def name_fault(name: object) -> Violation | None:
+def name_violation(name: object) -> Violation | None:
     """The rule of ``config_name`` (table 2): 1 to 20 letters, digits, underscores, hyphens."""
     if isinstance(name, str) and NAME.fullmatch(name):
         return None

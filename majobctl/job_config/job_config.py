@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
-from majobctl.job_config.fields import FIELDS, name_fault
+from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.violations import Path, Violation
 
 
@@ -57,7 +57,7 @@ class JobConfig:
         Raises ConfigError with every rule that they break.
         """
         params, violations = normalise(raw)
-        wrong_name = name_fault(name)
+        wrong_name = name_violation(name)
         if wrong_name:
             violations.insert(0, wrong_name)
         if violations:

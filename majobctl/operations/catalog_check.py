@@ -35,7 +35,7 @@ def warnings_of(config: Config, folder: Path) -> list[Problem]:
     lists, reason = load_lists(path, target)
     if reason:
         mend = f"{reason}; `majobctl flavors` makes it again"
-        return [Problem(f"{folder.name}/{FILE_NAME}", 0, 0, "", mend)]
+        return [Problem(file=f"{folder.name}/{FILE_NAME}", message=mend)]
     return catalog_warnings(config, lists)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
-from majobctl.job_config.fields import name_fault
+from majobctl.job_config.fields import name_violation
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.authoring.generate import (
@@ -89,7 +89,7 @@ def select(names: Iterable[str], config: Config, state: State | None) -> Sorted:
     wanted: list[str] = []
     left_out: dict[str, str] = {}
     for name in names:
-        fault = name_fault(name)
+        fault = name_violation(name)
         if name in config.job_configs:
             is_whole = name in entries and not entries[name].pending
             (passed_over if is_whole else wanted).append(name)

@@ -113,7 +113,7 @@ def _ids(items: Iterable[dict[str, Any]], name: str, identity: str) -> dict[obje
 def _known_id(ids: dict[Any, Any], value: str, key: str) -> Any:
     if value in ids:
         return ids[value]
-    raise ConfigError([Problem("", 0, 0, "", missing(key, value, ids))])
+    raise ConfigError([Problem(message=missing(key, value, ids))])
 
 
 Entries = list[dict[str, Any]]

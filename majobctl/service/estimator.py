@@ -215,7 +215,7 @@ class Estimator:
     def _name_or(self, config_name: object) -> str:
         name = self.config_name if config_name is None else config_name
         if not isinstance(name, str) or not name.strip("."):
-            raise ConfigError([Problem("", 0, 0, "", "config_name must be a name")])
+            raise ConfigError([Problem(message="config_name must be a name")])
         return name
 
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

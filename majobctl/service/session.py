@@ -139,7 +139,7 @@ class Session:
             body = token_request(self._credentials, found_id, found_name)
             self._keeper = TokenKeeper(self._issue_token, body)
         if not timeout > 0:
-            raise ConfigError([Problem("", 0, 0, "timeout", "must be more than 0 seconds")])
+            raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections, self._retries = timeout, connections, retries
         self._ca_file = None if transport else sources.ca_file()
         self._mounted = {self.endpoint: transport} if transport else {}
@@ -347,7 +347,7 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         message = "a text has half of a surrogate pair, which is no character"
-        raise ConfigError([Problem("", 0, 0, "", message)]) from None
+        raise ConfigError([Problem(message=message)]) from None
 
 
 def _is_gone(failure: Failure) -> bool:

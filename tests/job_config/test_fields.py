@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Kind, name_fault
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Kind, name_violation
 from majobctl.job_config.rules import RULES, Excludes
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import is_blank
@@ -161,12 +161,12 @@ def test_other_values_are_not_blank(value: object) -> None:
 
 @pytest.mark.parametrize("name", ["a", "-", "_", "0", "My_job-1", "x" * 20])
 def test_a_name_has_1_to_20_letters_digits_underscores_and_hyphens(name: str) -> None:
-    assert name_fault(name) is None
+    assert name_violation(name) is None
 
 
 @pytest.mark.parametrize("name", ["", "x" * 21, "a b", "a.b", "é", "a\n", "a/b", "٣", None, 5])
 def test_any_other_name_is_refused(name: object) -> None:
-    fault = name_fault(name)
+    fault = name_violation(name)
     assert fault is not None
     assert "1 to 20 characters" in fault.text()
 

@@ -95,7 +95,12 @@ def reviewed_plan() -> Plan:
         TARGET,
         selection=Selection((), ("left-*",)),
         warnings=[
-            Problem("jobs/vision.toml", 3, 0, "job_config.vision", "two types of data sources")
+            Problem(
+                file="jobs/vision.toml",
+                line=3,
+                where="job_config.vision",
+                message="two types of data sources",
+            )
         ],
         live={
             item: LiveConfig(item, live[item]) if item in live else None
@@ -147,6 +152,6 @@ def hostile_plan() -> Plan:
         desired[text] = config(text, {text: text, "hyperparameters": labels}, text)
         known[text] = {"config_desc": text, "hyperparameters": {text: f"{text}{number}"}}
         known[f"gone {text}"] = {text: [text, {text: text}]}
-    problems = [Problem(text, 1, 0, text, text) for text in HOSTILE]
+    problems = [Problem(file=text, line=1, where=text, message=text) for text in HOSTILE]
     selection = Selection(("*",), tuple(f"none {text}" for text in HOSTILE))
     return make_plan(desired, state_of(**known), TARGET, selection=selection, warnings=problems)

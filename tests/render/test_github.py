@@ -21,8 +21,14 @@ def read(text: str, *, is_property: bool) -> str:
 
 
 def test_a_problem_is_an_error_and_a_warning_a_warning() -> None:
-    problem = Problem("jobs/a.toml", 12, 3, "job_config.a", "inputs must be a string")
-    warning = Problem("jobs/b.toml", 1, 0, "", "no data")
+    problem = Problem(
+        file="jobs/a.toml",
+        line=12,
+        column=3,
+        where="job_config.a",
+        message="inputs must be a string",
+    )
+    warning = Problem(file="jobs/b.toml", line=1, message="no data")
     assert workflow_commands([problem], [warning]) == (
         "::error file=jobs/a.toml,line=12,col=3,title=job_config.a"
         "::jobs/a.toml:12:3: job_config.a: inputs must be a string\n"
@@ -31,7 +37,7 @@ def test_a_problem_is_an_error_and_a_warning_a_warning() -> None:
 
 
 def test_a_problem_without_a_place_has_none() -> None:
-    assert workflow_commands([Problem("", 0, 0, "", "no")], []) == "::error title=majobctl::no\n"
+    assert workflow_commands([Problem(message="no")], []) == "::error title=majobctl::no\n"
 
 
 def test_nothing_is_nothing() -> None:
@@ -45,7 +51,7 @@ texts = st.text(st.sampled_from("a%:,\r\n25ACD0 é"), max_size=12)
 def test_whatever_the_texts_are_each_is_one_command_that_reads_back(
     file: str, line: int, where: str, message: str
 ) -> None:
-    problem = Problem(file, line, 0, where, message)
+    problem = Problem(file=file, line=line, where=where, message=message)
     match = _COMMAND.fullmatch(workflow_commands([problem], []))
     assert match
     assert read(match[3], is_property=False) == str(problem)

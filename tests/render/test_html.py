@@ -252,7 +252,7 @@ def test_notices_remarks_and_warnings_stand_before_the_changes() -> None:
 
 
 def test_many_warnings_are_folded() -> None:
-    warnings = [Problem("a.toml", line, 0, "", "no data") for line in range(1, 12)]
+    warnings = [Problem(file="a.toml", line=line, message="no data") for line in range(1, 12)]
     plan = make_plan({}, None, TARGET, warnings=warnings)
     folded = page_of(plan).one("details")
     assert folded.one("summary").text == "11 warnings"

@@ -29,7 +29,7 @@ def test_the_document_of_a_plan() -> None:
     after = {**PLAIN, "train_instance_count": 2}
     desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, source=Place())}
     state = state_of(sentiment=PLAIN, same=PLAIN, gone=PLAIN)
-    warning = Problem("jobs/a.toml", 3, 0, "job_config.a", "no data")
+    warning = Problem(file="jobs/a.toml", line=3, where="job_config.a", message="no data")
     document = plan_document(make_plan(desired, state, TARGET, warnings=[warning]))
     subset = {key: document[key] for key in document if key not in ("selection",)}
     changes = subset.pop("changes")

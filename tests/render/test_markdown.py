@@ -325,13 +325,18 @@ def test_the_names_of_what_leaves_are_in_a_section() -> None:
 
 
 def test_more_than_five_warnings_are_in_a_section() -> None:
-    warnings = tuple(Problem(f"jobs/{n}.toml", n, 0, "job_config.a", "odd") for n in range(1, 7))
+    warnings = tuple(
+        Problem(file=f"jobs/{n}.toml", line=n, where="job_config.a", message="odd")
+        for n in range(1, 7)
+    )
     sections = sections_of(checked(replace(offline_plan(), warnings=warnings)))
     assert sections["6 warnings"].startswith("- `jobs/1.toml:1: job_config.a: odd`\n- `jobs/2.")
 
 
 def test_warnings_that_do_not_fit_are_counted() -> None:
-    warnings = tuple(Problem("a" * 200, n, 0, "job_config.a", "odd") for n in range(1, 1001))
+    warnings = tuple(
+        Problem(file="a" * 200, line=n, where="job_config.a", message="odd") for n in range(1, 1001)
+    )
     for plan in (replace(offline_plan(), warnings=warnings), plan_of(warnings=warnings)):
         markdown = checked(plan)
         shown = markdown.count("\n- `aaa")
@@ -472,7 +477,10 @@ def hostile_plans(draw: st.DrawFn) -> Plan:
         )
         for name in names
     ]
-    warnings = [Problem(text, 1, 0, text, text) for text in draw(st.lists(hostile, max_size=7))]
+    warnings = [
+        Problem(file=text, line=1, where=text, message=text)
+        for text in draw(st.lists(hostile, max_size=7))
+    ]
     return plan_of(
         *changes,
         warnings=tuple(warnings),

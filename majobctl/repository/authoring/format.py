@@ -52,7 +52,7 @@ class _Entry:
     above: list[str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Section:
     """A table's header and everything up to the next one.
 
@@ -122,7 +122,7 @@ def _section(text: str) -> _Section:
     header, body = "", text
     if text.lstrip(_BLANK).startswith("["):
         header, _, body = text.partition("\n")
-    section = _Section(header.strip(_BLANK))
+    section = _Section(header=header.strip(_BLANK))
     above: list[str] = []
     for keys, item in _items(_read(body)):
         if keys:

@@ -27,7 +27,9 @@ def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]
         if not files:
             message = f"files: {quoted(pattern)} matches no file"
             line = settings.file.line_of(("jobs", "files", index))
-            unmatched.append(Problem(settings.file.name, line, 0, "jobs", message))
+            unmatched.append(
+                Problem(file=settings.file.name, line=line, where="jobs", message=message)
+            )
         names |= files
     found: dict[str, str] = {}
     for name in sorted(names):
@@ -55,7 +57,7 @@ def unlisted_folders(settings: Settings) -> Iterator[Problem]:
     for error in failures:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             folder = os.path.relpath(error.filename, settings.root)
-            yield Problem(printable(folder), 0, 0, "", f"cannot be listed: {error.strerror}")
+            yield Problem(file=printable(folder), message=f"cannot be listed: {error.strerror}")
 
 
 def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:

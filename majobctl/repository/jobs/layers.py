@@ -45,7 +45,7 @@ class Layer:
 
     def problem(self, path: FieldPath, message: str) -> Problem:
         where = ".".join(map(str, self.prefix))
-        return Problem(self.file.name, self.line_of(path), 0, where, message)
+        return Problem(file=self.file.name, line=self.line_of(path), where=where, message=message)
 
     def _written_path(self, path: FieldPath) -> FieldPath:
         """``path`` with the label of a merged hyperparameter replaced by its index in an array."""

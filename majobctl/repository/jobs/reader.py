@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from majobctl.job_config.checks import checked_values, rule_violations
-from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.compare_policy import ComparePolicy, Place
 from majobctl.job_config.directives import (
     DIRECTIVES,
     RENAMED_FROM,
@@ -27,7 +27,7 @@ from majobctl.job_config.directives import (
     unknown_secrets,
     without_directives,
 )
-from majobctl.job_config.fields import DATA_KEYS, name_fault
+from majobctl.job_config.fields import DATA_KEYS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
 from majobctl.job_config.secrets import place_of, value_at
 from majobctl.job_config.values import is_blank
@@ -265,7 +265,7 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
 
 def _wrong_name(name: str, origin: Origin, first: Origin) -> Sequence[Violation]:
     """What is wrong with a name; ``first`` is the origin of the first job config that has it."""
-    invalid = name_fault(name)
+    invalid = name_violation(name)
     if not invalid and first is origin:
         return ()
     which = f"{quoted(name)}: " if origin.key else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from majobctl.job_config.fields import FIELDS, name_fault
+from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
@@ -53,5 +53,5 @@ def _foreign_message(key: str, content: object) -> str:
         return f"[{key}] belongs in {FILE_NAME}"
     unknown = f"unknown table {quoted(key)}"
     if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
-        return f"{unknown}; write [job_config.{quoted(key) if name_fault(key) else key}]"
+        return f"{unknown}; write [job_config.{quoted(key) if name_violation(key) else key}]"
     return unknown + nearest(key, [JOB_CONFIG, TEMPLATES])

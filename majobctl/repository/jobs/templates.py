@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from majobctl.job_config.directives import RENAMED_FROM, Directives, without_directives
-from majobctl.job_config.fields import name_fault
+from majobctl.job_config.fields import name_violation
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
@@ -37,7 +37,7 @@ def template_of(written: Layer) -> tuple[Template, list[Violation]]:
         for key in _OF_JOB_CONFIGS
         if key in written.table
     ]
-    wrong_name = name_fault(written.name)
+    wrong_name = name_violation(written.name)
     if wrong_name:
         violations.append(wrong_name)
     return Template(Layer(written.file, written.prefix, keys), directives), violations
@@ -54,7 +54,7 @@ def template_used(
         message = f"{USE} must be a template's name, not {type_name(name)}"
         return None, [Violation((USE,), message)]
     if name not in templates:
-        written = quoted(name) if name_fault(name) else name
+        written = quoted(name) if name_violation(name) else name
         hint = nearest(name, templates) or f"; write [{TEMPLATES}.{written}] in a job file"
         return None, [Violation((USE,), f"{USE}: no template {quoted(name)}{hint}")]
     return templates[name], []

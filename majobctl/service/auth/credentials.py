@@ -140,7 +140,7 @@ class Sources:
         """See ``find``."""
         if auth is not None and auth not in AUTH_KINDS:
             message = f'auth is "aksk", "password" or "token", not {quoted(auth)}'
-            raise ConfigError([Problem("", 0, 0, "auth", message)])
+            raise ConfigError([Problem(where="auth", message=message)])
         kinds = AUTH_KINDS if auth is None else (auth,)
         readers = {"aksk": self._aksk, "password": self._password, "token": self._token}
         for kind in kinds:
