@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from majobctl.errors import (
     StateError,
     TransportError,
 )
-from majobctl.text import nearest, printable, quoted
+from majobctl.text import nearest, printable, quoted, utc_now
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,8 @@ def test_quoted_text_can_be_read_back(text: str) -> None:
 def test_a_hint_names_what_is_near_and_nothing_else(word: str, hint: str) -> None:
     known = ["log_url", "dataset_a", "dataset_b"]
     assert nearest(word, known) == hint
+
+
+def test_the_time_is_text_in_utc() -> None:
+    moment = datetime.strptime(utc_now(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    assert abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=10)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majobctl.errors import ConfigError
-from majobctl.target import endpoint_of, iam_endpoint_of, is_loopback
+from majobctl.strict_json import JsonError, Node
+from majobctl.target import Target, endpoint_of, iam_endpoint_of, is_loopback
 
 
 def refusal(address: str) -> str:
@@ -135,3 +136,22 @@ def test_any_text_is_an_address_in_its_one_form_or_a_config_error(address: str) 
         assert str(error).isprintable()
     else:
         assert endpoint_of(None, normalised) == normalised
+
+
+def test_a_target_has_one_form_for_people_and_one_for_documents() -> None:
+    target = Target("https://h.example\x1b", "p")
+    assert str(target) == "https://h.example\\x1b, project p"
+    assert Target.of_document(Node(target.document())) == target
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({}, "target.endpoint is missing"),
+        ({"endpoint": "e", "project_id": 5}, "target.project_id must be a string, not an integer"),
+        ([], "target must be an object, not an array"),
+    ],
+)
+def test_what_is_not_a_target_is_told_with_its_path(document: object, told: str) -> None:
+    with pytest.raises(JsonError, match=f"^{told}$"):
+        Target.of_document(Node(document, "target"))

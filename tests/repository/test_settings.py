@@ -13,6 +13,8 @@ from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.operations.context import target_of
 from majobctl.repository.settings.keys import SETTINGS
 from majobctl.repository.settings.settings import Settings, find_root, read_settings
+from majobctl.target import Target
+from tests.config_files import SETTINGS as REGION
 from tests.config_files import write_files
 from tests.strategies import plain_values, toml_value
 
@@ -28,7 +30,7 @@ def good_settings(root: Path, text: str) -> Settings:
 
 
 def test_settings_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
-    settings = good_settings(tmp_path, '[provider]\nregion = "eu-de"\n')
+    settings = good_settings(tmp_path, REGION)
     assert settings.provider == {
         "kind": "modelarts",
         "region": "eu-de",
@@ -74,9 +76,7 @@ def test_settings_that_are_written_count(tmp_path: Path) -> None:
 
 
 def test_a_wrong_value_stands_as_its_default(tmp_path: Path) -> None:
-    settings, problems = settings_of(
-        tmp_path, '[provider]\nregion = "eu-de"\nretries = 1000\n[state]\npath = 5\n'
-    )
+    settings, problems = settings_of(tmp_path, f"{REGION}retries = 1000\n[state]\npath = 5\n")
     assert len(problems) == 2
     assert settings.provider["retries"] == 5
     assert settings.state_path == tmp_path / "majobctl.state.json"
@@ -115,7 +115,7 @@ def test_every_setting_says_what_it_is_and_is_bounded_sensibly(table: str) -> No
 def test_no_setting_takes_a_value_that_makes_no_sense(
     table: str, key: str, value: str, tmp_path: Path
 ) -> None:
-    text = f'[provider]\nregion = "eu-de"\n[{table}]\n{key} = {value}\n'
+    text = f"{REGION}[{table}]\n{key} = {value}\n"
     if table == "provider":
         text = f"[provider]\n{key} = {value}\n" + 'endpoint = "https://h"\n' * (key != "endpoint")
     _, problems = settings_of(tmp_path, text)
@@ -123,27 +123,24 @@ def test_no_setting_takes_a_value_that_makes_no_sense(
     assert [lines[problem.line - 1] for problem in problems] == [f"{key} = {value}"]
 
 
-def test_the_target_of_a_region_is_its_address_and_the_project(tmp_path: Path) -> None:
-    settings = good_settings(tmp_path, '[provider]\nregion = "eu-de"\nproject_id = "p"\n')
-    target = target_of(settings)
-    assert target.endpoint == "https://modelarts.eu-de.otc.t-systems.com"
-    assert target.project_id == "p"
-
-
-def test_an_endpoint_stands_in_place_of_the_regions(tmp_path: Path) -> None:
-    settings = good_settings(
-        tmp_path,
-        '[provider]\nregion = "eu-de"\nendpoint = "HTTPS://H.example:443/"\nproject_id = "p"\n',
-    )
-    assert target_of(settings).endpoint == "https://h.example"
+@pytest.mark.parametrize(
+    ("lines", "target"),
+    [
+        ("", Target("https://modelarts.eu-de.otc.t-systems.com", "p")),
+        ('endpoint = "HTTPS://H.example:443/"\n', Target("https://h.example", "p")),
+    ],
+)
+def test_the_target_is_the_address_of_the_region_or_another_and_the_project(
+    lines: str, target: Target, tmp_path: Path
+) -> None:
+    assert target_of(good_settings(tmp_path, f'{REGION}project_id = "p"\n{lines}')) == target
 
 
 def test_a_project_that_is_left_out_is_the_environments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OS_PROJECT_ID", "from-the-environment")
-    settings = good_settings(tmp_path, '[provider]\nregion = "eu-de"\n')
-    assert target_of(settings).project_id == "from-the-environment"
+    assert target_of(good_settings(tmp_path, REGION)).project_id == "from-the-environment"
 
 
 @pytest.mark.parametrize("project", ["..", "a/b?c", "a.b", "x" * 65])
@@ -151,7 +148,7 @@ def test_a_project_of_the_environment_that_cannot_be_one_is_told(
     project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OS_PROJECT_ID", project)
-    settings = good_settings(tmp_path, '[provider]\nregion = "eu-de"\n')
+    settings = good_settings(tmp_path, REGION)
     with pytest.raises(MajobctlError) as raised:
         target_of(settings)
     told = str(raised.value)
@@ -160,7 +157,7 @@ def test_a_project_of_the_environment_that_cannot_be_one_is_told(
 
 
 def test_no_project_at_all_is_told_with_where_to_set_it(tmp_path: Path) -> None:
-    settings = good_settings(tmp_path, '[provider]\nregion = "eu-de"\n')
+    settings = good_settings(tmp_path, REGION)
     with pytest.raises(MajobctlError, match=r"no project: set provider\.project_id in majobctl"):
         target_of(settings)
 
@@ -168,9 +165,7 @@ def test_no_project_at_all_is_told_with_where_to_set_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("line", "project"), [("", "emulator"), ('project_id = "p"\n', "p")])
 def test_the_emulator_has_a_project_of_its_own(line: str, project: str, tmp_path: Path) -> None:
     settings = good_settings(tmp_path, f'[provider]\nkind = "emulator"\n{line}')
-    assert target_of(settings).project_id == project
-    other = good_settings(tmp_path, '[provider]\nregion = "eu-de"\nproject_id = "p"\n')
-    assert target_of(settings).endpoint != target_of(other).endpoint
+    assert target_of(settings) == Target("emulator", project)
 
 
 def test_settings_are_found_in_a_folder_or_the_nearest_above_it(tmp_path: Path) -> None:
@@ -228,14 +223,13 @@ def test_settings_that_are_no_toml_are_one_problem(tmp_path: Path) -> None:
 
 
 def test_places_that_are_ignored_everywhere_are_read(tmp_path: Path) -> None:
-    text = '[provider]\nregion = "eu-de"\n'
-    assert good_settings(tmp_path, text).ignored == frozenset()
-    text += '[drift]\nignore = ["config_desc", "hyperparameters.seed"]\n'
+    assert good_settings(tmp_path, REGION).ignored == frozenset()
+    text = REGION + '[drift]\nignore = ["config_desc", "hyperparameters.seed"]\n'
     assert good_settings(tmp_path, text).ignored == {("config_desc",), ("hyperparameters", "seed")}
 
 
 def test_each_place_that_is_none_is_told_at_its_line(tmp_path: Path) -> None:
-    text = '[provider]\nregion = "eu-de"\n[drift]\nignore = [\n"config_desc",\n"seed",\n"log.x"]'
+    text = f'{REGION}[drift]\nignore = [\n"config_desc",\n"seed",\n"log.x"]'
     settings, problems = settings_of(tmp_path, text)
     assert [(problem.line, problem.where) for problem in problems] == [(6, "drift"), (7, "drift")]
     assert all(problem.message.startswith("ignore: ") for problem in problems)
@@ -243,6 +237,6 @@ def test_each_place_that_is_none_is_told_at_its_line(tmp_path: Path) -> None:
 
 
 def test_creating_and_deleting_can_be_asked_for(tmp_path: Path) -> None:
-    text = '[provider]\nregion = "eu-de"\n[apply]\ncreate_missing = true\ndelete_removed = true\n'
+    text = f"{REGION}[apply]\ncreate_missing = true\ndelete_removed = true\n"
     values = good_settings(tmp_path, text).values["apply"]
     assert (values["create_missing"], values["delete_removed"]) == (True, True)
