@@ -1,7 +1,7 @@
 """One strict reader of JSON from outside, and errors that name the place in the document.
 
-JSON is read as RFC 8259 has it: UTF-8, no ``NaN``, no number that a float cannot hold, no lone
-half of a surrogate pair, which no file or terminal takes.
+As in RFC 8259: UTF-8, no ``NaN``, no number that a float cannot hold. No lone half of a surrogate
+pair either, which no file or terminal accepts.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
-    """What is wrong with a document, in words for the user, such as ``it is not UTF-8: byte 3`` or
+    """What is wrong with a document, for the user: ``it is not UTF-8: byte 3``, or
     ``changes[3].source.line must be an integer, not a string``."""
 
 
 def parse_object(
     content: bytes, *, parse_float: Callable[[str], Any] | None = None
 ) -> dict[str, Any]:
-    """The JSON object in ``content``; ``parse_float`` makes a float of its text.
+    """The JSON object in ``content``; ``parse_float`` converts the text of a float.
 
     Raises JsonError for anything else.
     """
@@ -34,7 +35,7 @@ def parse_object(
             text, parse_constant=_refuse_constant, parse_float=parse_float or _finite
         )
         if _ESCAPED_SURROGATE.search(text):
-            # A pair is one character; a half of one is left over.
+            # json joins a pair into one character, and leaves a lone half.
             json.dumps(document, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise JsonError(f"it is not UTF-8: byte {error.start}") from None
@@ -64,7 +65,7 @@ def _finite(text: str) -> float:
 
 
 def json_type(value: object) -> str:
-    """JSON's word for the type of ``value``, with its article."""
+    """JSON's name for the type of ``value``, with its article."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -75,9 +76,9 @@ def json_type(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a document, and the path that leads to it, such as ``changes[3].source``.
+    """A value in a document, and its path, such as ``changes[3].source``.
 
-    Each method gives the value as one type, or raises JsonError with the path, what was expected
+    Each method returns the value as one type, or raises JsonError with the path, what was expected
     and what was found.
     """
 
@@ -107,32 +108,28 @@ class Node:
             yield key, Node(value, self._joined(key))
 
     def table(self) -> dict[str, Any]:
-        if isinstance(self.value, dict):
-            return self.value
-        raise self.unexpected("an object")
+        return self._as(dict, "an object")
 
     def array(self) -> list[Any]:
-        if isinstance(self.value, list):
-            return self.value
-        raise self.unexpected("an array")
+        return self._as(list, "an array")
 
     def text(self) -> str:
-        if isinstance(self.value, str):
-            return self.value
-        raise self.unexpected("a string")
+        return self._as(str, "a string")
 
     def texts(self) -> tuple[str, ...]:
         return tuple(item.text() for item in self.items())
 
     def flag(self) -> bool:
-        if isinstance(self.value, bool):
-            return self.value
-        raise self.unexpected("true or false")
+        return self._as(bool, "true or false")
 
     def integer(self) -> int:
-        if isinstance(self.value, int) and not isinstance(self.value, bool):
+        return self._as(int, "an integer")
+
+    def _as(self, kind: type[T], wanted: str) -> T:
+        # In Python, True is an int.
+        if isinstance(self.value, kind) and (kind is bool or not isinstance(self.value, bool)):
             return self.value
-        raise self.unexpected("an integer")
+        raise self.unexpected(wanted)
 
     def wrong(self, reason: str) -> JsonError:
         """The error for a value of the right type that breaks another rule."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from majobctl.job_config.violations import Violation
 
@@ -28,13 +28,14 @@ class Kind(enum.Enum):
     DATA_SOURCE = "array of tables"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """One key: its SDK name, its name in the REST body (None: it has none) and its own rule."""
 
     name: str
     kind: Kind
     rest: str | None
+    _: KW_ONLY
     help: str
     required: bool = False
     max_length: int = 0
@@ -46,131 +47,100 @@ FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
         Field(
-            name="train_instance_type",
-            kind=Kind.TEXT,
-            rest="spec_id",
+            "train_instance_type",
+            Kind.TEXT,
+            "spec_id",
             required=True,
             help="The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
         ),
         Field(
-            name="train_instance_count",
-            kind=Kind.COUNT,
-            rest="worker_server_num",
+            "train_instance_count",
+            Kind.COUNT,
+            "worker_server_num",
             required=True,
             help="The number of nodes, at least 1.",
         ),
         Field(
-            name="output_path",
-            kind=Kind.OBS_PATH,
-            rest="train_url",
+            "output_path",
+            Kind.OBS_PATH,
+            "train_url",
             required=True,
             help="Where a training job writes its results.",
         ),
+        Field("code_dir", Kind.OBS_PATH, "app_url", help="The directory of the training code."),
         Field(
-            name="code_dir",
-            kind=Kind.OBS_PATH,
-            rest="app_url",
-            help="The directory of the training code.",
+            "boot_file", Kind.OBS_PATH, "boot_file_url", help="The script that starts the training."
         ),
+        Field("framework_type", Kind.TEXT, "engine_id", help="The AI engine, such as `PyTorch`."),
         Field(
-            name="boot_file",
-            kind=Kind.OBS_PATH,
-            rest="boot_file_url",
-            help="The script that starts the training.",
-        ),
-        Field(
-            name="framework_type",
-            kind=Kind.TEXT,
-            rest="engine_id",
-            help="The AI engine, such as `PyTorch`.",
-        ),
-        Field(
-            name="framework_version",
-            kind=Kind.TEXT,
-            rest="engine_id",
+            "framework_version",
+            Kind.TEXT,
+            "engine_id",
             help="The engine's version, such as `PyTorch-1.0.0-python3.6`.",
         ),
         Field(
-            name="model_name",
-            kind=Kind.TEXT,
-            rest="model_id",
+            "model_name",
+            Kind.TEXT,
+            "model_id",
             help="A built-in algorithm, by its name, such as `ResNet_v2_50`.",
         ),
         Field(
-            name="user_image_url",
-            kind=Kind.TEXT,
-            rest="user_image_url",
-            help="The SWR address of a custom image.",
+            "user_image_url", Kind.TEXT, "user_image_url", help="The SWR address of a custom image."
         ),
         Field(
-            name="user_command",
-            kind=Kind.TEXT,
-            rest="user_command",
+            "user_command",
+            Kind.TEXT,
+            "user_command",
             help="The command that starts the custom image's container.",
         ),
         Field(
-            name="hyperparameters",
-            kind=Kind.HYPERPARAMETERS,
-            rest="parameter",
-            help=(
-                "The running parameters: `{label = value}` or an array of `{label, value}`. A"
-                " value is a string, an integer, a float or a boolean, and is sent as a string,"
-                " exactly as written."
-            ),
+            "hyperparameters",
+            Kind.HYPERPARAMETERS,
+            "parameter",
+            help="The running parameters: `{label = value}` or an array of `{label, value}`. A"
+            " value is a string, an integer, a float or a boolean, and is sent as a string,"
+            " exactly as written.",
+        ),
+        Field("log_url", Kind.OBS_PATH, "log_url", help="Where a training job writes its logs."),
+        Field(
+            "job_description",
+            Kind.TEXT,
+            None,
+            help="The SDK's description of a job. It is not part of the REST call, so changing it"
+            " alone needs no call.",
         ),
         Field(
-            name="log_url",
-            kind=Kind.OBS_PATH,
-            rest="log_url",
-            help="Where a training job writes its logs.",
-        ),
-        Field(
-            name="job_description",
-            kind=Kind.TEXT,
-            rest=None,
-            help=(
-                "The SDK's description of a job. It is not part of the REST call, so changing it"
-                " alone needs no call."
-            ),
-        ),
-        Field(
-            name="config_desc",
-            kind=Kind.TEXT,
-            rest="config_desc",
+            "config_desc",
+            Kind.TEXT,
+            "config_desc",
             max_length=DESCRIPTION_LENGTH,
             of_update=True,
             help="The description of the job config, at most 256 characters.",
         ),
         Field(
-            name="inputs",
-            kind=Kind.OBS_PATH,
-            rest="data_url",
+            "inputs",
+            Kind.OBS_PATH,
+            "data_url",
             of_update=True,
             help="The training data, stored on OBS.",
         ),
         Field(
-            name="dataset_id",
-            kind=Kind.TEXT,
-            rest="dataset_id",
-            of_update=True,
-            help="The dataset to train with.",
+            "dataset_id", Kind.TEXT, "dataset_id", of_update=True, help="The dataset to train with."
         ),
         Field(
-            name="dataset_version_id",
-            kind=Kind.TEXT,
-            rest="dataset_version_id",
+            "dataset_version_id",
+            Kind.TEXT,
+            "dataset_version_id",
             of_update=True,
             help="The version of that dataset.",
         ),
         Field(
-            name="data_source",
-            kind=Kind.DATA_SOURCE,
-            rest="data_source",
+            "data_source",
+            Kind.DATA_SOURCE,
+            "data_source",
             of_update=True,
-            help=(
-                'Several sources of data, all of one type: an array of `{type = "obs", data_url}`'
-                ' or of `{type = "dataset", dataset_id, dataset_version}`.'
-            ),
+            help='Several sources of data, all of one type: an array of `{type = "obs", data_url}`'
+            ' or of `{type = "dataset", dataset_id, dataset_version}`.',
         ),
     )
 }

@@ -92,13 +92,9 @@ class LiesInside:
             message = f"{self.file} must be a file inside {self.directory}, not a directory"
             yield Violation((self.file,), message)
         elif not file.startswith(directory.rstrip("/") + "/"):
-            message = f"{self.file} must lie inside {self.directory}"
+            message, other = f"{self.file} must lie inside {self.directory}", self.directory
             yield Violation(
-                (self.file,),
-                message,
-                with_key=self.directory,
-                value=directory,
-                value_path=(self.directory,),
+                (self.file,), message, with_key=other, value=directory, value_path=(other,)
             )
 
 

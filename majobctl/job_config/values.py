@@ -41,18 +41,12 @@ def hyperparameter_text(value: object) -> str | None:
 
 def type_name(value: object) -> str:
     """TOML's name for the type of ``value``, with its article."""
-    names: tuple[tuple[type | tuple[type, ...], str], ...] = (
-        (bool, "a boolean"),
-        (int, "an integer"),
-        (float, "a float"),
-        (str, "a string"),
-        ((list, tuple), "an array"),
-        (Mapping, "a table"),
-    )
-    for types, name in names:
-        if isinstance(value, types):
-            return name
-    return f"a {type(value).__name__}"
+    if isinstance(value, bool):
+        return "a boolean"
+    names = {int: "an integer", float: "a float", str: "a string", Mapping: "a table"}
+    names |= {list: "an array", tuple: "an array"}
+    other = f"a {type(value).__name__}"
+    return next((name for kind, name in names.items() if isinstance(value, kind)), other)
 
 
 def wrong_type(what: str, wanted: str, value: object) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from types import TracebackType
 
 from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME, Settings
@@ -94,12 +93,7 @@ class NewFiles:
     def __enter__(self) -> NewFiles:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._is_kept:
             self.remove()
 

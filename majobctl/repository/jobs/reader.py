@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from majobctl.job_config.checks import checked_values, rule_violations
-from majobctl.job_config.compare_policy import ComparePolicy, Place
+from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
     DIRECTIVES,
     RENAMED_FROM,

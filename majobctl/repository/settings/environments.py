@@ -6,7 +6,7 @@ Independent of the keys and their values.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from majobctl.job_config.directives import IGNORE_CHANGES, SENSITIVE
@@ -63,21 +63,19 @@ def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:
     return {name: table for name, table in tables.items() if isinstance(table, Mapping)}
 
 
-def environment_violations(file: TomlFile) -> list[Violation]:
+def environment_violations(file: TomlFile) -> Iterator[Violation]:
     """What is wrong with the environments as tables, and with their names."""
     tables = file.data.get(TABLE, {})
     if not isinstance(tables, Mapping):
-        message = f"must be tables, [{TABLE}.NAME], not {type_name(tables)}"
-        return [Violation((TABLE,), message)]
-    found = []
+        yield Violation((TABLE,), f"must be tables, [{TABLE}.NAME], not {type_name(tables)}")
+        return
     for name, table in tables.items():
         if not isinstance(table, Mapping):
             message = f"must be a table, [{TABLE}.NAME], not {type_name(table)}"
-            found.append(Violation((TABLE, name), message))
+            yield Violation((TABLE, name), message)
         elif not _NAME.fullmatch(name):
             message = "an environment's name has 1 to 40 letters, digits, _ or -"
-            found.append(Violation((TABLE, name), message))
-    return found
+            yield Violation((TABLE, name), message)
 
 
 def unknown_environment(name: str, file: TomlFile) -> str:

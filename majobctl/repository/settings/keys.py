@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
@@ -21,12 +21,13 @@ class Kind(enum.Enum):
     TEXTS = "array of strings"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
     """One key of the settings. ``choices``, ``minimum`` and ``maximum`` bound its value."""
 
     kind: Kind
     default: Any
+    _: KW_ONLY
     help: str
     choices: tuple[str, ...] = ()
     minimum: int = 0
@@ -36,87 +37,71 @@ class Setting:
 SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "provider": {
         "kind": Setting(
-            kind=Kind.TEXT,
-            default="modelarts",
+            Kind.TEXT,
+            "modelarts",
             choices=("modelarts", "sdk", "emulator"),
-            help=(
-                "Who receives the calls: the REST service, the official SDK if it is"
-                " installed, or the embedded emulator."
-            ),
+            help="Who receives the calls: the REST service, the official SDK if it is installed,"
+            " or the embedded emulator.",
         ),
-        "region": Setting(
-            kind=Kind.TEXT, default="", help="The region; the endpoints follow from it."
-        ),
-        "endpoint": Setting(
-            kind=Kind.TEXT, default="", help="The service's address, instead of the region's."
-        ),
-        "iam_endpoint": Setting(
-            kind=Kind.TEXT, default="", help="IAM's address, instead of the region's."
-        ),
+        "region": Setting(Kind.TEXT, "", help="The region; the endpoints follow from it."),
+        "endpoint": Setting(Kind.TEXT, "", help="The service's address, instead of the region's."),
+        "iam_endpoint": Setting(Kind.TEXT, "", help="IAM's address, instead of the region's."),
         "project_id": Setting(
-            kind=Kind.TEXT,
-            default="",
-            help="The project's id; by default, the environment's (`OS_PROJECT_ID`).",
+            Kind.TEXT, "", help="The project's id; by default, the environment's (`OS_PROJECT_ID`)."
         ),
         "auth": Setting(
-            kind=Kind.TEXT,
-            default="",
+            Kind.TEXT,
+            "",
             choices=("aksk", "password", "token"),
             help="How to sign in; by default, the first of these that the environment has.",
         ),
-        "timeout": Setting(kind=Kind.SECONDS, default=30, help="Seconds that a request may take."),
+        "timeout": Setting(Kind.SECONDS, 30, help="Seconds that a request may take."),
         "retries": Setting(
-            kind=Kind.COUNT,
-            default=5,
+            Kind.COUNT,
+            5,
             maximum=100,
             help="How often a request is retried after a temporary failure.",
         ),
         "seed": Setting(
-            kind=Kind.TEXT,
-            default="",
+            Kind.TEXT,
+            "",
             help="For the emulator: a TOML file with the initial content of its cloud.",
         ),
     },
     "state": {
-        "backend": Setting(
-            kind=Kind.TEXT, default="local", choices=("local",), help="Where the state is kept."
-        ),
-        "path": Setting(kind=Kind.TEXT, default="majobctl.state.json", help="The state file."),
+        "backend": Setting(Kind.TEXT, "local", choices=("local",), help="Where the state is kept."),
+        "path": Setting(Kind.TEXT, "majobctl.state.json", help="The state file."),
     },
     "jobs": {
-        "files": Setting(
-            kind=Kind.TEXTS, default=("jobs/**/*.toml",), help="The job files, as glob patterns."
-        ),
+        "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), help="The job files, as glob patterns."),
     },
     "apply": {
         "parallelism": Setting(
-            kind=Kind.COUNT, default=10, minimum=1, maximum=1000, help="How many calls run at once."
+            Kind.COUNT, 10, minimum=1, maximum=1000, help="How many calls run at once."
         ),
         "create_missing": Setting(
-            kind=Kind.FLAG,
-            default=False,
+            Kind.FLAG,
+            False,
             help="Create a configuration that the service does not have (`create_job_configs`).",
         ),
         "delete_removed": Setting(
-            kind=Kind.FLAG,
-            default=False,
+            Kind.FLAG,
+            False,
             help="Delete a configuration that was removed from the TOML (`delete_job_configs`).",
         ),
         "max_change_percent": Setting(
-            kind=Kind.COUNT,
-            default=0,
+            Kind.COUNT,
+            0,
             maximum=100,
             help="Over 0: refuse a plan that changes a larger share of 10 or more job configs.",
         ),
     },
     "drift": {
         "ignore": Setting(
-            kind=Kind.TEXTS,
-            default=(),
-            help=(
-                "Like `ignore_changes`, for every job config: `config_desc` or"
-                " `hyperparameters.seed`."
-            ),
+            Kind.TEXTS,
+            (),
+            help="Like `ignore_changes`, for every job config: `config_desc` or"
+            " `hyperparameters.seed`.",
         ),
     },
 }

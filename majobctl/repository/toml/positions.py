@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 import tomli
 
@@ -172,33 +173,28 @@ class _Scanner:
     def _value(self, path: KeyPath) -> None:
         """Skips ``= value``, and marks each key and array item inside it."""
         self._position = self._text.index("=", self._position) + 1
-        open_parts: list[tuple[KeyPath, bool]] = []
-        counts: list[int] = []
+        around: list[tuple[KeyPath, Iterator[int] | None]] = []
         while True:
             self._skip_blank()
             char = self._text[self._position]
             if char in "[{":
-                open_parts.append((path, char == "["))
-                counts.append(0)
+                around.append((path, count() if char == "[" else None))
                 self._position += 1
             else:
                 self._pass_bare_or_quoted(_BARE_VALUE)
-            while open_parts:
+            while around:
                 self._skip_blank()
                 char = self._text[self._position]
                 if char in "]}":
-                    open_parts.pop()
-                    counts.pop()
+                    around.pop()
                 elif char != ",":
                     break
                 self._position += 1
-            if not open_parts:
+            if not around:
                 return
-            path, is_array = open_parts[-1]
-            start = self._position
-            if is_array:
-                path = (*path, counts[-1])
-                counts[-1] += 1
+            (path, indices), start = around[-1], self._position
+            if indices is not None:
+                path = (*path, next(indices))
             else:
                 path = path + self._key()
                 self._position = self._text.index("=", self._position) + 1
