@@ -25,7 +25,6 @@ _CHECKS: Mapping[Kind, _Check] = {
     Kind.HYPERPARAMETERS: checked_hyperparameters,
     Kind.DATA_SOURCE: checked_data_source,
 }
-_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
 _REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
 
 
@@ -37,9 +36,11 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
     params: dict[str, Any] = {}
     checks, unknown = _checks_of(tuple(raw))
     violations = [*unknown]
-    for name, field, check in checks:
+    for name, field, check, is_array in checks:
         value = raw[name]
-        if value if isinstance(value, str) else _is_set(value, field):
+        # An empty array or table is blank only in a field that can have one; else it is wrong.
+        is_blank_array = is_array and is_blank(value)
+        if value if isinstance(value, str) else not (value is None or is_blank_array):
             params[name], found = check(value, field)
             if found:
                 violations += found
@@ -49,21 +50,19 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
 @lru_cache(maxsize=1024)
 def _checks_of(
     keys: tuple[str, ...],
-) -> tuple[Sequence[tuple[str, Field, _Check]], Sequence[Violation]]:
+) -> tuple[Sequence[tuple[str, Field, _Check, bool]], Sequence[Violation]]:
     """The checks of ``keys`` in the documented order. Cached: many job configs have equal keys."""
-    checks = [(name, field, _CHECKS[field.kind]) for name, field in FIELDS.items() if name in keys]
+    checks = [
+        (name, field, _CHECKS[field.kind], field.is_array)
+        for name, field in FIELDS.items()
+        if name in keys
+    ]
     return checks, [Violation((key,), _unknown_key(key)) for key in keys if key not in FIELDS]
 
 
 def _unknown_key(key: str) -> str:
     unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES))}"
     return secret_key_message(key) or unknown
-
-
-def _is_set(value: object, field: Field) -> bool:
-    """Whether ``value``, which is not a string, is set. An empty array or table is blank only in
-    a field that can have one; elsewhere it is a wrong value."""
-    return value is not None and (field.kind not in _ARRAYS or not is_blank(value))
 
 
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:

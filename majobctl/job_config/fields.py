@@ -42,6 +42,11 @@ class Field:
     of_update: bool = False
     """An argument of ``update_job_configs`` (table 2), not of ``Estimator`` (table 1)."""
 
+    @property
+    def is_array(self) -> bool:
+        """Whether its value can be an array, and is blank if that is empty."""
+        return self.kind in (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+
 
 FIELDS: Mapping[str, Field] = {
     field.name: field

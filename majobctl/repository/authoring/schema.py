@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from majobctl.job_config.directives import (
-    DIRECTIVES,
-    IGNORE_CHANGES,
-    PREVENT_DELETE,
-    RENAMED_FROM,
-    SENSITIVE,
-)
+from majobctl.job_config import directives
+from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.scalars import COUNT_LIMIT
@@ -23,7 +18,6 @@ from majobctl.repository.authoring.schema_rules import (
     OTHERS,
     Schema,
     holding,
-    is_array,
     plain,
     rules_between_keys,
 )
@@ -165,7 +159,7 @@ def _expansion() -> dict[str, Schema]:
 
 def _matrix_keys() -> Schema:
     """A job config's key has values of its type; any other key is a hyperparameter's label."""
-    fixed = [*(name for name, field in FIELDS.items() if is_array(field)), *DIRECTIVES]
+    fixed = [*(name for name, field in FIELDS.items() if field.is_array), *DIRECTIVES]
     return {
         "propertyNames": {"minLength": 1, "not": {"anyOf": [{"enum": fixed}, _WITH_REFERENCE]}},
         "properties": {
@@ -258,9 +252,9 @@ _KINDS: Mapping[Kind, Callable[[Field], Schema]] = {
 
 def _directives() -> dict[str, Schema]:
     rules: Mapping[str, Schema] = {
-        SENSITIVE: {"type": "array", "items": {"type": "string"}},
-        IGNORE_CHANGES: {"type": "array", "items": _place()},
-        PREVENT_DELETE: {"type": "boolean"},
+        directives.SENSITIVE: {"type": "array", "items": {"type": "string"}},
+        directives.IGNORE_CHANGES: {"type": "array", "items": _place()},
+        directives.PREVENT_DELETE: {"type": "boolean"},
         RENAMED_FROM: {"type": "string", "pattern": f"^({JOB_CONFIG_NAME.pattern})?$"},
     }
     return {

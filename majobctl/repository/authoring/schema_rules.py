@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from majobctl.job_config.fields import FIELDS, Field, Kind
+from majobctl.job_config.fields import FIELDS, Kind
 from majobctl.job_config.rules import (
     RULES,
     Excludes,
@@ -79,7 +79,7 @@ def _parts(rule: Rule) -> Iterator[Schema]:
 def _when_set(key: str, properties: Mapping[str, Schema], rule: Rule) -> Schema:
     """``properties`` apply if ``key`` is certainly not blank."""
     is_set: Schema = {"type": "string", "not": {"pattern": MAY_BE_BLANK}}
-    if is_array(FIELDS[key]):
+    if FIELDS[key].is_array:
         is_set = {"type": "array", "minItems": 1}
     return {
         "description": plain(rule.text),
@@ -89,11 +89,7 @@ def _when_set(key: str, properties: Mapping[str, Schema], rule: Rule) -> Schema:
 
 
 def _blank(key: str) -> Schema:
-    return {"maxItems": 0} if is_array(FIELDS[key]) else {"pattern": MAY_BE_BLANK}
-
-
-def is_array(field: Field) -> bool:
-    return field.kind in (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
+    return {"maxItems": 0} if FIELDS[key].is_array else {"pattern": MAY_BE_BLANK}
 
 
 def holding(properties: Mapping[str, Schema]) -> Schema:
