@@ -14,13 +14,13 @@ from majobctl.job_config.fields import FIELDS
 from tests.strategies import plain_values, texts
 
 
-def faults_of(**table: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    return [(fault.path, fault.message) for fault in Directives.of(table)[1]]
+def violations_of(**table: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    return [(item.path, item.message) for item in Directives.of(table)[1]]
 
 
 def good(**table: Any) -> Directives:
-    found, faults = Directives.of(table)
-    assert faults == []
+    found, violations = Directives.of(table)
+    assert violations == []
     return found
 
 
@@ -44,85 +44,58 @@ def test_each_is_read() -> None:
     assert good(renamed_from="", sensitive=[], ignore_changes=[]) == Directives()
 
 
+ARRAY = "ignore_changes must be an array of strings, keys and hyperparameters.LABEL"
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "path", "message"),
+    ("path", "value", "message"),
     [
+        (("ignore_changes",), "config_desc", f"{ARRAY}, not a string"),
+        (("ignore_changes", 1), ["config_desc", 5], f"{ARRAY}; this is an integer"),
         (
-            "ignore_changes",
-            "config_desc",
-            ("ignore_changes",),
-            "ignore_changes must be an array of strings, keys and hyperparameters.LABEL, not a"
-            " string",
-        ),
-        (
-            "ignore_changes",
-            ["config_desc", 5],
-            ("ignore_changes", 1),
-            "ignore_changes must be an array of strings, keys and hyperparameters.LABEL; this is"
-            " an integer",
-        ),
-        (
-            "ignore_changes",
-            ["config_dsec"],
             ("ignore_changes", 0),
+            ["config_dsec"],
             'ignore_changes: "config_dsec" is not a key of a job config;'
             ' did you mean "config_desc"?',
         ),
         (
-            "ignore_changes",
-            ["job_description"],
             ("ignore_changes", 0),
+            ["job_description"],
             "ignore_changes: job_description is not part of any request, so it never changes in the"
             " service",
         ),
         (
-            "ignore_changes",
-            ["config_desc.x"],
             ("ignore_changes", 0),
+            ["config_desc.x"],
             'ignore_changes: "config_desc.x" must be a key, or hyperparameters.LABEL',
         ),
-        (
-            "prevent_delete",
-            "true",
-            ("prevent_delete",),
-            "prevent_delete must be true or false, not a string",
-        ),
-        (
-            "prevent_delete",
-            1,
-            ("prevent_delete",),
-            "prevent_delete must be true or false, not an integer",
-        ),
-        (
-            "renamed_from",
-            ["old"],
-            ("renamed_from",),
-            "renamed_from must be a string, not an array",
-        ),
+        (("prevent_delete",), "true", "prevent_delete must be true or false, not a string"),
+        (("prevent_delete",), 1, "prevent_delete must be true or false, not an integer"),
+        (("renamed_from",), ["old"], "renamed_from must be a string, not an array"),
     ],
 )
 def test_a_wrong_one_is_told_at_its_place_and_stands_as_left_out(
-    key: str, value: Any, path: tuple[str | int, ...], message: str
+    path: tuple[str, ...], value: Any, message: str
 ) -> None:
-    found, faults = Directives.of({key: value})
-    assert [(fault.path, fault.message) for fault in faults] == [(path, message)]
+    found, violations = Directives.of({path[0]: value})
+    assert [(item.path, item.message) for item in violations] == [(path, message)]
     assert found == Directives(ignored=found.ignored)
 
 
 def test_each_wrong_item_is_told_and_the_good_ones_count() -> None:
-    found, faults = Directives.of({"ignore_changes": ["", "inputs", "hyperparameters.", 1]})
-    assert [fault.path[1] for fault in faults] == [3, 0, 2]
+    found, violations = Directives.of({"ignore_changes": ["", "inputs", "hyperparameters.", 1]})
+    assert [item.path[1] for item in violations] == [3, 0, 2]
     assert found.ignored == {("inputs",)}
 
 
 @pytest.mark.parametrize("name", ["a b", "x" * 21, "ü", "a/b", "${env.X}"])
 def test_a_name_that_nothing_could_have_had_is_told(name: str) -> None:
-    ((path, message),) = faults_of(renamed_from=name)
+    ((path, message),) = violations_of(renamed_from=name)
     assert path == ("renamed_from",)
     assert message.startswith("renamed_from: ")
 
 
-def test_those_of_the_defaults_are_below() -> None:
+def test_those_of_the_deviolations_are_below() -> None:
     below = good(sensitive=["a"], ignore_changes=["inputs"], prevent_delete=True)
     own = good(sensitive=["b"], ignore_changes=["config_desc"], renamed_from="old")
     whole = own.over(below)
@@ -142,9 +115,9 @@ def test_none_of_them_is_a_parameter() -> None:
 
 @given(st.dictionaries(st.sampled_from(list(DIRECTIVES)), plain_values))
 def test_any_values_are_read_or_told_at_their_key(table: dict[str, Any]) -> None:
-    found, faults = Directives.of(table)
-    assert all(fault.path[0] in table and fault.message for fault in faults)
-    if not faults:
+    found, violations = Directives.of(table)
+    assert all(item.path[0] in table and item.message for item in violations)
+    if not violations:
         assert Directives.of(table) == (found, [])
 
 

@@ -164,37 +164,22 @@ def test_line_of_agrees_with_where_each_key_was_written(document: LinedText) -> 
 
 
 LONG = 300_000
+LONG_VALUES = {
+    "plain": f'"{"x" * 20_000_000}"',
+    "signs": f'"{"#" * LONG}"',
+    "escapes": '"' + r"\n" * LONG + '"',
+    "escaped quotes": '"' + r"\"" * LONG + '"',
+    "lines": f'"""{"x" * LONG}"""',
+    "quotes in lines": '"""' + '\\"\n""' * LONG + 'x"""""',
+    "literal": f"'{'x' * LONG}'",
+    "literal lines": f"'''{'x' * LONG}'''",
+    "quotes in literal lines": "'''" + "''\t" * LONG + "'''''",
+    "comments": "[" + "#\n" * LONG + "]",
+    "one comment": "1" + "\t#" * LONG,
+}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        f'"{"x" * 20_000_000}"',
-        f'"{"#" * LONG}"',
-        '"' + r"\n" * LONG + '"',
-        '"' + r"\"" * LONG + '"',
-        f'"""{"x" * LONG}"""',
-        '"""' + '\\"\n""' * LONG + 'x"""""',
-        f"'{'x' * LONG}'",
-        f"'''{'x' * LONG}'''",
-        "'''" + "''\t" * LONG + "'''''",
-        "[" + "#\n" * LONG + "]",
-        "1" + "\t#" * LONG,
-    ],
-    ids=[
-        "plain",
-        "signs",
-        "escapes",
-        "escaped quotes",
-        "lines",
-        "quotes in lines",
-        "literal",
-        "literal lines",
-        "quotes in literal lines",
-        "comments",
-        "one comment",
-    ],
-)
+@pytest.mark.parametrize("value", LONG_VALUES.values(), ids=list(LONG_VALUES))
 def test_a_long_value_is_passed_over_in_little_memory(value: str) -> None:
     text = f"a = {value}\n'b' = 1\n"
     tracemalloc.start()
