@@ -42,7 +42,8 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     problems, warnings = {*found.settings_problems, *found.unreadable}, {*found.unmatched}
     problems.update(unlisted_folders(found.settings))
     for reading in found.readings:
-        warnings.update(_problems(reading, reading.warnings) if reading.warnings else ())
+        if reading.warnings:
+            warnings.update(_problems(reading, reading.warnings))
         if reading.job_config is None:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))

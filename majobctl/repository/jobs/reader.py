@@ -117,8 +117,9 @@ def _read_table(
     yield Reading(origin=origin, violations=violations, expansion_violations=unexpanded)
     if not expanded:
         yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
-    context = replace(
-        plain,
+    context = TableContext(
+        defaults=plain.defaults,
+        texts=plain.texts,
         effective=effective,
         policy=_policy(effective),
         own_sensitive=own.sensitive,
@@ -256,22 +257,21 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
     for reading in readings:
         name, origin = reading.name, reading.origin
         if name is not None:
-            wrong = _wrong_name(name, origin, known.setdefault(name, origin))
-            if wrong:
-                wrong = [*reading.violations, *wrong]
+            first, invalid = known.setdefault(name, origin), name_violation(name)
+            if invalid or first is not origin:
+                wrong = [*reading.violations, *_wrong_name(name, origin, first, invalid)]
                 reading = replace(reading, job_config=None, violations=wrong, warnings=())
         yield reading
 
 
-def _wrong_name(name: str, origin: Origin, first: Origin) -> Sequence[Violation]:
-    """What is wrong with a name; ``first`` is the origin of the first job config that has it."""
-    invalid = name_violation(name)
-    if not invalid and first is origin:
-        return ()
+def _wrong_name(
+    name: str, origin: Origin, first: Origin, invalid: Violation | None
+) -> Iterator[Violation]:
     which = f"{quoted(name)}: " if origin.key else ""
-    used = f"{which}this name is already used at {first.file}:{first.line}"
-    found = [replace(invalid, message=which + invalid.message)] if invalid else []
-    return found if first is origin else [*found, Violation((), used)]
+    if invalid:
+        yield replace(invalid, message=which + invalid.message)
+    if first is not origin:
+        yield Violation((), f"{which}this name is already used at {first.file}:{first.line}")
 
 
 def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:
