@@ -236,7 +236,7 @@ def test_a_redirect_is_not_followed_and_tells_nothing_secret(
         rest.before_put = lambda name: answering(status, b"", location)
         ran = on_rest.run("apply", "--auto-approve")
         assert ran.code == 3
-        assert f"points elsewhere (HTTP status {status}, to 127.0.0.1)" in ran.stderr
+        assert f"the service redirects (HTTP status {status}, to 127.0.0.1)" in ran.stderr
         assert other.got == []
     assert len(rest.requests_of("PUT")) == 1
     entries = on_rest.state["job_configs"] if on_rest.state_path.exists() else {}
@@ -255,7 +255,7 @@ def test_a_redirect_of_the_first_look_up_sends_nothing_and_follows_nothing(
         on_rest.settings(f'[provider]\nendpoint = "{first.url}"\nproject_id = "p"\nretries = 1\n')
         ran = on_rest.run("apply", "--auto-approve")
         assert ran.code == 1
-        assert "points elsewhere" in ran.stderr
+        assert "the service redirects" in ran.stderr
         assert second.got == []
         assert len(first.got) == 1
         assert ACCESS_KEY in first.got[0]

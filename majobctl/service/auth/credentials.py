@@ -18,6 +18,7 @@ from majobctl.service.auth.credential_files import (
     read_cloud,
     read_huawei_cloud,
 )
+from majobctl.target import checked_project_id
 from majobctl.text import quoted
 
 AUTH_KINDS = ("aksk", "password", "token")
@@ -103,6 +104,40 @@ class Token:
 
 
 Credentials = AkSk | Password | Token
+
+
+def given(
+    access_key: str | None,
+    secret_key: str | None,
+    security_token: str | None,
+    account: str | None,
+    username: str | None,
+    password: str | None,
+    token: str | None,
+) -> Credentials | None:
+    """The credentials in a Session's arguments; AuthError if they are incomplete."""
+    if access_key and secret_key:
+        return AkSk(access_key, secret_key, security_token)
+    if access_key or secret_key:
+        raise AuthError("access_key and secret_key go together")
+    if username and password:
+        # An account's own user has its name.
+        return Password(account or username, username, password)
+    if username or password or account:
+        raise AuthError("account, username and password go together")
+    return Token(token) if token else None
+
+
+def checked_project(
+    project_id: str | None, project_name: str | None, credentials: Credentials
+) -> str | None:
+    """The project's id; None if IAM will give it for the name. AuthError if both are missing."""
+    if project_id:
+        return checked_project_id(project_id)
+    if project_name and isinstance(credentials, Password):
+        return None
+    hint = " (a project's name is enough only with a password)" if project_name else ""
+    raise AuthError(f"no project: set project_id, or OS_PROJECT_ID in the environment{hint}")
 
 
 def find(auth: str | None = None) -> Credentials:
