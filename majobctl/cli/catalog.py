@@ -90,21 +90,16 @@ def _tell(name: str, format_: str) -> None:
 
 
 def _read(settings: Settings, name: str) -> list[dict[str, Any]]:
-    from majobctl.service.catalog_cache import plain_items
+    from majobctl.service.catalog import plain_items
 
     with provider_of(settings, 1) as provider:
-        read = {
-            "flavors": provider.flavors,
-            "engines": provider.engines,
-            "algorithms": provider.algorithms,
-        }
-        return plain_items(name, read[name]())
+        return plain_items(name, provider.catalog.entries(name))
 
 
 def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
     from datetime import datetime, timezone
 
-    from majobctl.service.catalog_cache import FILE_NAME, OfferedList, save_list
+    from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
         # The official SDK may give the first page only: what it lacks may exist all the same.
@@ -112,7 +107,7 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
-        save_list(path, target_of(settings), name, OfferedList(now, items))
+        save_list(path, target_of(settings), name, CachedList(now, items))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
         told = f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not kept"
@@ -135,11 +130,11 @@ def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:
     from majobctl.render.tables import table_text
-    from majobctl.service.catalog_cache import OFFERS
+    from majobctl.service.catalog import COLUMNS
 
     if not items:
         return f"The service offers no {name}.\n"
-    heads = [_HEADS.get(column, column) for column in OFFERS[name].columns]
+    heads = [_HEADS.get(column, column) for column in COLUMNS[name]]
     return table_text(heads, [[_cell(value) for value in item.values()] for item in items])
 
 

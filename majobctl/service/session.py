@@ -1,8 +1,8 @@
 """``Session``: where the service is, who calls it, and the sending of a call.
 
 It has the forms of the ModelArts SDK's "Session Authentication". The calls are the estimator's;
-``auth`` signs them, and ``http`` sends, classifies and retries them. Importing this module is cheap; requests is imported with the
-first request.
+``auth`` signs them, and ``http`` sends, classifies and retries them. Importing this module is
+cheap; requests is imported with the first request.
 """
 
 from __future__ import annotations

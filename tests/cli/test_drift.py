@@ -10,7 +10,7 @@ import pytest
 
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
-from majobctl.operations.connect import open_provider
+from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
 from tests.config_repository import JOB, Repository, finished, terminal, toml_of, until
@@ -39,7 +39,7 @@ BODY = {
 def cloud_of(repository: Repository) -> Provider:
     """The embedded emulator's cloud, for somebody else to change."""
     data = repository.root / ".majobctl" / "emulator.db"
-    return open_provider("emulator", project_id="emulator", emulator_data=data)
+    return connect(ProviderOptions(kind="emulator", emulator_data=data))
 
 
 def change_there(repository: Repository, name: str, **params: Any) -> None:

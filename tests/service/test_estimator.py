@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from majobctl.errors import ConfigError, TransportError
-from majobctl.service.catalog import Catalog
+from majobctl.service.catalog import session_catalog
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
 
@@ -363,7 +363,7 @@ class TestTheCatalogue:
         self, service: FakeService, session: Session
     ) -> None:
         service.paged = False
-        assert len(Catalog(session).algorithms()) == 100
+        assert len(session_catalog(session).entries("algorithms")) == 100
         assert len(service.requests) == 2
 
     @pytest.mark.parametrize("specs", [None, 5, {"a": "b"}, ["a"]])
@@ -371,7 +371,7 @@ class TestTheCatalogue:
         self, specs: object, service: FakeService, session: Session
     ) -> None:
         service.answer_next(200, {**OK, "specs": specs})
-        with pytest.raises(TransportError, match="specs is missing or no list") as caught:
+        with pytest.raises(TransportError, match="specs is not a list") as caught:
             Estimator.get_train_instance_types(session)
         assert not caught.value.outcome_unknown
 
@@ -381,7 +381,7 @@ class TestTheCatalogue:
         specs = [{}, {"spec_code": "a"}, {"spec_code": ["a"], "spec_id": 1}]
         specs += [{"spec_code": "a", "spec_id": 2}, {"spec_code": "a", "spec_id": 3}]
         service.answer_next(200, {**OK, "specs": specs})
-        assert Catalog(session).spec_id("a") == 2
+        assert session_catalog(session).id_of("flavors", "a") == 2
 
 
 def test_the_fake_checks_signatures_for_these_tests(service: FakeService) -> None:

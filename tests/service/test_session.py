@@ -371,7 +371,7 @@ class TestAPassword:
         service.answer_next(307, b"", {"Location": "https://elsewhere.example"})
         with open_with_password(service) as session:
             error = transport_error(lambda: put(session))
-            assert str(error) == "IAM gave no token (HTTP status 500): out of order"
+            assert str(error) == "IAM did not issue a token (HTTP status 500): out of order"
             assert not error.outcome_unknown
             assert "to elsewhere.example" in str(transport_error(lambda: put(session)))
             assert put(session) == OK
@@ -437,7 +437,8 @@ class TestAFailure:
         service.answer_next(404, b"<html>\n no such page</html>")
         error = service_error(lambda: put(session))
         assert error.reason == (
-            "unreadable answer (HTTP status 404): it is not JSON: Expecting value at line 1, column 1: <html> no such page</html>"
+            "unreadable answer (HTTP status 404): it is not JSON: Expecting value at line 1,"
+            " column 1: <html> no such page</html>"
         )
 
 
@@ -959,7 +960,9 @@ class TestCertificates:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
         with (
             Session("a", "b", PROJECT, region_name="eu-de") as session,
-            pytest.raises(AuthError, match=r"REQUESTS_CA_BUNDLE is set to /no/such/file\.pem, which"),
+            pytest.raises(
+                AuthError, match=r"REQUESTS_CA_BUNDLE is set to /no/such/file\.pem, which"
+            ),
         ):
             put(session)
 

@@ -103,7 +103,7 @@ def token_request(credentials: Password, project_id: str | None, project_name: s
 
 
 def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
-    """``token``, ``project_id``, ``issued_at`` and ``expires_at`` of IAM's response, or the failure.
+    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
 
     The times may be missing or of any type.
     """

@@ -1,4 +1,4 @@
-"""Retries a call: which failures of which methods may be sent again, and what is known at the end."""
+"""Retries a call: which failures are worth another try, and what is known at the end."""
 
 from __future__ import annotations
 
