@@ -53,8 +53,8 @@ def _check_project(session: Any, project_id: str | None) -> None:
     own = getattr(session, "project_id", None)
     if project_id and own != project_id:
         raise ProviderError(
-            f"the notebook's session belongs to the project {printable(str(own))}, the settings name"
-            f" {printable(project_id)}; set credentials of that project in the environment"
+            f"the notebook's session belongs to the project {printable(str(own))}, the settings"
+            f" name {printable(project_id)}; set credentials of that project in the environment"
         )
 
 

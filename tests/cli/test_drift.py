@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,12 @@ from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
 from tests.config_repository import JOB, Repository, finished, terminal, toml_of, until
-from tests.service.fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     PROJECT,
     SECRET_KEY,
     FakeService,
     Handler,
-    running_service,
 )
 
 CLEAN = "No drift. 1 job config is as in the state.\n"
@@ -55,12 +53,6 @@ def applied(on_emulator: Repository) -> Repository:
     on_emulator.job("beta")
     on_emulator.job("gamma")
     return on_emulator
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with running_service() as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from majobctl.service.session import Session
-
-from .fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService, running_service
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +22,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with running_service() as running:
-        yield running
 
 
 @pytest.fixture

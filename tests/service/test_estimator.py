@@ -12,8 +12,7 @@ from majobctl.errors import ConfigError, TransportError
 from majobctl.service.catalog import session_catalog
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
-
-from .fake_service import ENGINES, MODELS, SPECS, FakeService
+from tests.fake_service import ENGINES, MANY_MODELS, SPECS, FakeService
 
 OK = {"is_success": True}
 SAMPLE: dict[str, Any] = {
@@ -317,7 +316,7 @@ class TestTheOtherCalls:
             item["spec_code"] for item in SPECS
         ]
         answer = Estimator.get_built_in_algorithms(modelarts_session=session)
-        assert answer == {**OK, "model_total_count": 105, "models": MODELS}
+        assert answer == {**OK, "model_total_count": 105, "models": MANY_MODELS}
         queries = [item.query for item in service.requests[:2]]
         assert queries == [{"job_type": "train"}] * 2
 

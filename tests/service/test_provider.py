@@ -16,11 +16,10 @@ from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus
 from majobctl.service.session import Session
-
-from .fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     ENGINES,
-    MODELS,
+    MANY_MODELS,
     PASSWORD,
     PROJECT,
     SECRET_KEY,
@@ -164,7 +163,7 @@ class TestUnknownNames:
         assert provider.unknown_names(iter(wrong)) == [
             'job_config.a: framework_type "PyTorh" does not exist; did you mean "PyTorch"?',
             'job_config.b: train_instance_type "modelarts.vm.gpu.p1000" does not exist;'
-            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.cpu.2u"?',
+            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.gpu.v100"?',
             'job_config.c: framework_version "PyTorch-1.0.0-python3.7" does not exist;'
             ' did you mean "PyTorch-1.0.0-python3.6"?',
             'job_config.d: model_name "nothing like it" does not exist',
@@ -521,7 +520,7 @@ class TestWhatTheServiceOffers:
         for _ in range(2):
             assert provider.catalog.entries("flavors") == SPECS
             assert provider.catalog.entries("engines") == ENGINES
-            assert provider.catalog.entries("algorithms") == MODELS
+            assert provider.catalog.entries("algorithms") == MANY_MODELS
         assert len(service.requests) == 4
 
     def test_that_has_no_name_is_passed_over(

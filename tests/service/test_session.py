@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
 from majobctl.service.http.responses import excerpt, read_object, read_retry_after
 from majobctl.service.session import Session
-
-from .fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     PASSWORD,
     PROJECT,
@@ -36,6 +34,8 @@ from .fake_service import (
     SECURITY_TOKEN,
     FakeService,
     Handler,
+    QuietServer,
+    serving,
 )
 
 OK = {"is_success": True}
@@ -903,12 +903,8 @@ class TestCertificates:
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"https://localhost:{server.server_port}"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        with serving(server) as port:
+            yield f"https://localhost:{port}"
 
     def test_that_nobody_vouches_for_end_the_call_at_once(
         self, service: FakeService, secure_url: str
@@ -965,11 +961,6 @@ class TestCertificates:
             ),
         ):
             put(session)
-
-
-class QuietServer(HTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is no news here."""
 
 
 def test_an_excerpt_is_short_and_safe_to_print() -> None:

@@ -3,8 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from majobctl.service.auth.signing import sign
-
-from .fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
 
 HOST = "modelarts.eu-de.otc.t-systems.com"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
