@@ -107,7 +107,7 @@ def test_an_empty_list_is_said_to_be_one(on_rest: Repository, rest: FakeService)
 
 
 def test_hostile_names_are_shown_as_escapes(on_rest: Repository, rest: FakeService) -> None:
-    rest.specs.append({"spec_id": 66, "spec_code": "evil\x1b[31m\n\u202e"})
+    rest.specs.append({"spec_id": 66, "spec_code": "evil\x1b[31m\n\u202e", "max_num": 4})
     text = on_rest.done("flavors").stdout
     assert "\nevil\\x1b[31m\\n\\u202e  " in text
     assert "\x1b" not in text

@@ -87,7 +87,7 @@ def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: Fake
         data_source=[{"type": "obs", "data_url": "/ml/a/"}],
     )
     on_rest.apply()
-    two = {"spec_id": 91, "worker_server_num": 1, "train_url": "/ml/output/", "model_id": 12}
+    two = {"spec_id": 70, "worker_server_num": 1, "train_url": "/ml/output/", "model_id": 12}
     assert rest.puts["two"] == {**two, "data_source": [{"type": "obs", "data_url": "/ml/a/"}]}
     rest.forget_requests()
 

@@ -71,7 +71,7 @@ def as_live(name: str) -> LiveConfig:
 
 def after_the_list(*replies: Reply) -> list[Reply]:
     """A script that begins with the list as it is."""
-    return [lambda handler: handler.list_configs(handler.service.requests[-1].query), *replies]
+    return [lambda handler: handler.serve(handler.service.requests[-1]), *replies]
 
 
 def refuse(handler: Handler) -> None:

@@ -163,7 +163,8 @@ class TestUnknownNames:
         assert provider.unknown_names(iter(wrong)) == [
             'job_config.a: framework_type "PyTorh" does not exist; did you mean "PyTorch"?',
             'job_config.b: train_instance_type "modelarts.vm.gpu.p1000" does not exist;'
-            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.gpu.v100"?',
+            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.gpu.v100" or'
+            ' "modelarts.vm.cpu.2u"?',
             'job_config.c: framework_version "PyTorch-1.0.0-python3.7" does not exist;'
             ' did you mean "PyTorch-1.0.0-python3.6"?',
             'job_config.d: model_name "nothing like it" does not exist',
