@@ -27,6 +27,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def session(service: FakeService) -> Iterator[Session]:
     with Session(
-        ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, timeout=5, backoff=0.002
+        ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, timeout=30, backoff=0.002
     ) as opened:
         yield opened

@@ -39,13 +39,19 @@ class Backoff:
         With ``retry_after`` (seconds) or ``for_all`` the other workers wait, too. Pauses are random
         within limits, so that the workers do not all return at the same moment.
         """
-        longest = min(MAX_PAUSE, self._backoff * 2 ** (failed_tries - 1))
-        if retry_after is None:
-            seconds = held_back = random.uniform(longest / 2, longest)
-        else:
-            held_back = retry_after
-            seconds = retry_after + random.uniform(0, longest)
+        seconds, held_back = pause_seconds(self._backoff, failed_tries, retry_after)
         if for_all or retry_after is not None:
             with self._lock:
                 self._resume_at = max(self._resume_at, time.monotonic() + held_back)
         return not self._stopped.wait(seconds)
+
+
+def pause_seconds(
+    backoff: float, failed_tries: int, retry_after: float | None
+) -> tuple[float, float]:
+    """How long a worker waits, and how long it may hold the others back."""
+    longest = min(MAX_PAUSE, backoff * 2 ** (failed_tries - 1))
+    if retry_after is None:
+        seconds = random.uniform(longest / 2, longest)
+        return seconds, seconds
+    return retry_after + random.uniform(0, longest), retry_after
