@@ -169,7 +169,7 @@ def _summarise(record: Record) -> Document:
 
 
 def _describe(record: Record) -> Document:
-    """The names of data sets are made up from their ids: no document shows where they come from."""
+    """The names of data sets are derived from their ids, since no document shows their source."""
     fields = record.fields
     flavor = catalogue.FLAVORS[fields["spec_id"]]
     dataset, version = fields.get("dataset_id"), fields.get("dataset_version_id")

@@ -110,7 +110,13 @@ class Session:
         self.region_name = region
         self.endpoint = endpoint_of(region, address)
         credentials = given(
-            access_key, secret_key, security_token, account, username, password, token
+            access_key=access_key,
+            secret_key=secret_key,
+            security_token=security_token,
+            account=account,
+            username=username,
+            password=password,
+            token=token,
         ) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._project_id = checked_project(*project, credentials)

@@ -35,7 +35,7 @@ def test_the_published_vector_verifies() -> None:
         "x-sdk-date": "20260102T030405Z",
     }
     path = f"/v1/{project}/{CONFIGS}/my_job_config"
-    pieces = Pieces("PUT", path, "", headers, text.encode())
+    pieces = Pieces(method="PUT", path=path, query="", headers=headers, body=text.encode())
     signature = compute_signature(
         "test-sk-not-a-real-secret-0000000000000001", pieces, sorted(headers)
     )

@@ -156,7 +156,7 @@ def test_what_is_half_set_is_named_without_its_value(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OS_USERNAME", "someone")
     with pytest.raises(AuthError) as caught:
         find()
-    assert str(caught.value).endswith("(Set are only: OS_SECRET_KEY, OS_USERNAME.)")
+    assert str(caught.value).endswith("(Only these are set: OS_SECRET_KEY, OS_USERNAME.)")
     assert SECRET not in str(caught.value)
 
 
@@ -260,7 +260,7 @@ clouds:
         monkeypatch.setenv("OS_REGION_NAME", "environment")
         assert region_from_environment() == "environment"
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
-        with pytest.raises(AuthError, match=r'there is no cloud "here", which OS_CLOUD names'):
+        with pytest.raises(AuthError, match=r'there is no cloud "here", to which OS_CLOUD is set'):
             project_id_from_environment()
 
     def test_no_file_at_all_says_where_it_was_looked_for(

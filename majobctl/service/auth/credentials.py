@@ -1,5 +1,5 @@
 """Finds the credentials that a user already keeps: the environment, clouds.yaml, and Huawei
-Cloud's own file. It sends nothing and shows no secret.
+Cloud's own file. Sends nothing and shows no secret.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that IAM gave somebody already; it is used until it expires."""
+    """A token that IAM issued to the user; it is used until it expires."""
 
     token: str = field(repr=False)
 
@@ -107,6 +107,7 @@ Credentials = AkSk | Password | Token
 
 
 def given(
+    *,
     access_key: str | None,
     secret_key: str | None,
     security_token: str | None,
@@ -141,9 +142,9 @@ def checked_project(
 
 
 def find(auth: str | None = None) -> Credentials:
-    """The credentials of kind ``auth``, or of the first kind of ``AUTH_KINDS`` that is whole.
+    """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``.
 
-    Raises AuthError, which says what would do, where there are none.
+    Raises AuthError, which says what to set, if there are none.
     """
     return Sources().credentials(auth)
 
@@ -195,7 +196,7 @@ class Sources:
     def ca_file(self) -> str | None:
         """The file with the certificates to trust, from the environment.
 
-        A cloud's own one counts where something else was taken from that cloud.
+        A cloud's own file counts if something else came from that cloud.
         """
         cloud = self._cloud if "_cloud" in self.__dict__ else {}
         return self._environment[0].get("ca_file") or cloud.get("ca_file")
@@ -203,7 +204,7 @@ class Sources:
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first.
 
-        A file that cannot is not read, so that a damaged one does no harm where it is not needed.
+        Other files are not read, so that a damaged one does no harm if it is not needed.
         """
         yield from self._environment
         if key in CLOUD_KEYS:
@@ -242,7 +243,7 @@ class Sources:
         return Token(token) if token else None
 
     def _half_set(self) -> str:
-        """A sentence on what is there already, by its name only."""
+        """A sentence that names what is set already."""
         keys = ("access_key", "secret_key", "account", "username", "password", "token")
         present = sorted(
             name
@@ -252,15 +253,15 @@ class Sources:
             for name in names
             if os.environ.get(name, "").strip()
         )
-        return f" (Set are only: {', '.join(present)}.)" if present else ""
+        return f" (Only these are set: {', '.join(present)}.)" if present else ""
 
 
 def _check_encodable(value: str, what: str) -> None:
-    """A variable of the environment may hold bytes that are not UTF-8: half of a surrogate pair."""
+    """An environment variable may hold bytes that are not UTF-8: half of a surrogate pair."""
     if any("\ud800" <= char <= "\udfff" for char in value):
         raise AuthError(f"the {what} is not UTF-8 text")
 
 
 def _check_header_value(value: str, what: str) -> None:
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise AuthError(f"the {what} holds a character that cannot be part of one")
+        raise AuthError(f"the {what} holds an invalid character")

@@ -40,8 +40,15 @@ class AkSkAuth:
             headers["Content-Type"] = "application/json"
         if own.security_token:
             headers["X-Security-Token"] = own.security_token
-        now = datetime.now(timezone.utc)
-        return headers | sign(method, url, headers, body, own.access_key, own.secret_key, now)
+        return headers | sign(
+            method,
+            url,
+            headers,
+            body,
+            access_key=own.access_key,
+            secret_key=own.secret_key,
+            when=datetime.now(timezone.utc),
+        )
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         return False
