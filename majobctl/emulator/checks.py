@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.emulator.errors import Refusal, refuse
 
 Fields = dict[str, Any]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.emulator import checks
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.emulator.errors import EmulatorError, Refusal
 
 Fields = dict[str, Any]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.emulator.catalogue import ENGINES
+from majobctl.emulator.catalog import ENGINES
 from majobctl.emulator.errors import EmulatorError
 
 Fields = dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from majobctl.errors import ProviderError
-from majobctl.service.auth.credentials import region_from_environment
+from majobctl.service.auth.credentials import Sources
 from majobctl.service.provider import Provider
 from majobctl.target import EMULATOR_ENDPOINT, endpoint_of
 from majobctl.text import quoted
@@ -58,7 +58,7 @@ def _open_modelarts(options: ProviderOptions) -> Provider:
     from majobctl.service.estimator import Estimator
     from majobctl.service.session import Session
 
-    region = options.region or region_from_environment()
+    region = options.region or Sources().get("region")
     session = Session(
         project_id=options.project_id,
         region_name=region,

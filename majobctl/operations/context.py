@@ -63,9 +63,9 @@ def target_of(settings: Settings) -> Target:
 
 
 def _project_id_of_environment() -> str:
-    from majobctl.service.auth.credentials import project_id_from_environment
+    from majobctl.service.auth.credentials import Sources
 
-    project_id = project_id_from_environment()
+    project_id = Sources().get("project_id")
     if not project_id:
         raise MajobctlError(
             f"no project: set provider.project_id in {FILE_NAME}, or OS_PROJECT_ID in the"

@@ -30,12 +30,7 @@ Names = Mapping[str, Collection[str]]
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "flavors": {
         "train_instance_type": "spec_code",
-        "core": "core",
-        "cpu": "cpu",
-        "gpu_num": "gpu_num",
-        "gpu_type": "gpu_type",
-        "max_num": "max_num",
-        "no_resource": "no_resource",
+        **{key: key for key in ("core", "cpu", "gpu_num", "gpu_type", "max_num", "no_resource")},
     },
     "engines": {"framework_type": "engine_name", "framework_version": "engine_version"},
     "algorithms": {

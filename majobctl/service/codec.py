@@ -94,7 +94,7 @@ def live_config(name: str, document: Document, names: Names) -> LiveConfig:
         if key not in LOOKED_UP and field.rest is not None:
             value = document.get(field.rest)
             if not is_blank(value):
-                found[key] = _READERS[field.kind](value, field, problems)
+                found[key] = _READERS[field.kind](value, problems)
     params = {key: found[key] for key in FIELDS if not is_blank(found.get(key))}
     return LiveConfig(name, params, tuple(problems))
 
@@ -165,19 +165,11 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _text(value: object, field: Field, problems: list[str]) -> str:
-    return as_text(value)
-
-
-def _obs_path(value: object, field: Field, problems: list[str]) -> str:
-    return _plain_path(as_text(value))
-
-
 def _plain_path(text: str) -> str:
     return text[len("obs:/") :] if text.startswith("obs://") else text
 
 
-def _count(value: object, field: Field, problems: list[str]) -> int | str:
+def _count(value: object, problems: list[str]) -> int | str:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if isinstance(value, int) and is_number and abs(value) < INTEGER_LIMIT:
         return value
@@ -187,7 +179,7 @@ def _count(value: object, field: Field, problems: list[str]) -> int | str:
     return int(text) if isinstance(value, str) and _DIGITS.fullmatch(text) else text
 
 
-def _hyperparameters(value: object, field: Field, problems: list[str]) -> dict[str, str] | str:
+def _hyperparameters(value: object, problems: list[str]) -> dict[str, str] | str:
     if isinstance(value, Mapping):
         value = [{"label": label, "value": content} for label, content in value.items()]
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
@@ -209,7 +201,7 @@ def _labelled(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield as_text(label), as_text(content)
 
 
-def _data_source(value: object, field: Field, problems: list[str]) -> list[dict[str, str]] | str:
+def _data_source(value: object, problems: list[str]) -> list[dict[str, str]] | str:
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
         return as_text(value)
     entries = (_data_source_entry(item) for item in value)
@@ -226,9 +218,9 @@ def _data_source_entry(item: Mapping[str, Any]) -> dict[str, str]:
     return entry
 
 
-_READERS: Mapping[Kind, Callable[[object, Field, list[str]], Any]] = {
-    Kind.TEXT: _text,
-    Kind.OBS_PATH: _obs_path,
+_READERS: Mapping[Kind, Callable[[object, list[str]], Any]] = {
+    Kind.TEXT: lambda value, _: as_text(value),
+    Kind.OBS_PATH: lambda value, _: _plain_path(as_text(value)),
     Kind.COUNT: _count,
     Kind.HYPERPARAMETERS: _hyperparameters,
     Kind.DATA_SOURCE: _data_source,

@@ -11,7 +11,6 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -38,7 +37,6 @@ class _Defaults:
     """The arguments of ``Session.set_endpoint``; majobctl does not call OBS."""
 
     iam_endpoint: str | None = None
-    obs_endpoint: str | None = None
     modelarts_endpoint: str | None = None
     region_name: str | None = None
 
@@ -75,7 +73,6 @@ class Session:
             iam_endpoint_of(None, iam_endpoint)
         Session._defaults = _Defaults(
             iam_endpoint=iam_endpoint,
-            obs_endpoint=obs_endpoint,
             modelarts_endpoint=modelarts_endpoint,
             region_name=region_name,
         )
@@ -194,12 +191,7 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _issue_token(self, url: str, body: bytes) -> dict[str, Any]:

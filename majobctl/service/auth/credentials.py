@@ -141,24 +141,6 @@ def checked_project(
     raise AuthError(f"no project: set project_id, or OS_PROJECT_ID in the environment{hint}")
 
 
-def find(auth: str | None = None) -> Credentials:
-    """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``.
-
-    Raises AuthError, which says what to set, if there are none.
-    """
-    return Sources().credentials(auth)
-
-
-def project_id_from_environment() -> str | None:
-    """The project's id as the environment or a credentials file gives it."""
-    return Sources().get("project_id")
-
-
-def region_from_environment() -> str | None:
-    """The region as the environment or a credentials file gives it."""
-    return Sources().get("region")
-
-
 class Sources:
     """What the environment and the files hold, each file read when it is first needed.
 
@@ -173,7 +155,10 @@ class Sources:
         return next((layer[key] for layer in self._layers(key) if key in layer), None)
 
     def credentials(self, auth: str | None = None) -> Credentials:
-        """See ``find``."""
+        """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``.
+
+        Raises AuthError, which says what to set, if there are none.
+        """
         if auth is not None and auth not in AUTH_KINDS:
             message = f'auth is "aksk", "password" or "token", not {quoted(auth)}'
             raise ConfigError([Problem("", 0, 0, "auth", message)])

@@ -27,7 +27,7 @@ class AuthMethod(Protocol):
 
 
 class AkSkAuth:
-    """Signs each request with an access key."""
+    """Signs each request with an access key, over all of these headers."""
 
     def __init__(self, credentials: AkSk, project_id: str) -> None:
         self.project_id = project_id
