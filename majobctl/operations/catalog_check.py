@@ -16,9 +16,8 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
-from majobctl.service.catalog import Names, names_in, unknown_name
+from majobctl.service.catalog import NAMES, Names, names_in, unknown_name
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
-from majobctl.service.codec import NAMES
 from majobctl.text import nearest, quoted
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
-from majobctl.service.codec import NAMES, as_text
+from majobctl.job_config.values import as_text
 from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ Item = Mapping[str, Any]
 Entries = list[dict[str, Any]]
 Names = Mapping[str, Collection[str]]
 """The names in a list; for an engine the names of its versions."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "flavors": ("train_instance_type",),
+    "engines": ("framework_type", "framework_version"),
+    "algorithms": ("model_name",),
+}
+"""The service's lists, and the keys of a job config whose values are the names in them."""
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "flavors": {

@@ -6,29 +6,20 @@ of the ModelArts API reference.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.values import INTEGER_LIMIT, hyperparameter_text, is_blank
+from majobctl.job_config.values import INTEGER_LIMIT, as_text, is_blank
+from majobctl.service.catalog import NAMES
 from majobctl.text import printable, quoted
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_UNREADABLE = "(unreadable)"
 _UNSET_IDS = ("", "0")
 
 Document = Mapping[str, Any]
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "flavors": ("train_instance_type",),
-    "engines": ("framework_type", "framework_version"),
-    "algorithms": ("model_name",),
-}
-"""The service's lists, and the keys of a job config whose values are the names in them."""
 
 
 class Ids(Protocol):
@@ -139,30 +130,12 @@ def _nameless(key: str, what: str, id_key: str, number: str, problems: list[str]
 
 def _name(document: Document, key: str) -> str:
     value = document.get(key)
-    return _clean(value) if isinstance(value, str) else ""
+    return as_text(value) if isinstance(value, str) else ""
 
 
 def _id(document: Document, key: str) -> str:
     value = document.get(key)
     return "" if is_blank(value) else as_text(value)
-
-
-def as_text(value: object) -> str:
-    """A JSON value as text: a string unchanged, a number as it was written, others as JSON."""
-    text = hyperparameter_text(value)
-    if text is not None:
-        return _clean(text)
-    try:
-        return _clean(json.dumps(value, ensure_ascii=False, default=str))
-    except (TypeError, ValueError, RecursionError):
-        return _UNREADABLE
-
-
-def _clean(text: str) -> str:
-    """``text`` with half of a surrogate pair, which no file takes, as an escape."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain_path(text: str) -> str:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.service.codec import as_text, live_config
+from majobctl.job_config.values import as_text
+from majobctl.service.codec import live_config
 from majobctl.service.http.responses import read_object
 
 BLANKS: tuple[Any, ...] = (None, "", [], {})
