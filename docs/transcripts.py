@@ -29,7 +29,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from majobctl.operations.connect import open_provider
+from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.sdk_calls import CallStatus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,11 +98,12 @@ class Transcript:
         file.write_text(content.replace(old, new), encoding="utf-8")
 
     def _change_there(self, name: str, params: str) -> None:
-        with open_provider("emulator", emulator_data=self._path(".majobctl/emulator.db")) as there:
+        data = self._path(".majobctl/emulator.db")
+        with connect(ProviderOptions(kind="emulator", emulator_data=data)) as there:
             live = there.read_job_config(name)
             before = live.params if live else {}
             outcome = there.update_job_config(name, {**before, **json.loads(params)})
-        if outcome.ending is not CallStatus.DONE:
+        if outcome.status is not CallStatus.DONE:
             raise SystemExit(f"{name} was not changed: {outcome.message}")
 
     def _begin(self, about: str) -> None:

@@ -38,15 +38,15 @@ JOB = {
 """A job config that the emulator and the REST server know all names of."""
 
 BODY = {
-    "engine_id": 77,
+    "engine_id": 31,
     "app_url": "/ml/src/",
     "boot_file_url": "/ml/src/train.py",
     "data_url": "/ml/data/",
     "train_url": "/ml/output/",
-    "spec_id": 91,
+    "spec_id": 70,
     "worker_server_num": 1,
 }
-"""The body that tests.rest_server gets for JOB."""
+"""The body that tests.fake_service gets for JOB."""
 
 
 @dataclass(frozen=True, slots=True)

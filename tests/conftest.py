@@ -9,9 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import rest_server
 from tests.config_repository import Repository
-from tests.rest_server import RestServer
+from tests.fake_service import MANY_MODELS, FakeService, running
 
 hypothesis.settings.register_profile(
     "majobctl",
@@ -63,13 +62,21 @@ def on_emulator(repository: Repository) -> Repository:
 
 
 @pytest.fixture
-def rest() -> Iterator[RestServer]:
-    with rest_server.running() as server:
-        yield server
+def service() -> Iterator[FakeService]:
+    """A service without configurations, and with more than a page of algorithms."""
+    with running(models=MANY_MODELS) as service:
+        yield service
 
 
 @pytest.fixture
-def on_rest(repository: Repository, rest: RestServer) -> Repository:
+def rest() -> Iterator[FakeService]:
+    """A service that takes an update of any configuration, and is strict about its body."""
+    with running(has_every_name=True) as service:
+        yield service
+
+
+@pytest.fixture
+def on_rest(repository: Repository, rest: FakeService) -> Repository:
     """A config repository without job configs whose provider is the REST server."""
     repository.settings(rest.settings())
     repository.environment.update(rest.environment)

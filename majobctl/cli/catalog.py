@@ -91,26 +91,21 @@ def _tell(name: str, format_: str) -> None:
 
 
 def _read(settings: Settings, name: str) -> list[dict[str, Any]]:
-    from majobctl.service.catalog_cache import plain_items
+    from majobctl.service.catalog import plain_items
 
     with provider_of(settings, 1) as provider:
-        read = {
-            "flavors": provider.flavors,
-            "engines": provider.engines,
-            "algorithms": provider.algorithms,
-        }
-        return plain_items(name, read[name]())
+        return plain_items(name, provider.catalog.entries(name))
 
 
 def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
-    from majobctl.service.catalog_cache import FILE_NAME, OfferedList, save_list
+    from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
         # The official SDK may give the first page only: what it lacks may exist all the same.
         return
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
-        save_list(path, target_of(settings), name, OfferedList(utc_now(), items))
+        save_list(path, target_of(settings), name, CachedList(utc_now(), items))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
         told = f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not kept"
@@ -118,12 +113,14 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
 
 
 def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
+    from dataclasses import asdict
+
     from majobctl.plan.document import HEAD, dumps
 
     return dumps(
         {
             **HEAD,
-            "target": target_of(settings).document(),
+            "target": asdict(target_of(settings)),
             name: items,
         }
     )
@@ -131,11 +128,11 @@ def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:
     from majobctl.render.tables import table_text
-    from majobctl.service.catalog_cache import OFFERS
+    from majobctl.service.catalog import COLUMNS
 
     if not items:
         return f"The service offers no {name}.\n"
-    heads = [_HEADS.get(column, column) for column in OFFERS[name].columns]
+    heads = [_HEADS.get(column, column) for column in COLUMNS[name]]
     return table_text(heads, [[_cell(value) for value in item.values()] for item in items])
 
 

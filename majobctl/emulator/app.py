@@ -205,7 +205,7 @@ def _read_body(request: Request) -> bytes:
 def _take_apart(request: Request, body: bytes) -> auth.Pieces:
     path, query = auth.raw_path_and_query(request.environ)
     headers = {key.lower(): value for key, value in request.headers.items()}
-    return auth.Pieces(request.method, path, query, headers, body)
+    return auth.Pieces(method=request.method, path=path, query=query, headers=headers, body=body)
 
 
 def _path_name(path: str) -> str | None:

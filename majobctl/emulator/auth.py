@@ -1,6 +1,6 @@
 """Who may call: AK/SK signatures (SDK-HMAC-SHA256) and IAM's tokens, for the emulator's account.
 
-Works on the raw pieces of a request and must not know what the request asks for.
+Works on the raw parts of a request, independent of the call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOKEN_LIFE = timedelta(hours=24)
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pieces:
     """What a signature covers: the request as it came, nothing decoded.
 
@@ -40,7 +40,7 @@ class Pieces:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
     """An Authorization header taken apart. `scope` is empty in the form with Access=."""
 
@@ -52,7 +52,7 @@ class Authorization:
 
 def read_authorization(header: str) -> Authorization | None:
     """Takes apart `SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…`, or the older form with
-    `Credential=AK/date/region/service/sdk_request`; None where it is neither."""
+    `Credential=AK/date/region/service/sdk_request`; None if it is neither."""
     algorithm, _, rest = header.strip().partition(" ")
     parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     access_key, *scope = parts.get("Access", parts.get("Credential", "")).split("/")
@@ -60,7 +60,9 @@ def read_authorization(header: str) -> Authorization | None:
     signature = parts.get("Signature", "")
     if algorithm != ALGORITHM or not access_key or not signature or len(scope) not in (0, 4):
         return None
-    return Authorization(access_key, tuple(scope), signed, signature)
+    return Authorization(
+        access_key=access_key, scope=tuple(scope), signed_headers=signed, signature=signature
+    )
 
 
 def compute_signature(
@@ -142,7 +144,7 @@ class Tokens:
     """The tokens given out by this process, and the password check before one is given.
 
     Safe to use from many threads. Tokens do not outlive the process: a client that keeps one
-    gets ModelArts.0203 and asks for another, as it would of the service.
+    gets ModelArts.0203 and asks for another, as with the service.
     """
 
     def __init__(self, project_id: str) -> None:
@@ -153,7 +155,7 @@ class Tokens:
     def issue(self, body: Any) -> tuple[str, dict[str, Any]]:
         """Answers POST /v3/auth/tokens: the token, and the document that describes it.
 
-        Raises Refusal in IAM's form: 400 for a body that asks for something else than a
+        Raises Refusal in IAM's form: 400 for a body that asks for anything but a
         password's token for a project, 401 for a wrong account, user, password or project.
         """
         project = _read_token_request(body, self._project_id)

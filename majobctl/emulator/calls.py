@@ -1,4 +1,4 @@
-"""The calls themselves: what each route does with the store and the catalogue.
+"""The calls themselves: what each route does with the store and the catalog.
 
 Must not know about authentication, faults or sockets; every failure is a Refusal.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from majobctl.emulator import catalogue, checks
+from majobctl.emulator import catalog, checks
 from majobctl.emulator.errors import Refusal, refuse
 from majobctl.emulator.faults import Faults
 from majobctl.emulator.store import ORDERS, Record, Store
@@ -93,31 +93,29 @@ class Calls:
 
     def list_engines(self, query: Query) -> Document:
         """GET job/ai-engines."""
-        job_type = _read_choice(query, "job_type", catalogue.JOB_TYPES, "train")
-        return {**DONE, "engines": catalogue.list_engines(job_type)}
+        job_type = _read_choice(query, "job_type", catalog.JOB_TYPES, "train")
+        return {**DONE, "engines": catalog.list_engines(job_type)}
 
     def list_flavors(self, query: Query) -> Document:
         """GET job/resource-specs, with the filters job_type, engine_id and project_type."""
-        job_type = _read_choice(query, "job_type", catalogue.JOB_TYPES, "train")
-        project_type = _read_choice(query, "project_type", catalogue.PROJECT_TYPES, "0")
+        job_type = _read_choice(query, "job_type", catalog.JOB_TYPES, "train")
+        project_type = _read_choice(query, "project_type", catalog.PROJECT_TYPES, "0")
         engine = None
         if query.get("engine_id", "0") != "0":
-            engine = catalogue.ENGINES.get(_read_number(query, "engine_id", 0, 10**18))
+            engine = catalog.ENGINES.get(_read_number(query, "engine_id", 0, 10**18))
             if engine is None:
                 raise refuse("ModelArts.2780", f"Engine ({query['engine_id']}) not found.")
-        specs = catalogue.list_flavors(job_type, engine, project_type)
+        specs = catalog.list_flavors(job_type, engine, project_type)
         return {**DONE, "spec_total_count": len(specs), "specs": specs}
 
     def list_algorithms(self, query: Query) -> Document:
         """GET built-in-algorithms, in pages of at most 100."""
         limit, offset = _read_page(query, largest=100)
-        key = catalogue.ALGORITHM_ORDERS[
-            _read_order_key(query, catalogue.ALGORITHM_ORDERS, "engine")
-        ]
+        key = catalog.ALGORITHM_ORDERS[_read_order_key(query, catalog.ALGORITHM_ORDERS, "engine")]
         descending = _read_choice(query, "order", _DIRECTIONS, "desc") == "desc"
         search = query.get("search_content", "").lower()
         models = [
-            model for model in catalogue.list_algorithms() if search in model["model_name"].lower()
+            model for model in catalog.list_algorithms() if search in model["model_name"].lower()
         ]
         models.sort(key=lambda model: (model[key], model["model_name"]), reverse=descending)
         return {
@@ -151,7 +149,7 @@ def _no_config(name: str) -> Refusal:
 
 
 def _engine_of(record: Record) -> Document:
-    engine = catalogue.ENGINES.get(record.fields.get("engine_id", 0))
+    engine = catalog.ENGINES.get(record.fields.get("engine_id", 0))
     if engine is None:
         return dict.fromkeys(("engine_id", "engine_type", "engine_name", "engine_version"))
     return asdict(engine)
@@ -169,9 +167,9 @@ def _summarise(record: Record) -> Document:
 
 
 def _describe(record: Record) -> Document:
-    """The names of data sets are made up from their ids: no document shows where they come from."""
+    """The names of data sets are derived from their ids, since no document shows their source."""
     fields = record.fields
-    flavor = catalogue.FLAVORS[fields["spec_id"]]
+    flavor = catalog.FLAVORS[fields["spec_id"]]
     dataset, version = fields.get("dataset_id"), fields.get("dataset_version_id")
     return {
         "config_name": record.name,

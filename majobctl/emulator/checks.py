@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.emulator.errors import Refusal, refuse
 
 Fields = dict[str, Any]
@@ -71,11 +71,11 @@ def _parse_float(text: str) -> float:
 
 
 def _parse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON value")
+    raise ValueError(f"{text} is not a JSON value")
 
 
 def check_name(name: Any) -> str:
-    """A configuration's name, refused with ModelArts.0104 where it is not 1 to 64 characters of
+    """A configuration's name, refused with ModelArts.0104 if it is not 1 to 64 characters of
     letters, digits, underscores and hyphens."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise refuse(
@@ -117,9 +117,11 @@ def _check_parameter(parameter: list[Any]) -> None:
         if not isinstance(label, str) or not label:
             raise _bad("0104", "parameter", "each label must be a string that is not empty")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise _bad("2788", "parameter", f"the value of {_cut(label)} is no string or number")
+            raise _bad(
+                "2788", "parameter", f"the value of {_cut(label)} is not a string or a number"
+            )
         if label in labels:
-            raise _bad("0104", "parameter", f"the label {_cut(label)} stands there twice")
+            raise _bad("0104", "parameter", f"the label {_cut(label)} appears twice")
         labels.add(label)
 
 
@@ -134,7 +136,7 @@ def _read_entry(entry: Any) -> Fields:
 
 
 def check_document(fields: Mapping[str, Any]) -> None:
-    """Refuses a whole configuration (unset fields left out) that the service would not take."""
+    """Refuses a complete configuration (without unset fields) that the service would refuse."""
     for key in ("worker_server_num", "spec_id"):
         if key not in fields:
             raise refuse("ModelArts.0101", f"{key} is required.", field=key)
@@ -155,7 +157,7 @@ def _check_known_ids(fields: Mapping[str, Any]) -> None:
         message = f"Engine ({fields['engine_id']}) not found."
         raise refuse("ModelArts.2780", message, field="engine_id")
     if "model_id" in fields and fields["model_id"] not in ALGORITHMS:
-        raise _bad("0101", "model_id", f"there is no built-in algorithm {fields['model_id']}")
+        raise _bad("0101", "model_id", f"no built-in algorithm has the id {fields['model_id']}")
 
 
 def _check_nodes(fields: Mapping[str, Any]) -> None:

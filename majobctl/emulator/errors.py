@@ -35,7 +35,7 @@ class AnswerLost(Exception):
 class Refusal(Exception):
     """A request that is answered with an error: HTTP `status`, JSON `document`, extra `headers`.
 
-    `field` names the REST field at fault, where there is one.
+    `field` names the wrong REST field, if there is one.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""The faults that the emulator can be told to have, and the seeded draw that deals them out.
+"""The faults that the emulator can have, and the seeded draw that chooses the next request's.
 
-Must not know about requests: it only says what is to happen to the next one.
+Independent of requests.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _SHARES = ("error_rate", "throttle_rate", "lose_rate")
 _CHOICES = {"put": ("replace", "merge"), "blanks": ("null", "empty", "missing", "mixed")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """How the emulator behaves where the service is slow, busy, broken or undocumented.
+    """How the emulator behaves when the service is slow, busy, broken or undocumented.
 
     put            what PUT does to the fields that the body leaves out
     latency_ms     milliseconds that each request waits first
     error_rate     share (0..1) answered 503 before anything is done
-    throttle       requests a second over the whole application, 0 for no limit; what is more is
+    throttle       requests a second over all requests, 0 for no limit; further ones are
                    answered 429 ModelArts.2799 with a Retry-After header in seconds
     throttle_rate  share answered 429 at random, in the gateway's form (APIGW.0308) and without a
                    Retry-After header, which is not certain to be sent

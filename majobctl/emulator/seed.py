@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.emulator import checks
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.emulator.errors import EmulatorError, Refusal
 
 Fields = dict[str, Any]
@@ -49,7 +49,7 @@ _VARIABLE = re.compile(r"(?<!\$)\$\{")
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A TOML float as it stands in the file: 1e-5 is not 0.00001."""
+    """A TOML float as it is written in the file: 1e-5 is not 0.00001."""
 
     text: str
 
@@ -67,7 +67,7 @@ def read_seed(path: str | os.PathLike[str], seed_name: str = "") -> list[tuple[s
     """The name and the REST fields of every [job_config.NAME] table, in the file's order.
 
     Raises EmulatorError with the file, the job config and the key of the first problem; there the
-    file is called `seed_name` where that is given.
+    file is called `seed_name` if that is given.
     """
     where = seed_name or os.fspath(path)
     tables = _load(path, where)

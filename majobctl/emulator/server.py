@@ -1,7 +1,7 @@
 """A real HTTP/1.1 server on the loopback address, for the emulator and its tests.
 
 werkzeug's own handler closes the connection after each answer; this one keeps it, because clients
-of the service keep theirs. Nothing but 127.0.0.1 is ever listened on.
+of the service keep theirs. The server listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Handler(WSGIRequestHandler):
         self._write(*started[-1], body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answers a request that is no HTTP (the base class calls this), in JSON as all else."""
+        """Answers a request that is not HTTP, in JSON; the base class calls this."""
         self.close_connection = True
         phrase = http.HTTPStatus(code).phrase
         document = {"error_code": "APIGW.0101", "error_msg": message or phrase, "request_id": ""}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.emulator.catalogue import ENGINES
+from majobctl.emulator.catalog import ENGINES
 from majobctl.emulator.errors import EmulatorError
 
 Fields = dict[str, Any]
@@ -94,12 +94,12 @@ class Store:
         return None if row is None else _read(row)
 
     def insert(self, name: str, fields: Fields) -> bool:
-        """Adds a configuration; False, and nothing done, where the name is taken."""
+        """Adds a configuration; False if the name is taken."""
         with self._transaction():
             return self._insert(name, fields)
 
     def update(self, name: str, change: Callable[[Fields], Fields]) -> bool:
-        """Replaces the fields by what `change` makes of them, as one step; False where there is
+        """Replaces the fields by what `change` makes of them, as one step; False if there is
         no such name. What `change` raises leaves everything as it was."""
         with self._transaction():
             record = self.get(name)
@@ -113,7 +113,7 @@ class Store:
             return True
 
     def delete(self, name: str) -> bool:
-        """Removes a configuration; False where there is no such name."""
+        """Removes a configuration; False if there is no such name."""
         with self._transaction():
             cursor = self._connection.execute(
                 "DELETE FROM config WHERE project = ? AND name = ?", (self._project, name)
@@ -201,7 +201,7 @@ def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """Makes the file, and its folder, for this user alone where they are missing.
+    """Makes the file, and its folder, for this user alone, if they are missing.
 
     Configurations may hold secrets. SQLite gives the files beside it the mode of this one.
     """
@@ -211,7 +211,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Makes the tables where the file is new. Nothing is written before it is known as ours."""
+    """Makes the tables in a new file. Another program's file stays as it is."""
     for key in _ENGINE_ORDERS:
         connection.create_function(key, 1, _engine_value(key), deterministic=True)
     connection.execute("BEGIN")  # one moment for all it reads: others may be making the tables

@@ -1,12 +1,12 @@
-"""Warns, offline, of what job configs name and the service did not offer when it was asked last.
+"""Warns, offline, of names in job configs that the service did not offer when it was last asked.
 
-Nothing here asks the service; apply does, and its word is the last.
+Apply asks the service itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,14 +16,15 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
-from majobctl.service.catalog_cache import FILE_NAME, OFFERS, OfferedList, load_lists
+from majobctl.service.catalog import NAMES, Names, names_in, unknown_name
+from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
 from majobctl.text import nearest, quoted
 
 
 def warnings_of(config: Config, folder: Path) -> list[Problem]:
-    """What the cache in ``folder`` says of the job configs, or why it cannot be used; in order.
+    """What the cache in ``folder`` says about the job configs, or why it cannot be used; in order.
 
-    No cache is used where the settings and the environment name no project.
+    No cache is used if the settings and the environment do not name a project.
     """
     path = folder / FILE_NAME
     if not os.path.lexists(path):
@@ -34,16 +35,16 @@ def warnings_of(config: Config, folder: Path) -> list[Problem]:
         return []
     lists, reason = load_lists(path, target)
     if reason:
-        mend = f"{reason}; `majobctl flavors` makes it again"
-        return [Problem(file=f"{folder.name}/{FILE_NAME}", message=mend)]
+        message = f"{reason}; `majobctl flavors` writes it again"
+        return [Problem(file=f"{folder.name}/{FILE_NAME}", message=message)]
     return catalog_warnings(config, lists)
 
 
-def catalog_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list[Problem]:
+def catalog_warnings(config: Config, lists: Mapping[str, CachedList]) -> list[Problem]:
     """A warning for each name that was not offered, and for more nodes than a flavor allows.
 
-    Only known lists are judged by, and no sensitive value is judged or shown. Each warning stands
-    at the job config's own key, or at that of ``[defaults]``, where it is told once.
+    Sensitive values are neither checked nor shown. Each warning has the place of the job config's
+    own key, or of the key in ``[defaults]``, where it appears once.
     """
     checks = list(_checks(lists))
     found: set[Problem] = set()
@@ -52,7 +53,7 @@ def catalog_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list[P
             values = [job_config.params.get(key) for key in check.keys]
             if None in values or any((key,) in job_config.sensitive for key in check.keys):
                 continue
-            message = check.fault(*values)
+            message = check.problem(*values)
             if message:
                 found.add(_warning(job_config, check.keys, message))
     return sorted(found)
@@ -60,68 +61,55 @@ def catalog_warnings(config: Config, lists: Mapping[str, OfferedList]) -> list[P
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """A rule over the values of ``keys``: ``fault`` gives a sentence about the first, or ""."""
+    """A rule over the values of ``keys``: ``problem`` gives a sentence about the first, or ""."""
 
     keys: tuple[str, ...]
-    fault: Callable[..., str]
+    problem: Callable[..., str]
 
 
-def _checks(lists: Mapping[str, OfferedList]) -> Iterator[_Check]:
-    """The rules that ``lists`` know; each judges the same values once, for thousands have them."""
-    flavors, engines, algorithms = map(lists.get, OFFERS)
-    if flavors:
-        yield _name_check("train_instance_type", flavors)
-        yield _Check(("train_instance_count", "train_instance_type"), _count_fault(flavors))
-    if engines:
-        yield _name_check("framework_type", engines)
-        yield _Check(("framework_version", "framework_type"), _version_fault(engines))
-    if algorithms:
-        yield _name_check("model_name", algorithms)
+def _checks(lists: Mapping[str, CachedList]) -> Iterator[_Check]:
+    for name, cached in lists.items():
+        offered = names_in(name, cached.items)
+        for count in range(1, len(NAMES[name]) + 1):
+            yield _name_check(name, NAMES[name][:count], offered, cached.day)
+    if "flavors" in lists:
+        keys = ("train_instance_count", "train_instance_type")
+        yield _Check(keys, _count_problem(lists["flavors"]))
 
 
-def _name_check(key: str, offered: OfferedList) -> _Check:
-    known = {item[key] for item in offered.items}
-    when = f"on {offered.day}"
-    return _Check((key,), cache(lambda value: _unless_offered(key, value, known, when)))
+def _name_check(name: str, keys: tuple[str, ...], offered: Names, day: str) -> _Check:
+    """Checks the last of ``keys`` among the names that are offered with the first."""
+
+    @cache  # thousands of job configs have the same values
+    def problem(*values: str) -> str:
+        params = dict(zip(reversed(keys), values, strict=True))
+        key, known = unknown_name(name, offered, params) or ("", ())
+        if key != keys[-1]:
+            return ""
+        others = "".join(f" with {other} {quoted(params[other])}" for other in keys[:-1])
+        shown = quoted(params[key])
+        return (
+            f"{key} {shown} was not offered{others} on {day}{nearest(params[key], sorted(known))}"
+        )
+
+    return _Check(keys[::-1], problem)
 
 
-def _unless_offered(key: str, value: str, known: Iterable[str], when: str) -> str:
-    if value in known:
-        return ""
-    return f"{key} {quoted(value)} was not offered {when}{nearest(value, sorted(known))}"
-
-
-def _version_fault(engines: OfferedList) -> Callable[[str, str], str]:
-    versions: dict[str, set[str]] = {}
-    for item in engines.items:
-        versions.setdefault(item["framework_type"], set()).add(item["framework_version"])
-
-    @cache
-    def fault(version: str, framework: str) -> str:
-        known = versions.get(framework)
-        if known is None:
-            return ""  # told of the framework_type
-        when = f"with framework_type {quoted(framework)} on {engines.day}"
-        return _unless_offered("framework_version", version, known, when)
-
-    return fault
-
-
-def _count_fault(flavors: OfferedList) -> Callable[[int, str], str]:
+def _count_problem(flavors: CachedList) -> Callable[[int, str], str]:
     limits: dict[str, int] = {}
     for item in flavors.items:
         name = item["train_instance_type"]
-        # The same code may stand for several flavors: the largest limit wrongs none of them.
+        # Several flavors may have the same code: the largest limit is wrong for none of them.
         limits[name] = max(limits.get(name, 0), item["max_num"] or 0)
 
-    def fault(count: int, flavor: str) -> str:
+    def problem(count: int, flavor: str) -> str:
         most = limits.get(flavor, 0)
         if most < 1 or count <= most:
             return ""
         nodes = "1 node" if most == 1 else f"{most} nodes"
         return f"train_instance_count {count} is more than the {nodes} that {quoted(flavor)} allows"
 
-    return fault
+    return problem
 
 
 def _warning(job_config: JobConfig, keys: Sequence[str], message: str) -> Problem:

@@ -27,35 +27,34 @@ def store_of(settings: Settings) -> StateStore:
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:
-    """The provider of the settings' target; nothing is sent yet. Close it when done with it.
+    """The provider of the settings' target; nothing is sent yet. Close it when done.
 
-    Raises AuthError, ConfigError and ProviderError as ``open_provider``.
+    ``parallelism`` is the number of connections to keep open. Raises as ``connect``.
     """
-    from majobctl.operations.connect import open_provider
+    from majobctl.operations.connect import ProviderOptions, connect
 
     values = settings.provider
-    folder = settings.root / WORKING_FOLDER
+    optional = {key: values[key] or None for key in ("region", "endpoint", "iam_endpoint", "auth")}
     seed = values["seed"]
-    return open_provider(
-        values["kind"],
-        region=values["region"] or None,
-        endpoint=values["endpoint"] or None,
-        iam_endpoint=values["iam_endpoint"] or None,
-        project_id=target_of(settings).project_id,
-        auth=values["auth"] or None,
-        timeout=values["timeout"],
-        retries=values["retries"],
-        parallelism=parallelism,
-        emulator_data=folder / "emulator.db",
-        emulator_seed=settings.root / seed if seed else None,
-        emulator_seed_name=seed,
+    return connect(
+        ProviderOptions(
+            kind=values["kind"],
+            **optional,
+            project_id=target_of(settings).project_id,
+            timeout=values["timeout"],
+            retries=values["retries"],
+            connections=parallelism,
+            emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
+            emulator_seed=settings.root / seed if seed else None,
+            emulator_seed_name=seed,
+        )
     )
 
 
 def target_of(settings: Settings) -> Target:
-    """The target that the settings, and for its project the environment, name.
+    """The target in the settings; its project may come from the environment.
 
-    Raises MajobctlError where no project is named, or the environment's cannot be one.
+    Raises MajobctlError if there is no project, or the environment's is invalid.
     """
     if settings.provider["kind"] == "emulator":
         return Target("emulator", settings.provider["project_id"] or "emulator")
@@ -64,9 +63,9 @@ def target_of(settings: Settings) -> Target:
 
 
 def _project_id_of_environment() -> str:
-    from majobctl.service.auth.credentials import project_id_from_environment
+    from majobctl.service.auth.credentials import Sources
 
-    project_id = project_id_from_environment()
+    project_id = Sources().get("project_id")
     if not project_id:
         raise MajobctlError(
             f"no project: set provider.project_id in {FILE_NAME}, or OS_PROJECT_ID in the"

@@ -67,7 +67,7 @@ class ChangeExecutor:
         start = time.monotonic()
         action, outcome = self._send(change)
         seconds = time.monotonic() - start
-        if outcome.ending is CallStatus.DONE:
+        if outcome.status is CallStatus.DONE:
             return self._verified(
                 ChangeResult(change.name, action, ChangeStatus.DONE, seconds), change
             )
@@ -77,7 +77,7 @@ class ChangeExecutor:
         outcome = replace(outcome, code=code, message=message)
         if earlier and earlier.outcome is ChangeStatus.UNKNOWN:
             # Whatever became of this try says nothing for sure of the one before.
-            outcome = replace(outcome, ending=CallStatus.UNKNOWN)
+            outcome = replace(outcome, status=CallStatus.UNKNOWN)
         return _failed(change.name, action, outcome, seconds)
 
     def _send(self, change: Change) -> tuple[Action, CallResult]:
@@ -89,7 +89,7 @@ class ChangeExecutor:
         outcome = self.provider.update_job_config(change.name, params, change.cleared)
         # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
         may_create = self.creates_missing and not change.live_digest
-        if may_create and outcome.ending is CallStatus.REFUSED and outcome.code == NOT_FOUND:
+        if may_create and outcome.status is CallStatus.REFUSED and outcome.code == NOT_FOUND:
             return Action.CREATE, self.provider.create_job_config(change.name, params)
         return change.action, outcome
 
@@ -146,7 +146,7 @@ def _shown(value: object) -> str:
 
 
 def _failed(name: str, action: Action, outcome: CallResult, seconds: float) -> ChangeResult:
-    if outcome.ending is CallStatus.REFUSED:
+    if outcome.status is CallStatus.REFUSED:
         end, advice = ChangeStatus.FAILED, _ADVICE.get(outcome.code, "")
     else:
         end, advice = ChangeStatus.UNKNOWN, "apply again: it will be sent once more"

@@ -1,234 +1,275 @@
 """What the service offers by name: flavors, engines and built-in algorithms, and their ids.
 
-The ids differ between deployments, so that each is looked up; every list is read once a session.
+The lists are those of the ModelArts API reference: "Querying Job Resource Specifications",
+"Querying Job Engine Specifications" and "Querying a Built-in Algorithm". Ids differ between
+deployments, so each is looked up.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
-from majobctl.service.codec import as_text
-from majobctl.service.sdk_calls import SdkCalls
-from majobctl.service.session import Session
+from majobctl.job_config.values import as_text
 from majobctl.text import nearest, quoted
 
-ALGORITHMS_PER_PAGE = 100
+if TYPE_CHECKING:
+    from majobctl.service.sdk_calls import SdkCalls
+    from majobctl.service.session import Session
+
+Item = Mapping[str, Any]
+Entries = list[dict[str, Any]]
+Names = Mapping[str, Collection[str]]
+"""The names in a list; for an engine the names of its versions."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "flavors": ("train_instance_type",),
+    "engines": ("framework_type", "framework_version"),
+    "algorithms": ("model_name",),
+}
+"""The service's lists, and the keys of a job config whose values are the names in them."""
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "flavors": {
+        "train_instance_type": "spec_code",
+        **{key: key for key in ("core", "cpu", "gpu_num", "gpu_type", "max_num", "no_resource")},
+    },
+    "engines": {"framework_type": "engine_name", "framework_version": "engine_version"},
+    "algorithms": {
+        "model_name": "model_name",
+        "engine_name": "engine_name",
+        "engine_version": "engine_version",
+        "hyperparameters": "parameter",
+    },
+}
+"""The columns of each list, with the service's keys."""
+
+_IDS = {"flavors": "spec_id", "engines": "engine_id", "algorithms": "model_id"}
 
 
 class Catalog:
-    """The lists of one session, as the service answers them (the ModelArts API reference).
+    """The three lists, each read once; safe to use from several threads.
 
-    Every method may raise ServiceError, TransportError or AuthError.
+    ``read`` gives a list's entries with the service's keys, and whether these are all of them.
+    Every method may raise ProviderError.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, read: Callable[[str], tuple[Entries, bool]]) -> None:
+        self._read = read
+        self._lists: dict[str, tuple[Entries, bool]] = {}
+        self._lock = threading.Lock()
 
-    def flavors(self) -> list[dict[str, Any]]:
-        """The resource flavors: each has ``spec_id``, ``spec_code``, ``max_num`` and more."""
-        return self._list("/job/resource-specs", "specs")
+    def entries(self, name: str) -> Entries:
+        """The entries of a list, with the service's keys."""
+        return self._list(name)[0]
 
-    def engines(self) -> list[dict[str, Any]]:
-        """The AI engines: each has ``engine_id``, ``engine_name`` and ``engine_version``."""
-        return self._list("/job/ai-engines", "engines")
+    def id_of(self, name: str, *wanted: str) -> Any:
+        """The id of the entry with these names; ConfigError if the service does not offer it."""
+        identity = _IDS[name]
+        found = [item for item in self.entries(name) if isinstance(item.get(identity), (int, str))]
+        for key, value in zip(NAMES[name], wanted, strict=True):
+            column = COLUMNS[name][key]
+            of_value = [item for item in found if item.get(column) == value]
+            if not of_value:
+                known = (item.get(column) for item in found)
+                raise ConfigError([Problem(message=_missing(key, value, known))])
+            found = of_value
+        return found[0][identity]
 
-    def algorithms(self) -> list[dict[str, Any]]:
-        """The built-in algorithms: each has ``model_id``, ``model_name`` and more."""
-        return self._session.once("models", self._read_algorithms)
+    def names_of(self, name: str, number: str) -> tuple[str, ...] | None:
+        """The names of the entry whose id is ``number`` as text; None if there is none."""
+        columns = [COLUMNS[name][key] for key in NAMES[name]]
+        for entry in self.entries(name):
+            names = [entry.get(column) for column in columns]
+            texts = tuple(text for text in names if isinstance(text, str) and text)
+            if len(texts) == len(columns) and as_text(entry.get(_IDS[name])) == number:
+                return texts
+        return None
 
-    def spec_id(self, train_instance_type: str) -> Any:
-        """The id of a flavor; ConfigError where the service does not offer it."""
-        ids = _ids(self.flavors(), "spec_code", "spec_id")
-        return _known_id(ids, train_instance_type, "train_instance_type")
+    def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """As ``Provider.unknown_names``."""
+        wanted, found = list(job_configs), set()
+        for name, keys in NAMES.items():
+            using = [item for item in wanted if keys[0] in item[1]]
+            if not using:
+                continue
+            entries, is_complete = self._list(name)
+            # A name that an incomplete list lacks may exist all the same.
+            offered = names_in(name, plain_items(name, entries)) if is_complete else None
+            for job_config, params in using:
+                if offered is not None and (unknown := unknown_name(name, offered, params)):
+                    key, known = unknown
+                    found.add(f"job_config.{job_config}: {_missing(key, params[key], known)}")
+        return sorted(found)
 
-    def engine_id(self, framework_type: str, framework_version: str) -> Any:
-        """The id of an engine's version; ConfigError where the service does not offer it."""
-        engines = self.engines()
-        names = {engine.get("engine_name"): None for engine in engines}
-        _known_id(names, framework_type, "framework_type")
-        of_type = [engine for engine in engines if engine.get("engine_name") == framework_type]
-        ids = _ids(of_type, "engine_version", "engine_id")
-        return _known_id(ids, framework_version, "framework_version")
-
-    def model_id(self, model_name: str) -> Any:
-        """The id of a built-in algorithm; ConfigError where the service does not offer it."""
-        ids = _ids(self.algorithms(), "model_name", "model_id")
-        return _known_id(ids, model_name, "model_name")
-
-    def _list(self, path: str, key: str) -> list[dict[str, Any]]:
-        def read() -> list[dict[str, Any]]:
-            return entries(self._session.request("GET", path, query={"job_type": "train"}), key)
-
-        return self._session.once(key, read)
-
-    def _read_algorithms(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        seen: set[object] = set()
-        page = 1
-        while True:
-            query = {
-                "per_page": ALGORITHMS_PER_PAGE,
-                "page": page,
-                "sortBy": "model_name",
-                "order": "asc",
-            }
-            answer = self._session.request("GET", "/built-in-algorithms", query=query)
-            models = entries(answer, "models")
-            new = [model for model in models if repr(model.get("model_id")) not in seen]
-            found += new
-            seen.update(repr(model.get("model_id")) for model in new)
-            # A service that pays no heed to `page` sends the same models again, and ends it too.
-            if not new or len(models) < ALGORITHMS_PER_PAGE:
-                return found
-            page += 1
+    def _list(self, name: str) -> tuple[Entries, bool]:
+        with self._lock:
+            if name not in self._lists:
+                self._lists[name] = self._read(name)
+            return self._lists[name]
 
 
-def entries(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The list of tables in an answer. Raises TransportError where there is none."""
-    found = answer.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        message = f"unreadable answer: {key} is missing or no list of objects"
-        raise TransportError(message, outcome_unknown=False)
+def names_in(name: str, items: Iterable[Item]) -> Names:
+    """The names of the items, which are those of ``plain_items``."""
+    found: dict[str, set[str]] = {}
+    first, *others = NAMES[name]
+    for item in items:
+        found.setdefault(item[first], set()).update(item[key] for key in others)
     return found
 
 
-def missing(key: str, value: str, known: Iterable[object]) -> str:
-    """The sentence for a name that the service does not offer."""
+def unknown_name(
+    name: str, offered: Names, params: Mapping[str, Any]
+) -> tuple[str, Collection[str]] | None:
+    """The key whose value is not offered, and the values that are; None if there is none."""
+    known: Collection[str] = offered
+    for key in NAMES[name]:
+        if key not in params:
+            return None
+        if params[key] not in known:
+            return key, known
+        known = offered.get(params[key], ())
+    return None
+
+
+def _missing(key: str, value: str, known: Iterable[object]) -> str:
     names = sorted({name for name in known if isinstance(name, str)})
     return f"{key} {quoted(value)} does not exist{nearest(value, names)}"
 
 
-def _ids(items: Iterable[dict[str, Any]], name: str, identity: str) -> dict[object, Any]:
-    """Names to ids; of two with one name the first counts."""
-    found: dict[object, Any] = {}
-    for item in items:
-        if isinstance(item.get(name), str) and isinstance(item.get(identity), (int, str)):
-            found.setdefault(item[name], item[identity])
+def session_catalog(session: Session) -> Catalog:
+    """The one catalog of a session, which answers as the API reference says."""
+
+    def read(name: str) -> tuple[Entries, bool]:
+        if name == "algorithms":
+            return _read_algorithms(session), True
+        path, key = {
+            "flavors": ("/job/resource-specs", "specs"),
+            "engines": ("/job/ai-engines", "engines"),
+        }[name]
+        return entries_in(session.request("GET", path, query={"job_type": "train"}), key), True
+
+    return session.once("catalog", lambda: Catalog(read))
+
+
+_ALGORITHMS_PER_PAGE = 100
+
+
+def _read_algorithms(session: Session) -> Entries:
+    found: Entries = []
+    seen: set[object] = set()
+    size, page = _ALGORITHMS_PER_PAGE, 0
+    while True:
+        page += 1
+        query = {"per_page": size, "page": page, "sortBy": "model_name", "order": "asc"}
+        models = entries_in(session.request("GET", "/built-in-algorithms", query=query), "models")
+        new = [model for model in models if repr(model.get("model_id")) not in seen]
+        found += new
+        seen.update(repr(model.get("model_id")) for model in new)
+        # A service that ignores `page` sends the same models again, which ends the loop, too.
+        if not new or len(models) < size:
+            return found
+
+
+def entries_in(answer: dict[str, Any], key: str) -> Entries:
+    """The list of objects in an answer. Raises TransportError if it is not one."""
+    found = answer.get(key)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        message = f"unreadable answer: {key} is not a list of objects"
+        raise TransportError(message, outcome_unknown=False)
     return found
 
 
-def _known_id(ids: dict[Any, Any], value: str, key: str) -> Any:
-    if value in ids:
-        return ids[value]
-    raise ConfigError([Problem(message=missing(key, value, ids))])
+def sdk_catalog(calls: SdkCalls) -> Catalog:
+    """The catalog over the official SDK, which gives names only and no ids but an algorithm's."""
+    readers: Mapping[str, tuple[str, Callable[[Any], tuple[Entries, bool]]]] = {
+        "flavors": ("get_train_instance_types", _sdk_flavors),
+        "engines": ("get_framework_list", _sdk_engines),
+        "algorithms": ("get_built_in_algorithms", _sdk_algorithms),
+    }
+    return Catalog(lambda name: calls.ask(*readers[name]))
 
 
-Entries = list[dict[str, Any]]
-
-
-class CachedCatalog:
-    """The three lists, each read once; safe to use from several threads.
-
-    Every method may raise ProviderError, where the service cannot be asked.
-    """
-
-    def __init__(self, calls: SdkCalls) -> None:
-        self._calls = calls
-        self._found: dict[str, tuple[Entries, bool]] = {}
-        self._lock = threading.Lock()
-
-    def flavors(self) -> Entries:
-        """The resource flavors, as the service lists them."""
-        return self._listed("get_train_instance_types", Catalog.flavors, _flavors)
-
-    def engines(self) -> Entries:
-        """The versions of the AI engines, as the service lists them."""
-        return self._listed("get_framework_list", Catalog.engines, _engines)
-
-    def algorithms(self) -> Entries:
-        """The built-in algorithms, as the service lists them."""
-        return self._listed("get_built_in_algorithms", Catalog.algorithms, _algorithms)
-
-    def flavor(self, spec_id: str) -> str | None:
-        """The code of a flavor; None where none with this id is listed."""
-        entry = _with_id(self.flavors(), "spec_id", spec_id, ("spec_code",))
-        return entry[0] if entry else None
-
-    def engine(self, engine_id: str) -> tuple[str, str] | None:
-        """Name and version of an engine; None where none with this id is listed."""
-        keys = ("engine_name", "engine_version")
-        entry = _with_id(self.engines(), "engine_id", engine_id, keys)
-        return (entry[0], entry[1]) if entry else None
-
-    def algorithm(self, model_id: str) -> str | None:
-        """The name of a built-in algorithm; None where none with this id is listed."""
-        entry = _with_id(self.algorithms(), "model_id", model_id, ("model_name",))
-        return entry[0] if entry else None
-
-    def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        """As ``Provider.unknown_names``."""
-        wanted = list(job_configs)
-        found: set[str] = set()
-        for key, check in (
-            ("train_instance_type", self._unknown_flavor),
-            ("framework_type", self._unknown_engine),
-            ("model_name", self._unknown_algorithm),
-        ):
-            for name, params in wanted:
-                if key in params and (text := check(params)):
-                    found.add(f"job_config.{name}: {text}")
-        return sorted(found)
-
-    def _unknown_flavor(self, params: Mapping[str, Any]) -> str:
-        return _unless_in(self.flavors(), "spec_code", params, "train_instance_type")
-
-    def _unknown_engine(self, params: Mapping[str, Any]) -> str:
-        engines, name = self.engines(), params["framework_type"]
-        of_type = [engine for engine in engines if engine.get("engine_name") == name]
-        if not of_type:
-            return _unless_in(engines, "engine_name", params, "framework_type")
-        return _unless_in(of_type, "engine_version", params, "framework_version")
-
-    def _unknown_algorithm(self, params: Mapping[str, Any]) -> str:
-        algorithms = self.algorithms()
-        # The official package may give the first page only: what it lacks may exist all the same.
-        is_whole = self._found["get_built_in_algorithms"][1]
-        return _unless_in(algorithms, "model_name", params, "model_name") if is_whole else ""
-
-    def _listed(
-        self,
-        call: str,
-        ours: Callable[[Catalog], Entries],
-        read: Callable[[Any], tuple[Entries, bool]],
-    ) -> Entries:
-        with self._lock:
-            if call not in self._found:
-                if self._calls.is_ours:
-                    self._found[call] = ours(Catalog(self._calls.session)), True
-                else:
-                    self._found[call] = self._calls.ask(call, read)
-            return self._found[call][0]
-
-
-def _with_id(entries: Entries, key: str, wanted: str, names: tuple[str, ...]) -> list[str] | None:
-    for entry in entries:
-        found = [entry.get(name) for name in names]
-        texts = [text for text in found if isinstance(text, str) and text]
-        if len(texts) == len(names) and as_text(entry.get(key)) == wanted:
-            return texts
-    return None
-
-
-def _unless_in(entries: Entries, name: str, params: Mapping[str, Any], key: str) -> str:
-    known = [entry.get(name) for entry in entries]
-    return "" if params[key] in known else missing(key, params[key], known)
-
-
-def _flavors(answer: Any) -> tuple[Entries, bool]:
+def _sdk_flavors(answer: Any) -> tuple[Entries, bool]:
     if not isinstance(answer, list):
         raise TypeError("not a list")
     return [{"spec_code": str(code)} for code in answer], True
 
 
-def _engines(answer: Any) -> tuple[Entries, bool]:
-    keys = {"engine_name": "framework_type", "engine_version": "framework_version"}
-    return [{key: entry[own] for key, own in keys.items()} for entry in answer], True
+def _sdk_engines(answer: Any) -> tuple[Entries, bool]:
+    columns = COLUMNS["engines"]
+    return [{column: entry[key] for key, column in columns.items()} for entry in answer], True
 
 
-def _algorithms(answer: Any) -> tuple[Entries, bool]:
-    """The models, and whether these are all of them."""
+def _sdk_algorithms(answer: Any) -> tuple[Entries, bool]:
+    """The models; the official SDK may give only the first page of them."""
     models = [dict(model) for model in answer["models"]]
     return models, len(models) >= int(answer.get("model_total_count") or 0)
+
+
+def plain_items(
+    name: str, entries: Iterable[Mapping[str, Any]], columns: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The entries of the list ``name`` with the columns of COLUMNS.
+
+    ``columns`` are the keys in ``entries``, by default the service's. The items are sorted by name
+    (numbers by size) and distinct; an entry without a name is left out. None is an unknown value,
+    ``max_num`` an integer, ``hyperparameters`` are ``{label: default value}``.
+    """
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        item = {
+            column: _READERS.get(column, _plain)(entry.get(key))
+            for column, key in (columns or COLUMNS[name]).items()
+        }
+        if all(isinstance(item[column], str) and item[column] for column in NAMES[name]):
+            found.append(item)
+    found.sort(key=lambda item: [_natural(item[column]) for column in NAMES[name]])
+    return list({repr(item): item for item in found}.values())
+
+
+def _natural(text: str) -> tuple[list[tuple[str, int, str]], str]:
+    """A key that sorts ``1.13`` after ``1.4``, in any case."""
+    parts = re.findall(r"([^0-9]*)0*([0-9]*)", text.casefold())
+    return [(words, len(digits), digits) for words, digits in parts], text
+
+
+def _plain(value: object) -> str | int | float | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON cannot hold it
+    return value if isinstance(value, (str, int, float)) else None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _labelled(value: object) -> dict[str, str] | None:
+    """The hyperparameters of an algorithm, which the service sends as JSON in a string."""
+    try:
+        if isinstance(value, str):
+            value = json.loads(value, parse_int=str, parse_float=str)
+        if isinstance(value, list):
+            value = {item["label"]: item.get("value") for item in value}
+        if isinstance(value, dict):
+            return {str(label): _text(item) for label, item in value.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "max_num": _number,
+    "hyperparameters": _labelled,
+}

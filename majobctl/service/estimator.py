@@ -1,7 +1,7 @@
 """``Estimator``: the ModelArts SDK's calls for training job configurations, over a Session.
 
 Parameters and answers are those of "Modifying a Training Job Configuration" (tables 1 to 4) and
-its sibling pages. How a request is signed, sent and repeated is not known here.
+its sibling pages. The session signs, sends and retries the requests.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from majobctl.errors import ConfigError, Problem, ServiceError
-from majobctl.job_config.fields import FIELDS, Kind
+from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import is_blank
-from majobctl.service.catalog import Catalog, entries
+from majobctl.service.catalog import entries_in, session_catalog
+from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
 from majobctl.text import printable
 
@@ -23,20 +24,19 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 
 _CONFIGS = "/training-job-configs"
-_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
 _SHOWN_COLUMNS = ("config_name", "config_desc", "engine_name", "engine_version", "create_time")
 
 
 class Estimator:
-    """The description of a training job; its attributes may be changed until it is sent.
+    """A training job; its attributes may be changed until it is sent.
 
-    None means that a parameter is not given. A blank one (``""``, ``[]``) is sent as blank, which
+    None means that a parameter is not given. A blank one (``""``, ``[]``) is sent blank, which
     clears it in an existing configuration.
 
     The calls answer as the SDK does: a failure of the service is the dict ``{"is_success": False,
-    "error_code": ..., "error_msg": ...}``. They raise ConfigError for a wrong argument, and for a
-    flavor, engine or algorithm that the service does not offer, before anything is changed;
-    TransportError where the outcome is not known or nothing could be sent; AuthError where IAM
+    "error_code": ..., "error_msg": ...}``. Before anything is changed they raise ConfigError for a
+    wrong argument, and for a flavor, engine or algorithm that the service does not offer. They
+    raise TransportError if the outcome is unknown or nothing could be sent, AuthError if IAM
     refuses.
     """
 
@@ -88,7 +88,7 @@ class Estimator:
     ) -> Answer:
         """Modifies an existing configuration: ``{"is_success": True}``, or the failure (table 4).
 
-        ``config_name`` is the Estimator's own where it is left out.
+        ``config_name`` is by default the Estimator's own.
         """
         name = self._name_or(config_name)
         arguments = {
@@ -125,7 +125,7 @@ class Estimator:
         )
 
     def get_job_configs_info(self) -> Answer:
-        """The configuration ``config_name`` with its REST names, as the service answers."""
+        """The configuration ``config_name`` as the service answers, with REST names."""
         path = _path(self._name_or(None))
         query = {"config_type": "custom"}
         return _answered(lambda: self.modelarts_session.request("GET", path, query=query))
@@ -171,13 +171,13 @@ class Estimator:
         search_content: str = "",
         sortBy: str | None = None,
     ) -> list[Estimator] | Answer:
-        """The same page as Estimators, each with ``config_name``; printed where ``is_show``."""
+        """The same page as Estimators, each with ``config_name``; printed if ``is_show``."""
         answer = Estimator.get_job_configs_list(
             modelarts_session, per_page, page, sort_by, order, search_content, sortBy
         )
         if answer.get("is_success") is False:
             return answer
-        configs = entries(answer, "configs")
+        configs = entries_in(answer, "configs")
         if is_show:
             print(_as_table(configs))
         return [_listed(modelarts_session, config) for config in configs]
@@ -191,23 +191,26 @@ class Estimator:
                     "framework_type": engine.get("engine_name", ""),
                     "framework_version": engine.get("engine_version", ""),
                 }
-                for engine in Catalog(modelarts_session).engines()
+                for engine in session_catalog(modelarts_session).entries("engines")
             ]
         )
 
     @staticmethod
     def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
         """The flavors: a list of their codes."""
-        return _answered(
-            lambda: [flavor.get("spec_code", "") for flavor in Catalog(modelarts_session).flavors()]
-        )
+
+        def read() -> list[str]:
+            flavors = session_catalog(modelarts_session).entries("flavors")
+            return [flavor.get("spec_code", "") for flavor in flavors]
+
+        return _answered(read)
 
     @staticmethod
     def get_built_in_algorithms(modelarts_session: Session) -> Answer:
         """All built-in algorithms: ``model_total_count`` and ``models``."""
 
         def read() -> Answer:
-            models = Catalog(modelarts_session).algorithms()
+            models = session_catalog(modelarts_session).entries("algorithms")
             return {"is_success": True, "model_total_count": len(models), "models": models}
 
         return _answered(read)
@@ -219,7 +222,7 @@ class Estimator:
         return name
 
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """What is given, normalised where it is not blank, by SDK names."""
+        """The given parameters by SDK name: normalised, or blank."""
         raw = {key: getattr(self, key) for key, field in FIELDS.items() if not field.of_update}
         given = {key: value for key, value in {**raw, **arguments}.items() if value is not None}
         params = JobConfig.of(name, given).params
@@ -227,29 +230,7 @@ class Estimator:
         return {**blank, **params}
 
     def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The REST body; its ids are looked up in the session's catalogue."""
-        catalogue = Catalog(self.modelarts_session)
-        ids: Mapping[str, Callable[[], Any]] = {
-            "spec_id": lambda: catalogue.spec_id(given["train_instance_type"]),
-            "engine_id": lambda: catalogue.engine_id(
-                given["framework_type"], given["framework_version"]
-            ),
-            "model_id": lambda: catalogue.model_id(given["model_name"]),
-        }
-        body: dict[str, Any] = {}
-        for key, field in FIELDS.items():
-            if key not in given or field.rest is None:
-                continue
-            value = given[key]
-            if is_blank(value):
-                body[field.rest] = [] if field.kind in _ARRAYS else ""
-            elif field.rest in ids:
-                body[field.rest] = ids[field.rest]()
-            elif field.kind is Kind.HYPERPARAMETERS:
-                body[field.rest] = [{"label": name, "value": text} for name, text in value.items()]
-            else:
-                body[field.rest] = value
-        return body
+        return rest_body(given, session_catalog(self.modelarts_session))
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
         self.modelarts_session.request(method, path, body=body)
@@ -266,7 +247,7 @@ def _answered(call: Callable[[], T]) -> T | Answer:
     except ServiceError as error:
         reason = error.reason or str(error)
         answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
-        # Beyond the SDK's own keys: after such an answer the call may have been carried out.
+        # In addition to the SDK's keys: after such a status the call may have been carried out.
         return {**answer, "http_status": error.status} if error.status >= 500 else answer
 
 

@@ -1,6 +1,6 @@
-"""Opens the official ModelArts SDK's own Session, where that package is installed.
+"""Opens a Session of the official ModelArts SDK, if that package is installed.
 
-Only what its documents show is used: ``Session``, ``Session.set_endpoint`` and ``Estimator``.
+Uses only what its documents show: ``Session``, ``Session.set_endpoint`` and ``Estimator``.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from majobctl.text import printable
 
 
 def open_session(
+    *,
     region: str | None,
     endpoint: str | None,
     iam_endpoint: str | None,
     project_id: str | None,
     auth: str | None,
 ) -> tuple[Any, Any, tuple[str, ...]]:
-    """The package's session, its Estimator class, and the secrets that it was given.
+    """The package's session, its Estimator class, and the secrets that were passed to it.
 
-    In a notebook, where no credentials of ours are found, the session finds its own. Raises
-    ProviderError where the package is missing or fails.
+    If majobctl finds no credentials, as in a notebook, the session finds its own. Raises
+    ProviderError if the package is missing or fails.
     """
     session_class, estimator_class = _classes()
     sources = Sources()
@@ -48,12 +49,12 @@ def open_session(
 
 
 def _check_project(session: Any, project_id: str | None) -> None:
-    """A notebook's own session must be of the project that the state is for."""
+    """A notebook's own session must belong to the state's project."""
     own = getattr(session, "project_id", None)
     if project_id and own != project_id:
         raise ProviderError(
-            f"the notebook's session is of the project {printable(str(own))}, the settings name"
-            f" {printable(project_id)}; set credentials of that project in the environment"
+            f"the notebook's session belongs to the project {printable(str(own))}, the settings"
+            f" name {printable(project_id)}; set credentials of that project in the environment"
         )
 
 
@@ -76,7 +77,7 @@ def _opened(
         session_class.set_endpoint(**places)
         return session_class(**arguments)
     except Exception as error:
-        # Its text is not told: it may quote the arguments, which are credentials.
+        # Its message stays hidden: it may quote the arguments, which are credentials.
         kind = type(error).__name__
     raise ProviderError(f"the official SDK's Session cannot be opened ({kind})")
 

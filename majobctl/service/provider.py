@@ -1,7 +1,5 @@
-"""What apply talks to: one adapter over any Session and Estimator, ours or the official package's.
-
-Each call that changes something ends in an outcome. Plans, states and files are not known here.
-"""
+"""What receives the calls: one adapter over a Session and an Estimator, majobctl's own or the
+official SDK's. Each call that changes something ends in a ``CallResult``."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from typing import Any
 from majobctl.errors import ProviderError, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.service.catalog import CachedCatalog
-from majobctl.service.codec import as_arguments, blank_arguments, live_config
+from majobctl.service.catalog import sdk_catalog, session_catalog
+from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
 
@@ -25,8 +23,8 @@ NAMES_PER_PAGE = 1000
 class Provider:
     """A service that keeps training job configurations; safe to use from several threads.
 
-    ``session`` and ``estimator_class`` have the surface of the SDK's documents. Where ``is_ours``
-    is false no exception of theirs passes through, and none of ``secrets`` is in a message.
+    ``session`` and ``estimator_class`` have the surface of the SDK's documents. If they are the
+    official SDK's, none of its exceptions passes through, and no message holds one of ``secrets``.
     """
 
     def __init__(
@@ -34,13 +32,15 @@ class Provider:
         session: Any,
         estimator_class: Any,
         *,
-        is_ours: bool = True,
+        is_official_sdk: bool = False,
         secrets: Iterable[str] = (),
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
-        self._calls = SdkCalls(session, estimator_class, is_ours=is_ours, secrets=secrets)
-        self._offers = CachedCatalog(self._calls)
+        self._calls = SdkCalls(
+            session, estimator_class, is_official_sdk=is_official_sdk, secrets=secrets
+        )
+        self.catalog = sdk_catalog(self._calls) if is_official_sdk else session_catalog(session)
         self._on_close = on_close
 
     def __repr__(self) -> str:
@@ -51,35 +51,15 @@ class Provider:
 
         ``job_configs`` are names with normalised params. Sorted, each with the nearest names, such
         as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``. Raises
-        ProviderError where the service cannot be asked.
+        ProviderError if the lists cannot be read.
         """
-        return self._offers.unknown_names(job_configs)
-
-    def flavors(self) -> list[dict[str, Any]]:
-        """The resource flavors: ``spec_code``, ``max_num``, ``core``, ``cpu``, ``gpu_num``, ....
-
-        The official SDK tells ``spec_code`` only. Raises ProviderError.
-        """
-        return self._offers.flavors()
-
-    def engines(self) -> list[dict[str, Any]]:
-        """The versions of the AI engines: ``engine_name``, ``engine_version`` and more.
-
-        The official SDK tells these two only. Raises ProviderError.
-        """
-        return self._offers.engines()
-
-    def algorithms(self) -> list[dict[str, Any]]:
-        """The built-in algorithms: ``model_name``, ``engine_name`` and more. Raises ProviderError.
-
-        The official SDK may tell the first of them only.
-        """
-        return self._offers.algorithms()
+        return self.catalog.unknown_names(job_configs)
 
     def config_names(self) -> list[str]:
         """The names of all configurations, sorted. Raises ProviderError."""
         # The SDK has two words for the key to sort by; its default is the same key.
-        order = {"sort_by": "config_name", "order": "asc"} if self._calls.is_ours else {}
+        own = {"sort_by": "config_name", "order": "asc"}
+        order = {} if self._calls.is_official_sdk else own
         found: set[str] = set()
         page = 0
         while True:
@@ -88,14 +68,14 @@ class Provider:
             size, names, total = self._calls.ask("get_job_configs_list", _listed_names, **place)
             is_new = not names <= found
             found |= names
-            # A service that pays no heed to `page` sends the same names again, and ends it too.
+            # A service that ignores `page` sends the same names again, which ends the loop, too.
             if not is_new or (len(found) >= total if total else size < NAMES_PER_PAGE):
                 return sorted(found)
 
     def read_job_config(self, name: str) -> LiveConfig | None:
-        """The configuration as the service has it; None where it does not exist.
+        """The configuration as the service has it; None if it does not exist.
 
-        Raises ProviderError where that cannot be told.
+        Raises ProviderError if it cannot be read.
         """
 
         def call() -> Any:
@@ -107,56 +87,54 @@ class Provider:
             if error.code == NOT_FOUND:
                 return None
             raise
-        return live_config(name, document, self._offers)
+        return live_config(name, document, self.catalog)
 
     def update_job_config(
         self, name: str, params: Mapping[str, Any], cleared: Iterable[str] = ()
     ) -> CallResult:
-        """Sends one update_job_configs call, and says how it ended.
+        """Sends one update_job_configs call.
 
         ``params`` are normalised as those of a JobConfig; the keys in ``cleared`` are sent blank.
         """
-        return self._send(
-            "update_job_configs", name, {**blank_arguments(cleared), **as_arguments(params)}
-        )
+        return self._send("update_job_configs", name, sdk_arguments(params, cleared))
 
     def create_job_config(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        """Sends one create_job_configs call, and says how it ended.
+        """Sends one create_job_configs call.
 
-        ``params`` are normalised as those of a JobConfig. Safe to repeat: where the outcome is not
-        known, or the name is taken, the configuration is read. One that is equal to ``params`` is
-        the one that was to be created; where there is none, the call is made once more.
+        ``params`` are normalised as those of a JobConfig. Safe to repeat: if the result is unknown
+        or the name is taken, the configuration is read. One that equals ``params`` counts as the
+        created one; if there is none, the call is made once more.
         """
-        outcome = self._create(name, params)
-        if outcome.ending is not CallStatus.UNKNOWN:
-            return self._unless_taken(outcome, name, params)
+        result = self._create(name, params)
+        if result.status is not CallStatus.UNKNOWN:
+            return self._unless_taken(result, name, params)
         try:
             live = self.read_job_config(name)
         except ProviderError as error:
-            return _unread(outcome, error)
+            return _unread(result, error)
         if live is not None:
             return _taken_by(live, name, params)
         again = self._unless_taken(self._create(name, params), name, params)
-        if again.ending is CallStatus.REFUSED and again.may_pass:
-            # It says nothing of the first call, which may still be under way.
-            return replace(again, ending=CallStatus.UNKNOWN)
+        if again.status is CallStatus.REFUSED and again.may_pass:
+            # This leaves open what became of the first call.
+            return replace(again, status=CallStatus.UNKNOWN)
         return again
 
     def delete_job_config(self, name: str) -> CallResult:
-        """Sends one delete_job_configs call; one that finds nothing is done, too."""
+        """Sends one delete_job_configs call, which is done, too, if there is nothing to delete."""
 
         def call() -> Any:
             return self._calls.estimator(config_name=name).delete_job_configs()
 
-        outcome = self._calls.outcome("delete_job_configs", call)
-        return DONE if outcome.code == NOT_FOUND else outcome
+        result = self._calls.outcome("delete_job_configs", call)
+        return DONE if result.code == NOT_FOUND else result
 
     def stop(self) -> None:
-        """Ends the pauses between tries, where the session can."""
+        """Ends the pauses between tries, if the session can."""
         getattr(self._session, "stop", _do_nothing)()
 
     def close(self) -> None:
-        """Closes the connections, where the session can."""
+        """Closes the connections, if the session can."""
         getattr(self._session, "close", _do_nothing)()
         self._on_close()
 
@@ -177,39 +155,37 @@ class Provider:
         return self._calls.outcome(call_name, call)
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        return self._send("create_job_configs", name, as_arguments(params))
+        return self._send("create_job_configs", name, sdk_arguments(params))
 
-    def _unless_taken(
-        self, outcome: CallResult, name: str, params: Mapping[str, Any]
-    ) -> CallResult:
-        """``outcome``, or what it means where it says that the name is taken."""
-        if outcome.code != DUPLICATE:
-            return outcome
+    def _unless_taken(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult:
+        """``result``, or what it means if it says that the name is taken."""
+        if result.code != DUPLICATE:
+            return result
         try:
             live = self.read_job_config(name)
         except ProviderError as error:
-            return _unread(outcome, error)
-        return outcome if live is None else _taken_by(live, name, params)
+            return _unread(result, error)
+        return result if live is None else _taken_by(live, name, params)
 
 
 def _do_nothing() -> None:
-    """For a session that has nothing to stop or close."""
+    """For a session that cannot stop or close."""
 
 
 def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:
     if live.params == params:
         return DONE
-    message = f"somebody else created {name} meanwhile, and with other values"
-    return CallResult(CallStatus.REFUSED, DUPLICATE, message)
+    message = f"somebody else has created {name} in the meantime, with other values"
+    return CallResult(status=CallStatus.REFUSED, code=DUPLICATE, message=message)
 
 
-def _unread(outcome: CallResult, error: ProviderError) -> CallResult:
-    message = f"{outcome.message}; it could not be read either: {error}"
-    return replace(outcome, message=message)
+def _unread(result: CallResult, error: ProviderError) -> CallResult:
+    message = f"{result.message}; it could not be read either: {error}"
+    return replace(result, message=message)
 
 
 def _configuration(answer: Any) -> Mapping[str, Any]:
-    """``answer``, unless nothing in it says that it is the service's."""
+    """``answer``; TypeError if nothing in it shows that it is a configuration."""
     keys = ("is_success", *(field.rest for field in FIELDS.values()))
     if not isinstance(answer, Mapping) or not any(key in answer for key in keys):
         raise TypeError("not a configuration")
@@ -217,8 +193,8 @@ def _configuration(answer: Any) -> Mapping[str, Any]:
 
 
 def _listed_names(answer: Any) -> tuple[int, set[str], int]:
-    """The size of a page, the names on it, and how many there are in all (0: it is not said)."""
-    # An empty list may be null, or left out, as any other field.
+    """The size of a page, the names on it, and the total (0 if unknown)."""
+    # An empty list may be null or missing, as any other field.
     configs = answer.get("configs") or []
     names = {config["config_name"] for config in configs}
     if not isinstance(configs, list) or not all(isinstance(name, str) for name in names):

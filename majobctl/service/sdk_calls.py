@@ -1,7 +1,6 @@
-"""Makes one call of the SDK, ours or the official package's, and says how it ended.
+"""Makes one call of majobctl's own Estimator or the official SDK's, and classifies its outcome.
 
-What the calls mean is not known here; their answers have the form of "Modifying a Training Job
-Configuration" (table 4).
+The answers have the form of "Modifying a Training Job Configuration" (table 4).
 """
 
 from __future__ import annotations
@@ -21,42 +20,41 @@ THROTTLED = frozenset({"ModelArts.2799", "APIGW.0308"})
 
 
 class CallStatus(enum.Enum):
-    """How a call ended; ``UNKNOWN``: it may have been carried out all the same."""
+    """How a call ended; after ``UNKNOWN`` it may have been carried out."""
 
     DONE = "done"
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
-    """How a call ended, with the service's code ("" where it gave none) and message.
+    """How a call ended, with the service's code ("" if it gave none) and message.
 
-    ``may_pass``: the call failed for a reason that has nothing to do with what it sent, and may
-    succeed a while later.
+    ``may_pass``: the reason has nothing to do with what was sent, so a later call may succeed.
     """
 
-    ending: CallStatus
+    status: CallStatus
     code: str = ""
     message: str = ""
     may_pass: bool = False
 
 
-DONE = CallResult(CallStatus.DONE)
+DONE = CallResult(status=CallStatus.DONE)
 
 
 class SdkCalls:
     """A Session and the Estimator class that goes with it; safe to use from several threads.
 
-    Where ``is_ours`` is false no exception of theirs passes through, and none of ``secrets`` is in
-    a message.
+    If they are the official SDK's, none of its exceptions passes through, and no message holds one
+    of ``secrets``.
     """
 
     def __init__(
-        self, session: Any, estimator_class: Any, *, is_ours: bool, secrets: Iterable[str]
+        self, session: Any, estimator_class: Any, *, is_official_sdk: bool, secrets: Iterable[str]
     ) -> None:
         self.session = session
-        self.is_ours = is_ours
+        self.is_official_sdk = is_official_sdk
         self._estimator_class = estimator_class
         self._secrets = tuple(secrets)
 
@@ -65,25 +63,22 @@ class SdkCalls:
         return self._estimator_class(modelarts_session=self.session, **arguments)
 
     def outcome(self, name: str, call: Callable[[], Any]) -> CallResult:
-        """How ``call`` ended, which changes something; messages call it ``name``."""
+        """How ``call``, which changes something, ended; messages call it ``name``."""
         try:
             answer = call()
         except TransportError as error:
-            ending = CallStatus.UNKNOWN if error.outcome_unknown else CallStatus.REFUSED
-            return CallResult(ending, "", str(error), may_pass=error.may_pass)
+            status = CallStatus.UNKNOWN if error.outcome_unknown else CallStatus.REFUSED
+            return CallResult(status=status, message=str(error), may_pass=error.may_pass)
         except MajobctlError as error:
-            return CallResult(CallStatus.REFUSED, "", str(error))
+            return CallResult(status=CallStatus.REFUSED, message=str(error))
         except Exception as error:
-            if self.is_ours:
+            if not self.is_official_sdk:
                 raise
-            return self._outcome_of_foreign(error)
+            return self._outcome_of_official(error)
         return self._outcome_of(answer, name)
 
     def ask(self, name: str, read: Callable[[Any], T], **arguments: Any) -> T:
-        """What ``read`` makes of the answer to the Estimator class's call ``name``.
-
-        Raises ProviderError as ``answer``.
-        """
+        """As ``answer``, for the Estimator class's call ``name``."""
 
         def call() -> Any:
             return getattr(self._estimator_class, name)(modelarts_session=self.session, **arguments)
@@ -91,18 +86,18 @@ class SdkCalls:
         return self.answer(name, call, read)
 
     def answer(self, name: str, call: Callable[[], Any], read: Callable[[Any], T]) -> T:
-        """What ``read`` makes of what ``call`` answers, which changes nothing.
+        """The result of ``read`` for the answer of ``call``, which changes nothing.
 
-        Raises ServiceError where the service refuses, TransportError where there is no answer or
-        one that ``read`` cannot take, AuthError where IAM gives no token.
+        Raises ServiceError if the service refuses, TransportError if there is no answer or
+        ``read`` cannot take it, AuthError if IAM does not issue a token.
         """
         problem: ProviderError
         try:
             answer = call()
         except Exception as error:
-            if self.is_ours:
+            if not self.is_official_sdk:
                 raise
-            problem = self._problem_of_foreign(name, error)
+            problem = self._problem_of_official(name, error)
         else:
             if isinstance(answer, Mapping) and answer.get("is_success", True) is not True:
                 raise self._refusal(answer)
@@ -111,20 +106,24 @@ class SdkCalls:
             except (KeyError, TypeError, ValueError, AttributeError):
                 message = f"unreadable answer ({type(answer).__name__}) of {name}"
             problem = TransportError(message, outcome_unknown=False)
-        # Raised out here, so that no exception of theirs hangs on it.
+        # Raised here, so that no exception of the official SDK is its context.
         raise problem
 
     def _outcome_of(self, answer: object, name: str) -> CallResult:
         if not isinstance(answer, Mapping) or not isinstance(answer.get("is_success"), bool):
-            kind = type(answer).__name__
-            return CallResult(CallStatus.UNKNOWN, "", f"unreadable answer ({kind}) of {name}")
+            message = f"unreadable answer ({type(answer).__name__}) of {name}"
+            return CallResult(status=CallStatus.UNKNOWN, message=message)
         if answer["is_success"]:
             return DONE
         refusal = self._refusal(answer)
-        # An internal error says nothing for sure about what was done.
+        # An internal error leaves open what was done.
         is_internal = refusal.code == INTERNAL_ERROR or refusal.status >= 500
-        ending = CallStatus.UNKNOWN if is_internal else CallStatus.REFUSED
-        return CallResult(ending, refusal.code, refusal.reason, may_pass=refusal.code in THROTTLED)
+        return CallResult(
+            status=CallStatus.UNKNOWN if is_internal else CallStatus.REFUSED,
+            code=refusal.code,
+            message=refusal.reason,
+            may_pass=refusal.code in THROTTLED,
+        )
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
@@ -133,21 +132,21 @@ class SdkCalls:
             code, self._shown(reason), status=status if isinstance(status, int) else 0
         )
 
-    def _outcome_of_foreign(self, error: Exception) -> CallResult:
-        code, message = self._of_foreign(error)
+    def _outcome_of_official(self, error: Exception) -> CallResult:
+        code, message = self._of_official(error)
         if code and code != INTERNAL_ERROR:
-            return CallResult(CallStatus.REFUSED, code, message)
-        return CallResult(CallStatus.UNKNOWN, code, self._described(error))
+            return CallResult(status=CallStatus.REFUSED, code=code, message=message)
+        return CallResult(status=CallStatus.UNKNOWN, code=code, message=self._described(error))
 
-    def _problem_of_foreign(self, name: str, error: Exception) -> ProviderError:
-        code, message = self._of_foreign(error)
+    def _problem_of_official(self, name: str, error: Exception) -> ProviderError:
+        code, message = self._of_official(error)
         if code:
             return ServiceError(code, message, status=0)
         message = f"{name} failed: {self._described(error)}"
         return TransportError(message, outcome_unknown=False)
 
-    def _of_foreign(self, error: Exception) -> tuple[str, str]:
-        """The service's code ("" where it is told none) and message in an exception of theirs."""
+    def _of_official(self, error: Exception) -> tuple[str, str]:
+        """The service's code ("" if there is none) and message in an exception of the SDK."""
         message = getattr(error, "error_msg", None) or str(error)
         return self._shown(getattr(error, "error_code", None)), self._shown(message)
 

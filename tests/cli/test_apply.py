@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.config_repository import BODY, Repository, finished, terminal, until
-from tests.rest_server import Reply, RestServer
+from tests.fake_service import FakeService, Reply
 
 
 class Gate:
@@ -35,7 +35,7 @@ class Gate:
 
 
 @pytest.fixture
-def gate(rest: RestServer) -> Iterator[Gate]:
+def gate(rest: FakeService) -> Iterator[Gate]:
     gate = Gate("one", "two")
     rest.before_put = gate
     yield gate
@@ -50,7 +50,7 @@ def six(on_rest: Repository) -> Repository:
 
 
 def test_without_a_terminal_nobody_is_asked_and_nothing_is_sent(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("one")
     for arguments in (["apply"], ["apply", "--format", "json"]):
@@ -138,7 +138,7 @@ def test_elsewhere_each_finished_call_is_a_line(on_emulator: Repository) -> None
     assert "\x1b" not in ran.stdout + ran.stderr
 
 
-def test_the_result_as_json(on_rest: Repository, rest: RestServer) -> None:
+def test_the_result_as_json(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one")
     on_rest.job("two")
     answers: dict[str, Reply] = {
@@ -169,7 +169,7 @@ def test_a_failed_apply_tells_what_to_do_with_json_too(on_rest: Repository) -> N
 
 
 def test_one_ctrl_c_waits_for_the_calls_under_way_and_saves(
-    six: Repository, rest: RestServer, gate: Gate
+    six: Repository, rest: FakeService, gate: Gate
 ) -> None:
     process = six.start("apply", "--auto-approve", "--parallelism", "2")
     until(lambda: {"one", "two"} <= gate.waiting or len(rest.configs) == 4, "the calls")
@@ -191,7 +191,7 @@ def test_one_ctrl_c_waits_for_the_calls_under_way_and_saves(
 
 
 def test_an_interrupted_apply_tells_what_was_not_attempted(
-    six: Repository, rest: RestServer, gate: Gate
+    six: Repository, rest: FakeService, gate: Gate
 ) -> None:
     gate.names = ("five", "four")  # the first two in name order
     process = six.start("apply", "--auto-approve", "--parallelism", "2")
@@ -209,11 +209,11 @@ def test_an_interrupted_apply_tells_what_was_not_attempted(
         "Apply incomplete: 2 added, 0 updated, 0 forgotten, 0 failed, 4 not attempted."
         " State serial 1."
     )
-    assert len(rest.requests_of("PUT")) == 2
+    assert len(rest.asked("PUT")) == 2
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(
-    six: Repository, rest: RestServer, gate: Gate
+    six: Repository, rest: FakeService, gate: Gate
 ) -> None:
     process = six.start("apply", "--auto-approve", "--parallelism", "2")
     until(lambda: gate.waiting == {"one", "two"}, "both calls")
@@ -238,7 +238,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_loses_nothing(
 
 
 def test_a_killed_apply_loses_nothing_that_was_acknowledged(
-    six: Repository, rest: RestServer, gate: Gate
+    six: Repository, rest: FakeService, gate: Gate
 ) -> None:
     process = six.start("apply", "--auto-approve", "--parallelism", "2")
     until(lambda: gate.waiting == {"one", "two"}, "both calls")
@@ -253,19 +253,19 @@ def test_a_killed_apply_loses_nothing_that_was_acknowledged(
     assert six.done("plan").stdout.startswith("No changes.")
 
 
-def test_an_interrupt_ends_the_pauses_between_tries(on_rest: Repository, rest: RestServer) -> None:
+def test_an_interrupt_ends_the_pauses_between_tries(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one")
     busy = (429, {"error_code": "APIGW.0308", "error_msg": "busy"}, {"Retry-After": "60"})
     rest.before_put = lambda name: busy
     process = on_rest.start("apply", "--auto-approve")
-    until(lambda: rest.requests_of("PUT"), "the call")
+    until(lambda: rest.asked("PUT"), "the call")
     process.send_signal(signal.SIGINT)
     ran = finished(process)
     assert ran.code == 130
-    assert len(rest.requests_of("PUT")) == 1
+    assert len(rest.asked("PUT")) == 1
 
 
-def test_two_applies_at_once_are_one(six: Repository, rest: RestServer, gate: Gate) -> None:
+def test_two_applies_at_once_are_one(six: Repository, rest: FakeService, gate: Gate) -> None:
     first = six.start("apply", "--auto-approve")
     until(lambda: gate.waiting, "a call")
     second = six.process("apply", "--auto-approve")
@@ -282,7 +282,7 @@ def test_two_applies_at_once_are_one(six: Repository, rest: RestServer, gate: Ga
     assert len(rest.puts) == 6
 
 
-def test_a_service_that_is_not_there_sends_nothing(on_rest: Repository, rest: RestServer) -> None:
+def test_a_service_that_is_not_there_sends_nothing(on_rest: Repository, rest: FakeService) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -296,7 +296,7 @@ def test_a_service_that_is_not_there_sends_nothing(on_rest: Repository, rest: Re
 
 
 def test_credentials_that_are_refused_stop_before_the_first_put(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.environment["OS_SECRET_KEY"] = "wrong-secret-value"
     on_rest.job("one")
@@ -304,7 +304,7 @@ def test_credentials_that_are_refused_stop_before_the_first_put(
     assert ran.code == 1
     assert "APIGW.0301" in ran.stderr
     assert "wrong-secret-value" not in ran.stderr + ran.stdout
-    assert rest.requests_of("PUT") == []
+    assert rest.asked("PUT") == []
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_credentials_that_are_refused_stop_before_the_first_put(
 )
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 500])
 def test_no_answer_is_a_defect(
-    on_rest: Repository, rest: RestServer, status: int, answer: bytes
+    on_rest: Repository, rest: FakeService, status: int, answer: bytes
 ) -> None:
     on_rest.settings(rest.settings("retries = 0"))
     on_rest.job("one")
@@ -339,7 +339,7 @@ def test_no_answer_is_a_defect(
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_acknowledged_is_lost(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     for number in range(20):
         on_rest.job(f"n{number}", config_desc="x" * 256)
@@ -380,7 +380,7 @@ def test_the_state_is_written_once_though_many_calls_succeed(six: Repository) ->
     assert "majobctl.state.json.lock.holder" not in left
 
 
-def test_a_state_elsewhere_and_behind_a_link(on_rest: Repository, rest: RestServer) -> None:
+def test_a_state_elsewhere_and_behind_a_link(on_rest: Repository, rest: FakeService) -> None:
     on_rest.settings(rest.settings() + '[state]\npath = "deep/er/state.json"\n')
     (on_rest.root / "deep").mkdir()
     (on_rest.root / "real").mkdir()
@@ -418,7 +418,7 @@ def test_a_seed_that_cannot_be_used_is_told(on_emulator: Repository) -> None:
 
 
 def test_the_official_package_is_asked_for_where_it_is_missing(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.settings(rest.settings().replace('"modelarts"', '"sdk"'))
     on_rest.job("one")

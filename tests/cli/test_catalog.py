@@ -5,14 +5,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from majobctl.operations.catalog_check import warnings_of
 from majobctl.repository.config import load_config
-from tests import rest_server
 from tests.config_repository import Repository
-from tests.rest_server import RestServer
-from tests.service.fake_service import PROJECT
+from tests.fake_service import ENVIRONMENT, PROJECT, FakeService
 
 LISTS = ("flavors", "engines", "algorithms")
 STAND_IN = Path(__file__).parent.parent / "service" / "stand_in"
@@ -104,18 +100,14 @@ def test_what_the_service_does_not_tell_is_empty(on_rest: Repository) -> None:
     assert on_rest.done("algorithms").stdout.splitlines()[1:] == ["ResNet_v2_50", "yolo_v3"]
 
 
-def test_an_empty_list_is_said_to_be_one(
-    on_rest: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rest_server, "ENGINES", {})
+def test_an_empty_list_is_said_to_be_one(on_rest: Repository, rest: FakeService) -> None:
+    rest.engines = []
     assert on_rest.done("engines").stdout == "The service offers no engines.\n"
     assert on_rest.done("engines", "--format", "json").document["engines"] == []
 
 
-def test_hostile_names_are_shown_as_escapes(
-    on_rest: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(rest_server.FLAVORS, "evil\x1b[31m\n\u202e", 66)
+def test_hostile_names_are_shown_as_escapes(on_rest: Repository, rest: FakeService) -> None:
+    rest.specs.append({"spec_id": 66, "spec_code": "evil\x1b[31m\n\u202e", "max_num": 4})
     text = on_rest.done("flavors").stdout
     assert "\nevil\\x1b[31m\\n\\u202e  " in text
     assert "\x1b" not in text
@@ -125,15 +117,10 @@ def test_hostile_names_are_shown_as_escapes(
 
 
 def test_only_the_first_hyperparameters_of_many_are_shown(
-    on_rest: Repository, monkeypatch: pytest.MonkeyPatch
+    on_rest: Repository, rest: FakeService
 ) -> None:
     many = json.dumps([{"label": f"label_{index}", "value": ""} for index in range(40)])
-    answer = {"models": [{"model_name": "big", "parameter": many}], "is_success": True}
-
-    def catalogue(*_: object) -> rest_server.Reply:
-        return 200, answer, {}
-
-    monkeypatch.setattr(rest_server, "_catalogue", catalogue)
+    rest.models = [{"model_name": "big", "parameter": many}]
     shown = words(on_rest.done("algorithms").stdout)[1][-1]
     assert shown.startswith("label_0, label_1, ")
     assert (len(shown), shown[-1]) == (60, "…")
@@ -141,7 +128,7 @@ def test_only_the_first_hyperparameters_of_many_are_shown(
     assert len(model["hyperparameters"]) == 40
 
 
-def test_one_list_is_asked_for_and_nothing_is_sent(on_rest: Repository, rest: RestServer) -> None:
+def test_one_list_is_asked_for_and_nothing_is_sent(on_rest: Repository, rest: FakeService) -> None:
     paths = ("/job/resource-specs", "/job/ai-engines", "/built-in-algorithms")
     for name, path in zip(LISTS, paths, strict=True):
         rest.forget_requests()
@@ -158,7 +145,7 @@ def test_neither_state_nor_job_files_are_needed(on_emulator: Repository) -> None
 
 def test_the_official_sdk_tells_names_only(repository: Repository) -> None:
     repository.settings('[provider]\nkind = "sdk"\nregion = "eu-de"\nproject_id = "p"\n')
-    repository.environment.update(rest_server.ENVIRONMENT, PYTHONPATH=str(STAND_IN))
+    repository.environment.update(ENVIRONMENT, PYTHONPATH=str(STAND_IN))
     ran = repository.process("flavors")
     assert (ran.code, ran.stderr) == (0, "")
     assert ran.stdout.splitlines()[1:] == ["modelarts.vm.cpu.2u"]
@@ -174,7 +161,7 @@ def test_the_official_sdk_tells_names_only(repository: Repository) -> None:
 
 
 def test_a_service_that_refuses_is_an_error_and_leaves_the_cache(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.done("flavors")
     before = cache_path(on_rest).read_bytes()
@@ -186,7 +173,7 @@ def test_a_service_that_refuses_is_an_error_and_leaves_the_cache(
 
 
 def test_without_credentials_or_a_repository_it_is_an_error(
-    repository: Repository, rest: RestServer
+    repository: Repository, rest: FakeService
 ) -> None:
     for name in LISTS:
         assert "no majobctl.toml" in repository.run(name).stderr
@@ -228,7 +215,7 @@ def test_each_list_is_kept_with_its_time(on_emulator: Repository) -> None:
         assert start <= read_at <= start + timedelta(minutes=5)
 
 
-def test_another_target_begins_a_new_cache(on_rest: Repository, rest: RestServer) -> None:
+def test_another_target_begins_a_new_cache(on_rest: Repository, rest: FakeService) -> None:
     on_rest.done("flavors")
     on_rest.done("engines")
     assert cache(on_rest)["target"] == {"endpoint": rest.url, "project_id": PROJECT}
@@ -243,7 +230,7 @@ def test_a_damaged_cache_is_replaced_without_a_word(on_emulator: Repository) -> 
     assert list(cache(on_emulator)) == ["format_version", "target", "flavors"]
 
 
-def test_what_is_kept_is_what_offline_warnings_know(on_rest: Repository, rest: RestServer) -> None:
+def test_what_is_kept_is_what_offline_warnings_know(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one", train_instance_type="modelarts.vm.gpu.p10", train_instance_count=3)
     on_rest.job("two", train_instance_count=5)
     for name, value in on_rest.environment.items():

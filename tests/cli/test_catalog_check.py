@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.config_repository import Repository
-from tests.rest_server import RestServer
+from tests.fake_service import FakeService
 
 WRONG = "modelarts.vm.gpu.p10"
 WARNING = (
@@ -63,13 +63,14 @@ def test_a_damaged_cache_is_one_warning(warned: Repository) -> None:
     warned.write(".majobctl/catalogue.json", "{")
     for command in ("validate", "plan"):
         assert warned.done(command).stderr == (
-            "Warning: .majobctl/catalogue.json: it is damaged: no JSON; `majobctl flavors` makes it"
+            "Warning: .majobctl/catalogue.json: it is damaged: it is not JSON: Expecting property"
+            " name enclosed in double quotes at line 1, column 2; `majobctl flavors` writes it"
             " again\n"
         )
 
 
 def test_without_a_cache_nothing_is_said_and_nothing_asked(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("alpha", train_instance_type=WRONG)
     assert on_rest.done("validate").stderr == ""

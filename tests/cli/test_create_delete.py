@@ -209,7 +209,7 @@ class TestCreateMissing:
         cloud.before = overtake
         ran = repo.run("apply", "--auto-approve")
         assert ran.code == 3
-        assert "ModelArts.0103 somebody else created new meanwhile" in ran.stderr
+        assert "ModelArts.0103 somebody else has created new in the meantime" in ran.stderr
         assert cloud.console.config("new")["config_desc"] == "theirs"
         assert entries(repo) == ["alpha", "beta"]
 

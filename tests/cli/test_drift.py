@@ -3,24 +3,22 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
-from majobctl.operations.connect import open_provider
+from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
 from tests.config_repository import JOB, Repository, finished, terminal, toml_of, until
-from tests.service.fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     PROJECT,
     SECRET_KEY,
     FakeService,
     Handler,
-    running_service,
 )
 
 CLEAN = "No drift. 1 job config is as in the state.\n"
@@ -39,7 +37,7 @@ BODY = {
 def cloud_of(repository: Repository) -> Provider:
     """The embedded emulator's cloud, for somebody else to change."""
     data = repository.root / ".majobctl" / "emulator.db"
-    return open_provider("emulator", project_id="emulator", emulator_data=data)
+    return connect(ProviderOptions(kind="emulator", emulator_data=data))
 
 
 def change_there(repository: Repository, name: str, **params: Any) -> None:
@@ -55,12 +53,6 @@ def applied(on_emulator: Repository) -> Repository:
     on_emulator.job("beta")
     on_emulator.job("gamma")
     return on_emulator
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with running_service() as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.config_repository import Repository
-from tests.rest_server import RestServer
+from tests.fake_service import FakeService
 
 NAMES = [f"config-{number}" for number in range(10)]
 
@@ -27,7 +27,7 @@ def change(repository: Repository, number: int) -> None:
         repository.job(name, train_instance_count=2)
 
 
-def test_a_plan_up_to_the_bound_is_applied(guarded: Repository, rest: RestServer) -> None:
+def test_a_plan_up_to_the_bound_is_applied(guarded: Repository, rest: FakeService) -> None:
     rest.forget_requests()
     change(guarded, 3)
     assert "3 updated" in guarded.apply().last_line
@@ -35,7 +35,7 @@ def test_a_plan_up_to_the_bound_is_applied(guarded: Repository, rest: RestServer
 
 
 def test_a_plan_over_the_bound_is_refused_and_nothing_is_sent(
-    guarded: Repository, rest: RestServer
+    guarded: Repository, rest: FakeService
 ) -> None:
     rest.forget_requests()
     change(guarded, 4)
@@ -47,12 +47,12 @@ def test_a_plan_over_the_bound_is_refused_and_nothing_is_sent(
     assert rest.requests == []
 
 
-def test_force_applies_it_all_the_same(guarded: Repository, rest: RestServer) -> None:
+def test_force_applies_it_all_the_same(guarded: Repository, rest: FakeService) -> None:
     change(guarded, 4)
     assert "4 updated" in guarded.done("apply", "--auto-approve", "--force").last_line
 
 
-def test_the_bound_holds_for_a_saved_plan_too(guarded: Repository, rest: RestServer) -> None:
+def test_the_bound_holds_for_a_saved_plan_too(guarded: Repository, rest: FakeService) -> None:
     change(guarded, 4)
     guarded.done("plan", "--out", "saved.plan")
     rest.forget_requests()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.config_repository import BODY, Repository
-from tests.rest_server import Reply, RestServer, refusal
+from tests.fake_service import FakeService, Reply, refusal
 
 NO_CODE = dict.fromkeys(("framework_type", "framework_version", "code_dir", "boot_file"))
 NAMES = [f"job-{number:02}" for number in range(30)]
@@ -25,7 +25,7 @@ def failing(replies: dict[str, Reply]) -> Callable[[str], Reply | None]:
 
 
 def test_thirty_configs_are_thirty_puts_then_none_then_three_after_three_edits(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     write_all(on_rest)
     ran = on_rest.apply()
@@ -36,7 +36,7 @@ def test_thirty_configs_are_thirty_puts_then_none_then_three_after_three_edits(
         name: {**BODY, "worker_server_num": 1 + number % 4, "config_desc": f"No {number} ☃"}
         for number, name in enumerate(NAMES)
     }
-    assert len(rest.requests_of("GET")) == 2  # flavors and engines, each once
+    assert len(rest.asked("GET")) == 2  # flavors and engines, each once
     rest.forget_requests()
 
     assert on_rest.apply().stdout.startswith("No changes. 30 job configs match the state.\n")
@@ -52,7 +52,7 @@ def test_thirty_configs_are_thirty_puts_then_none_then_three_after_three_edits(
     assert on_rest.done("plan").stdout == "No changes. 30 job configs match the state.\n"
 
 
-def test_a_plan_opens_no_connection(on_rest: Repository, rest: RestServer) -> None:
+def test_a_plan_opens_no_connection(on_rest: Repository, rest: FakeService) -> None:
     write_all(on_rest)
     for arguments in (["plan"], ["plan", "--format", "json"], ["validate"], ["show"]):
         on_rest.done(*arguments)
@@ -72,7 +72,7 @@ def test_a_plan_needs_no_credentials(on_rest: Repository) -> None:
     assert not on_rest.state_path.exists()
 
 
-def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: RestServer) -> None:
+def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job(
         "one",
         config_desc="text",
@@ -87,7 +87,7 @@ def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: Rest
         data_source=[{"type": "obs", "data_url": "/ml/a/"}],
     )
     on_rest.apply()
-    two = {"spec_id": 91, "worker_server_num": 1, "train_url": "/ml/output/", "model_id": 12}
+    two = {"spec_id": 70, "worker_server_num": 1, "train_url": "/ml/output/", "model_id": 12}
     assert rest.puts["two"] == {**two, "data_source": [{"type": "obs", "data_url": "/ml/a/"}]}
     rest.forget_requests()
 
@@ -103,7 +103,7 @@ def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: Rest
 
 
 def test_one_of_several_hyperparameters_that_is_gone_is_just_not_sent(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("one", hyperparameters={"lr": "0.1", "a.b": "1", "__x": "2"})
     on_rest.apply()
@@ -113,7 +113,7 @@ def test_one_of_several_hyperparameters_that_is_gone_is_just_not_sent(
     assert rest.puts["one"] == {**BODY, "parameter": [{"label": "lr", "value": "0.1"}]}
 
 
-def test_failures_do_not_stop_the_others(on_rest: Repository, rest: RestServer) -> None:
+def test_failures_do_not_stop_the_others(on_rest: Repository, rest: FakeService) -> None:
     for name in NAMES:
         on_rest.job(name)
     on_rest.apply("--target", "job-00")
@@ -160,7 +160,7 @@ def test_failures_do_not_stop_the_others(on_rest: Repository, rest: RestServer) 
     assert sorted(rest.puts) == ["job-00", "job-04", "job-11", "job-12"]
 
 
-def test_an_outcome_that_is_not_known_is_sent_again(on_rest: Repository, rest: RestServer) -> None:
+def test_an_outcome_that_is_not_known_is_sent_again(on_rest: Repository, rest: FakeService) -> None:
     on_rest.settings(rest.settings("retries = 0"))
     on_rest.job("one")
     on_rest.job("two")
@@ -189,7 +189,7 @@ def test_an_outcome_that_is_not_known_is_sent_again(on_rest: Repository, rest: R
 
 
 def test_what_an_unknown_call_may_have_set_is_cleared_by_the_next(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.settings(rest.settings("retries = 0"))
     on_rest.job("one")
@@ -234,7 +234,7 @@ def test_what_an_unknown_call_may_have_set_is_cleared_by_the_next(
     ],
 )
 def test_an_unknown_name_stops_before_the_first_put(
-    on_rest: Repository, rest: RestServer, params: dict[str, Any], message: str
+    on_rest: Repository, rest: FakeService, params: dict[str, Any], message: str
 ) -> None:
     on_rest.job("good")
     on_rest.job("wrong", **params)
@@ -246,7 +246,7 @@ def test_an_unknown_name_stops_before_the_first_put(
     assert not on_rest.state_path.exists()
 
 
-def test_parallelism_is_reached_and_never_exceeded(on_rest: Repository, rest: RestServer) -> None:
+def test_parallelism_is_reached_and_never_exceeded(on_rest: Repository, rest: FakeService) -> None:
     for number in range(15):
         on_rest.job(f"job-{number}")
     barrier = threading.Barrier(5)
@@ -260,7 +260,7 @@ def test_parallelism_is_reached_and_never_exceeded(on_rest: Repository, rest: Re
     assert rest.most_at_once == 5
 
 
-def test_the_settings_name_the_parallelism(on_rest: Repository, rest: RestServer) -> None:
+def test_the_settings_name_the_parallelism(on_rest: Repository, rest: FakeService) -> None:
     on_rest.settings(rest.settings() + "\n[apply]\nparallelism = 1\n")
     for number in range(5):
         on_rest.job(f"job-{number}")
@@ -268,13 +268,13 @@ def test_the_settings_name_the_parallelism(on_rest: Repository, rest: RestServer
     assert rest.most_at_once == 1
 
 
-def test_connections_are_used_again(on_rest: Repository, rest: RestServer) -> None:
+def test_connections_are_used_again(on_rest: Repository, rest: FakeService) -> None:
     write_all(on_rest)
     on_rest.apply("--parallelism", "4")
     assert rest.connections <= 5
 
 
-def test_target_and_exclude_choose_by_name(on_rest: Repository, rest: RestServer) -> None:
+def test_target_and_exclude_choose_by_name(on_rest: Repository, rest: FakeService) -> None:
     for name in ("cat-1", "cat-2", "dog-1", "Dog-2"):
         on_rest.job(name)
     plan = on_rest.done("plan", "--target", "cat-*", "--target", "dog-?", "--exclude", "*-2")
@@ -292,7 +292,7 @@ def test_target_and_exclude_choose_by_name(on_rest: Repository, rest: RestServer
 
 
 def test_a_job_config_that_left_the_files_is_forgotten_without_a_call(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("one")
     on_rest.job("two")
@@ -304,12 +304,12 @@ def test_a_job_config_that_left_the_files_is_forgotten_without_a_call(
         "Apply complete: 0 added, 0 updated, 1 forgotten, 0 failed. State serial 2."
     )
     assert "job_config.two: forgotten\n" in ran.stderr
-    assert rest.requests_of("PUT") == []
+    assert rest.asked("PUT") == []
     assert list(on_rest.state["job_configs"]) == ["one"]
 
 
 def test_throttling_and_passing_faults_are_lived_through(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("one")
     on_rest.job("two")
@@ -322,10 +322,10 @@ def test_throttling_and_passing_faults_are_lived_through(
     rest.before_put = lambda name: replies[name].pop() if replies[name] else None
     on_rest.apply()
     assert rest.configs == {"one": BODY, "two": BODY}
-    assert len(rest.requests_of("PUT")) == 4
+    assert len(rest.asked("PUT")) == 4
 
 
-def test_no_secret_is_in_any_file_or_message(on_rest: Repository, rest: RestServer) -> None:
+def test_no_secret_is_in_any_file_or_message(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one")
     rest.before_put = failing({"one": (401, {"error_code": "APIGW.0301", "error_msg": "no"}, {})})
     ran = on_rest.run("apply", "--auto-approve")

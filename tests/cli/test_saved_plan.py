@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from majobctl.plan.document import plan_bytes, read_plan
 from majobctl.render.text import plan_text
 from tests.config_repository import BODY, Repository
+from tests.fake_service import FakeService
 from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
 from tests.plan.plan_strategies import Three, threes
-from tests.rest_server import RestServer
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def forge(repository: Repository, change: Callable[[dict[str, Any]], Any]) -> No
 
 
 def test_a_saved_plan_is_applied_as_it_is_without_asking(
-    planned: Repository, rest: RestServer
+    planned: Repository, rest: FakeService
 ) -> None:
     rest.forget_requests()
     planned.job("one", train_instance_count=4)
@@ -108,7 +108,7 @@ def stale_rule(repository: Repository) -> None:
     ids=lambda make_stale: make_stale.__name__,
 )
 def test_one_that_no_longer_fits_is_refused_and_nothing_is_sent(
-    planned: Repository, rest: RestServer, make_stale: Callable[[Repository], None]
+    planned: Repository, rest: FakeService, make_stale: Callable[[Repository], None]
 ) -> None:
     make_stale(planned)
     rest.forget_requests()
@@ -119,7 +119,7 @@ def test_one_that_no_longer_fits_is_refused_and_nothing_is_sent(
     assert rest.requests == []
 
 
-def test_one_that_was_applied_is_stale(planned: Repository, rest: RestServer) -> None:
+def test_one_that_was_applied_is_stale(planned: Repository, rest: FakeService) -> None:
     planned.done("apply", "saved.plan")
     rest.forget_requests()
     assert planned.run("apply", "saved.plan").code == 5
@@ -135,7 +135,7 @@ def test_one_made_without_a_state_is_stale_where_there_is_one(on_rest: Repositor
     assert "there is one now" in ran.stderr
 
 
-def test_the_first_state_can_come_from_a_saved_plan(on_rest: Repository, rest: RestServer) -> None:
+def test_the_first_state_can_come_from_a_saved_plan(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one")
     on_rest.done("plan", "--out", "saved.plan")
     on_rest.done("apply", "saved.plan")
@@ -143,7 +143,7 @@ def test_the_first_state_can_come_from_a_saved_plan(on_rest: Repository, rest: R
     assert on_rest.done("plan").stdout.startswith("No changes.")
 
 
-def test_it_forgets_and_clears_what_it_shows(on_rest: Repository, rest: RestServer) -> None:
+def test_it_forgets_and_clears_what_it_shows(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one", log_url="/ml/log/")
     on_rest.job("two")
     on_rest.apply()
@@ -230,7 +230,7 @@ def _changes(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
     ids=range(24),
 )
 def test_a_document_that_is_no_plan_is_told_though_its_checksum_fits(
-    planned: Repository, rest: RestServer, change: Callable[[dict[str, Any]], Any]
+    planned: Repository, rest: FakeService, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     forge(planned, change)
     rest.forget_requests()
@@ -244,7 +244,7 @@ def test_a_document_that_is_no_plan_is_told_though_its_checksum_fits(
 @settings(max_examples=30)
 @given(offset=st.integers(0, 10_000), content=st.binary(min_size=1, max_size=4))
 def test_any_change_of_its_bytes_is_refused(
-    planned: Repository, rest: RestServer, offset: int, content: bytes
+    planned: Repository, rest: FakeService, offset: int, content: bytes
 ) -> None:
     path = planned.root / "saved.plan"
     whole = path.read_bytes()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.config_repository import BODY, Repository
-from tests.rest_server import RestServer, refusal
+from tests.fake_service import FakeService, refusal
 
 SECRET, OTHER = "first-hidden-value", "second-hidden-value"
 
@@ -30,7 +30,7 @@ def write_job(repository: Repository) -> None:
     )
 
 
-def sent(rest: RestServer) -> dict[str, object]:
+def sent(rest: FakeService) -> dict[str, object]:
     return rest.puts["one"]
 
 
@@ -39,7 +39,7 @@ def hidden_in(text: str) -> bool:
 
 
 def test_a_secret_reaches_the_service_and_no_file_or_output(
-    secretive: Repository, rest: RestServer
+    secretive: Repository, rest: FakeService
 ) -> None:
     outputs = [
         secretive.done("plan"),
@@ -71,7 +71,7 @@ def test_a_secret_reaches_the_service_and_no_file_or_output(
     assert kept["$sensitive"].startswith("hmac-sha256:")
 
 
-def test_only_another_secret_is_a_change(secretive: Repository, rest: RestServer) -> None:
+def test_only_another_secret_is_a_change(secretive: Repository, rest: FakeService) -> None:
     secretive.apply()
     assert secretive.done("plan").stdout.startswith("No changes.")
     secretive.environment["API_SECRET"] = OTHER
@@ -104,7 +104,7 @@ def test_what_becomes_sensitive_is_no_longer_shown(on_rest: Repository) -> None:
 
 
 def test_a_saved_plan_takes_its_secrets_from_where_they_are(
-    secretive: Repository, rest: RestServer
+    secretive: Repository, rest: FakeService
 ) -> None:
     secretive.done("plan", "--out", "saved.plan")
     secretive.done("apply", "saved.plan")
@@ -114,7 +114,7 @@ def test_a_saved_plan_takes_its_secrets_from_where_they_are(
 
 
 def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
-    secretive: Repository, rest: RestServer
+    secretive: Repository, rest: FakeService
 ) -> None:
     secretive.done("plan", "--out", "saved.plan")
     secretive.environment["API_SECRET"] = OTHER
@@ -138,7 +138,7 @@ def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
     assert secretive.run("apply", "saved.plan").code == 5
 
 
-def test_the_service_cannot_make_a_secret_seen(secretive: Repository, rest: RestServer) -> None:
+def test_the_service_cannot_make_a_secret_seen(secretive: Repository, rest: FakeService) -> None:
     rest.before_put = lambda name: refusal(
         400, "ModelArts.0101", f"wrong: {SECRET}, of-the-file, /ml/hidden-log/"
     )
@@ -156,7 +156,7 @@ def test_a_name_that_is_a_secret_is_not_told_where_it_is_unknown(on_rest: Reposi
     assert hidden_in(ran.stderr)
 
 
-def test_a_whole_table_can_be_secret(on_rest: Repository, rest: RestServer) -> None:
+def test_a_whole_table_can_be_secret(on_rest: Repository, rest: FakeService) -> None:
     parameters = {"a": "of-the-file", "b": "2"}
     on_rest.job("one", hyperparameters=parameters, sensitive=["hyperparameters"])
     assert "(sensitive)" in on_rest.done("plan").stdout

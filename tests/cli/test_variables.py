@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.config_repository import JOB, PATIENCE, Repository, finished, toml_of
-from tests.rest_server import RestServer
+from tests.fake_service import FakeService
 
 VARIABLES = '\n[variables]\nbucket = "ml"\nsecret-word = "of-the-settings"\n'
 HIDDEN = "hidden-by-hand"
 
 
 @pytest.fixture
-def repo(on_rest: Repository, rest: RestServer) -> Repository:
+def repo(on_rest: Repository, rest: FakeService) -> Repository:
     on_rest.settings(rest.settings() + VARIABLES)
     on_rest.job("one", log_url="/${var.bucket}/log/")
     return on_rest
 
 
-def test_the_chosen_value_reaches_the_service(repo: Repository, rest: RestServer) -> None:
+def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeService) -> None:
     repo.apply()
     assert rest.configs["one"]["log_url"] == "/ml/log/"
     repo.environment["MAJOBCTL_VAR_bucket"] = "ml-process"
@@ -50,7 +50,7 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: RestServer
     ],
 )
 def test_what_is_wrong_with_an_option_is_told(
-    options: tuple[str, str], told: str, repo: Repository, rest: RestServer
+    options: tuple[str, str], told: str, repo: Repository, rest: FakeService
 ) -> None:
     repo.write("typo.toml", "bukcet = 1\n")
     repo.write("broken.toml", "bucket = \n")
@@ -72,7 +72,7 @@ def test_validate_as_json_tells_a_wrong_file(repo: Repository) -> None:
     "options", [("--var", f"bucket={HIDDEN}"), (f"--var=bucket={HIDDEN}",)], ids=["two", "one"]
 )
 def test_the_holder_of_a_lock_is_shown_without_values(
-    options: tuple[str, ...], repo: Repository, rest: RestServer
+    options: tuple[str, ...], repo: Repository, rest: FakeService
 ) -> None:
     is_asked, may_answer = threading.Event(), threading.Event()
 
@@ -96,7 +96,7 @@ def test_the_holder_of_a_lock_is_shown_without_values(
     assert rest.configs["one"]["log_url"] == f"/{HIDDEN}/log/"
 
 
-def test_a_value_may_be_sensitive(repo: Repository, rest: RestServer) -> None:
+def test_a_value_may_be_sensitive(repo: Repository, rest: FakeService) -> None:
     repo.job(
         "one",
         config_desc="${var.secret-word}",
@@ -121,7 +121,7 @@ def test_a_value_may_be_sensitive(repo: Repository, rest: RestServer) -> None:
 
 
 def test_a_saved_plan_takes_a_sensitive_value_from_the_same_option(
-    repo: Repository, rest: RestServer
+    repo: Repository, rest: FakeService
 ) -> None:
     repo.job("one", config_desc="${var.secret-word}", sensitive=["config_desc"])
     value = f"secret-word={HIDDEN}"
@@ -208,7 +208,7 @@ def test_a_plan_points_at_the_matrix(repo: Repository) -> None:
 
 
 def test_secrets_of_templates_defaults_and_matrices_are_in_no_output(
-    repo: Repository, rest: RestServer
+    repo: Repository, rest: FakeService
 ) -> None:
     repo.environment["API_SECRET"] = HIDDEN
     repo.settings(

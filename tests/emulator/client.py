@@ -33,7 +33,7 @@ class Client:
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         url = f"{self.url}/v1/{self.project}/{path}"
-        return self.session.request(method, url, **{"timeout": 10, **options})
+        return self.session.request(method, url, **{"timeout": 60, **options})
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         answer = self.call("GET", path, params=query)

@@ -194,5 +194,5 @@ def test_any_bytes_as_a_body_give_a_json_answer_with_a_4xx_status(
     for method, path in (("PUT", f"{CONFIGS}/a"), ("POST", CONFIGS)):
         status, _ = error_of(shared.call(method, path, data=data))
         assert status == 400
-    answer = shared.session.post(f"{shared.url}/v3/auth/tokens", data=data, timeout=10)
+    answer = shared.session.post(f"{shared.url}/v3/auth/tokens", data=data, timeout=60)
     assert answer.status_code == answer.json()["error"]["code"] == 400

@@ -30,7 +30,7 @@ from .signer import Signer
 def exchange(client: Client, data: bytes) -> bytes:
     """Sends raw bytes and gives everything that comes back until the emulator closes."""
     url = urlsplit(client.url)
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall(data)
         with connection.makefile("rb") as answer:
             return answer.read()
@@ -38,7 +38,7 @@ def exchange(client: Client, data: bytes) -> bytes:
 
 def test_a_connection_is_kept_from_one_request_to_the_next(client: Client) -> None:
     url = urlsplit(client.url)
-    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
+    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=60)
     connection.connect()
     port = connection.sock.getsockname()[1]
     for method, path in (("PUT", f"/v1/x/{CONFIGS}/a"), ("HEAD", "/v1/x/y"), ("GET", "/")):
@@ -81,7 +81,7 @@ def test_a_body_in_chunks_is_read(client: Client) -> None:
         yield b'"spec_id": 4}'
 
     url = f"{client.url}/v1/emulator/{CONFIGS}/a"
-    answer = client.session.put(url, data=chunks(), auth=Whole(), timeout=10)
+    answer = client.session.put(url, data=chunks(), auth=Whole(), timeout=60)
     assert answer.json() == {"is_success": True}
 
 
@@ -99,7 +99,7 @@ class Whole(Signer):
 def test_a_body_shorter_than_it_says_is_refused(client: Client) -> None:
     url = urlsplit(client.url)
     head = f"PUT /v1/emulator/{CONFIGS}/a HTTP/1.1\r\nContent-Length: 50\r\n\r\nshort".encode()
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall(head)
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as answer:
@@ -108,7 +108,7 @@ def test_a_body_shorter_than_it_says_is_refused(client: Client) -> None:
 
 def test_a_body_far_too_long_that_stops_early_is_still_answered(client: Client) -> None:
     url = urlsplit(client.url)
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall(b"PUT /v1/e/built-in-algorithms HTTP/1.1\r\n")
         connection.sendall(b"Content-Length: 9000000\r\n\r\n" + b"x" * 2_000_000)
         connection.shutdown(socket.SHUT_WR)
@@ -121,15 +121,15 @@ def test_stopping_ends_open_connections_and_frees_the_port() -> None:
         session.auth = Signer()
         server = start(app)
         url = f"{server.url}/v1/emulator/{CONFIGS}"
-        assert session.get(url, timeout=10).ok
+        assert session.get(url, timeout=60).ok
         server.stop()
         server.stop()
         with pytest.raises(requests.exceptions.ConnectionError):
-            session.get(url, timeout=10)
+            session.get(url, timeout=60)
         port = int(server.url.rpartition(":")[2])
         with start(app, port=port) as again:
             assert again.url == server.url
-            assert session.get(url, timeout=10).ok
+            assert session.get(url, timeout=60).ok
 
 
 def test_a_port_in_use_is_an_error_that_says_so() -> None:
@@ -169,10 +169,10 @@ def test_serving_goes_on_until_a_signal_comes(number: signal.Signals, end: str) 
         assert url.startswith("http://127.0.0.1:")
         with requests.Session() as session:
             session.auth = Signer()
-            assert session.get(f"{url}/v1/emulator/{CONFIGS}", timeout=10).ok
+            assert session.get(f"{url}/v1/emulator/{CONFIGS}", timeout=60).ok
             process.send_signal(number)
             try:
-                out, err = process.communicate(timeout=20)
+                out, err = process.communicate(timeout=60)
             finally:
                 process.kill()
     assert (out.strip(), err) == (end, "")
@@ -184,7 +184,7 @@ def test_serving_calls_ready_with_the_url_it_listens_on() -> None:
 
     def ready(url: str) -> None:
         parts = urlsplit(url)
-        socket.create_connection((parts.hostname, parts.port), timeout=10).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=60).close()
         raise Enough
 
     with create_app() as app, pytest.raises(Enough):
@@ -238,7 +238,7 @@ def test_the_adapter_sends_every_kind_of_body(inside: Client) -> None:
     assert inside.call("PUT", f"{CONFIGS}/a", data=data.decode()).ok
     assert inside.call("PUT", f"{CONFIGS}/a", data=data).ok
     assert inside.config("a")["config_desc"] == "ü"
-    answer = inside.session.get(inside.url.replace("https", "http"), timeout=10)
+    answer = inside.session.get(inside.url.replace("https", "http"), timeout=60)
     assert error_of(answer) == (404, "APIGW.0101")
 
 
@@ -284,7 +284,7 @@ def test_no_secret_reaches_the_log(connect: Connect, tmp_path: Path) -> None:
     user = {"name": "emulator", "password": "hidden-pass", "domain": {"name": "emulator"}}
     identity = {"methods": ["password"], "password": {"user": user}}
     auth = {"identity": identity, "scope": {"project": {"name": "emulator"}}}
-    client.session.post(f"{client.url}/v3/auth/tokens", json={"auth": auth}, timeout=10)
+    client.session.post(f"{client.url}/v3/auth/tokens", json={"auth": auth}, timeout=60)
     client.call("GET", CONFIGS, headers={"X-Auth-Token": "hidden-token"})
     client.call("GET", CONFIGS)
     text = log.read_text()

@@ -35,7 +35,7 @@ def test_the_published_vector_verifies() -> None:
         "x-sdk-date": "20260102T030405Z",
     }
     path = f"/v1/{project}/{CONFIGS}/my_job_config"
-    pieces = Pieces("PUT", path, "", headers, text.encode())
+    pieces = Pieces(method="PUT", path=path, query="", headers=headers, body=text.encode())
     signature = compute_signature(
         "test-sk-not-a-real-secret-0000000000000001", pieces, sorted(headers)
     )
@@ -149,7 +149,7 @@ def test_a_changed_body_path_or_query_breaks_the_signature(client: Client) -> No
             request.body = b'{"worker_server_num": 2, "spec_id": 4}'
         else:
             request.url = url + ("b" if change == "path" else "?x=1")
-        answer = client.session.send(request, timeout=10)
+        answer = client.session.send(request, timeout=60)
         assert error_of(answer) == (401, "APIGW.0301"), change
 
 

@@ -25,7 +25,7 @@ def ask(
         "identity": {"methods": list(methods), "password": {"user": login}},
         "scope": {"project": scope or {"name": "emulator"}},
     }
-    return client.session.post(f"{client.url}/v3/auth/tokens", json={"auth": auth}, timeout=10)
+    return client.session.post(f"{client.url}/v3/auth/tokens", json={"auth": auth}, timeout=60)
 
 
 def use(client: Client, token: str) -> requests.Response:
@@ -72,7 +72,7 @@ def test_wrong_credentials_or_projects_get_no_token(client: Client, wrong: dict[
 
 @pytest.mark.parametrize("document", [{}, {"auth": []}, {"auth": {"identity": {"methods": [1]}}}])
 def test_a_token_request_of_another_form_is_a_bad_request(client: Client, document: Any) -> None:
-    answer = client.session.post(f"{client.url}/v3/auth/tokens", json=document, timeout=10)
+    answer = client.session.post(f"{client.url}/v3/auth/tokens", json=document, timeout=60)
     assert answer.status_code == 400
     assert "methods" in answer.json()["error"]["message"]
 
@@ -84,7 +84,7 @@ def test_a_token_request_needs_a_project(client: Client) -> None:
 
 
 def test_a_token_request_that_is_no_json_is_a_bad_request(client: Client) -> None:
-    answer = client.session.post(f"{client.url}/v3/auth/tokens", data=b"\xff", timeout=10)
+    answer = client.session.post(f"{client.url}/v3/auth/tokens", data=b"\xff", timeout=60)
     assert answer.status_code == 400
     assert "not valid JSON" in answer.json()["error"]["message"]
 

@@ -11,9 +11,9 @@ from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
 from majobctl.target import Target
 from tests.config_repository import JOB, Repository, toml_of
+from tests.fake_service import FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher
-from tests.rest_server import Reply, RestServer
 
 BURST = 200
 SIZES = (10, 1_000, 10_000)
@@ -21,7 +21,7 @@ UPDATES = 20
 
 
 def test_a_burst_of_outcomes_shares_its_flushes(
-    on_rest: Repository, rest: RestServer, launcher: Launcher, tally: Tally
+    on_rest: Repository, rest: FakeService, launcher: Launcher, tally: Tally
 ) -> None:
     names = [f"job-{number:03}" for number in range(BURST)]
     on_rest.write("jobs/all.toml", "".join(toml_of(name, JOB) for name in names))

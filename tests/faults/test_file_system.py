@@ -20,17 +20,16 @@ import pytest
 from majobctl.state.backends import open_backend
 from majobctl.state.document import State
 from majobctl.state.store import StateStore
-from tests import rest_server
+from tests import fake_service
 from tests.config_repository import JOB, toml_of
+from tests.fake_service import IDS, FakeService
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import Fault, Launcher, Watched, launching
 from tests.faults.service import Body, body_of, contradictions, without_blanks
-from tests.rest_server import RestServer
 
 APPLY = ("apply", "--auto-approve", "--parallelism", "1")
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-IDS = {"spec_id": 91, "engine_id": 77}
 STATE = "state/majobctl.state.json"
 BEFORE = {"alpha": 1, "beta": 1, "gamma": 1}
 DESIRED = {"alpha": 2, "beta": 3, "delta": 4}
@@ -50,7 +49,7 @@ class Bench:
     ``fresh`` copies it for one case; the service then holds again what it held at first.
     """
 
-    rest: RestServer
+    rest: FakeService
     launcher: Launcher
     folder: Path
     held: dict[str, Body]
@@ -76,7 +75,10 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path) -> Iterator[Bench]:
-    with rest_server.running() as rest, launching(folder / "launcher") as launcher:
+    with (
+        fake_service.running(has_every_name=True) as rest,
+        launching(folder / "launcher") as launcher,
+    ):
         template = folder / "template"
         (template / "jobs").mkdir(parents=True)
         (template / "majobctl.toml").write_text(rest.settings(f'[state]\npath = "{STATE}"'))

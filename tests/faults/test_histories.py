@@ -28,17 +28,16 @@ from hypothesis.stateful import (
 from majobctl.state.backends import open_backend
 from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
-from tests import rest_server
+from tests import fake_service
 from tests.config_repository import JOB, toml_of
+from tests.fake_service import IDS, FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import NO_FAULT, Fault, Launcher, Watched, launching
 from tests.faults.service import Body, body_of, without_blanks
-from tests.rest_server import Reply, RestServer
 
 NAMES = [f"job-{letter}" for letter in "abcde"]
 STATE = "majobctl.state.json"
-IDS = {"spec_id": 91, "engine_id": 77}
 APPLY = ("apply", "--auto-approve", "--parallelism", "2")
 EXAMPLES, STEPS = 40, 25
 _CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
@@ -51,7 +50,7 @@ texts = st.sampled_from(["", "one", "two", "☃"])
 class Histories(RuleBasedStateMachine):
     """A repository, its service, and a model of what must be true of the state."""
 
-    rest: ClassVar[RestServer]
+    rest: ClassVar[FakeService]
     launcher: ClassVar[Launcher]
     folder: ClassVar[Path]
     done: ClassVar[Counter[str]] = Counter()
@@ -237,7 +236,7 @@ class Histories(RuleBasedStateMachine):
         ran = self._run(*arguments, fault=fault)
         if ran.code == CRASHED:
             time.sleep(0.01)  # for the calls that were under way
-        for received in self.rest.requests_of("PUT"):
+        for received in self.rest.asked("PUT"):
             name = received.path.rpartition("/")[2]
             if len(received.body) == int(received.headers["content-length"]):
                 # A crash may cut a request short; the service then does nothing of it.
@@ -280,7 +279,7 @@ def fits(entry: Entry, body: Body) -> bool:
 
 def test_every_history_keeps_the_contract(tmp_path: Path, tally: Tally) -> None:
     with ExitStack() as stack:
-        Histories.rest = stack.enter_context(rest_server.running())
+        Histories.rest = stack.enter_context(fake_service.running(has_every_name=True))
         Histories.launcher = stack.enter_context(launching(tmp_path / "launcher"))
         Histories.folder = tmp_path
         Histories.done = Counter()

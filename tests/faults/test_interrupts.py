@@ -24,12 +24,11 @@ import pytest
 from majobctl.state.backends import open_backend
 from majobctl.state.store import StateStore
 from tests.config_repository import JOB, PATIENCE, Ran, Repository, finished
+from tests.fake_service import IDS, FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.launcher import plain_environment
 from tests.faults.service import body_of, contradictions, without_blanks
-from tests.rest_server import Reply, RestServer
 
-IDS = {"spec_id": 91, "engine_id": 77}
 NAMES = [f"job-{number:02}" for number in range(12)]
 APPLY = ("apply", "--auto-approve", "--parallelism", "3")
 SHOW_CURSOR, HIDE_CURSOR = "\033[?25h", "\033[?25l"
@@ -39,7 +38,7 @@ _CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent)", re.MULTILINE)
 class Gate:
     """Lets a number of updates through and holds the others until it is opened."""
 
-    def __init__(self, rest: RestServer, free: int) -> None:
+    def __init__(self, rest: FakeService, free: int) -> None:
         self._open = threading.Event()
         self._free = free
         self._lock = threading.Lock()
@@ -60,7 +59,7 @@ class Gate:
 
 
 @pytest.fixture
-def gated(on_rest: Repository, rest: RestServer) -> Iterator[tuple[Repository, Gate]]:
+def gated(on_rest: Repository, rest: FakeService) -> Iterator[tuple[Repository, Gate]]:
     """A repository whose apply has done four updates and waits for the answers of three."""
     for name in NAMES:
         on_rest.job(name)
@@ -99,7 +98,7 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def check_nothing_is_lost(root: Path, rest: RestServer, said: str) -> int:
+def check_nothing_is_lost(root: Path, rest: FakeService, said: str) -> int:
     """What the state says after an interrupt fits the service and what was told; returns how
     many outcomes it does not know."""
     name = "majobctl.state.json"
@@ -115,7 +114,7 @@ def check_nothing_is_lost(root: Path, rest: RestServer, said: str) -> int:
     return sum(entry.pending for entry in entries.values())
 
 
-def check_converges(repository: Repository, rest: RestServer) -> None:
+def check_converges(repository: Repository, rest: FakeService) -> None:
     rest.before_put = lambda name: None
     repository.apply()
     held = {name: without_blanks(rest.configs[name]) for name in NAMES}
@@ -125,7 +124,7 @@ def check_converges(repository: Repository, rest: RestServer) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_one_signal_waits_for_the_calls_under_way_and_saves(
-    gated: tuple[Repository, Gate], rest: RestServer, number: signal.Signals
+    gated: tuple[Repository, Gate], rest: FakeService, number: signal.Signals
 ) -> None:
     repository, gate = gated
     process = started(repository)
@@ -150,7 +149,7 @@ def test_one_signal_waits_for_the_calls_under_way_and_saves(
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_second_signal_leaves_at_once_and_what_was_acknowledged_is_kept(
-    gated: tuple[Repository, Gate], rest: RestServer, second: signal.Signals
+    gated: tuple[Repository, Gate], rest: FakeService, second: signal.Signals
 ) -> None:
     repository, gate = gated
     process = started(repository)
@@ -203,7 +202,7 @@ def everything_shown(master: int) -> str:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_at_a_terminal_leaves_it_sane(
-    gated: tuple[Repository, Gate], rest: RestServer, times: int
+    gated: tuple[Repository, Gate], rest: FakeService, times: int
 ) -> None:
     repository, gate = gated
     with at_terminal(repository) as (process, master, slave):
@@ -246,7 +245,7 @@ SEED = 4711
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback(
-    on_rest: Repository, rest: RestServer, number: signal.Signals, tally: Tally
+    on_rest: Repository, rest: FakeService, number: signal.Signals, tally: Tally
 ) -> None:
     dice = random.Random(SEED + number)
 
@@ -279,7 +278,7 @@ def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback
     assert codes[130] > SHOTS / 3
 
 
-def test_output_that_nobody_reads_loses_nothing(on_rest: Repository, rest: RestServer) -> None:
+def test_output_that_nobody_reads_loses_nothing(on_rest: Repository, rest: FakeService) -> None:
     for name in NAMES:
         on_rest.job(name)
     read, write = os.pipe()
@@ -293,7 +292,7 @@ def test_output_that_nobody_reads_loses_nothing(on_rest: Repository, rest: RestS
     check_converges(on_rest, rest)
 
 
-def test_output_to_a_full_disk_loses_nothing(on_rest: Repository, rest: RestServer) -> None:
+def test_output_to_a_full_disk_loses_nothing(on_rest: Repository, rest: FakeService) -> None:
     for name in NAMES:
         on_rest.job(name)
     with open("/dev/full", "wb") as full:

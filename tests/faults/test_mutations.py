@@ -15,9 +15,9 @@ from typing import Any
 import tomli
 
 from tests.config_repository import JOB, Ran, Repository
+from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.mutations import Dice, mutated, mutated_json
-from tests.rest_server import RestServer
 
 MUTANTS = 2500
 SEEDS = {"toml": 31001, "state": 31002, "journal": 31003, "plan": 31004}
@@ -289,7 +289,7 @@ def meaning(content: bytes) -> Any:
 
 
 def test_a_damaged_plan_file_is_refused_and_left_as_it_is(
-    on_rest: Repository, rest: RestServer, tally: Tally
+    on_rest: Repository, rest: FakeService, tally: Tally
 ) -> None:
     state = with_state(on_rest)
     plan = on_rest.root / "saved.plan"
@@ -307,7 +307,7 @@ def test_a_damaged_plan_file_is_refused_and_left_as_it_is(
         is_same = meaning(content) == document
         if not (is_stamped or is_same) and (ran.code == 0 or rest.requests):
             raise mutants.failure(number, content, command, "taken as valid")
-        if ran.code == 5 and rest.requests_of("PUT"):
+        if ran.code == 5 and rest.asked("PUT"):
             raise mutants.failure(number, content, command, "stale, and something was sent")
         if (on_rest.root / JOURNAL).exists():
             raise mutants.failure(number, content, command, "it left a journal")

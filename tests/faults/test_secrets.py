@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.config_repository import JOB, Ran, Repository, toml_of
+from tests.fake_service import SECRET_KEY, FakeService, Reply, refusal
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Fault, Launcher
-from tests.rest_server import Reply, RestServer, refusal
-from tests.service.fake_service import SECRET_KEY
 
 FROM_ENVIRONMENT = "env-secret-not-a-real-one"
 SEVERAL_LINES = '-----BEGIN-----\nlines of a not\treal ☃ "key"\n-----END-----'
@@ -89,7 +88,7 @@ def edit(repository: Repository, count: int) -> None:
 
 
 def test_no_command_and_no_file_shows_a_secret(
-    secretive: Repository, rest: RestServer, tally: Tally, caplog: pytest.LogCaptureFixture
+    secretive: Repository, rest: FakeService, tally: Tally, caplog: pytest.LogCaptureFixture
 ) -> None:
     search = Search()
 
@@ -139,7 +138,7 @@ def test_no_command_and_no_file_shows_a_secret(
 
 
 def test_a_saved_plan_with_another_secret_is_stale_and_shows_neither(
-    secretive: Repository, rest: RestServer
+    secretive: Repository, rest: FakeService
 ) -> None:
     secretive.done("plan", "--out", "saved.plan")
     other = "another-not-real-secret"
@@ -158,7 +157,7 @@ def test_a_saved_plan_with_another_secret_is_stale_and_shows_neither(
 @pytest.mark.parametrize("form", ["JSON", "escaped JSON", "page", "not JSON"])
 @pytest.mark.parametrize("secret", [FROM_ENVIRONMENT, SEVERAL_LINES], ids=["one line", "lines"])
 def test_a_refusal_that_echoes_a_secret_does_not_show_it(
-    secretive: Repository, rest: RestServer, echo: str, form: str, secret: str
+    secretive: Repository, rest: FakeService, echo: str, form: str, secret: str
 ) -> None:
     text = echo.replace("{}", secret)
     document = refusal(400, "ModelArts.0101", text)
@@ -186,7 +185,7 @@ def pieces(secret: str) -> list[str]:
 
 
 def test_names_and_broken_rules_do_not_show_the_secret_that_they_are_about(
-    secretive: Repository, rest: RestServer
+    secretive: Repository, rest: FakeService
 ) -> None:
     search = Search((*HIDDEN, FLAVOR, "engine-secret"))
     secretive.environment |= {"FLAVOR": FLAVOR, "ENGINE": "engine-secret", "BAD": FROM_ENVIRONMENT}
@@ -198,7 +197,7 @@ def test_names_and_broken_rules_do_not_show_the_secret_that_they_are_about(
     for params in wrong:
         secretive.write("jobs/one.toml", toml_of("one", {**JOB, **params}))
         ran = search.in_output(secretive.run("apply", "--auto-approve"))
-        assert (ran.code, rest.requests_of("PUT")) == (1, [])
+        assert (ran.code, rest.asked("PUT")) == (1, [])
         assert "sensitive" in ran.stderr
     broken: tuple[dict[str, object], ...] = (
         {"output_path": "${env.BAD}"},

@@ -20,12 +20,11 @@ import pytest
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
 from tests.config_repository import JOB, Repository, finished, toml_of
+from tests.fake_service import ACCESS_KEY, SECRET_KEY, FakeService, Reply, refusal
 from tests.faults import cloud
 from tests.faults.conftest import Tally
 from tests.faults.launcher import plain_environment
 from tests.faults.service import body_of
-from tests.rest_server import Reply, RestServer, refusal
-from tests.service.fake_service import ACCESS_KEY, SECRET_KEY
 
 TIMEOUT = 0.4
 SETTINGS = f"timeout = {TIMEOUT}\nretries = 1"
@@ -106,7 +105,7 @@ def name_of(misdeed: str) -> str:
 
 
 def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
-    on_rest: Repository, rest: RestServer, tally: Tally
+    on_rest: Repository, rest: FakeService, tally: Tally
 ) -> None:
     on_rest.settings(rest.settings(SETTINGS))
     names = {name_of(key): misdeed for key, misdeed in MISDEEDS.items()}
@@ -124,7 +123,7 @@ def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
     assert f"1 updated, 0 forgotten, {counts[FAILED]} failed, {counts[UNKNOWN]} unknown" in (
         ran.last_line
     )
-    tries = Counter(item.path.rpartition("/")[2] for item in rest.requests_of("PUT"))
+    tries = Counter(item.path.rpartition("/")[2] for item in rest.asked("PUT"))
     entries = on_rest.state["job_configs"]
     for name, misdeed in names.items():
         (line,) = re.findall(rf"^job_config\.{name}: (.*)$", ran.stderr, re.MULTILINE)
@@ -148,7 +147,7 @@ def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
 
 
 def test_an_update_whose_answer_was_lost_stays_unknown_when_its_repeat_is_refused(
-    on_rest: Repository, rest: RestServer
+    on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.settings(rest.settings(SETTINGS))
     on_rest.job("one")
@@ -228,7 +227,7 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_and_tells_nothing_secret(
-    on_rest: Repository, rest: RestServer, status: int
+    on_rest: Repository, rest: FakeService, status: int
 ) -> None:
     on_rest.job("one")
     with elsewhere() as other:
@@ -236,9 +235,9 @@ def test_a_redirect_is_not_followed_and_tells_nothing_secret(
         rest.before_put = lambda name: answering(status, b"", location)
         ran = on_rest.run("apply", "--auto-approve")
         assert ran.code == 3
-        assert f"points elsewhere (HTTP status {status}, to 127.0.0.1)" in ran.stderr
+        assert f"the service redirects (HTTP status {status}, to 127.0.0.1)" in ran.stderr
         assert other.got == []
-    assert len(rest.requests_of("PUT")) == 1
+    assert len(rest.asked("PUT")) == 1
     entries = on_rest.state["job_configs"] if on_rest.state_path.exists() else {}
     assert ("one" in entries) == (status == 303)
     rest.before_put = lambda name: None
@@ -255,7 +254,7 @@ def test_a_redirect_of_the_first_look_up_sends_nothing_and_follows_nothing(
         on_rest.settings(f'[provider]\nendpoint = "{first.url}"\nproject_id = "p"\nretries = 1\n')
         ran = on_rest.run("apply", "--auto-approve")
         assert ran.code == 1
-        assert "points elsewhere" in ran.stderr
+        assert "the service redirects" in ran.stderr
         assert second.got == []
         assert len(first.got) == 1
         assert ACCESS_KEY in first.got[0]

@@ -21,9 +21,8 @@ from majobctl.service.session import Session
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal, replayed
 from tests.config_repository import BODY, JOB
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService, Reply, refusal
 from tests.plan.test_plan import AT, TARGET
-from tests.rest_server import Reply, RestServer, refusal
-from tests.service.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY
 from tests.state.test_journal import Memory
 
 BUSY: Reply = (503, {"error_code": "X.503", "error_msg": "busy"}, {})
@@ -33,7 +32,7 @@ DIGEST = EMPTY.masker().digest
 
 
 @pytest.fixture
-def provider(rest: RestServer) -> Iterator[Provider]:
+def provider(rest: FakeService) -> Iterator[Provider]:
     session = Session(
         ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=rest.url, retries=0, backoff=0.01, connections=20
     )
@@ -92,7 +91,7 @@ def ends(applied: Applied) -> dict[str, ChangeStatus]:
 
 
 def test_results_come_in_name_order_and_are_told_as_they_end(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
     applied = run.walk(plan_of(*reversed(NAMES)))
@@ -105,7 +104,7 @@ def test_results_come_in_name_order_and_are_told_as_they_end(
 
 
 def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
     during: list[Entry] = []
@@ -124,7 +123,7 @@ def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told
     assert told == [False]
 
 
-def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: RestServer) -> None:
+def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: FakeService) -> None:
     barrier = threading.Barrier(3)
 
     def meet(name: str) -> None:
@@ -135,7 +134,9 @@ def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: RestSe
     assert rest.most_at_once == 3
 
 
-def test_one_that_is_refused_does_not_stop_the_others(provider: Provider, rest: RestServer) -> None:
+def test_one_that_is_refused_does_not_stop_the_others(
+    provider: Provider, rest: FakeService
+) -> None:
     refused = {"n03": refusal(404, "ModelArts.0102", "n03 does not exist.")}
     rest.before_put = refused.get
     run = Run(provider)
@@ -148,7 +149,7 @@ def test_one_that_is_refused_does_not_stop_the_others(provider: Provider, rest: 
 
 
 def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     rest.before_put = lambda name: (200, b"?", {})
     run = Run(provider)
@@ -158,7 +159,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     assert run.entries["one"] == Entry({}, "", True, JOB)
 
 
-def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: RestServer) -> None:
+def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeService) -> None:
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES), parallelism=1, should_stop=lambda: len(rest.configs) >= 2)
     assert list(rest.puts) == NAMES[:2]
@@ -169,7 +170,7 @@ def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: RestServer
     assert set(run.entries) == set(NAMES[:2])
 
 
-def test_a_forgotten_one_needs_no_call(provider: Provider, rest: RestServer) -> None:
+def test_a_forgotten_one_needs_no_call(provider: Provider, rest: FakeService) -> None:
     state = State("a-lineage", 1, TARGET, {"gone": Entry(JOB, AT)}, "a-salt")
     run = Run(provider, state)
     (result,) = run.walk(make_plan({}, state, TARGET)).results
@@ -178,11 +179,11 @@ def test_a_forgotten_one_needs_no_call(provider: Provider, rest: RestServer) -> 
         ChangeStatus.DONE,
         0.0,
     )
-    assert rest.requests_of("PUT") == []
+    assert rest.asked("PUT") == []
     assert run.entries == {}
 
 
-def test_what_is_cleared_is_sent_blank(provider: Provider, rest: RestServer) -> None:
+def test_what_is_cleared_is_sent_blank(provider: Provider, rest: FakeService) -> None:
     before = {**JOB, "log_url": "/ml/log/", "hyperparameters": {"lr": "1"}}
     state = State("a-lineage", 1, TARGET, {"one": Entry(before, AT)}, "a-salt")
     run = Run(provider, state)
@@ -192,7 +193,7 @@ def test_what_is_cleared_is_sent_blank(provider: Provider, rest: RestServer) -> 
 
 
 def test_a_passing_fault_is_tried_once_more_when_the_service_works(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     replies = {"n01": [BUSY], "n05": [BUSY, BUSY]}
     rest.before_put = lambda name: replies[name].pop() if replies.get(name) else None
@@ -201,12 +202,12 @@ def test_a_passing_fault_is_tried_once_more_when_the_service_works(
     assert ends(applied)["n01"] is ChangeStatus.DONE
     assert ends(applied)["n05"] in (ChangeStatus.UNKNOWN, ChangeStatus.FAILED)
     assert sorted(result.name for result in run.told) == NAMES
-    assert len(rest.requests_of("PUT")) == len(NAMES) + 2
+    assert len(rest.asked("PUT")) == len(NAMES) + 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
 def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
-    provider: Provider, rest: RestServer, status: int
+    provider: Provider, rest: FakeService, status: int
 ) -> None:
     replies = [refusal(status, "X.1", "not now"), BUSY]
     rest.before_put = lambda name: replies.pop() if name == "n01" and replies else None
@@ -216,7 +217,9 @@ def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
     assert run.entries["n01"].pending
 
 
-def test_without_a_second_round_nothing_is_sent_again(provider: Provider, rest: RestServer) -> None:
+def test_without_a_second_round_nothing_is_sent_again(
+    provider: Provider, rest: FakeService
+) -> None:
     rest.before_put = lambda name: BUSY if name == "n01" else None
     applied = apply_changes(
         plan_of(*NAMES),
@@ -228,11 +231,11 @@ def test_without_a_second_round_nothing_is_sent_again(provider: Provider, rest: 
         observe=lambda result: None,
     )
     assert ends(applied)["n01"] is not ChangeStatus.DONE
-    assert len(rest.requests_of("PUT")) == len(NAMES)
+    assert len(rest.asked("PUT")) == len(NAMES)
 
 
 def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
 
@@ -255,17 +258,19 @@ def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
 
 
 def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     rest.before_put = lambda name: BUSY
     run = Run(provider)
     applied = run.walk(plan_of(*NAMES))
     assert ChangeStatus.DONE not in ends(applied).values()
-    assert len(rest.requests_of("PUT")) == len(NAMES)
+    assert len(rest.asked("PUT")) == len(NAMES)
     assert sorted(result.name for result in run.told) == NAMES
 
 
-def test_a_journal_that_cannot_be_kept_stops_the_walk(provider: Provider, rest: RestServer) -> None:
+def test_a_journal_that_cannot_be_kept_stops_the_walk(
+    provider: Provider, rest: FakeService
+) -> None:
     file = Memory()
     run = Run(provider, memory=file)
 
@@ -296,7 +301,7 @@ class Breaking(Memory):
 
 @pytest.mark.parametrize("good", [1, 2, 3])
 def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
-    good: int, provider: Provider, rest: RestServer
+    good: int, provider: Provider, rest: FakeService
 ) -> None:
     # The first line; the first intent; its outcome with the second intent; the last outcome.
     run = Run(provider, memory=Breaking(good))
@@ -309,7 +314,7 @@ def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
     assert [result.name for result in run.told] == sent[: good - 2]
 
 
-def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: RestServer) -> None:
+def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: FakeService) -> None:
     def params_of(change: Any) -> Mapping[str, Any]:
         raise ZeroDivisionError
 
@@ -323,14 +328,14 @@ def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: R
         observe=lambda result: None,
     )
     assert isinstance(applied.defect, ZeroDivisionError)
-    assert rest.requests_of("PUT") == []
+    assert rest.asked("PUT") == []
 
 
 def test_an_empty_plan_is_no_walk(provider: Provider) -> None:
     assert Run(provider).walk(make_plan({}, None, TARGET)) == Applied((), None, None)
 
 
-def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: RestServer) -> None:
+def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: FakeService) -> None:
     run = Run(provider)
     shown = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
     plan = make_plan({"one": JobConfig("one", shown)}, None, TARGET)

@@ -17,13 +17,12 @@ from majobctl.operations.refresh import read_live
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.session import Session
-from tests.service.fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     PROJECT,
     SECRET_KEY,
     FakeService,
     Handler,
-    running_service,
 )
 
 NAMES = [f"n{number:02}" for number in range(20)]
@@ -31,10 +30,9 @@ Reply = Callable[[Handler], None]
 
 
 @pytest.fixture
-def service() -> Iterator[FakeService]:
-    with running_service() as running:
-        running.configs.update({name: {"config_desc": name} for name in NAMES})
-        yield running
+def service(service: FakeService) -> FakeService:
+    service.configs.update({name: {"config_desc": name} for name in NAMES})
+    return service
 
 
 def opened(service: FakeService, backoff: float = 0.002) -> Provider:
@@ -73,7 +71,7 @@ def as_live(name: str) -> LiveConfig:
 
 def after_the_list(*replies: Reply) -> list[Reply]:
     """A script that begins with the list as it is."""
-    return [lambda handler: handler.list_configs(handler.service.requests[-1].query), *replies]
+    return [lambda handler: handler.serve(handler.service.requests[-1]), *replies]
 
 
 def refuse(handler: Handler) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.fields import FIELDS, Kind
 from majobctl.job_config.job_config import JobConfig

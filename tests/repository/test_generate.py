@@ -47,13 +47,7 @@ PARAMS: Params = {
 class NoNames:
     """A service that lists nothing."""
 
-    def flavor(self, spec_id: str) -> None:
-        return None
-
-    def engine(self, engine_id: str) -> None:
-        return None
-
-    def algorithm(self, model_id: str) -> None:
+    def names_of(self, name: str, number: str) -> None:
         return None
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from majobctl.service.session import Session
-
-from .fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService, running_service
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +25,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def service() -> Iterator[FakeService]:
-    with running_service() as running:
-        yield running
-
-
-@pytest.fixture
 def session(service: FakeService) -> Iterator[Session]:
     with Session(
-        ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, timeout=5, backoff=0.002
+        ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, timeout=30, backoff=0.002
     ) as opened:
         yield opened

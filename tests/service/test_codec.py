@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.service.codec import as_text, live_config
+from majobctl.job_config.values import as_text
+from majobctl.service.codec import live_config
 from majobctl.service.http.responses import read_object
 
 BLANKS: tuple[Any, ...] = (None, "", [], {})
@@ -42,14 +43,13 @@ COMPUTED = {
 class Listed:
     """A catalogue of two flavors, one engine and one algorithm."""
 
-    def flavor(self, spec_id: str) -> str | None:
-        return {"2": "flavor-a", "70": "flavor-b"}.get(spec_id)
-
-    def engine(self, engine_id: str) -> tuple[str, str] | None:
-        return {"31": ("PyTorch", "PyTorch-1.0.0")}.get(engine_id)
-
-    def algorithm(self, model_id: str) -> str | None:
-        return {"4": "ResNet_v2_50"}.get(model_id)
+    def names_of(self, name: str, number: str) -> tuple[str, ...] | None:
+        return {
+            ("flavors", "2"): ("flavor-a",),
+            ("flavors", "70"): ("flavor-b",),
+            ("engines", "31"): ("PyTorch", "PyTorch-1.0.0"),
+            ("algorithms", "4"): ("ResNet_v2_50",),
+        }.get((name, number))
 
 
 def live(**document: Any) -> LiveConfig:
@@ -235,7 +235,7 @@ class TestHyperparameters:
         found = live(parameter=parameter)
         assert found.params == {"hyperparameters": as_text(parameter)}
         assert found.problems == (
-            "hyperparameters: what the service has is no list of labels and values",
+            "hyperparameters: the service does not have a list of labels and values",
         )
 
     def test_with_a_repeated_label_are_reported_without_the_values(self) -> None:

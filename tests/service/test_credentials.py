@@ -15,12 +15,13 @@ from majobctl.service.auth.credentials import (
     Password,
     Sources,
     Token,
-    find,
-    project_id_from_environment,
-    region_from_environment,
 )
 
 SECRET = "s3cret-not-a-real-one"
+
+
+def find(auth: str | None = None) -> Credentials:
+    return Sources().credentials(auth)
 
 
 @pytest.fixture
@@ -105,13 +106,13 @@ def test_huawei_clouds_own_file_is_read(home: Path) -> None:
         "iam_endpoint = https://iam.example.com\n",
     )
     assert find() == AkSk("a", f"100%{SECRET}", "t")
-    assert project_id_from_environment() == "p"
+    assert Sources().get("project_id") == "p"
     assert Sources().get("iam_endpoint") == "https://iam.example.com"
 
 
 def test_a_file_without_the_section_holds_nothing(home: Path) -> None:
     write_huawei_file(home, "[global]\nak = a\n")
-    assert project_id_from_environment() is None
+    assert Sources().get("project_id") is None
 
 
 @pytest.mark.parametrize("text", [f"sk = {SECRET}\n", f"[basic]\n{SECRET}\n"])
@@ -137,8 +138,8 @@ def test_a_damaged_file_does_no_harm_where_it_is_not_needed(
     monkeypatch.setenv("OS_SECRET_KEY", "b")
     monkeypatch.setenv("OS_PROJECT_ID", "p")
     assert find() == AkSk("a", "b")
-    assert project_id_from_environment() == "p"
-    assert region_from_environment() is None
+    assert Sources().get("project_id") == "p"
+    assert Sources().get("region") is None
 
 
 def test_nothing_at_all_says_what_would_do() -> None:
@@ -156,7 +157,7 @@ def test_what_is_half_set_is_named_without_its_value(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OS_USERNAME", "someone")
     with pytest.raises(AuthError) as caught:
         find()
-    assert str(caught.value).endswith("(Set are only: OS_SECRET_KEY, OS_USERNAME.)")
+    assert str(caught.value).endswith("(Only these are set: OS_SECRET_KEY, OS_USERNAME.)")
     assert SECRET not in str(caught.value)
 
 
@@ -196,7 +197,7 @@ def test_the_project_comes_from_the_first_source_that_names_one(
 def test_looking_for_a_project_imports_nothing_costly() -> None:
     code = (
         "import sys; from majobctl.service.auth import credentials;"
-        "credentials.project_id_from_environment();"
+        "credentials.Sources().get('project_id');"
         "from majobctl import target, session, estimator; from majobctl.service import provider;"
         "print(sorted({'requests', 'urllib3', 'yaml', 'werkzeug'} & set(sys.modules)))"
     )
@@ -249,19 +250,19 @@ clouds:
     ) -> None:
         monkeypatch.setenv("OS_CLOUD", "keys")
         assert find() == AkSk("a", SECRET)
-        assert project_id_from_environment() == "p"
+        assert Sources().get("project_id") == "p"
 
     def test_the_environment_wins_and_the_nearest_file_counts(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OS_CLOUD", "here")
         Path("clouds.yml").write_text("clouds: {here: {region_name: here}}")
-        assert region_from_environment() == "here"
+        assert Sources().get("region") == "here"
         monkeypatch.setenv("OS_REGION_NAME", "environment")
-        assert region_from_environment() == "environment"
+        assert Sources().get("region") == "environment"
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
-        with pytest.raises(AuthError, match=r'there is no cloud "here", which OS_CLOUD names'):
-            project_id_from_environment()
+        with pytest.raises(AuthError, match=r'there is no cloud "here", to which OS_CLOUD is set'):
+            Sources().get("project_id")
 
     def test_no_file_at_all_says_where_it_was_looked_for(
         self, monkeypatch: pytest.MonkeyPatch

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from majobctl.errors import ConfigError, TransportError
-from majobctl.service.catalog import Catalog
+from majobctl.service.catalog import session_catalog
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
-
-from .fake_service import ENGINES, MODELS, SPECS, FakeService
+from tests.fake_service import ENGINES, MANY_MODELS, SPECS, FakeService
 
 OK = {"is_success": True}
 SAMPLE: dict[str, Any] = {
@@ -317,7 +316,7 @@ class TestTheOtherCalls:
             item["spec_code"] for item in SPECS
         ]
         answer = Estimator.get_built_in_algorithms(modelarts_session=session)
-        assert answer == {**OK, "model_total_count": 105, "models": MODELS}
+        assert answer == {**OK, "model_total_count": 105, "models": MANY_MODELS}
         queries = [item.query for item in service.requests[:2]]
         assert queries == [{"job_type": "train"}] * 2
 
@@ -363,7 +362,7 @@ class TestTheCatalogue:
         self, service: FakeService, session: Session
     ) -> None:
         service.paged = False
-        assert len(Catalog(session).algorithms()) == 100
+        assert len(session_catalog(session).entries("algorithms")) == 100
         assert len(service.requests) == 2
 
     @pytest.mark.parametrize("specs", [None, 5, {"a": "b"}, ["a"]])
@@ -371,7 +370,7 @@ class TestTheCatalogue:
         self, specs: object, service: FakeService, session: Session
     ) -> None:
         service.answer_next(200, {**OK, "specs": specs})
-        with pytest.raises(TransportError, match="specs is missing or no list") as caught:
+        with pytest.raises(TransportError, match="specs is not a list") as caught:
             Estimator.get_train_instance_types(session)
         assert not caught.value.outcome_unknown
 
@@ -381,7 +380,7 @@ class TestTheCatalogue:
         specs = [{}, {"spec_code": "a"}, {"spec_code": ["a"], "spec_id": 1}]
         specs += [{"spec_code": "a", "spec_id": 2}, {"spec_code": "a", "spec_id": 3}]
         service.answer_next(200, {**OK, "specs": specs})
-        assert Catalog(session).spec_id("a") == 2
+        assert session_catalog(session).id_of("flavors", "a") == 2
 
 
 def test_the_fake_checks_signatures_for_these_tests(service: FakeService) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majobctl.emulator import create_adapter, create_app
-from majobctl.emulator.catalogue import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.emulator.faults import Faults
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig

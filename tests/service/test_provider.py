@@ -11,16 +11,15 @@ import pytest
 
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
 from majobctl.job_config.live import LiveConfig
-from majobctl.operations.connect import open_provider, require_werkzeug
+from majobctl.operations.connect import ProviderOptions, connect, require_werkzeug
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus
 from majobctl.service.session import Session
-
-from .fake_service import (
+from tests.fake_service import (
     ACCESS_KEY,
     ENGINES,
-    MODELS,
+    MANY_MODELS,
     PASSWORD,
     PROJECT,
     SECRET_KEY,
@@ -48,10 +47,14 @@ BUILT_IN: dict[str, Any] = {
 STAND_IN = Path(__file__).parent / "stand_in"
 
 
+def opened(kind: str, **options: Any) -> Provider:
+    return connect(ProviderOptions(kind=kind, **options))
+
+
 @pytest.fixture
 def provider(session: Session) -> Iterator[Provider]:
-    with Provider(session, Estimator) as opened:
-        yield opened
+    with Provider(session, Estimator) as running:
+        yield running
 
 
 @pytest.fixture
@@ -90,7 +93,9 @@ class TestAnUpdate:
 
     def test_that_the_service_refuses_says_why(self, provider: Provider) -> None:
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == CallResult(CallStatus.REFUSED, "ModelArts.0102", "x does not exist.")
+        assert outcome == CallResult(
+            status=CallStatus.REFUSED, code="ModelArts.0102", message="x does not exist."
+        )
 
     def test_that_breaks_off_has_no_known_outcome(
         self, service: FakeService, provider: Provider
@@ -99,7 +104,7 @@ class TestAnUpdate:
         service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
         outcome = provider.update_job_config("x", PARAMS)
         message = "the connection broke: no answer came"
-        assert outcome == CallResult(CallStatus.UNKNOWN, "", message, may_pass=True)
+        assert outcome == CallResult(status=CallStatus.UNKNOWN, message=message, may_pass=True)
 
     @pytest.mark.parametrize("code", ["ModelArts.2799", "APIGW.0308"])
     def test_that_is_throttled_to_the_end_may_pass_later(
@@ -109,7 +114,9 @@ class TestAnUpdate:
         document = {"is_success": False, "error_code": code, "error_msg": "slow down"}
         service.script.extend([lambda handler: handler.answer(429, document)] * 6)
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == CallResult(CallStatus.REFUSED, code, "slow down", may_pass=True)
+        assert outcome == CallResult(
+            status=CallStatus.REFUSED, code=code, message="slow down", may_pass=True
+        )
 
     def test_that_ends_in_an_internal_error_has_no_known_outcome(
         self, service: FakeService, provider: Provider
@@ -117,7 +124,9 @@ class TestAnUpdate:
         provider.unknown_names([("x", PARAMS)])
         service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
         outcome = provider.update_job_config("x", PARAMS)
-        assert outcome == CallResult(CallStatus.UNKNOWN, "ModelArts.0010", "internal")
+        assert outcome == CallResult(
+            status=CallStatus.UNKNOWN, code="ModelArts.0010", message="internal"
+        )
 
     def test_that_was_never_sent_is_a_refusal(self, service: FakeService) -> None:
         with Session(
@@ -129,14 +138,14 @@ class TestAnUpdate:
             iam_endpoint=service.url,
         ) as session:
             outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
-        assert outcome.ending is CallStatus.REFUSED
+        assert outcome.status is CallStatus.REFUSED
         assert outcome.message.startswith("IAM refused the credentials")
 
     def test_with_a_service_that_cannot_be_reached_is_a_refusal(self) -> None:
         options: dict[str, Any] = {"endpoint": "https://modelarts.invalid", "retries": 0}
         with Session("a", "b", PROJECT, **options) as session:
             outcome = Provider(session, Estimator).update_job_config("x", PARAMS)
-        assert outcome.ending is CallStatus.REFUSED
+        assert outcome.status is CallStatus.REFUSED
         assert outcome.message.startswith("cannot connect to the service: ")
 
 
@@ -154,7 +163,8 @@ class TestUnknownNames:
         assert provider.unknown_names(iter(wrong)) == [
             'job_config.a: framework_type "PyTorh" does not exist; did you mean "PyTorch"?',
             'job_config.b: train_instance_type "modelarts.vm.gpu.p1000" does not exist;'
-            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.cpu.2u"?',
+            ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.gpu.v100" or'
+            ' "modelarts.vm.cpu.2u"?',
             'job_config.c: framework_version "PyTorch-1.0.0-python3.7" does not exist;'
             ' did you mean "PyTorch-1.0.0-python3.6"?',
             'job_config.d: model_name "nothing like it" does not exist',
@@ -356,9 +366,9 @@ def is_busy(handler: Any) -> None:
 
 
 MADE_BY_ANOTHER = CallResult(
-    CallStatus.REFUSED,
-    "ModelArts.0103",
-    "somebody else created x meanwhile, and with other values",
+    status=CallStatus.REFUSED,
+    code="ModelArts.0103",
+    message="somebody else has created x in the meantime, with other values",
 )
 
 
@@ -392,7 +402,7 @@ class TestCreating:
     ) -> None:
         service.script.append(refuses)
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            CallStatus.REFUSED, "ModelArts.2781", "Flavor (70) not found."
+            status=CallStatus.REFUSED, code="ModelArts.2781", message="Flavor (70) not found."
         )
         assert self.methods(service) == "POST"
 
@@ -438,7 +448,7 @@ class TestCreating:
     ) -> None:
         service.script.append(taken)
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            CallStatus.REFUSED, "ModelArts.0103", "x is already in use."
+            status=CallStatus.REFUSED, code="ModelArts.0103", message="x is already in use."
         )
 
     def test_that_stays_unknown_says_what_went_wrong_with_both_calls(
@@ -446,21 +456,20 @@ class TestCreating:
     ) -> None:
         service.script.extend([breaks_off, refuses])
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            CallStatus.UNKNOWN,
-            "",
-            "the connection broke: no answer came; it could not be read either:"
+            status=CallStatus.UNKNOWN,
+            message="the connection broke: no answer came; it could not be read either:"
             " ModelArts.2781 Flavor (70) not found.",
             may_pass=True,
         )
         service.script.extend([taken, refuses])
         outcome = provider.create_job_config("x", PARAMS)
-        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
+        assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
         assert "it could not be read either" in outcome.message
 
     def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
         service.script.extend([breaks_off, is_missing, breaks_off])
         outcome = provider.create_job_config("x", PARAMS)
-        assert outcome.ending is CallStatus.UNKNOWN
+        assert outcome.status is CallStatus.UNKNOWN
         assert self.methods(service) == "POST GET POST"
 
     def test_stays_unknown_where_the_second_call_is_not_heard(
@@ -468,7 +477,7 @@ class TestCreating:
     ) -> None:
         service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            CallStatus.UNKNOWN, "ModelArts.2799", "slow down", may_pass=True
+            status=CallStatus.UNKNOWN, code="ModelArts.2799", message="slow down", may_pass=True
         )
 
     def test_is_refused_where_the_second_call_is(
@@ -476,7 +485,7 @@ class TestCreating:
     ) -> None:
         service.script.extend([breaks_off, is_missing, refuses])
         outcome = provider.create_job_config("x", PARAMS)
-        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.2781")
+        assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.2781")
 
 
 class TestDeleting:
@@ -500,7 +509,9 @@ class TestDeleting:
         service.configs["x"] = {}
         service.script.append(lambda handler: handler.refuse(400, "ModelArts.0105", "not now"))
         outcome = provider.delete_job_config("x")
-        assert outcome == CallResult(CallStatus.REFUSED, "ModelArts.0105", "not now")
+        assert outcome == CallResult(
+            status=CallStatus.REFUSED, code="ModelArts.0105", message="not now"
+        )
 
 
 class TestWhatTheServiceOffers:
@@ -508,9 +519,9 @@ class TestWhatTheServiceOffers:
         self, service: FakeService, provider: Provider
     ) -> None:
         for _ in range(2):
-            assert provider.flavors() == SPECS
-            assert provider.engines() == ENGINES
-            assert provider.algorithms() == MODELS
+            assert provider.catalog.entries("flavors") == SPECS
+            assert provider.catalog.entries("engines") == ENGINES
+            assert provider.catalog.entries("algorithms") == MANY_MODELS
         assert len(service.requests) == 4
 
     def test_that_has_no_name_is_passed_over(
@@ -518,14 +529,14 @@ class TestWhatTheServiceOffers:
     ) -> None:
         specs = [{"spec_id": 70}, {"spec_id": 70, "spec_code": ""}, *SPECS]
         service.answer_next(200, {"is_success": True, "specs": specs})
-        assert provider.flavors() == specs
+        assert provider.catalog.entries("flavors") == specs
         service.configs["x"] = {"spec_id": 70}
         live = provider.read_job_config("x")
         assert live is not None
         assert live.params == {"train_instance_type": "modelarts.vm.gpu.p100"}
         engines = [{"engine_id": 31, "engine_name": "PyTorch"}, *ENGINES]
         service.answer_next(200, {"is_success": True, "engines": engines})
-        assert provider.engines() == engines
+        assert provider.catalog.entries("engines") == engines
         service.configs["x"] = {"engine_id": 31}
         live = provider.read_job_config("x")
         assert live is not None
@@ -555,7 +566,7 @@ class TestOpening:
     ) -> None:
         monkeypatch.setenv("MAJOBCTL_ENDPOINT", "https://elsewhere.invalid")
         service.configs["x"] = {}
-        with open_provider("modelarts", endpoint=service.url, project_id=PROJECT) as provider:
+        with opened("modelarts", endpoint=service.url, project_id=PROJECT) as provider:
             assert provider.update_job_config("x", PARAMS) == DONE
             provider.stop()
         assert repr(provider) == "Provider(majobctl.service.session)"
@@ -565,14 +576,14 @@ class TestOpening:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with pytest.raises(ConfigError, match="endpoint: is missing"):
-            open_provider("modelarts", project_id=PROJECT)
+            opened("modelarts", project_id=PROJECT)
         monkeypatch.setenv("OS_REGION_NAME", "eu-de")
         with pytest.raises(AuthError, match="no project"):
-            open_provider("modelarts")
+            opened("modelarts")
         monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
-        open_provider("modelarts", auth="aksk").close()
+        opened("modelarts", auth="aksk").close()
         with pytest.raises(AuthError, match="set a token"):
-            open_provider("modelarts", auth="token")
+            opened("modelarts", auth="token")
 
     def test_modelarts_signs_in_with_a_password(
         self, service: FakeService, monkeypatch: pytest.MonkeyPatch
@@ -584,7 +595,7 @@ class TestOpening:
             "OS_USER_DOMAIN_NAME": "account",
         }.items():
             monkeypatch.setenv(name, value)
-        with open_provider(
+        with opened(
             "modelarts",
             endpoint=service.url,
             iam_endpoint=service.url,
@@ -595,7 +606,7 @@ class TestOpening:
 
     def test_an_unknown_kind_names_the_known_ones(self) -> None:
         with pytest.raises(ProviderError, match='"magic" is none of modelarts, emulator, sdk'):
-            open_provider("magic")
+            opened("magic")
 
 
 class TestTheEmulator:
@@ -615,20 +626,20 @@ class TestTheEmulator:
         seed = tmp_path / "cloud.toml"
         seed.write_text(self.SEED)
         data = tmp_path / "data" / "emulator.db"
-        with open_provider("emulator", emulator_data=data, emulator_seed=seed) as provider:
+        with opened("emulator", emulator_data=data, emulator_seed=seed) as provider:
             assert provider.unknown_names([("x", PARAMS)]) == []
             cleared = ["log_url", "model_name", "config_desc", "data_source"]
             assert provider.update_job_config("x", PARAMS, cleared) == DONE
             outcome = provider.update_job_config("y", PARAMS)
-            assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0102")
-        with open_provider("emulator", emulator_data=data) as provider:
+            assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.0102")
+        with opened("emulator", emulator_data=data) as provider:
             assert provider.update_job_config("x", PARAMS) == DONE
 
     def test_that_cannot_be_opened_says_why(self, tmp_path: Path) -> None:
         seed = tmp_path / "cloud.toml"
         seed.write_text("not toml")
         with pytest.raises(ProviderError, match=r"cloud\.toml"):
-            open_provider("emulator", emulator_seed=seed)
+            opened("emulator", emulator_seed=seed)
 
     @pytest.mark.parametrize(
         "content", [None, b"not toml", b"a = 1\n", b"[job_config.a]\n", b"\xff"]
@@ -640,7 +651,7 @@ class TestTheEmulator:
         if content is not None:
             seed.write_bytes(content)
         with pytest.raises(ProviderError) as raised:
-            open_provider("emulator", emulator_seed=seed, emulator_seed_name="sub/cloud.toml")
+            opened("emulator", emulator_seed=seed, emulator_seed_name="sub/cloud.toml")
         assert str(raised.value).startswith("sub/cloud.toml: ")
         assert str(tmp_path) not in str(raised.value)
 
@@ -648,7 +659,7 @@ class TestTheEmulator:
         require_werkzeug()
         monkeypatch.setitem(sys.modules, "werkzeug", None)
         with pytest.raises(ProviderError, match=r"pip install werkzeug$"):
-            open_provider("emulator")
+            opened("emulator")
 
 
 class TestTheOfficialPackage:
@@ -662,7 +673,7 @@ class TestTheOfficialPackage:
 
     @pytest.fixture
     def official(self, _keys: None) -> Provider:
-        return open_provider("sdk", project_id=PROJECT)
+        return opened("sdk", project_id=PROJECT)
 
     def test_gets_keys_and_addresses_before_its_session(self, official: Provider) -> None:
         session = official._session
@@ -693,29 +704,46 @@ class TestTheOfficialPackage:
     @pytest.mark.parametrize(
         ("name", "outcome"),
         [
-            ("refused", CallResult(CallStatus.REFUSED, "ModelArts.2781", "no such flavor")),
-            ("raises-refused", CallResult(CallStatus.REFUSED, "ModelArts.0102", "does not exist")),
+            (
+                "refused",
+                CallResult(
+                    status=CallStatus.REFUSED, code="ModelArts.2781", message="no such flavor"
+                ),
+            ),
+            (
+                "raises-refused",
+                CallResult(
+                    status=CallStatus.REFUSED, code="ModelArts.0102", message="does not exist"
+                ),
+            ),
             (
                 "raises-internal",
                 CallResult(
-                    CallStatus.UNKNOWN, "ModelArts.0010", "ApiError: ModelArts.0010: internal error"
+                    status=CallStatus.UNKNOWN,
+                    code="ModelArts.0010",
+                    message="ApiError: ModelArts.0010: internal error",
                 ),
             ),
             (
                 "raises",
                 CallResult(
-                    CallStatus.UNKNOWN, "", "RuntimeError: cannot reach the service as (sensitive)"
+                    status=CallStatus.UNKNOWN,
+                    message="RuntimeError: cannot reach the service as (sensitive)",
                 ),
             ),
             (
                 "says-nothing",
                 CallResult(
-                    CallStatus.UNKNOWN, "", "unreadable answer (NoneType) of update_job_configs"
+                    status=CallStatus.UNKNOWN,
+                    message="unreadable answer (NoneType) of update_job_configs",
                 ),
             ),
             (
                 "says-html",
-                CallResult(CallStatus.UNKNOWN, "", "unreadable answer (str) of update_job_configs"),
+                CallResult(
+                    status=CallStatus.UNKNOWN,
+                    message="unreadable answer (str) of update_job_configs",
+                ),
             ),
         ],
     )
@@ -745,7 +773,7 @@ class TestTheOfficialPackage:
         assert official.create_job_config("x", PARAMS) == DONE
         assert official._session.calls[-1][0] == "x"
         outcome = official.create_job_config("raises-taken", PARAMS)
-        assert (outcome.ending, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
+        assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.0103")
         assert "somebody else" in outcome.message
         assert official.create_job_config("raises-taken", {"train_instance_count": 3}) == DONE
         assert official.delete_job_config("raises-taken") == DONE
@@ -770,27 +798,31 @@ class TestTheOfficialPackage:
     ) -> None:
         message = "RuntimeError: cannot reach the service as (sensitive)"
         assert official.create_job_config("raises", PARAMS) == CallResult(
-            CallStatus.UNKNOWN,
-            "",
-            f"{message}; it could not be read either: get_job_configs_info failed: {message}",
+            status=CallStatus.UNKNOWN,
+            message=f"{message}; it could not be read either: get_job_configs_info failed:"
+            f" {message}",
         )
-        assert official.delete_job_config("raises") == CallResult(CallStatus.UNKNOWN, "", message)
+        assert official.delete_job_config("raises") == CallResult(
+            status=CallStatus.UNKNOWN, message=message
+        )
 
     def test_tells_what_it_knows_of_the_offers_under_the_services_keys(
         self, official: Provider
     ) -> None:
         for _ in range(2):
-            assert official.flavors() == [{"spec_code": "modelarts.vm.cpu.2u"}]
+            assert official.catalog.entries("flavors") == [{"spec_code": "modelarts.vm.cpu.2u"}]
         assert official._session.lists_read == 1
-        assert official.engines() == [
+        assert official.catalog.entries("engines") == [
             {"engine_name": "PyTorch", "engine_version": "PyTorch-1.0.0-python3.6"}
         ]
-        assert official.algorithms() == [{"model_id": 4, "model_name": "ResNet_v2_50"}]
+        assert official.catalog.entries("algorithms") == [
+            {"model_id": 4, "model_name": "ResNet_v2_50"}
+        ]
 
     @pytest.mark.usefixtures("_keys")
     def test_hides_secrets_when_no_list_comes(self) -> None:
         with (
-            open_provider("sdk", project_id="unreachable") as provider,
+            opened("sdk", project_id="unreachable") as provider,
             pytest.raises(TransportError, match=r"failed: OSError: refused \(sensitive\)$"),
         ):
             provider.config_names()
@@ -814,7 +846,7 @@ class TestTheOfficialPackage:
     )
     def test_that_gives_no_list_is_an_error(self, project_id: str, message: str) -> None:
         with (
-            open_provider("sdk", project_id=project_id) as provider,
+            opened("sdk", project_id=project_id) as provider,
             pytest.raises(ProviderError, match=f"^{message}$"),
         ):
             provider.unknown_names([("a", PARAMS)])
@@ -822,7 +854,7 @@ class TestTheOfficialPackage:
     @pytest.mark.usefixtures("_keys")
     def test_whose_session_fails_is_an_error_without_secrets(self) -> None:
         with pytest.raises(ProviderError) as caught:
-            open_provider("sdk", project_id="broken")
+            opened("sdk", project_id="broken")
         assert str(caught.value) == "the official SDK's Session cannot be opened (ValueError)"
         assert caught.value.__context__ is None
 
@@ -830,7 +862,7 @@ class TestTheOfficialPackage:
         for name in ("OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_NAME"):
             monkeypatch.setenv(name, "someone")
         monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
-        session = open_provider("sdk")._session
+        session = opened("sdk")._session
         assert (session.username, session.password, session.project_id) == (
             "someone",
             "someone",
@@ -838,25 +870,25 @@ class TestTheOfficialPackage:
         )
 
     def test_finds_its_own_credentials_in_a_notebook(self) -> None:
-        session = open_provider("sdk")._session
+        session = opened("sdk")._session
         assert session.access_key is None
         with pytest.raises(AuthError, match="no credentials: set an access key"):
-            open_provider("sdk", auth="aksk")
+            opened("sdk", auth="aksk")
 
     def test_refuses_a_notebook_of_another_project(self) -> None:
         with pytest.raises(ProviderError, match="the settings name another-project"):
-            open_provider("sdk", project_id="another-project")
+            opened("sdk", project_id="another-project")
 
     def test_takes_no_token_and_no_temporary_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OS_TOKEN", "t")
         with pytest.raises(AuthError, match="the official SDK cannot use a token"):
-            open_provider("sdk")
+            opened("sdk")
         for name in ("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_SECURITY_TOKEN"):
             monkeypatch.setenv(name, "a")
         with pytest.raises(AuthError, match="the official SDK cannot use a temporary access key"):
-            open_provider("sdk")
+            opened("sdk")
 
     def test_that_is_not_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "modelarts.session", None)
         with pytest.raises(ProviderError, match="needs the official ModelArts SDK"):
-            open_provider("sdk")
+            opened("sdk")

@@ -14,8 +14,7 @@ import pytest
 from majobctl import emulator
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
-
-from .fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "sdk"
 SAMPLES = ("update_with_obs.py", "update_with_dataset.py")

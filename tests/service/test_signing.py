@@ -3,8 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from majobctl.service.auth.signing import sign
-
-from .fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
 
 HOST = "modelarts.eu-de.otc.t-systems.com"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -18,13 +17,15 @@ def signed(
     url: str, body: bytes = b"", when: datetime = WHEN, security_token: str = ""
 ) -> dict[str, str]:
     headers = {"X-Security-Token": security_token} if security_token else {}
-    return sign("PUT", url, headers, body, ACCESS_KEY, SECRET_KEY, when)
+    return sign("PUT", url, headers, body, access_key=ACCESS_KEY, secret_key=SECRET_KEY, when=when)
 
 
 def test_the_documented_vector_has_its_signature() -> None:
     headers = {"Content-Type": "application/json", "X-Project-Id": PROJECT}
     url = f"https://{HOST}/v1/{PROJECT}/training-job-configs/my_job_config"
-    assert sign("PUT", url, headers, BODY, ACCESS_KEY, SECRET_KEY, WHEN) == {
+    assert sign(
+        "PUT", url, headers, BODY, access_key=ACCESS_KEY, secret_key=SECRET_KEY, when=WHEN
+    ) == {
         "X-Sdk-Date": "20260102T030405Z",
         "Authorization": (
             f"SDK-HMAC-SHA256 Access={ACCESS_KEY}, "
@@ -68,7 +69,7 @@ def test_every_part_of_a_request_changes_its_signature() -> None:
         signed(base + "b"),
         signed(base, when=WHEN + timedelta(seconds=1)),
         signed(base, security_token="t"),
-        sign("GET", base, {}, b"", ACCESS_KEY, SECRET_KEY, WHEN),
-        sign("PUT", base, {}, b"", ACCESS_KEY, SECRET_KEY + "x", WHEN),
+        sign("GET", base, {}, b"", access_key=ACCESS_KEY, secret_key=SECRET_KEY, when=WHEN),
+        sign("PUT", base, {}, b"", access_key=ACCESS_KEY, secret_key=SECRET_KEY + "x", when=WHEN),
     ]
     assert len({added["Authorization"] for added in variants}) == len(variants)

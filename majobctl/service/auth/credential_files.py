@@ -72,12 +72,12 @@ def read_cloud(name: str) -> Mapping[str, str]:
     path = _first_file("clouds", "OS_CLIENT_CONFIG_FILE")
     if path is None:
         raise AuthError(
-            f"OS_CLOUD is {quoted(name)}, and there is no clouds.yaml here, in"
+            f"OS_CLOUD is {quoted(name)}, but there is no clouds.yaml here, in"
             " ~/.config/openstack or in /etc/openstack"
         )
     cloud = _cloud_in(path, name)
     if cloud is None:
-        raise AuthError(f"{path}: there is no cloud {quoted(name)}, which OS_CLOUD names")
+        raise AuthError(f"{path}: there is no cloud {quoted(name)}, to which OS_CLOUD is set")
     secure = _first_file("secure", "OS_CLIENT_SECURE_FILE")
     over = (_cloud_in(secure, name) if secure else None) or {}
     return _first_values({**cloud, **over}, CLOUD_KEYS)
@@ -96,7 +96,7 @@ def _first_file(stem: str, variable: str) -> Path | None:
 
 
 def _cloud_in(path: Path, name: str) -> dict[str, Any] | None:
-    """One cloud of the file as a flat table, None where the file does not have it."""
+    """One cloud of the file as a flat table, None if the file does not have it."""
     clouds = _table(_load_yaml(path)).get("clouds")
     cloud = _table(clouds).get(name)
     if not isinstance(cloud, dict):

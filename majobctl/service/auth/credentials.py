@@ -1,5 +1,5 @@
 """Finds the credentials that a user already keeps: the environment, clouds.yaml, and Huawei
-Cloud's own file. It sends nothing and shows no secret.
+Cloud's own file. Sends nothing and shows no secret.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from majobctl.service.auth.credential_files import (
     read_cloud,
     read_huawei_cloud,
 )
+from majobctl.target import checked_project_id
 from majobctl.text import quoted
 
 AUTH_KINDS = ("aksk", "password", "token")
@@ -94,7 +95,7 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that IAM gave somebody already; it is used until it expires."""
+    """A token that IAM issued to the user; it is used until it expires."""
 
     token: str = field(repr=False)
 
@@ -105,22 +106,39 @@ class Token:
 Credentials = AkSk | Password | Token
 
 
-def find(auth: str | None = None) -> Credentials:
-    """The credentials of kind ``auth``, or of the first kind of ``AUTH_KINDS`` that is whole.
+def given(
+    *,
+    access_key: str | None,
+    secret_key: str | None,
+    security_token: str | None,
+    account: str | None,
+    username: str | None,
+    password: str | None,
+    token: str | None,
+) -> Credentials | None:
+    """The credentials in a Session's arguments; AuthError if they are incomplete."""
+    if access_key and secret_key:
+        return AkSk(access_key, secret_key, security_token)
+    if access_key or secret_key:
+        raise AuthError("access_key and secret_key go together")
+    if username and password:
+        # An account's own user has its name.
+        return Password(account or username, username, password)
+    if username or password or account:
+        raise AuthError("account, username and password go together")
+    return Token(token) if token else None
 
-    Raises AuthError, which says what would do, where there are none.
-    """
-    return Sources().credentials(auth)
 
-
-def project_id_from_environment() -> str | None:
-    """The project's id as the environment or a credentials file gives it."""
-    return Sources().get("project_id")
-
-
-def region_from_environment() -> str | None:
-    """The region as the environment or a credentials file gives it."""
-    return Sources().get("region")
+def checked_project(
+    project_id: str | None, project_name: str | None, credentials: Credentials
+) -> str | None:
+    """The project's id; None if IAM will give it for the name. AuthError if both are missing."""
+    if project_id:
+        return checked_project_id(project_id)
+    if project_name and isinstance(credentials, Password):
+        return None
+    hint = " (a project's name is enough only with a password)" if project_name else ""
+    raise AuthError(f"no project: set project_id, or OS_PROJECT_ID in the environment{hint}")
 
 
 class Sources:
@@ -137,7 +155,10 @@ class Sources:
         return next((layer[key] for layer in self._layers(key) if key in layer), None)
 
     def credentials(self, auth: str | None = None) -> Credentials:
-        """See ``find``."""
+        """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``.
+
+        Raises AuthError, which says what to set, if there are none.
+        """
         if auth is not None and auth not in AUTH_KINDS:
             message = f'auth is "aksk", "password" or "token", not {quoted(auth)}'
             raise ConfigError([Problem(where="auth", message=message)])
@@ -160,7 +181,7 @@ class Sources:
     def ca_file(self) -> str | None:
         """The file with the certificates to trust, from the environment.
 
-        A cloud's own one counts where something else was taken from that cloud.
+        A cloud's own file counts if something else came from that cloud.
         """
         cloud = self._cloud if "_cloud" in self.__dict__ else {}
         return self._environment[0].get("ca_file") or cloud.get("ca_file")
@@ -168,7 +189,7 @@ class Sources:
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first.
 
-        A file that cannot is not read, so that a damaged one does no harm where it is not needed.
+        Other files are not read, so that a damaged one does no harm if it is not needed.
         """
         yield from self._environment
         if key in CLOUD_KEYS:
@@ -207,7 +228,7 @@ class Sources:
         return Token(token) if token else None
 
     def _half_set(self) -> str:
-        """A sentence on what is there already, by its name only."""
+        """A sentence that names what is set already."""
         keys = ("access_key", "secret_key", "account", "username", "password", "token")
         present = sorted(
             name
@@ -217,15 +238,15 @@ class Sources:
             for name in names
             if os.environ.get(name, "").strip()
         )
-        return f" (Set are only: {', '.join(present)}.)" if present else ""
+        return f" (Only these are set: {', '.join(present)}.)" if present else ""
 
 
 def _check_encodable(value: str, what: str) -> None:
-    """A variable of the environment may hold bytes that are not UTF-8: half of a surrogate pair."""
+    """An environment variable may hold bytes that are not UTF-8: half of a surrogate pair."""
     if any("\ud800" <= char <= "\udfff" for char in value):
         raise AuthError(f"the {what} is not UTF-8 text")
 
 
 def _check_header_value(value: str, what: str) -> None:
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise AuthError(f"the {what} holds a character that cannot be part of one")
+        raise AuthError(f"the {what} holds an invalid character")

@@ -1,4 +1,4 @@
-"""AK/SK signatures (SDK-HMAC-SHA256) of single requests. It knows no session and no service.
+"""AK/SK signatures (SDK-HMAC-SHA256) of single requests. Independent of sessions and services.
 
 The algorithm is that of the public signer in the Huawei Cloud Python SDK.
 """
@@ -20,6 +20,7 @@ def sign(
     url: str,
     headers: Mapping[str, str],
     body: bytes,
+    *,
     access_key: str,
     secret_key: str,
     when: datetime,

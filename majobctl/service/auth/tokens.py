@@ -1,7 +1,7 @@
-"""IAM tokens for an account's user: one for a whole session, renewed once for all its workers.
+"""Signing in with a password: one IAM token for a session, renewed once for all its workers.
 
-The call is ``POST /v3/auth/tokens`` of the IAM API reference. How a request is sent and repeated
-is not known here.
+The call is ``POST /v3/auth/tokens`` of the IAM API reference. Sending and retrying it is the
+session's work.
 """
 
 from __future__ import annotations
@@ -20,68 +20,77 @@ from majobctl.service.http.responses import Failure, NoResponse, Response, class
 from majobctl.text import quoted
 
 RENEW_EARLY = 300.0
-"""Seconds before its end at which a token is renewed, or a tenth of its life where that is less."""
+"""Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A token: ``renew_at`` is a moment of the monotonic clock, ``generation`` counts from 1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issued:
+    """A token; ``renew_at`` is a moment of the monotonic clock."""
 
     token: str = field(repr=False)
     project_id: str
     renew_at: float
-    generation: int
 
 
-class TokenKeeper:
+class PasswordAuth:
     """Gets a token when one is first needed and keeps it; safe to use from several threads.
 
-    ``ask`` sends IAM's request, given the body, and returns what ``judge_issue`` read. A refusal
-    is kept as well: a wrong password is tried once, however many workers there are.
+    ``issue`` sends ``request``, a body of IAM's call, and returns what ``classify_issue`` read. A
+    refusal is kept, too: a wrong password is tried once, however many workers there are.
     """
 
-    def __init__(self, ask: Callable[[bytes], Mapping[str, Any]], request: bytes) -> None:
-        self._ask = ask
+    def __init__(self, issue: Callable[[bytes], Mapping[str, Any]], request: bytes) -> None:
+        self._issue = issue
         self._request = request
         self._lock = threading.Lock()
-        self._issued: IssuedToken | None = None
-        self._generation = 0
+        self._issued: _Issued | None = None
         self._refusal = ""
 
-    def current(self) -> IssuedToken:
-        """The token to use now. Raises AuthError or TransportError where there is none."""
+    @property
+    def project_id(self) -> str:
+        """The id of the token's project. Raises as ``headers``."""
+        return self._current().project_id
+
+    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """The token to use now. Raises AuthError or TransportError if IAM issues none."""
+        return {"X-Auth-Token": self._current().token}
+
+    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        """Drops the token in ``sent`` if the service refused it; another worker may have already
+        renewed it."""
+        if response.status != 401:
+            return False
+        with self._lock:
+            if self._issued and self._issued.token == sent["X-Auth-Token"]:
+                self._issued = None
+        return True
+
+    def _current(self) -> _Issued:
         with self._lock:
             if self._issued is None or time.monotonic() >= self._issued.renew_at:
-                self._issued = self._get()
-            return self._issued
-
-    def after(self, refused: IssuedToken) -> IssuedToken:
-        """The token to use after the service refused one; only the first worker asks for it."""
-        with self._lock:
-            if self._issued is None or self._issued.generation <= refused.generation:
                 self._issued = None
                 self._issued = self._get()
             return self._issued
 
-    def _get(self) -> IssuedToken:
+    def _get(self) -> _Issued:
         if self._refusal:
             raise AuthError(self._refusal)
         try:
-            found = self._ask(self._request)
+            found = self._issue(self._request)
         except ServiceError as error:
-            text = f"IAM gave no token (HTTP status {error.status}): {error}"
+            text = f"(HTTP status {error.status}): {error}"
             if error.status == 429 or error.status >= 500:
-                raise TransportError(text, outcome_unknown=False) from None
-            self._refusal = f"IAM refused the credentials (HTTP status {error.status}): {error}"
+                message = f"IAM did not issue a token {text}"
+                raise TransportError(message, outcome_unknown=False) from None
+            self._refusal = f"IAM refused the credentials {text}"
         else:
-            self._generation += 1
             renew_at = time.monotonic() + _time_to_use(found)
-            return IssuedToken(found["token"], found["project_id"], renew_at, self._generation)
+            return _Issued(token=found["token"], project_id=found["project_id"], renew_at=renew_at)
         raise AuthError(self._refusal)
 
 
 def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that asks for a token for one project, by its id or else by its name."""
+    """The body that requests a token for one project, by its id or else by its name."""
     user = {
         "name": credentials.username,
         "password": credentials.password,
@@ -93,10 +102,10 @@ def token_request(credentials: Password, project_id: str | None, project_name: s
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def judge_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
-    """``token``, ``project_id``, ``issued_at`` and ``expires_at`` of IAM's answer, or the failure.
+def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
+    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
 
-    The times may be missing, as texts or altogether.
+    The times may be missing or of any type.
     """
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
@@ -108,27 +117,27 @@ def judge_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
     except (ValueError, KeyError, TypeError, AttributeError):
         project_id, times = None, {}
     if not token.strip() or not isinstance(project_id, str):
-        text = "IAM's answer has no token for a project"
-        return Failure(TransportError(text, outcome_unknown=False), may_pass=True)
+        text = "IAM's answer does not hold a token for a project"
+        return Failure(error=TransportError(text, outcome_unknown=False), may_pass=True)
     return {"token": token.strip(), "project_id": project_id, **times}
 
 
 def _failed(result: Response | NoResponse) -> Failure:
     failure = classify(result, writes=False)
     if not isinstance(failure, Failure):
-        raise AssertionError("an answer that is no success has failed")
+        raise AssertionError("a response without success must be a failure")
     if isinstance(result, NoResponse) or 300 <= result.status < 400:
         return failure
-    # Nothing else of the answer is told: what takes IAM's place may echo the password.
+    # The rest stays hidden: whatever answers in IAM's place may echo the password.
     reason = _iam_message(result) or f"HTTP status {result.status}"
     code = failure.error.code if isinstance(failure.error, ServiceError) else ""
     return replace(failure, error=ServiceError(code, reason, status=result.status))
 
 
-def _iam_message(answer: Response) -> str:
+def _iam_message(response: Response) -> str:
     """IAM's ``{"error": {"message": ...}}`` or its gateway's ``{"error_msg": ...}``."""
     try:
-        document = read_object(answer.body)
+        document = read_object(response.body)
         message = document.get("error_msg") or document["error"]["message"]
     except (ValueError, KeyError, TypeError):
         return ""
@@ -136,9 +145,9 @@ def _iam_message(answer: Response) -> str:
 
 
 def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day where IAM's times cannot be read.
+    """Seconds until the token is due for renewal; a day if IAM's times cannot be read.
 
-    Both times are IAM's, so that a wrong clock of this machine does no harm.
+    Both times are IAM's, so a wrong clock on this machine does no harm.
     """
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()

@@ -1,7 +1,5 @@
-"""When the next try may go out: growing pauses, and one pause for all where the service throttles.
-
-A pause can be cut short for good. Nothing here knows what is tried.
-"""
+"""When a call may be tried again: growing pauses, and one pause for all workers when the service
+throttles. ``Backoff.stop`` ends every pause. Independent of what is tried."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import random
 import threading
 import time
 
-LONGEST_BACKOFF = 30.0
+MAX_PAUSE = 30.0
 
 
 class Backoff:
@@ -22,11 +20,11 @@ class Backoff:
         self._resume_at = 0.0
 
     def stop(self) -> None:
-        """Ends every pause, those to come as well."""
+        """Ends every pause, now and later."""
         self._stopped.set()
 
     def wait_for_turn(self) -> bool:
-        """Waits while the service wants everybody to wait; false where that was cut short."""
+        """Waits while the service wants all workers to wait; false if ``stop`` ended that."""
         while True:
             with self._lock:
                 left = self._resume_at - time.monotonic()
@@ -36,18 +34,24 @@ class Backoff:
                 return False
 
     def pause(self, failed_tries: int, retry_after: float | None, *, for_all: bool = False) -> bool:
-        """Waits before a try is repeated; false where that was cut short.
+        """Waits before the next try; false if ``stop`` ended that.
 
-        ``retry_after`` holds back the other workers, too, and so does a pause ``for_all``. The
-        pauses are spread at random, so that the workers do not all come back in the same moment.
+        With ``retry_after`` (seconds) or ``for_all`` the other workers wait, too. Pauses are random
+        within limits, so that the workers do not all return at the same moment.
         """
-        longest = min(LONGEST_BACKOFF, self._backoff * 2 ** (failed_tries - 1))
-        if retry_after is None:
-            seconds = held_back = random.uniform(longest / 2, longest)
-        else:
-            held_back = retry_after
-            seconds = retry_after + random.uniform(0, longest)
+        seconds, held_back = pause_seconds(self._backoff, failed_tries, retry_after)
         if for_all or retry_after is not None:
             with self._lock:
                 self._resume_at = max(self._resume_at, time.monotonic() + held_back)
         return not self._stopped.wait(seconds)
+
+
+def pause_seconds(
+    backoff: float, failed_tries: int, retry_after: float | None
+) -> tuple[float, float]:
+    """How long a worker waits, and how long it may hold the others back."""
+    longest = min(MAX_PAUSE, backoff * 2 ** (failed_tries - 1))
+    if retry_after is None:
+        seconds = random.uniform(longest / 2, longest)
+        return seconds, seconds
+    return retry_after + random.uniform(0, longest), retry_after

@@ -1,4 +1,8 @@
-"""A deadline for a whole request, however slowly its answer arrives."""
+"""A deadline for a complete response, however slowly it arrives.
+
+A socket's own timeout starts again with every byte, so that a server that sends one now and then
+could hold a worker for ever. Here one thread cuts each connection whose time is over.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-_LOOK_AGAIN_SECONDS = 1
+_MAX_SLEEP = 1
 
 
 class _Deadline:
     """The end of one exchange's time."""
 
-    def __init__(self, deadlines: _Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines) -> None:
         self.has_passed = False
         self._deadlines = deadlines
 
@@ -28,39 +32,40 @@ class _Deadline:
 
     def cut(self, connection: socket.socket) -> None:
         self.has_passed = True
-        # Not the TLS socket's own shutdown, which is not safe while another thread reads.
+        # The TLS socket's own shutdown is not safe while another thread reads.
         with contextlib.suppress(OSError, TypeError):
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-class _Deadlines:
-    """Cuts each connection whose time for the whole answer is over; one thread does it for all.
+class Deadlines:
+    """The deadlines of all exchanges of one transport, each ``seconds`` after its request.
 
-    The timeout of a socket counts anew with every byte, so that a server that sends one now and
-    then could hold a worker for ever. No request wakes the thread: it looks at the one that has
-    waited longest, and ends when it finds none.
+    No request wakes the thread: it looks at the exchange that has waited longest, and ends when
+    there is none.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._ends: dict[_Deadline, tuple[float, socket.socket]] = {}
-        """In the order of their ends, since all have the same time."""
+        """In the order of their ends, since all have the same length."""
         self._thread: threading.Thread | None = None
 
     def add(self, deadline: _Deadline, connection: socket.socket) -> None:
         with self._lock:
             self._ends[deadline] = time.monotonic() + self._seconds, connection
-            # A process that was forked has none of its own.
+            # A forked process does not have its parent's thread.
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._cut_overdue, name="deadlines", daemon=True
+                )
                 self._thread.start()
 
     def remove(self, deadline: _Deadline) -> None:
         with self._lock:
             self._ends.pop(deadline, None)
 
-    def _look(self) -> None:
+    def _cut_overdue(self) -> None:
         while True:
             with self._lock:
                 first = next(iter(self._ends), None)
@@ -71,17 +76,17 @@ class _Deadlines:
                 left = end - time.monotonic()
                 if left <= 0:
                     del self._ends[first]
-                    # With the lock: the connection may be another request's a moment later.
+                    # Under the lock: a moment later the connection may serve another request.
                     first.cut(connection)
-            time.sleep(min(max(left, 0), _LOOK_AGAIN_SECONDS))
+            time.sleep(min(max(left, 0), _MAX_SLEEP))
 
 
 _current = threading.local()
 
 
 @contextlib.contextmanager
-def start_deadline(deadlines: _Deadlines) -> Iterator[_Deadline]:
-    """The deadline of the exchange that this thread is about to do."""
+def start_deadline(deadlines: Deadlines) -> Iterator[_Deadline]:
+    """The deadline of the exchange that this thread is about to make."""
     deadline = _Deadline(deadlines)
     _current.deadline = deadline
     try:
@@ -122,7 +127,7 @@ _POOLS = {"http": _PlainPool, "https": _TlsPool}
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """requests' adapter over connections that keep the deadline."""
+    """requests' adapter over connections that are cut at the deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

@@ -1,11 +1,10 @@
-"""Reads one HTTP answer of the service: a success, or a failure and what may be done about it.
+"""Classifies one HTTP response of the service: a success, or a failure and whether to retry it.
 
-Nothing here sends anything. The codes and forms are those of the ModelArts API reference.
+Pure; the codes and forms are those of the ModelArts API reference.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,34 +15,35 @@ from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError
 from majobctl.job_config.values import WrittenFloat
+from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import printable
 
 NOT_FOUND = "ModelArts.0102"
 """The service's code for a resource that does not exist."""
-LONGEST_PAUSE = 60.0
-"""Seconds that a Retry-After is followed for, at most."""
+MAX_RETRY_AFTER = 60.0
+"""In seconds; a longer Retry-After is cut to this."""
 
 EXCERPT_LENGTH = 200
 
 _RETRIED_STATUSES = (502, 503, 504)
-_NO_WORD_OF_BEFORE = frozenset({401, 403, 408, 409, 423, 425})
+_SILENT_ABOUT_EARLIER_TRIES = frozenset({401, 403, 408, 409, 423, 425})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What came back: ``body`` is whole; ``headers`` has names in lower case."""
+    """A complete HTTP response; the names in ``headers`` are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoResponse:
-    """Why nothing (whole) came back.
+    """Why no complete response came.
 
-    ``was_sent`` is false where the service surely got nothing; ``is_final`` is true where another
-    try would end the same way.
+    ``was_sent`` is false if the service surely received nothing, ``is_final`` true if another try
+    would fail in the same way.
     """
 
     reason: str
@@ -51,14 +51,15 @@ class NoResponse:
     is_final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A try that failed.
 
-    ``may_pass`` says that another try may do better, ``maybe_done`` that the request may have been
-    carried out all the same, ``is_refusal`` that the service surely did not, at an earlier try
-    neither; ``retry_after`` is the pause that the service asked for, in seconds, ``is_throttled``
-    that it wants fewer calls.
+    - ``may_pass``: another try may succeed.
+    - ``maybe_done``: the request may have been carried out all the same.
+    - ``is_refusal``: the service surely did not carry it out, in this try or an earlier one.
+    - ``retry_after``: the pause that the service asks for, in seconds.
+    - ``is_throttled``: the service wants fewer calls.
     """
 
     error: ServiceError | TransportError
@@ -70,18 +71,18 @@ class Failure:
 
 
 def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] | Failure:
-    """The JSON object of a successful answer, or the failure.
+    """The JSON object of a successful response, or the failure.
 
-    A call that ``writes`` succeeds only where the answer says ``"is_success": true``.
+    A call that ``writes`` succeeds only if the response says ``"is_success": true``.
     """
     if isinstance(result, NoResponse):
         error = TransportError(result.reason, outcome_unknown=writes and result.was_sent)
-        return Failure(error, may_pass=not result.is_final, maybe_done=result.was_sent)
+        return Failure(error=error, may_pass=not result.is_final, maybe_done=result.was_sent)
     if 300 <= result.status < 400:
         return _redirected(result, writes)
     try:
         document = read_object(result.body)
-    except ValueError as error:
+    except JsonError as error:
         return _unreadable(result, str(error), writes)
     flag = document.get("is_success")
     has_code = bool(document.get("error_code"))
@@ -93,44 +94,24 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that ``body`` is; ValueError, with what is wrong, where it is none.
-
-    Its floats remember how they were written.
-    """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeError:
-        raise ValueError("it is not UTF-8") from None
-    try:
-        document = json.loads(text, parse_float=WrittenFloat, parse_constant=_refuse_constant)
-        # A half of a surrogate pair can be escaped in JSON, and no file or terminal takes it.
-        if re.search(r"\\u[dD][89a-fA-F]", text):
-            json.dumps(document, ensure_ascii=False).encode("utf-8")
-    except UnicodeError:
-        raise ValueError("it has half of a surrogate pair in a text") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except ValueError:
-        raise ValueError("it is not JSON") from None
-    if not isinstance(document, dict):
-        raise ValueError("it is not a JSON object")
-    return document
+    """The JSON object in ``body``; its floats remember how they were written. Raises JsonError."""
+    return parse_object(body, parse_float=WrittenFloat)
 
 
 def read_retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks to wait, at most ``LONGEST_PAUSE``.
+    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``.
 
-    It is a number of seconds or an HTTP date; None where it is neither.
+    The header is a number of seconds or an HTTP date; None if it is neither.
     """
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return min(float(value), LONGEST_PAUSE)
+        return min(float(value), MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+    return min(max((moment - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def excerpt(body: bytes) -> str:
@@ -139,69 +120,66 @@ def excerpt(body: bytes) -> str:
     return printable(text)[:EXCERPT_LENGTH]
 
 
-def _redirected(answer: Response, writes: bool) -> Failure:
+def _redirected(response: Response, writes: bool) -> Failure:
     try:
-        host = urlsplit(answer.headers.get("location", "")).hostname or "the same host"
+        host = urlsplit(response.headers.get("location", "")).hostname or "the same host"
     except ValueError:
-        host = "an address that is none"
+        host = "an invalid address"
     text = (
-        f"the service points elsewhere (HTTP status {answer.status}, to {host}), and a redirect is"
-        " not followed with credentials; check the endpoint"
+        f"the service redirects (HTTP status {response.status}, to {host}); majobctl never follows"
+        " a redirect with credentials: check the endpoint"
     )
-    # After 303 See Other the request itself is done; the other kinds ask for it again.
-    maybe_done = answer.status == 303
+    # 303 See Other means that the request was carried out; the other statuses ask for it again.
+    maybe_done = response.status == 303
     error = TransportError(text, outcome_unknown=writes and maybe_done)
-    return Failure(error, maybe_done=maybe_done)
+    return Failure(error=error, maybe_done=maybe_done)
 
 
-def _unreadable(answer: Response, problem: str, writes: bool) -> Failure:
-    # What the service itself wrote may hold a configuration's secrets; a page of others tells
-    # what stands in the way.
-    is_own = answer.body.lstrip()[:1] == b"{"
-    shown = f"{len(answer.body)} bytes" if is_own else excerpt(answer.body)
-    text = f"unreadable answer (HTTP status {answer.status}): {problem}"
+def _unreadable(response: Response, problem: str, writes: bool) -> Failure:
+    # The service's own JSON may hold a configuration's secrets. A page of something in between
+    # says what it is.
+    is_own = response.body.lstrip()[:1] == b"{"
+    shown = f"{len(response.body)} bytes" if is_own else excerpt(response.body)
+    text = f"unreadable answer (HTTP status {response.status}): {problem}"
     if shown:
         text += f": {shown}"
-    if 400 <= answer.status < 500:
-        # The status alone says that the request was refused, whatever wrote the page.
-        return _with_status(answer, ServiceError("", text, status=answer.status))
+    if 400 <= response.status < 500:
+        # The status alone says that the request was refused, whoever wrote the page.
+        return _with_status(response, ServiceError("", text, status=response.status))
     error = TransportError(text, outcome_unknown=writes)
-    return Failure(error, may_pass=True, maybe_done=True, retry_after=_asked_pause(answer))
+    pause = _requested_pause(response)
+    return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)
 
 
-def _refused(answer: Response, document: Mapping[str, Any]) -> Failure:
+def _refused(response: Response, document: Mapping[str, Any]) -> Failure:
     code = _text(document.get("error_code"))
     reason = _text(document.get("error_msg")) or _text(document.get("error_message"))
-    request_id = _text(document.get("request_id")) or answer.headers.get("x-request-id", "")
+    request_id = _text(document.get("request_id")) or response.headers.get("x-request-id", "")
     if not reason and not code:
-        reason = f"HTTP status {answer.status}: {excerpt(answer.body)}"
-    error = ServiceError(code, reason, status=answer.status, request_id=request_id)
-    return _with_status(answer, error)
+        reason = f"HTTP status {response.status}: {excerpt(response.body)}"
+    error = ServiceError(code, reason, status=response.status, request_id=request_id)
+    return _with_status(response, error)
 
 
-def _with_status(answer: Response, error: ServiceError) -> Failure:
-    status = answer.status
+def _with_status(response: Response, error: ServiceError) -> Failure:
+    status, pause = response.status, _requested_pause(response)
     if status == 429:
-        pause = _asked_pause(answer)
-        return Failure(error, may_pass=True, retry_after=pause, is_throttled=True)
+        return Failure(error=error, may_pass=True, retry_after=pause, is_throttled=True)
     if status in _RETRIED_STATUSES:
-        return Failure(error, may_pass=True, maybe_done=True, retry_after=_asked_pause(answer))
-    # An internal error (500) says nothing for sure about what was done; one without a code is not
-    # even the service's own. Who may not call (401, 403) is told nothing of an earlier try.
-    # Nor is he who meets a lock, or a page that the service itself did not write.
-    is_refusal = status < 500 and bool(error.code) and status not in _NO_WORD_OF_BEFORE
-    return Failure(error, maybe_done=status >= 500 and not error.code, is_refusal=is_refusal)
+        return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)
+    # An internal error (500) leaves open what was done. One without a code does not even come from
+    # the service itself. A caller without permission (401, 403) learns nothing about an earlier
+    # try, and neither does one who meets a lock or a page that the service did not write.
+    is_refusal = status < 500 and bool(error.code) and status not in _SILENT_ABOUT_EARLIER_TRIES
+    return Failure(error=error, maybe_done=status >= 500 and not error.code, is_refusal=is_refusal)
 
 
-def _asked_pause(answer: Response) -> float | None:
-    if answer.status not in (429, 503):
+def _requested_pause(response: Response) -> float | None:
+    if response.status not in (429, 503):
         return None
-    return read_retry_after(answer.headers.get("retry-after", ""), datetime.now(timezone.utc))
+    value = response.headers.get("retry-after", "")
+    return read_retry_after(value, datetime.now(timezone.utc))
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")

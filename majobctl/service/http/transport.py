@@ -1,7 +1,7 @@
-"""One try at a time over HTTP: sends exactly the given bytes and brings back a whole answer.
+"""One try over HTTP: sends exactly the given bytes and returns a complete response.
 
-It knows neither credentials nor JSON, and never raises for what the network does. It imports
-requests, so that it is itself imported where a session first sends.
+Independent of credentials and JSON; network errors are values, not exceptions. Importing this
+module imports requests, so a session imports it with its first request.
 """
 
 from __future__ import annotations
@@ -21,17 +21,13 @@ from requests.adapters import BaseAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from majobctl.errors import AuthError
-from majobctl.service.http.deadlines import (
-    DeadlineAdapter,
-    _Deadlines,
-    start_deadline,
-)
+from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
 from majobctl.service.http.responses import NoResponse, Response
 from majobctl.target import is_loopback
 from majobctl.text import printable
 
 SIZE_LIMIT = 64 * 2**20
-"""The largest answer that is read, in bytes."""
+"""The largest response that is read, in bytes."""
 
 _CHUNK = 2**16
 _LOG = logging.getLogger(__name__)
@@ -47,16 +43,16 @@ _REASONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
         "the answer was cut short",
     ),
     (http.client.RemoteDisconnected, "no answer came"),
-    ((http.client.HTTPException, urllib3_errors.InvalidHeader), "what came is not HTTP"),
+    ((http.client.HTTPException, urllib3_errors.InvalidHeader), "the answer is not HTTP"),
 )
 
 
 class Transport:
     """A pool of connections; safe to use from several threads.
 
-    ``timeout`` bounds, in seconds, the connecting and then the whole answer. Proxies and trusted
-    certificates come from the environment, but for a loopback address. ``.netrc``, cookies and
-    redirects are not followed: requests' adapter is used without its session, which does that.
+    ``timeout`` limits, in seconds, the connecting and then the complete response. Proxies and
+    trusted certificates come from the environment; a loopback address needs no proxy. ``.netrc``,
+    cookies and redirects are ignored: requests handles them in its session, which is not used.
     """
 
     def __init__(
@@ -70,15 +66,15 @@ class Transport:
         self._timeout = timeout
         self._mounted = dict(mounted or {})
         self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
-        self._deadlines = _Deadlines(timeout)
+        self._deadlines = Deadlines(timeout)
         self._verify = _trusted_certificates(ca_file)
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response | NoResponse:
-        """Sends one request and reads the whole answer.
+        """Sends one request and reads the complete response.
 
-        Tells the log of each, without its headers and bodies: there the secrets are.
+        Each request is logged without its headers and body, which hold secrets.
         """
         start = time.monotonic()
         result = self._sent(method, url, headers, body)
@@ -95,12 +91,13 @@ class Transport:
             try:
                 result = self._exchange(request)
             except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
-                result = _no_answer(error)
+                result = _no_response(error)
             except ValueError:
-                # What urllib3 lets through for a chunk of a negative size.
-                result = NoResponse("what came is not HTTP", was_sent=True)
+                # urllib3 raises this for a chunk of a negative size.
+                result = NoResponse(reason="the answer is not HTTP", was_sent=True)
         if deadline.has_passed:
-            return NoResponse(f"no whole answer within {self._timeout:g} s", was_sent=True)
+            reason = f"no complete answer within {self._timeout:g} s"
+            return NoResponse(reason=reason, was_sent=True)
         return result
 
     def close(self) -> None:
@@ -132,7 +129,7 @@ class Transport:
 def _prepared(
     method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> requests.PreparedRequest:
-    """The request as it is: it was quoted, and signed as that, before it came here."""
+    """The request unchanged: its URL is quoted already, and was signed like that."""
     request = requests.PreparedRequest()
     request.prepare_method(method)
     request.url = url
@@ -145,41 +142,39 @@ def _read(response: requests.Response) -> Response | NoResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        return NoResponse("the answer is compressed, which was not asked for", was_sent=True)
+        reason = "the answer is compressed, although majobctl did not ask for that"
+        return NoResponse(reason=reason, was_sent=True)
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > SIZE_LIMIT:
-            return NoResponse(f"the answer is larger than {SIZE_LIMIT // 2**20} MiB", was_sent=True)
-    promised = headers.get("content-length", "")
-    if promised.isdecimal() and "transfer-encoding" not in headers and int(promised) != len(body):
-        return NoResponse(
-            f"the answer was cut short: {len(body)} of {promised} bytes came", was_sent=True
-        )
-    return Response(response.status_code, headers, bytes(body))
+            reason = f"the answer is larger than {SIZE_LIMIT // 2**20} MiB"
+            return NoResponse(reason=reason, was_sent=True)
+    length = headers.get("content-length", "")
+    if length.isdecimal() and "transfer-encoding" not in headers and int(length) != len(body):
+        reason = f"the answer was cut short after {len(body)} of {length} bytes"
+        return NoResponse(reason=reason, was_sent=True)
+    return Response(status=response.status_code, headers=headers, body=bytes(body))
 
 
-def _no_answer(error: Exception) -> NoResponse:
+def _no_response(error: Exception) -> NoResponse:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = (
-                f"the service's certificate is not trusted ({cause.verify_message});"
-                " OS_CACERT or REQUESTS_CA_BUNDLE names a file with the certificates to trust"
+                f"the service's certificate is not trusted ({cause.verify_message}); set OS_CACERT"
+                " or REQUESTS_CA_BUNDLE to a file with the certificates to trust"
             )
-            return NoResponse(reason, was_sent=False, is_final=True)
+            return NoResponse(reason=reason, was_sent=False, is_final=True)
     reason = _reason(causes)
-    never_connected = any(
-        isinstance(cause, (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError))
-        for cause in causes
-    )
-    if never_connected:
-        return NoResponse(f"cannot connect to the service: {reason}", was_sent=False)
-    return NoResponse(f"the connection broke: {reason}", was_sent=True)
+    unconnected = (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError)
+    if any(isinstance(cause, unconnected) for cause in causes):
+        return NoResponse(reason=f"cannot connect to the service: {reason}", was_sent=False)
+    return NoResponse(reason=f"the connection broke: {reason}", was_sent=True)
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """What the system says, or else what the kind of one of the errors means."""
+    """The system's message, or else what the type of one of the errors means."""
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
@@ -191,8 +186,8 @@ def _reason(causes: list[BaseException]) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and what it wraps. Only types and system messages are told of them: the texts of
-    requests' errors are not ours to vouch for."""
+    """``error`` and all that it wraps. Messages use only their types and the system's texts: the
+    texts of requests may hold a URL or a header."""
     waiting: list[object] = [error]
     seen: set[int] = set()
     while waiting:
@@ -213,6 +208,6 @@ def _trusted_certificates(ca_file: str | None) -> str | bool:
     for name, path in named.items():
         if path:
             if not Path(path).exists():
-                raise AuthError(f"{name} names {path}, which does not exist")
+                raise AuthError(f"{name} is set to {path}, which does not exist")
             return path
     return True

@@ -1,8 +1,8 @@
-"""What the imagined cloud offers: engines, flavours and built-in algorithms, as the service lists
+"""What the imagined cloud offers: engines, flavors and built-in algorithms, as the service lists
 them. Names, versions and sizes are those of public documents.
 
 Ids from 900 on are invented here, for entries whose id no public document shows; so are the sizes
-of the flavours with such an id, and every built-in algorithm's creation time. Look up by name.
+of the flavors with such an id, and every built-in algorithm's creation time. Look up by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One entry of the resource flavours (GET job/resource-specs). core and cpu (GB) are texts."""
+    """One entry of the resource flavors (GET job/resource-specs). core and cpu (GB) are texts."""
 
     spec_id: int
     spec_code: str
@@ -107,20 +107,8 @@ ALGORITHMS = {algorithm.model_id: algorithm for algorithm in _ALGORITHMS}
 
 JOB_TYPES = ("train", "inference")
 PROJECT_TYPES = ("0", "1", "2", "3")
-ALGORITHM_ORDERS = {
-    "engine": "engine_name",
-    **{
-        key: key
-        for key in (
-            "model_name",
-            "model_usage",
-            "model_precision",
-            "model_size",
-            "create_time",
-            "parameter",
-        )
-    },
-}
+_ORDERS = ("model_name", "model_usage", "model_precision", "model_size", "create_time", "parameter")
+ALGORITHM_ORDERS = {"engine": "engine_name", **{key: key for key in _ORDERS}}
 _ASCEND_ENGINE_TYPE = 13
 _FIRST_ALGORITHM_TIME = 1522218780025
 
@@ -131,10 +119,10 @@ def list_engines(job_type: str) -> list[dict[str, Any]]:
 
 
 def list_flavors(job_type: str, engine: Engine | None, project_type: str) -> list[dict[str, Any]]:
-    """The flavours for a job type, an engine and a project type.
+    """The flavors for a job type, an engine and a project type.
 
-    The rules are invented, for no document gives any: Ascend flavours (kat1) go with the Ascend
-    engine only, and projects of the types 1 to 3 (ExeML) are trained on GPU flavours.
+    The rules are invented, since no document has any: Ascend flavors (kat1) go with the Ascend
+    engine only, and projects of the types 1 to 3 (ExeML) are trained on GPU flavors.
     """
     flavors = list(_FLAVORS) if job_type == "train" else []
     if engine is not None:

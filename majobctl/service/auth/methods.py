@@ -1,0 +1,82 @@
+"""The ways to sign in: an access key signs each request, a token goes with it, and a password
+(``tokens``) is exchanged for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from majobctl.service.auth.credentials import AkSk, Credentials, Password, Token
+from majobctl.service.auth.signing import sign
+from majobctl.service.auth.tokens import PasswordAuth, token_request
+from majobctl.service.http.responses import Response
+
+
+class AuthMethod(Protocol):
+    """One way to sign requests for one project; safe to use from several threads."""
+
+    @property
+    def project_id(self) -> str: ...
+
+    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """The headers that authorize a request."""
+
+    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
+
+
+class AkSkAuth:
+    """Signs each request with an access key, over all of these headers."""
+
+    def __init__(self, credentials: AkSk, project_id: str) -> None:
+        self.project_id = project_id
+        self._credentials = credentials
+
+    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        own = self._credentials
+        headers = {"X-Project-Id": self.project_id}
+        if body:
+            headers["Content-Type"] = "application/json"
+        if own.security_token:
+            headers["X-Security-Token"] = own.security_token
+        return headers | sign(
+            method,
+            url,
+            headers,
+            body,
+            access_key=own.access_key,
+            secret_key=own.secret_key,
+            when=datetime.now(timezone.utc),
+        )
+
+    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        return False
+
+
+class TokenAuth:
+    """Sends a token that the user has."""
+
+    def __init__(self, credentials: Token, project_id: str) -> None:
+        self.project_id = project_id
+        self._credentials = credentials
+
+    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        return {"X-Auth-Token": self._credentials.token}
+
+    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        return False
+
+
+def auth_method(
+    credentials: Credentials,
+    project: tuple[str | None, str | None],
+    issue: Callable[[bytes], Mapping[str, Any]],
+) -> AuthMethod:
+    """``project`` is its id and its name (enough for a password), ``issue`` as in PasswordAuth."""
+    if isinstance(credentials, Password):
+        return PasswordAuth(issue, token_request(credentials, *project))
+    project_id = project[0] or ""
+    if isinstance(credentials, AkSk):
+        return AkSkAuth(credentials, project_id)
+    return TokenAuth(credentials, project_id)
