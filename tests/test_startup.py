@@ -15,7 +15,7 @@ LATE = {
     *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
     *(
         f"majobctl.operations.{name}"
-        for name in ("apply", "connect", "executor", "refresh", "workers")
+        for name in ("applying", "connect", "executor", "refresh", "runner", "workers")
     ),
     *(f"majobctl.plan.{name}" for name in ("document", "drift", "results")),
     *(f"majobctl.render.{name}" for name in ("html", "json", "markdown", "results")),

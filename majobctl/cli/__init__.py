@@ -1,6 +1,6 @@
 """The command line: one file a command, each declares its options, makes one call and prints.
 
-Here every error becomes a message and an exit code, and nowhere else.
+Only here do errors become messages and exit codes.
 """
 
 from __future__ import annotations
@@ -26,18 +26,13 @@ from majobctl.text import counted, printable
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
 @click.version_option(__version__, message="majobctl %(version)s")
-@click.option(
-    "-C",
-    "--chdir",
-    metavar="DIR",
-    help="Go to DIR first.",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Tell of each request on stderr.")
+@click.option("-C", "--chdir", metavar="DIR", help="Change to DIR first.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr.")
 def cli(chdir: str | None, verbose: bool) -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.
 
-    `majobctl init` begins a config repository, `majobctl plan` shows what `majobctl apply` would
-    change, and `majobctl COMMAND --help` says more.
+    `majobctl init` creates a config repository, `majobctl plan` shows what `majobctl apply` would
+    change, and `majobctl COMMAND --help` shows more about a command.
     """
     if verbose:
         import logging
@@ -48,15 +43,15 @@ def cli(chdir: str | None, verbose: bool) -> None:
         try:
             os.chdir(chdir)
         except OSError as error:
-            raise MajobctlError(f"cannot go to {printable(chdir)}: {error.strerror}") from error
+            raise MajobctlError(f"cannot change to {printable(chdir)}: {error.strerror}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
-    # Little of what a command makes is garbage that only a search finds, and most of it stays.
+    # Few of a command's objects are cyclic garbage, and most live until it ends.
     gc.set_threshold(50_000, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the output's encoding does not have is shown as an escape.
+        # Characters that the output's encoding lacks are shown as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
@@ -67,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except MajobctlError as error:
-        _tell(error)
+        _show(error)
         return error.exit_code
     except OSError as error:
-        # A full disk, a stream that cannot be written, a folder that is gone: no defect of ours.
+        # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
         click.echo(f"Error: {printable(str(error))}", err=True)
         return 1
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            # Until Python 3.12 that is what becomes of one within the making of a class.
+            # Until Python 3.12, one that is raised while a class is created ends up like this.
             click.echo("Interrupted.", err=True)
             return INTERRUPTED
         import traceback
@@ -90,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _tell(error: MajobctlError) -> None:
+def _show(error: MajobctlError) -> None:
     if isinstance(error, ConfigError):
         click.echo(str(error), err=True)
         click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)

@@ -3,71 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from functools import cache
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.interrupts import Interrupts, terminable
-from majobctl.cli.options import (
-    INTERRUPTED,
-    color_option,
-    format_option,
-    is_terminal,
-    lock_timeout_option,
-    painter,
-    parallelism_option,
-    refresh_option,
-    selection_options,
-    variable_options,
-    width_of,
-)
-from majobctl.cli.progress import apply_progress
-from majobctl.cli.repository import (
-    command_line,
-    load_config_here,
-    load_settings,
-    overrides_here,
-    plan_for,
-    read_file,
-)
-from majobctl.errors import MajobctlError, StalePlanError, StateError
-from majobctl.job_config.fields import LOOKED_UP
-from majobctl.operations.context import provider_of, store_of, target_of
-from majobctl.text import printable
+from majobctl.cli import invocation, options
+from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.progress import apply_progress, reading_progress
+from majobctl.errors import MajobctlError, StalePlanError
 
 if TYPE_CHECKING:
-    from majobctl.operations.apply import Applied
-    from majobctl.plan.change import Change, Params
-    from majobctl.plan.plan import Plan, Selection
+    from majobctl.plan.plan import Plan
     from majobctl.plan.results import ApplyResult
-    from majobctl.repository.settings.settings import Settings
-    from majobctl.service.provider import Provider
-    from majobctl.state.document import State
-    from majobctl.state.journal import Journal
-    from majobctl.state.store import LockedState
 
 FAILED = 3
-_GUARDED_TOTAL = 10
-"""apply.max_change_percent says something from this number of job configs on."""
 
 
 @click.command("apply")
 @click.argument("planfile", required=False)
-@selection_options
-@variable_options
-@refresh_option
-@format_option
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@options.selection_options
+@options.variable_options
+@options.refresh_option
+@options.format_option
+@click.option("--auto-approve", is_flag=True, help="Do not ask for approval.")
 @click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
 @click.option(
-    "--verify", is_flag=True, help="Read each configuration back once it is written, and compare."
+    "--verify", is_flag=True, help="Read each configuration back after writing it, and compare."
 )
-@parallelism_option
-@lock_timeout_option
-@color_option
+@options.parallelism_option
+@options.lock_timeout_option
+@options.color_option
 def command(
     planfile: str | None,
     targeted: tuple[str, ...],
@@ -83,51 +50,75 @@ def command(
 ) -> int:
     """Plan, show the plan, ask for the literal "yes", and send the calls that are needed.
 
-    A saved PLANFILE is applied as it was reviewed, without asking; one that no longer fits the
-    state or the target is refused with exit code 5.
+    A saved PLANFILE is applied as it was reviewed, without asking. It is refused with exit code 5
+    if it no longer fits the state or the target.
 
-    With --refresh, the service is read first: what was changed there is part of the plan, and a
-    configuration that somebody changes after that is not sent (exit code 5).
+    With --refresh, the plan covers what was changed in the service; what somebody changes after
+    that is not sent (exit code 5).
 
-    Each success is on disk before it is told. A call that fails does not stop the others. One
-    Ctrl-C stops starting calls and waits for those under way; a second one leaves at once.
+    Each success is on disk before it is reported. A failed call does not stop the others. One
+    Ctrl-C starts no further call and waits for those under way; a second one exits at once.
 
     \b
     Example:
       majobctl apply --auto-approve --parallelism 20
     """
-    from majobctl.plan.plan import Selection
+    from majobctl.operations import SavedPlan, Selection, apply
 
-    selection = Selection(targeted, excluded)
-    if planfile is not None and (selection or refresh):
-        what = "--target, --exclude and --refresh"
-        raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
-    review = _SavedPlan(planfile) if planfile is not None else _FreshPlan(selection, refresh)
-    settings = review.settings
-    at_once = parallelism or settings.parallelism
-    store = store_of(settings)
-    with terminable(), store.locked(command_line(), lock_timeout) as locked, ExitStack() as opened:
-        provider = cache(lambda: opened.enter_context(provider_of(settings, at_once)))
-        plan = review.plan(locked.state, provider, at_once)
-        is_approved = auto_approve or planfile is not None
-        _show_plan(plan, format_, is_approved, no_color)
-        _check_share(plan, settings, force)
-        if plan.changes and not is_approved:
-            _ask(plan)
-        params = review.params(plan, locked.state)
-        result = _run(plan, params, locked, settings, provider, at_once, verify)
+    selection, saved = Selection(targeted, excluded), None
+    if planfile is not None:
+        if selection or refresh:
+            what = "--target, --exclude and --refresh"
+            raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
+        saved = SavedPlan.read(invocation.read_file(planfile), planfile)
+    run = partial(
+        apply,
+        invocation.root(),
+        saved_plan=saved,
+        overrides=invocation.overrides(),
+        selection=selection,
+        refresh=refresh,
+        force=force,
+        verify=verify,
+        parallelism=parallelism,
+        lock_timeout=lock_timeout,
+        command=invocation.command_line(),
+        warn=invocation.warn,
+    )
+    return _report(_run(run, auto_approve or saved is not None, format_, no_color), format_)
+
+
+def _run(
+    run: Callable[..., ApplyResult], is_approved: bool, format_: str, no_color: bool
+) -> ApplyResult:
+    """Runs the apply with everything that happens between it and the user."""
+    with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
+
+        def approve(plan: Plan) -> bool:
+            if not is_approved and not _is_confirmed(plan):
+                return False
+            applying.start(len(plan.changes))
+            return True
+
+        return run(
+            approve=approve,
+            show=lambda plan: _show_plan(plan, format_, is_approved, no_color),
+            observe=applying.observe,
+            observe_reading=reading,
+            should_stop=interrupts.should_stop,
+        )
+
+
+def _report(result: ApplyResult, format_: str) -> int:
+    """Prints the result and returns the exit code."""
+    from majobctl.plan.results import ChangeStatus
+
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
         click.echo(f"Error: {result.problem}", err=True)
     _show_result(result, format_)
-    return _exit_code(result)
-
-
-def _exit_code(result: ApplyResult) -> int:
-    from majobctl.plan.results import ChangeStatus
-
     if result.is_interrupted:
-        return INTERRUPTED
+        return options.INTERRUPTED
     if result.problem:
         return 1
     if result.count(ChangeStatus.CHANGED_MEANWHILE):
@@ -135,81 +126,23 @@ def _exit_code(result: ApplyResult) -> int:
     return 0 if result.is_complete else FAILED
 
 
-class _FreshPlan:
-    """A plan made now, from the TOML files."""
-
-    def __init__(self, selection: Selection, refresh: bool) -> None:
-        self._config = load_config_here()
-        self._selection = selection
-        self._refresh = refresh
-        self.settings = self._config.settings
-
-    def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
-        read = provider() if self._refresh else None
-        return plan_for(self._config, state, self._selection, read, at_once, for_saving=True)
-
-    def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
-        return {name: config.params for name, config in self._config.job_configs.items()}
-
-
-class _SavedPlan:
-    """A plan that was reviewed; the TOML files are read only for secrets that stand in them."""
-
-    def __init__(self, file: str) -> None:
-        from majobctl.plan.document import read_plan
-
-        self._name = printable(file)
-        self._plan = read_plan(read_file(file), self._name)
-        self.settings = load_settings()
-
-    def plan(self, state: State | None, provider: Callable[[], Provider], at_once: int) -> Plan:
-        from majobctl.operations.saved_plan import check_fits
-
-        settings = self.settings
-        check_fits(self._plan, state, target_of(settings), self._name, settings.environment)
-        return self._plan
-
-    def params(self, plan: Plan, state: State | None) -> Mapping[str, Params]:
-        from majobctl.job_config.secrets import Masker
-        from majobctl.operations.saved_plan import resolved_params
-        from majobctl.repository.config import valid_job_configs
-
-        masker = state.masker() if state else Masker(plan.salt)
-        root, overrides = self.settings.root, overrides_here()
-        return resolved_params(plan, masker, self._name, lambda: valid_job_configs(root, overrides))
-
-
 def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        click.echo(plan_text(plan, painter(no_color), width_of(sys.stdout)))
+        click.echo(plan_text(plan, options.painter(no_color), options.width_of(sys.stdout)))
     elif not is_approved:
-        # stdout is for the one JSON document; who is asked must see the plan all the same.
-        click.echo(plan_text(plan, width=width_of(sys.stderr)), err=True)
+        # stdout is for the one JSON document; the plan to approve is shown on stderr.
+        click.echo(plan_text(plan, width=options.width_of(sys.stderr)), err=True)
 
 
-def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
-    """Raises MajobctlError where the plan changes a larger share than the settings allow."""
-    from majobctl.plan.change import Action
-
-    most = settings.values["apply"]["max_change_percent"]
-    changes, total = len(plan.changes) - plan.count(Action.RECORD), plan.total
-    if most and total >= _GUARDED_TOTAL and changes * 100 > most * total and not force:
+def _is_confirmed(plan: Plan) -> bool:
+    """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
+    if not options.is_terminal(sys.stdin):
         raise MajobctlError(
-            f"the plan changes {changes} of {total} job configs, more than"
-            f" apply.max_change_percent = {most} allows; nothing was sent\n"
-            "if that is meant, apply with --force"
-        )
-
-
-def _ask(plan: Plan) -> None:
-    """Raises MajobctlError unless the user types the literal yes."""
-    if not is_terminal(sys.stdin):
-        raise MajobctlError(
-            "nobody can be asked, since stdin is no terminal; nothing was sent\n"
-            "save a plan (`majobctl plan --out FILE`), review it and `majobctl apply FILE`; or use"
-            " `majobctl apply --auto-approve`"
+            "cannot ask for approval: stdin is not a terminal; nothing was sent\n"
+            "save a plan (`majobctl plan --out FILE`), review it and run `majobctl apply FILE`; or"
+            " run `majobctl apply --auto-approve`"
         )
     place = f" to the environment {plan.environment}" if plan.environment else ""
     answer = click.prompt(
@@ -218,98 +151,7 @@ def _ask(plan: Plan) -> None:
         show_default=False,
         err=True,
     )
-    if answer != "yes":
-        raise MajobctlError("not approved; nothing was sent")
-
-
-def _run(
-    plan: Plan,
-    params: Mapping[str, Params],
-    locked: LockedState,
-    settings: Settings,
-    provider_here: Callable[[], Provider],
-    parallelism: int,
-    verify: bool,
-) -> ApplyResult:
-    from majobctl.operations.apply import apply_changes
-    from majobctl.operations.executor import ChangeExecutor
-    from majobctl.plan.results import ApplyResult
-    from majobctl.state.document import State
-
-    if not plan.changes:
-        return ApplyResult((), plan.serial)
-    state = locked.state or State.new(plan.target, plan.salt)
-    provider = provider_here()
-    _check_names(plan, provider, params)
-    errand = ChangeExecutor(
-        provider,
-        lambda change: params[change.name],
-        state.masker().digest,
-        creates_missing=plan.creates_missing,
-        verifies=verify,
-    )
-    journal = locked.open_journal(state)
-    with Interrupts(provider) as interrupts:
-        with closing(journal), apply_progress(len(plan.changes)) as observe:
-            applied = apply_changes(
-                plan,
-                journal,
-                errand,
-                parallelism=parallelism,
-                retry_failed=settings.provider["retries"] > 0,
-                should_stop=lambda: interrupts.count > 0,
-                observe=observe,
-            )
-        problem = _save(locked, journal, applied)
-    if applied.defect is not None:
-        if problem:
-            click.echo(f"Error: {problem}", err=True)
-        raise applied.defect
-    serial = locked.state.serial if locked.state else 0
-    return ApplyResult(applied.results, serial, interrupts.count > 0, problem)
-
-
-def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:
-    """Brings the outcomes into the state file; says what to do where that cannot be done."""
-    if applied.failure is not None:
-        return locked.rescue(journal)
-    try:
-        locked.merge()
-    except StateError as error:
-        return str(error)
-    return ""
-
-
-def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:
-    """Raises MajobctlError, with nothing sent, where the service does not offer a name."""
-    from majobctl.plan.change import SENDING
-
-    sending = [change for change in plan.changes if change.action in SENDING]
-    unknown = _unknown_names(provider, sending, params)
-    if unknown:
-        raise MajobctlError("\n".join([*unknown, "nothing was sent"]))
-
-
-def _unknown_names(
-    provider: Provider, calling: Sequence[Change], params: Mapping[str, Params]
-) -> list[str]:
-    """A sentence for each name that the service does not offer, telling no sensitive one."""
-    from majobctl.job_config.secrets import is_masked
-
-    hidden = {
-        item.name
-        for item in calling
-        if any(is_masked((item.after or {}).get(key)) for key in LOOKED_UP)
-    }
-    shown = [(item.name, params[item.name]) for item in calling if item.name not in hidden]
-    return [
-        *provider.unknown_names(shown),
-        *(
-            f"job_config.{name}: a sensitive flavor, engine or algorithm does not exist"
-            for name in sorted(hidden)
-            if provider.unknown_names([(name, params[name])])
-        ),
-    ]
+    return bool(answer == "yes")
 
 
 def _show_result(result: ApplyResult, format_: str) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option
-from majobctl.cli.repository import load_settings
 from majobctl.operations.context import WORKING_FOLDER, provider_of, target_of
 from majobctl.text import utc_now
 
@@ -19,12 +19,12 @@ _HEADS = {
     "cpu": "memory (GB)",
     "gpu_num": "GPUs",
     "gpu_type": "GPU type",
-    "max_num": "most nodes",
+    "max_num": "max nodes",
     "no_resource": "sold out",
     "engine_name": "engine",
     "engine_version": "engine version",
 }
-"""What a column is called where a job config has no key for it."""
+"""The headings of columns that are not keys of a job config."""
 _CELL_WIDTH = 60
 
 
@@ -34,14 +34,14 @@ _CELL_WIDTH = 60
 def flavors(format_: str) -> None:
     """List the service's flavors, for train_instance_type.
 
-    The list is kept in .majobctl/catalogue.json. From then on validate and plan warn, offline, of
-    a flavor that was not offered, and of more nodes than it allows.
+    The list is cached in .majobctl/catalogue.json. From then on validate and plan warn, offline,
+    about a flavor that was not offered, and about more nodes than it allows.
 
     \b
     Example:
       majobctl flavors
     """
-    _tell("flavors", format_)
+    _show("flavors", format_)
 
 
 @click.command("engines")
@@ -50,15 +50,15 @@ def flavors(format_: str) -> None:
 def engines(format_: str) -> None:
     """List the service's engines, for framework_type.
 
-    Each stands with its versions, for framework_version. The list is kept in
-    .majobctl/catalogue.json. From then on validate and plan warn, offline, of an engine that was
-    not offered.
+    Each is shown with its versions, for framework_version. The list is cached in
+    .majobctl/catalogue.json. From then on validate and plan warn, offline, about an engine that
+    was not offered.
 
     \b
     Example:
       majobctl engines --format json
     """
-    _tell("engines", format_)
+    _show("engines", format_)
 
 
 @click.command("algorithms")
@@ -67,23 +67,23 @@ def engines(format_: str) -> None:
 def algorithms(format_: str) -> None:
     """List the service's algorithms, for model_name.
 
-    Each is shown with its engine and the labels of its hyperparameters. The list is kept in
-    .majobctl/catalogue.json. From then on validate and plan warn, offline, of an algorithm that
+    Each is shown with its engine and the labels of its hyperparameters. The list is cached in
+    .majobctl/catalogue.json. From then on validate and plan warn, offline, about an algorithm that
     was not offered.
 
     \b
     Example:
       majobctl algorithms
     """
-    _tell("algorithms", format_)
+    _show("algorithms", format_)
 
 
 commands = (flavors, engines, algorithms)
 
 
-def _tell(name: str, format_: str) -> None:
-    """Reads the list ``name`` from the service, keeps it and prints it."""
-    settings = load_settings()
+def _show(name: str, format_: str) -> None:
+    """Reads the list ``name`` from the service, caches it and prints it."""
+    settings = invocation.load_settings()
     items = _read(settings, name)
     _keep(settings, name, items)
     text = _document(settings, name, items) if format_ == "json" else _table(name, items)
@@ -101,15 +101,14 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
     from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
-        # The official SDK may give the first page only: what it lacks may exist all the same.
+        # The official SDK may return the first page only: what it lacks may exist nevertheless.
         return
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
         save_list(path, target_of(settings), name, CachedList(utc_now(), items))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
-        told = f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not kept"
-        click.echo(f"Warning: {told}", err=True)
+        invocation.warn(f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not cached")
 
 
 def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
@@ -117,13 +116,7 @@ def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str
 
     from majobctl.plan.document import HEAD, dumps
 
-    return dumps(
-        {
-            **HEAD,
-            "target": asdict(target_of(settings)),
-            name: items,
-        }
-    )
+    return dumps({**HEAD, "target": target_of(settings).document(), name: items})
 
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:

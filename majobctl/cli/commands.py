@@ -1,13 +1,15 @@
-"""Which commands there are, and where; each is imported when it is looked up.
+"""The commands and their modules; each is imported when it is first used.
 
-The help of ``majobctl`` itself needs none of them: the first sentences stand here, too.
+The help of ``majobctl`` itself needs none of them: their first sentences are repeated here.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -23,7 +25,7 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry(
-        "init", "Begin a config repository in DIR: settings, one example job config, .gitignore."
+        "init", "Create a config repository in DIR: settings, one example job config, .gitignore."
     ),
     "validate": Entry("validate", "Check the settings and all job configs, offline."),
     "plan": Entry("plan", "Show what apply would do."),
@@ -33,59 +35,45 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "drift": Entry("drift", "Show what was changed in the service since it was last applied."),
     "show": Entry(
-        "show",
-        "Show what the state holds: all job configs, or the one called NAME; or a saved plan.",
+        "show", "Show the job configs in the state, or the one called NAME; or show a saved plan."
     ),
-    "state": Entry("state", "Look at the state, and mend it."),
-    "unlock": Entry("unlock", "Free the state's lock ID, whose holder on another machine is gone."),
-    "emulator": Entry("emulator", "The embedded emulator of the service."),
+    "state": Entry("state", "Inspect and repair the state."),
+    "unlock": Entry(
+        "unlock", "Release the state's lock ID, whose holder on another machine is gone."
+    ),
+    "emulator": Entry("emulator", "Run the embedded emulator of the service."),
     "version": Entry("version", "Print the version."),
     "flavors": Entry("catalog", "List the service's flavors, for train_instance_type.", "flavors"),
     "engines": Entry("catalog", "List the service's engines, for framework_type.", "engines"),
     "algorithms": Entry("catalog", "List the service's algorithms, for model_name.", "algorithms"),
     "import": Entry(
         "import_",
-        "Take configurations that the service has into the state, and write TOML for them.",
+        "Import configurations of the service into the state, and write TOML files for them.",
     ),
-    "fmt": Entry("fmt", "Put job files and the settings in the documented form."),
+    "fmt": Entry("fmt", "Format job files and the settings."),
     "schema": Entry(
-        "schema", "A JSON Schema (2020-12) of job files or of the settings, for editors."
+        "schema", "Print a JSON Schema (2020-12) of job files or of the settings, for editors."
     ),
 }
 
 
-class _Commands(MutableMapping[str, click.Command]):
-    """The commands by name, in the order of ``COMMANDS``."""
-
-    def __init__(self) -> None:
-        self._added: dict[str, click.Command] = {}
+class _Commands(UserDict[str, Any]):
+    """The commands by name; an Entry becomes its command when it is looked up."""
 
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self._added:
-            entry = COMMANDS[name]
-            module = importlib.import_module(f"majobctl.cli.{entry.module}")
-            self._added[name] = getattr(module, entry.attribute)
-        return self._added[name]
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._added[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._added[name]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from COMMANDS
-        yield from (name for name in self._added if name not in COMMANDS)
-
-    def __len__(self) -> int:
-        return len({*COMMANDS, *self._added})
+        found = self.data[name]
+        if isinstance(found, Entry):
+            module = importlib.import_module(f"majobctl.cli.{found.module}")
+            found = self.data[name] = getattr(module, found.attribute)
+        command: click.Command = found
+        return command
 
 
 class LazyGroup(click.Group):
-    """A group with ``COMMANDS``, and with whatever is added to it."""
+    """A group of ``COMMANDS`` and of those added to it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **{**options, "commands": _Commands()})  # type: ignore[arg-type]
+        super().__init__(*arguments, **{**options, "commands": _Commands(COMMANDS)})  # type: ignore[arg-type]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

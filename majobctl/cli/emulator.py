@@ -19,7 +19,7 @@ def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> 
 
 @click.group("emulator")
 def command() -> None:
-    """The embedded emulator of the service.
+    """Run the embedded emulator of the service.
 
     \b
     Example:
@@ -28,36 +28,32 @@ def command() -> None:
 
 
 @command.command("serve")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0: any that is free.")
-@click.option("--data", metavar="FILE", help="Keep the data in FILE; else only in memory.")
-@click.option("--seed", metavar="FILE", help="TOML job configs that the cloud starts with.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; 0: any free one.")
+@click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
+@click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @click.option(
     "--project-id",
     default="emulator",
     show_default=True,
     callback=_checked_project,
-    help="The project's id.",
+    help="The project's ID.",
 )
 @click.option(
     "--put",
     type=click.Choice(["replace", "merge"]),
     default="replace",
     show_default=True,
-    help="What an update does with the fields it does not name.",
+    help="Whether an update replaces the configuration or only the fields it names.",
+)
+@click.option("--latency-ms", type=NumberRange(0, 600_000), default=0, help="Delay each response.")
+@click.option(
+    "--error-rate", type=NumberRange(0, 1), default=0, help="Share of requests that get 503."
 )
 @click.option(
-    "--latency-ms", type=NumberRange(0, 600_000), default=0, help="Wait before each answer."
-)
-@click.option(
-    "--error-rate", type=NumberRange(0, 1), default=0, help="Share of requests answered 503."
-)
-@click.option(
-    "--lose-rate", type=NumberRange(0, 1), default=0, help="Share of answers that get lost."
+    "--lose-rate", type=NumberRange(0, 1), default=0, help="Share of responses that are lost."
 )
 @click.option("--throttle", type=NumberRange(0), default=0, help="Requests a second; more get 429.")
-@click.option(
-    "--request-log", metavar="FILE", help="A JSON line for each request, without secrets."
-)
+@click.option("--request-log", metavar="FILE", help="Log requests to FILE, without secrets.")
 def serve(
     port: int,
     data: str | None,
@@ -73,7 +69,7 @@ def serve(
     """Serve the emulator on a loopback port until it is interrupted.
 
     \b
-    Its access key and secret key are "emulator", and so are its account, user and password.
+    The access key and the secret key are "emulator", and so are account, user and password.
 
     \b
     Example:
@@ -97,12 +93,12 @@ def serve(
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
     try:
-        emulator.serve(app, port=port, ready=_tell_ready)
+        emulator.serve(app, port=port, ready=_show_ready)
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
     finally:
         app.close()
 
 
-def _tell_ready(url: str) -> None:
+def _show_ready(url: str) -> None:
     click.echo(f"majobctl emulator listening on {url}")

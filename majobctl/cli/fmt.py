@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli import invocation
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable
 
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 @click.command("fmt")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file would change.")
-@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print the changes as a diff.")
 def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
-    """Put job files and the settings in the documented form.
+    """Format job files and the settings.
 
-    The keys of each table come in the order of the reference, with one blank line where there are
-    more and before each table. Comments stay with their keys, tables where they are, and values as
-    they are written. Without FILE all job files of the repository and its majobctl.toml are meant.
+    The keys of each table are put in the order of the reference, with single blank lines between
+    them and one before each table. Comments stay with their keys, tables keep their order, and
+    values are kept as they are written. The default is majobctl.toml and all job files.
 
     \b
     Example:
@@ -43,7 +44,7 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
             outcome.add(name, before, after)
         except ConfigError as error:
             outcome.problems += error.problems
-    outcome.tell(is_dry=check or diff, beside_stdout=diff)
+    outcome.show(is_dry=check or diff, beside_stdout=diff)
     return 1 if outcome.problems or (check and outcome.changed) else 0
 
 
@@ -55,13 +56,13 @@ class _Outcome:
 
     def add(self, name: str, before: bytes, after: Formatted) -> None:
         if after.obstacle:
-            click.echo(f"Warning: {name}: left as it is: {after.obstacle}", err=True)
+            invocation.warn(f"{name}: left as it is: {after.obstacle}")
         if before == after.content:
             self.unchanged += 1
         else:
             self.changed += 1
 
-    def tell(self, *, is_dry: bool, beside_stdout: bool) -> None:
+    def show(self, *, is_dry: bool, beside_stdout: bool) -> None:
         for problem in sorted(self.problems):
             click.echo(str(problem), err=True)
         if self.problems:
@@ -89,20 +90,20 @@ def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _files_here() -> Iterator[tuple[Path, str]]:
-    """The settings and what they say are job files, whatever else is wrong with them."""
+    """The settings and the job files that they name, whatever else is wrong with them."""
     from majobctl.repository.jobs.files import job_files
-    from majobctl.repository.settings.settings import FILE_NAME, find_root, read_settings
+    from majobctl.repository.settings.settings import FILE_NAME, read_settings
 
-    settings, _ = read_settings(find_root(Path.cwd()))
+    settings, _ = read_settings(invocation.root())
     files, warnings = job_files(settings)
     for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        invocation.warn(warning)
     yield settings.file_path, FILE_NAME
     yield from files
 
 
 def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
-    """What is in the file, and what would be. Raises ConfigError for one that is unfit."""
+    """The content of the file, before and after. Raises ConfigError if it cannot be formatted."""
     from majobctl.repository.authoring.format import formatted
     from majobctl.repository.toml.file import content_of
 
@@ -111,7 +112,7 @@ def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
 
 
 def _treat(path: Path, name: str, before: bytes, after: bytes, *, check: bool, diff: bool) -> None:
-    """Does to a file that is not in the documented form what was asked for."""
+    """Shows the changes of a file, or writes it, as the options say."""
     if diff:
         click.echo(_difference(name, before, after), nl=False)
         return
@@ -135,13 +136,13 @@ def _replace(path: Path, content: bytes) -> None:
 
     mode = stat.S_IMODE(path.stat().st_mode)
     if not os.access(path, os.W_OK):
-        # The rename would need no leave of the file.
+        # Replacing the file would need no permission to write it.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     write_durably(path, content, mode)
 
 
 def _difference(name: str, before: bytes, after: bytes) -> str:
-    """A unified diff, without a character that a terminal acts on."""
+    """A unified diff without control characters."""
     from difflib import unified_diff
 
     old, new = (content.decode().split("\n") for content in (before, after))
@@ -150,8 +151,8 @@ def _difference(name: str, before: bytes, after: bytes) -> str:
 
 
 def _ended(lines: Sequence[str]) -> list[str]:
-    *whole, last = lines
-    ended = [f"{line}\n" for line in whole]
+    *complete, last = lines
+    ended = [f"{line}\n" for line in complete]
     return [*ended, f"{last}\n\\ No newline at end of file\n"] if last else ended
 
 
@@ -161,6 +162,6 @@ def _shown(line: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Tabs and the ends of lines are let through, so that the diff can be applied."""
+    """Tabs and line ends are kept, so that the diff can be applied."""
     end = "\r" if text.endswith("\r") else ""
     return "\t".join(map(printable, text.removesuffix("\r").split("\t"))) + end

@@ -19,19 +19,17 @@ TEMPLATES = {
     "gitignore": ".gitignore",
 }
 
-
 EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
 def command(directory: str) -> None:
-    """Begin a config repository in DIR: settings, one example job config, .gitignore.
+    """Create a config repository in DIR: settings, one example job config, .gitignore.
 
-    Files that are there already stay as they are; beside settings, no example is made. The settings
-    name the embedded emulator, and cloud.toml what its cloud starts with, so that plan and apply
-    work at once. The first line of a file tells editors which schema in the folder schema it
-    follows.
+    Existing files are kept. If settings exist, no example is created. The settings name the
+    embedded emulator, and cloud.toml what it starts with, so that plan and apply work at once.
+    The first line of each file names its schema in the folder schema, for editors.
 
     \b
     Example:
@@ -40,14 +38,14 @@ def command(directory: str) -> None:
     root = Path(directory)
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
-        made = _make(root / name, content)
-        click.echo(f"{'made' if made else 'kept'} {printable(str(root / name))}")
+        is_new_file = _create(root / name, content)
+        click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(root / name))}")
     if is_new:
         click.echo("Next: majobctl plan, then majobctl apply.")
 
 
 def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
-    """All of them in a new repository; where there is one already, an example would be applied."""
+    """All of them in a new repository; in an existing one an example would be applied."""
     from importlib.resources import files
 
     for template, name in TEMPLATES.items():
@@ -65,7 +63,8 @@ def _schemas() -> Iterator[tuple[str, bytes]]:
         yield f"schema/{file_name(kind)}", dumps(schema()).encode()
 
 
-def _make(path: Path, content: bytes) -> bool:
+def _create(path: Path, content: bytes) -> bool:
+    """Whether ``path`` did not exist. Raises MajobctlError if it cannot be created."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
@@ -73,5 +72,7 @@ def _make(path: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise MajobctlError(f"{printable(str(path))} cannot be made: {error.strerror}") from error
+        raise MajobctlError(
+            f"{printable(str(path))} cannot be created: {error.strerror}"
+        ) from error
     return True

@@ -1,30 +1,31 @@
-"""What Ctrl-C and SIGTERM do to a command that must leave things in order."""
+"""What Ctrl-C and SIGTERM do to a command that must not end halfway."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from majobctl.cli.options import INTERRUPTED, is_terminal
-
-if TYPE_CHECKING:
-    from majobctl.service.provider import Provider
 
 _SHOW_CURSOR = "\033[?25h\n"
 
 
 class Interrupts:
-    """Counts Ctrl-C and SIGTERM while an apply runs: one stops it, a second one ends it here."""
+    """Ctrl-C and SIGTERM interrupt a command until it asks ``should_stop``, which an apply does
+    before its first call; then the first one stops it, and the second one exits at once."""
 
-    def __init__(self, provider: Provider) -> None:
-        self.count = 0
-        self._provider = provider
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_sending = False
         self._before: dict[int, Any] = {}
+
+    def should_stop(self) -> bool:
+        self._is_sending = True
+        return self._count > 0
 
     def __enter__(self) -> Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,25 +37,16 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
+        if not self._is_sending:
+            raise KeyboardInterrupt
+        self._count += 1
+        if self._count > 1:
             # What was acknowledged is in the journal. os.write, since a handler must not print
             # through a stream that it may have interrupted.
             _write_now(_SHOW_CURSOR if is_terminal(sys.stderr) else "")
-            _write_now("Left at once. The next plan resends what is not known to be done.\n")
+            _write_now("Exited at once. The next plan resends what is not known to be done.\n")
             os._exit(INTERRUPTED)
-        _write_now("Stopping: waiting for the calls under way. Ctrl-C again leaves at once.\n")
-        self._provider.stop()
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, with what is under way put in order."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        _write_now("Stopping: waiting for the calls under way. Ctrl-C again exits at once.\n")
 
 
 def _write_now(text: str) -> None:

@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import (
-    HAS_CHANGES,
-    color_option,
-    detailed_exitcode_option,
-    painter,
-    parallelism_option,
-    refresh_option,
-    selection_options,
-    variable_options,
-    width_of,
-)
-from majobctl.cli.output_files import (
-    check_files,
-    save_plan,
-    write_rendered,
-)
-from majobctl.cli.repository import load_config_here, plan_for
-from majobctl.operations.context import provider_of, store_of
+from majobctl.cli import invocation, options
+from majobctl.cli.progress import reading_progress
 from majobctl.render import Paint, unpainted
 
 if TYPE_CHECKING:
     from majobctl.plan.plan import Plan
 
-
 FORMATS = ("text", "json", "markdown", "html")
 
 
 @click.command("plan")
-@selection_options
-@variable_options
-@refresh_option
-@parallelism_option
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="How to print the plan.",
-)
+@options.selection_options
+@options.variable_options
+@options.refresh_option
+@options.parallelism_option
+@options.format_choice(*FORMATS, meaning="How to print the plan.")
 @click.option(
     "--also",
     metavar="FORMAT=FILE",
     multiple=True,
-    help="Write the plan to FILE, too, in another format. Repeatable.",
+    help="Also write the plan to FILE in another format. Repeatable.",
 )
 @click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
-@detailed_exitcode_option
-@color_option
+@options.detailed_exitcode_option
+@options.color_option
 def command(
     targeted: tuple[str, ...],
     excluded: tuple[str, ...],
@@ -71,29 +47,56 @@ def command(
     """Show what apply would do. Sends nothing, changes nothing.
 
     With --refresh, the service is read, and each field says who changed it: you, or somebody else.
-    Markdown fits into a comment of a pull request; HTML is one page to search and filter.
+    Markdown fits into a comment on a pull request; HTML is one page to search and filter.
 
     \b
     Example:
       majobctl plan --target 'resnet-*' --out resnet.plan
       majobctl plan --also markdown=plan.md --also html=plan.html
     """
-    from majobctl.plan.plan import Selection
+    from majobctl.operations import Selection, plan
 
     outputs = [_output(text) for text in also]
-    check_files([file for _, file in outputs] + ([out] if out else []))
-    config = load_config_here()
-    state = store_of(config.settings).read()
-    selection, for_saving = Selection(targeted, excluded), out is not None
-    at_once = parallelism or config.settings.parallelism
-    with provider_of(config.settings, at_once) if refresh else nullcontext() as provider:
-        plan = plan_for(config, state, selection, provider, at_once, for_saving=for_saving)
+    _check_files([file for _, file in outputs] + ([out] if out else []))
+    with reading_progress() as reading:
+        made = plan(
+            invocation.root(),
+            overrides=invocation.overrides(),
+            selection=Selection(targeted, excluded),
+            refresh=refresh,
+            out=out,
+            parallelism=parallelism,
+            observe=reading,
+            warn=invocation.warn,
+        )
     if out is not None:
-        save_plan(plan, state, out, config.settings)
-    for name, file in outputs:
-        write_rendered(rendered(plan, name, unpainted), file, config.settings)
-    click.echo(rendered(plan, format_, painter(no_color), width_of(sys.stdout)), nl=False)
-    return HAS_CHANGES if detailed_exitcode and plan.changes else 0
+        _report_saved(made, out)
+    _write(made, outputs)
+    click.echo(
+        rendered(made, format_, options.painter(no_color), options.width_of(sys.stdout)), nl=False
+    )
+    return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
+
+
+def _check_files(files: list[str]) -> None:
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise click.UsageError("--also and --out: each output needs a file of its own")
+
+
+def _report_saved(plan: Plan, out: str) -> None:
+    from majobctl.text import printable
+
+    option = f"-e {plan.environment} " if plan.environment else ""
+    click.echo(f"Saved the plan; apply it with: majobctl apply {option}{printable(out)}", err=True)
+
+
+def _write(plan: Plan, outputs: list[tuple[str, str]]) -> None:
+    if outputs:
+        from majobctl.operations.output_files import write_rendered
+
+        settings = invocation.load_settings()
+        for format_, file in outputs:
+            write_rendered(rendered(plan, format_, unpainted), file, settings)
 
 
 def rendered(plan: Plan, format_: str, paint: Paint, width: int | None = None) -> str:

@@ -4,59 +4,83 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import (
-    is_terminal,
-)
+from majobctl.cli.options import is_terminal
 
 if TYPE_CHECKING:
     from majobctl.plan.results import ChangeResult
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-def apply_progress(length: int) -> AbstractContextManager[Callable[[ChangeResult], None]]:
-    """A progress bar on a terminal, a line for each finished change elsewhere."""
-    if is_terminal(sys.stderr):
-        return _progress_bar(length)
-    from majobctl.render.results import result_line
-
-    return nullcontext(lambda result: click.echo(result_line(result), err=True))
-
-
-@contextmanager
-def _progress_bar(length: int) -> Iterator[Callable[[ChangeResult], None]]:
-    with click.progressbar(length=length, label="Applying", file=sys.stderr) as bar:
-        yield lambda result: bar.update(1)
-
 
 _MILESTONE = 500
 
 
 @contextmanager
-def reading_progress(length: int) -> Iterator[Callable[[int], None]]:
+def reading_progress() -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal; elsewhere a line for each 500 that are read."""
-    if length and is_terminal(sys.stderr):
-        with click.progressbar(length=length, label="Reading", file=sys.stderr) as bar:
-            yield lambda count: bar.update(count - bar.pos)
+    if is_terminal(sys.stderr):
+        with _bar("Reading") as show:
+            yield show
     else:
-        yield _Milestones(length).reach
+        yield _Milestones().show
 
 
 class _Milestones:
-    """Lines on the way to ``length``; one that is near says nothing."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
+    def __init__(self) -> None:
         self._next = _MILESTONE
 
-    def reach(self, count: int) -> None:
-        if count >= self._next:
-            click.echo(f"Read {count} of {self._length} configurations.", err=True)
-            self._next = count - count % _MILESTONE + _MILESTONE
+    def show(self, done: int, total: int) -> None:
+        if done >= self._next:
+            click.echo(f"Read {done} of {total} configurations.", err=True)
+            self._next = done - done % _MILESTONE + _MILESTONE
+
+
+class ApplyProgress:
+    """Counts the results; ``show`` receives how many there are, and how many there will be."""
+
+    def __init__(self, show: Callable[[int, int], None] | None) -> None:
+        self._show = show
+        self._done = self._total = 0
+
+    def start(self, total: int) -> None:
+        self._total = total
+        if self._show:
+            self._show(0, total)
+
+    def observe(self, result: ChangeResult) -> None:
+        from majobctl.render.results import result_line
+
+        self._done += 1
+        if self._show:
+            self._show(self._done, self._total)
+        else:
+            click.echo(result_line(result), err=True)
+
+
+@contextmanager
+def apply_progress() -> Iterator[ApplyProgress]:
+    """A progress bar on a terminal, a line for each finished change elsewhere."""
+    if is_terminal(sys.stderr):
+        with _bar("Applying") as show:
+            yield ApplyProgress(show)
+    else:
+        yield ApplyProgress(None)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that appears with the first call, and ends when all are done or the block ends."""
+    with ExitStack() as stack:
+        bars: list[click._termui_impl.ProgressBar[int]] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bar = click.progressbar(length=total, label=label, file=sys.stderr)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].pos)
+            if done == total:
+                stack.close()
+
+        yield show

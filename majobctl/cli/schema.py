@@ -14,14 +14,14 @@ import click
 @click.option(
     "--out-dir",
     metavar="DIR",
-    help="Write both schemas, or the one that is named, to files in DIR and print none.",
+    help="Write both schemas, or the one named, to files in DIR instead of printing.",
 )
 def command(kind: str | None, out_dir: str | None) -> None:
-    """A JSON Schema (2020-12) of job files or of the settings, for editors.
+    """Print a JSON Schema (2020-12) of job files or of the settings, for editors.
 
-    It is printed; job files are meant where nothing is named. With --out-dir, files named
-    jobs.schema.json and settings.schema.json are written, over those that are there: that is how a
-    repository gets the schemas of a newer majobctl.
+    The default is the schema of job files. With --out-dir, jobs.schema.json and
+    settings.schema.json are written, replacing existing ones: so a repository gets the schemas of
+    a newer majobctl.
 
     \b
     Example:

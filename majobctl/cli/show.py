@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli import invocation
 from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
-from majobctl.cli.repository import load_settings, read_file
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME
 from majobctl.operations.context import store_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @format_option
 @color_option
 def command(name: str | None, format_: str, no_color: bool) -> None:
-    """Show what the state holds: all job configs, or the one called NAME; or a saved plan.
+    """Show the job configs in the state, or the one called NAME; or show a saved plan.
 
     \b
     Example:
@@ -34,16 +34,18 @@ def command(name: str | None, format_: str, no_color: bool) -> None:
     if name is not None and not NAME.fullmatch(name):
         _show_plan(name, format_, no_color)
         return
-    state = store_of(load_settings()).read()
+    state = store_of(invocation.load_settings()).read()
     if name is not None and not (state and name in state.job_configs) and os.path.isfile(name):
         _show_plan(name, format_, no_color)
         return
-    if name is not None:
-        _require(state, name)
+    known = state.job_configs if state else {}
+    if name is not None and name not in known:
+        hint = nearest(name, known)
+        raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
     if format_ == "json":
         _show_json(state, name)
     elif state is None:
-        click.echo("There is no state yet; `majobctl apply` makes it.")
+        click.echo("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
@@ -54,19 +56,12 @@ def _show_plan(file: str, format_: str, no_color: bool) -> None:
     from majobctl.plan.document import dumps, plan_file_document, read_plan
     from majobctl.render.text import plan_text
 
-    content = read_file(file)
+    content = invocation.read_file(file)
     plan = read_plan(content, printable(file))
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
         click.echo(plan_text(plan, painter(no_color), width_of(sys.stdout)), nl=False)
-
-
-def _require(state: State | None, name: str) -> None:
-    known = state.job_configs if state else {}
-    if name not in known:
-        hint = nearest(name, known)
-        raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
 
 
 def _show_json(state: State | None, name: str | None) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
-from majobctl.cli.repository import command_line, load_settings, read_file
 from majobctl.errors import MajobctlError, StateError
 from majobctl.operations.context import store_of, target_of
 from majobctl.text import nearest, printable, quoted
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group("state")
 def command() -> None:
-    """Look at the state, and mend it.
+    """Inspect and repair the state.
 
     \b
     Example:
@@ -36,7 +36,7 @@ def list_(format_: str) -> None:
     Example:
       majobctl state list
     """
-    state = store_of(load_settings()).read()
+    state = store_of(invocation.load_settings()).read()
     names = list(state.job_configs) if state else []
     if format_ == "json":
         from majobctl.plan.document import dumps
@@ -52,14 +52,14 @@ def list_(format_: str) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @lock_timeout_option
 def rm(names: tuple[str, ...], lock_timeout: float) -> None:
-    """Take job configs out of the state; nothing is sent to the service.
+    """Remove job configs from the state; nothing is sent to the service.
 
     \b
     Example:
       majobctl state rm resnet50
     """
-    store = store_of(load_settings())
-    with store.locked(command_line(), lock_timeout) as locked:
+    store = store_of(invocation.load_settings())
+    with store.locked(invocation.command_line(), lock_timeout) as locked:
         known = locked.state.job_configs if locked.state else {}
         missing = [name for name in names if name not in known]
         if locked.state is None or missing:
@@ -83,19 +83,21 @@ def pull() -> None:
     Example:
       majobctl state pull > state-copy.json
     """
-    state = store_of(load_settings()).read()
+    state = store_of(invocation.load_settings()).read()
     if state is None:
-        raise MajobctlError("there is no state yet; `majobctl apply` makes it")
+        raise MajobctlError("there is no state yet; `majobctl apply` creates it")
     click.echo(state.dump(), nl=False)
 
 
 @command.command("push")
 @environment_option
 @click.argument("file", metavar="FILE")
-@click.option("--force", is_flag=True, help="Take FILE though it is older, or of another lineage.")
+@click.option(
+    "--force", is_flag=True, help="Accept FILE even if it is older, or of another lineage."
+)
 @lock_timeout_option
 def push(file: str, force: bool, lock_timeout: float) -> None:
-    """Make FILE ("-" for stdin) the state, after checking it; the one before becomes the backup.
+    """Check FILE ("-" for stdin) and make it the state; the previous state becomes the backup.
 
     \b
     Example:
@@ -105,11 +107,11 @@ def push(file: str, force: bool, lock_timeout: float) -> None:
 
     from majobctl.state.document import State
 
-    settings = load_settings()
-    pushed = State.load(read_file(file), file)
+    settings = invocation.load_settings()
+    pushed = State.load(invocation.read_file(file), file)
     pushed.check_target(target_of(settings), file)
     store = store_of(settings)
-    with store.locked(command_line(), lock_timeout) as locked:
+    with store.locked(invocation.command_line(), lock_timeout) as locked:
         if locked.state is not None and not force:
             _check_follows(pushed, locked.state, file)
         if locked.state is not None and _is_same(pushed, locked.state):
@@ -130,10 +132,10 @@ def _check_follows(pushed: State, current: State, file: str) -> None:
         raise StateError(
             f"{printable(file)} is of another lineage ({printable(pushed.lineage)}) than the state"
             f" ({printable(current.lineage)})\n"
-            "nothing was changed; --force replaces it all the same"
+            "nothing was changed; to replace it anyway, run `majobctl state push --force`"
         )
     if pushed.serial < current.serial:
         raise StateError(
             f"{printable(file)} has serial {pushed.serial}, the state {current.serial}: it is"
-            " older\nnothing was changed; --force replaces it all the same"
+            " older\nnothing was changed; to replace it anyway, run `majobctl state push --force`"
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from majobctl.cli import invocation
 from majobctl.cli.options import environment_option
-from majobctl.cli.repository import load_settings
 from majobctl.operations.context import store_of
 
 
@@ -13,14 +13,14 @@ from majobctl.operations.context import store_of
 @click.argument("holder_id", metavar="ID")
 @environment_option
 def command(holder_id: str) -> None:
-    """Free the state's lock ID, whose holder on another machine is gone.
+    """Release the state's lock ID, whose holder on another machine is gone.
 
-    The lock of a process of this machine needs no unlocking: it ends with the process.
+    A process on this machine releases its lock when it ends, however it ends.
 
     \b
     Example:
       majobctl unlock 4f1c2d9a7b60
     """
-    store = store_of(load_settings())
+    store = store_of(invocation.load_settings())
     holder = store.unlock(holder_id)
     click.echo(f"Unlocked {store.name}. It was held by {holder}.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import variable_options
-from majobctl.cli.repository import load_config_here
+from majobctl.cli import invocation
+from majobctl.cli.options import format_choice, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github"]),
-    default="text",
-    show_default=True,
-    help="How to print the result; github: annotations of GitHub Actions.",
+@format_choice(
+    *("text", "json", "github"),
+    meaning="How to print the result; github: annotations for GitHub Actions.",
 )
 @variable_options
 @click.option(
-    "--verbose", is_flag=True, help="Tell the environment, the state and each variable's origin."
+    "--verbose",
+    is_flag=True,
+    help="Show the environment, the state and the origin of each variable.",
 )
 def command(format_: str, verbose: bool) -> int:
     """Check the settings and all job configs, offline.
@@ -43,7 +41,7 @@ def command(format_: str, verbose: bool) -> int:
         return _validate_as_json()
     if format_ == "github":
         return _validate_for_github()
-    config = load_config_here()
+    config = invocation.load_config()
     if verbose:
         for line in _chosen(config.settings):
             click.echo(line)
@@ -57,7 +55,7 @@ def _summary(config: Config) -> str:
 
 
 def _chosen(settings: Settings) -> Iterator[str]:
-    """Which environment, state and variables count, and where each variable comes from."""
+    """The environment, the state, and each variable with its origin."""
     from majobctl.render.tables import table_text
     from majobctl.text import printable, quoted
 
@@ -78,7 +76,7 @@ def _validate_as_json() -> int:
     from majobctl.plan.document import dumps
 
     try:
-        config = load_config_here()
+        config = invocation.load_config()
     except ConfigError as error:
         problems = [asdict(problem) for problem in error.problems]
         warnings = [asdict(warning) for warning in error.warnings]
@@ -101,7 +99,7 @@ def _validate_for_github() -> int:
     from majobctl.text import counted
 
     try:
-        config = load_config_here()
+        config = invocation.load_config()
     except ConfigError as error:
         commands = workflow_commands(error.problems, error.warnings, _path_in_workspace())
         click.echo(commands, nl=False)
@@ -113,14 +111,11 @@ def _validate_for_github() -> int:
 
 
 def _path_in_workspace() -> Callable[[str], str]:
-    """The paths that GitHub knows files by: from the folder that the repository is checked out in.
+    """Makes paths relative to the folder that the repository is checked out in, as GitHub does.
 
-    A path stays as it is where the file lies elsewhere, or GitHub does not say which folder that
-    is.
+    A path stays as it is if GITHUB_WORKSPACE is not set or the file is elsewhere.
     """
-    from majobctl.repository.settings.settings import find_root
-
-    folder, root = os.environ.get("GITHUB_WORKSPACE"), find_root(Path.cwd())
+    folder, root = os.environ.get("GITHUB_WORKSPACE"), invocation.root()
     workspace = Path(folder).resolve() if folder else None
 
     def path_of(file: str) -> str:

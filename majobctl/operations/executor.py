@@ -1,6 +1,6 @@
-"""Carries out one change with the provider: looks again, calls, reads back. It keeps no record.
+"""Carries out one change with the provider: checks, calls, reads back. It keeps no record.
 
-How many run at once, and what of it is on disk, is not known here.
+Independent of how many run at once and of what is on disk.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from majobctl.text import printable
 _VALUE_WIDTH = 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExecutor:
-    """What every change of one apply has in common.
+    """What all changes of one apply have in common.
 
-    ``params_of`` gives the params of a change with its sensitive values, ``digest`` the keyed hash
-    of params. ``creates_missing``: what the service does not have is created; ``verifies``: each
-    configuration is read back once it is written.
+    ``params_of`` returns the params of a change with its sensitive values, ``digest`` the keyed
+    hash of params. ``creates_missing``: what the service does not have is created; ``verifies``:
+    each configuration is read back once it is written.
     """
 
     provider: Provider
@@ -41,7 +41,7 @@ class ChangeExecutor:
     verifies: bool = False
 
     def check_unchanged(self, change: Change) -> ChangeResult | None:
-        """None where the service still has what the plan saw, or the plan did not look."""
+        """None if the service still has what the plan saw, or the plan did not look."""
         if not change.was_read:
             return None
         try:
@@ -49,36 +49,46 @@ class ChangeExecutor:
         except ProviderError as error:
             reason = self._without_secrets(change, str(error))
             message = f"it could not be read again, and nothing was sent: {reason}"
-            may_pass = isinstance(error, TransportError) and error.may_pass
             return ChangeResult(
-                change.name, change.action, ChangeStatus.FAILED, 0, "", message, "", may_pass
+                name=change.name,
+                action=change.action,
+                outcome=ChangeStatus.FAILED,
+                message=message,
+                may_pass=isinstance(error, TransportError) and error.may_pass,
             )
         if (self.digest(live.params) if live else "") == change.live_digest:
             return None
         what = "was created" if change.is_missing else "was changed" if live else "was deleted"
-        message = f"it {what} in the service after the plan was made; nothing was sent"
-        advice = "plan again with --refresh, and review what was changed there"
         return ChangeResult(
-            change.name, change.action, ChangeStatus.CHANGED_MEANWHILE, 0, "", message, advice
+            name=change.name,
+            action=change.action,
+            outcome=ChangeStatus.CHANGED_MEANWHILE,
+            message=f"it {what} in the service after the plan was made; nothing was sent",
+            advice="run `majobctl plan --refresh` and review what was changed in the service",
         )
 
-    def call(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
-        """Makes the call of a change; ``earlier`` is how its first try ended, if there was one."""
+    def execute(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
+        """Makes the call of a change; ``earlier`` is the result of its first try, if any."""
         start = time.monotonic()
-        action, outcome = self._send(change)
+        action, call = self._send(change)
         seconds = time.monotonic() - start
-        if outcome.status is CallStatus.DONE:
-            return self._verified(
-                ChangeResult(change.name, action, ChangeStatus.DONE, seconds), change
-            )
-        code, message = (
-            self._without_secrets(change, text) for text in (outcome.code, outcome.message)
+        result = ChangeResult(
+            name=change.name, action=action, outcome=ChangeStatus.DONE, seconds=seconds
         )
-        outcome = replace(outcome, code=code, message=message)
-        if earlier and earlier.outcome is ChangeStatus.UNKNOWN:
-            # Whatever became of this try says nothing for sure of the one before.
-            outcome = replace(outcome, status=CallStatus.UNKNOWN)
-        return _failed(change.name, action, outcome, seconds)
+        if call.ending is CallStatus.DONE:
+            return self._verified(result, change)
+        # If the first try may have been carried out, this one does not say.
+        was_unknown = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
+        is_refused = call.ending is CallStatus.REFUSED and not was_unknown
+        code = self._without_secrets(change, call.code)
+        return replace(
+            result,
+            outcome=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
+            code=code,
+            message=self._without_secrets(change, call.message),
+            advice=_ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
+            may_pass=call.may_pass,
+        )
 
     def _send(self, change: Change) -> tuple[Action, CallResult]:
         if change.action is Action.DELETE:
@@ -87,7 +97,7 @@ class ChangeExecutor:
         if change.action is Action.CREATE:
             return change.action, self.provider.create_job_config(change.name, params)
         outcome = self.provider.update_job_config(change.name, params, change.cleared)
-        # What the plan saw, and is gone now, was deleted by somebody: it is not made again.
+        # What the plan saw and is gone now was deleted by somebody: it is not created again.
         may_create = self.creates_missing and not change.live_digest
         if may_create and outcome.status is CallStatus.REFUSED and outcome.code == NOT_FOUND:
             return Action.CREATE, self.provider.create_job_config(change.name, params)
@@ -116,7 +126,7 @@ class ChangeExecutor:
                 found = field_changes(self.params_of(change), live.params)
                 sides = (change.before or {}, change.after or {})
                 hidden = {place for side in sides for place in masked_places(side)}
-                wrong = list(_told(found, hidden))
+                wrong = list(_differences(found, hidden))
         if not wrong:
             return result
         return replace(
@@ -125,16 +135,17 @@ class ChangeExecutor:
 
 
 _LOOK = "majobctl drift shows what the service has"
+_APPLY_AGAIN = "apply again: it will be sent once more"
 
 
-def _told(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[str]:
-    """What the service did not take as sent, telling no value at the ``hidden`` places."""
+def _differences(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[str]:
+    """What the service did not take as sent, without the values at the ``hidden`` places."""
     for item in found:
         path = printable(".".join(item.path))
         if any(place[: len(item.path)] == item.path[: len(place)] for place in hidden):
             yield f"{path} {SHOWN} is not as it was sent"
         elif item.before is None:
-            # The service's own value may be a secret that nobody here knows of.
+            # The service's own value may be a secret that is not declared.
             yield f"{path} is set, but blank was sent"
         else:
             yield f"{path} is {_shown(item.after)}, but {_shown(item.before)} was sent"
@@ -143,15 +154,6 @@ def _told(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> Iterator[
 def _shown(value: object) -> str:
     text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
-
-
-def _failed(name: str, action: Action, outcome: CallResult, seconds: float) -> ChangeResult:
-    if outcome.status is CallStatus.REFUSED:
-        end, advice = ChangeStatus.FAILED, _ADVICE.get(outcome.code, "")
-    else:
-        end, advice = ChangeStatus.UNKNOWN, "apply again: it will be sent once more"
-    told = (outcome.code, outcome.message, advice, outcome.may_pass)
-    return ChangeResult(name, action, end, seconds, *told)
 
 
 _ADVICE: Mapping[str, str] = {

@@ -1,19 +1,19 @@
-"""Takes configurations that the service has into the state, and writes TOML for those that no file
-describes. It sends nothing, and prints nothing.
+"""Imports configurations of the service into the state, and writes TOML for those that no file
+describes. It changes nothing in the service.
 """
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
-from majobctl.job_config.fields import name_violation
 from majobctl.job_config.live import LiveConfig
-from majobctl.operations.context import target_of
+from majobctl.operations import context
+from majobctl.operations.import_selection import Selected, chosen_names, select
+from majobctl.operations.refresh import read_live
 from majobctl.repository.authoring.generate import (
     Defaults,
     JobTable,
@@ -21,99 +21,84 @@ from majobctl.repository.authoring.generate import (
     reason_against,
     table_of,
 )
-from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place
+from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place, place_of_files
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, Settings
+from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.state.store import LockedState, StateStore
-from majobctl.text import nearest, quoted
+from majobctl.text import quoted, utc_now
 
 _UNDONE = "nothing was imported, and no new file is left"
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """The configurations that were asked for, by what is to become of them. All in name order."""
-
-    passed_over: tuple[str, ...]
-    """In the state, and described by a file."""
-    left_out: Mapping[str, str]
-    """Names with the reason."""
-    wanted: tuple[str, ...]
-    """To be read."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What an import did. ``written`` leads from names to files, ``serial`` is the state's."""
+    """What an import did. ``written`` maps names to new files, ``left_out`` names to reasons;
+    ``differing`` are those of the imported whose file says something else than the service;
+    ``passed_over`` were in the state and in a file already; ``serial`` is the state's."""
 
-    imported: tuple[str, ...]
-    written: Mapping[str, str]
-    differing: tuple[str, ...]
-    """Those of the imported that a file describes otherwise than they are."""
+    imported: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
     passed_over: tuple[str, ...]
     left_out: Mapping[str, str]
     serial: int
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
-    """Those of ``existing`` that are in ``wanted`` or match a glob in it, in the same order.
+def import_configs(
+    root: Path,
+    *,
+    names: Sequence[str],
+    out_dir: str = "jobs/imported",
+    single_file: bool = False,
+    overrides: Overrides = NO_OVERRIDES,
+    parallelism: int | None = None,
+    lock_timeout: float = 0,
+    command: str = "majobctl.operations.import_configs",
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """Imports the configurations ``names``, which may be globs such as ``resnet-*``.
 
-    Raises MajobctlError where a plain name does not exist.
+    Those that no job file describes get one in ``out_dir``, a folder below ``root``, or all of
+    them one file there with ``single_file``. ``observe`` is called with the number of
+    configurations read and of all; ``lock_timeout`` is in seconds, ``command`` is what others see
+    who wait for the lock.
+
+    Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
+    StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
+    rest, such as a name that the service does not have.
     """
-    known = frozenset(existing)
-    chosen: set[str] = set()
-    missing = []
-    for name in wanted:
-        if is_glob(name):
-            chosen.update(item for item in existing if fnmatch.fnmatchcase(item, name))
-        elif name in known:
-            chosen.add(name)
-        else:
-            missing.append(f"the service has no configuration {quoted(name)}{nearest(name, known)}")
-    if missing:
-        raise MajobctlError("\n".join([*missing, "nothing was imported"]))
-    return [name for name in existing if name in chosen]
-
-
-def is_glob(name: str) -> bool:
-    return any(char in name for char in "*?[")
-
-
-def select(names: Iterable[str], config: Config, state: State | None) -> Sorted:
-    """What is to become of the configurations ``names``, as far as that is known unread."""
-    entries = state.job_configs if state else {}
-    heirs = {item.renamed_from: item.name for item in config.job_configs.values()}
-    passed_over: list[str] = []
-    wanted: list[str] = []
-    left_out: dict[str, str] = {}
-    for name in names:
-        fault = name_violation(name)
-        if name in config.job_configs:
-            is_whole = name in entries and not entries[name].pending
-            (passed_over if is_whole else wanted).append(name)
-        elif fault:
-            left_out[name] = fault.message
-        elif name in heirs:
-            heir = f"job_config.{heirs[name]}"
-            left_out[name] = f"{heir} is renamed from it; to have both, take renamed_from out there"
-        else:
-            wanted.append(name)
-    return Sorted(tuple(passed_over), left_out, tuple(wanted))
+    settings = context.load_settings(root, overrides)
+    place = place_of_files(settings, out_dir, is_single=single_file)
+    at_once = parallelism or settings.parallelism
+    store = context.store_of(settings)
+    with store.locked(command, lock_timeout) as locked:
+        # Read under the lock, for another import may have ended meanwhile. Warnings are left to
+        # the next command.
+        config = load_config(root, overrides)
+        context.check_target(locked.state, config.settings)
+        with context.provider_of(config.settings, at_once) as provider:
+            listed = provider.config_names()
+            selected = select(chosen_names(listed, names), config, locked.state)
+            live = read_live(
+                provider, selected.wanted, parallelism=at_once, observe=observe, listed=listed
+            )
+        return import_selected(selected, live, config, place, store, locked, utc_now())
 
 
 @dataclass(slots=True)
 class _Taken:
-    """What is taken in: the configurations as they are, and the tables of those without a file."""
+    """The configurations to import as they are, and the tables of those without a file."""
 
     live: dict[str, LiveConfig] = field(default_factory=dict)
     tables: dict[str, JobTable] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def import_configs(
-    asked: Sorted,
+def import_selected(
+    selected: Selected,
     live: Mapping[str, LiveConfig | None],
     config: Config,
     place: Place,
@@ -121,18 +106,19 @@ def import_configs(
     locked: LockedState,
     now: str,
 ) -> Imported:
-    """Takes ``live``, read for ``asked.wanted``, into the state, which ``locked`` gives.
+    """Imports ``live``, read for ``selected.wanted``, into the state of ``locked``.
 
     ``config`` is what the files say, ``now`` the time as the state writes it. The state is written
     once, when all files are written and say what the service says. Raises MajobctlError, with
-    nothing done, where anything of that fails.
+    nothing done, if any of that fails.
     """
     before = locked.state
-    taken = _taken(asked, live, config, before)
-    left_out = dict(sorted({**asked.left_out, **taken.left_out}.items()))
+    taken = _taken(selected, live, config, before)
+    left_out = dict(sorted({**selected.left_out, **taken.left_out}.items()))
+    passed_over = selected.passed_over
     if not taken.live:
         serial = before.serial if before else 0
-        return Imported((), {}, (), asked.passed_over, left_out, serial, ())
+        return Imported(passed_over=passed_over, left_out=left_out, serial=serial)
     with NewFiles(place) as files:
         try:
             written = _write(files, place, taken.tables, _head(config.settings, now))
@@ -141,38 +127,42 @@ def import_configs(
         except MajobctlError as error:
             raise MajobctlError(f"{error}\n{_UNDONE}") from error
         state = _state_with(taken.live, config, before, now)
-        # They stay whatever interrupts this: entries of the state that no file describes could be
-        # deleted in the service, but files without an entry are only imported again.
+        # The files stay whatever interrupts this: an entry of the state that no file describes
+        # could be deleted in the service, but a file without an entry is only imported again.
         files.keep()
         try:
             locked.write(state)
         except StateError as error:
             raise StateError(f"{error}\n{_withdraw(files, store, before)}") from error
     return Imported(
-        tuple(taken.live),
-        written,
-        tuple(_differing(taken, config)),
-        asked.passed_over,
-        left_out,
-        state.serial,
-        tuple(_warnings(taken, written)),
+        imported=tuple(taken.live),
+        written=written,
+        differing=tuple(
+            name
+            for name, found in taken.live.items()
+            if found.params != config.job_configs[name].params
+        ),
+        passed_over=passed_over,
+        left_out=left_out,
+        serial=state.serial,
+        warnings=tuple(_warnings(taken, written)),
     )
 
 
 def _taken(
-    asked: Sorted, live: Mapping[str, LiveConfig | None], config: Config, state: State | None
+    selected: Selected, live: Mapping[str, LiveConfig | None], config: Config, state: State | None
 ) -> _Taken:
     taken = _Taken()
     defaults = Defaults.of(config.settings.defaults, config.settings.references)
     entries = state.job_configs if state else {}
-    for name in asked.wanted:
+    for name in selected.wanted:
         found = live[name]
         if found is None:
             taken.left_out[name] = "the service does not have it any more"
         elif name in config.job_configs:
             taken.live[name] = found
         else:
-            # No file says so any more, but the state still knows what is secret or protected.
+            # No file describes it any more, but the state still knows what is secret or protected.
             entry = entries.get(name)
             secrets = frozenset(str(place[-1]) for place in secret_places(entry))
             reason = reason_against(found.params, defaults, secrets)
@@ -186,7 +176,7 @@ def _taken(
 
 
 def _head(settings: Settings, now: str) -> str:
-    target = target_of(settings)
+    target = context.target_of(settings)
     return comment(f"Imported from {target}, {now}.")
 
 
@@ -207,7 +197,7 @@ def _write(
 
 
 def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -> Config:
-    """What all files say now. Raises MajobctlError where that is not what the service says."""
+    """What all files say now. Raises MajobctlError unless that is what the service says."""
     try:
         config = load_config(settings.root, settings.overrides)
     except ConfigError as error:
@@ -222,19 +212,19 @@ def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -
 
 
 def _withdraw(files: NewFiles, store: StateStore, before: State | None) -> str:
-    """Removes ``files``, unless the state may know of them already; says what was done."""
+    """Removes ``files``, unless the state may know them already; says what was done."""
     with suppress(StateError):
         if store.read() == before:
             files.remove()
             return _UNDONE
-    return "the new files stay, for the state may have them; `majobctl import` them again"
+    return "the new files stay, for the state may have them; run `majobctl import` again"
 
 
 def _state_with(
     live: Mapping[str, LiveConfig], config: Config, before: State | None, now: str
 ) -> State:
     """The state once ``live`` is in it, with hashes in place of secret values."""
-    state = before or State.new(target_of(config.settings))
+    state = before or State.new(context.target_of(config.settings))
     masker = state.masker()
     entries = dict(state.job_configs)
     for name, found in live.items():
@@ -245,12 +235,6 @@ def _state_with(
     return state.changed(dict(sorted(entries.items())))
 
 
-def _differing(taken: _Taken, config: Config) -> Iterator[str]:
-    for name, found in taken.live.items():
-        if found.params != config.job_configs[name].params:
-            yield name
-
-
 def _warnings(taken: _Taken, written: Mapping[str, str]) -> Iterator[str]:
     for name, found in taken.live.items():
         for problem in found.problems:
@@ -259,6 +243,6 @@ def _warnings(taken: _Taken, written: Mapping[str, str]) -> Iterator[str]:
         for secret in table.secrets if table else ():
             yield (
                 f"{written[name]}: job_config.{name}: {quoted(secret)} looks like a secret, and its"
-                ' value stands there in clear: put "${env.NAME}" in its place, or take it out of'
-                " sensitive if it is none"
+                ' value is in the file in clear: replace it with "${env.NAME}", or, if it is not a'
+                " secret, remove it from sensitive"
             )

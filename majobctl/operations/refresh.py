@@ -1,17 +1,14 @@
-"""Reads many configurations at once. What is done with them is not known here."""
+"""Reads many configurations at once. Independent of what they are compared with."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing
 
 from majobctl.errors import MajobctlError, ProviderError
 from majobctl.job_config.live import LiveConfig
+from majobctl.operations.workers import WorkerPool
 from majobctl.service.provider import Provider
-
-_LOOK_AGAIN_SECONDS = 0.2
 
 
 def read_live(
@@ -19,14 +16,14 @@ def read_live(
     names: Iterable[str],
     *,
     parallelism: int,
-    observe: Callable[[int], None] = lambda count: None,
+    observe: Callable[[int, int], None] = lambda done, total: None,
     listed: Collection[str] | None = None,
 ) -> dict[str, LiveConfig | None]:
     """The configurations of ``names``, in their order; None for one that does not exist.
 
-    One list says which exist (``listed``, where it was read already); only those are read, at most
-    ``parallelism`` at once. ``observe`` is called in this thread with how many names are settled:
-    once after the list, then after each.
+    One list of the service says which exist (``listed``, if it was read already); only those are
+    read, at most ``parallelism`` at once. ``observe`` is called in this thread with the number of
+    names that are settled and the number of all: once after the list, then after each.
 
     Raises ProviderError, which names the job config, for the first that cannot be read. After it,
     and after an interruption, the provider is stopped, and the calls under way are waited for.
@@ -36,73 +33,35 @@ def read_live(
         return live
     known = set(provider.config_names() if listed is None else listed)
     existing = [name for name in live if name in known]
-    count = len(live) - len(existing)
-    observe(count)
-    reading = _Reading(provider, existing)
-    try:
-        for name, config in reading.results(parallelism):
+    done = len(live) - len(existing)
+    observe(done, len(live))
+    with closing(_read(provider, existing, parallelism)) as results:
+        for name, config in results:
             live[name] = config
-            count += 1
-            observe(count)
+            done += 1
+            observe(done, len(live))
+    return live
+
+
+def _read(
+    provider: Provider, names: list[str], parallelism: int
+) -> Generator[tuple[str, LiveConfig | None], None, None]:
+    """Each of ``names`` with its configuration, in the order in which the reads end."""
+
+    def work(taken: Iterator[str]) -> None:
+        for name in taken:
+            try:
+                pool.publish((name, provider.read_job_config(name)))
+            except MajobctlError as error:
+                raise ProviderError(f"job_config.{name}: {error}") from error
+
+    pool: WorkerPool[str, tuple[str, LiveConfig | None]] = WorkerPool("read", work)
+    try:
+        pool.start(names, parallelism)
+        while pool.is_running:
+            yield from pool.wait()
     except BaseException:
         provider.stop()
         raise
     finally:
-        reading.end()
-    return live
-
-
-class _Reading:
-    """Worker threads that share one list of names and one queue of results."""
-
-    def __init__(self, provider: Provider, names: list[str]) -> None:
-        self._provider = provider
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for name in names:
-            self._waiting.put(name)
-        self._count = len(names)
-        self._read: queue.SimpleQueue[tuple[str, LiveConfig | BaseException | None]] = (
-            queue.SimpleQueue()
-        )
-        self._workers: list[threading.Thread] = []
-        self._is_over = False
-
-    def results(self, parallelism: int) -> Iterator[tuple[str, LiveConfig | None]]:
-        """Each name with its configuration, in the order of their ends."""
-        for number in range(min(parallelism, self._count)):
-            worker = threading.Thread(target=self._work, name=f"read-{number}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
-        for _ in range(self._count):
-            name, result = self._next_result()
-            if isinstance(result, MajobctlError):
-                raise ProviderError(f"job_config.{name}: {result}") from result
-            if isinstance(result, BaseException):
-                raise result
-            yield name, result
-
-    def end(self) -> None:
-        """Begins no further call, and waits for those under way."""
-        self._is_over = True
-        for worker in self._workers:
-            if worker.is_alive():
-                worker.join()
-
-    def _next_result(self) -> tuple[str, LiveConfig | BaseException | None]:
-        while True:
-            # Not for ever: a signal that comes just before the wait is only seen after it.
-            with suppress(queue.Empty):
-                return self._read.get(timeout=_LOOK_AGAIN_SECONDS)
-
-    def _work(self) -> None:
-        while not self._is_over:
-            try:
-                name = self._waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                self._read.put((name, self._provider.read_job_config(name)))
-            except BaseException as error:
-                # Raised in the main thread.
-                self._read.put((name, error))
-                return
+        pool.close()

@@ -33,10 +33,10 @@ def words(text: str) -> list[list[str]]:
 def test_flavors_are_a_table(on_emulator: Repository) -> None:
     lines = on_emulator.done("flavors").stdout.splitlines()
     assert lines[:3] == [
-        "train_instance_type      vCPUs  memory (GB)  GPUs  GPU type              most nodes"
+        "train_instance_type      vCPUs  memory (GB)  GPUs  GPU type              max nodes"
         "  sold out",
-        "modelarts.bm.gpu.8v100      72          512     8  nvidia-v100-nvlink32          16  no",
-        "modelarts.kat1.8xlarge     192          720     0                                 4  no",
+        "modelarts.bm.gpu.8v100      72          512     8  nvidia-v100-nvlink32         16  no",
+        "modelarts.kat1.8xlarge     192          720     0                                4  no",
     ]
     assert len(lines) == 11
 
@@ -90,10 +90,10 @@ def test_the_same_lists_give_the_same_bytes(on_emulator: Repository) -> None:
 
 def test_what_the_service_does_not_tell_is_empty(on_rest: Repository) -> None:
     assert on_rest.done("flavors").stdout == (
-        "train_instance_type    vCPUs  memory (GB)  GPUs  GPU type  most nodes  sold out\n"
-        "modelarts.vm.cpu.2u                                                 4\n"
-        "modelarts.vm.gpu.p100                                               4\n"
-        "modelarts.vm.gpu.v100                                               4\n"
+        "train_instance_type    vCPUs  memory (GB)  GPUs  GPU type  max nodes  sold out\n"
+        "modelarts.vm.cpu.2u                                                4\n"
+        "modelarts.vm.gpu.p100                                              4\n"
+        "modelarts.vm.gpu.v100                                              4\n"
     )
     flavors = on_rest.done("flavors", "--format", "json").document["flavors"]
     assert (flavors[0]["core"], flavors[0]["max_num"]) == (None, 4)
@@ -192,7 +192,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(on_rest: Repository) -> Non
     on_rest.write(".majobctl", "no folder")
     ran = on_rest.done("engines")
     assert ran.stderr == (
-        "Warning: .majobctl/catalogue.json cannot be written: File exists; the list is not kept\n"
+        "Warning: .majobctl/catalogue.json cannot be written: File exists; the list is not cached\n"
     )
     assert "PyTorch-1.0.0-python3.6" in ran.stdout
     assert on_rest.done("engines", "--format", "json").document["engines"]

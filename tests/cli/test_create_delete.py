@@ -6,14 +6,13 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from majobctl.emulator.faults import Faults
 from tests.config_repository import BODY, JOB, PATIENCE, Ran, Repository, finished, toml_of, until
-from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
+from tests.live_cloud import LOST, Asked, Cloud, Reply, running
 
 IDS = {"spec_id": 951, "engine_id": 902}
 """The emulator's own, for the flavor and the engine of JOB."""
@@ -22,21 +21,13 @@ DELETE = "[apply]\ndelete_removed = true"
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running(tmp_path, seed_of("alpha", "beta", "gamma")) as found:
-        yield found
-
-
-@pytest.fixture
-def repo(repository: Repository, cloud: Cloud) -> Repository:
+def repo(on_cloud: Repository, cloud: Cloud) -> Repository:
     """Two job configs, applied, and nothing counted so far."""
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings())
-    repository.job("alpha")
-    repository.job("beta")
-    repository.apply()
+    on_cloud.job("alpha")
+    on_cloud.job("beta")
+    on_cloud.apply()
     cloud.take()
-    return repository
+    return on_cloud
 
 
 def actions(ran: Ran) -> dict[str, str]:

@@ -63,7 +63,7 @@ def test_a_plan_is_not_written_over_another_environments_state(
     before = (repository.root / "prod.state.json").read_bytes()
     ran = repository.run("plan", option)
     assert ran.code == 1
-    assert '"prod.state.json" is no place for a' in ran.stderr
+    assert '"prod.state.json" is not a place for a' in ran.stderr
     assert (repository.root / "prod.state.json").read_bytes() == before
 
 

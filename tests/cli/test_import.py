@@ -92,9 +92,7 @@ def blanks(request: pytest.FixtureRequest) -> str:
 
 
 def test_forty_configurations_made_elsewhere_are_taken_in(
-    connect: Connect,
-    repository: Repository,
-    blanks: Literal["null", "empty", "missing", "mixed"],
+    connect: Connect, repository: Repository, blanks: Literal["null", "empty", "missing", "mixed"]
 ) -> None:
     cloud = Cloud(connect, repository, faults=Faults(blanks=blanks))
     cloud.settings('[defaults]\nlog_url = "/ml/log/"\noutput_path = "obs://ml/output/"\n')
@@ -255,8 +253,8 @@ def test_json_is_one_document(cloud: Cloud) -> None:
     ran = cloud.repository.done("import", "--all", "--format", "json")
     warning = (
         'jobs/imported/token.toml: job_config.token: "api_token" looks like a secret, and its value'
-        ' stands there in clear: put "${env.NAME}" in its place, or take it out of sensitive if it'
-        " is none"
+        ' is in the file in clear: replace it with "${env.NAME}", or, if it is not a secret, remove'
+        " it from sensitive"
     )
     reason = "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -"
     assert ran.document == {

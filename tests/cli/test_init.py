@@ -15,7 +15,7 @@ FILES = [
 def test_a_new_repository_works_at_once(repository: Repository) -> None:
     ran = repository.done("init")
     assert [line.split() for line in ran.stdout.splitlines()[: len(FILES)]] == [
-        ["made", name] for name in FILES
+        ["created", name] for name in FILES
     ]
     assert "Next: majobctl plan" in ran.last_line
     assert "1 to add" in repository.done("plan").stdout
@@ -54,7 +54,7 @@ def test_nothing_is_overwritten(repository: Repository) -> None:
     (repository.root / ".gitignore").unlink()
     ran = repository.done("init")
     assert "kept majobctl.toml\n" in ran.stdout
-    assert "made .gitignore\n" in ran.stdout
+    assert "created .gitignore\n" in ran.stdout
     contents["majobctl.toml"] = b"mine"
     assert contents == {name: (repository.root / name).read_bytes() for name in FILES}
 
@@ -81,7 +81,7 @@ def test_a_place_that_cannot_be_used_is_told(repository: Repository) -> None:
     for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
         ran = repository.run("init", directory)
         assert ran.code == 1
-        assert "cannot be made: " in ran.stderr
+        assert "cannot be created: " in ran.stderr
     repository.write("kept", "")
     assert repository.run("init", "a", "b").code == 1
 

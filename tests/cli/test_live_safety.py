@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.config_repository import JOB, Repository, toml_of
-from tests.live_cloud import LOST, Asked, Cloud, Reply, running, seed_of
+from tests.live_cloud import LOST, Asked, Cloud, Reply
 
 SECRET = "SECRET-of-theirs"
 IMAGE = {"user_image_url": "swr/x"}
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running(tmp_path, seed_of("alpha", "beta", "gamma")) as found:
-        yield found
-
-
-@pytest.fixture
-def repo(repository: Repository, cloud: Cloud) -> Repository:
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings())
-    for name in ("alpha", "beta", "gamma"):
-        repository.job(name, config_desc="first")
-    repository.apply()
-    cloud.take()
-    return repository
 
 
 def allow(repo: Repository, cloud: Cloud, *settings: str) -> None:

@@ -72,13 +72,8 @@ def test_a_plan_needs_no_credentials(on_rest: Repository) -> None:
     assert not on_rest.state_path.exists()
 
 
-def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: FakeService) -> None:
-    on_rest.job(
-        "one",
-        config_desc="text",
-        log_url="/ml/log/",
-        hyperparameters={"lr": "0.1"},
-    )
+def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: RestServer) -> None:
+    on_rest.job("one", config_desc="text", log_url="/ml/log/", hyperparameters={"lr": "0.1"})
     on_rest.job(
         "two",
         **NO_CODE,
@@ -225,10 +220,7 @@ def test_what_an_unknown_call_may_have_set_is_cleared_by_the_next(
             ' "PyTorch-1.0.0-python3.6"?',
         ),
         (
-            {
-                "model_name": "yolo_v4",
-                **NO_CODE,
-            },
+            {"model_name": "yolo_v4", **NO_CODE},
             'model_name "yolo_v4" does not exist; did you mean "yolo_v3"?',
         ),
     ],
@@ -314,9 +306,7 @@ def test_throttling_and_passing_faults_are_lived_through(
     on_rest.job("one")
     on_rest.job("two")
     replies: dict[str, list[Reply]] = {
-        "one": [
-            (429, {"error_code": "APIGW.0308", "error_msg": "busy"}, {"Retry-After": "0"}),
-        ],
+        "one": [(429, {"error_code": "APIGW.0308", "error_msg": "busy"}, {"Retry-After": "0"})],
         "two": [(502, b"<html>Bad Gateway</html>", {})],
     }
     rest.before_put = lambda name: replies[name].pop() if replies[name] else None

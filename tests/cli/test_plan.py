@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.config_repository import JOB, Repository, terminal
+from tests.config_repository import JOB, PATIENCE, Repository, terminal
 
 
 def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> None:
@@ -192,7 +192,7 @@ def test_text_that_the_output_cannot_encode_is_no_defect(on_emulator: Repository
         on_emulator.environment["PYTHONIOENCODING"] = encoding
         for arguments in (["plan"], ["plan", "--format", "json"]):
             process = on_emulator.start(*arguments)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, err
             assert b"Traceback" not in err
 

@@ -34,7 +34,7 @@ def test_what_is_no_plan_is_not_overwritten(on_emulator: Repository, name: str) 
     before = {path: path.read_bytes() for path in on_emulator.root.rglob("*") if path.is_file()}
     ran = on_emulator.run("plan", "--out", name)
     assert ran.code == 1
-    assert "is no place for a plan" in ran.stderr or "cannot be written" in ran.stderr
+    assert "is not a place for a plan" in ran.stderr or "cannot be written" in ran.stderr
     after = {path: path.read_bytes() for path in on_emulator.root.rglob("*") if path.is_file()}
     assert after == before
 
@@ -103,10 +103,7 @@ def test_a_selection_of_nothing_is_warned_of(on_emulator: Repository) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ["--out", "one", "--also", "html=one"],
-        ["--also", "text=one", "--also", "json=./one"],
-    ],
+    [["--out", "one", "--also", "html=one"], ["--also", "text=one", "--also", "json=./one"]],
 )
 def test_two_outputs_need_two_files(options: list[str], repository: Repository) -> None:
     repository.cloud("one")

@@ -13,27 +13,9 @@ from hypothesis import strategies as st
 
 from majobctl.emulator.faults import Faults
 from tests.config_repository import Ran, Repository, terminal
-from tests.live_cloud import Cloud, Reply, running, seed_of
+from tests.live_cloud import Cloud, Reply, running
 from tests.plan.plan_strategies import service_params
 from tests.strategies import toml_of
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running(tmp_path, seed_of("alpha", "beta", "gamma")) as found:
-        yield found
-
-
-@pytest.fixture
-def repo(repository: Repository, cloud: Cloud) -> Repository:
-    """Three job configs, applied, and nothing counted so far."""
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings())
-    for name in ("alpha", "beta", "gamma"):
-        repository.job(name, config_desc="first")
-    repository.apply()
-    cloud.take()
-    return repository
 
 
 def changes(ran: Ran) -> dict[str, str]:
@@ -429,14 +411,12 @@ def test_a_service_that_cannot_be_read_ends_the_plan(
     assert repo.state_path.read_bytes() == state
 
 
-def test_an_empty_repository_reads_nothing(repository: Repository, cloud: Cloud) -> None:
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings())
-    ran = repository.done("plan", "--refresh")
+def test_an_empty_repository_reads_nothing(on_cloud: Repository, cloud: Cloud) -> None:
+    ran = on_cloud.done("plan", "--refresh")
     assert ran.stdout == "No changes. 0 job configs match the state and the service.\n"
-    repository.apply("--refresh")
+    on_cloud.apply("--refresh")
     assert cloud.asked == []
-    assert not repository.state_path.exists()
+    assert not on_cloud.state_path.exists()
 
 
 def test_the_same_plan_gives_the_same_bytes(repo: Repository, cloud: Cloud) -> None:

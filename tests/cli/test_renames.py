@@ -22,15 +22,13 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def repo(repository: Repository, cloud: Cloud) -> Repository:
+def repo(on_cloud: Repository, cloud: Cloud) -> Repository:
     """``old`` and ``other``, applied; ``old`` has a description of its own."""
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings())
-    repository.job("old", config_desc="the one")
-    repository.job("other")
-    repository.apply()
+    on_cloud.job("old", config_desc="the one")
+    on_cloud.job("other")
+    on_cloud.apply()
     cloud.take()
-    return repository
+    return on_cloud
 
 
 def rename(repo: Repository, **params: Any) -> None:

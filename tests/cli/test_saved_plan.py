@@ -349,7 +349,7 @@ class TestOneThatWasRefreshed:
         said = f"job_config.{name}: changed meanwhile: it {what} in the service after the plan"
         assert said in ran.stderr
         assert "nothing was sent" in ran.stderr
-        assert "plan again with --refresh" in ran.stdout
+        assert "run `majobctl plan --refresh`" in ran.stdout
         assert "1 changed meanwhile" in ran.last_line
         wanted = {"alpha": "PUT alpha", "beta": "PUT beta", "epsilon": "POST epsilon"}
         if name != "epsilon":

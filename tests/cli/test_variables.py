@@ -128,7 +128,7 @@ def test_a_saved_plan_takes_a_sensitive_value_from_the_same_option(
     repo.done("plan", "--out", "saved.plan", "--var", value)
     refused = repo.run("apply", "saved.plan")
     assert refused.code == 5
-    assert "the sensitive value of config_desc is another one now" in refused.stderr
+    assert "the sensitive value of config_desc has changed" in refused.stderr
     assert HIDDEN not in (repo.root / "saved.plan").read_text() + refused.stderr
     repo.done("apply", "saved.plan", "--var", value)
     assert rest.puts["one"]["config_desc"] == HIDDEN

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.config_repository import Repository
-from tests.live_cloud import Asked, Cloud, Reply, running, seed_of
+from tests.live_cloud import Asked, Cloud, Reply
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running(tmp_path, seed_of("alpha", "beta")) as found:
-        yield found
-
-
-@pytest.fixture
-def repo(repository: Repository, cloud: Cloud) -> Repository:
-    repository.environment.update(cloud.environment)
-    repository.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))
-    repository.job("alpha", config_desc="mine")
-    repository.job("beta", config_desc="mine")
-    return repository
+def repo(on_cloud: Repository, cloud: Cloud) -> Repository:
+    on_cloud.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))
+    on_cloud.job("alpha", config_desc="mine")
+    on_cloud.job("beta", config_desc="mine")
+    return on_cloud
 
 
 def takes_otherwise(cloud: Cloud, name: str, **fields: Any) -> None:

@@ -162,10 +162,22 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     assert all((ROOT / script).is_file() for script in scripts)
 
 
-def test_the_python_sample_runs_against_the_emulator(tmp_path: Path) -> None:
+def test_the_sample_of_plan_and_apply_runs(tmp_path: Path) -> None:
+    sample = blocks(DOCS / "python.md", "python")[0]
+    assert len(sample.splitlines()) <= 15
+    for arguments in (["-m", "majobctl", "init", "ml-configs"], ["-W", "error", "-c", sample]):
+        command = [sys.executable, *arguments]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "add example\nexample done\nTrue 1\n"
+
+
+def test_the_sdk_sample_runs_against_the_emulator(tmp_path: Path) -> None:
     (tmp_path / "cloud.toml").write_text(SAMPLE, encoding="utf-8")
     script = tmp_path / "sample.py"
-    script.write_text(blocks(DOCS / "python.md", "python")[0] + "print(answer)\n", encoding="utf-8")
+    script.write_text(
+        blocks(DOCS / "python.md", "python")[1] + "print(response)\n", encoding="utf-8"
+    )
     with (
         emulator.create_app(seed=tmp_path / "cloud.toml") as app,
         emulator.start(app) as server,

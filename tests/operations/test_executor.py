@@ -35,12 +35,14 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def errand(cloud: Cloud) -> Iterator[ChangeExecutor]:
+def executor(cloud: Cloud) -> Iterator[ChangeExecutor]:
     session = Session("emulator", "emulator", PROJECT, endpoint=cloud.url, retries=0)
     with Provider(session, Estimator) as provider:
         assert provider.unknown_names([("alpha", JOB)]) == []
         cloud.take()
-        yield ChangeExecutor(provider, lambda change: change.after or {}, DIGEST)
+        yield ChangeExecutor(
+            provider=provider, params_of=lambda change: change.after or {}, digest=DIGEST
+        )
 
 
 def change_of(name: str = "alpha", live: Any = JOB, **options: Any) -> Change:
@@ -66,61 +68,61 @@ def refused(code: str, status: int = 400) -> Reply:
 
 @pytest.mark.parametrize("action", [Action.UPDATE, Action.ADD, Action.DELETE, Action.FORGET])
 def test_what_was_planned_offline_is_not_looked_at(
-    action: Action, errand: ChangeExecutor, cloud: Cloud
+    action: Action, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
-    assert errand.check_unchanged(offline(action)) is None
+    assert executor.check_unchanged(offline(action)) is None
     assert cloud.asked == []
 
 
-def test_what_is_as_it_was_seen_may_be_sent(errand: ChangeExecutor, cloud: Cloud) -> None:
-    assert errand.check_unchanged(change_of()) is None
-    assert errand.check_unchanged(change_of(deletes_removed=True)) is None
-    assert errand.check_unchanged(change_of("new", None)) is None
-    assert errand.check_unchanged(change_of("new", None, creates_missing=True)) is None
+def test_what_is_as_it_was_seen_may_be_sent(executor: ChangeExecutor, cloud: Cloud) -> None:
+    assert executor.check_unchanged(change_of()) is None
+    assert executor.check_unchanged(change_of(deletes_removed=True)) is None
+    assert executor.check_unchanged(change_of("new", None)) is None
+    assert executor.check_unchanged(change_of("new", None, creates_missing=True)) is None
     assert cloud.take() == {"GET alpha": 2, "GET new": 2}
 
 
-def test_what_seems_gone_is_looked_for_once_more(errand: ChangeExecutor, cloud: Cloud) -> None:
+def test_what_seems_gone_is_looked_for_once_more(executor: ChangeExecutor, cloud: Cloud) -> None:
     """A list that others change meanwhile may miss a name."""
     gone = change_of(live=None, deletes_removed=True)
     assert (gone.action, gone.is_missing) == (Action.FORGET, True)
-    result = errand.check_unchanged(gone)
+    result = executor.check_unchanged(gone)
     assert result is not None
     assert result.outcome is ChangeStatus.CHANGED_MEANWHILE
     cloud.console.delete("alpha")
-    assert errand.check_unchanged(gone) is None
+    assert executor.check_unchanged(gone) is None
 
 
 @pytest.mark.parametrize("deletes", [False, True])
-def test_what_is_otherwise_is_told(deletes: bool, errand: ChangeExecutor, cloud: Cloud) -> None:
+def test_what_is_otherwise_is_told(deletes: bool, executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of(deletes_removed=deletes)
     cloud.console.change("alpha", config_desc="theirs")
-    result = errand.check_unchanged(change)
+    result = executor.check_unchanged(change)
     assert result is not None
     assert (result.outcome, result.action) == (ChangeStatus.CHANGED_MEANWHILE, change.action)
     assert result.message.startswith("it was changed in the service after the plan was made")
     cloud.console.delete("alpha")
-    result = errand.check_unchanged(change)
+    result = executor.check_unchanged(change)
     assert result is not None
     assert result.message.startswith("it was deleted in the service")
-    result = errand.check_unchanged(replace(change, live_digest="", is_missing=True))
+    result = executor.check_unchanged(replace(change, live_digest="", is_missing=True))
     assert result is None
 
 
-def test_what_was_made_meanwhile_is_told(errand: ChangeExecutor, cloud: Cloud) -> None:
+def test_what_was_made_meanwhile_is_told(executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of("new", None)
     cloud.console.create("new")
-    result = errand.check_unchanged(change)
+    result = executor.check_unchanged(change)
     assert result is not None
     assert result.message.startswith("it was created in the service")
 
 
 @pytest.mark.parametrize(("reply", "may_pass"), [(LOST, True), (refused("X.1", 403), False)])
 def test_what_cannot_be_read_again_is_not_sent(
-    reply: Reply, may_pass: bool, errand: ChangeExecutor, cloud: Cloud
+    reply: Reply, may_pass: bool, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: reply
-    result = errand.check_unchanged(change_of())
+    result = executor.check_unchanged(change_of())
     assert result is not None
     assert (result.outcome, result.may_pass) == (ChangeStatus.FAILED, may_pass)
     assert "nothing was sent" in result.message
@@ -136,19 +138,19 @@ def test_what_cannot_be_read_again_is_not_sent(
     ],
 )
 def test_each_action_makes_its_call(
-    action: Action, call: str, errand: ChangeExecutor, cloud: Cloud
+    action: Action, call: str, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
-    result = errand.call(offline(action), None)
+    result = executor.execute(offline(action), None)
     assert (result.action, result.outcome) == (action, ChangeStatus.DONE)
     assert result.seconds > 0
     assert cloud.take() == {call: 1}
 
 
 def test_what_is_missing_is_created_only_where_that_is_asked_for(
-    errand: ChangeExecutor, cloud: Cloud
+    executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     change = replace(offline(Action.ADD), name="new")
-    result = errand.call(change, None)
+    result = executor.execute(change, None)
     assert (result.action, result.outcome, result.code) == (
         Action.ADD,
         ChangeStatus.FAILED,
@@ -156,56 +158,54 @@ def test_what_is_missing_is_created_only_where_that_is_asked_for(
     )
     assert "apply.create_missing = true" in result.advice
     assert cloud.take() == {"PUT new": 1}
-    result = replace_errand(errand, creates_missing=True).call(change, None)
+    result = replace(executor, creates_missing=True).execute(change, None)
     assert (result.action, result.outcome) == (Action.CREATE, ChangeStatus.DONE)
     assert cloud.take() == {"PUT new": 1, "POST new": 1}
 
 
-def replace_errand(errand: ChangeExecutor, **changes: Any) -> ChangeExecutor:
-    return replace(errand, **changes)
-
-
 @pytest.mark.parametrize("reply", [refused("ModelArts.2791"), refused("ModelArts.0010", 500), LOST])
 def test_no_other_failure_makes_it_create(
-    reply: Reply, errand: ChangeExecutor, cloud: Cloud
+    reply: Reply, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: reply if asked.method == "PUT" else None
-    result = replace_errand(errand, creates_missing=True).call(offline(), None)
+    result = replace(executor, creates_missing=True).execute(offline(), None)
     assert result.outcome in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
     assert cloud.take() == {"PUT alpha": 1}
 
 
 def test_a_refusal_after_an_unknown_outcome_leaves_it_unknown(
-    errand: ChangeExecutor, cloud: Cloud
+    executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: refused("ModelArts.2791")
     earlier = ChangeResult("alpha", Action.UPDATE, ChangeStatus.UNKNOWN, may_pass=True)
-    assert errand.call(offline(), earlier).outcome is ChangeStatus.UNKNOWN
-    assert errand.call(offline(Action.DELETE), earlier).outcome is ChangeStatus.UNKNOWN
-    assert errand.call(offline(), None).outcome is ChangeStatus.FAILED
+    assert executor.execute(offline(), earlier).outcome is ChangeStatus.UNKNOWN
+    assert executor.execute(offline(Action.DELETE), earlier).outcome is ChangeStatus.UNKNOWN
+    assert executor.execute(offline(), None).outcome is ChangeStatus.FAILED
 
 
-def test_a_secret_is_in_no_message(errand: ChangeExecutor, cloud: Cloud) -> None:
+def test_a_secret_is_in_no_message(executor: ChangeExecutor, cloud: Cloud) -> None:
     masked = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
     secret = {**JOB, "config_desc": "hidden-words"}
-    telling = replace_errand(errand, params_of=lambda change: secret, verifies=True)
+    telling = replace(executor, params_of=lambda change: secret, verifies=True)
     change = replace(offline(), after=masked)
     document = {"error_code": "ModelArts.2791", "error_msg": "hidden-words is not known"}
     cloud.before = lambda asked: Reply(400, document) if asked.method == "PUT" else None
-    result = telling.call(change, None)
+    result = telling.execute(change, None)
     assert result.outcome is ChangeStatus.FAILED
     assert "hidden" not in result.message
     cloud.before = lambda asked: Reply(403, document) if asked.method == "GET" else None
-    result = telling.call(change, None)
+    result = telling.execute(change, None)
     assert result.outcome is ChangeStatus.UNVERIFIED
     assert "hidden" not in result.message
 
 
-def test_a_long_value_is_cut_in_what_is_not_verified(errand: ChangeExecutor, cloud: Cloud) -> None:
+def test_a_long_value_is_cut_in_what_is_not_verified(
+    executor: ChangeExecutor, cloud: Cloud
+) -> None:
     cloud.after = lambda asked: (
         cloud.console.change("alpha", config_desc="x" * 200) if asked.method == "PUT" else None
     )
-    result = replace_errand(errand, verifies=True).call(offline(), None)
+    result = replace(executor, verifies=True).execute(offline(), None)
     assert result.outcome is ChangeStatus.UNVERIFIED
     assert 'xx…, but "mine" was sent' in result.message
     assert len(result.message) < 120

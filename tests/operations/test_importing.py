@@ -13,7 +13,8 @@ from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import MARK
 from majobctl.operations.context import target_of
-from majobctl.operations.importing import Imported, Sorted, chosen_names, import_configs, select
+from majobctl.operations.import_selection import Selected, chosen_names, select
+from majobctl.operations.importing import Imported, import_selected
 from majobctl.repository.authoring.new_files import place_of_files
 from majobctl.repository.config import load_config
 from majobctl.state.backends.local import LocalBackend
@@ -76,8 +77,8 @@ class Run:
         place = place_of_files(self.config.settings, "jobs/imported", is_single=is_single)
         read = {**{item.name: item for item in found}, **dict.fromkeys(missing)}
         with self.store.locked("test") as locked:
-            asked = select(read, self.config, locked.state)
-            return import_configs(asked, read, self.config, place, self.store, locked, NOW)
+            selected = select(read, self.config, locked.state)
+            return import_selected(selected, read, self.config, place, self.store, locked, NOW)
 
 
 def test_names_are_chosen_by_name_and_by_glob_in_any_order() -> None:
@@ -103,10 +104,10 @@ def test_what_becomes_of_a_name_is_known_before_it_is_read(tmp_path: Path) -> No
     entry = Entry(LIVE, NOW)
     run.keep(known=entry, heir=Entry({}, NOW, pending=True), only_state=entry)
     names = ["heir", "known", "new", "old", "only_state", "x" * 21]
-    assert select(names, run.config, run.state) == Sorted(
+    assert select(names, run.config, run.state) == Selected(
         passed_over=("known",),
         left_out={
-            "old": "job_config.heir is renamed from it; to have both, take renamed_from out there",
+            "old": "job_config.heir is renamed from it; to have both, remove its renamed_from",
             "x" * 21: "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -",
         },
         wanted=("heir", "new", "only_state"),
@@ -118,13 +119,11 @@ def test_what_no_file_describes_gets_one_and_an_entry(tmp_path: Path) -> None:
     run = Run(tmp_path)
     result = run.import_configs(live("a"), live("b"))
     assert result == Imported(
-        ("a", "b"),
-        {"a": "jobs/imported/a.toml", "b": "jobs/imported/b.toml"},
-        (),
-        (),
-        {},
-        1,
-        (),
+        imported=("a", "b"),
+        written={"a": "jobs/imported/a.toml", "b": "jobs/imported/b.toml"},
+        passed_over=(),
+        left_out={},
+        serial=1,
     )
     assert run.files()["jobs/imported/a.toml"].splitlines()[:3] == [
         f"# Imported from https://modelarts.eu-de.otc.t-systems.com, project {PROJECT}, {NOW}.",

@@ -115,22 +115,23 @@ def test_what_is_deleted_after_the_list_is_missing(
 
 
 def test_the_count_grows_to_the_number_of_names(provider: Provider) -> None:
-    counts: list[int] = []
+    counts: list[tuple[int, int]] = []
     here = threading.get_ident()
 
-    def observe(count: int) -> None:
+    def observe(done: int, total: int) -> None:
         assert threading.get_ident() == here
-        counts.append(count)
+        counts.append((done, total))
 
     read_live(provider, ["gone", *NAMES], parallelism=4, observe=observe)
-    assert counts == list(range(1, len(NAMES) + 2))
+    total = len(NAMES) + 1
+    assert counts == [(done, total) for done in range(1, total + 1)]
     counts.clear()
     read_live(provider, ["gone"], parallelism=4, observe=observe)
-    assert counts == [1]
+    assert counts == [(1, 1)]
 
 
 def test_as_many_as_parallelism_are_read_at_once(provider: Provider, service: FakeService) -> None:
-    meeting = threading.Barrier(4, timeout=5)
+    meeting = threading.Barrier(4, timeout=30)
 
     def meet(handler: Handler) -> None:
         meeting.wait()
@@ -154,7 +155,7 @@ def test_an_error_names_its_job_config_and_ends_the_reading(
 
 
 def test_an_error_cuts_the_pauses_of_the_others_short(service: FakeService) -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=30)
 
     def busy(handler: Handler) -> None:
         both.wait()
@@ -200,8 +201,8 @@ def test_a_defect_is_raised_as_it_is(service: FakeService) -> None:
 def test_an_interruption_between_two_results_stops_the_reading(
     provider: Provider, service: FakeService
 ) -> None:
-    def observe(count: int) -> None:
-        if count == 3:
+    def observe(done: int, total: int) -> None:
+        if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -219,7 +220,7 @@ def test_an_interruption_while_the_service_is_busy_stops_the_reading_at_once(
         waiting.set()
 
     def interrupt() -> None:
-        assert waiting.wait(timeout=10)
+        assert waiting.wait(timeout=30)
         os.kill(os.getpid(), signal.SIGINT)
 
     service.script.extend(after_the_list(*[busy] * 20))

@@ -1,4 +1,4 @@
-"""Walking a plan, with the real provider over HTTP and a journal in memory."""
+"""Running all changes of a plan, with the real provider over HTTP and a journal in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from majobctl.job_config.job_config import JobConfig
-from majobctl.operations.apply import Applied, apply_changes
 from majobctl.operations.executor import ChangeExecutor
-from majobctl.plan.change import Action
+from majobctl.operations.runner import Applied, run_changes
+from majobctl.plan.change import Action, Change
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
 from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
@@ -43,35 +43,32 @@ def provider(rest: FakeService) -> Iterator[Provider]:
 
 
 class Run:
-    """One walk over a plan: what was told, and what the journal holds."""
+    """One run over a plan: what was reported, and what the journal holds."""
 
     def __init__(self, provider: Provider, state: State = EMPTY, memory: Memory | None = None):
-        self.told: list[ChangeResult] = []
+        self.reported: list[ChangeResult] = []
         self.file = memory or Memory()
         self.state = state
         self._provider = provider
 
-    def walk(
+    def apply(
         self,
         plan: Plan,
         *,
         parallelism: int = 4,
+        retry_failed: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
-        params: Mapping[str, Mapping[str, Any]] | None = None,
+        observe: Callable[[ChangeResult], None] | None = None,
+        params_of: Callable[[Change], Mapping[str, Any]] = lambda change: change.after or {},
     ) -> Applied:
-        journal = Journal(self.file, self.state)
-        return apply_changes(
+        return run_changes(
             plan,
-            journal,
-            ChangeExecutor(
-                self._provider,
-                lambda change: (params or {}).get(change.name) or change.after or {},
-                DIGEST,
-            ),
+            Journal(self.file, self.state),
+            ChangeExecutor(provider=self._provider, params_of=params_of, digest=DIGEST),
             parallelism=parallelism,
-            retry_failed=True,
+            retry_failed=retry_failed,
             should_stop=should_stop,
-            observe=self.told.append,
+            observe=observe or self.reported.append,
         )
 
     @property
@@ -90,37 +87,28 @@ def ends(applied: Applied) -> dict[str, ChangeStatus]:
     return {result.name: result.outcome for result in applied.results}
 
 
-def test_results_come_in_name_order_and_are_told_as_they_end(
-    provider: Provider, rest: FakeService
+def test_results_come_in_name_order_and_are_reported_as_they_end(
+    provider: Provider, rest: RestServer
 ) -> None:
     run = Run(provider)
-    applied = run.walk(plan_of(*reversed(NAMES)))
+    applied = run.apply(plan_of(*reversed(NAMES)))
     assert [result.name for result in applied.results] == NAMES
-    assert sorted(result.name for result in run.told) == NAMES
+    assert sorted(result.name for result in run.reported) == NAMES
     assert all(result.seconds > 0 for result in applied.results)
     assert rest.puts == dict.fromkeys(NAMES, BODY)
     assert {name: entry.params for name, entry in run.entries.items()} == dict.fromkeys(NAMES, JOB)
     assert applied.failure is None
 
 
-def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_told(
-    provider: Provider, rest: FakeService
+def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_reported(
+    provider: Provider, rest: RestServer
 ) -> None:
     run = Run(provider)
     during: list[Entry] = []
     rest.before_put = lambda name: during.append(run.entries[name])
-    told: list[bool] = []
-    apply_changes(
-        plan_of("one"),
-        Journal(run.file, EMPTY),
-        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
-        parallelism=1,
-        retry_failed=True,
-        should_stop=lambda: False,
-        observe=lambda result: told.append(run.entries[result.name].pending),
-    )
-    assert [entry.pending for entry in during] == [True]
-    assert told == [False]
+    after: list[Entry] = []
+    run.apply(plan_of("one"), observe=lambda result: after.append(run.entries[result.name]))
+    assert [entry.pending for entry in (*during, *after)] == [True, False]
 
 
 def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: FakeService) -> None:
@@ -130,7 +118,7 @@ def test_the_workers_are_no_more_than_asked_for(provider: Provider, rest: FakeSe
         barrier.wait(20)
 
     rest.before_put = meet
-    Run(provider).walk(plan_of(*NAMES), parallelism=3)
+    Run(provider).apply(plan_of(*NAMES), parallelism=3)
     assert rest.most_at_once == 3
 
 
@@ -140,7 +128,7 @@ def test_one_that_is_refused_does_not_stop_the_others(
     refused = {"n03": refusal(404, "ModelArts.0102", "n03 does not exist.")}
     rest.before_put = refused.get
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES))
+    applied = run.apply(plan_of(*NAMES))
     assert ends(applied) == {**dict.fromkeys(NAMES, ChangeStatus.DONE), "n03": ChangeStatus.FAILED}
     failed = applied.results[3]
     assert (failed.code, failed.message) == ("ModelArts.0102", "n03 does not exist.")
@@ -153,7 +141,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
 ) -> None:
     rest.before_put = lambda name: (200, b"?", {})
     run = Run(provider)
-    (result,) = run.walk(plan_of("one")).results
+    (result,) = run.apply(plan_of("one")).results
     assert (result.outcome, result.code) == (ChangeStatus.UNKNOWN, "")
     assert result.advice
     assert run.entries["one"] == Entry({}, "", True, JOB)
@@ -161,19 +149,19 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
 
 def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeService) -> None:
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES), parallelism=1, should_stop=lambda: len(rest.configs) >= 2)
+    applied = run.apply(plan_of(*NAMES), parallelism=1, should_stop=lambda: len(rest.configs) >= 2)
     assert list(rest.puts) == NAMES[:2]
     assert [result.outcome for result in applied.results] == (
         [ChangeStatus.DONE] * 2 + [ChangeStatus.NOT_ATTEMPTED] * 10
     )
-    assert [result.name for result in run.told] == NAMES[:2]
+    assert [result.name for result in run.reported] == NAMES[:2]
     assert set(run.entries) == set(NAMES[:2])
 
 
 def test_a_forgotten_one_needs_no_call(provider: Provider, rest: FakeService) -> None:
     state = State("a-lineage", 1, TARGET, {"gone": Entry(JOB, AT)}, "a-salt")
     run = Run(provider, state)
-    (result,) = run.walk(make_plan({}, state, TARGET)).results
+    (result,) = run.apply(make_plan({}, state, TARGET)).results
     assert (result.action, result.outcome, result.seconds) == (
         Action.FORGET,
         ChangeStatus.DONE,
@@ -187,22 +175,22 @@ def test_what_is_cleared_is_sent_blank(provider: Provider, rest: FakeService) ->
     before = {**JOB, "log_url": "/ml/log/", "hyperparameters": {"lr": "1"}}
     state = State("a-lineage", 1, TARGET, {"one": Entry(before, AT)}, "a-salt")
     run = Run(provider, state)
-    run.walk(plan_of("one", state=state))
+    run.apply(plan_of("one", state=state))
     assert rest.puts == {"one": {**BODY, "log_url": "", "parameter": []}}
     assert run.entries["one"].params == JOB
 
 
-def test_a_passing_fault_is_tried_once_more_when_the_service_works(
-    provider: Provider, rest: FakeService
+def test_a_transient_failure_is_tried_once_more_when_the_service_works(
+    provider: Provider, rest: RestServer
 ) -> None:
     replies = {"n01": [BUSY], "n05": [BUSY, BUSY]}
     rest.before_put = lambda name: replies[name].pop() if replies.get(name) else None
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES))
+    applied = run.apply(plan_of(*NAMES))
     assert ends(applied)["n01"] is ChangeStatus.DONE
     assert ends(applied)["n05"] in (ChangeStatus.UNKNOWN, ChangeStatus.FAILED)
-    assert sorted(result.name for result in run.told) == NAMES
-    assert len(rest.asked("PUT")) == len(NAMES) + 2
+    assert sorted(result.name for result in run.reported) == NAMES
+    assert len(rest.requests_of("PUT")) == len(NAMES) + 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
@@ -212,49 +200,44 @@ def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
     replies = [refusal(status, "X.1", "not now"), BUSY]
     rest.before_put = lambda name: replies.pop() if name == "n01" and replies else None
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES))
+    applied = run.apply(plan_of(*NAMES))
     assert ends(applied)["n01"] is ChangeStatus.UNKNOWN
     assert run.entries["n01"].pending
 
 
-def test_without_a_second_round_nothing_is_sent_again(
-    provider: Provider, rest: FakeService
-) -> None:
+def test_without_a_retry_nothing_is_sent_again(provider: Provider, rest: RestServer) -> None:
     rest.before_put = lambda name: BUSY if name == "n01" else None
-    applied = apply_changes(
-        plan_of(*NAMES),
-        Journal(Memory(), EMPTY),
-        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
-        parallelism=4,
-        retry_failed=False,
-        should_stop=lambda: False,
-        observe=lambda result: None,
-    )
+    applied = Run(provider).apply(plan_of(*NAMES), retry_failed=False)
     assert ends(applied)["n01"] is not ChangeStatus.DONE
     assert len(rest.asked("PUT")) == len(NAMES)
 
 
-def test_when_nobody_can_be_told_any_more_the_outcomes_are_still_recorded(
-    provider: Provider, rest: FakeService
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), KeyboardInterrupt()])
+def test_an_interruption_loses_no_outcome(
+    error: BaseException, provider: Provider, rest: RestServer
 ) -> None:
     run = Run(provider)
 
     def observe(result: Any) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
+        raise error
 
-    applied = apply_changes(
-        plan_of(*NAMES),
-        Journal(run.file, EMPTY),
-        ChangeExecutor(provider, lambda change: change.after or {}, DIGEST),
-        parallelism=2,
-        retry_failed=True,
-        should_stop=lambda: False,
-        observe=observe,
-    )
-    assert isinstance(applied.defect, BrokenPipeError)
+    applied = run.apply(plan_of(*NAMES), parallelism=2, observe=observe)
+    assert applied.defect is error
     done = {name for name, end in ends(applied).items() if end is ChangeStatus.DONE}
     assert set(rest.puts) == done == set(run.entries)
     assert len(done) < len(NAMES)
+
+
+def test_a_stop_ends_the_pauses_between_tries(rest: RestServer) -> None:
+    rest.before_put = lambda name: BUSY
+    session = Session(ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=rest.url, retries=3, backoff=600)
+    with Provider(session, Estimator) as provider:
+        run = Run(provider)
+        (result,) = run.apply(
+            plan_of("one"), should_stop=lambda: bool(rest.requests_of("PUT"))
+        ).results
+    assert result.outcome in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
+    assert len(rest.requests_of("PUT")) == 1
 
 
 def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
@@ -262,15 +245,13 @@ def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
 ) -> None:
     rest.before_put = lambda name: BUSY
     run = Run(provider)
-    applied = run.walk(plan_of(*NAMES))
+    applied = run.apply(plan_of(*NAMES))
     assert ChangeStatus.DONE not in ends(applied).values()
-    assert len(rest.asked("PUT")) == len(NAMES)
-    assert sorted(result.name for result in run.told) == NAMES
+    assert len(rest.requests_of("PUT")) == len(NAMES)
+    assert sorted(result.name for result in run.reported) == NAMES
 
 
-def test_a_journal_that_cannot_be_kept_stops_the_walk(
-    provider: Provider, rest: FakeService
-) -> None:
+def test_a_journal_that_cannot_be_kept_stops_the_run(provider: Provider, rest: RestServer) -> None:
     file = Memory()
     run = Run(provider, memory=file)
 
@@ -278,12 +259,12 @@ def test_a_journal_that_cannot_be_kept_stops_the_walk(
         file.failure = OSError(28, "No space left on device")
 
     rest.before_put = fill
-    applied = run.walk(plan_of(*NAMES), parallelism=1)
+    applied = run.apply(plan_of(*NAMES), parallelism=1)
     assert list(rest.puts) == ["n00"]
     assert isinstance(applied.failure, OSError)
     assert ends(applied)["n00"] is ChangeStatus.DONE
     assert set(ends(applied).values()) == {ChangeStatus.DONE, ChangeStatus.NOT_ATTEMPTED}
-    assert run.told == []
+    assert run.reported == []
 
 
 class Breaking(Memory):
@@ -305,48 +286,41 @@ def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
 ) -> None:
     # The first line; the first intent; its outcome with the second intent; the last outcome.
     run = Run(provider, memory=Breaking(good))
-    applied = run.walk(plan_of("a", "b"), parallelism=1)
+    applied = run.apply(plan_of("a", "b"), parallelism=1)
     assert isinstance(applied.defect, MemoryError)
     assert isinstance(applied.failure, OSError)
     sent = ["a", "b"][: good - 1]
     assert list(rest.puts) == sent
     assert [item.name for item in applied.results if item.outcome is ChangeStatus.DONE] == sent
-    assert [result.name for result in run.told] == sent[: good - 2]
+    assert [result.name for result in run.reported] == sent[: good - 2]
 
 
-def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: FakeService) -> None:
-    def params_of(change: Any) -> Mapping[str, Any]:
+def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: RestServer) -> None:
+    def params_of(change: Change) -> Mapping[str, Any]:
         raise ZeroDivisionError
 
-    applied = apply_changes(
-        plan_of(*NAMES),
-        Journal(Memory(), EMPTY),
-        ChangeExecutor(provider, params_of, DIGEST),
-        parallelism=4,
-        retry_failed=True,
-        should_stop=lambda: False,
-        observe=lambda result: None,
-    )
+    applied = Run(provider).apply(plan_of(*NAMES), params_of=params_of)
     assert isinstance(applied.defect, ZeroDivisionError)
     assert rest.asked("PUT") == []
 
 
-def test_an_empty_plan_is_no_walk(provider: Provider) -> None:
-    assert Run(provider).walk(make_plan({}, None, TARGET)) == Applied((), None, None)
+def test_an_empty_plan_runs_nothing(provider: Provider) -> None:
+    assert Run(provider).apply(make_plan({}, None, TARGET)) == Applied((), None, None)
 
 
-def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: FakeService) -> None:
-    run = Run(provider)
-    shown = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
-    plan = make_plan({"one": JobConfig("one", shown)}, None, TARGET)
+def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: RestServer) -> None:
+    secret = {**JOB, "config_desc": "hidden-value"}
+    masked = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
+    plan = make_plan({"one": JobConfig("one", masked)}, None, TARGET)
     rest.before_put = lambda name: refusal(400, "X.1", "hidden-value is wrong")
-    applied = run.walk(plan, params={"one": {**JOB, "config_desc": "hidden-value"}})
+    run = Run(provider)
+    applied = run.apply(plan, params_of=lambda change: secret)
     assert b"hidden-value" not in run.file.content
     assert "hidden-value" not in applied.results[0].message
     rest.before_put = lambda name: None
     rest.forget_requests()
     run = Run(provider)
-    run.walk(plan, params={"one": {**JOB, "config_desc": "hidden-value"}})
+    run.apply(plan, params_of=lambda change: secret)
     assert rest.puts["one"]["config_desc"] == "hidden-value"
     assert b"hidden-value" not in run.file.content
 

@@ -1,0 +1,73 @@
+"""Selects the configurations to import, by name, by glob, and by what files and state have."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from majobctl.errors import MajobctlError
+from majobctl.job_config.fields import name_violation
+from majobctl.repository.config import Config
+from majobctl.state.document import State
+from majobctl.text import nearest, quoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """The configurations to import, by what is to be done with them. All in name order."""
+
+    passed_over: tuple[str, ...]
+    """In the state, and described by a file."""
+    left_out: Mapping[str, str]
+    """Names with the reason."""
+    wanted: tuple[str, ...]
+    """To be read."""
+
+
+def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
+    """Those of ``existing`` that are in ``wanted`` or match a glob in it, in the same order.
+
+    Raises MajobctlError if a plain name does not exist.
+    """
+    known = frozenset(existing)
+    chosen: set[str] = set()
+    missing = []
+    for name in wanted:
+        if is_glob(name):
+            chosen.update(item for item in existing if fnmatch.fnmatchcase(item, name))
+        elif name in known:
+            chosen.add(name)
+        else:
+            missing.append(f"the service has no configuration {quoted(name)}{nearest(name, known)}")
+    if missing:
+        raise MajobctlError("\n".join([*missing, "nothing was imported"]))
+    return [name for name in existing if name in chosen]
+
+
+def is_glob(name: str) -> bool:
+    return any(char in name for char in "*?[")
+
+
+def select(names: Iterable[str], config: Config, state: State | None) -> Selected:
+    """What is to be done with the configurations ``names``, as far as that is known unread."""
+    entries = state.job_configs if state else {}
+    renamed_to = {item.renamed_from: item.name for item in config.job_configs.values()}
+    passed_over: list[str] = []
+    wanted: list[str] = []
+    left_out: dict[str, str] = {}
+    for name in names:
+        violation = name_violation(name)
+        if name in config.job_configs:
+            is_known = name in entries and not entries[name].pending
+            (passed_over if is_known else wanted).append(name)
+        elif violation:
+            left_out[name] = violation.message
+        elif name in renamed_to:
+            left_out[name] = (
+                f"job_config.{renamed_to[name]} is renamed from it; to have both, remove its"
+                " renamed_from"
+            )
+        else:
+            wanted.append(name)
+    return Selected(passed_over=tuple(passed_over), left_out=left_out, wanted=tuple(wanted))

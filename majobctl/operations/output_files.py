@@ -1,0 +1,71 @@
+"""The files that a plan is written to, and the repository's own files that it must not replace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from majobctl.errors import MajobctlError, StateError
+from majobctl.text import printable
+
+if TYPE_CHECKING:
+    from majobctl.plan.plan import Plan
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.state.document import State
+
+
+def write_rendered(text: str, file: str, settings: Settings) -> None:
+    """Raises MajobctlError if ``file`` cannot be written, or is one of the repository's own."""
+    path = Path(os.path.realpath(file))
+    if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
+        raise MajobctlError(f'"{printable(file)}" is not a place for a rendered plan')
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MajobctlError(f"{printable(file)} cannot be written: {error.strerror}") from error
+
+
+def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> None:
+    """Raises MajobctlError if ``out`` cannot be written, or exists and is not a plan file."""
+    from majobctl.files import write_durably
+    from majobctl.plan.document import plan_bytes
+
+    path = Path(os.path.realpath(out))
+    is_beside = _is_beside_state(path, settings)
+    if not out or is_beside or (os.path.lexists(path) and not _is_plan_file(path)):
+        raise MajobctlError(
+            f'"{printable(out)}" is not a place for a plan; choose the name of a new file, or of a'
+            " plan file"
+        )
+    try:
+        write_durably(path, plan_bytes(plan, state))
+    except OSError as error:
+        raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
+
+
+def _is_beside_state(path: Path, settings: Settings) -> bool:
+    """Whether ``path`` is a state, another environment's perhaps, or one of its files."""
+    state_path = Path(os.path.realpath(settings.state_path))
+    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
+    return is_beside or ".state.json" in path.name or _is_state(path)
+
+
+def _is_state(path: Path) -> bool:
+    from majobctl.state.document import State
+
+    try:
+        State.load(path.read_bytes() if path.is_file() else b"", path.name)
+    except (StateError, OSError):
+        return False
+    return True
+
+
+def _is_plan_file(path: Path) -> bool:
+    from majobctl.plan.document import plan_file_document
+
+    try:
+        plan_file_document(path.read_bytes() if path.is_file() else b"", path.name)
+    except (MajobctlError, OSError):
+        return False
+    return True

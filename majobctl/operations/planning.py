@@ -1,0 +1,130 @@
+"""Plans: compares the TOML files with the state and, if asked, with the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from majobctl.errors import MajobctlError, Problem
+from majobctl.job_config.secrets import new_salt
+from majobctl.operations import context
+from majobctl.operations.context import Warn, ignore
+from majobctl.plan.plan import EVERYTHING, Plan, Selection
+from majobctl.plan.planner import make_plan, names_to_read, only_shown
+from majobctl.repository.config import Config
+from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
+
+if TYPE_CHECKING:
+    from majobctl.job_config.live import LiveConfig
+    from majobctl.service.provider import Provider
+    from majobctl.state.document import State
+
+Observe = Callable[[int, int], None]
+"""Receives the number of configurations read and of all to be read."""
+
+
+def plan(
+    root: Path,
+    *,
+    overrides: Overrides = NO_OVERRIDES,
+    selection: Selection = EVERYTHING,
+    refresh: bool = False,
+    out: str | None = None,
+    parallelism: int | None = None,
+    observe: Observe = lambda done, total: None,
+    warn: Warn = ignore,
+) -> Plan:
+    """What ``apply`` would do with the config repository in ``root``. Changes nothing.
+
+    ``root`` is the folder of majobctl.toml. ``refresh`` reads the service first, at most
+    ``parallelism`` configurations at once; ``observe`` is then called with the number of those
+    read and of all. ``out`` is a file to save the plan in, for ``SavedPlan``. ``warn`` is called
+    with each warning.
+
+    Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
+    used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
+    """
+    config = context.load_config(root, overrides, warn)
+    settings = config.settings
+    state = context.store_of(settings).read()
+    at_once = parallelism or settings.parallelism
+    with context.provider_of(settings, at_once) if refresh else nullcontext() as provider:
+        made = plan_config(
+            config,
+            state,
+            provider,
+            selection=selection,
+            parallelism=at_once,
+            for_saving=out is not None,
+            observe=observe,
+            warn=warn,
+        )
+    if out is not None:
+        from majobctl.operations.output_files import save_plan
+
+        save_plan(made, state, out, settings)
+    return made
+
+
+def plan_config(
+    config: Config,
+    state: State | None,
+    provider: Provider | None,
+    *,
+    selection: Selection,
+    parallelism: int,
+    for_saving: bool,
+    observe: Observe,
+    warn: Warn,
+) -> Plan:
+    """The plan for ``config`` against ``state`` and, if there is a ``provider``, the service.
+
+    A plan ``for_saving``, or to be applied, has the salt that the first state needs.
+    """
+    context.check_target(state, config.settings)
+    apply = config.settings.values["apply"]
+    live = None
+    if provider is not None:
+        from majobctl.operations.refresh import read_live
+
+        deletes = apply["delete_removed"]
+        names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
+        live = read_live(provider, names, parallelism=parallelism, observe=observe)
+    unread = tuple(_unread(live or {}))
+    for warning in unread:
+        warn(warning)
+    needs_salt = state is None and (live is not None or (for_saving and _has_secrets(config)))
+    made = make_plan(
+        config.job_configs,
+        state,
+        context.target_of(config.settings),
+        selection=selection,
+        warnings=(*config.warnings, *unread),
+        salt=new_salt() if needs_salt else "",
+        live=live,
+        creates_missing=apply["create_missing"],
+        deletes_removed=apply["delete_removed"],
+        environment=config.settings.environment,
+        default_policy=config.default_policy,
+    )
+    if made.calls["delete_job_configs"] and config.unmatched:
+        raise MajobctlError(
+            f"{config.unmatched[0]}\nthis plan would delete configurations, and may only miss"
+            " their files: correct the pattern, or remove it"
+        )
+    if selection and not made.total:
+        warn("--target and --exclude select no job config")
+    return only_shown(made) if needs_salt and not for_saving else made
+
+
+def _unread(live: Mapping[str, LiveConfig | None]) -> Iterator[Problem]:
+    """What the service answered that no job config could say, such as an id without a name."""
+    for name, found in live.items():
+        for text in found.problems if found else ():
+            yield Problem(where=f"job_config.{name}", message=text)
+
+
+def _has_secrets(config: Config) -> bool:
+    return any(job_config.sensitive for job_config in config.job_configs.values())

@@ -1,0 +1,213 @@
+"""Runs all changes of a plan and records each outcome in the journal. It prints nothing.
+
+Each change goes through one worker thread: its intent is on disk before the call, its outcome
+before it is reported. A worker's outcome and its next intent share a flush. A change that fails
+does not stop the others.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from majobctl.operations.executor import ChangeExecutor
+from majobctl.operations.workers import WorkerPool
+from majobctl.plan.change import CALLS, SENDING, Action, Change
+from majobctl.plan.plan import Plan
+from majobctl.plan.results import ChangeResult, ChangeStatus
+from majobctl.state.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The results in name order; ``failure`` is why the journal could not be kept to the end,
+    ``defect`` what else ended the run: raise it once the outcomes are saved."""
+
+    results: tuple[ChangeResult, ...]
+    failure: OSError | None
+    defect: BaseException | None
+
+
+def run_changes(
+    plan: Plan,
+    journal: Journal,
+    executor: ChangeExecutor,
+    *,
+    parallelism: int,
+    retry_failed: bool,
+    should_stop: Callable[[], bool],
+    observe: Callable[[ChangeResult], None],
+) -> Applied:
+    """Runs each change of ``plan``, at most ``parallelism`` at once; deletions go last.
+
+    ``observe`` is called in this thread with each result that is on disk, in the order in which
+    the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails, no
+    further change is begun, and those under way are waited for. With ``retry_failed``, calls that
+    failed transiently are made once more, after all others, if any other succeeded.
+    """
+    runner = _Runner(journal, executor, should_stop, observe)
+    staying = [item for item in plan.changes if item.after is not None]
+    leaving = [item for item in plan.changes if item.after is None]
+    runner.run_with_retry(staying, parallelism, retry_failed)
+    # A detected rename waits, too: the new configuration may fail.
+    new_names = {item.old_name: item.name for item in staying if item.old_name}
+    removable = [item for item in leaving if runner.may_be_removed(item, new_names.get(item.name))]
+    runner.run_with_retry(removable, parallelism, retry_failed)
+    ordered = tuple(
+        runner.results.get(item.name) or _not_attempted(item, new_names.get(item.name, ""))
+        for item in plan.changes
+    )
+    return Applied(ordered, runner.failure, runner.defect)
+
+
+def _not_attempted(change: Change, new_name: str) -> ChangeResult:
+    message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
+    return ChangeResult(
+        name=change.name, action=change.action, outcome=ChangeStatus.NOT_ATTEMPTED, message=message
+    )
+
+
+class _Runner:
+    """The results so far, and the workers that add to them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        executor: ChangeExecutor,
+        should_stop: Callable[[], bool],
+        observe: Callable[[ChangeResult], None],
+    ) -> None:
+        self.results: dict[str, ChangeResult] = {}
+        self.failure: OSError | None = None
+        self.defect: BaseException | None = None
+        self._unsaved: set[str] = set()
+        self._journal = journal
+        self._executor = executor
+        self._should_stop = should_stop
+        self._observe = observe
+        self._pool: WorkerPool[Change, ChangeResult] = WorkerPool(
+            "apply", self._work, self._is_over
+        )
+
+    def run_with_retry(
+        self, changes: Sequence[Change], parallelism: int, retry_failed: bool
+    ) -> None:
+        """Runs ``changes`` and reports each result."""
+        self._run(changes, parallelism)
+        failed = [item for item in changes if self._failed_transiently(item)]
+        if retry_failed and any(
+            result.outcome is ChangeStatus.DONE for result in self.results.values()
+        ):
+            # The service works, but failed these at each try. Try them once more.
+            self._run(failed, parallelism)
+        for change in filter(self._failed_transiently, failed):
+            self._report(self.results[change.name])
+
+    def may_be_removed(self, change: Change, new_name: str | None) -> bool:
+        """Whether its new name, if there is one, exists: acknowledged by the service and, before
+        a deletion, verified if it was to be."""
+        result = self.results.get(new_name) if new_name else None
+        if new_name is None or result is None:
+            return new_name is None
+        is_forgotten = change.action is Action.FORGET and result.is_acknowledged
+        return is_forgotten or result.outcome is ChangeStatus.DONE
+
+    def _is_over(self) -> bool:
+        return bool(self._should_stop() or self.failure or self.defect)
+
+    def _run(self, changes: Sequence[Change], parallelism: int) -> None:
+        """Runs ``changes`` and reports each result but those of transient failures."""
+        self._pool.start(changes, parallelism)
+        while self._pool.is_running:
+            try:
+                for result in self._pool.wait():
+                    self.results[result.name] = result
+                    if not result.may_pass:
+                        self._report(result)
+                if self._should_stop():
+                    self._executor.provider.stop()
+            except BaseException as error:
+                # An interruption or a defect. The calls under way must end, and be saved.
+                self.defect = self.defect or error
+
+    def _report(self, result: ChangeResult) -> None:
+        """Reports a result that is on disk; the others are shown when the state is rescued."""
+        if result.name in self._unsaved:
+            return
+        try:
+            self._observe(result)
+        except Exception as error:
+            # Nothing can be reported any more; the workers must end, and their outcomes be saved.
+            self.defect = self.defect or error
+
+    def _failed_transiently(self, change: Change) -> bool:
+        return change.name in self.results and self.results[change.name].may_pass
+
+    def _work(self, changes: Iterator[Change]) -> None:
+        """What one worker does; ``ended`` are results whose outcomes are not yet on disk."""
+        ended: list[ChangeResult] = []
+        try:
+            for change in changes:
+                self._carry_out(change, ended)
+        except BaseException as error:
+            # Kept for the main thread, which raises it once the other workers have ended.
+            self.defect = self.defect or error
+        finally:
+            self._flush(ended)
+
+    def _carry_out(self, change: Change, ended: list[ChangeResult]) -> None:
+        if change.was_read and ended:
+            # Asking the service again may take long.
+            self._flush(ended)
+        earlier = self.results.get(change.name)
+        is_under_way = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
+        result = None if is_under_way else self._executor.check_unchanged(change)
+        if result is None and change.action in CALLS:
+            # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
+            params, protect = change.after or change.before or {}, change.prevent_delete
+            try:
+                self._journal.intend(change.name, params, prevent_delete=protect)
+            except OSError as error:
+                self.failure = error
+                self._flush(ended)
+                return
+            self._publish(ended)
+            result = self._executor.execute(change, earlier)
+        result = result or ChangeResult(
+            name=change.name, action=change.action, outcome=ChangeStatus.DONE
+        )
+        self._record(change, result)
+        ended.append(result)
+
+    def _flush(self, ended: list[ChangeResult]) -> None:
+        """Brings the outcomes of ``ended`` to disk, and publishes them."""
+        try:
+            self._journal.flush()
+        except BaseException as error:
+            self._unsaved.update(result.name for result in ended)
+            if isinstance(error, OSError):
+                self.failure = error
+            else:
+                # What only memory has by now goes into the state as after a failure.
+                self.failure = OSError(errno.EIO, "the journal was broken off")
+                self.defect = error
+        finally:
+            self._publish(ended)
+
+    def _publish(self, ended: list[ChangeResult]) -> None:
+        for result in ended:
+            self._pool.publish(result)
+        ended.clear()
+
+    def _record(self, change: Change, result: ChangeResult) -> None:
+        if change.action in CALLS and result.outcome is ChangeStatus.FAILED:
+            self._journal.record_refused(change.name)
+        elif change.action in SENDING:
+            if result.is_acknowledged:
+                self._journal.record_done(change.name)
+        elif result.is_acknowledged and change.action is Action.RECORD:
+            protect = change.prevent_delete
+            self._journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+        elif result.is_acknowledged:
+            self._journal.record_forgotten(change.name)
