@@ -112,7 +112,6 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
 
 
 def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
-    from dataclasses import asdict
 
     from majobctl.plan.document import HEAD, dumps
 

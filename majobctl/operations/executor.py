@@ -75,11 +75,11 @@ class ChangeExecutor:
         result = ChangeResult(
             name=change.name, action=action, outcome=ChangeStatus.DONE, seconds=seconds
         )
-        if call.ending is CallStatus.DONE:
+        if call.status is CallStatus.DONE:
             return self._verified(result, change)
         # If the first try may have been carried out, this one does not say.
         was_unknown = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
-        is_refused = call.ending is CallStatus.REFUSED and not was_unknown
+        is_refused = call.status is CallStatus.REFUSED and not was_unknown
         code = self._without_secrets(change, call.code)
         return replace(
             result,

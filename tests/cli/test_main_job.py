@@ -72,7 +72,7 @@ def test_a_plan_needs_no_credentials(on_rest: Repository) -> None:
     assert not on_rest.state_path.exists()
 
 
-def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: RestServer) -> None:
+def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one", config_desc="text", log_url="/ml/log/", hyperparameters={"lr": "0.1"})
     on_rest.job(
         "two",

@@ -79,7 +79,7 @@ def engine_job(
 
 
 def warned(
-    root: Path, job: str, defaults: str = "", lists: Mapping[str, OfferedList] = LISTS
+    root: Path, job: str, defaults: str = "", lists: Mapping[str, CachedList] = LISTS
 ) -> list[str]:
     """The warnings of a config repository with one file."""
     files = {"jobs/a.toml": job, "majobctl.toml": f"{SETTINGS}{defaults}"}

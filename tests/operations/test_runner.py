@@ -88,7 +88,7 @@ def ends(applied: Applied) -> dict[str, ChangeStatus]:
 
 
 def test_results_come_in_name_order_and_are_reported_as_they_end(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
     applied = run.apply(plan_of(*reversed(NAMES)))
@@ -101,7 +101,7 @@ def test_results_come_in_name_order_and_are_reported_as_they_end(
 
 
 def test_the_intent_is_on_disk_before_the_call_and_the_outcome_before_it_is_reported(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
     during: list[Entry] = []
@@ -181,7 +181,7 @@ def test_what_is_cleared_is_sent_blank(provider: Provider, rest: FakeService) ->
 
 
 def test_a_transient_failure_is_tried_once_more_when_the_service_works(
-    provider: Provider, rest: RestServer
+    provider: Provider, rest: FakeService
 ) -> None:
     replies = {"n01": [BUSY], "n05": [BUSY, BUSY]}
     rest.before_put = lambda name: replies[name].pop() if replies.get(name) else None
@@ -190,7 +190,7 @@ def test_a_transient_failure_is_tried_once_more_when_the_service_works(
     assert ends(applied)["n01"] is ChangeStatus.DONE
     assert ends(applied)["n05"] in (ChangeStatus.UNKNOWN, ChangeStatus.FAILED)
     assert sorted(result.name for result in run.reported) == NAMES
-    assert len(rest.requests_of("PUT")) == len(NAMES) + 2
+    assert len(rest.asked("PUT")) == len(NAMES) + 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 429])
@@ -205,7 +205,7 @@ def test_a_refusal_after_an_unknown_outcome_does_not_make_it_known(
     assert run.entries["n01"].pending
 
 
-def test_without_a_retry_nothing_is_sent_again(provider: Provider, rest: RestServer) -> None:
+def test_without_a_retry_nothing_is_sent_again(provider: Provider, rest: FakeService) -> None:
     rest.before_put = lambda name: BUSY if name == "n01" else None
     applied = Run(provider).apply(plan_of(*NAMES), retry_failed=False)
     assert ends(applied)["n01"] is not ChangeStatus.DONE
@@ -214,7 +214,7 @@ def test_without_a_retry_nothing_is_sent_again(provider: Provider, rest: RestSer
 
 @pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), KeyboardInterrupt()])
 def test_an_interruption_loses_no_outcome(
-    error: BaseException, provider: Provider, rest: RestServer
+    error: BaseException, provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
 
@@ -228,16 +228,14 @@ def test_an_interruption_loses_no_outcome(
     assert len(done) < len(NAMES)
 
 
-def test_a_stop_ends_the_pauses_between_tries(rest: RestServer) -> None:
+def test_a_stop_ends_the_pauses_between_tries(rest: FakeService) -> None:
     rest.before_put = lambda name: BUSY
     session = Session(ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=rest.url, retries=3, backoff=600)
     with Provider(session, Estimator) as provider:
         run = Run(provider)
-        (result,) = run.apply(
-            plan_of("one"), should_stop=lambda: bool(rest.requests_of("PUT"))
-        ).results
+        (result,) = run.apply(plan_of("one"), should_stop=lambda: bool(rest.asked("PUT"))).results
     assert result.outcome in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
-    assert len(rest.requests_of("PUT")) == 1
+    assert len(rest.asked("PUT")) == 1
 
 
 def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
@@ -247,11 +245,11 @@ def test_a_service_that_does_not_work_at_all_is_not_asked_twice(
     run = Run(provider)
     applied = run.apply(plan_of(*NAMES))
     assert ChangeStatus.DONE not in ends(applied).values()
-    assert len(rest.requests_of("PUT")) == len(NAMES)
+    assert len(rest.asked("PUT")) == len(NAMES)
     assert sorted(result.name for result in run.reported) == NAMES
 
 
-def test_a_journal_that_cannot_be_kept_stops_the_run(provider: Provider, rest: RestServer) -> None:
+def test_a_journal_that_cannot_be_kept_stops_the_run(provider: Provider, rest: FakeService) -> None:
     file = Memory()
     run = Run(provider, memory=file)
 
@@ -295,7 +293,7 @@ def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
     assert [result.name for result in run.reported] == sent[: good - 2]
 
 
-def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: RestServer) -> None:
+def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: FakeService) -> None:
     def params_of(change: Change) -> Mapping[str, Any]:
         raise ZeroDivisionError
 
@@ -308,7 +306,7 @@ def test_an_empty_plan_runs_nothing(provider: Provider) -> None:
     assert Run(provider).apply(make_plan({}, None, TARGET)) == Applied((), None, None)
 
 
-def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: RestServer) -> None:
+def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: FakeService) -> None:
     secret = {**JOB, "config_desc": "hidden-value"}
     masked = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
     plan = make_plan({"one": JobConfig("one", masked)}, None, TARGET)
