@@ -237,7 +237,7 @@ def _run(
     from majobctl.state.document import State
 
     if not plan.changes:
-        return ApplyResult((), plan.serial)
+        return ApplyResult(results=(), serial=plan.serial)
     state = locked.state or State.new(plan.target, plan.salt)
     provider = provider_here()
     _check_names(plan, provider, params)
@@ -266,7 +266,9 @@ def _run(
             click.echo(f"Error: {problem}", err=True)
         raise applied.defect
     serial = locked.state.serial if locked.state else 0
-    return ApplyResult(applied.results, serial, interrupts.count > 0, problem)
+    return ApplyResult(
+        results=applied.results, serial=serial, is_interrupted=interrupts.count > 0, problem=problem
+    )
 
 
 def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:

@@ -90,7 +90,7 @@ def _read_drift(
     with provider_of(settings, parallelism) as provider:
         listed = provider.config_names()
         live = reading_live(provider, names, parallelism, listed)
-    return find_drift(state, target, live, listed=listed, selection=selection, watches=watches)
+    return find_drift(state, target, live, listed=listed, selection=selection, policies=watches)
 
 
 def _warn(warnings: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ def _rendered(drift: Drift, warnings: Sequence[str], format_: str, no_color: boo
 
         return dumps(drift_document(drift, warnings))
     if format_ == "markdown":
-        from majobctl.render.markdown import drift_markdown
+        from majobctl.render.drift_markdown import drift_markdown
 
         return drift_markdown(drift)
     from majobctl.render.text import drift_text

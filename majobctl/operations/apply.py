@@ -64,4 +64,6 @@ def apply_changes(
 
 def _not_attempted(change: Change, new_name: str) -> ChangeResult:
     message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
-    return ChangeResult(change.name, change.action, ChangeStatus.NOT_ATTEMPTED, message=message)
+    return ChangeResult(
+        name=change.name, action=change.action, outcome=ChangeStatus.NOT_ATTEMPTED, message=message
+    )

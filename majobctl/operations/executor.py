@@ -51,7 +51,14 @@ class ChangeExecutor:
             message = f"it could not be read again, and nothing was sent: {reason}"
             may_pass = isinstance(error, TransportError) and error.may_pass
             return ChangeResult(
-                change.name, change.action, ChangeStatus.FAILED, 0, "", message, "", may_pass
+                name=change.name,
+                action=change.action,
+                outcome=ChangeStatus.FAILED,
+                seconds=0,
+                code="",
+                message=message,
+                advice="",
+                may_pass=may_pass,
             )
         if (self.digest(live.params) if live else "") == change.live_digest:
             return None
@@ -59,7 +66,13 @@ class ChangeExecutor:
         message = f"it {what} in the service after the plan was made; nothing was sent"
         advice = "plan again with --refresh, and review what was changed there"
         return ChangeResult(
-            change.name, change.action, ChangeStatus.CHANGED_MEANWHILE, 0, "", message, advice
+            name=change.name,
+            action=change.action,
+            outcome=ChangeStatus.CHANGED_MEANWHILE,
+            seconds=0,
+            code="",
+            message=message,
+            advice=advice,
         )
 
     def call(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
@@ -69,7 +82,10 @@ class ChangeExecutor:
         seconds = time.monotonic() - start
         if outcome.ending is CallStatus.DONE:
             return self._verified(
-                ChangeResult(change.name, action, ChangeStatus.DONE, seconds), change
+                ChangeResult(
+                    name=change.name, action=action, outcome=ChangeStatus.DONE, seconds=seconds
+                ),
+                change,
             )
         code, message = (
             self._without_secrets(change, text) for text in (outcome.code, outcome.message)
@@ -150,8 +166,16 @@ def _failed(name: str, action: Action, outcome: CallResult, seconds: float) -> C
         end, advice = ChangeStatus.FAILED, _ADVICE.get(outcome.code, "")
     else:
         end, advice = ChangeStatus.UNKNOWN, "apply again: it will be sent once more"
-    told = (outcome.code, outcome.message, advice, outcome.may_pass)
-    return ChangeResult(name, action, end, seconds, *told)
+    return ChangeResult(
+        name=name,
+        action=action,
+        outcome=end,
+        seconds=seconds,
+        code=outcome.code,
+        message=outcome.message,
+        advice=advice,
+        may_pass=outcome.may_pass,
+    )
 
 
 _ADVICE: Mapping[str, str] = {

@@ -135,7 +135,9 @@ class WorkerPool:
                 return
             self._publish(ended)
             result = self._errand.call(change, earlier)
-        result = result or ChangeResult(change.name, change.action, ChangeStatus.DONE)
+        result = result or ChangeResult(
+            name=change.name, action=change.action, outcome=ChangeStatus.DONE
+        )
         self._record(change, result)
         ended.append(result)
 
