@@ -26,7 +26,7 @@ def main() -> None:
     config = load_config(Path(root))
     applied = _with_another_rate if options == ["--changed"] else dict
     entries = {
-        name: Entry(applied(job_config.params), _APPLIED_AT)
+        name: Entry(params=applied(job_config.params), applied_at=_APPLIED_AT)
         for name, job_config in config.job_configs.items()
     }
     state = State.new(target_of(config.settings)).changed(entries)

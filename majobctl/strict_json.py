@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,9 +30,7 @@ def parse_object(
     """
     try:
         text = content.decode("utf-8")
-        document = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=parse_float or _finite
-        )
+        document = (_decoder(parse_float) if parse_float else _DECODER).decode(text)
         if _ESCAPED_SURROGATE.search(text):
             # json joins a pair into one character, and leaves a lone half.
             json.dumps(document, ensure_ascii=False).encode()
@@ -64,6 +61,13 @@ def _finite(text: str) -> float:
     return number
 
 
+def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
+
+
+_DECODER = _decoder(_finite)
+
+
 def json_type(value: object) -> str:
     """JSON's name for the type of ``value``, with its article."""
     if value is None:
@@ -74,38 +78,52 @@ def json_type(value: object) -> str:
     return next((name for kind, name in names.items() if isinstance(value, kind)), "an object")
 
 
-@dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a document, and its path, such as ``changes[3].source``.
+    """A value in a document, which knows its path, such as ``changes[3].source``.
 
     Each method returns the value as one type, or raises JsonError with the path, what was expected
     and what was found.
     """
 
-    value: object
-    path: str = ""
+    __slots__ = ("_parent", "_step", "value")
+
+    def __init__(self, value: object, parent: Node | None = None, step: str | int = "") -> None:
+        self.value = value
+        self._parent = parent
+        self._step = step
+
+    @property
+    def path(self) -> str:
+        """The path from the document's root, which is "". It is only made for an error."""
+        if self._parent is None:
+            return ""
+        before, step = self._parent.path, self._step
+        if isinstance(step, int):
+            return f"{before}[{step}]"
+        shown = step if re.fullmatch(r"[\w$-]+", step) else json.dumps(step)
+        return f"{before}.{shown}" if before else shown
 
     def __getitem__(self, key: str) -> Node:
         """The member ``key`` of an object."""
         found = self.get(key)
         if found is None:
-            raise JsonError(f"{self._joined(key)} is missing")
+            raise Node(None, self, key).wrong("is missing")
         return found
 
     def get(self, key: str) -> Node | None:
         """The member ``key`` of an object; None if the object does not have it."""
         table = self.table()
-        return Node(table[key], self._joined(key)) if key in table else None
+        return Node(table[key], self, key) if key in table else None
 
     def items(self) -> Iterator[Node]:
         """The items of an array."""
         for index, item in enumerate(self.array()):
-            yield Node(item, f"{self.path}[{index}]")
+            yield Node(item, self, index)
 
     def members(self) -> Iterator[tuple[str, Node]]:
         """The members of an object, with their keys."""
         for key, value in self.table().items():
-            yield key, Node(value, self._joined(key))
+            yield key, Node(value, self, key)
 
     def table(self) -> dict[str, Any]:
         return self._as(dict, "an object")
@@ -137,7 +155,3 @@ class Node:
 
     def unexpected(self, wanted: str) -> JsonError:
         return JsonError(f"{self.path or 'it'} must be {wanted}, not {json_type(self.value)}")
-
-    def _joined(self, key: str) -> str:
-        shown = key if re.fullmatch(r"[\w$-]+", key) else json.dumps(key)
-        return f"{self.path}.{shown}" if self.path else shown

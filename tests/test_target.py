@@ -154,4 +154,4 @@ def test_a_target_has_one_form_for_people_and_one_for_documents() -> None:
 )
 def test_what_is_not_a_target_is_told_with_its_path(document: object, told: str) -> None:
     with pytest.raises(JsonError, match=f"^{told}$"):
-        Target.of_document(Node(document, "target"))
+        Target.of_document(Node(document, Node({}), "target"))

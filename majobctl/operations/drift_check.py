@@ -46,7 +46,7 @@ def drift(
     with context.provider_of(settings, at_once) as provider:
         listed = provider.config_names()
         live = read_live(provider, names, parallelism=at_once, observe=observe, listed=listed)
-    found = find_drift(state, target, live, listed=listed, selection=selection, watches=policies)
+    found = find_drift(state, target, live, listed=listed, selection=selection, policies=policies)
     for warning in found.warnings:
         warn(warning)
     return replace(found, warnings=(*map(str, problems), *found.warnings))

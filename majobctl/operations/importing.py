@@ -231,7 +231,9 @@ def _state_with(
         job_config = config.job_configs[name]
         hidden = [*job_config.hidden(found.params), *secret_places(entries.get(name))]
         params = masker.masked(found.params, hidden)
-        entries[name] = Entry(params, now, prevent_delete=job_config.prevent_delete)
+        entries[name] = Entry(
+            params=params, applied_at=now, prevent_delete=job_config.prevent_delete
+        )
     return state.changed(dict(sorted(entries.items())))
 
 

@@ -12,12 +12,19 @@ from majobctl.job_config.violations import Path
 
 Params = Mapping[str, Any]
 
-Place = tuple[str, ...]
-"""A key, or ``hyperparameters`` and a label."""
+
+class _Signed(enum.Enum):
+    @property
+    def sign(self) -> str:
+        return _SIGNS[self.value]
 
 
-class Action(enum.Enum):
-    """What is to be done with one job config, or one of its fields."""
+_SIGNS = {"add": "+", "update": "~", "resend": "?", "forget": ".", "create": "+", "record": "="}
+_SIGNS |= {"delete": "-", "remove": "-"}
+
+
+class Action(_Signed):
+    """What an apply does with one job config."""
 
     ADD = "add"
     UPDATE = "update"
@@ -26,29 +33,22 @@ class Action(enum.Enum):
     CREATE = "create"
     DELETE = "delete"
     RECORD = "record"
-    """No call is needed: the service has it already, and the state takes that in."""
+    """Updates the state alone: the service already has what is desired."""
+
+
+class FieldAction(_Signed):
+    """What happens to one field of a job config."""
+
+    ADD = "add"
+    UPDATE = "update"
+    RECORD = "record"
+    """The service already has the desired value."""
     REMOVE = "remove"
-    """Of a field only."""
-
-    @property
-    def sign(self) -> str:
-        return _SIGNS[self]
-
-
-_SIGNS = {
-    Action.ADD: "+",
-    Action.UPDATE: "~",
-    Action.RESEND: "?",
-    Action.FORGET: ".",
-    Action.CREATE: "+",
-    Action.DELETE: "-",
-    Action.RECORD: "=",
-    Action.REMOVE: "-",
-}
 
 
 class Reason(enum.Enum):
-    """Why a field is in a plan that was made with the service's own values at hand."""
+    """Who changed a field, in a plan that was made after reading the service. The values are the
+    JSON's words."""
 
     EDITED = "edited here"
     CHANGED = "changed there"
@@ -56,16 +56,17 @@ class Reason(enum.Enum):
     SAME = "the same here and there"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """``before`` is the state's value, ``after`` the desired one; None stands for a missing one.
+    """``before`` is the state's value, ``after`` the desired one; None means that it is not set.
 
-    ``live`` is the service's and ``reason`` says who changed it, where the service was read; there
-    is no reason where the state does not know the job config.
+    ``live`` is the service's value, if the service was read. ``reason`` then says who changed it;
+    it is None if the state does not know the job config.
     """
 
-    path: Place
-    action: Action
+    path: tuple[str, ...]
+    """A key, or ``hyperparameters`` and a label."""
+    action: FieldAction
     before: Any
     after: Any
     live: Any = None
@@ -73,8 +74,13 @@ class FieldChange:
 
     @property
     def replaced(self) -> Any:
-        """What ``after`` takes the place of: the service's value where it was read."""
+        """What ``after`` replaces: the service's value, if the service was read."""
         return self.before if self.reason is None and self.live is None else self.live
+
+    @property
+    def dotted(self) -> str:
+        """The path as text, such as ``hyperparameters.lr``."""
+        return ".".join(self.path)
 
 
 CALLS: Mapping[Action, str] = {
@@ -86,45 +92,53 @@ CALLS: Mapping[Action, str] = {
 }
 """The call of each action; the others need none."""
 
-ACTIONS = (*(action for action in Action if action is not Action.REMOVE),)
-
 SENDING = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.CREATE})
-"""The actions that send a whole job config."""
+"""The actions that send a complete job config."""
 
 
 class Renamed(enum.Enum):
-    """How sure it is that a job config is another one under a new name."""
+    """How certain it is that a job config is another one under a new name."""
 
     DECLARED = "written"
     """The job config says so."""
     DETECTED = "likely"
-    """The other one, which leaves, made the same request."""
+    """The other one makes the same request, and leaves."""
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedSource:
+    """Where a job config was defined when its plan was saved."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change of one job config. ``before`` is what the state says (of the job config that this
-    one was renamed from, where it says so), ``after`` what is desired, both with their sensitive
-    values masked; ``cleared`` are the keys to be sent as blank, since they are set and are to be
-    gone. ``references`` are the sensitive places of ``after`` whose values come from the
-    environment, each with the text that names the variables."""
+    """The change of one job config, with every sensitive value masked.
+
+    ``before`` is what the state has, of ``old_name`` if the job config was renamed; ``after`` is
+    what is desired. ``cleared`` are keys to send as blank: they are set now, and no longer
+    desired. ``references`` are the sensitive places of ``after`` whose values come from the
+    environment, each with the text that names the variables.
+    """
 
     name: str
     action: Action
-    source: Source | None
-    before: Params | None
-    after: Params | None
-    fields: tuple[FieldChange, ...]
+    source: Source | None = None
+    before: Params | None = None
+    after: Params | None = None
+    fields: tuple[FieldChange, ...] = ()
     cleared: tuple[str, ...] = ()
     references: Mapping[Path, Any] = field(default_factory=dict)
     prevent_delete: bool = False
     old_name: str = ""
-    """The name that the job config had before, as ``renamed`` says; "" where it is none."""
+    """The name before the rename that ``renamed`` describes; "" without one."""
     renamed: Renamed | None = None
     live_digest: str = ""
-    """A keyed hash of what the service had; "" where it was not read, or has none."""
+    """A keyed hash of what the service had; "" if it was not read, or has nothing."""
     is_missing: bool = False
-    """The service was read, and has no such configuration."""
+    """The service was read, and does not have the configuration."""
 
     @property
     def was_read(self) -> bool:

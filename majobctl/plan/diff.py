@@ -1,6 +1,6 @@
-"""Which values of a job config differ between two sides, or three. No I/O, no state, no service.
+"""Which values of a job config differ between two sides, or three.
 
-deepdiff is used here alone, and only inside arrays that differ.
+Only this module uses deepdiff, and only inside arrays that differ.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from typing import Any
 
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import is_masked, value_at
-from majobctl.plan.change import Action, FieldChange, Params, Place, Reason
+from majobctl.plan.change import FieldAction, FieldChange, Params, Reason
+
+_Path = tuple[str, ...]
 
 
 def field_changes(
@@ -19,41 +21,48 @@ def field_changes(
     """The changes that lead from ``before`` to ``after``, in the documented order of keys, labels
     by name. Values are shown as in ``shown_before``, which is ``before`` with more of it masked."""
     shown = before if shown_before is None else shown_before
+    places = _in_order(_differing_places(before, after), before, after)
+    sides = ((path, value_at(shown, path), value_at(after, path)) for path in places)
     return tuple(
-        _field_change(path, value_at(shown, path), value_at(after, path))
-        for path in _in_order(_differing_places(before, after), before, after)
+        FieldChange(path=path, action=_action(old, new), before=old, after=new)
+        for path, old, new in sides
     )
 
 
-def _field_change(path: Place, old: Any, new: Any) -> FieldChange:
-    return FieldChange(path, _action(old, new), old, new)
-
-
-def _action(old: Any, new: Any) -> Action:
-    return Action.ADD if old is None else Action.REMOVE if new is None else Action.UPDATE
+def _action(old: Any, new: Any) -> FieldAction:
+    if old is None:
+        return FieldAction.ADD
+    return FieldAction.REMOVE if new is None else FieldAction.UPDATE
 
 
 def three_way(
-    before: Params | None, live: Params, after: Params, ignored: Collection[Place] = ()
+    before: Params | None, live: Params, after: Params, ignored: Collection[_Path] = ()
 ) -> tuple[FieldChange, ...]:
-    """The fields whose value in the state, in the service or in the TOML is another.
+    """The fields whose values in the state, in the service and in the TOML are not all the same.
 
-    ``before`` is None where the state does not say. What was only changed in the service does not
-    count at the ``ignored`` places.
+    Two sides show that something differs; the third shows who changed it, and so whether a person
+    must look. Live is not the state: somebody changed it in the service, and the apply would undo
+    that. Live is the state, but the TOML is not: this is the edit that the apply is for. Live is
+    the TOML already: nothing is sent, and only the state must catch up. Without this, a change made
+    in the console looks exactly like an edit of the TOML in the other direction.
+
+    ``before`` is None if the state does not know. At the ``ignored`` places, what was only changed
+    in the service does not count; an edit of the TOML does.
     """
     places = _differing_places(live, after)
     if before is not None:
         places |= _differing_places(before, after)
     found = []
     for path in _in_order(places, before or {}, live, after):
+        old, now, new = (value_at(side, path) for side in (before or {}, live, after))
+        reason = None if before is None else _reason(old, now, new)
         is_ignored = path in ignored or path[:1] in ignored
-        sides = [value_at(side, path) for side in (before or {}, live, after)]
-        reason = None if before is None else _reason(*sides)
         if is_ignored and reason in (None, Reason.CHANGED):
             continue
-        old, now, new = sides
-        action = Action.RECORD if now == new else _action(now, new)
-        found.append(FieldChange(path, action, old, new, now, reason))
+        action = FieldAction.RECORD if now == new else _action(now, new)
+        found.append(
+            FieldChange(path=path, action=action, before=old, after=new, live=now, reason=reason)
+        )
     return tuple(found)
 
 
@@ -65,7 +74,7 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
     return Reason.CHANGED if before == after else Reason.BOTH
 
 
-def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
+def _in_order(places: Collection[_Path], *sides: Params) -> Collection[_Path]:
     if len(places) < 2:
         return places
     keys = list(FIELDS)
@@ -73,14 +82,14 @@ def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
     return sorted(places, key=lambda path: (keys.index(path[0]), path[1:]))
 
 
-def _differing_places(before: Params, after: Params) -> set[Place]:
-    places: set[Place] = set()
+def _differing_places(before: Params, after: Params) -> set[_Path]:
+    places: set[_Path] = set()
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)
         if old == new:
             continue
         tables = [{} if side is None else side for side in (old, new)]
-        # Only hyperparameters are told one by one; an array is one value.
+        # Only hyperparameters are compared one by one; an array is one value.
         if key == "hyperparameters" and all(map(_is_labelled, tables)):
             one, other = tables
             places |= {(key, it) for it in {**one, **other} if one.get(it) != other.get(it)}
@@ -95,14 +104,14 @@ def _is_labelled(value: object) -> bool:
 
 def item_changes(old: object, new: object) -> Iterator[FieldChange]:
     """What differs between two arrays of flat tables, in order; a path is such as ``("[1]",)`` or
-    ``("[1]", "data_url")``. Of any other values nothing is told."""
+    ``("[1]", "data_url")``. Nothing for any other values."""
     if old == new or not (_are_flat_tables(old) and _are_flat_tables(new)):
         return
     from deepdiff import DeepDiff
     from deepdiff.helper import notpresent
 
-    # By default deepdiff passes over keys that begin with two underscores, tells of tables that
-    # share few keys as a whole, and may pair items that do not stand at one place.
+    # By default deepdiff skips keys that begin with two underscores, reports tables that share few
+    # keys as one value, and may pair items of different positions.
     diff = DeepDiff(
         old,
         new,
@@ -117,7 +126,9 @@ def item_changes(old: object, new: object) -> Iterator[FieldChange]:
     for index, *keys in sorted(found, key=lambda place: (place[0], *map(str, place))):
         item = found[(index, *keys)]
         before, after = (None if side is notpresent else side for side in (item.t1, item.t2))
-        yield FieldChange((f"[{index}]", *keys), _action(before, after), before, after)
+        yield FieldChange(
+            path=(f"[{index}]", *keys), action=_action(before, after), before=before, after=after
+        )
 
 
 def _are_flat_tables(value: object) -> bool:

@@ -1,40 +1,246 @@
-"""A saved plan: the plan's JSON document with a checksum, and the way back to a Plan.
+"""The JSON of a plan, in both directions; a saved plan is this document with a checksum.
 
-It is bound to the state and the target that it was made against. It holds no secret: what stands
-in place of one is checked against the value that the environment or the TOML gives at apply.
+One table of members for each object says how it is written and read back, so that the two cannot
+drift apart. A saved plan is bound to its state and target. It holds no secret: at apply, a masked
+value is compared with the one that the environment or the TOML gives.
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from majobctl import __version__
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.job_config.fields import FIELDS
-from majobctl.plan.change import ACTIONS, Action, Change, FieldChange, Reason, Renamed
+from majobctl.plan.change import (
+    Action,
+    Change,
+    FieldAction,
+    FieldChange,
+    PlannedSource,
+    Reason,
+    Renamed,
+)
 from majobctl.plan.plan import Plan, Selection
 from majobctl.state.document import State
+from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import printable, quoted
 
+HEAD = {"format_version": "1.0", "majobctl_version": __version__}
+"""What every document begins with."""
+_REQUIRED: Any = object()
+
+
+def _itself(value: Any) -> Any:
+    return value
+
 
 @dataclass(frozen=True, slots=True)
-class PlannedSource:
-    """Where a job config stood when the plan was made."""
+class _Form:
+    """How a value is written, and read from a Node, unless it follows from other values."""
 
-    file: str
-    line: int
+    write: Callable[[Any], Any]
+    read: Any = None
+
+
+class _Member:
+    """A key of a JSON object, and the attribute that it holds, such as ``selection.targeted``.
+
+    Without an attribute, the form writes the object itself, and reads some of its attributes.
+    Reading gives ``default`` if the key is missing; writing ``omits`` the key for this value.
+    """
+
+    def __init__(
+        self, key: str, attribute: str, form: _Form, default: Any = _REQUIRED, omits: bool = False
+    ) -> None:
+        self.key, self.form, self.default, self.omits = key, form, default, omits
+        self.name = attribute.rpartition(".")[2]
+        self.get = attrgetter(attribute) if attribute else _itself
+
+
+def _write(members: Iterable[_Member], value: Any) -> dict[str, Any]:
+    items = ((member, member.get(value)) for member in members)
+    return {
+        member.key: member.form.write(item)
+        for member, item in items
+        if not (member.omits and item == member.default)
+    }
+
+
+def _read(members: Iterable[_Member], node: Node) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for member in members:
+        item, read = node.get(member.key), member.form.read
+        if item is None and member.default is not _REQUIRED:
+            found[member.name] = member.default
+        elif read is not None and member.name:
+            found[member.name] = read(item or node[member.key])
+        elif read is not None:
+            found |= read(item or node[member.key])
+    return found
+
+
+def _nested(key: str, *members: _Member) -> _Member:
+    """An object for some attributes of the value that also has the other members."""
+    form = _Form(lambda value: _write(members, value), lambda node: _read(members, node))
+    return _Member(key, "", form)
+
+
+def _path(node: Node) -> tuple[str, ...]:
+    if not node.array():
+        raise node.wrong("must not be empty")
+    return node.texts()
+
+
+def _one_of(kind: type[enum.Enum]) -> _Form:
+    by_value = {member.value: member for member in kind}
+
+    def read(node: Node) -> enum.Enum:
+        if node.text() not in by_value:
+            known = ", ".join(map(quoted, by_value))
+            raise node.wrong(f"must be one of {known}, not {quoted(node.text())}")
+        return by_value[node.text()]
+
+    return _Form(attrgetter("value"), read)
+
+
+def _or_null(form: _Form) -> _Form:
+    return _Form(
+        lambda value: None if value is None else form.write(value),
+        lambda node: None if node.value is None else form.read(node),
+    )
+
+
+def _params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """``params`` in the documented order of keys; the state file sorts them by name."""
+    return {**{key: params[key] for key in FIELDS if key in params}, **params}
+
+
+_ANYTHING = _Form(_itself, attrgetter("value"))
+_TEXT = _Form(_itself, Node.text)
+_INTEGER = _Form(_itself, Node.integer)
+_FLAG = _Form(_itself, Node.flag)
+_TEXTS = _Form(list, Node.texts)
+_PARAMS = _or_null(_Form(_params, lambda node: dict(node.table())))
+_REFERENCES = _Form(
+    lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
+    lambda node: {_path(item["path"]): item["text"].value for item in node.items()},
+)
+_SOURCE_MEMBERS = [_Member("file", "file", _TEXT), _Member("line", "line", _INTEGER)]
+_SOURCE = _Form(
+    lambda source: _write(_SOURCE_MEMBERS, source),
+    lambda node: PlannedSource(**_read(_SOURCE_MEMBERS, node)),
+)
+_FIELD = [
+    _Member("path", "path", _Form(list, _path)),
+    _Member("action", "action", _one_of(FieldAction)),
+    _Member("before", "before", _ANYTHING),
+    _Member("after", "after", _ANYTHING),
+]
+_LIVE = [
+    _Member("live", "live", _ANYTHING, default=None),
+    _Member("reason", "reason", _or_null(_one_of(Reason)), default=None),
+]
+_FIELDS = _Form(
+    lambda fields: [_write(_FIELD, field) for field in fields],
+    lambda node: tuple(FieldChange(**_read([*_FIELD, *_LIVE], item)) for item in node.items()),
+)
+_CHANGE = [
+    _Member("name", "name", _TEXT),
+    _Member("action", "action", _one_of(Action)),
+    _Member("source", "source", _or_null(_SOURCE)),
+    _Member("fields", "fields", _FIELDS),
+    _Member("before", "before", _PARAMS),
+    _Member("after", "after", _PARAMS),
+    _Member("cleared", "cleared", _TEXTS),
+    _Member("references", "references", _REFERENCES),
+    _Member("prevent_delete", "prevent_delete", _FLAG, default=False, omits=True),
+    _Member("old_name", "old_name", _TEXT, default="", omits=True),
+    _Member("renamed", "renamed", _one_of(Renamed), default=None, omits=True),
+    _Member("live_digest", "live_digest", _TEXT, default="", omits=True),
+    _Member("missing", "is_missing", _FLAG, default=False, omits=True),
+]
+
+
+def _changes(plan: Plan) -> list[dict[str, Any]]:
+    changes = [_write(_CHANGE, change) for change in plan.changes]
+    if plan.is_refreshed:
+        for change, document in zip(plan.changes, changes, strict=True):
+            for field, item in zip(change.fields, document["fields"], strict=True):
+                item |= _write(_LIVE, field)
+    return changes
+
+
+def _read_changes(node: Node) -> tuple[Change, ...]:
+    changes: dict[str, Change] = {}
+    for item in node.items():
+        change = _read_change(item)
+        if changes.setdefault(change.name, change) is not change:
+            raise item["name"].wrong(f"is {quoted(change.name)}, as an earlier change's")
+    return tuple(changes.values())
+
+
+def _read_change(node: Node) -> Change:
+    change = Change(**_read(_CHANGE, node))
+    leaves = change.action in (Action.FORGET, Action.DELETE)
+    if leaves != (change.after is None):
+        wanted = "null" if leaves else "an object"
+        raise node["after"].unexpected(f"{wanted} for the action {quoted(change.action.value)}")
+    keys = [*node["after"].members()] if change.after is not None else []
+    for key, item in [*keys, *((item.text(), item) for item in node["cleared"].items())]:
+        if key not in FIELDS:
+            raise item.wrong("is not a key of a job config")
+    return change
+
+
+def _count_of(action: Action) -> _Member:
+    return _Member(action.value, "", _Form(lambda plan: plan.count(action)))
+
+
+_PLAN = [
+    _Member("lineage", "lineage", _TEXT),
+    _Member("serial", "serial", _INTEGER),
+    _nested(
+        "target",
+        _Member("endpoint", "target.endpoint", _TEXT),
+        _Member("project_id", "target.project_id", _TEXT),
+    ),
+    _Member("environment", "environment", _TEXT, default=""),
+    _Member("refreshed", "is_refreshed", _FLAG, default=False),
+    _Member("create_missing", "creates_missing", _FLAG, default=False),
+    _Member("changes", "", _Form(_changes, lambda node: {"changes": _read_changes(node)})),
+    _nested("summary", *map(_count_of, Action), _Member("no-op", "unchanged", _INTEGER)),
+    _Member("calls", "calls", _Form(dict)),
+    _nested(
+        "selection",
+        _Member("target", "selection.targeted", _TEXTS),
+        _Member("exclude", "selection.excluded", _TEXTS),
+        _Member("left_out", "left_out", _INTEGER),
+    ),
+    _Member("warnings", "", _Form(lambda plan: [*map(str, plan.warnings), *plan.notices])),
+]
+_SAVED = [
+    _Member("state_digest", "state_digest", _TEXT),
+    _Member("salt", "salt", _TEXT, default="", omits=True),
+]
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The document of a plan; its shape is in docs/plan-format.md."""
+    return {**HEAD, **_write(_PLAN, plan)}
 
 
 def plan_bytes(plan: Plan, state: State | None) -> bytes:
     """The content of a plan file for ``plan``, which was made against ``state``."""
-    document = {**plan_document(plan), "state_digest": state.digest() if state else ""}
-    if plan.salt:
-        document["salt"] = plan.salt
+    bound = replace(plan, state_digest=state.digest() if state else "")
+    document = {**plan_document(bound), **_write(_SAVED, bound)}
     return dumps({**document, "checksum": _checksum(document)}).encode()
 
 
@@ -46,130 +252,43 @@ def _checksum(document: Mapping[str, Any]) -> str:
 def read_plan(content: bytes, name: str) -> Plan:
     """The plan in ``content``, read from the file ``name``.
 
-    Raises MajobctlError for what is no plan file, StalePlanError for one that was changed.
+    Raises MajobctlError if it is not a plan file, StalePlanError if it was changed.
     """
     document = plan_file_document(content, name)
     try:
-        return _plan(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _no_plan(name, f"{type(error).__name__} {error}") from error
+        found = _read([*_PLAN, *_SAVED], Node(document))
+    except JsonError as error:
+        raise _not_a_plan(name, str(error)) from error
+    target = Target(found.pop("endpoint"), found.pop("project_id"))
+    selection = Selection(found.pop("targeted"), found.pop("excluded"))
+    return Plan(target=target, selection=selection, **found)
 
 
 def plan_file_document(content: bytes, name: str) -> dict[str, Any]:
     """The document in ``content``, its format and checksum checked; raises as ``read_plan``."""
     try:
-        document = json.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise _no_plan(name, f"byte {error.start} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise _no_plan(name, f"not JSON: {error.msg} at {place}") from error
-    except (RecursionError, ValueError) as error:
-        raise _no_plan(name, f"not JSON: {error}") from error
-    if not isinstance(document, dict) or "checksum" not in document:
-        raise _no_plan(name, "it has no checksum")
+        document = parse_object(content)
+    except JsonError as error:
+        raise _not_a_plan(name, str(error)) from error
+    if "checksum" not in document:
+        raise _not_a_plan(name, "checksum is missing")
     version = str(document.get("format_version"))
     if version.partition(".")[0] != "1":
-        raise MajobctlError(
-            f"{name} has the format {quoted(version)}, which this majobctl does not know; make the"
-            " plan again"
-        )
+        unknown = f"{name} has the format {quoted(version)}, which this majobctl does not know"
+        raise MajobctlError(f"{unknown}; make the plan again")
     stated = document.pop("checksum")
     if stated != _checksum(document):
         raise StalePlanError(
-            f"{name} was changed after it was made: its checksum does not fit\nmake the plan again"
+            f"{name} was changed after it was made: its checksum does not match\n"
+            "make the plan again"
         )
     return {**document, "checksum": stated}
 
 
-def _no_plan(name: str, reason: str) -> MajobctlError:
+def _not_a_plan(name: str, reason: str) -> MajobctlError:
     return MajobctlError(
-        f"{name} is no plan file: {printable(reason)}\n`majobctl plan --out FILE` makes one"
+        f"{name} is not a plan file: {printable(reason)}\nmake one: majobctl plan --out FILE"
     )
-
-
-def _plan(document: Mapping[str, Any]) -> Plan:
-    selection = document["selection"]
-    changes = tuple(_change(item) for item in document["changes"])
-    if len({change.name for change in changes}) < len(changes):
-        raise ValueError("a job config is there twice")
-    return Plan(
-        Target(_text(document["target"]["endpoint"]), _text(document["target"]["project_id"])),
-        _text(document["lineage"]),
-        _number(document["serial"]),
-        changes,
-        unchanged=_number(document["summary"]["no-op"]),
-        selection=Selection(_texts(selection["target"]), _texts(selection["exclude"])),
-        left_out=_number(selection["left_out"]),
-        salt=_text(document.get("salt", "")),
-        state_digest=_text(document["state_digest"]),
-        is_refreshed=_flag(document.get("refreshed", False)),
-        environment=_text(document.get("environment", "")),
-        creates_missing=_flag(document.get("create_missing", False)),
-    )
-
-
-def _change(item: Mapping[str, Any]) -> Change:
-    action = Action(item["action"])
-    source = item["source"]
-    after, before = item["after"], item["before"]
-    leaves = action in (Action.FORGET, Action.DELETE)
-    if action not in ACTIONS or leaves != (after is None):
-        raise ValueError("an action that does not fit its job config")
-    if not leaves and not set(after) <= set(FIELDS):
-        raise ValueError("unknown keys")
-    cleared = _texts(item["cleared"])
-    if not set(cleared) <= set(FIELDS):
-        raise ValueError("unknown keys to clear")
-    return Change(
-        _text(item["name"]),
-        action,
-        PlannedSource(_text(source["file"]), _number(source["line"])) if source else None,
-        None if before is None else dict(before),
-        None if after is None else dict(after),
-        tuple(_field(field) for field in item["fields"]),
-        cleared,
-        {_texts(reference["path"]): reference["text"] for reference in item["references"]},
-        _flag(item.get("prevent_delete", False)),
-        _text(item.get("old_name", "")),
-        Renamed(item["renamed"]) if "renamed" in item else None,
-        _text(item.get("live_digest", "")),
-        _flag(item.get("missing", False)),
-    )
-
-
-def _field(item: Mapping[str, Any]) -> FieldChange:
-    action, reason = Action(item["action"]), item.get("reason")
-    sides = (item["before"], item["after"], item.get("live"))
-    return FieldChange(_texts(item["path"]), action, *sides, Reason(reason) if reason else None)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{type(value).__name__} in place of a boolean")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} in place of a string")
-    return value
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise TypeError(f"{type(values).__name__} in place of an array")
-    return tuple(_text(value) for value in values)
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{type(value).__name__} in place of an integer")
-    return value
-
-
-HEAD = {"format_version": "1.0", "majobctl_version": __version__}
-"""What every document begins with."""
 
 
 def dumps(document: Any) -> str:
@@ -178,76 +297,3 @@ def dumps(document: Any) -> str:
     In ASCII, so that it is the same in every encoding and holds nothing that a terminal acts on.
     """
     return json.dumps(document, indent=2) + "\n"
-
-
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """The document of a plan; its shape is in docs/plan-format.md."""
-    summary = {action.value: plan.count(action) for action in ACTIONS}
-    return {
-        **HEAD,
-        "lineage": plan.lineage,
-        "serial": plan.serial,
-        "target": plan.target.document(),
-        "environment": plan.environment,
-        "refreshed": plan.is_refreshed,
-        "create_missing": plan.creates_missing,
-        "changes": [_change_document(change, plan.is_refreshed) for change in plan.changes],
-        "summary": {**summary, "no-op": plan.unchanged},
-        "calls": dict(plan.calls),
-        "selection": {
-            "target": list(plan.selection.targeted),
-            "exclude": list(plan.selection.excluded),
-            "left_out": plan.left_out,
-        },
-        "warnings": [*map(str, plan.warnings), *plan.notices],
-    }
-
-
-def _change_document(change: Change, is_refreshed: bool) -> dict[str, Any]:
-    source = change.source
-    return {
-        "name": change.name,
-        "action": change.action.value,
-        "source": {"file": source.file, "line": source.line} if source else None,
-        "fields": [_field_document(field, is_refreshed) for field in change.fields],
-        "before": _ordered(change.before),
-        "after": _ordered(change.after),
-        "cleared": list(change.cleared),
-        "references": [
-            {"path": list(place), "text": text} for place, text in change.references.items()
-        ],
-        **dict(_remarks(change)),
-    }
-
-
-def _remarks(change: Change) -> Iterator[tuple[str, Any]]:
-    """What is told of a change only where there is something to tell."""
-    if change.prevent_delete:
-        yield "prevent_delete", True
-    if change.renamed:
-        yield "old_name", change.old_name
-        yield "renamed", change.renamed.value
-    if change.live_digest:
-        yield "live_digest", change.live_digest
-    if change.is_missing:
-        yield "missing", True
-
-
-def _ordered(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """``params`` in the documented order of keys; the state file sorts them by name."""
-    if params is None:
-        return None
-    known = {key: params[key] for key in FIELDS if key in params}
-    return {**known, **params}
-
-
-def _field_document(field: FieldChange, is_refreshed: bool) -> dict[str, Any]:
-    document = {
-        "path": list(field.path),
-        "action": field.action.value,
-        "before": field.before,
-        "after": field.after,
-    }
-    if is_refreshed:
-        document |= {"live": field.live, "reason": field.reason.value if field.reason else None}
-    return document

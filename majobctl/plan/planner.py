@@ -1,6 +1,15 @@
-"""The planner: desired against state and, where it was read, against the service.
+"""The planner: desired against state and, if it was read, against the service.
 
-No I/O, no clock.
+A plan compares three sides, because two are not enough. The TOML alone does not say what majobctl
+set before, so a key that left it could not be cleared. The service alone does not say who set a
+value, so a change in the console would look like an edit of the TOML that has yet to be applied.
+The state is what majobctl last sent: a side that differs from it is the side that was changed. An
+offline plan has two sides and trusts the state to say what the service has. A refreshed plan has
+all three: it names what an apply would overwrite, keeps a digest of what it saw, so that the apply
+can tell whether the service still has that, and sends nothing that the service has already.
+
+A call sends a complete job config, never single fields. So if one field differs, all are sent,
+those with ``ignore_changes`` included.
 """
 
 from __future__ import annotations
@@ -16,7 +25,7 @@ from majobctl.job_config.directives import PREVENT_DELETE
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import NO_HASH, Masker, suspect_places, value_at, without_hashes
-from majobctl.plan.change import Action, Change, FieldChange, Params, Place, Reason, Renamed
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Reason, Renamed
 from majobctl.plan.diff import field_changes, three_way
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
@@ -26,9 +35,9 @@ from majobctl.text import printable
 if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
-_UNWATCHED = ComparePolicy()
+_EVERYTHING_COUNTS = ComparePolicy()
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
-"""What the service has of each name that was looked for; None where it has none."""
+"""What the service has of each name that was looked for; None if it does not have it."""
 
 
 def names_to_read(
@@ -51,28 +60,34 @@ def make_plan(
     creates_missing: bool = False,
     deletes_removed: bool = False,
     environment: str = "",
-    default_policy: ComparePolicy = _UNWATCHED,
+    default_policy: ComparePolicy = _EVERYTHING_COUNTS,
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
 
-    ``salt`` keys the hashes of sensitive values where there is no state yet; it is needed where
-    ``live`` is given, which has what the service has of each of ``names_to_read``. Raises
-    MajobctlError where a configuration would be deleted that ``prevent_delete`` protects.
+    ``live``, if the service was read, has each of ``names_to_read``; it needs ``salt``, which keys
+    the hashes of sensitive values until there is a state. Raises MajobctlError if a configuration
+    would be deleted that ``prevent_delete`` protects.
     """
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
     masker = state.masker() if state else Masker(salt)
     planner = _Planner(
-        desired, known, masker, live, creates_missing, deletes_removed, default_policy
+        desired=desired,
+        known=known,
+        masker=masker,
+        live=live,
+        creates_missing=creates_missing,
+        deletes_removed=deletes_removed,
+        default_policy=default_policy,
     )
     selected = list(planner.selected(names, selection)) if selection else names
     changes = [change for name in selected if (change := planner.change(name)) is not None]
     _check_protection(changes, known)
     return Plan(
-        target,
-        state.lineage if state else "",
-        state.serial if state else 0,
-        tuple(_with_likely_renames(changes)),
+        target=target,
+        lineage=state.lineage if state else "",
+        serial=state.serial if state else 0,
+        changes=tuple(_with_likely_renames(changes)),
         unchanged=len(selected) - len(changes),
         selection=selection,
         left_out=len(names) - len(selected),
@@ -85,8 +100,8 @@ def make_plan(
 
 
 def only_shown(plan: Plan) -> Plan:
-    """``plan``, which is not kept, without the hashes of a salt that nobody keeps either: so that
-    the same input gives the same plan."""
+    """``plan`` for display, without hashes: their random salt is not kept, and without them the
+    same input gives the same plan."""
     changes = tuple(
         replace(
             change,
@@ -105,9 +120,9 @@ def _without_hashes(item: FieldChange) -> FieldChange:
     return replace(item, **sides)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Planner:
-    """What the change of each job config is made of."""
+    """Makes the change of each job config."""
 
     desired: Mapping[str, JobConfig]
     known: Mapping[str, Entry]
@@ -118,8 +133,8 @@ class _Planner:
     default_policy: ComparePolicy
 
     def selected(self, names: Iterable[str], selection: Selection) -> Iterator[str]:
-        """Those of ``names`` that are selected, but for what is renamed and left out as that: the
-        old one must not leave before the new one is there."""
+        """Those of ``names`` that are selected, without the old names of job configs that are not:
+        the old one must not leave before the new one is there."""
         left_out = (item for item in self.desired.values() if not selection.covers(item.name))
         waiting = {self._old_name(config) for config in left_out}
         yield from (name for name in names if selection.covers(name) and name not in waiting)
@@ -137,21 +152,23 @@ class _Planner:
         live = self.live.get(name) if self.live is not None else None
         is_gone = self.live is not None and name in self.live and live is None
         before = self.masker.masked(entry.params, self.default_policy.hidden(entry.params))
+        change = Change(name=name, action=Action.FORGET, before=before, is_missing=is_gone)
         if is_gone or not self.deletes_removed:
-            return Change(name, Action.FORGET, None, before, None, (), is_missing=is_gone)
+            return change
+        fields = tuple(self._changes_in_service(entry, live)) if live else ()
         digest = self.masker.digest(live.params) if live else ""
-        fields = tuple(self._changed_there(entry, live)) if live else ()
-        return Change(name, Action.DELETE, None, before, None, fields, live_digest=digest)
+        return replace(change, action=Action.DELETE, fields=fields, live_digest=digest)
 
-    def _changed_there(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
-        """What somebody set in the service that is now to be deleted there."""
+    def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
+        """What somebody set in the service, and the deletion would take away."""
         hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
         for side in (entry.params, live.params):
             hidden += self.default_policy.hidden(side)
         now = self.masker.masked(live.params, hidden)
         for item in field_changes(self.masker.masked(entry.params, hidden), now):
-            sides = (item.before, None, item.after)
-            yield FieldChange(item.path, Action.REMOVE, *sides, Reason.CHANGED)
+            yield replace(
+                item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
+            )
 
     def _offline(self, config: JobConfig) -> Change | None:
         entry, after = self.known.get(config.name), self._masked(config)
@@ -168,7 +185,7 @@ class _Planner:
         entry = self.known.get(config.name)
         if live is None:
             return self._missing(config, entry)
-        # Whatever is or was secret is compared, and shown, as its hash.
+        # Whatever is or was secret is compared and shown as its hash.
         hidden = [*config.hidden(live.params), *secret_places(entry)]
         hidden += config.watched.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
@@ -182,7 +199,7 @@ class _Planner:
         fields = three_way(before, now, after, ignored)
         digest = self.masker.digest(live.params)
         if any(item.live != item.after for item in fields):
-            # The call sends the whole job config: what is ignored is overwritten, and is shown.
+            # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(before, now, after)
             sent = {**_ever_sent(entry), **live.params}
             change = self._changed(config, _action_of(entry), fields, sent)
@@ -200,30 +217,29 @@ class _Planner:
         return replace(self._changed(config, action, fields, {}), is_missing=True)
 
     def _changed(
-        self,
-        config: JobConfig,
-        action: Action,
-        fields: tuple[FieldChange, ...],
-        sent: Params,
+        self, config: JobConfig, action: Action, fields: tuple[FieldChange, ...], sent: Params
     ) -> Change:
         entry, after = self.known.get(config.name), self._masked(config)
         old_name = self._old_name(config)
         source = self.known.get(old_name) if old_name else entry
+        before = self.masker.masked(source.params, config.hidden(source.params)) if source else None
         was_protected = entry is not None and entry.prevent_delete
         if was_protected != config.prevent_delete:
             fields = (*fields, _protection_change(was_protected))
         return Change(
-            config.name,
-            action,
-            config.source,
-            self.masker.masked(source.params, config.hidden(source.params)) if source else None,
-            after,
-            fields,
-            tuple(key for key in FIELDS if key in sent and key not in after),
-            {place: text for place, text in config.sensitive.items() if text is not None},
-            config.prevent_delete,
-            old_name,
-            Renamed.DECLARED if old_name else None,
+            name=config.name,
+            action=action,
+            source=config.source,
+            before=before,
+            after=after,
+            fields=fields,
+            cleared=tuple(key for key in FIELDS if key in sent and key not in after),
+            references={
+                place: text for place, text in config.sensitive.items() if text is not None
+            },
+            prevent_delete=config.prevent_delete,
+            old_name=old_name,
+            renamed=Renamed.DECLARED if old_name else None,
         )
 
     def _before(self, config: JobConfig) -> Params:
@@ -231,8 +247,8 @@ class _Planner:
         return entry.params if entry else {}
 
     def _old_name(self, config: JobConfig) -> str:
-        """The old name of a job config that is new here, or whose first call may have failed; ""
-        where that is no longer known."""
+        """The old name of a job config that is new to the state, or whose first call may have
+        failed; "" if the state no longer knows it."""
         entry = self.known.get(config.name)
         is_new = entry is None or (entry.pending and not entry.params)
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
@@ -251,17 +267,19 @@ def _ever_sent(entry: Entry | None) -> Params:
     return {**entry.params, **(entry.attempted or {})} if entry else {}
 
 
-def _never_edited(places: Iterable[Place], entry: Entry | None, after: Params) -> frozenset[Place]:
-    """Those of ``places`` where ``after`` is what was last known to be applied: an edit of an
-    interrupted apply is still to be sent."""
+def _never_edited(
+    places: Iterable[tuple[str, ...]], entry: Entry | None, after: Params
+) -> frozenset[tuple[str, ...]]:
+    """Those of ``places`` at which ``after`` was applied before: the edit of an interrupted apply
+    must still be sent."""
     known = entry.params if entry else after
     return frozenset(place for place in places if value_at(known, place) == value_at(after, place))
 
 
 def _protection_change(was_protected: bool) -> FieldChange:
-    action = Action.REMOVE if was_protected else Action.ADD
     before, after = (True, None) if was_protected else (None, True)
-    return FieldChange((PREVENT_DELETE,), action, before, after)
+    action = FieldAction.REMOVE if was_protected else FieldAction.ADD
+    return FieldChange(path=(PREVENT_DELETE,), action=action, before=before, after=after)
 
 
 def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> None:
@@ -273,18 +291,18 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
     if protected:
         raise MajobctlError(
             f"prevent_delete protects what this plan would delete: {', '.join(protected)}\n"
-            "bring its TOML back; or put prevent_delete = false there and apply before it is"
-            " removed; or forget it and keep the configuration: majobctl state rm NAME"
+            "restore its TOML; or set prevent_delete = false there and apply before you remove it;"
+            " or keep the configuration and remove it from the state: majobctl state rm NAME"
         )
 
 
 def _with_likely_renames(changes: list[Change]) -> Iterator[Change]:
-    """``changes``, where what is new makes the request of what leaves told as that."""
-    written = {change.old_name for change in changes}
+    """``changes``; a new job config that makes the request of one that leaves is marked as that."""
+    declared = {change.old_name for change in changes}
     leaving = {
         _request(change.before): change.name
         for change in reversed(changes)
-        if change.after is None and change.name not in written
+        if change.after is None and change.name not in declared
     }
     for change in changes:
         is_new = change.after is not None and change.before is None and not change.old_name

@@ -1,10 +1,8 @@
-"""How an apply ended, change by change. Values only."""
+"""How an apply ended, change by change."""
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from majobctl.plan.change import Action
@@ -17,18 +15,18 @@ class ChangeStatus(enum.Enum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     CHANGED_MEANWHILE = "changed meanwhile"
-    """Not sent: the service has something else than the plan saw."""
+    """Not sent: the service no longer has what the plan saw."""
     UNVERIFIED = "not verified"
-    """Done by the service's own word, but what it has is not what was sent, or was not told."""
+    """Acknowledged by the service, but reading it back failed or gave something else."""
     NOT_ATTEMPTED = "not attempted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResult:
-    """The end of one change; ``code``, ``message`` and ``advice`` are "" where it was done.
+    """How one change ended; ``code``, ``message`` and ``advice`` are "" if it was done.
 
     ``action`` is what was done: an update of what the service did not have may have become a
-    creation. ``may_pass``: it failed for a reason that has nothing to do with what was sent.
+    creation. ``may_pass``: the failure has nothing to do with what was sent, and may be temporary.
     """
 
     name: str
@@ -45,7 +43,7 @@ class ChangeResult:
         return self.outcome in (ChangeStatus.DONE, ChangeStatus.UNVERIFIED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyResult:
     """All results in name order; ``serial`` is the state's after them."""
 
@@ -53,7 +51,7 @@ class ApplyResult:
     serial: int
     is_interrupted: bool = False
     problem: str = ""
-    """Why the state file could not be saved, and what to do; "" where it was."""
+    """Why the state file could not be saved, and what to do; "" if it was saved."""
 
     @property
     def is_complete(self) -> bool:
@@ -61,28 +59,5 @@ class ApplyResult:
             result.outcome is ChangeStatus.DONE for result in self.results
         )
 
-    def count(self, end: ChangeStatus) -> int:
-        return sum(result.outcome is end for result in self.results)
-
-    def summary(self) -> Mapping[str, int]:
-        """How many ended in each way; what is not verified counts as done, too."""
-        done = Counter(item.action for item in self.results if item.is_acknowledged)
-        return {
-            **{word: done[action] for action, word in DONE_WORDS.items()},
-            **{
-                end.value.replace(" ", "_"): self.count(end)
-                for end in ChangeStatus
-                if end is not ChangeStatus.DONE
-            },
-        }
-
-
-DONE_WORDS: Mapping[Action, str] = {
-    Action.ADD: "added",
-    Action.UPDATE: "updated",
-    Action.RESEND: "resent",
-    Action.CREATE: "created",
-    Action.DELETE: "deleted",
-    Action.RECORD: "recorded",
-    Action.FORGET: "forgotten",
-}
+    def count(self, status: ChangeStatus) -> int:
+        return sum(result.outcome is status for result in self.results)

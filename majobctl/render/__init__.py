@@ -1,4 +1,4 @@
-"""Plans and results as strings, one file a format. Nothing here plans, applies or prints."""
+"""Plans, drift and results as strings: one file for each format, every sentence in wording.py."""
 
 from collections.abc import Callable
 
@@ -7,5 +7,5 @@ Paint = Callable[[str, str], str]
 
 
 def unpainted(text: str, colour: str) -> str:
-    """The Paint of a place without colours."""
+    """The Paint of an output without colours."""
     return text

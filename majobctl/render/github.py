@@ -1,7 +1,4 @@
-"""Problems and warnings as workflow commands, which GitHub Actions shows at the lines they name.
-
-Where the files lie in the git repository, and whether GitHub reads this at all, is not known here.
-"""
+"""Problems and warnings as workflow commands, which GitHub Actions shows at the lines they name."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ def workflow_commands(
     """A line for each problem, then for each warning, as "Workflow commands for GitHub Actions".
 
     ``path_of`` gives the path from the top of the git repository for a problem's file. A message
-    says its place once more: GitHub's log shows the message alone, and it makes annotations of ten
-    errors and ten warnings of a step only.
+    repeats its place, since GitHub's log shows the message alone, and GitHub annotates only ten
+    errors and ten warnings of a step.
     """
     lines = [_command("error", problem, path_of) for problem in problems]
     lines += [_command("warning", warning, path_of) for warning in warnings]
@@ -39,7 +36,7 @@ def _command(name: str, problem: Problem, path_of: Callable[[str], str]) -> str:
 
 
 def _data(text: str) -> str:
-    # The percent sign first: the others make more of them.
+    # The percent sign first: the other replacements add more of them.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

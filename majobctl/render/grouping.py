@@ -1,4 +1,4 @@
-"""What many changes of a plan have in common. How it is told is not known here."""
+"""What many changes of a plan have in common, independent of how it is shown."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.plan.change import Change, FieldChange
-from majobctl.render.values import whole
+from majobctl.render.values import json_text
 from majobctl.render.wording import remarks_on_change
 
-_FEWEST = 5
-"""Fewer changes are told one by one, even where they are equal."""
-_MOST_ROWS = 100
-"""Where more are left, changes of the same fields go together whatever the values are."""
+_MIN_GROUP = 5
+"""Fewer changes are shown one by one, even if they are equal."""
+_MAX_ROWS = 100
+"""If more are left, changes of the same fields share a row, whatever their values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One change, or several that are equal but for their names and places; where ``is_equal`` is
-    false, in the values of their fields, too."""
+    """One change, or several that differ only in their names and places; if ``is_equal`` is false,
+    also in the values of their fields."""
 
     changes: tuple[Change, ...]
     is_equal: bool = True
@@ -40,14 +40,14 @@ def key_of(field: FieldChange) -> Hashable:
 
 
 def _key_of_value(value: Any) -> Hashable:
-    # Whole text is JSON, in which a string has quotes: no other value has the key of a string.
-    return f'"{value}' if isinstance(value, str) else whole(value)
+    # In JSON a string has quotes, so no other value has the key of a string.
+    return f'"{value}' if isinstance(value, str) else json_text(value)
 
 
 def rows_of(changes: Sequence[Change]) -> list[Row]:
     """Each change in one row: those with the most changes first, then in the plan's order."""
     rows = [Row(alike) for alike in _together(changes, _equality)]
-    if len(rows) > _MOST_ROWS:
+    if len(rows) > _MAX_ROWS:
         single = [row.changes[0] for row in rows if len(row.changes) == 1]
         rows = [row for row in rows if len(row.changes) > 1]
         rows += [Row(alike, len(alike) == 1) for alike in _together(single, _likeness)]
@@ -63,16 +63,12 @@ def _together(
         alike.setdefault(key(change), []).append(change)
     found: list[tuple[Change, ...]] = []
     for items in alike.values():
-        found += [tuple(items)] if len(items) >= _FEWEST else [(item,) for item in items]
+        found += [tuple(items)] if len(items) >= _MIN_GROUP else [(item,) for item in items]
     return found
 
 
 def _equality(change: Change) -> Hashable:
-    return (
-        change.action,
-        tuple(remarks_on_change(change)),
-        tuple(map(key_of, change.fields)),
-    )
+    return (change.action, tuple(remarks_on_change(change)), tuple(map(key_of, change.fields)))
 
 
 def _likeness(change: Change) -> Hashable:
@@ -92,7 +88,7 @@ def groups_of(changes: Iterable[Change]) -> list[Group]:
             fields.setdefault(key, field)
     alike: dict[tuple[str, ...], list[FieldChange]] = {}
     for key, names in owners.items():
-        if len(names) >= _FEWEST:
+        if len(names) >= _MIN_GROUP:
             alike.setdefault(tuple(names), []).append(fields[key])
     groups = [Group(names, tuple(items)) for names, items in alike.items()]
     return sorted(groups, key=lambda group: -len(group.names))

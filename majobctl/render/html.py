@@ -1,7 +1,7 @@
-"""A plan as one HTML page, for a review in a browser. It asks nothing of any other place.
+"""A plan as one HTML page, for a review in a browser; it loads nothing from anywhere else.
 
-Whatever comes from outside goes through ``_text``. The page is a readable document by itself; its
-script, in ``page/``, only adds the search and the filters.
+All text from outside goes through ``_text``. The page can be read without its script, in ``page/``,
+which only adds the search and the filters.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from majobctl.job_config.secrets import SHOWN, is_masked
 from majobctl.plan.change import Change, FieldChange, Params
 from majobctl.plan.plan import Plan
 from majobctl.render.values import shared_length, without_masks
-from majobctl.render.wording import counts, remarks_on_change, remarks_on_plan, summary
+from majobctl.render.wording import REASONS, counts, remarks_on_change, remarks_on_plan, summary
 from majobctl.text import counted, printable
 
-_MOST_OPEN = 20
-"""Plans of so many changes at most show from the start what becomes of each field."""
-_MOST_PATHS = 3
-_MOST_WARNINGS_OPEN = 10
-_LEAST_IN_COMMON = 8
-"""Characters that two values share before only what differs is marked."""
+_MAX_OPEN = 20
+"""Longer plans show each field only once its change is opened."""
+_MAX_PATHS = 3
+_MAX_WARNINGS_OPEN = 10
+_MIN_IN_COMMON = 8
+"""Values that share fewer characters are not marked."""
 _IN_NO_FILE = "none"
 _MASKED = f'<td class="masked">{SHOWN}</td>'
 _NOT_SET = '<td class="unset">not set</td>'
 
 
 def plan_html(plan: Plan) -> str:
-    """The whole page, in ASCII, so that it is the same in every encoding.
+    """The complete page, in ASCII, so that it is the same in every encoding.
 
-    The same plan gives the same bytes. Values are not cut; sensitive ones are not in it.
+    The same plan gives the same bytes. No value is cut; sensitive ones are left out.
     """
     style, script = _asset("plan.css"), _asset("plan.js")
     policy = (
@@ -71,12 +71,12 @@ def _asset(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """The source expression that allows an element with this very text."""
+    """The source expression that allows an element with exactly this text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _text(text: str) -> str:
-    """``text`` as it may stand in an element or a quoted attribute, nothing invisible in it."""
+    """``text`` for an element or a quoted attribute, with no invisible character."""
     return escape(printable(text))
 
 
@@ -95,9 +95,9 @@ def _warnings(plan: Plan) -> str:
     if not plan.warnings:
         return ""
     items = _list("warnings", map(str, plan.warnings))
-    if len(plan.warnings) > _MOST_WARNINGS_OPEN:
-        told = counted(len(plan.warnings), "warning")
-        items = f"<details><summary>{told}</summary>{items}</details>"
+    if len(plan.warnings) > _MAX_WARNINGS_OPEN:
+        number = counted(len(plan.warnings), "warning")
+        items = f"<details><summary>{number}</summary>{items}</details>"
     head = '<h2 id="warnings-head">Warnings</h2>'
     return f'<section aria-labelledby="warnings-head">{head}\n{items}</section>'
 
@@ -105,7 +105,7 @@ def _warnings(plan: Plan) -> str:
 def _changes(plan: Plan) -> str:
     places = sorted({change.source.file for change in plan.changes if change.source})
     numbers = {place: str(number) for number, place in enumerate(places)}
-    opened = " open" if len(plan.changes) <= _MOST_OPEN else ""
+    opened = " open" if len(plan.changes) <= _MAX_OPEN else ""
     parts = [
         '<section id="changes" aria-labelledby="changes-head" tabindex="-1">',
         '<h2 id="changes-head">Changes</h2>',
@@ -118,7 +118,7 @@ def _changes(plan: Plan) -> str:
 
 
 def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
-    """The controls, hidden until the script finds them."""
+    """The controls, which the script makes visible."""
     options = ['<option value="">All files</option>']
     options += [f'<option value="{numbers[file]}">{_text(file)}</option>' for file in numbers]
     if any(change.source is None for change in plan.changes):
@@ -149,38 +149,37 @@ def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], open
 
 
 def _brief(change: Change) -> str:
-    """What is to be seen of a change that is not opened."""
+    """What a change shows before it is opened."""
     if not change.fields:
         return f'<span class="quiet remark">{_text(". ".join(remarks_on_change(change)))}</span>'
-    paths = [".".join(field.path) for field in change.fields]
-    if change.before is None or len(paths) > 2 * _MOST_PATHS:
+    paths = [field.dotted for field in change.fields]
+    if change.before is None or len(paths) > 2 * _MAX_PATHS:
         paths = [counted(len(paths), "field")]
-    elif len(paths) > _MOST_PATHS:
-        paths[_MOST_PATHS:] = [f"{len(paths) - _MOST_PATHS} more"]
+    elif len(paths) > _MAX_PATHS:
+        paths[_MAX_PATHS:] = [f"{len(paths) - _MAX_PATHS} more"]
     return f'<span class="quiet">{_text(", ".join(paths))}</span>'
 
 
 def _remarks(change: Change) -> str:
-    """What stands above the fields; where there are none, it is in the line of the change."""
+    """What is shown above the fields; without fields, the line of the change has it."""
     remarks = remarks_on_change(change) if change.fields else ()
     return "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
 
 
 def _table(change: Change, is_refreshed: bool) -> str:
     if not change.fields:
-        whole = change.before if change.after is None else change.after
+        params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
-        rows = [_whole_row(path, value) for path, value in _places(whole or {})]
+        rows = [_value_row(path, value) for path, value in _places(params or {})]
     elif _is_all_new(change):
         kind, heads = "one", ["Field", "After"]
-        rows = [_whole_row(field.path, field.after) for field in change.fields]
-    elif is_refreshed:
-        kind = "three"
-        heads = ["Change", "Field", "Before (the state)", "Live (the service)", "After", "Reason"]
-        rows = [_refreshed_row(field) for field in change.fields]
+        rows = [_value_row(field.path, field.after) for field in change.fields]
     else:
         kind, heads = "two", ["Change", "Field", "Before", "After"]
-        rows = [_row(field) for field in change.fields]
+        if is_refreshed:
+            kind = "three"
+            heads[2:] = ["Before (the state)", "Live (the service)", "After", "Reason"]
+        rows = [_row(field, is_refreshed) for field in change.fields]
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
@@ -191,7 +190,7 @@ def _table(change: Change, is_refreshed: bool) -> str:
 
 
 def _is_all_new(change: Change) -> bool:
-    """Neither the state nor the service has anything to stand beside what is desired."""
+    """Neither the state nor the service has a value to show beside the desired one."""
     is_new = change.before is None or change.is_missing
     return is_new and all(field.before is None and field.live is None for field in change.fields)
 
@@ -207,27 +206,19 @@ def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield (key,), value
 
 
-def _whole_row(path: tuple[str, ...], value: Any) -> str:
+def _value_row(path: tuple[str, ...], value: Any) -> str:
     return f"<tr>{_path(path)}{_cell(value)}</tr>"
 
 
-def _row(field: FieldChange) -> str:
-    return f"{_row_head(field)}{_pair(field.before, field.after)}</tr>"
-
-
-def _refreshed_row(field: FieldChange) -> str:
-    reason = field.reason.value if field.reason else ""
-    return (
-        f"{_row_head(field)}{_cell(field.before)}{_pair(field.live, field.after)}"
-        f'<td class="reason">{reason}</td></tr>'
-    )
-
-
-def _row_head(field: FieldChange) -> str:
-    action = field.action
+def _row(field: FieldChange, is_refreshed: bool) -> str:
+    action, cells = field.action, _pair(field.before, field.after)
+    if is_refreshed:
+        reason = REASONS[field.reason] if field.reason else ""
+        cells = f"{_cell(field.before)}{_pair(field.live, field.after)}"
+        cells += f'<td class="reason">{reason}</td>'
     return (
         f'<tr class="{action.value}"><td class="action">{action.sign} {action.value}</td>'
-        f"{_path(field.path)}"
+        f"{_path(field.path)}{cells}</tr>"
     )
 
 
@@ -244,7 +235,7 @@ def _cell(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as JSON: one line, or several where it is a list or a table."""
+    """A value as JSON: one line, or several for an array or a table."""
     is_nested = isinstance(value, (Mapping, list, tuple))
     indent = 2 if is_nested else None
     text = json.dumps(without_masks(value), ensure_ascii=False, indent=indent)
@@ -252,19 +243,18 @@ def _shown(value: Any) -> str:
 
 
 def _pair(old: Any, new: Any) -> str:
-    """The cells of two values; what differs between long texts that are alike is marked."""
+    """The cells of two values; in similar texts, the part that differs is marked."""
     if isinstance(old, str) and isinstance(new, str) and old != new:
         first, second = _shown(old), _shown(new)
         start = shared_length(first, second)
         end = shared_length(first[start:][::-1], second[start:][::-1])
-        if start + end >= _LEAST_IN_COMMON:
+        if start + end >= _MIN_IN_COMMON:
             return _marked(first, start, end, "del") + _marked(second, start, end, "ins")
     return _cell(old) + _cell(new)
 
 
 def _marked(text: str, start: int, end: int, tag: str) -> str:
-    """The cell of ``text``, marked but for ``start`` characters at its start and ``end`` at its
-    end."""
+    """The cell of ``text``, marked except for its first ``start`` and last ``end`` characters."""
     stop = len(text) - end
     middle = f"<{tag}>{escape(text[start:stop])}</{tag}>" if start < stop else ""
     return f"<td>{escape(text[:start])}{middle}{escape(text[stop:])}</td>"

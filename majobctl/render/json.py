@@ -1,15 +1,14 @@
-"""Plans and results as JSON documents. The same plan gives the same bytes."""
+"""Drift and results as JSON documents; plan/document.py writes and reads a plan's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from majobctl.plan.document import (
-    HEAD,
-)
-from majobctl.plan.drift import Drift, Drifted
+from majobctl.plan.document import HEAD
+from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.results import ApplyResult, ChangeResult
+from majobctl.render.results import result_counts
 
 
 def result_document(result: ApplyResult) -> dict[str, Any]:
@@ -19,7 +18,7 @@ def result_document(result: ApplyResult) -> dict[str, Any]:
         "complete": result.is_complete,
         "interrupted": result.is_interrupted,
         "serial": result.serial,
-        "summary": dict(result.summary()),
+        "summary": {key.replace(" ", "_"): n for key, n in result_counts(result).items()},
         "problem": result.problem,
         "results": [_result(item) for item in result.results],
     }
@@ -38,7 +37,7 @@ def _result(item: ChangeResult) -> dict[str, Any]:
 
 
 def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]:
-    """The document of what has drifted; ``warnings`` are told before its own."""
+    """The document of what has drifted; ``warnings`` come before its own."""
     return {
         **HEAD,
         "lineage": drift.lineage,
@@ -60,7 +59,7 @@ def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]
     }
 
 
-def _drifted(item: Drifted) -> dict[str, Any]:
+def _drifted(item: DriftedConfig) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": item.name,
         "kind": "missing" if item.is_missing else "changed",

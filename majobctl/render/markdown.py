@@ -1,51 +1,58 @@
-"""A plan, and what has drifted, as Markdown for a comment or an issue: never more than one takes.
+"""A plan as Markdown for a comment: never more than one takes.
 
-What does not fit is left out in whole rows and sections, and the last line says what it was.
+What does not fit is left out in complete rows and sections, and the last line says what it was.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
-from majobctl.plan.change import Action, Change, FieldChange, Renamed
-from majobctl.plan.drift import Drift, Drifted
+from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
 from majobctl.plan.plan import Plan
 from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
-from majobctl.render.markdown_blocks import MOST_BYTES as MOST_BYTES
 from majobctl.render.markdown_blocks import (
+    LAST_LINE_BYTES,
+    MAX_BYTES,
     Block,
     Mark,
     Taken,
     code,
     code_element,
     collapsed,
+    joined,
+    sentence,
     shown_values,
     size,
     table_head,
     table_row,
     take,
 )
-from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
+from majobctl.render.wording import (
+    FIELD_WORDS,
+    REASONS,
+    remarks_on_change,
+    remarks_on_plan,
+    summary,
+)
 from majobctl.text import counted, quoted
 
-_LAST_LINE_BYTES = 400
-_MOST_NOTE_BYTES = 2_000
-_MOST_WARNING_BYTES = 6_000
+_MAX_NOTE_BYTES = 2_000
+_MAX_WARNING_BYTES = 6_000
 _WARNING_WIDTH = 300
-_MOST_WARNINGS_OPEN = 5
-_LEAST_SECTION_BYTES = 2_000
+_MAX_WARNINGS_OPEN = 5
+_MIN_SECTION_BYTES = 2_000
 """A section may always be this long, however many there are."""
-_MOST_SECTIONS = 1_000
-"""No more than these can fit; no time is spent on the others."""
-_LEAST_ROW_BYTES = 10
+_MAX_SECTIONS = 1_000
+"""No more than these can fit, so the others are not built."""
+_MIN_ROW_BYTES = 10
 _TABLE_FRAME_BYTES = 200
 """Of the lines above and below the rows."""
 _BRIEF_WIDTH = 40
-_MOST_NAMES = 3
-_MOST_PATHS = 3
-_MOST_VALUES = 2
+_MAX_NAMES = 3
+_MAX_PATHS = 3
+_MAX_VALUES = 2
 _LEFT_OUT = {
     "warning": "{}",
     "row": "{} of the table",
@@ -61,70 +68,28 @@ _RENAMED = {
 _NOUNS = {"row": "job config", "group": "set", "details": "job config"}
 
 
-def drift_markdown(drift: Drift) -> str:
-    """The summary, and a table of fields for each job config that has drifted.
-
-    At most MOST_BYTES in UTF-8. A job config whose table no longer fits is left out as a whole,
-    and the last line then counts those.
-    """
-    notes = drift.notes(lambda text: code(quoted(text)))
-    head = _texts([f"**{drift.summary}**", *notes], MOST_BYTES - _LAST_LINE_BYTES)
-    room = MOST_BYTES - _LAST_LINE_BYTES - sum(map(size, head))
-    tables = _texts(map(_drifted, drift.changes), room)
-    left_out = len(drift.changes) - len(tables)
-    return _joined([*head, *tables, *([_last_drift_line(left_out)] if left_out else [])])
-
-
-def _texts(parts: Iterable[str], room: int) -> list[str]:
-    return take((Block(part, Counter()) for part in parts), room).texts
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "\n\n".join(parts) + "\n"
-
-
-def _last_drift_line(left_out: int) -> str:
-    what = "job config has" if left_out == 1 else "job configs have"
-    return f"{left_out} more {what} drifted than fit here; `majobctl drift` shows all."
-
-
-def _drifted(item: Drifted) -> str:
-    parts = [f"### {code(f'job_config.{item.name}')}", *map(_sentence, item.remarks)]
-    if item.fields:
-        rows = [
-            table_row([code(".".join(field.path)), *shown_values(field.before, field.after)])
-            for field in item.fields
-        ]
-        parts.append("\n".join([table_head(["field", "state", "service"]), *rows]))
-    return "\n\n".join(parts)
-
-
-def _sentence(remark: str) -> str:
-    return f"{remark[:1].upper()}{remark[1:]}."
-
-
 def plan_markdown(plan: Plan) -> str:
-    """The summary, what a reviewer must not overlook, a table of all changes, and their fields in
-    closed sections. What many job configs have in common is told once.
+    """The summary, the notices, a table of all changes, and their fields in closed sections. What
+    many job configs have in common is shown once.
 
-    At most MOST_BYTES in UTF-8; the same plan gives the same text.
+    At most MAX_BYTES in UTF-8; the same plan gives the same text.
     """
     warnings = _warnings(plan)
     head = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
     left_out = warnings.left_out
     if plan.changes:
-        room = MOST_BYTES - _LAST_LINE_BYTES - sum(map(size, head))
+        room = MAX_BYTES - LAST_LINE_BYTES - sum(map(size, head))
         body, missing = _body(plan, room)
         head += body
         left_out = left_out + missing
-    return _joined([*head, *([_last_line(plan, left_out)] if left_out else [])])
+    return joined([*head, *([_last_line(plan, left_out)] if left_out else [])])
 
 
 def _notes(plan: Plan) -> Iterator[str]:
     yield from (f"**{notice}**" for notice in plan.notices)
     yield f"{counted(len(plan.changes), 'change')}. {_target(plan)}"
     for remark in remarks_on_plan(plan, lambda text: code(quoted(text))):
-        is_short = size(remark) <= _MOST_NOTE_BYTES
+        is_short = size(remark) <= _MAX_NOTE_BYTES
         yield remark if is_short else f"{remark.partition(' by ')[0]}."
 
 
@@ -139,11 +104,11 @@ def _target(plan: Plan) -> str:
 
 def _warnings(plan: Plan) -> Taken:
     lines = (f"- {code(str(warning), _WARNING_WIDTH)}" for warning in plan.warnings)
-    found = take((Block(line, Counter(warning=1)) for line in lines), _MOST_WARNING_BYTES, "\n")
+    found = take((Block(line, Counter(warning=1)) for line in lines), _MAX_WARNING_BYTES, "\n")
     if not plan.warnings:
         return found
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
-    is_open = len(plan.warnings) <= _MOST_WARNINGS_OPEN
+    is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
     return Taken((Block(text, Counter()),), found.left_out, found.room)
 
@@ -155,7 +120,7 @@ def _last_line(plan: Plan, left_out: Counter[str]) -> str:
         if left_out[kind]
     ]
     total = counted(len(plan.changes), "change")
-    return f"Left out here: {', '.join(parts)}. `majobctl plan` shows the whole plan, {total}."
+    return f"Left out here: {', '.join(parts)}. `majobctl plan` shows the complete plan, {total}."
 
 
 def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
@@ -165,20 +130,19 @@ def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
     table = take(map(_table_row, rows), room * 2 // 5 - size(head), "\n")
     parts = ["\n".join([head, *table.texts])]
     room -= size(parts[0])
-    groups, told = _groups(plan, rows, room // 2)
+    groups, shown = _groups(plan, rows, room // 2)
     room -= sum(map(size, groups.texts))
-    rest = [change for change in plan.changes if not _is_told(change, told)]
-    least = max(_LEAST_SECTION_BYTES, room // max(1, len(rest)))
-    looked_at = rest[:_MOST_SECTIONS]
+    rest = [
+        change
+        for change in plan.changes
+        if not all(key_of(field) in shown for field in change.fields)
+    ]
+    least = max(_MIN_SECTION_BYTES, room // max(1, len(rest)))
+    looked_at = rest[:_MAX_SECTIONS]
     details = take((_details(change, plan.is_refreshed, least) for change in looked_at), room)
     parts += [*groups.texts, *details.texts]
     passed_over = Counter(details=len(rest) - len(looked_at))
     return parts, table.left_out + groups.left_out + details.left_out + passed_over
-
-
-def _is_told(change: Change, told: frozenset[Hashable]) -> bool:
-    """Whether the sections before the details have each field of ``change``."""
-    return all(key_of(field) in told for field in change.fields)
 
 
 def _table_row(row: Row) -> Block:
@@ -192,7 +156,7 @@ def _action(change: Change, mark: Mark) -> str:
 
 
 def _who(row: Row) -> str:
-    names = [code(change.name) for change in row.changes[:_MOST_NAMES]]
+    names = [code(change.name) for change in row.changes[:_MAX_NAMES]]
     if len(row.changes) == 1:
         return names[0]
     more = len(row.changes) - len(names)
@@ -208,7 +172,7 @@ def _where(row: Row) -> str:
 
 
 def _brief(row: Row, mark: Mark) -> str:
-    """What changes, in short: the fields, then what they do not tell."""
+    """What changes, in short: the fields, then what they do not show."""
     change = row.changes[0]
     parts = [_brief_fields(change.fields, row.is_equal, mark)] if change.fields else []
     remarks = list(remarks_on_change(change, lambda text: mark(quoted(text), _BRIEF_WIDTH)))
@@ -218,57 +182,53 @@ def _brief(row: Row, mark: Mark) -> str:
 
 
 def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> str:
-    if is_equal and len(fields) <= _MOST_VALUES:
-        return ", ".join(_told(field, mark) for field in fields)
-    if all(field.action is Action.ADD for field in fields):
-        told = counted(len(fields), "field")
+    if is_equal and len(fields) <= _MAX_VALUES:
+        return ", ".join(_brief_field(field, mark) for field in fields)
+    if all(field.action is FieldAction.ADD for field in fields):
+        brief = counted(len(fields), "field")
     else:
-        paths = [mark(".".join(field.path), _BRIEF_WIDTH) for field in fields[:_MOST_PATHS]]
+        paths = [mark(field.dotted, _BRIEF_WIDTH) for field in fields[:_MAX_PATHS]]
         more = len(fields) - len(paths)
-        told = ", ".join(paths) + (f" and {more} more" if more else "")
-    return told if is_equal else f"{told}, each to values of its own"
+        brief = ", ".join(paths) + (f" and {more} more" if more else "")
+    return brief if is_equal else f"{brief}, each to values of its own"
 
 
-def _told(field: FieldChange, mark: Mark) -> str:
+def _brief_field(field: FieldChange, mark: Mark) -> str:
     """One field change in a few words, such as ``path`` ``1`` → ``2``."""
-    path = mark(".".join(field.path), _BRIEF_WIDTH)
+    path = mark(field.dotted, _BRIEF_WIDTH)
     old, new = shown_values(field.replaced, field.after, most=_BRIEF_WIDTH, mark=mark)
-    reason = f" ({field.reason.value})" if field.reason else ""
-    match field.action:
-        case Action.ADD:
-            return f"{path} {new} added{reason}"
-        case Action.REMOVE:
-            return f"{path} {old} removed{reason}"
-        case Action.RECORD:
-            return f"{path} {new} recorded{reason}"
-    return f"{path} {old} → {new}{reason}"
+    reason = f" ({REASONS[field.reason]})" if field.reason else ""
+    if field.action is FieldAction.UPDATE:
+        return f"{path} {old} → {new}{reason}"
+    value = old if field.action is FieldAction.REMOVE else new
+    return f"{path} {value} {FIELD_WORDS[field.action]}{reason}"
 
 
 def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozenset[Hashable]]:
-    """A section for what several job configs have in common, and the keys of all fields told."""
+    """A section for what several job configs have in common, and the keys of all fields shown."""
     groups = groups_of(plan.changes)
     known = {group.names for group in groups}
     named = [(row, tuple(change.name for change in row.changes)) for row in rows]
     named = [(row, names) for row, names in named if len(names) > 1 and names not in known]
-    most = max(_LEAST_SECTION_BYTES, room // max(1, len(groups) + len(named)))
-    looked_at = groups[:_MOST_SECTIONS]
+    most = max(_MIN_SECTION_BYTES, room // max(1, len(groups) + len(named)))
+    looked_at = groups[:_MAX_SECTIONS]
     blocks = [_group(group, plan.is_refreshed, most) for group in looked_at]
     taken = take([*blocks, *(_names_of_row(row, names, most) for row, names in named)], room)
-    shown = {id(block) for block in taken.blocks if not block.missing["field"]}
-    told = {
+    complete = {id(block) for block in taken.blocks if not block.missing["field"]}
+    shown = {
         key_of(field)
         for group, block in zip(looked_at, blocks, strict=True)
         for field in group.fields
-        if id(block) in shown
+        if id(block) in complete
     }
     passed_over = Counter(group=len(groups) - len(looked_at))
-    return replace(taken, left_out=taken.left_out + passed_over), frozenset(told)
+    return replace(taken, left_out=taken.left_out + passed_over), frozenset(shown)
 
 
 def _group(group: Group, is_refreshed: bool, most: int) -> Block:
     first, *more = group.fields
     also = f" and {counted(len(more), 'more field')}" if more else ""
-    title = f"{_told(first, code_element)}{also} in {len(group.names)} job configs"
+    title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
     table = Block("", Counter())
     if more or is_refreshed or "…" in title:
         table = _fields_table(group.fields, is_refreshed, most // 2)
@@ -283,11 +243,11 @@ def _names_of_row(row: Row, names: Sequence[str], most: int) -> Block:
 
 
 def _with_names(title: str, table: Block, names: Sequence[str], most: int) -> Block:
-    looked_at = names[: most // _LEAST_ROW_BYTES]
+    looked_at = names[: most // _MIN_ROW_BYTES]
     found = take((Block(code(name), Counter()) for name in looked_at), most // 2, ", ")
     left_out = len(names) - len(found.blocks)
-    told = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
-    parts = [part for part in (table.text, told) if part]
+    listed = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
+    parts = [part for part in (table.text, listed) if part]
     missing = table.missing + Counter(name=left_out)
     return Block(collapsed(title, parts), Counter(group=1), missing)
 
@@ -296,9 +256,7 @@ def _details(change: Change, is_refreshed: bool, most: int) -> Block:
     source = change.source
     place = f" {code_element(f'{source.file}:{source.line}')}" if source else ""
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
-    remarks = [
-        _sentence(item) for item in remarks_on_change(change, lambda text: code(quoted(text)))
-    ]
+    remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES
     table = _fields_table(change.fields, is_refreshed, most - frame)
     return Block(collapsed(title, [*remarks, table.text]), Counter(details=1), table.missing)
@@ -313,7 +271,7 @@ def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, most: int) 
         heads = ["field", "state", "service", "desired", "why"]
     else:
         heads = ["field", "before", "after"]
-    looked_at = fields[: max(0, most) // _LEAST_ROW_BYTES]
+    looked_at = fields[: max(0, most) // _MIN_ROW_BYTES]
     rows = (Block(table_row(_cells(field, heads)), Counter()) for field in looked_at)
     taken = take(rows, most, "\n")
     left_out = len(fields) - len(taken.blocks)
@@ -324,10 +282,10 @@ def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, most: int) 
 
 
 def _cells(field: FieldChange, heads: Sequence[str]) -> list[str]:
-    path = code(".".join(field.path))
+    path = code(field.dotted)
     if "value" in heads:
         return [path, *shown_values(field.after)]
     if "why" in heads:
-        reason = field.reason.value if field.reason else ""
+        reason = REASONS[field.reason] if field.reason else ""
         return [path, *shown_values(field.before, field.live, field.after), reason]
     return [path, *shown_values(field.before, field.after)]

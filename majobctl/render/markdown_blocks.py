@@ -1,7 +1,7 @@
 """Pieces of Markdown that GitHub and GitLab show alike, and how many of them fit.
 
-Whatever comes from outside stands in code spans that it cannot end, and in which nothing becomes
-a link, a mention or an element. What the pieces tell is not known here.
+Text from outside is put into code spans that it cannot end, and in which nothing becomes a link, a
+mention or an element. Independent of what the pieces say.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from html import escape
 from typing import Any
 
 from majobctl.job_config.secrets import SHOWN, is_masked
-from majobctl.render.values import cut, cut_pair, whole
+from majobctl.render.values import cut, cut_pair, json_text
 from majobctl.text import printable
 
-MOST_BYTES = 65_000
+MAX_BYTES = 65_000
 """A little less than what an issue or a comment takes."""
+LAST_LINE_BYTES = 400
+"""Reserved for the line that says what is left out."""
 CODE_WIDTH = 100
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
@@ -34,13 +36,13 @@ def code(text: str, most: int = CODE_WIDTH) -> str:
 
 
 def code_element(text: str, most: int = CODE_WIDTH) -> str:
-    """The same where Markdown is not read: in the one line of a ``<summary>``."""
+    """The same for the line of a ``<summary>``, in which Markdown is not interpreted."""
     return f"<code>{escape(code(text, most)[1:-1], quote=False)}</code>"
 
 
 def shown_values(*sides: Any, most: int = CODE_WIDTH, mark: Mark = code) -> list[str]:
-    """Each value as it is shown; what differs between the last two is seen where both are cut."""
-    texts = [whole(side) for side in sides]
+    """Each value as it is shown; if the last two are cut, the part that differs stays visible."""
+    texts = [json_text(side) for side in sides]
     if len(texts) > 1:
         texts[-2:] = cut_pair(texts[-2], texts[-1], most, most)
     return [
@@ -63,24 +65,34 @@ def collapsed(title: str, parts: Iterable[str]) -> str:
     return "\n\n".join([f"<details><summary>{title}</summary>", *parts, "</details>"])
 
 
+def sentence(remark: str) -> str:
+    """``remark`` with a capital and a full stop."""
+    return f"{remark[:1].upper()}{remark[1:]}."
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The text of all parts, with an empty line between two."""
+    return "\n\n".join(parts) + "\n"
+
+
 def size(part: str, between: str = "\n\n") -> int:
-    """The bytes that ``part`` takes with what stands between it and the next one."""
+    """The bytes of ``part`` and of what separates it from the next one."""
     return len((part + between).encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece that is taken as a whole or not at all. ``whole`` counts what it tells of, by kind;
+    """A piece that is taken completely or not at all. ``content`` counts what it shows, by kind;
     ``missing`` what it had to leave out itself."""
 
     text: str
-    whole: Counter[str]
+    content: Counter[str]
     missing: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The blocks for which there was room, and what is left out without the others and in them."""
+    """The blocks for which there was room, and what is left out with the others and within them."""
 
     blocks: tuple[Block, ...]
     left_out: Counter[str]
@@ -92,7 +104,7 @@ class Taken:
 
 
 def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
-    """Those of ``blocks`` for which there is still room, in bytes, when it is their turn."""
+    """Those of ``blocks`` that still fit into ``room``, in bytes, when it is their turn."""
     taken, left_out = [], Counter[str]()
     for block in blocks:
         used = size(block.text, between)
@@ -101,5 +113,5 @@ def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
             room -= used
             left_out += block.missing
         else:
-            left_out += block.whole
+            left_out += block.content
     return Taken(tuple(taken), left_out, room)

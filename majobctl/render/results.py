@@ -1,14 +1,17 @@
-"""What became of an apply, as text for people."""
+"""The result of an apply as text for people."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from majobctl.plan.change import CALLS
-from majobctl.plan.results import DONE_WORDS, ApplyResult, ChangeResult, ChangeStatus
+from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
+from majobctl.render.wording import DONE_WORDS
 from majobctl.text import printable
 
 
 def result_line(result: ChangeResult) -> str:
-    """One finished change, as it is told while an apply runs."""
+    """The line about a finished change while an apply runs."""
     name = f"job_config.{printable(result.name)}"
     if result.outcome is not ChangeStatus.DONE:
         return f"{name}: {result.outcome.value}: {_reason(result)}"
@@ -17,22 +20,28 @@ def result_line(result: ChangeResult) -> str:
     return f"{name}: {word}{seconds}"
 
 
+def result_counts(result: ApplyResult) -> dict[str, int]:
+    """How many changes ended in each way; what is not verified counts as done, too."""
+    done = Counter(item.action for item in result.results if item.is_acknowledged)
+    return {
+        **{word: done[action] for action, word in DONE_WORDS.items()},
+        **{status.value: result.count(status) for status in ChangeStatus if status.value != "done"},
+    }
+
+
 def result_text(result: ApplyResult) -> str:
     """What failed, what was not attempted, and the summary as the last line."""
     lines: list[str] = []
-    for end in _NOT_DONE:
-        items = [item for item in result.results if item.outcome is end]
-        if items:
-            lines += [f"{end.value.capitalize()}:", *(_not_done(item) for item in items), ""]
+    for status in ChangeStatus:
+        items = [item for item in result.results if item.outcome is status]
+        if items and status is not ChangeStatus.DONE:
+            lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
     always = ("added", "updated", "forgotten", "failed")
-    counts = [(key.replace("_", " "), count) for key, count in result.summary().items()]
-    told = [f"{count} {words}" for words, count in counts if count or words in always]
+    counts = result_counts(result).items()
+    parts = [f"{count} {words}" for words, count in counts if count or words in always]
     head = "Apply complete" if result.is_complete else "Apply incomplete"
-    lines.append(f"{head}: {', '.join(told)}. State serial {result.serial}.")
+    lines.append(f"{head}: {', '.join(parts)}. State serial {result.serial}.")
     return "\n".join(lines) + "\n"
-
-
-_NOT_DONE = [end for end in ChangeStatus if end is not ChangeStatus.DONE]
 
 
 def _not_done(item: ChangeResult) -> str:

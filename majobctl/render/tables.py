@@ -1,4 +1,4 @@
-"""Tables as text: aligned columns, safe to print. It knows nothing of what stands in them."""
+"""Tables as text: aligned columns, safe to print."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 from majobctl.text import printable
 
-_WIDEST = 60
+_MAX_WIDTH = 60
 
 
 def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A line of heads and a line for each row, two spaces apart; a column of numbers to the right.
+    """A line of heads and a line for each row, with two spaces between columns; numbers are
+    aligned to the right.
 
-    No cell is cut, for a name is there to be copied; one of more than 60 characters pushes the
+    No cell is cut, since names are there to be copied; one of more than 60 characters pushes the
     rest of its line to the right.
     """
     lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
     columns = list(zip(*lines, strict=True))
-    widths = [min(_WIDEST, max(map(len, column))) for column in columns]
+    widths = [min(_MAX_WIDTH, max(map(len, column))) for column in columns]
     are_numbers = [_are_numbers(column[1:]) for column in columns]
     return "".join(
         "  ".join(
@@ -30,5 +31,5 @@ def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:
-    told = [cell for cell in cells if cell]
-    return bool(told) and all(cell.isdecimal() for cell in told)
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and all(cell.isdecimal() for cell in filled)

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from majobctl.job_config.secrets import is_masked
-from majobctl.plan.change import Action, Change
+from majobctl.plan.change import Change, FieldAction
 from majobctl.plan.plan import Plan
 from majobctl.render import Paint, unpainted
-from majobctl.render.text_fields import COLOURS, PATH_WIDTH, VALUE_WIDTH, field_lines, wrapped
-from majobctl.render.values import columns, cut, padded, whole
-from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
+from majobctl.render.text_fields import PATH_WIDTH, field_lines, painted_sign, wrapped
+from majobctl.render.values import columns, json_text, padded
+from majobctl.render.wording import (
+    drift_summary,
+    notes_on_drift,
+    remarks_on_change,
+    remarks_on_drifted,
+    remarks_on_plan,
+    summary,
+)
 from majobctl.state.document import State
 from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
-    from majobctl.plan.drift import Drift, Drifted
+    from majobctl.plan.drift import Drift, DriftedConfig
 
 _NAME_WIDTH = 44
-_NARROWEST = 40
-"""A terminal of fewer columns gets text for this many."""
+_MIN_WIDTH = 40
+"""A narrower terminal gets text for this many columns."""
 
 
 def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) -> str:
     """Each change with its fields, and the summary as the last line.
 
-    ``width`` is the terminal's, in columns: values and sentences are made to fit it, while names
-    and places stay whole. Without one, the same plan gives the same text everywhere.
+    ``width`` is the terminal's, in columns: values and sentences are made to fit it; names and
+    places are never cut. Without a width, the same plan gives the same text everywhere.
     """
     width = _usable(width)
     lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
@@ -40,24 +47,19 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
 
 
 def _usable(width: int | None) -> int | None:
-    return width and max(width, _NARROWEST)
+    return width and max(width, _MIN_WIDTH)
 
 
 def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
-    sign = paint(change.action.sign, COLOURS[change.action])
+    sign = painted_sign(change.action, paint)
     name = printable(f"job_config.{change.name}")
     place = printable(f"{change.source.file}:{change.source.line}") if change.source else ""
-    # Narrow terminals: the place moves to the left as far as the name lets it.
+    # On a narrow terminal the place moves to the left, as far as the name allows.
     room = _NAME_WIDTH if width is None else min(_NAME_WIDTH, width - columns(place) - 5)
     yield f"  {sign} {padded(name, room)} {place}".rstrip()
     for remark in remarks_on_change(change):
         yield from wrapped(remark, width, " " * 6)
     yield from field_lines(change.fields, paint, width)
-
-
-def shown(value: Any) -> str:
-    """A value as JSON on one line, cut where it is long, safe to print."""
-    return cut(whole(value), VALUE_WIDTH)
 
 
 def state_text(state: State) -> str:
@@ -84,7 +86,7 @@ def entry_text(state: State, name: str) -> str:
             pairs = [(f"{key}.{label}", item) for label, item in value.items()]
         else:
             pairs = [(key, value)]
-        lines += [f"    {printable(path):<{PATH_WIDTH}} {whole(item)}" for path, item in pairs]
+        lines += [f"    {printable(path):<{PATH_WIDTH}} {json_text(item)}" for path, item in pairs]
     if entry.pending:
         lines.append("    (the outcome of the last call is unknown; it will be sent again)")
     lines.append(f"    applied at {printable(entry.applied_at or 'no time known')}")
@@ -98,13 +100,13 @@ def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None)
     """
     width = _usable(width)
     lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
-    lines += [line for note in drift.notes() for line in wrapped(note, width)]
-    return "\n".join([*lines, drift.summary]) + "\n"
+    lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]
+    return "\n".join([*lines, drift_summary(drift)]) + "\n"
 
 
-def _drifted(item: Drifted, paint: Paint, width: int | None) -> Iterator[str]:
-    action = Action.REMOVE if item.is_missing else Action.UPDATE
-    yield f"  {paint(action.sign, COLOURS[action])} job_config.{printable(item.name)}"
-    for remark in item.remarks:
+def _drifted(item: DriftedConfig, paint: Paint, width: int | None) -> Iterator[str]:
+    action = FieldAction.REMOVE if item.is_missing else FieldAction.UPDATE
+    yield f"  {painted_sign(action, paint)} job_config.{printable(item.name)}"
+    for remark in remarks_on_drifted(item):
         yield from wrapped(remark, width, " " * 6)
     yield from field_lines(item.fields, paint, width)

@@ -1,52 +1,43 @@
 """The fields of one change as lines of text, for plans and for drift.
 
-Paths stay whole; values are cut, to VALUE_WIDTH or to what a terminal has room for.
+Paths are never cut; values are, to VALUE_WIDTH or to what fits on the terminal.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.change import Action, FieldAction, FieldChange
 from majobctl.plan.diff import item_changes
 from majobctl.render import Paint
-from majobctl.render.values import columns, cut, cut_pair, padded, whole
+from majobctl.render.values import columns, cut, cut_pair, json_text, padded
+from majobctl.render.wording import FIELD_WORDS, REASONS
 from majobctl.text import printable
 
 VALUE_WIDTH = 60
 PATH_WIDTH = 28
-COLOURS: Mapping[Action, str] = {
-    Action.ADD: "green",
-    Action.UPDATE: "yellow",
-    Action.RESEND: "magenta",
-    Action.FORGET: "cyan",
-    Action.CREATE: "green",
-    Action.DELETE: "red",
-    Action.RECORD: "cyan",
-    Action.REMOVE: "red",
-}
+_COLOURS = {"+": "green", "~": "yellow", "?": "magenta", ".": "cyan", "-": "red", "=": "cyan"}
 _INDENT = " " * 6
 _DEEPER = " " * 10
 _LABEL_WIDTH = 40
-_MOST_LABELS = 8
+_MAX_LABELS = 8
 """More hyperparameters than this become a table."""
-_MOST_ITEMS = 20
-"""Rows for what changes inside an array."""
+_MAX_ITEMS = 20
+"""Rows for the changes inside an array."""
 _TABLE_WIDTH = 100
-"""Of values that stand side by side where there is no terminal."""
+"""Of values side by side, without a terminal."""
 _ARROW = " -> "
-_LEAST_ROOM = 12
-"""Columns that a value gets whatever the width is."""
-_WORDS: Mapping[Action, str] = {
-    Action.ADD: "added",
-    Action.UPDATE: "changed",
-    Action.REMOVE: "removed",
-    Action.RECORD: "recorded",
-}
+_MIN_ROOM = 12
+"""Columns that a value always gets."""
+
+
+def painted_sign(action: Action | FieldAction, paint: Paint) -> str:
+    """The sign of ``action`` in its colour."""
+    return paint(action.sign, _COLOURS[action.sign])
 
 
 def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
@@ -64,10 +55,10 @@ def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
 
 
 def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
-    """A line for each field; many hyperparameters, and what changes inside an array, are a table
+    """A line for each field; many hyperparameters, and the changes inside an array, become a table
     below one line."""
     labelled = [field for field in fields if len(field.path) > 1]
-    is_table = len(labelled) > _MOST_LABELS
+    is_table = len(labelled) > _MAX_LABELS
     for field in fields:
         if is_table and len(field.path) > 1:
             if field is labelled[0]:
@@ -79,9 +70,9 @@ def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) 
 
 
 def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]:
-    path = padded(printable(".".join(field.path)), _path_width(width))
+    path = padded(printable(field.dotted), _path_width(width))
     start = f"{_INDENT}{field.action.sign} {path} "
-    texts = [whole(value) for value in _sides(field) if value is not None]
+    texts = [json_text(value) for value in _sides(field) if value is not None]
     lines = _with_values(start, texts, width)
     lines = [*lines[:-1], *_with_note(lines[-1], _note(field, width), width, _DEEPER)]
     yield _painted(lines[0], len(_INDENT), field.action, paint)
@@ -94,7 +85,7 @@ def _items(
     """What happens to the items of an array in one line; then a row for each."""
     *lines, last = _head(field.path[0], field.action, items, paint, width)
     yield from (*lines, *_with_note(last, _note(field, width), width, _DEEPER))
-    shown = [replace(item, path=(*field.path, *item.path)) for item in items[:_MOST_ITEMS]]
+    shown = [replace(item, path=(*field.path, *item.path)) for item in items[:_MAX_ITEMS]]
     yield from _rows(shown, paint, width)
     if len(items) > len(shown):
         yield f"{_DEEPER}… and {len(items) - len(shown)} more"
@@ -102,14 +93,13 @@ def _items(
 
 def _with_values(start: str, texts: Sequence[str], width: int | None) -> list[str]:
     """The values after ``start``; two that do not fit there together have a line each."""
-    room = None if width is None else max(_LEAST_ROOM, width - columns(start))
-    if room is not None and columns(_ARROW.join(texts)) > room and len(texts) == 2:
-        old, new = cut_pair(texts[0], texts[1], room, room)
+    room = VALUE_WIDTH if width is None else max(_MIN_ROOM, width - columns(start))
+    if len(texts) != 2:
+        return [start + "".join(cut(text, room) for text in texts)]
+    old, new = cut_pair(texts[0], texts[1], room, room)
+    if width is not None and columns(_ARROW.join(texts)) > room:
         return [start + old, f"{_ARROW:>{columns(start)}}{new}"]
-    most = VALUE_WIDTH if room is None else room
-    if len(texts) == 2:
-        return [start + _ARROW.join(cut_pair(texts[0], texts[1], most, most))]
-    return [start + "".join(cut(text, most) for text in texts)]
+    return [start + old + _ARROW + new]
 
 
 def _with_note(line: str, note: str, width: int | None, indent: str) -> list[str]:
@@ -120,9 +110,9 @@ def _with_note(line: str, note: str, width: int | None, indent: str) -> list[str
     return [line, *wrapped(note, width, indent)]
 
 
-def _painted(line: str, at: int, action: Action, paint: Paint) -> str:
+def _painted(line: str, at: int, action: FieldAction, paint: Paint) -> str:
     """``line`` with its sign, the character ``at``, in the colour of ``action``."""
-    return f"{line[:at]}{paint(action.sign, COLOURS[action])}{line[at + 1 :]}"
+    return f"{line[:at]}{painted_sign(action, paint)}{line[at + 1 :]}"
 
 
 def _path_width(width: int | None) -> int:
@@ -131,25 +121,25 @@ def _path_width(width: int | None) -> int:
 
 def _sides(field: FieldChange) -> tuple[Any, Any]:
     """What is shown on the left and on the right of the arrow."""
-    return None if field.action is Action.RECORD else field.replaced, field.after
+    return None if field.action is FieldAction.RECORD else field.replaced, field.after
 
 
 def _note(field: FieldChange, width: int | None) -> str:
     if field.reason is None:
         return ""
     if field.before == field.live or field.before == field.after:
-        return f"({field.reason.value})"
-    # No word of a note is wider than the line that it may have for itself.
+        return f"({REASONS[field.reason]})"
+    # No word of a note may be wider than a line of its own.
     room = VALUE_WIDTH if width is None else width - len(_DEEPER + _INDENT) - 1
-    most = max(_LEAST_ROOM, min(VALUE_WIDTH, room))
-    was = "blank" if field.before is None else cut(whole(field.before), most)
-    return f"({field.reason.value}; the state has {was})"
+    most = max(_MIN_ROOM, min(VALUE_WIDTH, room))
+    was = "blank" if field.before is None else cut(json_text(field.before), most)
+    return f"({REASONS[field.reason]}; the state has {was})"
 
 
 def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """What happens to the labels in one line; then a row for each, or several side by side."""
     actions = {field.action for field in fields}
-    action = fields[0].action if len(actions) == 1 else Action.UPDATE
+    action = fields[0].action if len(actions) == 1 else FieldAction.UPDATE
     yield from _head(fields[0].path[0], action, fields, paint, width)
     if len(actions) == 1 and all(None in _sides(field) and not field.reason for field in fields):
         yield from _side_by_side(fields, width or _TABLE_WIDTH)
@@ -158,14 +148,14 @@ def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> It
 
 
 def _head(
-    key: str, action: Action, fields: Sequence[FieldChange], paint: Paint, width: int | None
+    key: str, action: FieldAction, fields: Sequence[FieldChange], paint: Paint, width: int | None
 ) -> list[str]:
     counts = Counter(field.action for field in fields)
-    told = ", ".join(f"{counts[key]} {word}" for key, word in _WORDS.items() if counts[key])
+    parts = ", ".join(f"{counts[key]} {word}" for key, word in FIELD_WORDS.items() if counts[key])
     start = f"{_INDENT}{action.sign} {padded(printable(key), _path_width(width))}"
-    lines = [f"{start} {told}"]
+    lines = [f"{start} {parts}"]
     if width is not None and columns(lines[0]) > width:
-        lines = [start.rstrip(), *wrapped(told, width, _DEEPER)]
+        lines = [start.rstrip(), *wrapped(parts, width, _DEEPER)]
     return [_painted(lines[0], len(_INDENT), action, paint), *lines[1:]]
 
 
@@ -180,8 +170,8 @@ def _side_by_side(fields: Sequence[FieldChange], width: int) -> Iterator[str]:
     for field in fields:
         (value,) = [side for side in _sides(field) if side is not None]
         start = f"{_label(field)} = "
-        most = max(_LEAST_ROOM, min(VALUE_WIDTH, room - columns(start)))
-        cells.append(start + cut(whole(value), most))
+        most = max(_MIN_ROOM, min(VALUE_WIDTH, room - columns(start)))
+        cells.append(start + cut(json_text(value), most))
     cell_width = max(map(columns, cells))
     height = -(-len(cells) // max(1, (room + 3) // (cell_width + 3)))
     for number in range(height):
@@ -190,11 +180,11 @@ def _side_by_side(fields: Sequence[FieldChange], width: int) -> Iterator[str]:
 
 
 def _rows(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
-    """A row for each label: its sign, what was, what is to be, the reason."""
+    """A row for each label: its sign, the old value, the new one, the reason."""
     longest = max(columns(_label(field)) for field in fields)
     label_width = min(_LABEL_WIDTH, longest)
     pairs = [
-        tuple("" if side is None else whole(side) for side in _sides(field)) for field in fields
+        tuple("" if side is None else json_text(side) for side in _sides(field)) for field in fields
     ]
     room = None if width is None else width - len(_DEEPER) - longest - 3
     old_width, new_width = _shares(pairs, room)
@@ -213,6 +203,6 @@ def _shares(pairs: Iterable[tuple[str, ...]], room: int | None) -> tuple[int, in
     old, new = (max(map(columns, side)) for side in zip(*pairs, strict=True))
     if room is None:
         return min(old, VALUE_WIDTH), min(new, VALUE_WIDTH)
-    room = max(room, 2 * _LEAST_ROOM) - len(_ARROW)
+    room = max(room, 2 * _MIN_ROOM) - len(_ARROW)
     first = min(old, max(room // 2, room - new))
     return first, min(new, room - first)

@@ -1,4 +1,4 @@
-"""One value as one line of text that is safe to print, and how it is cut where it is long."""
+"""One value as one line of text that is safe to print, and how long values are cut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from majobctl.text import printable
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _WIDE = ("W", "F")
 _SHARE_BEFORE = 3
-"""Where two values begin alike, a third of what is shown of them is what they share."""
+"""If two values begin alike, a third of what is shown is what they share."""
 
 
-def whole(value: Any) -> str:
+def json_text(value: Any) -> str:
     """The value as JSON; a sensitive one as ``(sensitive)``."""
     if is_masked(value):
         return SHOWN
@@ -24,7 +24,7 @@ def whole(value: Any) -> str:
 
 
 def without_masks(value: Any) -> Any:
-    """``value`` with ``(sensitive)`` wherever it is masked."""
+    """``value`` with ``(sensitive)`` in place of each masked part."""
     if is_masked(value):
         return SHOWN
     if isinstance(value, Mapping):
@@ -51,7 +51,7 @@ def padded(text: str, width: int) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """The beginning of ``text``, with an ellipsis where something is missing; ``most`` columns."""
+    """``text`` in at most ``most`` columns; an ellipsis ends what is cut."""
     if columns(text) <= most:
         return text
     room = most - 1
@@ -63,7 +63,7 @@ def cut(text: str, most: int) -> str:
 
 
 def cut_pair(old: str, new: str, most_old: int, most_new: int) -> tuple[str, str]:
-    """Both texts cut to so many columns; at the front too, where they differ only further on."""
+    """Both texts cut to so many columns; at the front, too, if they differ only further on."""
     first, second = cut(old, most_old), cut(new, most_new)
     if first == old or second == new:
         return first, second

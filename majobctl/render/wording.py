@@ -1,32 +1,52 @@
-"""The sentences that a plan is told with in every format that people read.
+"""The sentences about plans, drift and results, for every format that people read.
 
-Each is one line of plain text that is safe to print; what marks, wraps or escapes it stands in the
-formats themselves. ``show`` makes safe, and marks, what comes from outside.
+Each is one line of plain text that is safe to print; the formats mark, wrap or escape it. ``show``
+makes text from outside safe, and marks it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from majobctl.plan.change import Action, Change, Renamed
-from majobctl.plan.plan import Plan
+from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
+from majobctl.plan.plan import Plan, Selection
 from majobctl.text import counted, quoted
 
-_ORDER = (
-    Action.ADD,
-    Action.UPDATE,
-    Action.RESEND,
-    Action.CREATE,
-    Action.DELETE,
-    Action.RECORD,
-    Action.FORGET,
-)
-_ALWAYS_TOLD = (Action.ADD, Action.UPDATE, Action.FORGET)
+if TYPE_CHECKING:
+    from majobctl.plan.drift import Drift, DriftedConfig
+
+Show = Callable[[str], str]
+_MAX_NAMES = 10
+
+DONE_WORDS: Mapping[Action, str] = {
+    Action.ADD: "added",
+    Action.UPDATE: "updated",
+    Action.RESEND: "resent",
+    Action.CREATE: "created",
+    Action.DELETE: "deleted",
+    Action.RECORD: "recorded",
+    Action.FORGET: "forgotten",
+}
+"""In the order of every summary."""
+FIELD_WORDS: Mapping[FieldAction, str] = {
+    FieldAction.ADD: "added",
+    FieldAction.UPDATE: "changed",
+    FieldAction.REMOVE: "removed",
+    FieldAction.RECORD: "recorded",
+}
+REASONS: Mapping[Reason, str] = {
+    Reason.EDITED: "edited in TOML",
+    Reason.CHANGED: "changed in the service",
+    Reason.BOTH: "edited in TOML, changed in the service",
+    Reason.SAME: "the same in TOML and in the service",
+}
+_ALWAYS_SHOWN = (Action.ADD, Action.UPDATE, Action.FORGET)
 
 
 def counts(plan: Plan) -> dict[Action, int]:
     """How many changes the plan has of each action that it has any of, in the summary's order."""
-    return {action: number for action in _ORDER if (number := plan.count(action))}
+    return {action: number for action in DONE_WORDS if (number := plan.count(action))}
 
 
 def summary(plan: Plan) -> str:
@@ -38,24 +58,31 @@ def summary(plan: Plan) -> str:
     found = counts(plan)
     parts = [
         f"{found.get(action, 0)} to {action.value}"
-        for action in _ORDER
-        if action in found or action in _ALWAYS_TOLD
+        for action in DONE_WORDS
+        if action in found or action in _ALWAYS_SHOWN
     ]
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
     calls = ", ".join(made) or "0 update_job_configs calls"
     return f"Plan: {', '.join(parts)}; {plan.unchanged} unchanged. {calls}."
 
 
-def remarks_on_plan(plan: Plan, show: Callable[[str], str] = quoted) -> Iterator[str]:
-    """What holds for the plan as a whole, beside its notices and warnings."""
+def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
+    """What holds for the complete plan, beside its notices and warnings."""
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
         yield "A configuration that the service does not have is created instead."
-    if plan.selection:
-        yield plan.selection.told(plan.total, plan.left_out, show)
+    yield from _selected(plan.selection, plan.total, plan.left_out, show)
 
 
-def remarks_on_change(change: Change, show: Callable[[str], str] = quoted) -> Iterator[str]:
-    """What the fields of a change do not tell."""
+def _selected(selection: Selection, looked_at: int, left_out: int, show: Show) -> Iterator[str]:
+    options = [f"--target {show(glob)}" for glob in selection.targeted]
+    options += [f"--exclude {show(glob)}" for glob in selection.excluded]
+    if options:
+        total = looked_at + left_out
+        yield f"{looked_at} of {total} job configs selected by {' '.join(options)}."
+
+
+def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
+    """What the fields of a change do not show."""
     yield from _remarks_on_action(change)
     if change.renamed is Renamed.DECLARED:
         yield f"renamed from {show(change.old_name)}"
@@ -67,13 +94,13 @@ def remarks_on_change(change: Change, show: Callable[[str], str] = quoted) -> It
 def _remarks_on_action(change: Change) -> Iterator[str]:
     match change.action:
         case Action.FORGET if change.is_missing:
-            yield "in no file any more, and gone from the service: it leaves the state"
+            yield "no longer in any file, and gone from the service: it leaves the state"
         case Action.FORGET:
-            yield "in no file any more: it leaves the state, and stays in the service"
+            yield "no longer in any file: it leaves the state, and stays in the service"
         case Action.DELETE:
-            yield "in no file any more: it is deleted from the service"
+            yield "no longer in any file: it is deleted from the service"
         case Action.RECORD if change.live_digest:
-            yield "the service has it already: the state takes that in, without a call"
+            yield "the service has it already: only the state is updated, without a call"
         case Action.CREATE:
             yield "the service does not have it: it is created"
         case _ if change.is_missing:
@@ -84,8 +111,45 @@ def _remarks_on_action(change: Change) -> Iterator[str]:
         case Action.RESEND:
             yield "the outcome of the last call is unknown: it is sent again"
         case Action.UPDATE if _is_about_masks_alone(change):
-            yield "only how a sensitive value is kept changes"
+            yield "only how a sensitive value is stored changes"
 
 
 def _is_about_masks_alone(change: Change) -> bool:
     return all(field.before == field.after and field.live is None for field in change.fields)
+
+
+def drift_summary(drift: Drift) -> str:
+    """What has drifted, in one line."""
+    if drift.changes:
+        found = f"{drift.changed} changed, {drift.missing} missing"
+        return f"Drift: {found}; {drift.unchanged} as in the state."
+    verb = "is" if drift.unchanged == 1 else "are"
+    return f"No drift. {counted(drift.unchanged, 'job config')} {verb} as in the state."
+
+
+def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
+    """What belongs before the summary."""
+    if not drift.lineage:
+        yield (
+            "There is no state yet to compare with; `majobctl import` and `majobctl apply` create"
+            " it."
+        )
+    if drift.unmanaged:
+        more = len(drift.unmanaged) - _MAX_NAMES
+        names = ", ".join(map(show, drift.unmanaged[:_MAX_NAMES]))
+        yield (
+            f"The service has {counted(len(drift.unmanaged), 'configuration')} that neither the"
+            f" state nor a TOML file knows: {names}{f' and {more} more' if more > 0 else ''}."
+            " `majobctl import` imports them, or says why not."
+        )
+    yield from _selected(
+        drift.selection, len(drift.changes) + drift.unchanged, drift.left_out, show
+    )
+
+
+def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
+    """What the fields of a job config that has drifted do not show."""
+    if item.is_missing:
+        yield "the service no longer has it"
+    if item.is_pending:
+        yield "the outcome of the last call is unknown: the next apply sends it again"

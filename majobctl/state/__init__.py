@@ -1,1 +1,1 @@
-"""What was applied last: its document, its journal and where they are kept."""
+"""What was applied last: its document, its journal, and the backends that keep their bytes."""

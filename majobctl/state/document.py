@@ -1,4 +1,4 @@
-"""The state document: what was last applied, for which target. Nothing about where its bytes live.
+"""The state document: what was last applied, for which target. Independent of where it is stored.
 
 ``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
 "target": {"endpoint", "project_id"},
@@ -8,8 +8,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,22 +17,22 @@ from majobctl import __version__
 from majobctl.errors import StateError
 from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
+from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
-from majobctl.text import printable, quoted
+from majobctl.text import printable
 
 FORMAT_VERSION = 1
-_DEPTH = 9
-"""No entry nests deeper, so that what is loaded can be saved and shown."""
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_MAX_DEPTH = 9
+"""So many tables or arrays may lie in one another: what is loaded can be saved and shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One job config as it was last applied.
 
     ``params`` are normalised as those of a JobConfig. ``pending``: the outcome of the last call is
-    unknown; ``params`` are then those before it (empty where there were none), and ``attempted``
-    those of all calls since. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
+    unknown; ``params`` are then those before it (empty if there were none), and ``attempted`` those
+    of all calls since. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
     """
 
     params: Mapping[str, Any]
@@ -42,7 +40,7 @@ class Entry:
     pending: bool = False
     attempted: Mapping[str, Any] | None = None
     prevent_delete: bool = False
-    """As the TOML said when it was applied: it holds when the job config is removed there."""
+    """As the TOML said when it was applied; it protects a job config that left the TOML since."""
 
     def document(self) -> dict[str, Any]:
         content: dict[str, Any] = {"params": self.params, "applied_at": self.applied_at}
@@ -60,11 +58,11 @@ def secret_places(entry: Entry | None) -> list[Path]:
     return [place for side in sides for place in masked_places(side)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A state; ``serial`` counts its writes, ``lineage`` is a UUID made with the first one.
 
-    ``salt``, made with it too, keys the hashes that stand in place of sensitive values.
+    ``salt``, made with the lineage, keys the hashes that replace sensitive values.
     """
 
     lineage: str
@@ -73,29 +71,35 @@ class State:
     job_configs: Mapping[str, Entry]
     salt: str = ""
     merged: str = ""
-    """The last sum of the journal that was merged last: it may still lie beside the state."""
+    """The last sum of the journal that was merged last, which may still be beside the state."""
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        return cls(str(uuid.uuid4()), 0, target, {}, salt or new_salt())
+        return cls(
+            lineage=str(uuid.uuid4()),
+            serial=0,
+            target=target,
+            job_configs={},
+            salt=salt or new_salt(),
+        )
 
     def masker(self) -> Masker:
-        """Hashes for this state. One written by hand may have no salt; its lineage serves."""
+        """Hashes for this state. One written by hand may have no salt: its lineage replaces it."""
         return Masker(self.salt or self.lineage)
 
     def changed(self, job_configs: Mapping[str, Entry]) -> State:
-        """The state after one more write, with other job configs in it."""
+        """The state after one more write, with these job configs."""
         return replace(self, serial=self.serial + 1, job_configs=job_configs)
 
     def check_target(self, target: Target, name: str) -> None:
-        """Raises StateError where the state, kept in the file ``name``, is another target's."""
+        """Raises StateError if the state, in the file ``name``, belongs to another target."""
         if self.target != target:
             raise StateError(
                 f"{name} belongs to another target\n"
                 f"  the state's:    {self.target}\n"
                 f"  the settings':  {target}\n"
-                "nothing was changed; give each target a state of its own (state.path in"
-                " majobctl.toml), or set the provider back"
+                "nothing was changed; give each target its own state (state.path in majobctl.toml),"
+                " or restore the provider's settings"
             )
 
     def document(self) -> dict[str, Any]:
@@ -111,8 +115,8 @@ class State:
         }
 
     def digest(self) -> str:
-        """A hash of all entries: what lineage and serial alone do not tell apart, since copies of
-        a state may be applied apart."""
+        """A hash of all entries. Lineage and serial alone do not identify a state: two copies of it
+        may each have been applied."""
         import hashlib
 
         entries = {name: entry.document() for name, entry in self.job_configs.items()}
@@ -128,89 +132,53 @@ class State:
     def load(cls, content: bytes, name: str) -> State:
         """The state in ``content``, read from the file ``name``.
 
-        Raises StateError where it is damaged, or made by a newer majobctl.
+        Raises StateError if it is damaged, or written by a newer majobctl.
         """
-        document = _parsed(content, name)
-        version = document.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            made_by = printable(str(document.get("majobctl_version")))
-            raise StateError(
-                f"{name} has format {version}, made by majobctl {made_by}; this majobctl knows"
-                f" formats up to {FORMAT_VERSION}\nit was left untouched; use a newer majobctl"
-            )
-        if version != FORMAT_VERSION or isinstance(version, bool):
-            raise damaged(name, "format_version is missing or wrong")
-        return _state_of(document, name)
+        try:
+            document = Node(parse_object(content))
+            version = document["format_version"].integer()
+            if version <= FORMAT_VERSION:
+                return _state_of(document)
+        except JsonError as error:
+            raise damaged(name, str(error)) from error
+        made_by = document.get("majobctl_version")
+        raise StateError(
+            f"{name} has format {version}, made by majobctl"
+            f" {printable(str(made_by and made_by.value))}; this majobctl knows formats up to"
+            f" {FORMAT_VERSION}\nit was left untouched; use a newer majobctl"
+        )
 
 
 def damaged(name: str, reason: str) -> StateError:
     """The error for a state file that cannot be trusted."""
     return StateError(
         f"{name} is damaged: {printable(reason)}\n"
-        "it was left untouched; bring back a whole copy: the .backup beside the state, or one from"
+        "it was left untouched; restore a complete copy: the .backup beside the state, or one from"
         " git"
     )
 
 
-def _parsed(content: bytes, name: str) -> dict[str, Any]:
-    try:
-        text = content.decode("utf-8")
-        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        if _SURROGATE.search(text):
-            json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise damaged(name, f"byte {error.start} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise damaged(name, f"not JSON: {error.msg} at {place}") from error
-    except (RecursionError, ValueError) as error:
-        raise damaged(name, f"not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise damaged(name, "it is not a JSON object")
-    return document
-
-
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is too large")
-    return number
-
-
-def _state_of(document: Mapping[str, Any], name: str) -> State:
-    serial = document.get("serial")
-    if not isinstance(serial, int) or isinstance(serial, bool) or serial < 0:
-        raise damaged(name, "serial is missing or wrong")
-    lineage = document.get("lineage")
-    if not isinstance(lineage, str) or not lineage:
-        raise damaged(name, "lineage is missing or wrong")
-    salt, merged = document.get("salt", ""), document.get("merged", "")
-    if not isinstance(salt, str) or not isinstance(merged, str):
-        raise damaged(name, "salt or merged is wrong")
-    entries = document.get("job_configs")
-    if not isinstance(entries, dict):
-        raise damaged(name, "job_configs is missing or wrong")
-    job_configs = {key: entry_of(entries[key], key, name) for key in sorted(entries)}
+def _state_of(document: Node) -> State:
+    if document["format_version"].integer() < 1:
+        raise document["format_version"].wrong("must be 1 or more")
+    serial, lineage, entries = (document[key] for key in ("serial", "lineage", "job_configs"))
+    table = entries.table()
+    if serial.integer() < 0:
+        raise serial.wrong("must be 0 or more")
+    if not lineage.text():
+        raise lineage.wrong("must not be empty")
+    salt, merged = document.get("salt"), document.get("merged")
     return State(
-        lineage, serial, target_of(document.get("target"), name), job_configs, salt, merged
+        lineage=lineage.text(),
+        serial=serial.integer(),
+        target=Target.of_document(document["target"]),
+        job_configs={key: _entry_of(table[key], entries, key) for key in sorted(table)},
+        salt=salt.text() if salt else "",
+        merged=merged.text() if merged else "",
     )
 
 
-def target_of(content: object, name: str) -> Target:
-    """The target in a document. Raises StateError where it is not one."""
-    if isinstance(content, dict):
-        endpoint, project_id = content.get("endpoint"), content.get("project_id")
-        if isinstance(endpoint, str) and isinstance(project_id, str):
-            return Target(endpoint, project_id)
-    raise damaged(name, "target is missing or wrong")
-
-
-def entry_of(content: object, key: str, name: str) -> Entry:
-    """The entry of the job config ``key``. Raises StateError where it is not one."""
+def _entry_of(content: object, entries: Node, key: str) -> Entry:
     if isinstance(content, dict):
         params, applied_at = content.get("params"), content.get("applied_at")
         pending, attempted = content.get("pending", False), content.get("attempted")
@@ -221,15 +189,37 @@ def entry_of(content: object, key: str, name: str) -> Entry:
             and isinstance(pending, bool)
             and isinstance(protected, bool)
             and isinstance(attempted, (dict, type(None)))
-            and _nests_at_most(_DEPTH, params)
-            and _nests_at_most(_DEPTH, attempted or {})
+            and _nests_at_most(_MAX_DEPTH, params)
+            and _nests_at_most(_MAX_DEPTH, attempted or {})
         ):
-            return Entry(params, applied_at, pending, attempted, protected)
-    raise damaged(name, f"the entry of {quoted(key)} is not whole")
+            return Entry(
+                params=params,
+                applied_at=applied_at,
+                pending=pending,
+                attempted=attempted,
+                prevent_delete=protected,
+            )
+    raise _entry_error(entries[key])
+
+
+def _entry_error(entry: Node) -> JsonError:
+    """What is wrong with an entry. States have thousands of entries: only a wrong one is looked at
+    value by value."""
+    try:
+        entry["params"].table()
+        entry["applied_at"].text()
+        for flag in filter(None, map(entry.get, ("pending", "prevent_delete"))):
+            flag.flag()
+        attempted = entry.get("attempted")
+        if attempted and attempted.value is not None:
+            attempted.table()
+    except JsonError as error:
+        return error
+    return entry.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
-    """Whether no more than ``depth`` tables or arrays lie in one another."""
+    """Whether at most ``depth`` tables or arrays lie in one another."""
     if depth == 0:
         return False
     for value in outer.values() if isinstance(outer, dict) else outer:

@@ -1,8 +1,15 @@
 """The journal of an apply: intents and outcomes, appended and flushed, merged into the state.
 
-One JSON line a record, ``{"record": {...}, "sum": "..."}``; each sum covers the line and the sum
-before it, so that a line that is changed, lost or moved shows. The first record says which state
-the journal continues. The cost of a record does not depend on the number of job configs.
+An apply may die at any moment, between any two instructions: a killed process, a power cut, a full
+disk. The state must still say the truth about each call. Writing the complete state after each call
+would be safe, but would cost more with each job config; a journal costs the same for every record.
+An intent is on disk before its call is sent, because a call whose outcome was never recorded may
+have been carried out: the next plan sends it again, and until then nobody claims to know. An
+outcome may wait for the next flush: if it is lost, only the intent is left, which is still true.
+
+One JSON line a record, ``{"record": {...}, "sum": "..."}``. Each sum covers the record and the sum
+before it, so that a changed, lost or moved line is noticed. A last line that is cut short is what a
+crash leaves, and counts as never written. The first record says which state the journal continues.
 
     {"begin": 1, "lineage", "serial", "salt", "target"}   the state it continues
     {"intent": NAME, "params": {...}}                     a call is about to be sent
@@ -11,8 +18,8 @@ the journal continues. The cost of a record does not depend on the number of job
     {"forget": NAME}                                      no longer kept in the state
     {"known": NAME, "params": {...}, "at": "..."}         the service has it: no call was needed
 
-``"prevent_delete": true`` stands in an intent, and in what is known, of such a job config. An
-intent that nothing follows means that the call's outcome is unknown.
+``"prevent_delete": true`` is added to an intent, and to what is known, of such a job config. An
+intent that no outcome follows means that the outcome of the call is unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +32,9 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from majobctl.errors import StateError
-from majobctl.state.document import Entry, State, target_of
+from majobctl.state.document import Entry, State, damaged
+from majobctl.strict_json import JsonError, Node, parse_object
+from majobctl.target import Target
 from majobctl.text import printable, utc_now
 
 VERSION = 1
@@ -41,7 +50,7 @@ class JournalFile(Protocol):
 
 
 class Journal:
-    """Records of one run, written by many threads. Threads that wait at once share one flush."""
+    """The records of one run, written by many threads. Threads that wait together share a flush."""
 
     def __init__(self, file: JournalFile, state: State) -> None:
         self._file = file
@@ -54,21 +63,14 @@ class Journal:
         self._is_flushing = False
         self._failure: OSError | None = None
         self._changed = threading.Condition()
-        target = state.target.document()
-        self._add(
-            {
-                "begin": VERSION,
-                "lineage": state.lineage,
-                "serial": state.serial,
-                "salt": state.salt,
-                "target": target,
-            }
-        )
+        begin = {"begin": VERSION, "lineage": state.lineage, "serial": state.serial}
+        self._add({**begin, "salt": state.salt, "target": state.target.document()})
         self.flush()
 
     def intend(self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False) -> None:
-        """To be called before a call is sent: on disk when this returns, with all that was recorded
-        before it. Raises OSError where it cannot be kept; the call must then not be sent."""
+        """Call this before a call is sent: the intent is on disk when this returns, with everything
+        recorded before it. Raises OSError if it cannot be written; then the call must not be sent.
+        """
         record = {"intent": name, "params": params, **_protected(prevent_delete)}
         self._add(record)
         try:
@@ -79,27 +81,25 @@ class Journal:
             raise
 
     def record_done(self, name: str) -> None:
-        """The service took what was intended. Each outcome is on disk with the next intent, or when
-        ``flush`` returns."""
+        """The service accepted what was intended. An outcome is on disk with the next intent, or
+        when ``flush`` returns."""
         self._add({"done": name, "at": utc_now()})
 
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
-        """What the service has already."""
+        """The service already has this."""
         record = {"known": name, "params": params, "at": utc_now()}
         self._add({**record, **_protected(prevent_delete)})
 
     def record_refused(self, name: str) -> None:
-        """The service did not take what was intended."""
         self._add({"refused": name})
 
     def record_forgotten(self, name: str) -> None:
-        """It leaves the state."""
         self._add({"forget": name})
 
     def outcome(self) -> State:
-        """The state after all records, those too that could not be kept on disk."""
+        """The state after all records, including those that could not be written to disk."""
         with self._changed:
             return _merged(self._state, self._records[1:], "the journal")
 
@@ -107,7 +107,7 @@ class Journal:
         self._file.close()
 
     def flush(self) -> None:
-        """Returns when all that was recorded is on disk. Raises OSError where it cannot be kept."""
+        """Returns when all records are on disk. Raises OSError if they cannot be written."""
         with self._changed:
             mine = self._added
             while self._is_flushing and self._flushed < mine and self._failure is None:
@@ -129,7 +129,7 @@ class Journal:
             self._added += 1
 
     def _flush(self, content: bytes, upto: int) -> None:
-        failure: OSError | None = OSError(errno.EIO, "the write was broken off")
+        failure: OSError | None = OSError(errno.EIO, "the write was interrupted")
         try:
             self._file.write(content)
             failure = None
@@ -158,94 +158,100 @@ def _line(record: Record, previous: str) -> tuple[bytes, str]:
 
 
 def replayed(state: State | None, content: bytes, name: str) -> State | None:
-    """``state`` after the records of the journal ``content``, kept in the file ``name``.
+    """``state`` after the records of the journal ``content``, in the file ``name``.
 
-    A journal that was merged before changes nothing; one that holds no change neither. A last
-    line that is cut short is a crash, not damage. Raises StateError for damage elsewhere, and for
-    the journal of another state.
+    A journal that was merged before changes nothing, nor does one without changes. Raises
+    StateError for damage, except in the last line, and for the journal of another state.
     """
     records, last_sum = _records(content, name)
     if not records:
         return state
-    begin = _checked_begin(records[0], name)
+    begin = _begin_of(records[0], name)
     if state is None:
-        if begin["serial"] != 0:
+        if begin.serial != 0:
             raise StateError(
-                f"{name} continues a state with serial {begin['serial']}, but the state file is"
-                " missing\nbring the state back (its .backup, or a copy) beside the journal"
+                f"{name} continues a state with serial {begin.serial}, but the state file is"
+                " missing\nrestore the state (its .backup, or a copy) beside the journal"
             )
-        target = target_of(begin["target"], name)
-        state = State(begin["lineage"], 0, target, {}, begin["salt"])
-        merged = _merged(state, records[1:], name)
+        merged = _merged(begin, records[1:], name)
         return replace(merged, merged=last_sum) if merged.serial else None
-    if begin["lineage"] != state.lineage or begin["serial"] > state.serial:
+    if begin.lineage != state.lineage or begin.serial > state.serial:
         raise StateError(
-            f"{name} continues another state (serial {begin['serial']}, lineage"
-            f" {printable(str(begin['lineage']))}) than the one beside it (serial {state.serial},"
-            f" lineage {printable(state.lineage)})\n"
-            "bring back the state it belongs to, or move the journal away if its changes are known"
+            f"{name} continues another state (serial {begin.serial}, lineage"
+            f" {printable(begin.lineage)}) than the one beside it (serial {state.serial}, lineage"
+            f" {printable(state.lineage)})\n"
+            "restore the state that it belongs to, or move the journal away if its changes are"
+            " known"
         )
     merged = _merged(state, records[1:], name)
     if merged is state:
         return state
-    if begin["serial"] == state.serial:
+    if begin.serial == state.serial:
         return replace(merged, merged=last_sum)
     if state.merged != last_sum:
         raise StateError(
-            f"{name} continues serial {begin['serial']} of the state, which has serial"
-            f" {state.serial} now and never took it in\n"
-            "the state was replaced meanwhile: bring back the one before, or move the journal away"
-            " if its changes are known"
+            f"{name} continues serial {begin.serial} of the state, which has serial {state.serial}"
+            " now and never merged it\n"
+            "the state was replaced meanwhile: restore the one before, or move the journal away if"
+            " its changes are known"
         )
     return state
 
 
 def last_sum_of(content: bytes, name: str) -> str:
-    """The sum of the last whole line; raises as ``replayed``."""
+    """The sum of the last complete line; raises as ``replayed``."""
     return _records(content, name)[1]
 
 
 def _records(content: bytes, name: str) -> tuple[list[Record], str]:
-    *whole, torn = content.split(b"\n")
+    *lines, torn = content.split(b"\n")
     records: list[Record] = []
     previous = ""
-    for number, raw in enumerate(whole, 1):
+    for number, raw in enumerate(lines, 1):
         record, stated = _checked_record(raw, previous)
         if record is not None:
             records.append(record)
             previous = stated
-        elif number == len(whole) and not torn:
+        elif number == len(lines) and not torn:
             break
         else:
             raise StateError(
                 f"{name}:{number}: the journal is damaged; it was left untouched\n"
-                "it holds what an interrupted apply did: keep a copy, cut it before this line,"
-                " and let `majobctl plan` show what is left to do"
+                "it records what an interrupted apply did: keep a copy, remove this line and those"
+                " after it, and run `majobctl plan` to see what is left to do"
             )
     return records, previous
 
 
 def _checked_record(raw: bytes, previous: str) -> tuple[Record | None, str]:
-    """The record of a line and its sum; None where they do not fit each other, or ``previous``."""
+    """The record of a line and its sum; None if the sum does not fit the line and ``previous``."""
     try:
-        line = json.loads(raw.decode())
-        record, stated = line["record"], line["sum"]
+        line = parse_object(raw)
+        record, stated = line.get("record"), line.get("sum")
         fits = isinstance(record, dict) and _line(record, previous) == (raw + b"\n", stated)
-    except (ValueError, RecursionError, KeyError, TypeError):
-        # A UnicodeError is a ValueError, too: half of a surrogate pair has no bytes.
+    except (JsonError, RecursionError):
         return None, ""
-    return (record, stated) if fits else (None, "")
+    return (record, str(stated)) if fits else (None, "")
 
 
-def _checked_begin(record: Record, name: str) -> Record:
-    serial, lineage = record.get("serial"), record.get("lineage")
-    if record.get("begin") != VERSION or not isinstance(serial, int):
+def _begin_of(record: Record, name: str) -> State:
+    """The state that a journal continues, without its entries."""
+    if record.get("begin") != VERSION:
         raise StateError(
             f"{name}:1: this majobctl does not know this journal; use the majobctl that wrote it"
         )
-    target_of(record.get("target"), name)
-    salt = str(record.get("salt", ""))
-    return {"serial": serial, "lineage": str(lineage), "salt": salt, "target": record["target"]}
+    try:
+        node = Node(record)
+        salt = node.get("salt")
+        return State(
+            lineage=node["lineage"].text(),
+            serial=node["serial"].integer(),
+            target=Target.of_document(node["target"]),
+            job_configs={},
+            salt=salt.text() if salt else "",
+        )
+    except JsonError as error:
+        raise damaged(name, str(error)) from error
 
 
 def _merged(state: State, records: list[Record], name: str) -> State:
@@ -259,25 +265,31 @@ def _merged(state: State, records: list[Record], name: str) -> State:
             case {"done": str(key), "at": str(at)} if key in intents:
                 sent = intents.pop(key)
                 protected = sent.get("prevent_delete") is True
-                entries[key] = Entry(sent["params"], at, prevent_delete=protected)
+                entries[key] = Entry(params=sent["params"], applied_at=at, prevent_delete=protected)
             case {"known": str(key), "params": dict(params), "at": str(at)}:
-                entries[key] = Entry(params, at, prevent_delete=protected)
+                entries[key] = Entry(params=params, applied_at=at, prevent_delete=protected)
             case {"refused": str(key)}:
                 sent = intents.pop(key, {})
                 if sent.get("prevent_delete") is True and key in entries:
-                    # It was wished for, whatever became of the rest.
+                    # The protection was asked for, whatever happened to the rest.
                     entries[key] = replace(entries[key], prevent_delete=True)
             case {"forget": str(key)}:
                 intents.pop(key, None)
                 entries.pop(key, None)
             case _:
-                raise StateError(f"{name}:{number}: a record that this majobctl does not know")
+                raise StateError(f"{name}:{number}: this majobctl does not know this record")
     for key, sent in intents.items():
-        before = entries.get(key, Entry({}, ""))
-        # What an earlier call of unknown outcome sent may be there as well.
+        before = entries.get(key, Entry(params={}, applied_at=""))
+        # The service may also have what an earlier call of unknown outcome sent.
         attempted = {**(before.attempted or {}), **sent["params"]}
         protected = before.prevent_delete or sent.get("prevent_delete") is True
-        entries[key] = Entry(before.params, before.applied_at, True, attempted, protected)
+        entries[key] = Entry(
+            params=before.params,
+            applied_at=before.applied_at,
+            pending=True,
+            attempted=attempted,
+            prevent_delete=protected,
+        )
     if entries == dict(state.job_configs):
         return state
     return state.changed(dict(sorted(entries.items())))

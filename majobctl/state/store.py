@@ -1,7 +1,10 @@
-"""The state above its backend: when it may be read, written and journalled, and what it counts.
+"""The state above its backend: when it may be read, written and journalled.
 
-Readers take no lock: they read the journal, then the state, and so see a state that was whole at
-one moment. Writers hold the lock; they first merge what an interrupted run left in the journal.
+Two applies at once would each send what it planned, and the state would keep only what the last one
+wrote: the first one's calls would be forgotten. So whoever writes holds the lock, from before the
+plan is made until after the last outcome is saved; and first merges what an interrupted run left in
+the journal. Readers take no lock, since a `plan` must not wait for an hour's apply. They read the
+journal, then the state, and so see a state that existed at one moment.
 """
 
 from __future__ import annotations
@@ -33,28 +36,26 @@ class StateStore:
         return self._backend.name
 
     def read(self) -> State | None:
-        """The state with what the journal adds to it; None where there is none.
+        """The state with what the journal adds to it; None if there is none.
 
-        Raises StateError where either cannot be used.
+        Raises StateError if either cannot be used.
         """
         while True:
-            # In this order: a journal that is merged meanwhile is known to the state read after it.
+            # In this order: if the journal is merged meanwhile, the state read after it has it.
             journal = self._backend.read_journal() or b""
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
                 return _replayed(state, journal, self._backend)
             except StateError:
-                # Unless it only went on between the two reads.
-                if (self._backend.read_journal() or b"", self._backend.read()) == (
-                    journal,
-                    content,
-                ):
+                # Unless a writer changed them between the two reads.
+                again = (self._backend.read_journal() or b"", self._backend.read())
+                if again == (journal, content):
                     raise
 
     @contextmanager
     def locked(self, command: str, timeout: float = 0) -> Iterator[LockedState]:
-        """The state under its lock, ``command`` being what its holder is shown to do.
+        """The state under its lock; others are shown ``command`` as what its holder does.
 
         Raises LockedError and StateError.
         """
@@ -66,19 +67,19 @@ class StateStore:
             yield locked
 
     def unlock(self, holder_id: str) -> str:
-        """Frees the lock of a holder that is gone, and says who it was."""
+        """Frees the lock of a holder that is gone; returns a description of it."""
         return str(self._backend.unlock(holder_id))
 
 
 class LockedState:
-    """A state that this process alone may write. ``state`` is None where there is none yet."""
+    """A state that only this process may write. ``state`` is None if there is none yet."""
 
     def __init__(self, backend: Backend, state: State | None) -> None:
         self._backend = backend
         self.state = state
 
     def write(self, state: State) -> None:
-        """Writes ``state`` as it is. Raises StateError where it cannot be kept."""
+        """Writes ``state`` as it is. Raises StateError if it cannot be written."""
         try:
             self._backend.write(state.dump())
         except OSError as error:
@@ -86,7 +87,7 @@ class LockedState:
         self.state = state
 
     def open_journal(self, state: State) -> Journal:
-        """A journal that continues ``state``. Raises StateError where it cannot be kept."""
+        """A journal that continues ``state``. Raises StateError if it cannot be written."""
         from majobctl.state.journal import Journal
 
         try:
@@ -96,10 +97,10 @@ class LockedState:
             raise StateError(f"{error_text}\nnothing was sent") from error
 
     def rescue(self, journal: Journal) -> str:
-        """Saves what ``journal`` could not: into the state file, or else into a new file here.
+        """Saves what ``journal`` could not: to the state file, or else to a new file here.
 
-        Returns the message that says where it is; it ends with the state itself where no file
-        could be written at all.
+        Returns the message that says where; it ends with the state itself if no file can be
+        written at all.
         """
         before = self.state
         self.state = state = replace(journal.outcome(), merged=self._last_sum())
@@ -109,12 +110,12 @@ class LockedState:
         except OSError as error:
             return _rescued(state, self._backend.name, error)
         return self._remove_journal() or (
-            f"{self._backend.journal_name} cannot be written, so no further call was begun; what"
+            f"{self._backend.journal_name} cannot be written, so no further call was started; what"
             " was done is in the state\napply again once there is room for it"
         )
 
     def _last_sum(self) -> str:
-        """What the journal on disk ends with, as far as it got there."""
+        """The last sum of the journal that is on disk."""
         from majobctl.state.journal import last_sum_of
 
         try:
@@ -124,21 +125,21 @@ class LockedState:
             return ""
 
     def _remove_journal(self) -> str:
-        """ "" where it is gone; else why it, which the state has taken in, is still there."""
+        """Why the merged journal cannot be removed, and what to do; "" if it is removed."""
         try:
             self._backend.remove_journal()
         except OSError as error:
             reason = printable(error.strerror or str(error))
             return (
                 f"{self._backend.journal_name} cannot be removed: {reason}\n"
-                "the state has all that is in it; the next majobctl command that can removes it"
+                "the state has everything in it; the next majobctl command that can removes it"
             )
         return ""
 
     def merge(self) -> None:
-        """Brings what the journal holds into the state file, and removes the journal.
+        """Merges the journal into the state file, and removes the journal.
 
-        Raises StateError where the state cannot be kept; the journal then stays.
+        Raises StateError if the state cannot be written; the journal then stays.
         """
         journal = self._backend.read_journal() or b""
         content = self._backend.read()
@@ -178,16 +179,16 @@ def _rescued(state: State, name: str, error: OSError) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        # Half a file would look like a rescue.
+        # A half-written file would look like a rescue.
         with suppress(OSError):
             path.unlink()
         return (
-            f"{reason}what was done is in the state below, which no file could take: keep it as"
-            f" rescue.json and, once {name} can be written, bring it back with\n"
+            f"{reason}what was done is in the state below, which no file could hold: save it as"
+            f" rescue.json and, once {name} can be written, restore it with\n"
             f"    majobctl state push rescue.json\n{content.decode()}"
         )
     return (
-        f"{reason}what was done is in {path}: once {name} can be written, bring it back with\n"
+        f"{reason}what was done is in {path}: once {name} can be written, restore it with\n"
         f"    majobctl state push {path}"
     )
 

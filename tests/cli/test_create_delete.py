@@ -238,7 +238,7 @@ class TestDeleteRemoved:
     ) -> None:
         text = repo.done("plan", *refresh).stdout
         assert "- job_config.beta" in text
-        assert "in no file any more: it is deleted from the service" in text
+        assert "no longer in any file: it is deleted from the service" in text
         assert "This plan deletes 1 configuration from the service." in text
         assert text.splitlines()[-1].endswith(
             "1 to delete, 0 to forget; 1 unchanged. 1 delete_job_configs call."
@@ -352,8 +352,8 @@ class TestPreventDelete:
         ):
             said = self.refusal(repo, *arguments)
             assert "prevent_delete protects what this plan would delete: job_config.beta\n" in said
-            assert "bring its TOML back" in said
-            assert "put prevent_delete = false there and apply before it is removed" in said
+            assert "restore its TOML" in said
+            assert "set prevent_delete = false there and apply before you remove it" in said
             assert "majobctl state rm NAME" in said
         assert not (repo.root / "saved.plan").exists()
         assert cloud.writes() == []

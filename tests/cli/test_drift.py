@@ -107,7 +107,7 @@ def test_one_deleted_elsewhere_is_missing(applied: Repository) -> None:
     assert ran.code == 2
     assert ran.stdout == (
         "  - job_config.alpha\n"
-        "      the service does not have it any more\n"
+        "      the service no longer has it\n"
         "\n"
         "Drift: 0 changed, 1 missing; 0 as in the state.\n"
     )

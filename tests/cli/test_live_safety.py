@@ -136,7 +136,7 @@ class TestNothingIsLost:
         cloud.console.change("alpha", config_desc="their work")
         shown = repo.done("plan", "--refresh").stdout
         assert '- config_desc                  "their work"' in shown
-        assert "changed there" in shown
+        assert "changed in the service" in shown
 
 
 class TestNothingComesToLight:

@@ -95,12 +95,15 @@ def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
         "config_desc": ("first", "theirs", "mine", "update", "edited here, changed there"),
     }
     text = repo.done("plan", "--refresh").stdout
-    assert "~ train_instance_count         1 -> 2  (edited here)\n" in text
+    assert "~ train_instance_count         1 -> 2  (edited in TOML)\n" in text
     assert (
-        '~ output_path                  "/ml/theirs/" -> "/ml/output/"  (changed there)\n' in text
+        '~ output_path                  "/ml/theirs/" -> "/ml/output/"  (changed in the service)\n'
+        in text
     )
-    assert ('"theirs" -> "mine"  (edited here, changed there; the state has "first")\n') in text
-    assert '"/ml/log/"  (the same here and there; the state has blank)\n' in text
+    assert (
+        '"theirs" -> "mine"  (edited in TOML, changed in the service; the state has "first")\n'
+    ) in text
+    assert '"/ml/log/"  (the same in TOML and in the service; the state has blank)\n' in text
     cloud.take()
     repo.apply("--refresh")
     assert cloud.writes() == ["PUT alpha"]
@@ -300,7 +303,7 @@ class TestSecrets:
         said = self.everything(secretive)
         assert "hidden-" not in said
         assert "intruding-" not in said
-        assert "(sensitive) -> (sensitive)  (changed there)" in said
+        assert "(sensitive) -> (sensitive)  (changed in the service)" in said
         ran = secretive.apply("--refresh")
         assert "intruding-" not in ran.stdout + ran.stderr
         assert cloud.console.config("alpha")["config_desc"] == "hidden-words"

@@ -93,7 +93,7 @@ def test_what_becomes_sensitive_is_no_longer_shown(on_rest: Repository) -> None:
     on_rest.apply()
     on_rest.job("one", config_desc="of-the-file", sensitive=["config_desc"])
     plan = on_rest.done("plan").stdout
-    assert "only how a sensitive value is kept changes" in plan
+    assert "only how a sensitive value is stored changes" in plan
     assert "of-the-file" not in plan
     on_rest.apply()
     assert "of-the-file" not in on_rest.state_path.read_text()

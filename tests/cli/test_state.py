@@ -136,7 +136,7 @@ def test_what_is_no_state_of_this_target_is_never_pushed(
         ("jobs", "jobs cannot be read: Is a directory"),
         ("", "cannot be read: "),
         ("x" * 5000, "cannot be read: File name too long"),
-        ("jobs/alpha.toml", "jobs/alpha.toml is damaged: not JSON"),
+        ("jobs/alpha.toml", "jobs/alpha.toml is damaged: it is not JSON"),
         (copy_of, ""),
     ][:-1]:
         ran = applied.run("state", "push", *force, str(name))

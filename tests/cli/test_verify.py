@@ -67,7 +67,7 @@ def test_what_was_not_taken_is_told_with_field_and_both_values(
     assert entry["params"]["config_desc"] == "mine"
     assert "pending" not in entry
     assert repo.done("plan").stdout.startswith("No changes.")
-    assert "changed there" in repo.done("plan", "--refresh").stdout
+    assert "changed in the service" in repo.done("plan", "--refresh").stdout
 
 
 def test_the_result_says_the_same_as_json(repo: Repository, cloud: Cloud) -> None:

@@ -59,9 +59,17 @@ def test_the_bytes_of_an_update_do_not_depend_on_the_number_of_job_configs(
     for size in SIZES:
         path = tmp_path / str(size) / "state.json"
         store = StateStore(open_backend("local", path, "state.json"))
-        entries = {f"job-{number:05}": Entry(JOB, "") for number in range(size)}
+        entries = {f"job-{number:05}": Entry(params=JOB, applied_at="") for number in range(size)}
         with store.locked("test") as locked:
-            locked.write(State("lineage", 1, Target("emulator", "p"), entries, "salt"))
+            locked.write(
+                State(
+                    lineage="lineage",
+                    serial=1,
+                    target=Target("emulator", "p"),
+                    job_configs=entries,
+                    salt="salt",
+                )
+            )
             assert locked.state is not None
             journal = locked.open_journal(locked.state)
             file = path.with_name("state.json.journal")

@@ -21,9 +21,15 @@ from majobctl.service.session import Session
 from majobctl.state.document import Entry, State
 from tests.config_repository import JOB
 from tests.live_cloud import LOST, PROJECT, Cloud, Reply, running, seed_of
-from tests.plan.test_plan import AT, TARGET
+from tests.plan.values import AT, TARGET
 
-STATE = State("a-lineage", 1, TARGET, {"alpha": Entry(JOB, AT)}, "a-salt")
+STATE = State(
+    lineage="a-lineage",
+    serial=1,
+    target=TARGET,
+    job_configs={"alpha": Entry(params=JOB, applied_at=AT)},
+    salt="a-salt",
+)
 DIGEST = STATE.masker().digest
 WANTED = {**JOB, "config_desc": "mine"}
 
@@ -59,7 +65,7 @@ def change_of(name: str = "alpha", live: Any = JOB, **options: Any) -> Change:
 
 def offline(action: Action = Action.UPDATE) -> Change:
     after = None if action in (Action.FORGET, Action.DELETE) else WANTED
-    return Change("alpha", action, None, JOB, after, ())
+    return Change(name="alpha", action=action, source=None, before=JOB, after=after, fields=())
 
 
 def refused(code: str, status: int = 400) -> Reply:
@@ -177,7 +183,9 @@ def test_a_refusal_after_an_unknown_outcome_leaves_it_unknown(
     executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: refused("ModelArts.2791")
-    earlier = ChangeResult("alpha", Action.UPDATE, ChangeStatus.UNKNOWN, may_pass=True)
+    earlier = ChangeResult(
+        name="alpha", action=Action.UPDATE, outcome=ChangeStatus.UNKNOWN, may_pass=True
+    )
     assert executor.execute(offline(), earlier).outcome is ChangeStatus.UNKNOWN
     assert executor.execute(offline(Action.DELETE), earlier).outcome is ChangeStatus.UNKNOWN
     assert executor.execute(offline(), None).outcome is ChangeStatus.FAILED

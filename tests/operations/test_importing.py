@@ -101,8 +101,8 @@ def test_a_plain_name_that_does_not_exist_is_an_error_with_the_nearest() -> None
 def test_what_becomes_of_a_name_is_known_before_it_is_read(tmp_path: Path) -> None:
     heir = f'[job_config.heir]\nrenamed_from = "old"\n{PARAMS}'
     run = Run(tmp_path, jobs__known=FILE, jobs__heir=heir)
-    entry = Entry(LIVE, NOW)
-    run.keep(known=entry, heir=Entry({}, NOW, pending=True), only_state=entry)
+    entry = Entry(params=LIVE, applied_at=NOW)
+    run.keep(known=entry, heir=Entry(params={}, applied_at=NOW, pending=True), only_state=entry)
     names = ["heir", "known", "new", "old", "only_state", "x" * 21]
     assert select(names, run.config, run.state) == Selected(
         passed_over=("known",),
@@ -130,7 +130,7 @@ def test_what_no_file_describes_gets_one_and_an_entry(tmp_path: Path) -> None:
         "",
         "[job_config.a]",
     ]
-    assert run.entry("a") == Entry(LIVE, NOW)
+    assert run.entry("a") == Entry(params=LIVE, applied_at=NOW)
     assert {name: item.params for name, item in load_config(tmp_path).job_configs.items()} == {
         "a": LIVE,
         "b": LIVE,
@@ -169,19 +169,24 @@ def test_what_a_file_describes_gets_an_entry_only(tmp_path: Path) -> None:
 
 def test_a_pending_entry_is_settled_by_what_the_service_says(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
-    run.keep(known=Entry({}, NOW, pending=True, attempted=LIVE), other=Entry({"a": 1}, NOW))
+    run.keep(
+        known=Entry(params={}, applied_at=NOW, pending=True, attempted=LIVE),
+        other=Entry(params={"a": 1}, applied_at=NOW),
+    )
     result = run.import_configs(live("known"))
     assert (result.imported, result.differing, result.serial) == (("known",), (), 2)
-    assert run.entry("known") == Entry(LIVE, NOW)
-    assert run.entry("other") == Entry({"a": 1}, NOW)
+    assert run.entry("known") == Entry(params=LIVE, applied_at=NOW)
+    assert run.entry("other") == Entry(params={"a": 1}, applied_at=NOW)
 
 
 def test_an_entry_without_a_file_is_replaced_and_its_secrets_stay_secret(tmp_path: Path) -> None:
     run = Run(tmp_path)
     hashed = {MARK: "hmac-sha256:x"}
     run.keep(
-        a=Entry({"inputs": hashed}, NOW),
-        b=Entry({}, NOW, pending=True, attempted={"hyperparameters": {"user": hashed}}),
+        a=Entry(params={"inputs": hashed}, applied_at=NOW),
+        b=Entry(
+            params={}, applied_at=NOW, pending=True, attempted={"hyperparameters": {"user": hashed}}
+        ),
     )
     result = run.import_configs(live("a"), live("b", hyperparameters={"user": "me", "lr": "1"}))
     assert list(run.entry("a").params["inputs"]) == [MARK]
@@ -211,7 +216,7 @@ def test_nothing_to_take_in_writes_nothing(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
     assert run.import_configs(missing=("a",)).serial == 0
     assert run.state is None
-    run.keep(known=Entry(LIVE, NOW))
+    run.keep(known=Entry(params=LIVE, applied_at=NOW))
     before = (tmp_path / "state.json").read_bytes()
     result = run.import_configs(live("known"))
     assert (result.imported, result.passed_over, result.serial) == ((), ("known",), 1)
@@ -237,7 +242,7 @@ def nothing_done(run: Run, message: str) -> Iterator[None]:
 
 def test_a_file_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
     run = Run(tmp_path, jobs__known=FILE)
-    run.keep(known=Entry(LIVE, NOW))
+    run.keep(known=Entry(params=LIVE, applied_at=NOW))
     (tmp_path / "jobs/imported").write_text("no folder")
     with nothing_done(run, r"jobs/imported/a\.toml cannot be written: Not a directory"):
         run.import_configs(live("a"))
@@ -266,7 +271,7 @@ def test_settings_that_change_meanwhile_undo_all(tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.keep(other=Entry(LIVE, NOW))
+    run.keep(other=Entry(params=LIVE, applied_at=NOW))
     (tmp_path / "state.json.backup").mkdir()
     with nothing_done(run, r"state\.json cannot be written"):
         run.import_configs(live("a"))
@@ -286,4 +291,4 @@ def test_files_stay_where_the_state_may_know_of_them(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="the disk is gone\nthe new files stay, for the state may"):
         run.import_configs(live("a"))
     assert list(run.files()) == ["jobs/imported/a.toml"]
-    assert run.entry("a") == Entry(LIVE, NOW)
+    assert run.entry("a") == Entry(params=LIVE, applied_at=NOW)

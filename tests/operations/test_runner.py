@@ -15,6 +15,7 @@ from majobctl.plan.change import Action, Change
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
 from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
+from majobctl.render.results import result_counts
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.session import Session
@@ -22,12 +23,12 @@ from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal, replayed
 from tests.config_repository import BODY, JOB
 from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService, Reply, refusal
-from tests.plan.test_plan import AT, TARGET
+from tests.plan.values import AT, TARGET
 from tests.state.test_journal import Memory
 
 BUSY: Reply = (503, {"error_code": "X.503", "error_msg": "busy"}, {})
 NAMES = [f"n{number:02}" for number in range(12)]
-EMPTY = State("a-lineage", 0, TARGET, {}, "a-salt")
+EMPTY = State(lineage="a-lineage", serial=0, target=TARGET, job_configs={}, salt="a-salt")
 DIGEST = EMPTY.masker().digest
 
 
@@ -144,7 +145,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     (result,) = run.apply(plan_of("one")).results
     assert (result.outcome, result.code) == (ChangeStatus.UNKNOWN, "")
     assert result.advice
-    assert run.entries["one"] == Entry({}, "", True, JOB)
+    assert run.entries["one"] == Entry(params={}, applied_at="", pending=True, attempted=JOB)
 
 
 def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeService) -> None:
@@ -159,7 +160,13 @@ def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeServic
 
 
 def test_a_forgotten_one_needs_no_call(provider: Provider, rest: FakeService) -> None:
-    state = State("a-lineage", 1, TARGET, {"gone": Entry(JOB, AT)}, "a-salt")
+    state = State(
+        lineage="a-lineage",
+        serial=1,
+        target=TARGET,
+        job_configs={"gone": Entry(params=JOB, applied_at=AT)},
+        salt="a-salt",
+    )
     run = Run(provider, state)
     (result,) = run.apply(make_plan({}, state, TARGET)).results
     assert (result.action, result.outcome, result.seconds) == (
@@ -173,7 +180,13 @@ def test_a_forgotten_one_needs_no_call(provider: Provider, rest: FakeService) ->
 
 def test_what_is_cleared_is_sent_blank(provider: Provider, rest: FakeService) -> None:
     before = {**JOB, "log_url": "/ml/log/", "hyperparameters": {"lr": "1"}}
-    state = State("a-lineage", 1, TARGET, {"one": Entry(before, AT)}, "a-salt")
+    state = State(
+        lineage="a-lineage",
+        serial=1,
+        target=TARGET,
+        job_configs={"one": Entry(params=before, applied_at=AT)},
+        salt="a-salt",
+    )
     run = Run(provider, state)
     run.apply(plan_of("one", state=state))
     assert rest.puts == {"one": {**BODY, "log_url": "", "parameter": []}}
@@ -325,15 +338,14 @@ def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: Fa
 
 def test_a_result_counts_each_end() -> None:
     results = tuple(
-        ChangeResult(f"{action.value}{end.value}", action, end)
+        ChangeResult(name=f"{action.value}{end.value}", action=action, outcome=end)
         for action in Action
-        if action is not Action.REMOVE
         for end in ChangeStatus
     )
-    summary = ApplyResult(results, 3).summary()
+    summary = result_counts(ApplyResult(results=results, serial=3))
     done = ("added", "updated", "resent", "created", "deleted", "recorded", "forgotten")
-    others = ("failed", "unknown", "changed_meanwhile", "not_verified", "not_attempted")
+    others = ("failed", "unknown", "changed meanwhile", "not verified", "not attempted")
     # What the service acknowledged is done, verified or not.
     assert summary == {**dict.fromkeys(done, 2), **dict.fromkeys(others, 7)}
-    assert ApplyResult((), 0).is_complete
-    assert not ApplyResult((), 0, problem="x").is_complete
+    assert ApplyResult(results=(), serial=0).is_complete
+    assert not ApplyResult(results=(), serial=0, problem="x").is_complete

@@ -18,10 +18,8 @@ from majobctl.job_config.secrets import Masker
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
 from majobctl.state.document import Entry, State
-from majobctl.target import Target
 from tests import strategies as tables
-
-TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
+from tests.plan.values import TARGET
 
 TRICKY_LABELS = ["__x", "__", "a.b", "a['b']", 'q"q', "[0]", "root", "label", "é☃", " ", "1", "-"]
 
@@ -137,8 +135,17 @@ def threes(draw: st.DrawFn) -> Three:
             masked = masker.masked(content, config.sensitive if config else ())
             pending = draw(st.booleans())
             attempted = draw(params) if pending else None
-            entries[name] = Entry(masked, "2026-11-23T12:00:00Z", pending, attempted)
-    state = State("a-lineage", 7, TARGET, entries, "a-salt") if draw(st.booleans()) else None
+            entries[name] = Entry(
+                params=masked,
+                applied_at="2026-11-23T12:00:00Z",
+                pending=pending,
+                attempted=attempted,
+            )
+    state = (
+        State(lineage="a-lineage", serial=7, target=TARGET, job_configs=entries, salt="a-salt")
+        if draw(st.booleans())
+        else None
+    )
     live = None
     if draw(st.booleans()):
         names = [*desired, *(name for name in (state.job_configs if state else ()))]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.plan.change import Action, FieldChange, Reason
+from majobctl.plan.change import Action, FieldAction, Reason
 from majobctl.plan.diff import field_changes, item_changes, three_way
 from tests.plan import plan_strategies as strategies
+from tests.plan.values import field_change, leaves
 
 Params = Mapping[str, Any]
 Leaves = dict[tuple[str, ...], Any]
@@ -20,17 +21,6 @@ near = st.lists(strategies.params, min_size=1, max_size=2).flatmap(
     lambda found: st.tuples(*[st.sampled_from(found) for _ in range(3)])
 )
 """Three sides, two or three of which are often the same."""
-
-
-def leaves(params: Params) -> Leaves:
-    """Each value by its place; an independent reading of what a place is."""
-    found: Leaves = {}
-    for key, value in params.items():
-        if key == "hyperparameters":
-            found |= {(key, label): text for label, text in value.items()}
-        else:
-            found[(key,)] = value
-    return found
 
 
 def expected(
@@ -66,14 +56,14 @@ def test_each_place_that_differs_anywhere_is_told_once_with_who_changed_it(
         values = [leaves(side).get(item.path) for side in (before, live, after)]
         assert [item.before, item.live, item.after] == values
         is_same = item.live == item.after
-        assert (item.action is Action.RECORD) == is_same == (item.reason is Reason.SAME)
+        assert (item.action is FieldAction.RECORD) == is_same == (item.reason is Reason.SAME)
 
 
 @given(strategies.params, strategies.params)
 def test_where_the_state_does_not_say_the_service_counts_alone(live: Params, after: Params) -> None:
     found = three_way(None, live, after)
     assert {item.path: item.reason for item in found} == expected(None, live, after)
-    assert all(item.before is None and item.action is not Action.RECORD for item in found)
+    assert all(item.before is None and item.action is not FieldAction.RECORD for item in found)
     two = field_changes(live, after)
     assert [(item.path, item.action) for item in found] == [
         (item.path, item.action) for item in two
@@ -157,11 +147,7 @@ def test_what_differs_inside_two_arrays_is_told_item_by_item(
     found = list(item_changes(old, new))
     assert {item.path: (item.before, item.after) for item in found} == expected
     assert [item.path for item in found] == list(expected)
-    for item in found:
-        is_new, is_gone = item.before is None, item.after is None
-        assert item.action is (
-            Action.ADD if is_new else Action.REMOVE if is_gone else Action.UPDATE
-        )
+    assert found == [field_change(item.path, item.before, item.after) for item in found]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +164,7 @@ def test_shown_values_may_hide_more_than_is_compared() -> None:
     one, two = {"config_desc": "a"}, {"config_desc": "b"}
     shown = {"config_desc": {"$sensitive": "x"}}
     assert field_changes(one, two, shown) == (
-        FieldChange(("config_desc",), Action.UPDATE, {"$sensitive": "x"}, "b"),
+        field_change("config_desc", {"$sensitive": "x"}, "b"),
     )
 
 
@@ -190,6 +176,11 @@ def test_every_action_has_a_sign() -> None:
         "forget": ".",
         "create": "+",
         "delete": "-",
+        "record": "=",
+    }
+    assert {action.value: action.sign for action in FieldAction} == {
+        "add": "+",
+        "update": "~",
         "record": "=",
         "remove": "-",
     }

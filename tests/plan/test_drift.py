@@ -13,8 +13,8 @@ from majobctl.emulator import create_adapter, create_app
 from majobctl.emulator.faults import Faults
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.live import LiveConfig
-from majobctl.plan.change import Action, FieldChange
-from majobctl.plan.drift import Drift, Drifted, find_drift, names_to_compare
+from majobctl.plan.change import FieldChange
+from majobctl.plan.drift import Drift, DriftedConfig, find_drift, names_to_compare
 from majobctl.plan.plan import Selection
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
@@ -23,7 +23,7 @@ from majobctl.service.session import Session
 from majobctl.state.document import Entry, State
 from majobctl.target import EMULATOR_ENDPOINT
 from tests.plan import plan_strategies as strategies
-from tests.plan.test_plan import AT, PLAIN, TARGET, state_of
+from tests.plan.values import PLAIN, TARGET, entry_of, field_change, leaves, state_of, unsure
 from tests.service.test_live_round_trip import _params as service_params
 
 Params = Mapping[str, Any]
@@ -35,7 +35,7 @@ def found(
     *,
     listed: Iterable[str] = (),
     selection: Selection | None = None,
-    watches: ComparePolicies | None = None,
+    policies: ComparePolicies | None = None,
 ) -> Drift:
     configs = {
         name: None if params is None else LiveConfig(name, params) for name, params in live.items()
@@ -46,17 +46,17 @@ def found(
         configs,
         listed=listed,
         selection=selection or Selection(),
-        watches=watches or ComparePolicies(),
+        policies=policies or ComparePolicies(),
     )
 
 
-def only(drift: Drift) -> Drifted:
+def only(drift: Drift) -> DriftedConfig:
     (item,) = drift.changes
     return item
 
 
 def update(place: str, before: Any, after: Any) -> FieldChange:
-    return FieldChange(tuple(place.split(".")), Action.UPDATE, before, after)
+    return field_change(place, before, after)
 
 
 def masked(state: State, params: Params, *places: tuple[str, ...]) -> Params:
@@ -67,12 +67,12 @@ def test_each_value_that_differs_is_told_with_both_values() -> None:
     live = {**PLAIN, "train_instance_count": 3, "hyperparameters": {"a": "1", "b": "2"}}
     before = {**PLAIN, "log_url": "/b/l/", "hyperparameters": {"a": "0", "b": "2"}}
     drift = found(state_of(one=before, two=PLAIN), {"one": live, "two": PLAIN})
-    assert only(drift) == Drifted(
-        "one",
-        (
+    assert only(drift) == DriftedConfig(
+        name="one",
+        fields=(
             update("train_instance_count", 1, 3),
             update("hyperparameters.a", "0", "1"),
-            FieldChange(("log_url",), Action.REMOVE, "/b/l/", None),
+            field_change("log_url", "/b/l/", None),
         ),
     )
     assert (drift.changed, drift.missing, drift.unchanged) == (1, 0, 1)
@@ -81,7 +81,10 @@ def test_each_value_that_differs_is_told_with_both_values() -> None:
 
 def test_what_the_service_has_no_more_is_missing() -> None:
     drift = found(state_of(b=PLAIN, a=PLAIN, c=PLAIN), {"a": None, "b": PLAIN, "c": None})
-    assert drift.changes == (Drifted("a", (), True), Drifted("c", (), True))
+    assert drift.changes == (
+        DriftedConfig(name="a", fields=(), is_missing=True),
+        DriftedConfig(name="c", fields=(), is_missing=True),
+    )
     assert (drift.changed, drift.missing, drift.unchanged) == (0, 2, 1)
 
 
@@ -95,16 +98,16 @@ def test_only_what_is_selected_is_needed_and_told() -> None:
         {"a1": PLAIN},
         listed=listed,
         selection=selection,
-        watches=ComparePolicies({"c4": ComparePolicy()}),
+        policies=ComparePolicies({"c4": ComparePolicy()}),
     )
     assert (drift.changes, drift.unchanged, drift.left_out) == ((), 1, 2)
     assert drift.unmanaged == ("a3", "c1")
 
 
 def test_what_only_the_service_knows_is_no_drift() -> None:
-    watches = ComparePolicies({"desired": ComparePolicy()})
+    policies = ComparePolicies({"desired": ComparePolicy()})
     listed = ["z", "one", "desired", "other"]
-    drift = found(state_of(one=PLAIN), {"one": PLAIN}, listed=listed, watches=watches)
+    drift = found(state_of(one=PLAIN), {"one": PLAIN}, listed=listed, policies=policies)
     assert (drift.changes, drift.unmanaged) == ((), ("other", "z"))
 
 
@@ -113,7 +116,6 @@ def test_without_a_state_nothing_has_drifted() -> None:
     drift = found(None, {}, listed=["b", "a"])
     assert (drift.changes, drift.unchanged, drift.unmanaged) == ((), 0, ("a", "b"))
     assert (drift.lineage, drift.serial) == ("", 0)
-    assert drift.notes()[0].startswith("There is no state yet")
 
 
 def test_what_is_ignored_does_not_count() -> None:
@@ -125,7 +127,7 @@ def test_what_is_ignored_does_not_count() -> None:
     drift = found(
         state,
         sides,
-        watches=ComparePolicies(places, ComparePolicy(frozenset({("hyperparameters",)}))),
+        policies=ComparePolicies(places, ComparePolicy(frozenset({("hyperparameters",)}))),
     )
     gone, here = drift.changes
     assert here.fields == (update("hyperparameters.lr", "1", "2"),)
@@ -133,7 +135,7 @@ def test_what_is_ignored_does_not_count() -> None:
     everywhere = ComparePolicies(
         {}, ComparePolicy(frozenset({("hyperparameters",), ("config_desc",)}))
     )
-    assert found(state, sides, watches=everywhere).changes == ()
+    assert found(state, sides, policies=everywhere).changes == ()
 
 
 def test_secret_values_are_compared_as_their_hashes() -> None:
@@ -164,20 +166,19 @@ ATTEMPT = {**PLAIN, "train_instance_count": 5}
 
 @pytest.mark.parametrize("live", [PLAIN, ATTEMPT], ids=["before", "attempted"])
 def test_either_end_of_a_call_of_unknown_outcome_is_no_drift(live: Params) -> None:
-    assert found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": live}).changes == ()
+    assert found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}).changes == ()
 
 
 def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() -> None:
     live = {**PLAIN, "train_instance_count": 9}
-    item = only(found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": live}))
-    assert item == Drifted("one", (update("train_instance_count", 1, 9),), is_pending=True)
-    assert item.remarks == (
-        "the outcome of the last call is unknown: the next apply sends it again",
+    item = only(found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}))
+    assert item == DriftedConfig(
+        name="one", fields=(update("train_instance_count", 1, 9),), is_pending=True
     )
 
 
 def test_a_first_call_of_unknown_outcome_is_told_against_what_it_sent() -> None:
-    state = state_of(one=Entry({}, "", True, ATTEMPT))
+    state = state_of(one=Entry(params={}, applied_at="", pending=True, attempted=ATTEMPT))
     assert found(state, {"one": ATTEMPT}).changes == ()
     assert found(state, {"one": None}).changes == ()
     item = only(found(state, {"one": PLAIN}))
@@ -185,14 +186,14 @@ def test_a_first_call_of_unknown_outcome_is_told_against_what_it_sent() -> None:
 
 
 def test_a_call_of_unknown_outcome_does_not_hide_that_it_is_missing() -> None:
-    item = only(found(state_of(one=Entry(PLAIN, AT, True, ATTEMPT)), {"one": None}))
-    assert (item.is_missing, item.is_pending, len(item.remarks)) == (True, True, 2)
+    item = only(found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": None}))
+    assert (item.is_missing, item.is_pending) == (True, True)
 
 
 def test_what_was_secret_in_the_attempt_alone_is_hidden_on_both_sides() -> None:
     before = {**PLAIN, "config_desc": "old-text"}
     attempted = masked(state_of(), {**PLAIN, "config_desc": "new-text"}, ("config_desc",))
-    state = state_of(one=Entry(before, AT, True, attempted))
+    state = state_of(one=unsure(before, attempted))
     for text in ("old-text", "new-text"):
         assert found(state, {"one": {**PLAIN, "config_desc": text}}).changes == ()
     drift = found(state, {"one": {**PLAIN, "config_desc": "third-text"}})
@@ -214,27 +215,16 @@ def test_what_cannot_be_read_back_is_told() -> None:
         {"one": live, "two": None},
         listed=[],
         selection=Selection(),
-        watches=ComparePolicies(),
+        policies=ComparePolicies(),
     )
     assert drift.warnings == (f"job_config.one: {problem}",)
     assert drift.changes[0].fields == (update("train_instance_type", "gpu", "(spec_id 77)"),)
 
 
-def places_of(params: Params) -> dict[tuple[str, ...], Any]:
-    """The values by place, worked out without a differ."""
-    values: dict[tuple[str, ...], Any] = {}
-    for key, value in params.items():
-        if key == "hyperparameters":
-            values |= {(key, label): item for label, item in value.items()}
-        else:
-            values[(key,)] = value
-    return values
-
-
 @settings(max_examples=60)
 @given(strategies.params, strategies.params, st.randoms())
 def test_exactly_the_places_that_differ_are_told(before: Params, live: Params, draw: Any) -> None:
-    old, new = places_of(before), places_of(live)
+    old, new = leaves(before), leaves(live)
     differing = {place for place in old | new if old.get(place) != new.get(place)}
     drift = found(state_of(one=before), {"one": live})
     told = {change.path: change for item in drift.changes for change in item.fields}
@@ -244,15 +234,15 @@ def test_exactly_the_places_that_differ_are_told(before: Params, live: Params, d
     assert found(state_of(one=before), {"one": before}).changes == ()
 
     ignored = {place for place in differing if draw.random() < 0.5}
-    watches = ComparePolicies({"one": ComparePolicy(frozenset(ignored))})
-    drift = found(state_of(one=before), {"one": live}, watches=watches)
+    policies = ComparePolicies({"one": ComparePolicy(frozenset(ignored))})
+    drift = found(state_of(one=before), {"one": live}, policies=policies)
     assert {field.path for item in drift.changes for field in item.fields} == differing - ignored
 
 
 @settings(max_examples=40)
 @given(strategies.params, st.randoms())
 def test_whatever_is_secret_an_unchanged_one_has_not_drifted(params: Params, draw: Any) -> None:
-    places = [place for place in places_of(params) if draw.random() < 0.5]
+    places = [place for place in leaves(params) if draw.random() < 0.5]
     state = state_of(one=masked(state_of(), params, *places))
     assert found(state, {"one": params}).changes == ()
 
@@ -279,14 +269,20 @@ def test_however_the_service_writes_its_blanks_what_was_sent_has_not_drifted(
     cleared = [key for key in first if key not in second]
     assert provider.update_job_config(name, second, cleared) == DONE
     live = provider.read_job_config(name)
-    state = State("a-lineage", 1, TARGET, {name: Entry(second, AT)}, "a-salt")
+    state = State(
+        lineage="a-lineage",
+        serial=1,
+        target=TARGET,
+        job_configs={name: entry_of(second)},
+        salt="a-salt",
+    )
     drift = find_drift(
         state,
         TARGET,
         {name: live},
         listed=provider.config_names(),
         selection=Selection(),
-        watches=ComparePolicies(),
+        policies=ComparePolicies(),
     )
     assert (drift.changes, drift.unchanged, drift.unmanaged) == ((), 1, ())
     assert provider.delete_job_config(name) == DONE

@@ -13,32 +13,24 @@ from majobctl.errors import MajobctlError
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import is_masked, value_at
-from majobctl.plan.change import Action, Change, FieldChange, Renamed
+from majobctl.plan.change import Action, Change, FieldAction, Renamed
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_read, only_shown
 from majobctl.state.document import Entry, State
 from tests.plan import plan_strategies as strategies
-from tests.plan.plan_strategies import TARGET as TARGET
 from tests.plan.plan_strategies import TRICKY_LABELS, Three, job_configs
-
-PLAIN = {"train_instance_type": "gpu", "train_instance_count": 1}
-AT = "2026-11-23T12:00:00Z"
-
-
-def desired_of(**job_configs: Mapping[str, Any]) -> dict[str, JobConfig]:
-    return {name: JobConfig(name, params) for name, params in job_configs.items()}
-
-
-def state_of(**job_configs: Mapping[str, Any] | Entry) -> State:
-    entries = {
-        name: item if isinstance(item, Entry) else Entry(item, AT)
-        for name, item in job_configs.items()
-    }
-    return State("a-lineage", 7, TARGET, entries, "a-salt")
-
-
-def state_after(desired: Mapping[str, JobConfig]) -> State:
-    return state_of(**{name: config.params for name, config in desired.items()})
+from tests.plan.values import (
+    PLAIN,
+    TARGET,
+    desired_of,
+    entry_of,
+    field_change,
+    leaves,
+    live_of,
+    state_after,
+    state_of,
+    unsure,
+)
 
 
 def only_change(plan: Plan) -> Change:
@@ -64,8 +56,8 @@ def test_without_a_state_everything_is_added() -> None:
     assert (plan.lineage, plan.serial, plan.unchanged, updates(plan)) == ("", 0, 0, 2)
     assert plan.changes[0].before is None
     assert plan.changes[0].fields == (
-        FieldChange(("train_instance_type",), Action.ADD, None, "gpu"),
-        FieldChange(("train_instance_count",), Action.ADD, None, 1),
+        field_change("train_instance_type", None, "gpu"),
+        field_change("train_instance_count", None, 1),
     )
 
 
@@ -79,7 +71,7 @@ def test_each_action_has_its_sign_count_and_call() -> None:
         same=PLAIN,
         gone=PLAIN,
         changed={**PLAIN, "train_instance_count": 2},
-        unsure=Entry(PLAIN, AT, True, PLAIN),
+        unsure=unsure(PLAIN, PLAIN),
     )
     desired = desired_of(same=PLAIN, new=PLAIN, changed=PLAIN, unsure=PLAIN)
     plan = make_plan(desired, state, TARGET)
@@ -89,8 +81,7 @@ def test_each_action_has_its_sign_count_and_call() -> None:
         "unsure": (Action.RESEND, "?"),
         "gone": (Action.FORGET, "."),
     }
-    assert [plan.count(action) for action in Action] == [1, 1, 1, 1, 0, 0, 0, 0]
-    assert Action.REMOVE.sign == "-"
+    assert [plan.count(action) for action in Action] == [1, 1, 1, 1, 0, 0, 0]
     assert (plan.unchanged, updates(plan), plan.total) == (1, 3, 5)
     assert (plan.lineage, plan.serial) == ("a-lineage", 7)
 
@@ -121,9 +112,9 @@ def test_only_what_differs_is_named() -> None:
     before = {**PLAIN, "hyperparameters": {"lr": "0.1", "epochs": "3", "old": "x"}}
     after = {**PLAIN, "hyperparameters": {"lr": "0.10", "epochs": "3", "new": "y"}}
     assert change_of(before, after).fields == (
-        FieldChange(("hyperparameters", "lr"), Action.UPDATE, "0.1", "0.10"),
-        FieldChange(("hyperparameters", "new"), Action.ADD, None, "y"),
-        FieldChange(("hyperparameters", "old"), Action.REMOVE, "x", None),
+        field_change("hyperparameters.lr", "0.1", "0.10"),
+        field_change("hyperparameters.new", None, "y"),
+        field_change("hyperparameters.old", "x", None),
     )
 
 
@@ -153,10 +144,10 @@ def test_hyperparameters_that_are_all_replaced_are_told_one_by_one() -> None:
     after = {**PLAIN, "hyperparameters": {"d": "4"}}
     fields = change_of(before, after).fields
     assert [(field.path[1], field.action) for field in fields] == [
-        ("a", Action.REMOVE),
-        ("b", Action.REMOVE),
-        ("c", Action.REMOVE),
-        ("d", Action.ADD),
+        ("a", FieldAction.REMOVE),
+        ("b", FieldAction.REMOVE),
+        ("c", FieldAction.REMOVE),
+        ("d", FieldAction.ADD),
     ]
 
 
@@ -165,7 +156,7 @@ def test_a_label_of_any_characters_is_named_as_it_is(label: str) -> None:
     before = {**PLAIN, "hyperparameters": {label: "1", "other": "x"}}
     after = {**PLAIN, "hyperparameters": {label: "2", "other": "x"}}
     path = ("hyperparameters", label)
-    assert change_of(before, after).fields == (FieldChange(path, Action.UPDATE, "1", "2"),)
+    assert change_of(before, after).fields == (field_change(path, "1", "2"),)
     assert change_of(PLAIN, after).fields[0].path[0] == "hyperparameters"
     assert {field.path[1] for field in change_of(after, PLAIN).fields} == {label, "other"}
 
@@ -174,7 +165,7 @@ def test_a_list_is_one_value() -> None:
     one = [{"type": "obs", "data_url": "/b/a/"}, {"type": "obs", "data_url": "/b/b/"}]
     two = [{"type": "obs", "data_url": "/b/b/"}, {"type": "obs", "data_url": "/b/a/"}]
     change = change_of({**PLAIN, "data_source": one}, {**PLAIN, "data_source": two})
-    assert change.fields == (FieldChange(("data_source",), Action.UPDATE, one, two),)
+    assert change.fields == (field_change("data_source", one, two),)
 
 
 def test_keys_that_are_gone_are_cleared_and_labels_are_not() -> None:
@@ -186,7 +177,7 @@ def test_keys_that_are_gone_are_cleared_and_labels_are_not() -> None:
 
 
 def test_what_an_unknown_call_may_have_set_is_cleared_too() -> None:
-    entry = Entry({**PLAIN, "log_url": "/b/"}, AT, True, {**PLAIN, "inputs": "/b/i/"})
+    entry = unsure({**PLAIN, "log_url": "/b/"}, {**PLAIN, "inputs": "/b/i/"})
     change = only_change(make_plan(desired_of(one=PLAIN), state_of(one=entry), TARGET))
     assert (change.action, change.cleared) == (Action.RESEND, ("log_url", "inputs"))
     assert [field.path for field in change.fields] == [("log_url",)]
@@ -194,21 +185,21 @@ def test_what_an_unknown_call_may_have_set_is_cleared_too() -> None:
 
 def test_an_unknown_outcome_is_sent_again_though_nothing_differs() -> None:
     for attempted in (PLAIN, None):
-        entry = Entry(PLAIN, AT, True, attempted)
+        entry = unsure(PLAIN, attempted)
         change = only_change(make_plan(desired_of(one=PLAIN), state_of(one=entry), TARGET))
         assert (change.action, change.fields, change.cleared) == (Action.RESEND, (), ())
 
 
 def test_an_unknown_outcome_of_one_that_left_the_files_is_forgotten() -> None:
-    entry = Entry({}, "", True, PLAIN)
+    entry = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
     assert only_change(make_plan({}, state_of(one=entry), TARGET)).action is Action.FORGET
 
 
 def test_a_key_that_this_version_does_not_know_is_told_as_removed() -> None:
     change = change_of({**PLAIN, "from_the_future": {"a": 1}, "another": 2}, PLAIN)
     assert change.fields == (
-        FieldChange(("another",), Action.REMOVE, 2, None),
-        FieldChange(("from_the_future",), Action.REMOVE, {"a": 1}, None),
+        field_change("another", 2, None),
+        field_change("from_the_future", {"a": 1}, None),
     )
     assert change.cleared == ()
 
@@ -216,7 +207,7 @@ def test_a_key_that_this_version_does_not_know_is_told_as_removed() -> None:
 def test_hyperparameters_that_are_no_table_in_the_state_are_one_value() -> None:
     after = {**PLAIN, "hyperparameters": {"a": "1"}}
     change = change_of({**PLAIN, "hyperparameters": ["x"]}, after)
-    assert change.fields == (FieldChange(("hyperparameters",), Action.UPDATE, ["x"], {"a": "1"}),)
+    assert change.fields == (field_change("hyperparameters", ["x"], {"a": "1"}),)
 
 
 def test_a_selection_leaves_the_other_names_out() -> None:
@@ -249,8 +240,8 @@ def test_applying_what_a_plan_says_reaches_desired(
     for change in make_plan(desired, before, TARGET).changes:
         entries.pop(change.name, None)
         if change.after is not None:
-            entries[change.name] = Entry(change.after, AT)
-    after = State("a-lineage", 8, TARGET, entries)
+            entries[change.name] = entry_of(change.after)
+    after = State(lineage="a-lineage", serial=8, target=TARGET, job_configs=entries)
     assert {name: entry.params for name, entry in after.job_configs.items()} == {
         name: config.params for name, config in desired.items()
     }
@@ -274,16 +265,6 @@ def test_the_order_of_the_input_changes_nothing(
     )
 
 
-def leaves(params: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-    found: dict[tuple[str, ...], Any] = {}
-    for key, value in params.items():
-        if key == "hyperparameters":
-            found.update({(key, label): text for label, text in value.items()})
-        else:
-            found[(key,)] = value
-    return found
-
-
 @given(strategies.params, strategies.params)
 def test_each_differing_value_is_named_by_exactly_one_field(
     before: dict[str, Any], after: dict[str, Any]
@@ -295,10 +276,12 @@ def test_each_differing_value_is_named_by_exactly_one_field(
     assert sorted(field.path for field in fields) == sorted(differing)
     for field in fields:
         assert (field.before, field.after) == (old.get(field.path), new.get(field.path))
-        if field.path not in old:
-            assert field.action is Action.ADD
-        else:
-            assert field.action is (Action.UPDATE if field.path in new else Action.REMOVE)
+        is_known, is_wanted = field.path in old, field.path in new
+        assert field.action is (
+            (FieldAction.UPDATE if is_wanted else FieldAction.REMOVE)
+            if is_known
+            else FieldAction.ADD
+        )
 
 
 @given(strategies.params, strategies.params)
@@ -310,13 +293,6 @@ def test_what_is_sent_and_what_is_cleared_make_up_all_that_was_there(
 
 
 SALT = "a-salt"
-
-
-def live_of(**configs: Mapping[str, Any] | None) -> dict[str, LiveConfig | None]:
-    return {
-        name: None if params is None else LiveConfig(name, params)
-        for name, params in configs.items()
-    }
 
 
 def refreshed(
@@ -332,9 +308,7 @@ def secret(
 
 
 @given(strategies.threes())
-def test_any_three_sides_give_a_plan_in_name_order_that_hides_what_is_secret(
-    three: Three,
-) -> None:
+def test_any_three_sides_give_a_plan_in_name_order_that_hides_what_is_secret(three: Three) -> None:
     plan = three.plan()
     names = [change.name for change in plan.changes]
     known = three.state.job_configs if three.state else {}
@@ -377,7 +351,7 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
     for change in plan.changes:
         known.pop(change.name, None)
         if change.after is not None:
-            known[change.name] = Entry(change.after, AT, prevent_delete=change.prevent_delete)
+            known[change.name] = entry_of(change.after, prevent_delete=change.prevent_delete)
             if live is not None and change.action is not Action.RECORD:
                 config = three.desired[change.name]
                 kept = live[change.name]
@@ -390,7 +364,7 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
                 live[change.name] = LiveConfig(change.name, {**told, **config.params})
         elif live is not None and change.action is Action.DELETE:
             live[change.name] = None
-    after = State("a-lineage", 8, TARGET, known, SALT)
+    after = State(lineage="a-lineage", serial=8, target=TARGET, job_configs=known, salt=SALT)
     again = Three(three.desired, after, live, three.creates_missing, three.deletes_removed).plan()
     assert again.changes == ()
 
@@ -408,7 +382,7 @@ def test_what_the_service_has_beside_is_cleared() -> None:
     live = {**PLAIN, "log_url": "/b/l/", "from_the_future": 1}
     change = only_change(refreshed(desired_of(one=PLAIN), state_of(one=PLAIN), one=live))
     assert change.cleared == ("log_url",)
-    entry = Entry(PLAIN, AT, True, {**PLAIN, "inputs": "/b/i/"})
+    entry = unsure(PLAIN, {**PLAIN, "inputs": "/b/i/"})
     change = only_change(refreshed(desired_of(one=PLAIN), state_of(one=entry), one=live))
     assert (change.action, change.cleared) == (Action.RESEND, ("log_url", "inputs"))
 
@@ -425,8 +399,8 @@ def test_names_are_read_only_where_a_plan_needs_them() -> None:
 
 @pytest.mark.parametrize("live", [None, {}], ids=["offline", "refreshed"])
 def test_what_is_protected_is_not_planned_to_be_deleted(live: Any) -> None:
-    entry = Entry(PLAIN, AT, prevent_delete=True)
-    state = state_of(one=entry, two=entry, three=PLAIN)
+    protected = entry_of(PLAIN, prevent_delete=True)
+    state = state_of(one=protected, two=protected, three=PLAIN)
     with pytest.raises(MajobctlError) as raised:
         make_plan({}, state, TARGET, deletes_removed=True, live=live)
     assert str(raised.value).startswith(
@@ -447,7 +421,7 @@ def test_a_protection_alone_is_recorded() -> None:
     ):
         change = only_change(plan)
         assert (change.action, change.prevent_delete) == (Action.RECORD, True)
-        assert change.fields == (FieldChange(("prevent_delete",), Action.ADD, None, True),)
+        assert change.fields == (field_change("prevent_delete", None, True),)
         assert sum(plan.calls.values()) == 0
 
 
@@ -470,7 +444,7 @@ class TestRenames:
         assert (old.old_name, old.renamed, old.action) == ("", None, Action.FORGET)
 
     def test_are_not_likely_for_what_an_interrupted_call_left(self) -> None:
-        state = state_of(old=Entry({}, "", True, PLAIN))
+        state = state_of(old=Entry(params={}, applied_at="", pending=True, attempted=PLAIN))
         plan = make_plan(desired_of(new=PLAIN), state, TARGET)
         assert [change.renamed for change in plan.changes] == [None, None]
 
@@ -486,9 +460,9 @@ class TestRenames:
     def test_hold_until_the_first_call_is_known_to_have_succeeded(self) -> None:
         desired = {"new": JobConfig("new", PLAIN, renamed_from="old")}
         for entry, renamed in (
-            (Entry({}, "", True, PLAIN), Renamed.DECLARED),
-            (Entry(PLAIN, AT, True, PLAIN), None),
-            (Entry({**PLAIN, "log_url": "/b/"}, AT), None),
+            (Entry(params={}, applied_at="", pending=True, attempted=PLAIN), Renamed.DECLARED),
+            (unsure(PLAIN, PLAIN), None),
+            (entry_of({**PLAIN, "log_url": "/b/"}), None),
         ):
             plan = make_plan(desired, state_of(old=PLAIN, new=entry), TARGET)
             (change,) = (change for change in plan.changes if change.name == "new")

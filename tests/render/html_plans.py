@@ -10,8 +10,7 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan
-from majobctl.state.document import Entry
-from tests.plan.test_plan import AT, TARGET, state_of
+from tests.plan.values import TARGET, state_of, unsure
 
 SENTIMENT: dict[str, Any] = {
     "train_instance_type": "modelarts.vm.gpu.p100",
@@ -77,7 +76,7 @@ def reviewed_plan() -> Plan:
         retired=SENTIMENT,
         abandoned=SENTIMENT,
         same=SENTIMENT,
-        unsure=Entry(SENTIMENT, AT, True, tuned),
+        unsure=unsure(SENTIMENT, tuned),
     )
     drifted = {**SENTIMENT, "train_instance_count": 8, "log_url": "/ml-bucket/log-by-hand/"}
     live = {

@@ -11,44 +11,49 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majobctl import __version__
-from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.change import FieldChange
 from majobctl.plan.document import dumps
-from majobctl.plan.drift import Drift, Drifted
+from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.plan import Selection
+from majobctl.render.drift_markdown import drift_markdown
 from majobctl.render.json import drift_document
-from majobctl.render.markdown import drift_markdown
-from majobctl.render.markdown_blocks import MOST_BYTES
+from majobctl.render.markdown_blocks import MAX_BYTES
 from majobctl.render.text import drift_text
-from tests.plan.test_plan import TARGET
+from tests.plan.values import TARGET, field_change
 
 SECRET = {"$sensitive": "hmac-sha256:00"}
 FIELDS = (
-    FieldChange(("train_instance_count",), Action.UPDATE, 1, 3),
-    FieldChange(("hyperparameters", "token"), Action.UPDATE, SECRET, {"$sensitive": "other"}),
-    FieldChange(("hyperparameters", "epochs"), Action.ADD, None, "10"),
-    FieldChange(("log_url",), Action.REMOVE, "/b/l/", None),
+    field_change("train_instance_count", 1, 3),
+    field_change("hyperparameters.token", SECRET, {"$sensitive": "other"}),
+    field_change("hyperparameters.epochs", None, "10"),
+    field_change("log_url", "/b/l/", None),
 )
-DRIFT = Drift(
-    TARGET,
-    "a-lineage",
-    7,
-    (Drifted("audio", (), True, True), Drifted("sentiment", FIELDS)),
-    38,
-    Selection(("s*", "a*"), ("*-old",)),
-    2,
-    ("stray", "wild"),
-    ("job_config.sentiment: a problem",),
+
+
+def drift_of(*changes: DriftedConfig, **more: Any) -> Drift:
+    sides = {"target": TARGET, "lineage": "a-lineage", "serial": 7, "unchanged": 0}
+    return Drift(changes=changes, **{**sides, **more})
+
+
+DRIFT = drift_of(
+    DriftedConfig(name="audio", is_missing=True, is_pending=True),
+    DriftedConfig(name="sentiment", fields=FIELDS),
+    unchanged=38,
+    selection=Selection(("s*", "a*"), ("*-old",)),
+    left_out=2,
+    unmanaged=("stray", "wild"),
+    warnings=("job_config.sentiment: a problem",),
 )
 
 
 def same(count: int, *unmanaged: str, lineage: str = "a-lineage") -> Drift:
-    return Drift(TARGET, lineage, 7 if lineage else 0, (), count, unmanaged=unmanaged)
+    return drift_of(unchanged=count, lineage=lineage, unmanaged=unmanaged)
 
 
 def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
     assert drift_text(DRIFT) == (
         "  - job_config.audio\n"
-        "      the service does not have it any more\n"
+        "      the service no longer has it\n"
         "      the outcome of the last call is unknown: the next apply sends it again\n"
         "\n"
         "  ~ job_config.sentiment\n"
@@ -58,7 +63,7 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
         '      - log_url                      "/b/l/"\n'
         "\n"
         'The service has 2 configurations that neither the state nor a TOML file knows: "stray",'
-        ' "wild". `majobctl import` takes them in, or says why not.\n'
+        ' "wild". `majobctl import` imports them, or says why not.\n'
         '40 of 42 job configs selected by --target "s*" --target "a*" --exclude "*-old".\n'
         "Drift: 1 changed, 1 missing; 38 as in the state.\n"
     )
@@ -127,13 +132,13 @@ def test_the_markdown_has_a_table_for_each_job_config() -> None:
         "**Drift: 1 changed, 1 missing; 38 as in the state.**\n"
         "\n"
         "The service has 2 configurations that neither the state nor a TOML file knows:"
-        ' `"stray"`, `"wild"`. `majobctl import` takes them in, or says why not.\n'
+        ' `"stray"`, `"wild"`. `majobctl import` imports them, or says why not.\n'
         "\n"
         '40 of 42 job configs selected by --target `"s*"` --target `"a*"` --exclude `"*-old"`.\n'
         "\n"
         "### `job_config.audio`\n"
         "\n"
-        "The service does not have it any more.\n"
+        "The service no longer has it.\n"
         "\n"
         "The outcome of the last call is unknown: the next apply sends it again.\n"
         "\n"
@@ -148,16 +153,12 @@ def test_the_markdown_has_a_table_for_each_job_config() -> None:
     )
 
 
-def changed(name: str, *fields: FieldChange) -> Drifted:
-    return Drifted(name, fields)
-
-
-def drift_of(*changes: Drifted, selection: Selection | None = None) -> Drift:
-    return Drift(TARGET, "a-lineage", 7, changes, 0, selection or Selection())
+def changed(name: str, *fields: FieldChange) -> DriftedConfig:
+    return DriftedConfig(name=name, fields=fields)
 
 
 def test_what_ends_a_code_span_or_a_cell_is_escaped_and_a_long_value_cut() -> None:
-    field = FieldChange(("hyperparameters", "a|b"), Action.UPDATE, "`</code>\n|", "x" * 500)
+    field = field_change("hyperparameters.a|b", "`</code>\n|", "x" * 500)
     row = drift_markdown(drift_of(changed("one", field))).splitlines()[-1]
     assert row == (
         '| `hyperparameters.a\\u007cb` | `"\\u0060\\u003c/code\\u003e\\n\\u007c"` |'
@@ -167,7 +168,7 @@ def test_what_ends_a_code_span_or_a_cell_is_escaped_and_a_long_value_cut() -> No
 
 def parts_of(markdown: str, changes: int) -> tuple[int, int]:
     """How many job configs the Markdown tells of, and how many it says it leaves out."""
-    assert len(markdown.encode()) <= MOST_BYTES
+    assert len(markdown.encode()) <= MAX_BYTES
     told = markdown.count("\n### `job_config.")
     last = re.fullmatch(r"(\d+) more job configs? ha(?:s|ve) .+", markdown.splitlines()[-1])
     left_out = int(last[1]) if last else 0
@@ -176,23 +177,22 @@ def parts_of(markdown: str, changes: int) -> tuple[int, int]:
 
 
 def test_a_report_that_is_too_long_leaves_whole_job_configs_out_and_says_how_many() -> None:
-    field = FieldChange(("config_desc",), Action.UPDATE, "é" * 200, "ü" * 200)
+    field = field_change("config_desc", "é" * 200, "ü" * 200)
     changes = [changed(f"n{number}", field) for number in range(300)]
     markdown = drift_markdown(drift_of(*changes))
     told, left_out = parts_of(markdown, 300)
     assert told > 100
     assert left_out > 100
-    assert len(markdown.encode()) > MOST_BYTES - 1000
+    assert len(markdown.encode()) > MAX_BYTES - 1000
     assert markdown.count("| `config_desc` |") == told
     assert "job configs have drifted than fit" in markdown
 
 
 def test_one_that_is_too_long_by_itself_does_not_keep_the_others_out() -> None:
     many = [
-        FieldChange(("hyperparameters", f"{number}"), Action.UPDATE, "a" * 99, "b" * 99)
-        for number in range(2000)
+        field_change(("hyperparameters", f"{number}"), "a" * 99, "b" * 99) for number in range(2000)
     ]
-    small = FieldChange(("train_instance_count",), Action.UPDATE, 1, 2)
+    small = field_change("train_instance_count", 1, 2)
     markdown = drift_markdown(drift_of(changed("large", *many), changed("small", small)))
     assert parts_of(markdown, 2) == (1, 1)
     assert "### `job_config.small`" in markdown
@@ -202,7 +202,7 @@ def test_one_that_is_too_long_by_itself_does_not_keep_the_others_out() -> None:
 
 
 def test_a_long_selection_leaves_room_for_what_has_drifted() -> None:
-    small = FieldChange(("train_instance_count",), Action.UPDATE, 1, 2)
+    small = field_change("train_instance_count", 1, 2)
     selection = Selection(tuple("x" * 90 for _ in range(2000)))
     markdown = drift_markdown(drift_of(changed("small", small), selection=selection))
     assert parts_of(markdown, 1) == (1, 0)
@@ -213,21 +213,22 @@ hostile = st.text(max_size=20) | st.text(
 )
 plain_values = st.none() | st.integers() | hostile | st.lists(hostile, max_size=3)
 fields = st.builds(
-    FieldChange,
+    field_change,
     st.tuples(hostile) | st.tuples(hostile, hostile),
-    st.just(Action.UPDATE),
     plain_values | st.just(SECRET),
     plain_values,
 )
 items = st.builds(
-    lambda name, content, is_missing: Drifted(name, () if is_missing else content, is_missing),
+    lambda name, content, is_missing: DriftedConfig(
+        name=name, fields=() if is_missing else content, is_missing=is_missing
+    ),
     hostile,
     st.lists(fields, min_size=1, max_size=5).map(tuple),
     st.booleans(),
 )
 drifts = st.builds(
-    lambda changes, unmanaged, globs: Drift(
-        TARGET, "x", 1, tuple(changes), 0, Selection(globs), 0, tuple(unmanaged)
+    lambda changes, unmanaged, globs: drift_of(
+        *changes, selection=Selection(globs), unmanaged=tuple(unmanaged)
     ),
     st.lists(items, max_size=4),
     st.lists(hostile, max_size=12),

@@ -28,7 +28,7 @@ from majobctl.render.wording import remarks_on_change, remarks_on_plan, summary
 from majobctl.state.document import Entry
 from majobctl.text import printable
 from tests.plan.plan_strategies import job_configs
-from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
+from tests.plan.values import PLAIN, TARGET, desired_of, entry_of, state_after, state_of
 from tests.render.html_plans import (
     HOSTILE,
     SENTIMENT,
@@ -175,8 +175,8 @@ def test_a_refreshed_plan_shows_the_service_and_the_reason_too() -> None:
     page = page_of(reviewed_plan())
     head, *rows = rows_of(change_of(page, "sentiment"))
     assert head[2:] == ["Before (the state)", "Live (the service)", "After", "Reason"]
-    assert ["~ update", "train_instance_count", "1", "8", "1", "changed there"] in rows
-    warmup = ["+ add", "hyperparameters.warmup", "not set", "not set", '"500"', "edited here"]
+    assert ["~ update", "train_instance_count", "1", "8", "1", "changed in the service"] in rows
+    warmup = ["+ add", "hyperparameters.warmup", "not set", "not set", '"500"', "edited in TOML"]
     assert warmup in rows
     assert {row[-1] for row in rows_of(change_of(page, "unsure"))[1:]} == {""}
 
@@ -224,7 +224,11 @@ def test_an_update_of_what_is_missing_says_that_its_call_will_fail() -> None:
 
 
 def test_a_job_config_of_which_the_state_has_nothing_has_no_table() -> None:
-    page = page_of(make_plan({}, state_of(a=Entry({}, "", True, PLAIN)), TARGET))
+    page = page_of(
+        make_plan(
+            {}, state_of(a=Entry(params={}, applied_at="", pending=True, attempted=PLAIN)), TARGET
+        )
+    )
     assert list(page.all("table")) == []
 
 
@@ -463,7 +467,7 @@ def test_five_thousand_changes_are_a_page_in_less_than_two_seconds() -> None:
 
 
 def test_only_how_a_sensitive_value_is_kept_may_change() -> None:
-    state = state_of(a=Entry(PLAIN, AT))
+    state = state_of(a=entry_of(PLAIN))
     plan = make_plan(desired_of(a={**PLAIN, "train_instance_count": 2}), state, TARGET)
     masks_alone = replace(plan.changes[0], fields=())
-    assert list(remarks_on_change(masks_alone)) == ["only how a sensitive value is kept changes"]
+    assert list(remarks_on_change(masks_alone)) == ["only how a sensitive value is stored changes"]

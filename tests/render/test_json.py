@@ -12,12 +12,11 @@ from majobctl.plan.change import Action
 from majobctl.plan.document import dumps, plan_document
 from majobctl.plan.plan import Selection
 from majobctl.plan.planner import make_plan
-from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
+from majobctl.plan.results import ApplyResult, ChangeStatus
 from majobctl.render.json import result_document
-from majobctl.state.document import Entry
 from tests.plan import plan_strategies as strategies
 from tests.plan.plan_strategies import job_configs
-from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_after, state_of
+from tests.plan.values import PLAIN, TARGET, desired_of, entry_of, result_of, state_after, state_of
 
 
 class Place:
@@ -117,12 +116,14 @@ def test_control_characters_are_escaped(params: dict[str, Any]) -> None:
 
 def test_the_document_of_a_result() -> None:
     result = ApplyResult(
-        (
-            ChangeResult("a", Action.ADD, ChangeStatus.DONE, 0.12345),
-            ChangeResult("b", Action.UPDATE, ChangeStatus.FAILED, 0.1, "X.1", "no", "do this"),
-            ChangeResult("c", Action.FORGET, ChangeStatus.NOT_ATTEMPTED),
+        results=(
+            result_of("a", Action.ADD, ChangeStatus.DONE, 0.12345),
+            result_of(
+                "b", Action.UPDATE, ChangeStatus.FAILED, code="X.1", message="no", advice="do this"
+            ),
+            result_of("c", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
         ),
-        4,
+        serial=4,
         is_interrupted=True,
     )
     document = result_document(result)
@@ -157,7 +158,7 @@ def test_the_document_of_a_result() -> None:
 
 
 def test_a_document_is_ascii_and_gives_back_the_text_beyond_it() -> None:
-    state = state_of(one=Entry({"config_desc": "Grüße 配置 \u202e"}, AT))
+    state = state_of(one=entry_of({"config_desc": "Grüße 配置 \u202e"}))
     text = dumps(plan_document(make_plan({}, state, TARGET)))
     assert text.isascii()
     assert json.loads(text)["changes"][0]["before"]["config_desc"] == "Grüße 配置 \u202e"

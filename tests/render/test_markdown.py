@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from majobctl.errors import Problem
 from majobctl.job_config.job_config import JobConfig
-from majobctl.plan.change import Action, Change, FieldChange, Renamed
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Renamed
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan
 from majobctl.render.markdown import plan_markdown
-from majobctl.render.markdown_blocks import MOST_BYTES
+from majobctl.render.markdown_blocks import MAX_BYTES
 from majobctl.render.values import cut
 from majobctl.render.wording import summary
 from majobctl.text import printable
 from tests.plan.plan_strategies import Three, threes
-from tests.plan.test_plan import PLAIN, TARGET, desired_of, state_of
+from tests.plan.values import PLAIN, TARGET, desired_of, field_change, state_of
 from tests.render.html_plans import config, hostile_plan, large_plan, offline_plan, reviewed_plan
 
 SECRET = {"$sensitive": "hmac-sha256:00"}
@@ -42,17 +42,17 @@ def updated(names: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 
 def plan_of(*changes: Change, **more: Any) -> Plan:
-    return Plan(TARGET, "a-lineage", 7, changes, 0, **more)
+    return Plan(target=TARGET, lineage="a-lineage", serial=7, changes=changes, unchanged=0, **more)
 
 
 def update_of(name: str, *fields: FieldChange) -> Change:
-    return Change(name, Action.UPDATE, None, {}, {}, fields)
+    return Change(name=name, action=Action.UPDATE, source=None, before={}, after={}, fields=fields)
 
 
 def checked(plan: Plan) -> str:
     """The Markdown of ``plan``, which is short, and whole in each of its blocks."""
     markdown = plan_markdown(plan)
-    assert len(markdown.encode()) <= MOST_BYTES
+    assert len(markdown.encode()) <= MAX_BYTES
     assert markdown == plan_markdown(plan)
     lines = markdown.removesuffix("\n").split("\n")
     assert lines[0] == f"**{summary(plan)}**"
@@ -119,7 +119,7 @@ def test_a_plan_has_a_summary_a_table_and_a_section_for_each_job_config() -> Non
         "\n"
         "|  | job config | file | what changes |\n"
         "| --- | --- | --- | --- |\n"
-        "| `.` forget | `gone` |  | in no file any more: it leaves the state, and stays in the"
+        "| `.` forget | `gone` |  | no longer in any file: it leaves the state, and stays in the"
         " service |\n"
         "| `+` add | `new` | `jobs/n.toml:3` | 3 fields |\n"
         "| `~` update | `one` | `jobs/one.toml:12` | `train_instance_count`,"
@@ -165,27 +165,29 @@ def test_one_or_two_fields_are_told_in_the_table_with_their_values() -> None:
     plan = plan_of(
         update_of(
             "one",
-            FieldChange(("train_instance_count",), Action.UPDATE, 1, 2),
-            FieldChange(("log_url",), Action.REMOVE, "/b/l/", None),
+            field_change("train_instance_count", 1, 2),
+            field_change("log_url", "/b/l/", None),
         ),
-        update_of("two", FieldChange(("hyperparameters", "key"), Action.UPDATE, SECRET, SECRET)),
+        update_of("two", field_change("hyperparameters.key", SECRET, SECRET)),
     )
     assert table_of(checked(plan)) == [
         '| `~` update | `one` |  | `train_instance_count` `1` → `2`, `log_url` `"/b/l/"` removed |',
         "| `~` update | `two` |  | `hyperparameters.key` (sensitive) → (sensitive); only how a"
-        " sensitive value is kept changes |",
+        " sensitive value is stored changes |",
     ]
 
 
 def test_a_refreshed_plan_has_the_live_value_and_the_reason() -> None:
     markdown = checked(reviewed_plan())
     (audio,) = [row for row in table_of(markdown) if "`audio`" in row]
-    assert audio.endswith("| `train_instance_count` `3` → `4` (edited here, changed there) |")
+    assert audio.endswith(
+        "| `train_instance_count` `3` → `4` (edited in TOML, changed in the service) |"
+    )
     sections = sections_of(markdown)
     assert sections["~ update job_config.audio jobs/audio.toml:1"] == (
         "| field | state | service | desired | why |\n"
         "| --- | --- | --- | --- | --- |\n"
-        "| `train_instance_count` | `2` | `3` | `4` | edited here, changed there |"
+        "| `train_instance_count` | `2` | `3` | `4` | edited in TOML, changed in the service |"
     )
     assert "Compared with: the state (serial 7) and the service.\n" in markdown
     vision = sections["+ create job_config.vision jobs/vision.toml:3"]
@@ -206,7 +208,7 @@ def test_notices_warnings_and_the_selection_come_before_the_table() -> None:
 
 
 def test_a_recorded_field_has_one_value_in_the_table() -> None:
-    field = FieldChange(("train_instance_count",), Action.RECORD, 1, 2, 2)
+    field = field_change("train_instance_count", 1, 2, action=FieldAction.RECORD, live=2)
     change = replace(update_of("a", field), action=Action.RECORD, live_digest="x")
     (row,) = table_of(checked(plan_of(change, is_refreshed=True)))
     assert "| `train_instance_count` `2` recorded; the service has it already: " in row
@@ -272,12 +274,11 @@ def test_what_is_sensitive_is_grouped_but_never_with_the_word_for_it() -> None:
     path = ("hyperparameters", "key")
     hidden = [
         update_of(
-            f"n{number}",
-            FieldChange(path, Action.UPDATE, {"$sensitive": f"a{number}"}, {"$sensitive": "b"}),
+            f"n{number}", field_change(path, {"$sensitive": f"a{number}"}, {"$sensitive": "b"})
         )
         for number in range(5)
     ]
-    plain = update_of("z", FieldChange(path, Action.UPDATE, "(sensitive)", "(sensitive) "))
+    plain = update_of("z", field_change(path, "(sensitive)", "(sensitive) "))
     markdown = checked(plan_of(*hidden, plain))
     assert "$sensitive" not in markdown
     titles = list(sections_of(markdown))
@@ -298,8 +299,7 @@ def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
     assert titles[0] == ('train_instance_type "gpu" added and 1 more field in 150 job configs')
     moved = [
         update_of(
-            f"n{number}",
-            *(FieldChange((key,), Action.UPDATE, f"{number}", f"{number}x") for key in "abcd"),
+            f"n{number}", *(field_change((key,), f"{number}", f"{number}x") for key in "abcd")
         )
         for number in range(150)
     ]
@@ -320,7 +320,7 @@ def test_many_likely_renames_share_a_row_that_names_none_of_them() -> None:
 def test_the_names_of_what_leaves_are_in_a_section() -> None:
     plan = make_plan({}, state_of(**{f"n{number}": PLAIN for number in range(7)}), TARGET)
     ((title, content),) = sections_of(checked(plan)).items()
-    assert title.startswith(". forget 7 job configs: in no file any more")
+    assert title.startswith(". forget 7 job configs: no longer in any file")
     assert content == ", ".join(f"`n{number}`" for number in range(7))
 
 
@@ -352,7 +352,7 @@ def test_a_selection_that_is_too_long_is_still_told() -> None:
 def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
     markdown = checked(large_plan(5000))
     assert "\n\n5000 changes. Target: " in markdown
-    assert left_out_of(markdown).endswith("`majobctl plan` shows the whole plan, 5000 changes.")
+    assert left_out_of(markdown).endswith("`majobctl plan` shows the complete plan, 5000 changes.")
     rows = table_of(markdown)
     assert [re.findall(r"\d+ job configs", row) for row in rows] == [
         ["3500 job configs"],
@@ -362,22 +362,20 @@ def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
     titles = list(sections_of(markdown))
     assert 'hyperparameters.lr "0.001" → "0.002" in 3500 job configs' in titles
     assert "+ add job_config.resnet-00007 jobs/team-00/resnet-0000.toml:85" in titles
-    assert len(markdown.encode()) > MOST_BYTES - 5000
+    assert len(markdown.encode()) > MAX_BYTES - 5000
 
 
 def unlike(count: int, width: int) -> Plan:
     """So many changes, no two of the same fields, of names of 20 characters."""
     changes = [
         Change(
-            f"{number:020}",
-            Action.UPDATE,
-            config("x", {}, f"jobs/{'d' * width}/{number}.toml").source,
-            {},
-            {},
-            tuple(
-                FieldChange(
-                    (f"k{number}-{key}",), Action.UPDATE, "ü" * width, f"{'é' * width}{key}"
-                )
+            name=f"{number:020}",
+            action=Action.UPDATE,
+            source=config("x", {}, f"jobs/{'d' * width}/{number}.toml").source,
+            before={},
+            after={},
+            fields=tuple(
+                field_change((f"k{number}-{key}",), "ü" * width, f"{'é' * width}{key}")
                 for key in range(3)
             ),
         )
@@ -431,11 +429,8 @@ def test_equal_changes_of_many_fields_are_shown_in_part_and_again_with_each() ->
 
 
 def test_sets_of_equal_changes_that_do_not_fit_are_counted() -> None:
-    def field(number: int) -> FieldChange:
-        return FieldChange((f"k{number}",), Action.UPDATE, "x" * 30, "y" * 30)
-
     changes = [
-        update_of(f"{set_:04}-{number}-{'n' * 10}", field(set_))
+        update_of(f"{set_:04}-{number}-{'n' * 10}", field_change(f"k{set_}", "x" * 30, "y" * 30))
         for set_ in range(1200)
         for number in range(5)
     ]
@@ -445,18 +440,17 @@ def test_sets_of_equal_changes_that_do_not_fit_are_counted() -> None:
     assert f" {1200 - shown} sets of equal changes, " in left_out_of(markdown)
 
 
-ACTIONS = [action for action in Action if action is not Action.REMOVE]
 hostile = st.text(max_size=20) | st.text(
     st.sampled_from("|`<>\\\n\r\x1b\u2028 -*_[](){}$@#:&;é~!"), max_size=150
 )
 values = st.none() | st.integers() | hostile | st.lists(hostile, max_size=3) | st.just(SECRET)
 fields = st.builds(
-    FieldChange,
+    field_change,
     st.tuples(hostile) | st.tuples(hostile, hostile),
-    st.sampled_from([Action.ADD, Action.UPDATE, Action.REMOVE, Action.RECORD]),
     values,
     values,
-    values,
+    action=st.sampled_from(FieldAction),
+    live=values,
 )
 
 
@@ -466,12 +460,12 @@ def hostile_plans(draw: st.DrawFn) -> Plan:
     names = draw(st.lists(hostile, max_size=12, unique=True))
     changes = [
         Change(
-            name,
-            draw(st.sampled_from(ACTIONS)),
-            config("x", {}, draw(hostile)).source if draw(st.booleans()) else None,
-            draw(st.none() | st.just({})),
-            {},
-            (*shared, *draw(st.lists(fields, max_size=2))),
+            name=name,
+            action=draw(st.sampled_from(Action)),
+            source=config("x", {}, draw(hostile)).source if draw(st.booleans()) else None,
+            before=draw(st.none() | st.just({})),
+            after={},
+            fields=(*shared, *draw(st.lists(fields, max_size=2))),
             old_name=draw(hostile),
             renamed=draw(st.none() | st.sampled_from(Renamed)),
         )
@@ -530,7 +524,7 @@ def test_a_hostile_plan_stays_in_its_blocks() -> None:
 
 
 def test_a_value_shows_what_differs_even_where_it_is_cut() -> None:
-    field = FieldChange(("config_desc",), Action.UPDATE, "x" * 300 + "old", "x" * 300 + "new")
+    field = field_change("config_desc", "x" * 300 + "old", "x" * 300 + "new")
     markdown = checked(plan_of(update_of("a", field)))
     assert f'| `config_desc` | `…{"x" * 33}old"` | `…{"x" * 33}new"` |' in markdown.split("\n")
     assert f'| `config_desc` `…{"x" * 13}old"` → `…{"x" * 13}new"` |' in table_of(markdown)[0]

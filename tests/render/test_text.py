@@ -8,21 +8,34 @@ from hypothesis import strategies as st
 
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
-from majobctl.plan.change import Action, FieldChange
+from majobctl.plan.change import Action
 from majobctl.plan.diff import item_changes
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
-from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
+from majobctl.plan.results import ApplyResult, ChangeStatus
 from majobctl.render import unpainted
 from majobctl.render.results import result_line, result_text
-from majobctl.render.text import entry_text, plan_text, shown, state_text
+from majobctl.render.text import entry_text, plan_text, state_text
 from majobctl.render.text_fields import VALUE_WIDTH, field_lines
-from majobctl.render.values import columns
+from majobctl.render.values import columns, cut, json_text
 from majobctl.state.document import Entry, State
 from majobctl.text import printable
 from tests.plan import plan_strategies as strategies
 from tests.plan.plan_strategies import Three, threes
-from tests.plan.test_plan import AT, PLAIN, TARGET, desired_of, state_of
+from tests.plan.values import (
+    AT,
+    PLAIN,
+    TARGET,
+    desired_of,
+    field_change,
+    result_of,
+    state_of,
+    unsure,
+)
+
+
+def shown(value: Any) -> str:
+    return cut(json_text(value), VALUE_WIDTH)
 
 
 class Place:
@@ -53,7 +66,7 @@ def test_each_kind_of_change_has_its_sign() -> None:
         changed={**PLAIN, "train_instance_count": 5},
         gone=PLAIN,
         same=PLAIN,
-        unsure=Entry(PLAIN, AT, True, PLAIN),
+        unsure=unsure(PLAIN, PLAIN),
     )
     desired = desired_of(added=PLAIN, changed=PLAIN, same=PLAIN, unsure=PLAIN)
     lines = plan_text(make_plan(desired, state, TARGET)).splitlines()
@@ -64,7 +77,7 @@ def test_each_kind_of_change_has_its_sign() -> None:
         "  . job_config.gone",
         "  ? job_config.unsure",
     ]
-    assert "      in no file any more: it leaves the state, and stays in the service" in lines
+    assert "      no longer in any file: it leaves the state, and stays in the service" in lines
     assert "      the outcome of the last call is unknown: it is sent again" in lines
     assert lines[-1] == (
         "Plan: 1 to add, 1 to update, 1 to resend, 1 to forget; 1 unchanged."
@@ -171,12 +184,12 @@ def test_a_refreshed_plan_says_who_changed_an_array_and_what_is_to_change_there(
         return plan_text(plan).splitlines()[1:-2]
 
     assert plan_of("x", "y", "x") == [
-        "      ~ data_source                  1 changed  (changed there)",
+        "      ~ data_source                  1 changed  (changed in the service)",
         '          ~ [0].data_url "/b/y/" -> "/b/x/"',
     ]
     assert plan_of("x", "y", "z") == [
-        "      ~ data_source                  1 changed  (edited here, changed there; the state has"
-        ' [{"data_url": "/b/x/", "type": "obs"}])',
+        "      ~ data_source                  1 changed  (edited in TOML, changed in the service;"
+        ' the state has [{"data_url": "/b/x/", "type": "obs"}])',
         '          ~ [0].data_url "/b/y/" -> "/b/z/"',
     ]
 
@@ -198,11 +211,9 @@ ODD_ARRAYS = [["a"], [], [{"a": [[[]]]}], [{"$sensitive": "hmac-sha256:abc"}], [
 def test_arrays_that_no_job_config_could_have_are_shown_on_one_line(
     before: object, after: object
 ) -> None:
-    labels = [
-        FieldChange(("hyperparameters", f"l{number}"), Action.ADD, None, "1") for number in range(9)
-    ]
-    odd = FieldChange(("data_source",), Action.UPDATE, before, after)
-    odd_label = FieldChange(("hyperparameters", "l"), Action.UPDATE, before, after)
+    labels = [field_change(("hyperparameters", f"l{number}"), None, "1") for number in range(9)]
+    odd = field_change("data_source", before, after)
+    odd_label = field_change("hyperparameters.l", before, after)
     (line,) = field_lines([odd], unpainted, None)
     assert line.startswith("      ~ data_source ")
     assert "hmac" not in line
@@ -311,7 +322,7 @@ def test_a_wide_character_takes_two_columns() -> None:
 def test_a_sentence_is_broken_between_words_on_a_terminal() -> None:
     plan = make_plan({}, state_of(one=PLAIN), TARGET)
     assert plan_text(plan, width=50).splitlines()[1:3] == [
-        "      in no file any more: it leaves the state,",
+        "      no longer in any file: it leaves the state,",
         "      and stays in the service",
     ]
 
@@ -323,10 +334,10 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
         TARGET,
         live={"one": LiveConfig("one", {**PLAIN, "log_url": "/b/other/"})},
     )
-    reason = '(edited here, changed there; the state has "/b/old/")'
+    reason = '(edited in TOML, changed in the service; the state has "/b/old/")'
     values = '      ~ log_url                      "/b/other/" -> "/b/new/"'
     assert plan_text(plan).splitlines()[1] == f"{values}  {reason}"
-    assert plan_text(plan, width=120).splitlines()[1] == f"{values}  {reason}"
+    assert plan_text(plan, width=130).splitlines()[1] == f"{values}  {reason}"
     assert plan_text(plan, width=80).splitlines()[1:3] == [values, f"          {reason}"]
 
 
@@ -339,12 +350,12 @@ def test_the_reasons_of_a_table_stand_behind_its_rows_or_below() -> None:
         live={"one": LiveConfig("one", {**PLAIN, "hyperparameters": dict.fromkeys(old, "3")})},
     )
     assert plan_text(plan).splitlines()[2:11:7] == [
-        '          ~ l0 "3" -> "1"  (changed there)',
-        '          ~ l7 "3" -> "1"  (changed there)',
+        '          ~ l0 "3" -> "1"  (changed in the service)',
+        '          ~ l7 "3" -> "1"  (changed in the service)',
     ]
     assert plan_text(plan, width=60).splitlines()[10:12] == [
         '          ~ l8 "3" -> "2"',
-        "                (edited here, changed there; the state has",
+        "                (edited in TOML, changed in the service; the",
     ]
 
 
@@ -377,7 +388,12 @@ def test_any_value_is_shown_on_one_printable_line(value: str) -> None:
 
 def test_names_of_a_hand_made_state_are_safe_to_print() -> None:
     evil = "\x1b[31mevil\n"
-    state = State(evil, 1, TARGET, {evil: Entry({evil: {evil: evil}, "b": [evil]}, evil)})
+    state = State(
+        lineage=evil,
+        serial=1,
+        target=TARGET,
+        job_configs={evil: Entry(params={evil: {evil: evil}, "b": [evil]}, applied_at=evil)},
+    )
     for text in (
         plan_text(make_plan({}, state, TARGET)),
         state_text(state),
@@ -395,25 +411,29 @@ def test_a_finished_change_is_one_line() -> None:
         (Action.FORGET, "forgotten"),
     ]:
         assert (
-            result_line(ChangeResult("one", action, ChangeStatus.DONE, 0.26))
+            result_line(result_of("one", action, ChangeStatus.DONE, 0.26))
             == f"job_config.one: {end}"
         )
-    failed = ChangeResult(
-        "one", Action.ADD, ChangeStatus.FAILED, 0.1, "ModelArts.2781", "Flavor (9) not found."
+    failed = result_of(
+        "one",
+        Action.ADD,
+        ChangeStatus.FAILED,
+        code="ModelArts.2781",
+        message="Flavor (9) not found.",
     )
     assert result_line(failed) == "job_config.one: failed: ModelArts.2781 Flavor (9) not found."
-    unknown = ChangeResult("one", Action.ADD, ChangeStatus.UNKNOWN, 0.1, "", "timed\nout")
+    unknown = result_of("one", Action.ADD, ChangeStatus.UNKNOWN, message="timed\nout")
     assert result_line(unknown) == "job_config.one: unknown: timed\\nout"
 
 
 def test_the_result_ends_with_its_summary() -> None:
     done = ApplyResult(
-        (
-            ChangeResult("a", Action.ADD, ChangeStatus.DONE, 0.1),
-            ChangeResult("b", Action.UPDATE, ChangeStatus.DONE, 0.1),
-            ChangeResult("c", Action.UPDATE, ChangeStatus.DONE, 0.1),
+        results=(
+            result_of("a", Action.ADD, ChangeStatus.DONE),
+            result_of("b", Action.UPDATE, ChangeStatus.DONE),
+            result_of("c", Action.UPDATE, ChangeStatus.DONE),
         ),
-        13,
+        serial=13,
     )
     assert done.is_complete
     assert result_text(done) == (
@@ -423,15 +443,17 @@ def test_the_result_ends_with_its_summary() -> None:
 
 def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
     result = ApplyResult(
-        (
-            ChangeResult("a", Action.RESEND, ChangeStatus.DONE, 0.1),
-            ChangeResult("b", Action.ADD, ChangeStatus.FAILED, 0.1, "X.1", "no", "do this"),
-            ChangeResult(
-                "c", Action.ADD, ChangeStatus.UNKNOWN, 0.1, "", "timed out", "apply again"
+        results=(
+            result_of("a", Action.RESEND, ChangeStatus.DONE),
+            result_of(
+                "b", Action.ADD, ChangeStatus.FAILED, code="X.1", message="no", advice="do this"
             ),
-            ChangeResult("d", Action.FORGET, ChangeStatus.NOT_ATTEMPTED),
+            result_of(
+                "c", Action.ADD, ChangeStatus.UNKNOWN, message="timed out", advice="apply again"
+            ),
+            result_of("d", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
         ),
-        2,
+        serial=2,
     )
     assert not result.is_complete
     assert result_text(result) == (
@@ -444,7 +466,7 @@ def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
 
 
 def test_a_state_has_a_line_for_each_job_config() -> None:
-    state = state_of(a=PLAIN, b=Entry({}, "", True, PLAIN))
+    state = state_of(a=PLAIN, b=Entry(params={}, applied_at="", pending=True, attempted=PLAIN))
     assert state_text(state).splitlines() == [
         f"Target   {TARGET.endpoint}, project {TARGET.project_id}",
         "Serial   7",
@@ -462,7 +484,9 @@ def test_one_job_config_of_the_state_is_told_key_by_key() -> None:
     assert '    hyperparameters.lr           "0.1"\n' in text
     assert "l" * 99 in text
     assert text.endswith(f"    applied at {AT}\n")
-    pending = entry_text(state_of(one=Entry({}, "", True, PLAIN)), "one")
+    pending = entry_text(
+        state_of(one=Entry(params={}, applied_at="", pending=True, attempted=PLAIN)), "one"
+    )
     assert "will be sent again" in pending
     assert "no time known" in pending
 

@@ -12,9 +12,8 @@ from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
 from majobctl.target import Target
 from tests.plan import plan_strategies as strategies
+from tests.plan.values import AT, TARGET, entry_of, unsure
 
-TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
-AT = "2026-11-23T12:00:00Z"
 NAME = "majobctl.state.json"
 DOCUMENT: dict[str, Any] = {
     "format_version": 1,
@@ -26,18 +25,16 @@ DOCUMENT: dict[str, Any] = {
     "job_configs": {"one": {"params": {"train_instance_count": 1}, "applied_at": AT}},
 }
 
-entries = st.builds(
-    Entry, strategies.params, st.just(AT), prevent_delete=st.booleans()
-) | st.builds(
-    Entry, strategies.params, st.just(AT), st.just(True), strategies.params, st.booleans()
+entries = st.builds(entry_of, strategies.params, prevent_delete=st.booleans()) | st.builds(
+    unsure, strategies.params, strategies.params
 )
 states = st.builds(
     State,
-    strategies.texts,
-    st.integers(0, 10**9),
-    st.builds(Target, strategies.texts, strategies.texts),
-    st.dictionaries(strategies.names, entries, max_size=4),
-    strategies.texts,
+    lineage=strategies.texts,
+    serial=st.integers(0, 10**9),
+    target=st.builds(Target, strategies.texts, strategies.texts),
+    job_configs=st.dictionaries(strategies.names, entries, max_size=4),
+    salt=strategies.texts,
 )
 
 
@@ -65,27 +62,34 @@ def test_the_file_is_sorted_json_with_two_spaces() -> None:
 
 
 def test_the_order_of_entries_does_not_reach_the_file() -> None:
-    one, two = Entry({"train_instance_count": 1}, AT), Entry({"train_instance_count": 2}, AT)
-    first = State("l", 1, TARGET, {"a": one, "b": two})
-    second = State("l", 1, TARGET, {"b": two, "a": one})
+    one, two = (entry_of({"train_instance_count": 1}), entry_of({"train_instance_count": 2}))
+    first = State(lineage="l", serial=1, target=TARGET, job_configs={"a": one, "b": two})
+    second = State(lineage="l", serial=1, target=TARGET, job_configs={"b": two, "a": one})
     assert first.dump() == second.dump()
 
 
 def test_text_beyond_ascii_stands_as_it_is() -> None:
-    state = State("l", 1, TARGET, {"a": Entry({"config_desc": "Grüße 配置 ☃"}, AT)})
+    state = State(
+        lineage="l",
+        serial=1,
+        target=TARGET,
+        job_configs={"a": entry_of({"config_desc": "Grüße 配置 ☃"})},
+    )
     assert "Grüße 配置 ☃".encode() in state.dump()
 
 
 def test_an_unknown_outcome_is_kept_with_what_was_sent() -> None:
     entry = {"params": {}, "applied_at": "", "pending": True, "attempted": {"a": "b"}}
     state = load({**DOCUMENT, "job_configs": {"one": entry}})
-    assert state.job_configs["one"] == Entry({}, "", True, {"a": "b"})
+    assert state.job_configs["one"] == Entry(
+        params={}, applied_at="", pending=True, attempted={"a": "b"}
+    )
     assert state.document()["job_configs"]["one"] == entry
 
 
 def test_a_protection_is_kept_and_none_is_not_written() -> None:
     state = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": True}}})
-    assert state.job_configs["one"] == Entry({}, AT, prevent_delete=True)
+    assert state.job_configs["one"] == entry_of({}, prevent_delete=True)
     assert state.document()["job_configs"]["one"]["prevent_delete"] is True
     plain = load({**DOCUMENT, "job_configs": {"one": {**_WHOLE_ENTRY, "prevent_delete": False}}})
     assert plain.document()["job_configs"]["one"] == _WHOLE_ENTRY
@@ -128,17 +132,15 @@ def test_another_targets_state_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not JSON: Expecting value at line 1, column 1"),
-        (b"{", "not JSON: "),
+        (b"", "it is not JSON: Expecting value at line 1, column 1"),
         (b'{"a": 1,\nx}', "at line 2, column 1"),
-        (b"\xff\xfe", "byte 0 is not UTF-8"),
-        (b"[]", "it is not a JSON object"),
+        (b"\xff\xfe", "it is not UTF-8: byte 0"),
         (b"null", "it is not a JSON object"),
-        (b"NaN", "not JSON: NaN is no JSON"),
-        (b"[" * 100_000, "not JSON: "),
-        (b"1" * 5_000, "not JSON: "),
-        (b"{}", "format_version is missing or wrong"),
-        (json.dumps(DOCUMENT).encode()[:-1], "not JSON: "),
+        (b"NaN", "it is not JSON: NaN is not a number in JSON"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b"1" * 5_000, "it is not JSON: "),
+        (b"{}", "format_version is missing"),
+        (json.dumps(DOCUMENT).encode()[:-1], "it is not JSON: "),
     ],
 )
 def test_bytes_that_are_no_state_are_refused(content: bytes, reason: str) -> None:
@@ -163,42 +165,62 @@ def test_an_entry_that_nests_less_deep_is_read() -> None:
 _WHOLE_ENTRY = {"params": {}, "applied_at": AT}
 
 
+@pytest.mark.parametrize("key", ["format_version", "serial", "lineage", "target", "job_configs"])
+def test_a_missing_key_is_named(key: str) -> None:
+    content = json.dumps({name: DOCUMENT[name] for name in DOCUMENT if name != key}).encode()
+    assert refusal_of(content).startswith(f"{NAME} is damaged: {key} is missing\n")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format_version": None}, "format_version"),
-        ({"format_version": 0}, "format_version"),
-        ({"format_version": True}, "format_version"),
-        ({"format_version": "1"}, "format_version"),
-        ({"serial": None}, "serial"),
-        ({"serial": -1}, "serial"),
-        ({"serial": True}, "serial"),
-        ({"serial": 1.5}, "serial"),
-        ({"lineage": None}, "lineage"),
-        ({"lineage": ""}, "lineage"),
-        ({"lineage": 5}, "lineage"),
-        ({"salt": 5}, "salt"),
-        ({"target": None}, "target"),
-        ({"target": {"endpoint": "x"}}, "target"),
-        ({"target": {"endpoint": 1, "project_id": "x"}}, "target"),
-        ({"job_configs": None}, "job_configs"),
-        ({"job_configs": []}, "job_configs"),
-        ({"job_configs": {"x\x1b": None}}, 'the entry of "x\\u001b" is not whole'),
-        ({"job_configs": {"x": {"applied_at": AT}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "params": []}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "applied_at": 1}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "pending": "yes"}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": 1}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": 1}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "prevent_delete": None}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "params": nested(10)}}}, 'the entry of "x"'),
-        ({"job_configs": {"x": {**_WHOLE_ENTRY, "attempted": nested(10)}}}, 'the entry of "x"'),
+        ({"format_version": None}, "format_version must be an integer, not null"),
+        ({"format_version": 0}, "format_version must be 1 or more"),
+        ({"format_version": True}, "format_version must be an integer, not a boolean"),
+        ({"format_version": "1"}, "format_version must be an integer, not a string"),
+        ({"serial": -1}, "serial must be 0 or more"),
+        ({"serial": True}, "serial must be an integer, not a boolean"),
+        ({"serial": 1.5}, "serial must be an integer, not a number"),
+        ({"lineage": ""}, "lineage must not be empty"),
+        ({"lineage": 5}, "lineage must be a string, not an integer"),
+        ({"salt": 5}, "salt must be a string, not an integer"),
+        ({"merged": None}, "merged must be a string, not null"),
+        ({"target": None}, "target must be an object, not null"),
+        ({"target": {"endpoint": "x"}}, "target.project_id is missing"),
+        (
+            {"target": {"endpoint": 1, "project_id": "x"}},
+            "target.endpoint must be a string, not an integer",
+        ),
+        ({"job_configs": []}, "job_configs must be an object, not an array"),
+        ({"job_configs": {"x\x1b": None}}, 'job_configs."x\\u001b" must be an object, not null'),
     ],
 )
 def test_each_kind_of_damage_is_named(change: dict[str, Any], reason: str) -> None:
     message = refusal_of(json.dumps({**DOCUMENT, **change}).encode())
-    assert message.startswith(f"{NAME} is damaged: ")
-    assert reason in message
+    assert message.startswith(f"{NAME} is damaged: {reason}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"params": []}, ".params must be an object, not an array"),
+        ({"params": ...}, ".params is missing"),
+        ({"applied_at": 1}, ".applied_at must be a string, not an integer"),
+        ({"applied_at": ...}, ".applied_at is missing"),
+        ({"pending": "yes"}, ".pending must be true or false, not a string"),
+        ({"attempted": 1}, ".attempted must be an object, not an integer"),
+        ({"prevent_delete": 1}, ".prevent_delete must be true or false, not an integer"),
+        ({"prevent_delete": None}, ".prevent_delete must be true or false, not null"),
+        ({"params": nested(10)}, " is nested more than 9 levels deep"),
+        ({"attempted": nested(10)}, " is nested more than 9 levels deep"),
+    ],
+)
+def test_each_kind_of_damage_of_an_entry_is_named(change: dict[str, Any], reason: str) -> None:
+    entry = {**_WHOLE_ENTRY, **change}
+    entry = {key: value for key, value in entry.items() if value is not ...}
+    document = {**DOCUMENT, "job_configs": {"good": _WHOLE_ENTRY, "x": entry}}
+    message = refusal_of(json.dumps(document).encode())
+    assert message.startswith(f"{NAME} is damaged: job_configs.x{reason}\n")
 
 
 def test_a_newer_format_is_refused_as_that() -> None:

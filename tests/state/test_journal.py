@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal, last_sum_of, replayed
-from majobctl.target import Target
+from tests.plan.values import AT, TARGET, entry_of, unsure
 
-TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
-AT = "2026-11-23T12:00:00Z"
 NAME = "majobctl.state.json.journal"
 OLD, NEW = {"train_instance_count": 1}, {"train_instance_count": 2}
 
@@ -44,10 +42,10 @@ class Memory:
 
 
 def state_of(**entries: Entry) -> State:
-    return State("a-lineage", 5, TARGET, entries, "a-salt")
+    return State(lineage="a-lineage", serial=5, target=TARGET, job_configs=entries, salt="a-salt")
 
 
-BEFORE = state_of(a=Entry(OLD, AT), b=Entry(OLD, AT))
+BEFORE = state_of(a=entry_of(OLD), b=entry_of(OLD))
 
 
 def journal_of(write: Callable[[Journal], Any], state: State = BEFORE) -> bytes:
@@ -88,7 +86,7 @@ def test_what_was_done_replaces_what_was_there() -> None:
     assert after.job_configs["a"].params == NEW
     assert after.job_configs["a"].applied_at.endswith("Z")
     assert after.job_configs["a"].applied_at != AT
-    assert after.job_configs["b"] == Entry(OLD, AT)
+    assert after.job_configs["b"] == entry_of(OLD)
 
 
 def test_a_refusal_changes_nothing() -> None:
@@ -107,14 +105,14 @@ def test_an_intent_that_nothing_follows_is_an_unknown_outcome() -> None:
     after = replayed(BEFORE, journal_of(write), NAME)
     assert after is not None
     assert after.job_configs == {
-        "a": Entry(OLD, AT, True, NEW),
-        "b": Entry(OLD, AT),
-        "c": Entry({}, "", True, NEW),
+        "a": unsure(OLD, NEW),
+        "b": entry_of(OLD),
+        "c": Entry(params={}, applied_at="", pending=True, attempted=NEW),
     }
 
 
 def test_a_refusal_leaves_an_earlier_unknown_outcome_unknown() -> None:
-    state = state_of(a=Entry(OLD, AT, True, {"log_url": "/b/l/"}))
+    state = state_of(a=unsure(OLD, {"log_url": "/b/l/"}))
 
     def write(journal: Journal) -> None:
         journal.intend("a", NEW)
@@ -124,11 +122,11 @@ def test_a_refusal_leaves_an_earlier_unknown_outcome_unknown() -> None:
 
 
 def test_two_unknown_outcomes_remember_what_either_may_have_set() -> None:
-    state = state_of(a=Entry(OLD, AT, True, {"log_url": "/b/l/", "train_instance_count": 9}))
+    state = state_of(a=unsure(OLD, {"log_url": "/b/l/", "train_instance_count": 9}))
     after = replayed(state, journal_of(lambda journal: journal.intend("a", NEW), state), NAME)
     assert after is not None
     attempted = {"log_url": "/b/l/", "train_instance_count": 2}
-    assert after.job_configs["a"] == Entry(OLD, AT, True, attempted)
+    assert after.job_configs["a"] == unsure(OLD, attempted)
 
 
 def test_what_is_forgotten_leaves_the_state() -> None:
@@ -179,13 +177,13 @@ def test_a_journal_that_was_merged_already_changes_nothing() -> None:
     merged = replayed(BEFORE, WHOLE, NAME)
     assert merged is not None
     assert merged.merged == last_sum_of(WHOLE, NAME)
-    later = replace(merged, serial=merged.serial + 2, job_configs={"x": Entry(OLD, AT)})
+    later = replace(merged, serial=merged.serial + 2, job_configs={"x": entry_of(OLD)})
     assert replayed(later, WHOLE, NAME) is later
 
 
 def test_a_journal_that_no_state_took_in_is_not_dropped_for_a_newer_state() -> None:
-    pulled = State("a-lineage", 6, TARGET, {"x": Entry(OLD, AT)})
-    with pytest.raises(StateError, match="never took it in") as raised:
+    pulled = State(lineage="a-lineage", serial=6, target=TARGET, job_configs={"x": entry_of(OLD)})
+    with pytest.raises(StateError, match="never merged it") as raised:
         replayed(pulled, WHOLE, NAME)
     assert "continues serial 5" in str(raised.value)
     assert "move the journal away" in str(raised.value)
@@ -194,12 +192,15 @@ def test_a_journal_that_no_state_took_in_is_not_dropped_for_a_newer_state() -> N
 def test_an_older_journal_whose_outcomes_the_state_has_already_changes_nothing() -> None:
     merged = replayed(BEFORE, WHOLE, NAME)
     assert merged is not None
-    same = State("a-lineage", 9, TARGET, merged.job_configs)
+    same = State(lineage="a-lineage", serial=9, target=TARGET, job_configs=merged.job_configs)
     assert replayed(same, WHOLE, NAME) is same
 
 
 def test_the_journal_of_another_state_is_refused() -> None:
-    for other in (State("other", 5, TARGET, {}), State("a-lineage", 4, TARGET, {})):
+    for other in (
+        State(lineage="other", serial=5, target=TARGET, job_configs={}),
+        State(lineage="a-lineage", serial=4, target=TARGET, job_configs={}),
+    ):
         with pytest.raises(StateError, match="continues another state") as raised:
             replayed(other, WHOLE, NAME)
         assert "a-lineage" in str(raised.value)
@@ -334,7 +335,7 @@ def test_a_journal_that_begins_otherwise_is_refused(begin: dict[str, Any]) -> No
     ],
 )
 def test_a_record_of_another_kind_is_refused(record: dict[str, Any]) -> None:
-    with pytest.raises(StateError, match=f"{NAME}:2: a record that this majobctl does not know"):
+    with pytest.raises(StateError, match=f"{NAME}:2: this majobctl does not know this record"):
         replayed(BEFORE, signed(BEGIN, record), NAME)
 
 
@@ -413,7 +414,7 @@ def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> 
 
 
 def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
-    state = state_of(a=Entry(OLD, AT, True, NEW), b=Entry(OLD, AT))
+    state = state_of(a=unsure(OLD, NEW), b=entry_of(OLD))
 
     def write(journal: Journal) -> None:
         journal.record_known("a", NEW)
@@ -423,13 +424,13 @@ def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
     assert after is not None
     assert (after.job_configs["a"].params, after.job_configs["a"].pending) == (NEW, False)
     assert after.job_configs["a"].applied_at.endswith("Z")
-    assert after.job_configs["b"] == Entry(OLD, AT)
+    assert after.job_configs["b"] == entry_of(OLD)
     assert after.job_configs["c"].prevent_delete
     assert not after.job_configs["a"].prevent_delete
 
 
 def test_a_protection_comes_with_the_call_that_succeeds() -> None:
-    state = state_of(a=Entry(OLD, AT, prevent_delete=True), b=Entry(OLD, AT))
+    state = state_of(a=entry_of(OLD, prevent_delete=True), b=entry_of(OLD))
 
     def write(journal: Journal) -> None:
         journal.intend("a", NEW)
@@ -450,17 +451,17 @@ def test_a_protection_comes_with_the_call_that_succeeds() -> None:
 def test_a_call_of_unknown_outcome_protects_where_either_side_does(
     was_protected: bool, is_to_be: bool
 ) -> None:
-    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+    state = state_of(a=entry_of(OLD, prevent_delete=was_protected))
     content = journal_of(lambda journal: journal.intend("a", NEW, prevent_delete=is_to_be), state)
     after = replayed(state, content, NAME)
     assert after is not None
-    expected = Entry(OLD, AT, True, NEW, was_protected or is_to_be)
+    expected = entry_of(OLD, pending=True, attempted=NEW, prevent_delete=was_protected or is_to_be)
     assert after.job_configs["a"] == expected
 
 
 @pytest.mark.parametrize("was_protected", [True, False])
 def test_a_refusal_does_not_take_a_protection_away_nor_a_wish_for_one(was_protected: bool) -> None:
-    state = state_of(a=Entry(OLD, AT, prevent_delete=was_protected))
+    state = state_of(a=entry_of(OLD, prevent_delete=was_protected))
 
     def write(journal: Journal) -> None:
         journal.intend("a", NEW, prevent_delete=not was_protected)
@@ -468,7 +469,7 @@ def test_a_refusal_does_not_take_a_protection_away_nor_a_wish_for_one(was_protec
 
     after = replayed(state, journal_of(write, state), NAME)
     assert after is not None
-    assert after.job_configs["a"] == Entry(OLD, AT, prevent_delete=True)
+    assert after.job_configs["a"] == entry_of(OLD, prevent_delete=True)
 
 
 def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() -> None:
@@ -481,7 +482,7 @@ def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() ->
 
     after = replayed(BEFORE, journal_of(begin), NAME)
     assert after is not None
-    assert after.job_configs["a"] == Entry(OLD, AT, True, OLD)
+    assert after.job_configs["a"] == unsure(OLD, OLD)
     after = replayed(BEFORE, journal_of(end), NAME)
     assert after is not None
     assert list(after.job_configs) == ["b"]

@@ -12,11 +12,10 @@ from majobctl.errors import LockedError, StateError
 from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
-from majobctl.target import Target
+from tests.plan.values import TARGET
 
-TARGET = Target("https://modelarts.example.com", "0123456789abcdef")
 PARAMS = {"train_instance_count": 1}
-ENTRY = Entry(PARAMS, "2026-11-23T12:00:00Z")
+ENTRY = Entry(params=PARAMS, applied_at="2026-11-23T12:00:00Z")
 
 
 @pytest.fixture
@@ -185,10 +184,10 @@ def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
             journal.record_done("a")
             journal.flush()
         path.with_name(path.name + ".backup").mkdir()
-        path.write_bytes(State("l", 0, TARGET, {}).dump())
+        path.write_bytes(State(lineage="l", serial=0, target=TARGET, job_configs={}).dump())
         journal_path(path).write_bytes(b"")
         with pytest.raises(StateError, match="cannot be written"):
-            locked.write(State("l", 1, TARGET, {"a": ENTRY}))
+            locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={"a": ENTRY}))
     assert State.load(path.read_bytes(), "x").serial == 0
 
 
@@ -202,7 +201,7 @@ def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) 
 
 def test_a_journal_that_cannot_be_removed_is_told(store: StateStore, path: Path) -> None:
     with store.locked("apply") as locked:
-        locked.write(State("l", 1, TARGET, {}))
+        locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={}))
         journal_path(path).mkdir()
         with pytest.raises(StateError, match="cannot be read"):
             locked.merge()
@@ -277,7 +276,7 @@ def test_outcomes_that_the_journal_cannot_take_go_into_the_state(
 ) -> None:
     disk.takes_state = True
     message = fill_while_applying(disk)
-    assert "no further call was begun" in message
+    assert "no further call was started" in message
     assert rescued_names(path.read_bytes()) == ["after", "before"]
     assert not journal_path(path).exists()
 

@@ -1,6 +1,6 @@
-"""Where a state's bytes live: read, write, lock. A backend knows no state, only bytes.
+"""Where a state's bytes are kept: read, write, lock. A backend knows only bytes.
 
-``BACKENDS`` names them; each is one module of this folder with a class of the shape ``Backend``.
+``BACKENDS`` names them; each is a module of this folder with a class that implements ``Backend``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BACKENDS: Mapping[str, str] = {"local": "majobctl.state.backends.local:LocalBackend"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """Who holds a lock: ``since`` is UTC, as ``2026-11-23T12:00:00Z``."""
 
@@ -34,19 +34,19 @@ class Holder:
 
 
 class Backend(Protocol):
-    """A state's place. Each method raises StateError, with what to do, where the place fails it;
-    ``write`` and the journal's own calls raise OSError, for the caller to save what they hold."""
+    """The place of a state. A failure raises StateError, which says what to do; but ``write`` and
+    the journal's calls raise OSError, so that the caller can save what they were given."""
 
     name: str
     """The place, as messages name it."""
     journal_name: str
 
     def read(self) -> bytes | None:
-        """The state's bytes; None where there is no state yet."""
+        """The state's bytes; None if there is no state yet."""
         ...
 
     def write(self, content: bytes) -> None:
-        """Replaces the bytes at once or not at all, and keeps those before as a backup."""
+        """Replaces the bytes atomically, and keeps the ones before as a backup."""
         ...
 
     def read_journal(self) -> bytes | None: ...
@@ -58,13 +58,13 @@ class Backend(Protocol):
     def remove_journal(self) -> None: ...
 
     def lock(self, command: str, timeout: float) -> AbstractContextManager[Holder]:
-        """Raises LockedError, with its holder, where somebody else has the lock for longer than
+        """Raises LockedError, which names the holder, if somebody else has the lock for longer than
         ``timeout`` seconds."""
         ...
 
     def unlock(self, holder_id: str) -> Holder:
-        """Frees a lock whose holder is gone; returns who it was. Raises LockedError where the
-        holder lives, StateError where ``holder_id`` is not the holder's."""
+        """Frees a lock whose holder is gone, and returns the holder. Raises LockedError if the
+        holder is alive, StateError if ``holder_id`` is not its id."""
         ...
 
 

@@ -1,8 +1,10 @@
-"""A state in a file of this machine, its backup, its journal and its lock beside it.
+"""A state in a file on this machine, with its backup, its journal and its lock beside it.
 
-The lock is the operating system's, so that it ends with its process; a file beside it tells who
-holds it. A holder on another machine, where the folder is shared and the system's lock may not
-reach, counts for as long as that file stands.
+The lock is the operating system's, because that ends with its process, however the process ends: a
+lock file that a crash leaves behind would lock everybody out until somebody dares to remove it. A
+second file says who holds the lock, for the message to those who wait. In a folder that several
+machines share, the system's lock may not reach the others; so a holder on another machine counts as
+alive for as long as its file exists, and only `majobctl unlock` or the holder removes that.
 """
 
 from __future__ import annotations
@@ -22,20 +24,20 @@ from typing import TYPE_CHECKING
 from majobctl.errors import LockedError, StateError
 from majobctl.files import flush_folder, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
-from majobctl.state.backends.lock import (
-    _LOOK_AGAIN_SECONDS,
-    _SAYS_SO_WITHIN_SECONDS,
-    may_live,
-    this_process,
-)
+from majobctl.state.backends.lock import holder_of, may_live, this_process
 from majobctl.text import printable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 
+_POLL_SECONDS = 0.1
+_HOLDER_SECONDS = 1.0
+"""How long the holder of a lock may take to say who it is."""
+
+
 class LocalBackend:
-    """``path`` is the state file (a symbolic link is followed), ``name`` what to call it."""
+    """``path`` is the state file (a symbolic link is followed), ``name`` what messages call it."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
@@ -87,15 +89,15 @@ class LocalBackend:
             try:
                 yield holder
             finally:
-                # What was done under the lock stands, and must be told; the file alone locks no one
-                # out of this machine.
+                # What was done under the lock must be reported, whatever happens to this file; on
+                # this machine it locks nobody out.
                 with suppress(OSError):
                     self._holder_path.unlink()
         finally:
             system_lock.release()
 
     def _sweep(self) -> None:
-        """Removes what the writes of a killed process left: whoever holds the lock alone writes."""
+        """Removes what the writes of a killed process left; only the lock's holder writes."""
         written = "|".join(re.escape(temporary_prefix(path)) for path in self._written_paths())
         is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
         with suppress(OSError):
@@ -109,7 +111,7 @@ class LocalBackend:
     def unlock(self, holder_id: str) -> Holder:
         self._check_holder(holder_id)
         system_lock = self._system_lock()
-        self._acquire(system_lock, _SAYS_SO_WITHIN_SECONDS)
+        self._acquire(system_lock, _HOLDER_SECONDS)
         try:
             holder = self._check_holder(holder_id)
             self._holder_path.unlink(missing_ok=True)
@@ -135,7 +137,7 @@ class LocalBackend:
 
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            system_lock.acquire(timeout=timeout, poll_interval=_LOOK_AGAIN_SECONDS)
+            system_lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
         except Timeout as error:
             raise self._locked(self._holder_in_a_moment(), lives=True) from error
         except (OSError, NotImplementedError) as error:
@@ -148,36 +150,26 @@ class LocalBackend:
                 return
             if time.monotonic() >= deadline:
                 raise self._locked(holder, lives=False)
-            # Not held meanwhile: `unlock`, which needs it, may be what this waits for.
+            # Released meanwhile, since `unlock` needs it, and may be what this waits for.
             system_lock.release()
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_SECONDS)
             self._acquire(system_lock, max(0, deadline - time.monotonic()))
 
     def _holder_in_a_moment(self) -> Holder | None:
-        """The holder; whoever has just taken the lock is given the time to say who it is."""
-        deadline = time.monotonic() + _SAYS_SO_WITHIN_SECONDS
+        """The holder; a process that has just taken the lock has a moment to say who it is."""
+        deadline = time.monotonic() + _HOLDER_SECONDS
         while True:
             holder = self._holder()
             if (holder and may_live(holder)) or time.monotonic() >= deadline:
                 return holder
-            time.sleep(_LOOK_AGAIN_SECONDS / 10)
+            time.sleep(_POLL_SECONDS / 10)
 
     def _holder(self) -> Holder | None:
         content = _read(self._holder_path, self._holder_path.name)
-        if content is None:
-            return None
-        try:
-            fields = json.loads(content)
-            id_, user, host, command, since = (
-                printable(str(fields[key])) for key in ("id", "user", "host", "command", "since")
-            )
-            return Holder(id_, user, host, int(fields["pid"]), command, since)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            # Written at once or not at all, so not ours: whoever holds the lock, this says nothing.
-            return None
+        return None if content is None else holder_of(content)
 
     def _locked(self, holder: Holder | None, *, lives: bool) -> LockedError:
-        who = str(holder) if holder else "another process, which has not said yet who it is"
+        who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
         if holder and not lives:
             ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
@@ -191,7 +183,7 @@ class LocalBackend:
 
 
 class LocalJournalFile:
-    """A new journal file; what was there before is gone. Each write is flushed to disk."""
+    """A new journal file, which replaces an old one. Each write is flushed to disk."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -208,8 +200,8 @@ class LocalJournalFile:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        # Each write is on disk already: a close that fails takes nothing away. The number is soon
-        # another file's, and must not be written to.
+        # Each write is on disk already, so a close that fails loses nothing. The descriptor soon
+        # belongs to another file, and must not be used again.
         descriptor, self._descriptor = self._descriptor, -1
         with suppress(OSError):
             os.close(descriptor)

@@ -7,11 +7,8 @@ import platform
 import uuid
 
 from majobctl.state.backends import Holder
-from majobctl.text import utc_now
-
-_LOOK_AGAIN_SECONDS = 0.1
-
-_SAYS_SO_WITHIN_SECONDS = 1.0
+from majobctl.strict_json import JsonError, Node, parse_object
+from majobctl.text import printable, utc_now
 
 
 def this_process(command: str) -> Holder:
@@ -20,12 +17,33 @@ def this_process(command: str) -> Holder:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        # A container's user may have no name.
+        # A user in a container may have no name.
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-    return Holder(uuid.uuid4().hex[:12], user, platform.node(), os.getpid(), command, utc_now())
+    return Holder(
+        id=uuid.uuid4().hex[:12],
+        user=user,
+        host=platform.node(),
+        pid=os.getpid(),
+        command=command,
+        since=utc_now(),
+    )
+
+
+def holder_of(content: bytes) -> Holder | None:
+    """The holder in the file beside a lock. None if it is damaged: it is written atomically, so
+    majobctl did not write it."""
+    try:
+        node = Node(parse_object(content))
+        keys = ("id", "user", "host", "command", "since")
+        return Holder(
+            **{key: printable(node[key].text()) for key in keys}, pid=node["pid"].integer()
+        )
+    except JsonError:
+        return None
 
 
 def may_live(holder: Holder) -> bool:
+    """False only if the holder is certainly gone."""
     if holder.host != platform.node() or os.name == "nt":
         return True
     try:
