@@ -40,6 +40,7 @@ def row(target: Target, measured: Cost, baseline: Cost) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.slow
 def test_every_work_is_measured_but_octodns_which_would_have_to_be_installed() -> None:
     ended = run("--quick", "--here")
     assert ended.returncode == 0, ended

@@ -54,6 +54,7 @@ def commands(
             yield from commands(below, f"{name} {part}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", MADE_PAGES, ids=name_of)
 def test_what_a_page_takes_from_the_code_is_up_to_date(page: Path) -> None:
     command = [sys.executable, str(DOCS / "generate.py"), "--check", str(page)]
