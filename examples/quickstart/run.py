@@ -19,12 +19,10 @@ COPY = ROOT / "build" / "quickstart"
 
 
 def main() -> None:
-    is_here = "--here" in sys.argv[1:]
-    programs = (
-        Path(sys.executable).parent
-        if is_here
-        else ready_environment(".venv-quickstart", "emulator")
-    )
+    if "--here" in sys.argv[1:]:
+        programs = Path(sys.executable).parent
+    else:
+        programs = ready_environment(".venv-quickstart", "emulator")
     shutil.rmtree(COPY, ignore_errors=True)
     ignored = shutil.ignore_patterns("run.py", "__pycache__", ".majobctl", "*.state.json*")
     shutil.copytree(HERE, COPY, ignore=ignored)
