@@ -21,6 +21,7 @@ hypothesis.settings.register_profile(
     database=None,
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.filter_too_much,
         hypothesis.HealthCheck.too_slow,
     ],
 )

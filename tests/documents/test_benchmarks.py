@@ -52,6 +52,7 @@ def test_every_work_is_measured_but_octodns_which_would_have_to_be_installed() -
     assert str(ROOT) not in ended.stdout
 
 
+@pytest.mark.slow
 def test_only_what_is_named_is_measured() -> None:
     ended = run("--quick", "--here", "--only", "help")
     assert [line.split(" | ")[0] for line in ended.stdout.splitlines()[2:3]] == ["| `--help`"]

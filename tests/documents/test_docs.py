@@ -73,6 +73,7 @@ def test_a_page_that_is_out_of_date_is_told_and_left_as_it_is(tmp_path: Path) ->
     assert read(page) == stale
 
 
+@pytest.mark.slow
 def test_an_output_that_a_page_shows_wrong_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(

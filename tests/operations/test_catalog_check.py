@@ -278,6 +278,7 @@ def test_a_damaged_file_is_one_warning_that_says_what_to_do(tmp_path: Path) -> N
 # Cost
 
 
+@pytest.mark.slow
 def test_the_cost_grows_with_the_job_configs_and_no_faster(tmp_path: Path) -> None:
     lists = {
         **LISTS,

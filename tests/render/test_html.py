@@ -134,6 +134,7 @@ def test_the_summary_comes_first_and_is_that_of_the_text(plan: Plan) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(job_configs(), job_configs())
 def test_each_change_has_its_fields_before_and_after(
@@ -453,6 +454,7 @@ def test_a_selection_is_told_in_the_options_own_words() -> None:
     assert "--target &quot;&lt;a&gt;&quot;" in plan_html(plan)
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_page_grows_with_the_changes_and_no_faster() -> None:
     check_growth(large_plan, plan_html, 1250)
     text = plan_html(large_plan(5000))
