@@ -1,4 +1,4 @@
-"""The benchmarks still run, and tell a met target from a missed one."""
+"""The benchmarks run, and distinguish a met target from a missed one."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_what_a_page_takes_from_the_code_is_up_to_date(page: Path) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_page_that_is_out_of_date_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_page_that_is_out_of_date_is_reported_and_left_as_it_is(tmp_path: Path) -> None:
     stale = read(DOCS / "commands.md").replace("--auto-approve", "--agree")
     page = tmp_path / "commands.md"
     page.write_text(stale, encoding="utf-8")
@@ -74,7 +74,7 @@ def test_a_page_that_is_out_of_date_is_told_and_left_as_it_is(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_an_output_that_a_page_shows_wrong_is_told(tmp_path: Path) -> None:
+def test_an_output_that_a_page_shows_wrong_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- transcript: examples/quickstart -->\n"

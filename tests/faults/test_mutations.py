@@ -118,7 +118,7 @@ def has_required(table: dict[str, Any]) -> bool:
     )
 
 
-def test_damaged_toml_is_told_with_its_line(on_rest: Repository, tally: Tally) -> None:
+def test_damaged_toml_is_reported_with_its_line(on_rest: Repository, tally: Tally) -> None:
     jobs = on_rest.write("jobs/all.toml", RICH)
     settings = on_rest.root / "majobctl.toml"
     on_rest.settings(

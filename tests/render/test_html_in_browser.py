@@ -1,5 +1,5 @@
-"""The page of a plan in headless Chromium: what it shows, keys, what it tells assistive technology,
-and its requests."""
+"""The page of a plan in headless Chromium: what it shows, the keys it answers, what assistive
+technology reads, and the requests it makes."""
 
 from __future__ import annotations
 
@@ -312,9 +312,9 @@ def test_without_scripts_it_is_a_readable_document(page: Page, tmp_path: Path) -
     until(lambda: page.evaluate(state).startswith("completePlan"), "the page")
     assert page.evaluate(NAMES) == ["retired", "sentiment", "vision"]
     assert page.evaluate("document.getElementById('filters').checkVisibility()") is False
-    told = page.evaluate("document.body.innerText")
+    shown = page.evaluate("document.body.innerText")
     for text in ("Plan: 1 to add", "3 changes.", "train_instance_count", '"20"', "not set"):
-        assert text in told
+        assert text in shown
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -371,9 +371,9 @@ def test_what_has_the_focus_is_not_behind_the_filters(page: Page, tmp_path: Path
     assert page.evaluate(FOCUSED) == "job_config.resnet-00057"
 
 
-def test_landmarks_names_and_headings_are_told_aloud(page: Page, tmp_path: Path) -> None:
+def test_landmarks_names_and_headings_are_read_aloud(page: Page, tmp_path: Path) -> None:
     show(page, reviewed_plan(), tmp_path)
-    told = page.accessible()
+    nodes = page.accessible()
     for wanted in [
         ("banner", ""),
         ("main", ""),
@@ -390,10 +390,10 @@ def test_landmarks_names_and_headings_are_told_aloud(page: Page, tmp_path: Path)
         ("columnheader", "Before (the state)"),
         ("rowheader", "hyperparameters.lr"),
     ]:
-        assert wanted in told, wanted
+        assert wanted in nodes, wanted
     named = {"searchbox", "combobox", "checkbox", "button", "table", "link", "region", "search"}
-    assert [item for item in told if item[0] in named and not item[1]] == []
-    assert "status" in {role for role, _ in told}
+    assert [item for item in nodes if item[0] in named and not item[1]] == []
+    assert "status" in {role for role, _ in nodes}
     levels = page.evaluate(
         "[...document.querySelectorAll('h1, h2, h3, h4')].map(item => Number(item.tagName[1]))"
     )
@@ -413,13 +413,13 @@ def test_a_narrow_screen_does_not_scroll_sideways(page: Page, tmp_path: Path, wi
 def test_a_narrow_screen_keeps_the_tables_for_who_hears_them(page: Page, tmp_path: Path) -> None:
     page.resize(360, 640)
     show(page, offline_plan(), tmp_path)
-    told = page.accessible()
+    nodes = page.accessible()
     for wanted in [
         ("table", "Fields of sentiment"),
         ("columnheader", "After"),
         ("rowheader", "hyperparameters.lr"),
     ]:
-        assert wanted in told, wanted
+        assert wanted in nodes, wanted
 
 
 def test_what_is_printed_has_all_fields_and_no_controls(page: Page, tmp_path: Path) -> None:
