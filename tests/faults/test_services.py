@@ -26,7 +26,7 @@ from tests.faults.service import body_of
 from tests.rest_server import Reply, RestServer, refusal
 from tests.service.fake_service import ACCESS_KEY, SECRET_KEY
 
-TIMEOUT = 0.4
+TIMEOUT = 1.5
 SETTINGS = f"timeout = {TIMEOUT}\nretries = 1"
 FAILED, UNKNOWN = "failed", "unknown"
 DESIRED = {"worker_server_num": 3}
@@ -93,10 +93,10 @@ MISDEEDS: Mapping[str, Misdeed] = {
         UNKNOWN, "cut short", True,
     ),
     "too-long": Misdeed(
-        plain(200, b'{"is_success": true}', Content_Length="200"), UNKNOWN, "0.4 s", True,
+        plain(200, b'{"is_success": true}', Content_Length="200"), UNKNOWN, f"{TIMEOUT} s", True,
     ),
     "hung-up": Misdeed(hang_up, UNKNOWN, "connection broke", True),
-    "late": Misdeed(be_late, UNKNOWN, "0.4 s", True),
+    "late": Misdeed(be_late, UNKNOWN, f"{TIMEOUT} s", True),
 }  # fmt: skip
 
 
