@@ -20,7 +20,7 @@ _CLOCK = Path(__file__).resolve().parent / "clock.py"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to measure. ``expects`` must stand in what it prints; ``prepare`` is called before
+    """A command to measure. ``expects`` must appear in what it prints; ``prepare`` is called before
     each run and not measured."""
 
     arguments: tuple[str, ...]
@@ -70,7 +70,7 @@ class Measurer:
         return [list(costs) for costs in zip(*rounds, strict=True)]
 
     def run(self, command: Command) -> Cost:
-        """The cost of one run. Ends the process where the command does not do what it should."""
+        """The cost of one run. Ends the process if the command does not do what it should."""
         command.prepare()
         files = (_CLOCK, self._stdout, self._stderr)
         clock = (sys.executable, "-I", "-S", *map(str, files))

@@ -29,7 +29,7 @@ def running_programs() -> Programs:
 
 
 def installed_programs(*, with_octodns: bool) -> Programs:
-    """Those of ``.venv-bench`` and ``.venv-octodns``, which are made where they are missing."""
+    """Those of ``.venv-bench`` and ``.venv-octodns``, which are made if they are missing."""
     with redirect_stdout(sys.stderr):
         folder = ready_environment(".venv-bench", "emulator")
         octodns = ""

@@ -76,7 +76,7 @@ def _megabytes(cost: Cost) -> str:
 
 
 def write_into(page: Path, text: str) -> None:
-    """Replaces what stands between the markers of ``page``. Raises ValueError without markers."""
+    """Replaces the text between the markers of ``page``. Raises ValueError without markers."""
     before = page.read_text(encoding="utf-8")
     after, count = _PLACE.subn(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", before)
     if count != 1:

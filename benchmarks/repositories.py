@@ -55,7 +55,7 @@ def write_seed(file: Path, count: int) -> None:
 def _job_config(
     number: int, defaults: Mapping[str, object], hyperparameters: Mapping[str, object]
 ) -> str:
-    """The TOML of one job config, with the defaults where the settings do not have them."""
+    """The TOML of one job config, with the defaults if the settings do not have them."""
     name = f"job-{number:06}"
     own = {
         **defaults,

@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"write the table to {_PAGE.name}")
     options = parser.parse_args()
     if options.write and (options.only or options.quick or options.here):
-        parser.error("--write is for the whole table")
+        parser.error("--write needs the complete table")
     options.sizes = options.sizes or (_QUICK_SIZES if options.quick else _SIZES)
     options.runs = options.runs or (1 if options.quick else _RUNS)
     return options

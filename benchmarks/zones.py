@@ -50,7 +50,7 @@ class Content(enum.Enum):
 def write_zones(folder: Path, count: int, content: Content, *, is_changed: bool) -> Path:
     """Writes ``count`` records into ``folder`` and returns the configuration's file.
 
-    The source is ``desired``, the target ``current``; where ``is_changed``, one value of every
+    The source is ``desired``, the target ``current``; if ``is_changed``, one value of every
     record is another there, else all are the same.
     """
     zones = [f"zone-{number:05}.example." for number in range(-(-count // PER_FILE))]

@@ -2,7 +2,7 @@
 
     python docs/screenshot.py
 
-Needs Chromium; of Debian, that is `apt-get install chromium`.
+Needs selenium and Chromium with its driver: on Debian, `apt-get install chromium chromium-driver`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> int:
+def main() -> None:
     sys.path.insert(0, str(ROOT))
     from majobctl.render.html import plan_html
     from tests.browser import take_image
@@ -23,8 +23,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "plan.html"
         page.write_text(plan_html(reviewed_plan()), encoding="ascii")
-        return take_image(page, ROOT / "docs/images/plan-html.png", 1280, 1160)
+        take_image(page, ROOT / "docs/images/plan-html.png", 1280, 1160)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

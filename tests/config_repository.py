@@ -129,7 +129,7 @@ class Repository:
         return json.loads(self.state_path.read_bytes())
 
     def run(self, *arguments: str) -> Ran:
-        """The command in this process, with a stdin that is no terminal."""
+        """The command in this process, with a stdin that is not a terminal."""
         self.monkeypatch.chdir(self.root)
         for name, value in self.environment.items():
             self.monkeypatch.setenv(name, value)
@@ -162,7 +162,7 @@ class Repository:
 
 
 def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Ran:
-    """How a process ended; it is killed where it does not."""
+    """How a process ended; one that does not end is killed."""
     try:
         out, err = process.communicate(stdin, timeout=PATIENCE)
     except subprocess.TimeoutExpired:

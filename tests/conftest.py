@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,18 @@ hypothesis.settings.register_profile(
     database=None,
     suppress_health_check=[
         hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.filter_too_much,
         hypothesis.HealthCheck.too_slow,
     ],
 )
+hypothesis.settings.register_profile(
+    "fast", hypothesis.settings.get_profile("majobctl"), max_examples=10
+)
 hypothesis.settings.load_profile("majobctl")
+
+# Whoever starts the tests in the background may have Ctrl-C ignored, and child processes inherit
+# that. They do not inherit a handler.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STARTS = ("OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_")
 _NAMES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONIOENCODING", "REQUESTS_CA_BUNDLE")
@@ -81,3 +90,13 @@ def on_rest(repository: Repository, rest: FakeService) -> Repository:
     repository.settings(rest.settings())
     repository.environment.update(rest.environment)
     return repository
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows the figures that tests recorded, those of other processes too."""
+    passed = terminalreporter.stats.get("passed", [])
+    figures = sorted(item for report in passed for item in report.user_properties)
+    if figures:
+        terminalreporter.section("figures")
+        for subject, text in figures:
+            terminalreporter.write_line(f"{subject}: {text}")

@@ -1,7 +1,10 @@
-"""Runs the tests with coverage: needs Python and nothing else.
+"""Runs the tests: needs Python and nothing else.
 
-Makes the virtual environment ``.venv-test`` once. Arguments are handed to pytest; the lower bound
-of the coverage holds for the run of all tests, the one without arguments.
+    python3 tests/run.py            all tests, with coverage and its lower bound
+    python3 tests/run.py --fast     in under a minute: no coverage, few examples, nothing slow
+    python3 tests/run.py ARGUMENT   some tests, with coverage; the arguments are pytest's
+
+Makes the virtual environment ``.venv-test`` once. pytest uses all cores; ``-n 0`` turns that off.
 """
 
 from __future__ import annotations
@@ -12,12 +15,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.environment import exit_code_of, ready_environment
 
+PARALLEL = ["-n", "auto", "--dist", "worksteal"]
+FAST = ["-m", "not slow and not faults", "--hypothesis-profile=fast"]
+COVERAGE = ["--cov", "--cov-report=term"]
+
 
 def main() -> int:
     python = ready_environment(".venv-test", "test") / "python"
     arguments = sys.argv[1:]
-    bound = ["--cov-fail-under=0"] if arguments else []
-    return exit_code_of([python, "-m", "pytest", "--cov", "--cov-report=term", *bound, *arguments])
+    if "--fast" in arguments:
+        arguments.remove("--fast")
+        options = FAST
+    else:
+        options = [*COVERAGE, "--cov-fail-under=0"] if arguments else COVERAGE
+    return exit_code_of([python, "-m", "pytest", *PARALLEL, *options, *arguments])
 
 
 if __name__ == "__main__":

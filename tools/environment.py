@@ -30,10 +30,10 @@ def ready_environment(name: str, extra: str) -> Path:
     """The folder with the programs of the virtual environment ``name`` beside ``pyproject.toml``.
 
     It is made, with this checkout and its ``extra`` installed, unless it was made before by the
-    same Python from the same ``pyproject.toml``. Ends the process where it cannot be made.
+    same Python from the same ``pyproject.toml``. Ends the process if it cannot be made.
     """
     content = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    # The checkout is installed as it stands, so that edits count without another install.
+    # The checkout is installed in place, so that edits count without another install.
     return environment_with(name, "--editable", f".[{extra}]", kept_with=content)
 
 
@@ -41,7 +41,7 @@ def environment_with(name: str, *requirements: str, kept_with: str = "") -> Path
     """The folder with the programs of the virtual environment ``name`` in the checkout.
 
     It is made, with what pip makes of ``requirements``, unless it was made before of the same ones
-    by the same Python, in the same place and with the same ``kept_with``. Ends the process where
+    by the same Python, in the same place and with the same ``kept_with``. Ends the process if
     it cannot be made.
     """
     folder = ROOT / name
@@ -58,7 +58,7 @@ def environment_with(name: str, *requirements: str, kept_with: str = "") -> Path
 
 
 def run(command: Sequence[str | Path]) -> None:
-    """Shows ``command`` and runs it in the checkout. Ends the process where it fails."""
+    """Shows ``command`` and runs it in the checkout. Ends the process if it fails."""
     code = exit_code_of(command)
     if code:
         sys.exit(f"the command ended with exit code {code}; nothing after it was run")

@@ -1,7 +1,8 @@
 """Plans and applies this example on the embedded emulator: needs Python and nothing else.
 
 Makes the virtual environment ``.venv-quickstart`` once, copies this config repository to
-``build/quickstart`` (a copy that is there is replaced) and shows each command before it runs.
+``build/quickstart`` (a copy that is there is replaced) and shows each command before it runs. With
+``--here`` it runs the majobctl of the Python that runs it, and makes no environment.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ COPY = ROOT / "build" / "quickstart"
 
 
 def main() -> None:
-    majobctl = ready_environment(".venv-quickstart", "emulator") / "majobctl"
+    if "--here" in sys.argv[1:]:
+        programs = Path(sys.executable).parent
+    else:
+        programs = ready_environment(".venv-quickstart", "emulator")
     shutil.rmtree(COPY, ignore_errors=True)
     ignored = shutil.ignore_patterns("run.py", "__pycache__", ".majobctl", "*.state.json*")
     shutil.copytree(HERE, COPY, ignore=ignored)
     for arguments in (["plan"], ["apply", "--auto-approve"], ["plan"]):
-        run([majobctl, "-C", COPY, *arguments])
+        run([programs / "majobctl", "-C", COPY, *arguments])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stands in for ``curl`` on the PATH of a job: the notes of one merge request in the file KEPT.
 
-It knows the calls of the examples, and fails as ``curl --fail`` does where GitLab would refuse.
+It knows the calls of the examples, and fails as ``curl --fail`` does if GitLab would refuse.
 """
 
 from __future__ import annotations

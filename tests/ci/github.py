@@ -35,7 +35,7 @@ EXPRESSIONS = {
 
 @dataclass
 class Finished:
-    """How a job ended: its steps that ran, by name, and what stands in its summary."""
+    """How a job ended: its steps that ran, by name, and the text of its summary."""
 
     workspace: Path
     steps: dict[str, Ran] = field(default_factory=dict)

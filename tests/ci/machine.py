@@ -73,7 +73,7 @@ class Machine:
         return ended.stdout.strip()
 
     def commit(self, message: str, files: Mapping[str, str | None], branch: str = "main") -> str:
-        """A commit of somebody on ``branch``, made from main where it is new; its id.
+        """A commit of somebody on ``branch``, made from main if it is new; its id.
 
         A file whose content is None is removed.
         """

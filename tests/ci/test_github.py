@@ -18,6 +18,8 @@ from tests.config_repository import until
 MARKER = "<!-- majobctl plan -->"
 STATE = "majobctl.state.json"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Machine]:

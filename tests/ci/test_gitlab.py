@@ -10,6 +10,8 @@ from tests.ci.machine import Machine, job_text, machine, puts
 
 MARKER = "<!-- majobctl plan -->"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Machine]:

@@ -106,6 +106,7 @@ def test_who_is_asked_sees_the_plan_though_the_result_is_json(on_emulator: Repos
     assert '"complete": true' in screen.plain
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_ctrl_d_at_the_question_send_nothing(on_emulator: Repository) -> None:
     for key in ("\x03", "\x04"):
         with terminal(on_emulator, "apply") as screen:

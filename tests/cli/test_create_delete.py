@@ -214,6 +214,7 @@ class TestCreateMissing:
         assert planned(repo) == planned(repo, "--refresh") == {}
 
 
+@pytest.mark.slow
 def test_answers_that_get_lost_create_each_one_once(tmp_path: Path, repository: Repository) -> None:
     names = [f"job-{number:02}" for number in range(20)]
     with running(tmp_path, faults=Faults(lose_rate=0.1, error_rate=0.1, seed=3)) as cloud:
@@ -449,6 +450,7 @@ def killed_at(repo: Repository, cloud: Cloud, moment: str) -> Ran:
     return ran
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_keeps_what_was_acknowledged(repo: Repository, cloud: Cloud) -> None:
     """Creations, deletions and records, ended by SIGKILL after some of each."""
     repo.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))

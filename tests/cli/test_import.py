@@ -361,6 +361,7 @@ def test_a_service_that_cannot_be_read_ends_the_import(
     assert not repository.state_path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_while_reading_leaves_nothing(
     connect: Connect, repository: Repository, number: signal.Signals
@@ -396,6 +397,7 @@ def test_the_lock_of_another_run_is_respected(cloud: Cloud) -> None:
     assert cloud.requests == []
 
 
+@pytest.mark.slow
 def test_a_thousand_and_more_need_one_request_each(
     connect: Connect, repository: Repository
 ) -> None:

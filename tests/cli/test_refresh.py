@@ -482,6 +482,7 @@ def write(repo: Repository, jobs: Mapping[str, Mapping[str, Any]]) -> None:
     repo.write("jobs/all.toml", toml_of(jobs))
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     st.lists(service_params, min_size=3, max_size=3),

@@ -1,4 +1,4 @@
-"""The benchmarks still run, and tell a met target from a missed one."""
+"""The benchmarks run, and distinguish a met target from a missed one."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def row(target: Target, measured: Cost, baseline: Cost) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.slow
 def test_every_work_is_measured_but_octodns_which_would_have_to_be_installed() -> None:
     ended = run("--quick", "--here")
     assert ended.returncode == 0, ended
@@ -51,6 +52,7 @@ def test_every_work_is_measured_but_octodns_which_would_have_to_be_installed() -
     assert str(ROOT) not in ended.stdout
 
 
+@pytest.mark.slow
 def test_only_what_is_named_is_measured() -> None:
     ended = run("--quick", "--here", "--only", "help")
     assert [line.split(" | ")[0] for line in ended.stdout.splitlines()[2:3]] == ["| `--help`"]

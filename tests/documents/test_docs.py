@@ -54,6 +54,7 @@ def commands(
             yield from commands(below, f"{name} {part}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", MADE_PAGES, ids=name_of)
 def test_what_a_page_takes_from_the_code_is_up_to_date(page: Path) -> None:
     command = [sys.executable, str(DOCS / "generate.py"), "--check", str(page)]
@@ -61,7 +62,7 @@ def test_what_a_page_takes_from_the_code_is_up_to_date(page: Path) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_page_that_is_out_of_date_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_page_that_is_out_of_date_is_reported_and_left_as_it_is(tmp_path: Path) -> None:
     stale = read(DOCS / "commands.md").replace("--auto-approve", "--agree")
     page = tmp_path / "commands.md"
     page.write_text(stale, encoding="utf-8")
@@ -72,7 +73,8 @@ def test_a_page_that_is_out_of_date_is_told_and_left_as_it_is(tmp_path: Path) ->
     assert read(page) == stale
 
 
-def test_an_output_that_a_page_shows_wrong_is_told(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_output_that_a_page_shows_wrong_is_reported(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- transcript: examples/quickstart -->\n"

@@ -186,6 +186,7 @@ almost_bodies = st.dictionaries(field_names, json_values, max_size=4).map(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=200) | almost_bodies)
 def test_any_bytes_as_a_body_give_a_json_answer_with_a_4xx_status(

@@ -1,40 +1,30 @@
-"""The counts of these tests, told at the end of the session."""
+"""What all tests of faults share: their marker, their figures and a launcher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults.launcher import Launcher, launching
 
-_FIGURES = pytest.StashKey[dict[str, str]]()
+Tally = Callable[[str, str], None]
+"""Keeps a line of figures about a subject for the summary at the end of the run."""
 
 
-class Tally:
-    """Keeps one line of figures for each subject."""
-
-    def __init__(self, figures: dict[str, str]) -> None:
-        self._figures = figures
-
-    def tell(self, subject: str, figures: str) -> None:
-        self._figures[subject] = figures
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
 
 
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
-    return Tally(pytestconfig.stash.setdefault(_FIGURES, {}))
+@pytest.fixture
+def tally(record_property: Tally) -> Tally:
+    return record_property
 
 
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     with launching(tmp_path_factory.mktemp("launcher")) as launcher:
         yield launcher
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    figures = terminalreporter.config.stash.get(_FIGURES, {})
-    if figures:
-        terminalreporter.section("faults")
-        for subject, text in sorted(figures.items()):
-            terminalreporter.write_line(f"{subject}: {text}")

@@ -48,11 +48,11 @@ class Watch:
         """The path below the folder; "" for a path outside, "." for the folder itself."""
         if isinstance(path, int):
             return self.names.get(path, "")
-        whole = os.path.abspath(os.fsdecode(path))
-        if whole == self._folder:
+        full = os.path.abspath(os.fsdecode(path))
+        if full == self._folder:
             return "."
-        is_below = whole.startswith(self._folder + os.sep)
-        return whole[len(self._folder) + 1 :] if is_below else ""
+        is_below = full.startswith(self._folder + os.sep)
+        return full[len(self._folder) + 1 :] if is_below else ""
 
     def call(
         self,

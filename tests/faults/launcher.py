@@ -46,6 +46,17 @@ def plain_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def started(
+    root: Path, *arguments: str, environment: Mapping[str, str], **options: Any
+) -> subprocess.Popen[bytes]:
+    """The command in ``root``, in a process of its own that is not measured."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "-m", "majobctl", *arguments],
+        **{"cwd": root, "env": plain_environment(**environment), **pipes, **options},
+    )
+
+
 class Launcher:
     """Runs one command at a time in a fork of ``faulty.py``; its notes are kept in ``folder``."""
 

@@ -6,7 +6,6 @@ import copy
 import errno
 import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,15 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from majobctl.state.backends import open_backend
 from majobctl.state.document import State
-from majobctl.state.store import StateStore
 from tests import fake_service
 from tests.config_repository import JOB, toml_of
-from tests.fake_service import IDS, FakeService
+from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import Fault, Launcher, Watched, launching
+from tests.faults.observed import REST_IDS, claims_in, counted_codes, state_in
 from tests.faults.service import Body, body_of, contradictions, without_blanks
 
 APPLY = ("apply", "--auto-approve", "--parallelism", "1")
@@ -35,11 +33,9 @@ BEFORE = {"alpha": 1, "beta": 1, "gamma": 1}
 DESIRED = {"alpha": 2, "beta": 3, "delta": 4}
 """The names and their train_instance_count; gamma is to be forgotten."""
 
-_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
-
 
 def rest_body(count: int) -> Body:
-    return body_of({**JOB, "train_instance_count": count}, **IDS)
+    return body_of({**JOB, "train_instance_count": count}, **REST_IDS)
 
 
 @dataclass
@@ -98,10 +94,6 @@ def write_jobs(root: Path, counts: Mapping[str, int]) -> None:
     (root / "jobs/all.toml").write_text(text)
 
 
-def state_in(root: Path) -> State | None:
-    return StateStore(open_backend("local", root / STATE, STATE)).read()
-
-
 def printed_state(ran: Watched) -> str | None:
     """The state that an apply printed for want of a file; None where it printed none."""
     start = ran.stderr.find("\n{\n")
@@ -131,25 +123,25 @@ def rescued_state(root: Path, ran: Watched) -> State | None:
 def for_saving(state: State | None, name: str, body: Body) -> bool:
     """Whether ``state`` says that the service has ``body``, or that it does not know."""
     entry = state.job_configs.get(name) if state else None
-    return entry is not None and (entry.pending or body_of(entry.params, **IDS) == body)
+    return entry is not None and (entry.pending or body_of(entry.params, **REST_IDS) == body)
 
 
 def check_nothing_is_lost(made: Bench, root: Path, ran: Watched) -> State | None:
     """Checks all that must hold after any fault; returns the rescued state, if there is one."""
-    states = [state_in(root), rescued := rescued_state(root, ran)]
+    states = [state_in(root, STATE), rescued := rescued_state(root, ran)]
     held = {name: without_blanks(body) for name, body in made.rest.configs.items()}
     for name, body in held.items():
         is_forgotten = name == "gamma" and body == made.held["gamma"]
         assert is_forgotten or any(for_saving(state, name, body) for state in states), (name, ran)
     final = rescued or states[0]
-    assert contradictions(final, held, **IDS) == [], ran
-    for name, word in _CLAIM.findall(ran.stderr):
+    assert contradictions(final, held, **REST_IDS) == [], ran
+    for name, word in claims_in(ran.stderr):
         entries = final.job_configs if final else {}
         if word == "forgotten":
             assert name not in entries, ran
         else:
             assert not entries[name].pending, ran
-            assert body_of(entries[name].params, **IDS) == rest_body(DESIRED[name]), ran
+            assert body_of(entries[name].params, **REST_IDS) == rest_body(DESIRED[name]), ran
     return rescued
 
 
@@ -158,7 +150,7 @@ def check_converges(made: Bench, root: Path, rescued: State | None) -> None:
         file = next(root.glob("majobctl.rescue-*.json"))
         pushed = made.run(root, "state", "push", file.name)
         assert pushed.code == 0, pushed
-        after = state_in(root)
+        after = state_in(root, STATE)
         assert after is not None
         assert after.job_configs == rescued.job_configs
         file.unlink()
@@ -183,7 +175,7 @@ def check_case(made: Bench, fault: Fault, watched: str = "state") -> tuple[int, 
             assert "Apply complete" in ran.stdout
         elif ran.code != CRASHED:
             assert "Error: " in ran.stderr or "incomplete" in ran.stdout
-            assert "\nApply " in ran.stdout or not _CLAIM.search(ran.stderr)
+            assert "\nApply " in ran.stdout or not claims_in(ran.stderr)
         rescued = check_nothing_is_lost(made, root, ran)
         check_converges(made, root, rescued)
     except AssertionError as error:
@@ -222,10 +214,6 @@ def calls_of_an_apply(made: Bench) -> tuple[tuple[str, str], ...]:
     return ran.calls
 
 
-def told(codes: Counter[int]) -> str:
-    return ", ".join(f"{number} x exit {code}" for code, number in sorted(codes.items()))
-
-
 @pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[number] for number in ERRNOS])
 def test_nothing_is_lost_when_any_one_call_fails(
     benches: list[Bench], number: int, tally: Tally
@@ -235,9 +223,9 @@ def test_nothing_is_lost_when_any_one_call_fails(
     faults = [Fault(at, errno=number) for at in range(1, len(calls) + 1)]
     codes, rescued = check_cases(benches, faults)
     assert codes[1] > len(calls) / 2
-    tally.tell(
+    tally(
         f"file system, one {errno.errorcode[number]} at each of {len(calls)} calls",
-        f"{len(faults)} faults: {told(codes)}; {rescued} rescued",
+        f"{len(faults)} faults: {counted_codes(codes)}; {rescued} rescued",
     )
 
 
@@ -250,7 +238,7 @@ def test_nothing_is_lost_when_the_process_ends_at_any_call(
     assert kinds["replace"] >= 3  # the holder of the lock, the backup, the state
     codes, _ = check_cases(benches, [Fault(at, how) for at in range(1, len(calls) + 1)])
     assert codes == {CRASHED: len(calls)}
-    tally.tell(
+    tally(
         f"file system, a crash {how} each of {len(calls)} calls",
         f"{len(calls)} crashes, {kinds['replace']} of them at a rename",
     )
@@ -273,9 +261,9 @@ def test_nothing_is_lost_when_all_calls_fail_from_any_one_on(
     codes, rescued = check_cases(benches, faults, watched)
     assert rescued > 0
     where = "the state's folder" if watched == "state" else "all folders"
-    tally.tell(
+    tally(
         f"file system, {errno.errorcode[number]} in {where} from each of {len(calls)} calls on",
-        f"{len(faults)} faults: {told(codes)}; {rescued} rescued",
+        f"{len(faults)} faults: {counted_codes(codes)}; {rescued} rescued",
     )
 
 

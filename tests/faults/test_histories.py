@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import itertools
 import json
-import re
 import shutil
 import time
 from collections import Counter
@@ -25,22 +24,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from majobctl.state.backends import open_backend
-from majobctl.state.document import Entry, State
-from majobctl.state.store import StateStore
+from majobctl.state.document import Entry
 from tests import fake_service
 from tests.config_repository import JOB, toml_of
-from tests.fake_service import IDS, FakeService, Reply
+from tests.fake_service import FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import NO_FAULT, Fault, Launcher, Watched, launching
+from tests.faults.observed import REST_IDS, claims_in, state_in
 from tests.faults.service import Body, body_of, without_blanks
 
 NAMES = [f"job-{letter}" for letter in "abcde"]
-STATE = "majobctl.state.json"
 APPLY = ("apply", "--auto-approve", "--parallelism", "2")
 EXAMPLES, STEPS = 40, 25
-_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
 
 names = st.sampled_from(NAMES)
 counts = st.integers(1, 4)
@@ -123,9 +119,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def plan(self) -> None:
-        state = self._state()
+        state = state_in(self.root)
         document = self._run("plan", "--format", "json").document
-        assert self._state() == state
+        assert state_in(self.root) == state
         assert document["serial"] == (state.serial if state else 0)
         actions = {item["name"]: item["action"] for item in document["changes"]}
         known = state.job_configs if state else {}
@@ -154,7 +150,7 @@ class Histories(RuleBasedStateMachine):
     def apply_saved_plan(self) -> None:
         if self.saved_serial is None:
             return
-        state = self._state()
+        state = state_in(self.root)
         ran = self._apply("apply", "saved.plan")
         if self.saved_serial != (state.serial if state else 0):
             assert ran.code == 5, ran
@@ -165,7 +161,7 @@ class Histories(RuleBasedStateMachine):
             assert "sensitive value" in ran.stderr  # that of the file is another one by now
             assert self.rest.requests == []
         else:
-            for name in {found[0] for found in _CLAIM.findall(ran.stderr)} & set(self.saved):
+            for name in {name for name, _ in claims_in(ran.stderr)} & set(self.saved):
                 assert self._held(name) == self._body(self.saved[name])
             self.done["saved plan applied"] += 1
 
@@ -193,7 +189,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def state_is_whole_and_contradicts_nothing(self) -> None:
-        state = self._state()
+        state = state_in(self.root)
         if state is None:
             return
         assert state.serial >= self.serial
@@ -206,7 +202,7 @@ class Histories(RuleBasedStateMachine):
     # Parts.
 
     def _body(self, params: Mapping[str, Any]) -> Body:
-        return body_of({**JOB, **params}, **IDS)
+        return body_of({**JOB, **params}, **REST_IDS)
 
     def _write(self) -> None:
         text = "".join(
@@ -214,11 +210,8 @@ class Histories(RuleBasedStateMachine):
         )
         (self.root / "jobs/all.toml").write_text(text, encoding="utf-8")
 
-    def _state(self) -> State | None:
-        return StateStore(open_backend("local", self.root / STATE, STATE)).read()
-
     def _entries(self) -> Mapping[str, Entry]:
-        state = self._state()
+        state = state_in(self.root)
         return state.job_configs if state else {}
 
     def _held(self, name: str) -> Body:
@@ -231,7 +224,7 @@ class Histories(RuleBasedStateMachine):
 
     def _apply(self, *arguments: str, fault: Fault = NO_FAULT) -> Watched:
         """An apply, whose claims are all in the state, and whose serial grew by one at most."""
-        before = self._state()
+        before = state_in(self.root)
         self.rest.forget_requests()
         ran = self._run(*arguments, fault=fault)
         if ran.code == CRASHED:
@@ -241,11 +234,11 @@ class Histories(RuleBasedStateMachine):
             if len(received.body) == int(received.headers["content-length"]):
                 # A crash may cut a request short; the service then does nothing of it.
                 self.sent.setdefault(name, []).append(without_blanks(received.document))
-        after = self._state()
+        after = state_in(self.root)
         entries = after.job_configs if after else {}
         grown = (after.serial if after else 0) - (before.serial if before else 0)
         assert grown in (0, 1), ran
-        for name, word in _CLAIM.findall(ran.stderr):
+        for name, word in claims_in(ran.stderr):
             if word == "forgotten":
                 assert name not in entries, ran
             else:
@@ -274,7 +267,7 @@ def fits(entry: Entry, body: Body) -> bool:
     visible = {key: value for key, value in entry.params.items() if not isinstance(value, dict)}
     hidden = {"config_desc"} if "config_desc" in entry.params.keys() - visible.keys() else set()
     rest = {key: value for key, value in body.items() if key not in hidden}
-    return body_of(visible, **IDS) == rest
+    return body_of(visible, **REST_IDS) == rest
 
 
 def test_every_history_keeps_the_contract(tmp_path: Path, tally: Tally) -> None:
@@ -290,7 +283,7 @@ def test_every_history_keeps_the_contract(tmp_path: Path, tally: Tally) -> None:
         )
         run_state_machine_as_test(Histories, settings=settings)
     told = ", ".join(f"{number} x {what}" for what, number in sorted(Histories.done.items()))
-    tally.tell("histories", f"{EXAMPLES} of up to {STEPS} steps: {told}")
+    tally("histories", f"{EXAMPLES} of up to {STEPS} steps: {told}")
     assert Histories.done["crash"] > 10
     assert Histories.done["apply"] > 10
     assert Histories.done["stale plan refused"] > 5

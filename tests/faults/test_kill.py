@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,13 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from majobctl.state.backends import open_backend
-from majobctl.state.document import State
-from majobctl.state.store import StateStore
-from tests.config_repository import JOB, PATIENCE, toml_of
+from tests.config_repository import JOB, PATIENCE, toml_of, until
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
-from tests.faults.launcher import Launcher, launching, plain_environment
+from tests.faults.launcher import Launcher, launching, started
+from tests.faults.observed import STATE, claims_in, state_in
 from tests.faults.service import Body, body_of, contradictions
 
 KILLS = 200
@@ -28,13 +25,11 @@ SEEDS = (20261, 20262)
 """One for each of the repositories that are killed side by side."""
 NAMES = [f"job-{number:02}" for number in range(40)]
 CHANGED = 30
-STATE = "majobctl.state.json"
 APPLY = ("apply", "--auto-approve", "--parallelism", "3")
 CONVERGES_EVERY = 4
 
 BEFORE, AMONG, MERGE, AFTER = "before the first call", "among the calls", "in the merge", "too late"
 
-_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
 _CALLS = re.compile(r"(\d+) update_job_configs call")
 
 
@@ -67,23 +62,13 @@ class Trial:
     def body(self, name: str) -> Body:
         return body_of({**JOB, "config_desc": self.desired[name]}, **IDS)
 
-    def state(self) -> State | None:
-        return StateStore(open_backend("local", self.root / STATE, STATE)).read()
-
     def kill_one(self) -> str:
         """Starts an apply, kills it, and returns what it had said by then."""
         since = self.cloud.log.stat().st_size
         said = self.root.parent / "stdout"
         errors = self.root.parent / "stderr"
         with said.open("wb") as out, errors.open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "majobctl", *APPLY],
-                cwd=self.root,
-                env=plain_environment(**ENVIRONMENT),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
+            process = started(self.root, *APPLY, environment=ENVIRONMENT, stdout=out, stderr=err)
             self._await_moment(process, since)
             process.kill()
             code = process.wait(PATIENCE)
@@ -100,10 +85,10 @@ class Trial:
             return
         calls = self.dice.randrange(1, CHANGED - 3) if draw < 0.75 else CHANGED
         pause = self.dice.uniform(0, 0.005 if draw < 0.75 else 0.05)
-        end = time.monotonic() + PATIENCE
-        while self.cloud.puts(since) < calls and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        until(
+            lambda: self.cloud.puts(since) >= calls or process.poll() is not None,
+            f"{calls} calls",
+        )
         time.sleep(pause)
 
     def _moment(self, code: int, since: int, planned: int) -> str:
@@ -115,13 +100,13 @@ class Trial:
     def check(self, said: str) -> None:
         """The state opens, has every claim, and contradicts the cloud nowhere."""
         assert "Traceback" not in said
-        state = self.state()
+        state = state_in(self.root)
         entries = state.job_configs if state else {}
         assert contradictions(state, self.cloud.held(), **IDS) == []
         serial = state.serial if state else 0
         assert serial >= self.serial
         self.serial = serial
-        claims = _CLAIM.findall(said)
+        claims = claims_in(said)
         for name, word in claims:
             if word == "forgotten":
                 assert name not in entries
@@ -133,7 +118,7 @@ class Trial:
 
     def converge(self) -> None:
         """One more apply, which sends again what is pending, and all is as desired."""
-        state = self.state()
+        state = state_in(self.root)
         known = state.job_configs if state else {}
         pending = {name for name, entry in known.items() if entry.pending}
         plan = self.launcher.run(self.root, "plan", "--format", "json", environment=ENVIRONMENT)
@@ -146,7 +131,7 @@ class Trial:
         assert {name: held[name] for name in self.desired} == {
             name: self.body(name) for name in self.desired
         }
-        after = self.state()
+        after = state_in(self.root)
         assert after is not None
         assert set(after.job_configs) == set(self.desired)
         assert not any(entry.pending for entry in after.job_configs.values())
@@ -180,7 +165,6 @@ def killed(folder: Path, seed: int, kills: int) -> Trial:
 
 
 def test_an_apply_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, tally: Tally) -> None:
-    start = time.monotonic()
     with ThreadPoolExecutor(len(SEEDS)) as pool:
         share = KILLS // len(SEEDS)
         runs = [pool.submit(killed, tmp_path / str(seed), seed, share) for seed in SEEDS]
@@ -189,10 +173,10 @@ def test_an_apply_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, tal
     told = ", ".join(f"{moments[name]} {name}" for name in (BEFORE, AMONG, MERGE, AFTER))
     claims = sum(made.claims for made in trials)
     pending = sum(made.pending for made in trials)
-    tally.tell(
+    tally(
         "kill -9",
         f"{moments.total()} kills: {told}; {claims} claims, all kept; {pending} of unknown outcome,"
-        f" all sent again; {time.monotonic() - start:.0f} s",
+        " all sent again",
     )
     assert moments.total() == KILLS
     assert moments[AMONG] > KILLS / 2

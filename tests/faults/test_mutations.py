@@ -7,7 +7,6 @@ import hashlib
 import json
 import random
 import re
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from tests.config_repository import JOB, Ran, Repository
 from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.mutations import Dice, mutated, mutated_json
+from tests.faults.observed import STATE, counted_codes
 
 MUTANTS = 2500
 SEEDS = {"toml": 31001, "state": 31002, "journal": 31003, "plan": 31004}
 """Mutant ``number`` of a kind is made by ``random.Random(f"{SEEDS[kind]}-{number}")``."""
 
-STATE = "majobctl.state.json"
 JOURNAL = f"{STATE}.journal"
 RICH = """\
 [job_config.alpha]
@@ -69,7 +68,6 @@ class Mutants:
         self.repository = repository
         self.kind = kind
         self.codes: Counter[int] = Counter()
-        self.start = time.monotonic()
 
     def run(self, number: int, path: Path, content: bytes, *arguments: str) -> Ran:
         """The command on a file with ``content``, which only a success may replace."""
@@ -87,12 +85,9 @@ class Mutants:
     def failure(self, number: int, content: bytes, command: object, why: str) -> AssertionError:
         return AssertionError(f"mutant {number} of {self.kind}, {command}: {why}\n{content!r}")
 
-    def tell(self, tally: Tally) -> None:
-        codes = ", ".join(f"{count} x exit {code}" for code, count in sorted(self.codes.items()))
-        seconds = time.monotonic() - self.start
-        tally.tell(
-            f"mutations, {self.kind}", f"{self.codes.total()} mutants: {codes}; {seconds:.0f} s"
-        )
+    def check(self, tally: Tally) -> None:
+        figures = f"{self.codes.total()} mutants: {counted_codes(self.codes)}"
+        tally(f"mutations, {self.kind}", figures)
         assert self.codes.total() == MUTANTS
         assert self.codes[0] > 0
         assert self.codes[1] + self.codes[5] > MUTANTS / 4
@@ -123,7 +118,7 @@ def has_required(table: dict[str, Any]) -> bool:
     )
 
 
-def test_damaged_toml_is_told_with_its_line(on_rest: Repository, tally: Tally) -> None:
+def test_damaged_toml_is_reported_with_its_line(on_rest: Repository, tally: Tally) -> None:
     jobs = on_rest.write("jobs/all.toml", RICH)
     settings = on_rest.root / "majobctl.toml"
     on_rest.settings(
@@ -148,7 +143,7 @@ def test_damaged_toml_is_told_with_its_line(on_rest: Repository, tally: Tally) -
             raise mutants.failure(number, content, command, f"no place: {ran.stderr}")
         settings.write_bytes(good)
         jobs.write_bytes(RICH.encode())
-    mutants.tell(tally)
+    mutants.check(tally)
 
 
 def with_state(repository: Repository) -> bytes:
@@ -202,7 +197,7 @@ def test_a_damaged_state_is_refused_and_left_as_it_is(on_rest: Repository, tally
             raise mutants.failure(number, content, command, "taken as valid")
         if ran.code and STATE not in ran.stderr and "no job config" not in ran.stderr:
             raise mutants.failure(number, content, command, f"no place: {ran.stderr}")
-    mutants.tell(tally)
+    mutants.check(tally)
 
 
 def chained(records: list[Any]) -> bytes:
@@ -269,7 +264,7 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(on_rest: Repository, tal
         if ran.code and JOURNAL not in ran.stderr and "no job config" not in ran.stderr:
             raise mutants.failure(number, content, command, f"no place: {ran.stderr}")
         on_rest.state_path.write_bytes(good)
-    mutants.tell(tally)
+    mutants.check(tally)
 
 
 def stamped(document: Any) -> bytes:
@@ -314,7 +309,7 @@ def test_a_damaged_plan_file_is_refused_and_left_as_it_is(
         if ran.code and "saved.plan" not in ran.stderr and not names_the_change(ran):
             raise mutants.failure(number, content, command, f"no place: {ran.stderr}")
         on_rest.state_path.write_bytes(state)
-    mutants.tell(tally)
+    mutants.check(tally)
 
 
 def names_the_change(ran: Ran) -> bool:

@@ -130,7 +130,7 @@ def test_no_command_and_no_file_shows_a_secret(
     assert {"majobctl.state.json", "majobctl.state.json.backup", "majobctl.state.json.journal",
             "majobctl.state.json.lock.holder", "saved.plan"} <= search.kinds  # fmt: skip
     assert caplog.records  # the log is not silent: it has the requests
-    tally.tell(
+    tally(
         "secrets",
         f"{len(search.secrets)} secrets looked for in {search.outputs} outputs and"
         f" {search.files} files",

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from majobctl.plan.change import Action, Change, FieldAction, Renamed
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_read, only_shown
 from majobctl.state.document import Entry, State
+from tests.growth import check_growth
 from tests.plan import plan_strategies as strategies
 from tests.plan.plan_strategies import TRICKY_LABELS, Three, job_configs
 from tests.plan.values import (
@@ -469,23 +469,33 @@ class TestRenames:
             assert change.renamed is renamed
 
     def test_of_thousands_are_found_without_comparing_each_with_each(self) -> None:
-        many = [{**PLAIN, "config_desc": str(number)} for number in range(10_000)]
-        desired = desired_of(**{f"new{number}": params for number, params in enumerate(many)})
-        state = state_of(**{f"old{number}": params for number, params in enumerate(many)})
-        live = live_of(**dict.fromkeys(desired))
-        start = time.process_time()
-        plan = make_plan(desired, state, TARGET, live=live, deletes_removed=True)
-        assert time.process_time() - start < 10
-        assert sum(change.renamed is Renamed.DETECTED for change in plan.changes) == len(many)
+        def prepare(count: int) -> tuple[int, Callable[[], Plan]]:
+            many = [{**PLAIN, "config_desc": str(number)} for number in range(count)]
+            desired = desired_of(**{f"new{number}": params for number, params in enumerate(many)})
+            state = state_of(**{f"old{number}": params for number, params in enumerate(many)})
+            live = live_of(**dict.fromkeys(desired))
+            return count, lambda: make_plan(desired, state, TARGET, live=live, deletes_removed=True)
+
+        def work(prepared: tuple[int, Callable[[], Plan]]) -> None:
+            count, plan = prepared
+            assert sum(item.renamed is Renamed.DETECTED for item in plan().changes) == count
+
+        check_growth(prepare, work, 1000)
 
 
-def test_ten_thousand_job_configs_that_changed_there_are_planned_in_seconds() -> None:
+def test_planning_grows_with_the_job_configs_that_changed_there_and_no_faster() -> None:
     labels = {str(number): "x" for number in range(10)}
-    desired = desired_of(
-        **{f"n{number}": {**PLAIN, "hyperparameters": labels} for number in range(10_000)}
-    )
-    live = {name: {**config.params, "config_desc": "theirs"} for name, config in desired.items()}
-    start = time.process_time()
-    plan = refreshed(desired, state_after(desired), **live)
-    assert plan.count(Action.UPDATE) == 10_000
-    assert time.process_time() - start < 15
+
+    def prepare(count: int) -> Callable[[], Plan]:
+        desired = desired_of(
+            **{f"n{number}": {**PLAIN, "hyperparameters": labels} for number in range(count)}
+        )
+        live = {name: {**item.params, "config_desc": "theirs"} for name, item in desired.items()}
+        state = state_after(desired)
+        return lambda: refreshed(desired, state, **live)
+
+    def work(plan: Callable[[], Plan]) -> None:
+        made = plan()
+        assert made.count(Action.UPDATE) == len(made.changes) > 0
+
+    check_growth(prepare, work, 1000)

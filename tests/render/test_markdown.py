@@ -349,6 +349,7 @@ def test_a_selection_that_is_too_long_is_still_told() -> None:
     assert "\n\n3 of 3 job configs selected.\n\n" in checked(plan)
 
 
+@pytest.mark.slow
 def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
     markdown = checked(large_plan(5000))
     assert "\n\n5000 changes. Target: " in markdown
@@ -384,6 +385,7 @@ def unlike(count: int, width: int) -> Plan:
     return plan_of(*changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "width"), [(5000, 1), (5000, 400), (50, 20_000)])
 def test_changes_with_nothing_in_common_are_left_out_whole_and_counted(
     count: int, width: int
@@ -484,6 +486,7 @@ def hostile_plans(draw: st.DrawFn) -> Plan:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(hostile_plans())
 def test_nothing_from_outside_leaves_its_code_span(plan: Plan) -> None:
@@ -497,6 +500,7 @@ def test_nothing_from_outside_leaves_its_code_span(plan: Plan) -> None:
         assert not re.search(r"[@#&<>\\\[\]!~$]", outside)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(threes())
 def test_each_change_and_each_path_is_named(three: Three) -> None:

@@ -1,0 +1,28 @@
+"""What an apply leaves behind: its state, and the outcomes that it reported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from majobctl.state.backends import open_backend
+from majobctl.state.document import State
+from majobctl.state.store import StateStore
+
+STATE = "majobctl.state.json"
+REST_IDS = {"spec_id": 91, "engine_id": 77}
+"""The ids of tests.fake_service for the flavor and the engine of JOB."""
+_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
+
+
+def state_in(root: Path, name: str = STATE) -> State | None:
+    return StateStore(open_backend("local", root / name, name)).read()
+
+
+def claims_in(stderr: str) -> list[tuple[str, str]]:
+    """The job configs that an apply reported as done, each with what it did."""
+    return _CLAIM.findall(stderr)
+
+
+def counted_codes(codes: dict[int, int]) -> str:
+    return ", ".join(f"{count} x exit {code}" for code, count in sorted(codes.items()))
