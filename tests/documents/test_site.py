@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, is whole, and asks nothing of other hosts."""
+"""The documentation site builds without a warning, is complete, and asks no other host."""
 
 from __future__ import annotations
 
@@ -173,6 +173,13 @@ def test_a_pipe_in_the_code_of_a_table_is_shown_as_it_is(site: Site) -> None:
     text = "".join(site.page(Path("commands.html")).words)
     assert "text|json" in text
     assert "\\|" not in text
+
+
+def test_no_table_or_list_is_shown_as_text(site: Site) -> None:
+    """As when an empty line cuts a table, or no empty line is above a list."""
+    for path in site.folder.rglob("*.html"):
+        for text in re.findall(r"<p>(.*?)</p>", path.read_text(encoding="utf-8"), re.DOTALL):
+            assert not re.search(r"^(\||[-*+] |\d+\. )", text, re.MULTILINE), path.name
 
 
 def test_only_what_is_for_readers_is_there(site: Site) -> None:
