@@ -83,7 +83,7 @@ class Transcript:
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
         elif directive == "service":
-            self._change_service(*about.split(": ", 1))
+            self._change_there(*about.split(": ", 1))
         elif directive == "remove":
             self._path(about).unlink()
         else:
@@ -97,12 +97,11 @@ class Transcript:
             raise SystemExit(f"{name} has {old!r} {content.count(old)} times, not once")
         file.write_text(content.replace(old, new), encoding="utf-8")
 
-    def _change_service(self, name: str, params: str) -> None:
-        data = self._path(".majobctl/emulator.db")
-        with open_provider("emulator", emulator_data=data) as service:
-            live = service.read_job_config(name)
+    def _change_there(self, name: str, params: str) -> None:
+        with open_provider("emulator", emulator_data=self._path(".majobctl/emulator.db")) as there:
+            live = there.read_job_config(name)
             before = live.params if live else {}
-            outcome = service.update_job_config(name, {**before, **json.loads(params)})
+            outcome = there.update_job_config(name, {**before, **json.loads(params)})
         if outcome.ending is not CallStatus.DONE:
             raise SystemExit(f"{name} was not changed: {outcome.message}")
 

@@ -1,7 +1,7 @@
-"""Plans and applies this example on the embedded emulator; needs only Python.
+"""Plans and applies this example on the embedded emulator: needs Python and nothing else.
 
 Makes the virtual environment ``.venv-quickstart`` once, copies this config repository to
-``build/quickstart``, replacing an earlier copy, and shows each command before it runs.
+``build/quickstart`` (a copy that is there is replaced) and shows each command before it runs.
 """
 
 from __future__ import annotations
