@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, is complete, and asks no other host."""
+"""The site builds without a warning, is complete, and requests nothing from other hosts."""
 
 from __future__ import annotations
 
