@@ -1,10 +1,10 @@
-"""Writes what the pages take from the code: tables of keys, commands and modules, and the output of
-the commands that they show (see transcripts.py).
+"""Writes the generated parts of the pages: tables of keys, commands and rooms, and the output of
+the commands that the pages show (see transcripts.py).
 
-    python docs/generate.py            writes README.md and the pages beside this file
-    python docs/generate.py --check    writes nothing, and fails where a page is out of date
+    python docs/generate.py            writes README.md and the pages in this folder
+    python docs/generate.py --check    writes nothing, and fails if a page is out of date
 
-Both take the names of pages; without any they look at all of them. A table stands between
+Both accept names of pages; the default is all of them. A generated table is between
 ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
 """
 
@@ -37,9 +37,9 @@ _SECTION = re.compile(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes what the pages take from the code.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail where it would")
-    parser.add_argument("pages", nargs="*", type=Path, help="all pages where none is named")
+    parser = argparse.ArgumentParser(description="Writes the generated parts of the pages.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if it would")
+    parser.add_argument("pages", nargs="*", type=Path, help="default: all pages")
     arguments = parser.parse_args()
     named = [page.resolve() for page in arguments.pages]
     pages = named or [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -63,7 +63,7 @@ def _is_fresh(page: Path, is_check: bool) -> bool:
 
 
 def rendered(page: str) -> str:
-    """The text of a page with everything in it that is taken from the code as it is now."""
+    """The text of a page with its generated parts renewed."""
     with_tables = _SECTION.sub(
         lambda match: f"{match['begin']}\n{_SECTIONS[match['name']]()}\n\n{match['end']}", page
     )
@@ -205,33 +205,28 @@ def _value(option: click.Option) -> str:
     return (option.name or "").upper()
 
 
-def modules_table() -> str:
-    """Every module and package with its job, as it opens, and what it imports of majobctl."""
+def rooms_table() -> str:
+    """Every room (package) with its purpose and its modules, and each module of the ground."""
     package = ROOT / "majobctl"
-    files: dict[str, list[Path]] = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).parts
-        files.setdefault(parts[0] + "/" * (len(parts) > 1), []).append(path)
-    rows = []
-    for name, paths in files.items():
-        trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
-        job = (ast.get_docstring(trees[0]) or "").replace("\n", " ")
-        if job:
-            imports = {unit for tree in trees for unit in _imports(tree)} - {name.strip("/")}
-            rows.append((f"`{name}`", _first_sentence(job), ", ".join(sorted(imports))))
-    return table(("module", "its job", "imports"), rows)
+    rooms = sorted(path.parent for path in package.rglob("__init__.py"))
+    rows = [
+        (f"`{room.relative_to(package).as_posix()}/`", _purpose(room / "__init__.py"), modules)
+        for room in rooms[1:]
+        for modules in (", ".join(path.stem for path in _modules(room)),)
+    ]
+    rows += [(f"`{path.name}`", _purpose(path), "") for path in _modules(package)]
+    return table(("room", "what lives there", "its modules"), rows)
 
 
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=\.) |(?<=:)  ", text.replace("``", "`"))[0].rstrip(".:")
+def _modules(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("majobctl."):
-            yield str(node.module).split(".")[1]
-        elif isinstance(node, ast.ImportFrom) and node.module == "majobctl":
-            yield from (alias.name for alias in node.names if not alias.name.startswith("__"))
+def _purpose(module: Path) -> str:
+    """The first sentence of the module's docstring."""
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    sentence = re.split(r"(?<=\.) |\n\n", text.replace("``", "`").replace("\n", " "))[0]
+    return sentence.rstrip(".:")
 
 
 _SECTIONS: Mapping[str, Callable[[], str]] = {
@@ -240,7 +235,7 @@ _SECTIONS: Mapping[str, Callable[[], str]] = {
     "rules": rules_list,
     "data-source": data_source_table,
     "commands": commands_reference,
-    "modules": modules_table,
+    "rooms": rooms_table,
 }
 
 

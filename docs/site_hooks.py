@@ -1,7 +1,7 @@
-"""What the documentation site does to the pages, so that they read well without it, too.
+"""Adapts the pages for the documentation site, so that they also read well on GitHub.
 
-Comments are left out, and files outside this folder that the pages link to come along under their
-own paths: CHANGELOG.md as a page, examples as they are. MkDocs calls this by mkdocs.yml.
+Removes comments, and copies the files outside this folder that the pages link to under their own
+paths: CHANGELOG.md as a page, examples unchanged. MkDocs calls it because of mkdocs.yml.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINK = re.compile(r"(?<=\]\()[^)\s#:]+(?=[#)])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the changelog, and what else the pages link to outside this folder."""
+    """Adds the changelog, and the other files outside this folder that the pages link to."""
     texts = [(page.src_uri, page.content_string) for page in files.documentation_pages()]
     texts.append((_CHANGELOG, (ROOT / _CHANGELOG).read_text(encoding="utf-8")))
     linked = {_in_site(link, page) for page, text in texts for link in _LINK.findall(text)}
@@ -41,7 +41,7 @@ def _outside(path: str, config: MkDocsConfig, inclusion: InclusionLevel) -> File
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The page without its comments, its links out of this folder led to the copies."""
+    """The page without comments, with its links out of this folder pointing to the copies."""
     parts = _BLOCK.split(markdown)
     texts = [_shown(text, page.file.src_uri) for text in parts[::3]]
     return "".join(text + block for text, block in zip_longest(texts, parts[1::3], fillvalue=""))
@@ -49,25 +49,25 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _shown(text: str, page: str) -> str:
     text = _TABLE_ROW.sub(lambda row: _CODE.sub(_bare, row.group()), _COMMENT.sub("", text))
-    return _LINK.sub(lambda link: _led(link.group(), page), text)
+    return _LINK.sub(lambda link: _relinked(link.group(), page), text)
 
 
 def _bare(code: re.Match[str]) -> str:
-    """On GitHub, a ``|`` in the code of a table needs a backslash; here it would be shown."""
+    """In a table, GitHub needs a backslash before a ``|`` in code; MkDocs would show it."""
     return code.group().replace("\\|", "|")
 
 
-def _led(link: str, page: str) -> str:
+def _relinked(link: str, page: str) -> str:
     path = _in_site(link, page)
     return posixpath.relpath(path, posixpath.dirname(page) or ".") if path else link
 
 
 def _in_site(link: str, page: str) -> str:
-    """The site's path of the file that a page links to; "" where there is no such file."""
+    """The path in the site of the file that a page links to; "" if the file does not exist."""
     place = f"docs/{page}" if _is_page_here(page) else page
     target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
-    is_ours = not target.startswith("..") and (ROOT / target).is_file()
-    return target.removeprefix("docs/") if is_ours else ""
+    is_file_here = not target.startswith("..") and (ROOT / target).is_file()
+    return target.removeprefix("docs/") if is_file_here else ""
 
 
 def _is_page_here(path: str) -> bool:

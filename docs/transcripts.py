@@ -1,20 +1,20 @@
-"""Runs the commands that a page shows, so that what it shows beneath them is what they print.
+"""Runs the commands that a page shows, so that the page shows their real output.
 
-A page says what happens in comments that its reader does not see:
+Comments, which the reader does not see, direct what happens:
 
     <!-- transcript: REPOSITORY -->          from here on, in a copy of this folder of the checkout
-    <!-- transcript: REPOSITORY as DIR -->   the same, and the commands reach the copy as DIR
+    <!-- transcript: REPOSITORY as DIR -->   the same, with the copy as DIR in the current folder
     <!-- run: COMMAND -->                    runs a command that must succeed, and shows nothing
-    <!-- edit: FILE: OLD => NEW -->          changes one text, which must be in FILE once
+    <!-- edit: FILE: OLD => NEW -->          changes OLD, which must appear in FILE exactly once
     <!-- remove: FILE -->                    removes FILE
     <!-- write: FILE -->                     the next block becomes FILE
     <!-- file: FILE -->                      the next block shows FILE
     <!-- part: FILE -->                      the next block shows some lines of FILE
-    <!-- there: NAME: PARAMS -->             somebody changes a configuration in the emulated
+    <!-- service: NAME: PARAMS -->           somebody changes a configuration in the emulated
                                              service: PARAMS is a JSON object of some of its params
 
 REPOSITORY ``nothing`` is an empty folder. Every ``console`` block after a transcript is run: lines
-that begin with ``$ `` are commands, a line ``...`` stands for lines that are left out.
+that begin with ``$ `` are commands, and a line ``...`` replaces any number of lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from majobctl.service.sdk_calls import CallStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
-    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part|there): (?P<about>.+?) -->\n"
+    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part|service): (?P<about>.+?) -->\n"
     r"|^```(?P<language>\w*)\n(?P<block>.*?)^```\n",
     re.MULTILINE | re.DOTALL,
 )
@@ -64,7 +64,7 @@ class Transcript:
         self._pending = ("", "")
 
     def filled(self, page: str) -> str:
-        """``page`` with the real output; a block whose output fits as it stands is kept."""
+        """``page`` with the real output; a block that fits the output is kept as it is."""
         return _STEP.sub(self._step, page)
 
     def _step(self, match: re.Match[str]) -> str:
@@ -77,12 +77,12 @@ class Transcript:
         if directive == "transcript":
             self._begin(about)
         elif directive == "run":
-            told = self._told(about)
+            output = self._output(about)
             if self._code:
-                raise SystemExit(f"{about} ended with exit code {self._code}:\n{told[-1000:]}")
+                raise SystemExit(f"{about} ended with exit code {self._code}:\n{output[-1000:]}")
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
-        elif directive == "there":
+        elif directive == "service":
             self._change_there(*about.split(": ", 1))
         elif directive == "remove":
             self._path(about).unlink()
@@ -143,22 +143,22 @@ class Transcript:
         for part in re.split(r"^(?=\$ )", block, flags=re.MULTILINE):
             if part.startswith("$ "):
                 command, _, shown = part.partition("\n")
-                told = self._told(command[2:])
-                filled += f"{command}\n{shown if fits(shown, told) else told}"
+                output = self._output(command[2:])
+                filled += f"{command}\n{shown if fits(shown, output) else output}"
             else:
                 filled += part
         return filled
 
-    def _told(self, command: str) -> str:
-        """What a terminal would show of ``command``."""
+    def _output(self, command: str) -> str:
+        """What ``command`` prints on a terminal."""
         line, _, target = command.partition(" > ")
         program, *arguments = shlex.split(line, comments=True)
-        told = _PROGRAMS[program.rpartition("/")[2]](self, arguments)
-        if "Traceback (most recent call last)" in told:
-            raise SystemExit(f"{command} ended with a defect:\n{told[-1000:]}")
+        output = _PROGRAMS[program.rpartition("/")[2]](self, arguments)
+        if "Traceback (most recent call last)" in output:
+            raise SystemExit(f"{command} ended with a defect:\n{output[-1000:]}")
         if not target:
-            return told
-        self._path(target.strip()).write_text(told, encoding="utf-8")
+            return output
+        self._path(target.strip()).write_text(output, encoding="utf-8")
         return ""
 
     def _majobctl(self, arguments: list[str]) -> str:
@@ -206,14 +206,14 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYTHONUTF8": "1"}
 
 
-def fits(shown: str, told: str) -> bool:
-    """Whether ``shown`` says what ``told`` does, but for times, identities and what it omits."""
+def fits(shown: str, output: str) -> bool:
+    """Whether ``shown`` equals ``output``, apart from times, identities and omitted lines."""
     parts = [re.escape(part) for part in re.split(r"^\.\.\.\n", _steady(shown), flags=re.MULTILINE)]
-    return re.fullmatch("(?:.*\n)*?".join(parts), _steady(told)) is not None
+    return re.fullmatch("(?:.*\n)*?".join(parts), _steady(output)) is not None
 
 
 def _steady(text: str) -> str:
-    """``text`` without what differs from run to run; calls end in any order."""
+    """``text`` without what differs between runs, calls in a fixed order."""
     lines = text.splitlines(keepends=True)
     results = iter(sorted(line for line in lines if _RESULT_LINE.fullmatch(line)))
     text = "".join(next(results) if _RESULT_LINE.fullmatch(line) else line for line in lines)

@@ -98,7 +98,7 @@ def test_files_that_are_wrong_are_annotated_and_the_comment_says_there_is_no_pla
     assert job.steps["Comment"].code == 0
     (comment,) = host.kept["comments"]
     assert comment["body"].endswith(
-        "There is none: [the job](https://github.com/ml/configs/actions/runs/77) says why.\n"
+        "There is no plan. [The job](https://github.com/ml/configs/actions/runs/77) shows why.\n"
     )
 
 

@@ -76,7 +76,9 @@ def test_where_planning_fails_the_note_says_so(host: Machine) -> None:
     propose(host, count=0)
     assert request(host, NOTE_TOKEN) == {"plan dev": 1, "plan prod": 1, "note": 0}
     (note,) = host.kept["notes"]
-    sentence = "There is none: [the pipeline](https://gitlab.example.com/ml/configs/-/pipelines/9)"
+    sentence = (
+        "There is no plan. [The pipeline](https://gitlab.example.com/ml/configs/-/pipelines/9)"
+    )
     assert note["body"].count(sentence) == 2
 
 

@@ -135,6 +135,15 @@ def test_every_dependency_has_its_reason() -> None:
     assert missing <= {"majobctl"}
 
 
+def test_every_module_that_the_architecture_names_exists() -> None:
+    package = ROOT / "majobctl"
+    rooms = "|".join(path.parent.name for path in package.glob("*/__init__.py"))
+    named = set(re.findall(rf"`((?:{rooms})/[\w/]*)`", read(DOCS / "architecture.md")))
+    assert len(named) > 30
+    missing = {name for name in named if not (package / name).is_dir()}
+    assert not {name for name in missing if not (package / f"{name}.py").is_file()}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_between_the_documents_resolve(page: Path) -> None:
     for link in LINK.findall(read(page)):

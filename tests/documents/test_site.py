@@ -176,6 +176,13 @@ def test_a_pipe_in_the_code_of_a_table_is_shown_as_it_is(site: Site) -> None:
     assert "\\|" not in text
 
 
+def test_no_table_or_list_is_shown_as_text(site: Site) -> None:
+    """As when an empty line cuts a table, or no empty line is above a list."""
+    for path in site.folder.rglob("*.html"):
+        for text in re.findall(r"<p>(.*?)</p>", path.read_text(encoding="utf-8"), re.DOTALL):
+            assert not re.search(r"^(\||[-*+] |\d+\. )", text, re.MULTILINE), path.name
+
+
 def test_only_what_is_for_readers_is_there(site: Site) -> None:
     here = {path.name for path in DOCS.glob("*.py")}
     there = {path.name for path in site.folder.rglob("*") if path.is_file()}

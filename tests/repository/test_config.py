@@ -18,6 +18,7 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import merge
 from tests.config_files import JOB, PARAMS, SETTINGS, loaded, problems_of, write_files
+from tests.growth import check_growth
 from tests.strategies import (
     invalid_params,
     names,
