@@ -65,7 +65,7 @@ def sdk_arguments(params: Mapping[str, Any], cleared: Iterable[str] = ()) -> dic
 
 
 def _blank(field: Field) -> Any:
-    return [] if field.kind in (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE) else ""
+    return [] if field.is_array else ""
 
 
 def _label_list(labelled: Mapping[str, str]) -> list[dict[str, str]]:
