@@ -1,9 +1,6 @@
-"""The service's stand-in: the ModelArts calls behind training job configurations, and IAM's
-tokens, as one WSGI application over SQLite. It is an independent witness of the REST reference,
-so nothing here may import the rest of majobctl.
-
-Importing this package is cheap: werkzeug and requests are imported by the functions that need them.
-"""
+"""A stand-in for the service: the ModelArts calls for training job configurations, and IAM's
+tokens, as one WSGI application over SQLite. It is an independent witness of the REST reference, so
+it imports nothing else of majobctl; werkzeug and requests are imported when they are needed."""
 
 from __future__ import annotations
 
@@ -36,19 +33,28 @@ def create_app(
 ) -> Emulator:
     """The emulator as a WSGI callable; close it with `.close()`, or use it in a `with`.
 
-    data         the SQLite file that keeps the configurations (made with its folder where
+    data         the SQLite file that keeps the configurations (made with its folder if it is
                  missing); None keeps them in memory
-    seed         a TOML file of [job_config.NAME] tables, read only when `data` has never held
-                 this project before
+    seed         a TOML file of [job_config.NAME] tables, read only if `data` has never held this
+                 project before
     seed_name    what a message calls the seed, in place of its path
     project_id   the one project that the account sees
-    request_log  a file that gets one JSON line a request
+    request_log  a file that gets one JSON line for each request
 
     Raises EmulatorError for a file that cannot be used; the file is left as it is.
     """
-    from majobctl.emulator.app import open_emulator
+    from majobctl.emulator.app import Emulator
+    from majobctl.emulator.request_log import RequestLog
+    from majobctl.emulator.seed import read_seed
+    from majobctl.emulator.store import Store
 
-    return open_emulator(data, seed, seed_name, project_id, faults, request_log)
+    store = Store(data, project_id, tuple if seed is None else lambda: read_seed(seed, seed_name))
+    try:
+        log = None if request_log is None else RequestLog(request_log)
+    except BaseException:
+        store.close()
+        raise
+    return Emulator(store, project_id, faults, log)
 
 
 def create_adapter(app: Emulator) -> BaseAdapter:
@@ -62,7 +68,7 @@ def serve(app: Emulator, *, port: int = 0, ready: Callable[[str], None]) -> None
     """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises.
 
     Calls ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises
-    EmulatorError for a port that cannot be had. Does not close `app`.
+    EmulatorError if it cannot listen on the port. Does not close `app`.
     """
     from majobctl.emulator.server import serve_until_interrupted
 

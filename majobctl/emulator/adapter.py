@@ -1,7 +1,4 @@
-"""The in-process transport: a requests adapter that calls a WSGI application, with no socket.
-
-Must not know the emulator's calls: it carries bytes there and back.
-"""
+"""The in-process transport: a requests adapter that calls a WSGI application without a socket."""
 
 from __future__ import annotations
 
@@ -14,17 +11,17 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from majobctl.emulator.app import Emulator
+from majobctl.emulator.app import Emulator, call_app
 from majobctl.emulator.errors import AnswerLost
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class WsgiAdapter(HTTPAdapter):
-    """Sends each request to `app`. Timeouts, proxies and certificates play no part.
+    """Sends each request to `app`; timeouts, proxies and certificates have no effect.
 
-    An answer that gets lost raises requests.exceptions.ConnectionError, as a broken connection
-    does. Does not close `app`.
+    A lost answer raises requests.exceptions.ConnectionError, as a broken connection does. Does not
+    close `app`.
     """
 
     def __init__(self, app: Emulator) -> None:
@@ -40,19 +37,11 @@ class WsgiAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        started: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def start_response(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Any:
-            started.append((status, headers))
-
         try:
-            body = b"".join(self._app(_make_environ(request), start_response))
+            status, headers, body = call_app(self._app, _make_environ(request))
         except AnswerLost:
             message = "Connection aborted: the answer was lost"
             raise requests.exceptions.ConnectionError(message, request=request) from None
-        (status, headers) = started[-1]
         code, _, reason = status.partition(" ")
         raw = HTTPResponse(
             body=io.BytesIO(body),
@@ -106,13 +95,11 @@ def _text(value: str | bytes) -> str:
 
 
 def _read_body(body: Any) -> bytes:
-    if body is None:
-        return b""
+    if hasattr(body, "read"):
+        body = body.read()
     if isinstance(body, str):
         return body.encode()
-    if isinstance(body, bytes):
-        return body
-    if hasattr(body, "read"):
-        return _read_body(body.read())
+    if body is None or isinstance(body, bytes):
+        return body or b""
     chunks: Iterable[str | bytes] = body
     return b"".join(_read_body(chunk) for chunk in chunks)

@@ -1,23 +1,15 @@
-"""The WSGI application: routes a request, lets the faults and the guard at it, makes the call and
-writes the answer, which is always JSON. What a call does is not its business.
-"""
+"""The WSGI application: routes a request, applies the faults, checks the caller, makes the call
+and writes the answer, which is always JSON."""
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from werkzeug.exceptions import (
-    ClientDisconnected,
-    MethodNotAllowed,
-    NotFound,
-    RequestEntityTooLarge,
-)
+from werkzeug import exceptions
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -26,11 +18,10 @@ from majobctl.emulator.calls import Calls
 from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway, refuse_at_iam
 from majobctl.emulator.faults import Draw, Faults
 from majobctl.emulator.request_log import RequestLog
-from majobctl.emulator.seed import read_seed
 from majobctl.emulator.store import Store
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LARGEST_BODY = 1024 * 1024
 
@@ -64,7 +55,7 @@ class _Answer(NamedTuple):
 
 
 class Emulator:
-    """The application. Many threads may call it at once; close it when done with it."""
+    """The application; safe to use from several threads. Close it at the end."""
 
     def __init__(
         self, store: Store, project_id: str, faults: Faults, log: RequestLog | None
@@ -97,24 +88,19 @@ class Emulator:
         return _respond(answer)(environ, start_response)
 
     def expire_tokens(self) -> None:
-        """Every token given out so far is answered with ModelArts.0202 from now on."""
+        """From now on every token issued so far is answered with ModelArts.0202."""
         self._tokens.expire_all()
 
     def close(self) -> None:
         """Closes the data and the log. May be called again."""
         self._store.close()
-        if self._log is not None:
+        if self._log:
             self._log.close()
 
     def __enter__(self) -> Emulator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _answer(self, request: Request) -> _Answer:
@@ -122,7 +108,7 @@ class Emulator:
         body = _read_body(request)
         if endpoint == "issue_token":
             return self._issue_token(body)
-        pieces = _take_apart(request, body)
+        pieces = _pieces(request, body)
         auth.check_caller(pieces, values.pop("project"), self._project_id, self._tokens)
         name = values.get("name")
         try:
@@ -148,47 +134,40 @@ class Emulator:
         return _Answer(201, document, {"X-Subject-Token": token})
 
     def _write_log(self, request: Request, answer: _Answer, lost: bool, seconds: float) -> None:
-        if self._log is None:
-            return
-        self._log.write(
-            method=request.method,
-            path=request.path,
-            query=request.query_string.decode("latin-1"),
-            status=answer.status,
-            error_code=answer.document.get("error_code"),
-            duration_ms=round(seconds * 1000, 3),
-            config_name=answer.config_name,
-            **({"answer_lost": True} if lost else {}),
-        )
+        if self._log:
+            self._log.write(
+                method=request.method,
+                path=request.path,
+                query=request.query_string.decode("latin-1"),
+                status=answer.status,
+                error_code=answer.document.get("error_code"),
+                duration_ms=round(seconds * 1000, 3),
+                config_name=answer.config_name,
+                **({"answer_lost": True} if lost else {}),
+            )
 
 
-def open_emulator(
-    data: str | os.PathLike[str] | None,
-    seed: str | os.PathLike[str] | None,
-    seed_name: str,
-    project_id: str,
-    faults: Faults,
-    request_log: str | os.PathLike[str] | None,
-) -> Emulator:
-    """The emulator over its files. Raises EmulatorError for one that cannot be used."""
-    planted = (lambda: read_seed(seed, seed_name)) if seed is not None else tuple
-    store = Store(data, project_id, planted)
-    try:
-        log = RequestLog(request_log) if request_log is not None else None
-    except BaseException:
-        store.close()
-        raise
-    return Emulator(store, project_id, faults, log)
+def call_app(
+    app: WSGIApplication, environ: WSGIEnvironment
+) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The status line, headers and body of the response. Raises AnswerLost as ``app`` does."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None, /) -> Any:
+        started.append((status, headers))
+
+    body = b"".join(app(environ, start_response))
+    return (*started[-1], body)
 
 
 def _route(request: Request) -> tuple[str, dict[str, str]]:
     try:
         endpoint, values = _ROUTES.match(request.path, request.method)
-    except MethodNotAllowed as error:
+    except exceptions.MethodNotAllowed as error:
         allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
         message = f"The API does not support {request.method}."
         raise refuse_at_gateway(405, "APIGW.0101", message, allowed) from None
-    except NotFound:
+    except exceptions.NotFound:
         raise refuse_at_gateway(404, "APIGW.0101", "The API does not exist.") from None
     return endpoint, dict(values)
 
@@ -196,13 +175,13 @@ def _route(request: Request) -> tuple[str, dict[str, str]]:
 def _read_body(request: Request) -> bytes:
     try:
         return request.get_data()
-    except RequestEntityTooLarge:
+    except exceptions.RequestEntityTooLarge:
         raise refuse("ModelArts.2787", f"The body has more than {LARGEST_BODY} bytes.") from None
-    except ClientDisconnected:
+    except exceptions.ClientDisconnected:
         raise refuse("ModelArts.2787", "The body is shorter than Content-Length says.") from None
 
 
-def _take_apart(request: Request, body: bytes) -> auth.Pieces:
+def _pieces(request: Request, body: bytes) -> auth.Pieces:
     path, query = auth.raw_path_and_query(request.environ)
     headers = {key.lower(): value for key, value in request.headers.items()}
     return auth.Pieces(method=request.method, path=path, query=query, headers=headers, body=body)

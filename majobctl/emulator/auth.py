@@ -1,7 +1,5 @@
-"""Who may call: AK/SK signatures (SDK-HMAC-SHA256) and IAM's tokens, for the emulator's account.
-
-Works on the raw parts of a request, independent of the call.
-"""
+"""Checks who calls: AK/SK signatures (SDK-HMAC-SHA256) and IAM's tokens of the emulator's account.
+Works on the raw parts of a request, independent of the call."""
 
 from __future__ import annotations
 
@@ -28,10 +26,7 @@ _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pieces:
-    """What a signature covers: the request as it came, nothing decoded.
-
-    path and query as on the wire; headers by lower-case name; body in bytes.
-    """
+    """What a signature covers: path and query as on the wire, headers by lower-case name."""
 
     method: str
     path: str
@@ -42,7 +37,7 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """An Authorization header taken apart. `scope` is empty in the form with Access=."""
+    """The parts of an Authorization header. `scope` is empty in the form with Access=."""
 
     access_key: str
     scope: tuple[str, ...]
@@ -51,7 +46,7 @@ class Authorization:
 
 
 def read_authorization(header: str) -> Authorization | None:
-    """Takes apart `SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…`, or the older form with
+    """Reads `SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…`, or the older form with
     `Credential=AK/date/region/service/sdk_request`; None if it is neither."""
     algorithm, _, rest = header.strip().partition(" ")
     parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
@@ -70,9 +65,9 @@ def compute_signature(
 ) -> str:
     """The hex signature that `secret_key` gives to the request.
 
-    `signed_headers` are lower-case names in the order the request gives; all of them, and
-    x-sdk-date, must be in `pieces.headers`. `scope` (date, region, service, sdk_request) is that
-    of the older form, whose key is derived from it step by step.
+    `signed_headers` are lower-case names in the request's order; all of them, and x-sdk-date, must
+    be in `pieces.headers`. `scope` (date, region, service, sdk_request) is that of the older form,
+    whose key is derived from it step by step.
     """
     hashed = hashlib.sha256(_canonical_request(pieces, signed_headers).encode()).hexdigest()
     lines = [ALGORITHM, pieces.headers["x-sdk-date"].strip()]
@@ -141,10 +136,9 @@ def _unverified(reason: str) -> Refusal:
 
 
 class Tokens:
-    """The tokens given out by this process, and the password check before one is given.
+    """Checks passwords and issues tokens, which are valid for as long as the process runs.
 
-    Safe to use from many threads. Tokens do not outlive the process: a client that keeps one
-    gets ModelArts.0203 and asks for another, as with the service.
+    Safe to use from several threads.
     """
 
     def __init__(self, project_id: str) -> None:
@@ -155,8 +149,8 @@ class Tokens:
     def issue(self, body: Any) -> tuple[str, dict[str, Any]]:
         """Answers POST /v3/auth/tokens: the token, and the document that describes it.
 
-        Raises Refusal in IAM's form: 400 for a body that asks for anything but a
-        password's token for a project, 401 for a wrong account, user, password or project.
+        Raises Refusal in IAM's form: 400 for a body that requests anything but a token for a
+        project with a password, 401 for a wrong account, user, password or project.
         """
         project = _read_token_request(body, self._project_id)
         token = f"emulator-{uuid4().hex}{uuid4().hex}"
@@ -178,7 +172,7 @@ class Tokens:
         }
 
     def check(self, token: str) -> None:
-        """Raises Refusal: ModelArts.0201 no token, 0202 expired, 0203 never given out."""
+        """Raises Refusal: ModelArts.0201 no token, 0202 expired, 0203 never issued."""
         if not token:
             raise refuse("ModelArts.0201", "The request carries no token.")
         with self._lock:
@@ -189,10 +183,9 @@ class Tokens:
             raise refuse("ModelArts.0202", "The token has expired.")
 
     def expire_all(self) -> None:
-        """Every token given out so far counts as expired from now on."""
-        now = datetime.now(timezone.utc)
+        """From now on every token issued so far counts as expired."""
         with self._lock:
-            self._expiry = dict.fromkeys(self._expiry, now)
+            self._expiry = dict.fromkeys(self._expiry, datetime.now(timezone.utc))
 
 
 def _write_time(moment: datetime) -> str:
@@ -200,7 +193,7 @@ def _write_time(moment: datetime) -> str:
 
 
 def _read_token_request(body: Any, project_id: str) -> str:
-    """Checks the account and gives the project's name as the caller wrote it."""
+    """Checks the account and returns the project's name as the caller wrote it."""
     if _dig(body, "auth", "identity", "methods") != ["password"]:
         raise refuse_at_iam(400, "Bad Request", 'auth.identity.methods must be ["password"].')
     user = _dig(body, "auth", "identity", "password", "user")
@@ -223,9 +216,9 @@ def _dig(value: Any, *keys: str) -> Any:
 
 
 def check_caller(pieces: Pieces, project_id: str, own_project_id: str, tokens: Tokens) -> None:
-    """Raises Refusal unless the request is signed, or carries a token, for its own project.
+    """Raises Refusal unless the request is signed, or carries a token, for the account's project.
 
-    `project_id` is the one in the path; `own_project_id` the account's.
+    `project_id` is the one in the path, `own_project_id` the account's.
     """
     if "x-auth-token" in pieces.headers:
         tokens.check(pieces.headers["x-auth-token"])
@@ -240,14 +233,14 @@ def check_caller(pieces: Pieces, project_id: str, own_project_id: str, tokens: T
 def raw_path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
     """The path and query as they were on the wire, from a WSGI environment.
 
-    WSGI itself only knows the decoded path: servers add the raw one as RAW_URI or REQUEST_URI.
-    Without it the path is quoted again, which a signature cannot tell from the original.
+    WSGI itself has the decoded path only; servers add the raw one as RAW_URI or REQUEST_URI.
+    Without it the path is quoted again, which gives the same signature.
     """
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
         decoded = environ.get("PATH_INFO", "").encode("latin-1")
         return quote(decoded, safe="/~"), environ.get("QUERY_STRING", "")
     path, _, query = str(raw).partition("?")
-    if "://" in path:  # an absolute request line, as a proxy's client sends it
+    if "://" in path:  # an absolute request line, as a client sends to a proxy
         path = "/" + path.split("://", 1)[1].partition("/")[2]
     return path, query

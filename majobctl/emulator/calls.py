@@ -1,7 +1,4 @@
-"""The calls themselves: what each route does with the store and the catalog.
-
-Must not know about authentication, faults or sockets; every failure is a Refusal.
-"""
+"""What each call does with the store and the catalog; every failure is a Refusal."""
 
 from __future__ import annotations
 
@@ -100,11 +97,10 @@ class Calls:
         """GET job/resource-specs, with the filters job_type, engine_id and project_type."""
         job_type = _read_choice(query, "job_type", catalog.JOB_TYPES, "train")
         project_type = _read_choice(query, "project_type", catalog.PROJECT_TYPES, "0")
-        engine = None
-        if query.get("engine_id", "0") != "0":
-            engine = catalog.ENGINES.get(_read_number(query, "engine_id", 0, 10**18))
-            if engine is None:
-                raise refuse("ModelArts.2780", f"Engine ({query['engine_id']}) not found.")
+        engine_id = _read_number(query, "engine_id", 0, 10**18)
+        engine = catalog.ENGINES.get(engine_id)
+        if query.get("engine_id", "0") != "0" and engine is None:
+            raise refuse("ModelArts.2780", f"Engine ({query['engine_id']}) not found.")
         specs = catalog.list_flavors(job_type, engine, project_type)
         return {**DONE, "spec_total_count": len(specs), "specs": specs}
 
@@ -118,14 +114,10 @@ class Calls:
             model for model in catalog.list_algorithms() if search in model["model_name"].lower()
         ]
         models.sort(key=lambda model: (model[key], model["model_name"]), reverse=descending)
-        return {
-            **DONE,
-            "model_total_count": len(models),
-            "models": models[offset : offset + limit],
-        }
+        return {**DONE, "model_total_count": len(models), "models": models[offset : offset + limit]}
 
     def _write(self, name: str, document: Document) -> Document:
-        """The document with its unset fields in the form that the faults ask for."""
+        """The document, its unset fields in the form that the faults request."""
         if self._faults.blanks == "null":
             return document
         written: Document = {}
@@ -167,20 +159,16 @@ def _summarise(record: Record) -> Document:
 
 
 def _describe(record: Record) -> Document:
-    """The names of data sets are derived from their ids, since no document shows their source."""
     fields = record.fields
-    flavor = catalog.FLAVORS[fields["spec_id"]]
+    flavor = asdict(catalog.FLAVORS[fields["spec_id"]])
+    # The names of data sets are derived from their ids, since no document shows their source.
     dataset, version = fields.get("dataset_id"), fields.get("dataset_version_id")
     return {
         "config_name": record.name,
         **{key: fields.get(key) for key in checks.FIELDS},
         **_engine_of(record),
         "create_time": record.create_time,
-        "spec_code": flavor.spec_code,
-        "core": flavor.core,
-        "cpu": flavor.cpu,
-        "gpu_num": flavor.gpu_num,
-        "gpu_type": flavor.gpu_type,
+        **{key: flavor[key] for key in ("spec_code", "core", "cpu", "gpu_num", "gpu_type")},
         "dataset_name": dataset and f"dataset-{dataset}",
         "dataset_version_name": version and f"version-{version}",
         **dict.fromkeys(("pool_id", "pool_name", "volumes")),
@@ -189,7 +177,7 @@ def _describe(record: Record) -> Document:
 
 
 def _read_page(query: Query, largest: int) -> tuple[int, int]:
-    """How many entries, and how many before them, from per_page and page (which starts at 1)."""
+    """The number of entries, and of those before them, from per_page and page (from 1 on)."""
     limit = _read_number(query, "per_page", 1, largest, default=10)
     return limit, (_read_number(query, "page", 1, _LARGEST_PAGE_NUMBER, default=1) - 1) * limit
 
@@ -198,7 +186,7 @@ def _read_number(query: Query, key: str, least: int, most: int, default: int = 0
     text = query.get(key, "")
     if text == "":
         return default
-    # 20 digits are more than any number here has, and int() of a very long text raises
+    # No number here has 20 digits, and int() of a very long text raises.
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise refuse("ModelArts.0101", f"{key} must be a number from {least} to {most}.", field=key)
     return int(text)

@@ -1,9 +1,5 @@
-"""What the imagined cloud offers: engines, flavors and built-in algorithms, as the service lists
-them. Names, versions and sizes are those of public documents.
-
-Ids from 900 on are invented here, for entries whose id no public document shows; so are the sizes
-of the flavors with such an id, and every built-in algorithm's creation time. Look up by name.
-"""
+"""What the imagined cloud offers: engines, flavors and built-in algorithms of public documents. Ids
+from 900 on, the sizes of the flavors with such an id, and creation times are invented."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One entry of the resource flavors (GET job/resource-specs). core and cpu (GB) are texts."""
+    """One entry of the flavor list (GET job/resource-specs). core and cpu (GB) are texts."""
 
     spec_id: int
     spec_code: str
@@ -114,7 +110,7 @@ _FIRST_ALGORITHM_TIME = 1522218780025
 
 
 def list_engines(job_type: str) -> list[dict[str, Any]]:
-    """The engines for a job type; the imagined cloud has none for inference."""
+    """The engines for a job type; there are none for inference."""
     return [asdict(engine) for engine in _ENGINES] if job_type == "train" else []
 
 

@@ -1,10 +1,6 @@
-"""The rules for a configuration's body, as the service applies them.
-
-Where no document says which code a broken rule gives, this is the choice: fields that exclude
-each other give ModelArts.0105 (a combination that is not allowed), a field whose partner is
-missing gives 0104, a required field left out 0101. The name may have 64 characters here, for that
-is the service's own limit. A configuration without any data source is accepted.
-"""
+"""The rules for a configuration's body, as the service applies them. The choice of a code that no
+document names: ModelArts.0105 for fields that exclude each other, 0104 for a field without its
+partner, 0101 for a missing field."""
 
 from __future__ import annotations
 
@@ -45,8 +41,7 @@ _LONGEST_DESCRIPTION = 256
 _ENTRY_KEYS = ("type", "data_url", "dataset_id", "dataset_version")
 
 
-def is_blank(value: Any) -> bool:
-    """Whether a value counts as unset: null, "" or []."""
+def _is_blank(value: Any) -> bool:
     return value is None or value == "" or value == []
 
 
@@ -75,15 +70,11 @@ def _parse_constant(text: str) -> float:
 
 
 def check_name(name: Any) -> str:
-    """A configuration's name, refused with ModelArts.0104 if it is not 1 to 64 characters of
-    letters, digits, underscores and hyphens."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise refuse(
-            "ModelArts.0104",
-            "config_name must be 1 to 64 letters, digits, underscores and hyphens.",
-            field="config_name",
-        )
-    return name
+    """`name`, or Refusal ModelArts.0104 if it cannot be a configuration's name."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    message = "config_name must be 1 to 64 letters, digits, underscores and hyphens."
+    raise refuse("ModelArts.0104", message, field="config_name")
 
 
 def read_fields(body: Mapping[str, Any]) -> Fields:
@@ -94,7 +85,7 @@ def read_fields(body: Mapping[str, Any]) -> Fields:
             continue
         if key not in FIELDS:
             raise refuse("ModelArts.2788", f"Unknown field {_cut(key)}.", field=key)
-        if is_blank(value):
+        if _is_blank(value):
             fields[key] = None
         elif not isinstance(value, FIELDS[key]) or isinstance(value, bool):
             kind = _TYPE_NAMES[FIELDS[key]]
@@ -117,9 +108,8 @@ def _check_parameter(parameter: list[Any]) -> None:
         if not isinstance(label, str) or not label:
             raise _bad("0104", "parameter", "each label must be a string that is not empty")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise _bad(
-                "2788", "parameter", f"the value of {_cut(label)} is not a string or a number"
-            )
+            reason = f"the value of {_cut(label)} is not a string or a number"
+            raise _bad("2788", "parameter", reason)
         if label in labels:
             raise _bad("0104", "parameter", f"the label {_cut(label)} appears twice")
         labels.add(label)
@@ -129,7 +119,7 @@ def _read_entry(entry: Any) -> Fields:
     if not isinstance(entry, dict) or not entry.keys() <= set(_ENTRY_KEYS):
         allowed = ", ".join(_ENTRY_KEYS)
         raise _bad("2788", "data_source", f"each entry must be an object of {allowed}")
-    kept = {key: value for key, value in entry.items() if not is_blank(value)}
+    kept = {key: value for key, value in entry.items() if not _is_blank(value)}
     if any(not isinstance(value, str) for value in kept.values()):
         raise _bad("2788", "data_source", "the values of an entry must be strings")
     return kept
@@ -165,9 +155,8 @@ def _check_nodes(fields: Mapping[str, Any]) -> None:
     if nodes < 1:
         raise _bad("0101", "worker_server_num", "must be at least 1")
     if nodes > flavor.max_num:
-        raise _bad(
-            "2793", "worker_server_num", f"{flavor.spec_code} allows at most {flavor.max_num}"
-        )
+        reason = f"{flavor.spec_code} allows at most {flavor.max_num}"
+        raise _bad("2793", "worker_server_num", reason)
 
 
 def _check_obs_path(key: str, path: str | None) -> None:
@@ -191,13 +180,10 @@ def _check_algorithm(fields: Mapping[str, Any]) -> None:
 
 
 def _check_data(fields: Mapping[str, Any]) -> None:
-    by_dataset = "dataset_id" in fields or "dataset_version_id" in fields
-    if by_dataset and not ("dataset_id" in fields and "dataset_version_id" in fields):
-        present = "dataset_id" if "dataset_id" in fields else "dataset_version_id"
-        raise _bad("0104", present, "dataset_id and dataset_version_id are used together")
-    sources = {"data_url": "data_url" in fields, "dataset_id": by_dataset}
-    sources["data_source"] = "data_source" in fields
-    used = [key for key, is_used in sources.items() if is_used]
+    dataset = [key for key in ("dataset_id", "dataset_version_id") if key in fields]
+    if len(dataset) == 1:
+        raise _bad("0104", dataset[0], "dataset_id and dataset_version_id are used together")
+    used = [key for key in ("data_url", "dataset_id", "data_source") if key in fields]
     if len(used) > 1:
         raise _bad("0105", used[1], f"cannot be used together with {used[0]}")
     kinds = {_kind_of(entry) for entry in fields.get("data_source", ())}

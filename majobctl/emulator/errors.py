@@ -1,14 +1,10 @@
-"""What goes wrong in the emulator: a file it cannot use, a request it refuses, an answer it drops.
-
-Must not know about HTTP libraries or storage: a refusal is a status and a JSON document.
-"""
+"""What goes wrong in the emulator: a file it cannot use, a request it refuses, a lost answer."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import uuid4
 
-# The HTTP status of each code; codes that are not listed answer 400.
 _STATUS = {
     "ModelArts.0010": 500,
     "ModelArts.0102": 404,
@@ -19,17 +15,15 @@ _STATUS = {
     "ModelArts.0210": 403,
     "ModelArts.2799": 429,
 }
+"""The HTTP status of each code; that of the others is 400."""
 
 
 class EmulatorError(Exception):
-    """A seed, data or log file (or a port) that cannot be used.
-
-    The message says where, what is wrong and what to do.
-    """
+    """A seed, data or log file, or a port, that cannot be used."""
 
 
 class AnswerLost(Exception):
-    """The request was carried out, and its answer is to vanish on the way back."""
+    """The request was carried out, and its answer must not arrive."""
 
 
 class Refusal(Exception):
@@ -54,7 +48,7 @@ class Refusal(Exception):
 
     @property
     def message(self) -> str:
-        """The refusal's own sentence, whatever form its document has."""
+        """The sentence in the document, whatever its form."""
         return str(self.document.get("error_message") or self.document.get("error_msg") or "")
 
 

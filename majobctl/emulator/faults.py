@@ -1,7 +1,4 @@
-"""The faults that the emulator can have, and the seeded draw that chooses the next request's.
-
-Independent of requests.
-"""
+"""The faults that the emulator can have, and the seeded draw that chooses them for a request."""
 
 from __future__ import annotations
 
@@ -21,20 +18,19 @@ _CHOICES = {"put": ("replace", "merge"), "blanks": ("null", "empty", "missing", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """How the emulator behaves when the service is slow, busy, broken or undocumented.
+    """How the emulator behaves if the service is slow, busy, broken or undocumented.
 
     put            what PUT does to the fields that the body leaves out
     latency_ms     milliseconds that each request waits first
     error_rate     share (0..1) answered 503 before anything is done
-    throttle       requests a second over all requests, 0 for no limit; further ones are
-                   answered 429 ModelArts.2799 with a Retry-After header in seconds
-    throttle_rate  share answered 429 at random, in the gateway's form (APIGW.0308) and without a
-                   Retry-After header, which is not certain to be sent
+    throttle       requests per second, 0 for no limit; further ones are answered 429
+                   ModelArts.2799 with a Retry-After header in seconds
+    throttle_rate  share answered 429 in the gateway's form (APIGW.0308), without Retry-After
     lose_rate      share carried out whose answer never arrives
-    seed           of the random draws: the same requests in the same order fare the same
+    seed           of the random draws: the same requests in the same order have the same fates
     blanks         how an unset field comes back from GET
 
-    A value out of range raises EmulatorError.
+    Raises EmulatorError for a value out of range.
     """
 
     put: Literal["replace", "merge"] = "replace"
@@ -68,7 +64,7 @@ class Fate:
 
 
 class Draw:
-    """Deals each request its fate. Safe to use from many threads.
+    """Draws each request's fate; safe to use from several threads.
 
     `clock` counts seconds and never goes back.
     """
@@ -88,11 +84,12 @@ class Draw:
             throttled, failed, lost = (self._random.random() for _ in range(3))
             wait = self._take() if self._faults.throttle else 0.0
         if wait:
-            return Fate(_too_many(math.ceil(wait)))
+            refusal = refuse("ModelArts.2799", "Too many requests.")
+            refusal.headers["Retry-After"] = str(math.ceil(wait))
+            return Fate(refusal)
         if throttled < self._faults.throttle_rate:
-            return Fate(
-                refuse_at_gateway(429, "APIGW.0308", "The throttling threshold was reached.")
-            )
+            message = "The throttling threshold was reached."
+            return Fate(refuse_at_gateway(429, "APIGW.0308", message))
         if failed < self._faults.error_rate:
             return Fate(refuse("ModelArts.0010", "The service is unavailable.", status=503))
         return Fate(loses_answer=lost < self._faults.lose_rate)
@@ -107,9 +104,3 @@ class Draw:
             self._allowance -= 1
             return 0.0
         return (1 - self._allowance) / self._faults.throttle
-
-
-def _too_many(seconds: int) -> Refusal:
-    refusal = refuse("ModelArts.2799", "Too many requests.")
-    refusal.headers["Retry-After"] = str(seconds)
-    return refusal

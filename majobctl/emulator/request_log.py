@@ -1,7 +1,5 @@
-"""The request log: one JSON line a request, for tests and for the curious.
-
-Gets only what may be written: never a header, a body, a token or a password.
-"""
+"""The request log: one JSON line for each request, without its headers and body, which may hold
+secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ class RequestLog:
         self._lock = threading.Lock()
 
     def write(self, **entry: Any) -> None:
-        """Adds one line: the time (UTC), then the entry. Without effect once closed."""
+        """Adds one line: the time (UTC), then the entry. No effect after `close`."""
         moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         line = json.dumps({"time": moment.replace("+00:00", "Z"), **entry}) + "\n"
         with self._lock:

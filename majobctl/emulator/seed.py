@@ -1,9 +1,6 @@
-"""Reads the seed: the job configs that the imagined cloud starts with, in the TOML of a config
-repository, turned into the service's own documents.
-
-Knows the SDK's keys (tables 1 to 3 of Modifying a Training Job Configuration) by a table of its
-own, so that a mistake in the client's table does not go unseen.
-"""
+"""Reads the seed, the job configs that the imagined cloud starts with, as the service's documents.
+Has its own table of the SDK's keys ("Modifying a Training Job Configuration", tables 1 to 3), so
+that a mistake in the client's table is noticed."""
 
 from __future__ import annotations
 
@@ -66,8 +63,7 @@ class _Problem(Exception):
 def read_seed(path: str | os.PathLike[str], seed_name: str = "") -> list[tuple[str, Fields]]:
     """The name and the REST fields of every [job_config.NAME] table, in the file's order.
 
-    Raises EmulatorError with the file, the job config and the key of the first problem; there the
-    file is called `seed_name` if that is given.
+    Raises EmulatorError for the first problem, with `seed_name` or else the path.
     """
     where = seed_name or os.fspath(path)
     tables = _load(path, where)
@@ -114,7 +110,7 @@ def _read_config(where: str, name: str, table: Any) -> Fields:
 
 
 def _translate(table: Mapping[str, Any]) -> Fields:
-    """The REST body of a job config, its values not checked further than needed to look up."""
+    """The REST body of a job config; values are checked only as far as a lookup needs it."""
     body: Fields = {}
     for key, value in table.items():
         if key in _PLAIN:
@@ -145,12 +141,9 @@ def _read_value(key: str, value: Any) -> Any:
 def _read_entry(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
-    return {
-        key: _read_text("data_source", value, is_path=key == "data_url")
-        if isinstance(value, str)
-        else value
-        for key, value in entry.items()
-    }
+    texts = {key: value for key, value in entry.items() if isinstance(value, str)}
+    read = {key: _read_text("data_source", texts[key], is_path=key == "data_url") for key in texts}
+    return {**entry, **read}
 
 
 def _read_text(key: str, text: str, *, is_path: bool = False) -> str:
@@ -173,22 +166,20 @@ def _look_up_engine(table: Mapping[str, Any]) -> int | None:
     engines: dict[str, dict[str, int]] = {}
     for engine_id, engine in ENGINES.items():
         engines.setdefault(engine.engine_name, {})[engine.engine_version] = engine_id
-    for key, partner in (
-        ("framework_type", "framework_version"),
-        ("framework_version", "framework_type"),
-    ):
-        if not table.get(key) and table.get(partner):
-            raise _Problem(partner, f"needs {key} beside it")
-    if not table["framework_type"]:
+    kind, version = table.get("framework_type"), table.get("framework_version")
+    if kind and not version:
+        raise _Problem("framework_type", "needs framework_version beside it")
+    if version and not kind:
+        raise _Problem("framework_version", "needs framework_type beside it")
+    if not kind:
         return None
-    kind = table["framework_type"]
     if not isinstance(kind, str) or kind not in engines:
         raise _Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
     return _look_up(engines[kind], table, "framework_version")
 
 
 def _read_hyperparameters(value: Any) -> list[Any]:
-    """Both forms, a table {label = value} and an array of {label, value}, as the latter."""
+    """The array of {label, value} for either form; the other one is a table {label = value}."""
     if isinstance(value, dict):
         value = [{"label": label, "value": entry} for label, entry in value.items()]
     if not isinstance(value, list):

@@ -1,8 +1,5 @@
-"""A real HTTP/1.1 server on the loopback address, for the emulator and its tests.
-
-werkzeug's own handler closes the connection after each answer; this one keeps it, because clients
-of the service keep theirs. The server listens on 127.0.0.1 only.
-"""
+"""An HTTP/1.1 server for the emulator, on 127.0.0.1 only. werkzeug's own handler closes the
+connection after each answer; this one keeps it, because clients of the service keep theirs."""
 
 from __future__ import annotations
 
@@ -13,12 +10,11 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from majobctl.emulator.app import LARGEST_BODY, Emulator
+from majobctl.emulator.app import LARGEST_BODY, Emulator, call_app
 from majobctl.emulator.errors import AnswerLost, EmulatorError
 
 if TYPE_CHECKING:
@@ -39,24 +35,14 @@ class _Handler(WSGIRequestHandler):
     def run_wsgi(self) -> None:
         """Answers the request whose head has been read."""
         environ = self.make_environ()
-        if not self._take_body(environ):
-            return
-        started: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def start_response(
-            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-        ) -> Any:
-            started.append((status, headers))
-
-        try:
-            body = b"".join(self.server.app(environ, start_response))
-        except AnswerLost:
-            self.close_connection = True
-            return
-        self._write(*started[-1], body)
+        if self._take_body(environ):
+            try:
+                self._write(*call_app(self.server.app, environ))
+            except AnswerLost:
+                self.close_connection = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answers a request that is not HTTP, in JSON; the base class calls this."""
+        """Answers a request that is not HTTP with JSON; the base class calls this."""
         self.close_connection = True
         phrase = http.HTTPStatus(code).phrase
         document = {"error_code": "APIGW.0101", "error_msg": message or phrase, "request_id": ""}
@@ -65,7 +51,7 @@ class _Handler(WSGIRequestHandler):
         self._write(f"{int(code)} {phrase}", headers, body)
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Says nothing: the emulator has its own request log."""
+        """Logs nothing: the emulator has its own request log."""
 
     def _take_body(self, environ: WSGIEnvironment) -> bool:
         """Reads the body off the connection, so that the next request starts at its own line."""
@@ -79,18 +65,14 @@ class _Handler(WSGIRequestHandler):
         length = int(text)
         if length <= LARGEST_BODY:
             environ["wsgi.input"] = io.BytesIO(self.rfile.read(length))
-        else:  # will be refused, and a client still sending would not see that
-            self.close_connection = True
-            self._drain(min(length, _LARGEST_DRAIN))
-            environ["wsgi.input"] = io.BytesIO()
+            return True
+        # This body will be refused, and a client that is still sending would not see that.
+        self.close_connection = True
+        left = min(length, _LARGEST_DRAIN)
+        while left > 0 and (chunk := self.rfile.read(min(left, LARGEST_BODY))):
+            left -= len(chunk)
+        environ["wsgi.input"] = io.BytesIO()
         return True
-
-    def _drain(self, length: int) -> None:
-        while length > 0:
-            chunk = self.rfile.read(min(length, 1024 * 1024))
-            if not chunk:
-                return
-            length -= len(chunk)
 
     def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
@@ -102,12 +84,12 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadedWSGIServer):
-    """A thread for each connection; knows the open ones, so that it can end them."""
+    """Serves each connection in a thread; keeps the open ones, so that it can end them."""
 
     def __init__(self, app: Emulator, port: int) -> None:
         self._open: set[Any] = set()
         self._changed = threading.Condition()
-        # werkzeug ends the process over a port in use, so it gets a socket that listens already
+        # werkzeug ends the process if the port is in use, so it gets a socket that listens already.
         with _listen(port) as listener:
             super().__init__(_HOST, port, app, handler=_Handler, fd=listener.fileno())
 
@@ -149,7 +131,7 @@ def _listen(port: int) -> socket.socket:
 
 
 class RunningServer:
-    """The emulator on a port, served from a daemon thread. `url` is http://127.0.0.1:PORT."""
+    """The emulator on a port, served by a daemon thread. `url` is http://127.0.0.1:PORT."""
 
     def __init__(self, app: Emulator, port: int = 0) -> None:
         self._server = _Server(app, port)
@@ -173,12 +155,7 @@ class RunningServer:
     def __enter__(self) -> RunningServer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -1,7 +1,5 @@
-"""Where the configurations are kept: one SQLite file (or memory), shared by threads and processes.
-
-Must not know the rules of a configuration: it keeps names, times and JSON objects.
-"""
+"""Keeps the configurations in one SQLite file, or in memory, for several threads and processes.
+Independent of the rules of a configuration."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ ORDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A configuration as it is kept: only the fields that are set. create_time in ms since 1970."""
+    """A configuration: only the fields that are set. create_time is in ms since 1970."""
 
     name: str
     create_time: int
@@ -58,10 +56,10 @@ class Record:
 
 
 class Store:
-    """The configurations of one project. Every method may be called from any thread.
+    """The configurations of one project; safe to use from several threads.
 
-    `documents` gives the first configurations (name, fields); it is called once, when the file has
-    never held this project before. Raises EmulatorError for a file that is not the emulator's.
+    `documents` gives the first configurations (name, fields); it is called if the file has never
+    held this project before. Raises EmulatorError for a file that is not the emulator's.
     """
 
     def __init__(
@@ -99,8 +97,8 @@ class Store:
             return self._insert(name, fields)
 
     def update(self, name: str, change: Callable[[Fields], Fields]) -> bool:
-        """Replaces the fields by what `change` makes of them, as one step; False if there is
-        no such name. What `change` raises leaves everything as it was."""
+        """Replaces the fields by what `change` makes of them, in one transaction; False if there
+        is no such name. Nothing changes if `change` raises."""
         with self._transaction():
             record = self.get(name)
             if record is None:
@@ -236,14 +234,13 @@ def _holds_nothing(connection: sqlite3.Connection, path: str) -> bool:
     if application != _APPLICATION_ID:
         raise _unusable(path, "it is another program's database")
     if version != _SCHEMA_VERSION:
-        raise _unusable(
-            path, f"its version is {version}, and this majobctl knows {_SCHEMA_VERSION}"
-        )
+        reason = f"its version is {version}, and this majobctl knows {_SCHEMA_VERSION}"
+        raise _unusable(path, reason)
     return False
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for this lock by itself, so two first starts at once need a retry."""
+    """Retries, because SQLite does not wait for this lock if two processes start at once."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

@@ -69,7 +69,7 @@ class _Check:
 
 def _checks(lists: Mapping[str, CachedList]) -> Iterator[_Check]:
     for name, cached in lists.items():
-        offered = names_in(name, cached.items)
+        offered = names_in(cached.items, NAMES[name])
         for count in range(1, len(NAMES[name]) + 1):
             yield _name_check(name, NAMES[name][:count], offered, cached.day)
     if "flavors" in lists:

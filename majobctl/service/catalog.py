@@ -1,17 +1,16 @@
-"""What the service offers by name: flavors, engines and built-in algorithms, and their ids.
-
-The lists are those of the ModelArts API reference: "Querying Job Resource Specifications",
-"Querying Job Engine Specifications" and "Querying a Built-in Algorithm". Ids differ between
-deployments, so each is looked up.
+"""What the service offers by name: flavors, engines and built-in algorithms. Their ids differ
+between deployments, so each is looked up in these lists of the ModelArts API reference: "Querying
+Job Resource Specifications", "Querying Job Engine Specifications", "Querying a Built-in Algorithm".
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
@@ -20,10 +19,10 @@ from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
     from majobctl.service.sdk_calls import SdkCalls
-    from majobctl.service.session import Session
 
 Item = Mapping[str, Any]
 Entries = list[dict[str, Any]]
+Request = Callable[..., dict[str, Any]]
 Names = Mapping[str, Collection[str]]
 """The names in a list; for an engine the names of its versions."""
 
@@ -99,10 +98,11 @@ class Catalog:
             if not using:
                 continue
             entries, is_complete = self._list(name)
-            # A name that an incomplete list lacks may exist all the same.
-            offered = names_in(name, plain_items(name, entries)) if is_complete else None
+            if not is_complete:
+                continue  # a name that is not in the list may exist all the same
+            offered = names_in(entries, [COLUMNS[name][key] for key in keys])
             for job_config, params in using:
-                if offered is not None and (unknown := unknown_name(name, offered, params)):
+                if unknown := unknown_name(name, offered, params):
                     key, known = unknown
                     found.add(f"job_config.{job_config}: {_missing(key, params[key], known)}")
         return sorted(found)
@@ -114,12 +114,13 @@ class Catalog:
             return self._lists[name]
 
 
-def names_in(name: str, items: Iterable[Item]) -> Names:
-    """The names of the items, which are those of ``plain_items``."""
+def names_in(items: Iterable[Item], columns: Sequence[str]) -> Names:
+    """The names in these columns. An engine without a version is offered in no version."""
     found: dict[str, set[str]] = {}
-    first, *others = NAMES[name]
     for item in items:
-        found.setdefault(item[first], set()).update(item[key] for key in others)
+        name, *others = (item.get(column) for column in columns)
+        if isinstance(name, str):
+            found.setdefault(name, set()).update(text for text in others if isinstance(text, str))
     return found
 
 
@@ -142,38 +143,36 @@ def _missing(key: str, value: str, known: Iterable[object]) -> str:
     return f"{key} {quoted(value)} does not exist{nearest(value, names)}"
 
 
-def session_catalog(session: Session) -> Catalog:
-    """The one catalog of a session, which answers as the API reference says."""
+def api_catalog(request: Request) -> Catalog:
+    """The catalog over ``Session.request``."""
 
     def read(name: str) -> tuple[Entries, bool]:
         if name == "algorithms":
-            return _read_algorithms(session), True
-        path, key = {
-            "flavors": ("/job/resource-specs", "specs"),
-            "engines": ("/job/ai-engines", "engines"),
-        }[name]
-        return entries_in(session.request("GET", path, query={"job_type": "train"}), key), True
+            return _read_algorithms(request), True
+        path, key = _PATHS[name]
+        return entries_in(request("GET", path, query={"job_type": "train"}), key), True
 
-    return session.once("catalog", lambda: Catalog(read))
+    return Catalog(read)
 
 
+_PATHS = {"flavors": ("/job/resource-specs", "specs"), "engines": ("/job/ai-engines", "engines")}
 _ALGORITHMS_PER_PAGE = 100
 
 
-def _read_algorithms(session: Session) -> Entries:
+def _read_algorithms(request: Request) -> Entries:
     found: Entries = []
     seen: set[object] = set()
-    size, page = _ALGORITHMS_PER_PAGE, 0
-    while True:
-        page += 1
-        query = {"per_page": size, "page": page, "sortBy": "model_name", "order": "asc"}
-        models = entries_in(session.request("GET", "/built-in-algorithms", query=query), "models")
+    query = {"per_page": _ALGORITHMS_PER_PAGE, "sortBy": "model_name", "order": "asc"}
+    for page in itertools.count(1):
+        answer = request("GET", "/built-in-algorithms", query={**query, "page": page})
+        models = entries_in(answer, "models")
         new = [model for model in models if repr(model.get("model_id")) not in seen]
         found += new
         seen.update(repr(model.get("model_id")) for model in new)
         # A service that ignores `page` sends the same models again, which ends the loop, too.
-        if not new or len(models) < size:
-            return found
+        if not new or len(models) < _ALGORITHMS_PER_PAGE:
+            break
+    return found
 
 
 def entries_in(answer: dict[str, Any], key: str) -> Entries:
@@ -186,7 +185,7 @@ def entries_in(answer: dict[str, Any], key: str) -> Entries:
 
 
 def sdk_catalog(calls: SdkCalls) -> Catalog:
-    """The catalog over the official SDK, which gives names only and no ids but an algorithm's."""
+    """The catalog over the official SDK, which gives ids for algorithms only."""
     readers: Mapping[str, tuple[str, Callable[[Any], tuple[Entries, bool]]]] = {
         "flavors": ("get_train_instance_types", _sdk_flavors),
         "engines": ("get_framework_list", _sdk_engines),
@@ -217,8 +216,8 @@ def plain_items(
 ) -> list[dict[str, Any]]:
     """The entries of the list ``name`` with the columns of COLUMNS.
 
-    ``columns`` are the keys in ``entries``, by default the service's. The items are sorted by name
-    (numbers by size) and distinct; an entry without a name is left out. None is an unknown value,
+    ``columns`` are the keys in ``entries``, by default the service's. The items are distinct, and
+    sorted by name (numbers by size); an entry without a name is left out. An unknown value is None,
     ``max_num`` an integer, ``hyperparameters`` are ``{label: default value}``.
     """
     found: list[dict[str, Any]] = []
@@ -269,7 +268,4 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-_READERS: Mapping[str, Callable[[object], Any]] = {
-    "max_num": _number,
-    "hyperparameters": _labelled,
-}
+_READERS: Mapping[str, Callable[[object], Any]] = {"max_num": _number, "hyperparameters": _labelled}

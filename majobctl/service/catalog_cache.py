@@ -1,7 +1,4 @@
-"""The catalog's lists in a file, as the service offered them when it was last asked.
-
-A cache: if it cannot be used, there is a reason and no exception.
-"""
+"""A cache of the catalog's lists in a file, as the service offered them when it was last asked."""
 
 from __future__ import annotations
 
@@ -24,8 +21,7 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 @dataclass(frozen=True, slots=True)
 class CachedList:
-    """The items of one list, as ``plain_items`` makes them, and when they were read (UTC, such as
-    ``2026-11-23T12:00:00Z``)."""
+    """The items of one list, as ``plain_items`` makes them, and when (UTC) they were read."""
 
     read_at: str
     items: Sequence[Item]

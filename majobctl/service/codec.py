@@ -1,8 +1,5 @@
-"""Params of a job config <-> the service's REST document, and the SDK's arguments.
-
-Pure: ids and names are looked up in the ``Catalog`` that a function is given. The fields are those
-of the ModelArts API reference.
-"""
+"""Converts params of a job config to the SDK's arguments, and to the service's REST document and
+back. Pure: ids and names are looked up in the ``Catalog`` that a function gets."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any, Protocol
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.values import INTEGER_LIMIT, as_text, is_blank
-from majobctl.service.catalog import NAMES
+from majobctl.service.catalog import NAMES, Catalog
 from majobctl.text import printable, quoted
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -22,22 +19,16 @@ _UNSET_IDS = ("", "0")
 Document = Mapping[str, Any]
 
 
-class Ids(Protocol):
-    """The ids of the service's names; see ``catalog.Catalog``."""
-
-    def id_of(self, name: str, *wanted: str) -> Any: ...
-
-
 class Names(Protocol):
-    """The names of the service's ids, which are given as text."""
+    """The half of ``Catalog`` that finds names by ids."""
 
     def names_of(self, name: str, number: str) -> tuple[str, ...] | None: ...
 
 
-def rest_body(given: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
+def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     """The fields of a request; ``given`` are normalised params, or blank values, which clear.
 
-    Raises what ``ids`` raises.
+    Raises what ``catalog`` raises.
     """
     body: dict[str, Any] = {}
     for key, field in FIELDS.items():
@@ -48,7 +39,7 @@ def rest_body(given: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
             body[field.rest] = _blank(field)
         elif key in LOOKED_UP:
             name, keys = next(item for item in NAMES.items() if key in item[1])
-            body[field.rest] = ids.id_of(name, *(given[key] for key in keys))
+            body[field.rest] = catalog.id_of(name, *(given[key] for key in keys))
         elif field.kind is Kind.HYPERPARAMETERS:
             body[field.rest] = _label_list(value)
         else:
@@ -75,8 +66,8 @@ def _label_list(labelled: Mapping[str, str]) -> list[dict[str, str]]:
 def live_config(name: str, document: Document, names: Names) -> LiveConfig:
     """The configuration ``name`` in ``document``, which has REST names.
 
-    Null, "", [] and a missing key are the same. Fields that the service computes, or that a job
-    config does not have, are left out. Raises what ``names`` raises.
+    Null, "", [] and a missing key are the same. Fields that are not in a job config are left out.
+    Raises what ``names`` raises.
     """
     problems: list[str] = []
     found: dict[str, Any] = _flavor(document, names, problems)

@@ -1,12 +1,10 @@
-"""``Estimator``: the ModelArts SDK's calls for training job configurations, over a Session.
-
-Parameters and answers are those of "Modifying a Training Job Configuration" (tables 1 to 4) and
-its sibling pages. The session signs, sends and retries the requests.
-"""
+"""``Estimator``: the ModelArts SDK's calls for training job configurations. Parameters and answers
+are those of "Modifying a Training Job Configuration" (tables 1 to 4) and its sibling pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -14,7 +12,7 @@ from majobctl.errors import ConfigError, Problem, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import is_blank
-from majobctl.service.catalog import entries_in, session_catalog
+from majobctl.service.catalog import COLUMNS, entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
 from majobctl.text import printable
@@ -24,9 +22,11 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 
 _CONFIGS = "/training-job-configs"
+_OF_CALL = ("config_desc", "inputs", "dataset_id", "dataset_version_id", "data_source")
 _SHOWN_COLUMNS = ("config_name", "config_desc", "engine_name", "engine_version", "create_time")
 
 
+@dataclass(eq=False, repr=False)
 class Estimator:
     """A training job; its attributes may be changed until it is sent.
 
@@ -40,39 +40,21 @@ class Estimator:
     refuses.
     """
 
-    def __init__(
-        self,
-        modelarts_session: Session,
-        train_instance_count: int | None = None,
-        code_dir: str | None = None,
-        boot_file: str | None = None,
-        model_name: str | None = None,
-        output_path: str | None = None,
-        hyperparameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
-        log_url: str | None = None,
-        train_instance_type: str | None = None,
-        framework_type: str | None = None,
-        framework_version: str | None = None,
-        job_description: str | None = None,
-        user_image_url: str | None = None,
-        user_command: str | None = None,
-        config_name: str | None = None,
-    ) -> None:
-        self.modelarts_session = modelarts_session
-        self.train_instance_count = train_instance_count
-        self.code_dir = code_dir
-        self.boot_file = boot_file
-        self.model_name = model_name
-        self.output_path = output_path
-        self.hyperparameters = hyperparameters
-        self.log_url = log_url
-        self.train_instance_type = train_instance_type
-        self.framework_type = framework_type
-        self.framework_version = framework_version
-        self.job_description = job_description
-        self.user_image_url = user_image_url
-        self.user_command = user_command
-        self.config_name = config_name
+    modelarts_session: Session
+    train_instance_count: int | None = None
+    code_dir: str | None = None
+    boot_file: str | None = None
+    model_name: str | None = None
+    output_path: str | None = None
+    hyperparameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
+    log_url: str | None = None
+    train_instance_type: str | None = None
+    framework_type: str | None = None
+    framework_version: str | None = None
+    job_description: str | None = None
+    user_image_url: str | None = None
+    user_command: str | None = None
+    config_name: str | None = None
 
     def __repr__(self) -> str:
         return f"Estimator(config_name={self.config_name!r})"
@@ -91,14 +73,8 @@ class Estimator:
         ``config_name`` is by default the Estimator's own.
         """
         name = self._name_or(config_name)
-        arguments = {
-            "config_desc": config_desc,
-            "inputs": inputs,
-            "dataset_id": dataset_id,
-            "dataset_version_id": dataset_version_id,
-            "data_source": data_source,
-        }
-        given = self._checked(name, arguments)
+        of_call = (config_desc, inputs, dataset_id, dataset_version_id, data_source)
+        given = self._given(name, of_call)
         return _answered(lambda: self._send("PUT", _path(name), self._body(given)))
 
     def create_job_configs(
@@ -112,17 +88,10 @@ class Estimator:
     ) -> Answer:
         """Creates a configuration; arguments and answer are those of ``update_job_configs``."""
         name = self._name_or(config_name)
-        arguments = {
-            "config_desc": config_desc,
-            "inputs": inputs,
-            "dataset_id": dataset_id,
-            "dataset_version_id": dataset_version_id,
-            "data_source": data_source,
-        }
-        given = self._checked(name, arguments)
-        return _answered(
-            lambda: self._send("POST", _CONFIGS, {"config_name": name, **self._body(given)})
-        )
+        of_call = (config_desc, inputs, dataset_id, dataset_version_id, data_source)
+        given = self._given(name, of_call)
+        own = {"config_name": name}
+        return _answered(lambda: self._send("POST", _CONFIGS, {**own, **self._body(given)}))
 
     def get_job_configs_info(self) -> Answer:
         """The configuration ``config_name`` as the service answers, with REST names."""
@@ -185,32 +154,28 @@ class Estimator:
     @staticmethod
     def get_framework_list(modelarts_session: Session) -> list[dict[str, str]] | Answer:
         """The engines: a list of ``{framework_type, framework_version}``."""
+        columns = COLUMNS["engines"].items()
         return _answered(
             lambda: [
-                {
-                    "framework_type": engine.get("engine_name", ""),
-                    "framework_version": engine.get("engine_version", ""),
-                }
-                for engine in session_catalog(modelarts_session).entries("engines")
+                {key: engine.get(column, "") for key, column in columns}
+                for engine in modelarts_session.catalog.entries("engines")
             ]
         )
 
     @staticmethod
     def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
         """The flavors: a list of their codes."""
-
-        def read() -> list[str]:
-            flavors = session_catalog(modelarts_session).entries("flavors")
-            return [flavor.get("spec_code", "") for flavor in flavors]
-
-        return _answered(read)
+        catalog = modelarts_session.catalog
+        return _answered(
+            lambda: [flavor.get("spec_code", "") for flavor in catalog.entries("flavors")]
+        )
 
     @staticmethod
     def get_built_in_algorithms(modelarts_session: Session) -> Answer:
         """All built-in algorithms: ``model_total_count`` and ``models``."""
 
         def read() -> Answer:
-            models = session_catalog(modelarts_session).entries("algorithms")
+            models = modelarts_session.catalog.entries("algorithms")
             return {"is_success": True, "model_total_count": len(models), "models": models}
 
         return _answered(read)
@@ -221,16 +186,17 @@ class Estimator:
             raise ConfigError([Problem(message="config_name must be a name")])
         return name
 
-    def _checked(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _given(self, name: str, of_call: tuple[Any, ...]) -> dict[str, Any]:
         """The given parameters by SDK name: normalised, or blank."""
         raw = {key: getattr(self, key) for key, field in FIELDS.items() if not field.of_update}
-        given = {key: value for key, value in {**raw, **arguments}.items() if value is not None}
+        raw.update(zip(_OF_CALL, of_call, strict=True))
+        given = {key: value for key, value in raw.items() if value is not None}
         params = JobConfig.of(name, given).params
         blank = {key: "" for key, value in given.items() if is_blank(value)}
         return {**blank, **params}
 
     def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return rest_body(given, session_catalog(self.modelarts_session))
+        return rest_body(given, self.modelarts_session.catalog)
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
         self.modelarts_session.request(method, path, body=body)

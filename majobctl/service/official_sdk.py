@@ -1,7 +1,5 @@
-"""Opens a Session of the official ModelArts SDK, if that package is installed.
-
-Uses only what its documents show: ``Session``, ``Session.set_endpoint`` and ``Estimator``.
-"""
+"""Opens a Session of the official ModelArts SDK, if that package is installed. Uses only what its
+documents show: ``Session``, ``Session.set_endpoint`` and ``Estimator``."""
 
 from __future__ import annotations
 
@@ -40,22 +38,16 @@ def open_session(
     }
     if found is None:
         session = _opened(session_class, {}, places)
-        _check_project(session, project_id)
+        own = getattr(session, "project_id", None)
+        if project_id and own != project_id:
+            raise ProviderError(
+                f"the notebook's session belongs to the project {printable(str(own))}, the settings"
+                f" name {printable(project_id)}; set credentials of that project in the environment"
+            )
         return session, estimator_class, ()
     arguments, secrets = _arguments(found)
-    arguments["project_id"] = project_id or sources.get("project_id")
-    arguments["region_name"] = region
-    return _opened(session_class, arguments, places), estimator_class, secrets
-
-
-def _check_project(session: Any, project_id: str | None) -> None:
-    """A notebook's own session must belong to the state's project."""
-    own = getattr(session, "project_id", None)
-    if project_id and own != project_id:
-        raise ProviderError(
-            f"the notebook's session belongs to the project {printable(str(own))}, the settings"
-            f" name {printable(project_id)}; set credentials of that project in the environment"
-        )
+    own_places = {"project_id": project_id or sources.get("project_id"), "region_name": region}
+    return _opened(session_class, {**arguments, **own_places}, places), estimator_class, secrets
 
 
 def _classes() -> tuple[Any, Any]:
@@ -91,18 +83,13 @@ def _credentials(sources: Sources, auth: str | None) -> Credentials | None:
         return None
 
 
-def _arguments(found: Credentials) -> tuple[dict[str, str | None], tuple[str, ...]]:
+def _arguments(found: Credentials) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The credentials as the session's arguments, and the secrets among them."""
     if isinstance(found, AkSk) and not found.security_token:
-        keys: dict[str, str | None] = {
-            "access_key": found.access_key,
-            "secret_key": found.secret_key,
-        }
-        return keys, (found.access_key, found.secret_key)
+        keys = {"access_key": found.access_key, "secret_key": found.secret_key}
+        return keys, tuple(keys.values())
     if isinstance(found, Password):
-        return {
-            "account": found.account,
-            "username": found.username,
-            "password": found.password,
-        }, (found.password,)
+        user = {"account": found.account, "username": found.username, "password": found.password}
+        return user, (found.password,)
     what = "a temporary access key" if isinstance(found, AkSk) else "a token"
     raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

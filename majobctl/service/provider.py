@@ -1,8 +1,9 @@
-"""What receives the calls: one adapter over a Session and an Estimator, majobctl's own or the
-official SDK's. Each call that changes something ends in a ``CallResult``."""
+"""The service as the operations see it: one adapter over a Session and an Estimator, majobctl's own
+or the official SDK's."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from majobctl.errors import ProviderError, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.service.catalog import sdk_catalog, session_catalog
+from majobctl.service.catalog import sdk_catalog
 from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
@@ -40,7 +41,7 @@ class Provider:
         self._calls = SdkCalls(
             session, estimator_class, is_official_sdk=is_official_sdk, secrets=secrets
         )
-        self.catalog = sdk_catalog(self._calls) if is_official_sdk else session_catalog(session)
+        self.catalog = sdk_catalog(self._calls) if is_official_sdk else session.catalog
         self._on_close = on_close
 
     def __repr__(self) -> str:
@@ -61,16 +62,15 @@ class Provider:
         own = {"sort_by": "config_name", "order": "asc"}
         order = {} if self._calls.is_official_sdk else own
         found: set[str] = set()
-        page = 0
-        while True:
-            page += 1
+        for page in itertools.count(1):
             place = {"per_page": NAMES_PER_PAGE, "page": page, **order}
             size, names, total = self._calls.ask("get_job_configs_list", _listed_names, **place)
             is_new = not names <= found
             found |= names
             # A service that ignores `page` sends the same names again, which ends the loop, too.
             if not is_new or (len(found) >= total if total else size < NAMES_PER_PAGE):
-                return sorted(found)
+                break
+        return sorted(found)
 
     def read_job_config(self, name: str) -> LiveConfig | None:
         """The configuration as the service has it; None if it does not exist.
@@ -131,11 +131,11 @@ class Provider:
 
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""
-        getattr(self._session, "stop", _do_nothing)()
+        getattr(self._session, "stop", lambda: None)()
 
     def close(self) -> None:
         """Closes the connections, if the session can."""
-        getattr(self._session, "close", _do_nothing)()
+        getattr(self._session, "close", lambda: None)()
         self._on_close()
 
     def __enter__(self) -> Provider:
@@ -166,10 +166,6 @@ class Provider:
         except ProviderError as error:
             return _unread(result, error)
         return result if live is None else _taken_by(live, name, params)
-
-
-def _do_nothing() -> None:
-    """For a session that cannot stop or close."""
 
 
 def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:

@@ -1,7 +1,5 @@
-"""Makes one call of majobctl's own Estimator or the official SDK's, and classifies its outcome.
-
-The answers have the form of "Modifying a Training Job Configuration" (table 4).
-"""
+"""Makes one call of majobctl's own Estimator or the official SDK's, and classifies its outcome. The
+answers have the form of "Modifying a Training Job Configuration" (table 4)."""
 
 from __future__ import annotations
 

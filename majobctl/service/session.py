@@ -1,24 +1,21 @@
-"""``Session``: where the service is, who calls it, and the sending of a call.
-
-It has the forms of the ModelArts SDK's "Session Authentication". The calls are the estimator's;
-``auth`` signs them, and ``http`` sends, classifies and retries them. Importing this module is
-cheap; requests is imported with the first request.
-"""
+"""``Session``: where the service is, who calls it, and the sending of a call. Its forms are those
+of the ModelArts SDK's "Session Authentication"; requests is imported with the first request."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
-from majobctl.service.auth.credentials import Password, Sources, checked_project, given
+from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
+from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.responses import NoResponse, Response, classify
 from majobctl.service.http.retries import ISSUE_TOKEN, RETRY_RULES, Retries, Send
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
     from majobctl.service.http.transport import Transport
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,33 +101,24 @@ class Session:
             address = sources.get("endpoint")
         self.region_name = region
         self.endpoint = endpoint_of(region, address)
-        credentials = given(
-            access_key=access_key,
-            secret_key=secret_key,
-            security_token=security_token,
-            account=account,
-            username=username,
-            password=password,
-            token=token,
-        ) or sources.credentials(auth)
+        keys, user = (access_key, secret_key, security_token), (account, username, password)
+        credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._project_id = checked_project(*project, credentials)
-        iam_url = ""
+        self._iam_endpoint = ""
         if isinstance(credentials, Password):
             address = iam_endpoint or defaults.iam_endpoint or sources.get("iam_endpoint")
-            iam_url = iam_endpoint_of(region or sources.get("region"), address)
-        self._auth = auth_method(
-            credentials, project, lambda body: self._issue_token(iam_url + "/auth/tokens", body)
-        )
+            self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
+        self._auth = auth_method(credentials, project, self._issue_token)
         if not timeout > 0:
             raise _wrong("timeout", "must be more than 0 seconds")
         self._timeout, self._connections = timeout, connections
         self._ca_file = None if transport else sources.ca_file()
         self._mounted = {self.endpoint: transport} if transport else {}
-        self._retries = Retries(retries, Backoff(backoff))
-        self._cache: dict[str, Any] = {}
-        self._cache_lock = threading.RLock()
-        # Taken last: a worker may hold the lock above, or the token's, while it opens connections.
+        self._backoff = Backoff(backoff)
+        self._retries = Retries(retries, self._backoff)
+        self.catalog = api_catalog(self.request)
+        # Taken last: a worker may hold the catalog's lock, or the token's, as it opens connections.
         self._lock = threading.Lock()
         self._transport_in_use: Transport | None = None
 
@@ -169,17 +155,9 @@ class Session:
         send = self._sender(method, url, b"" if body is None else _encoded(body))
         return self._retries.call(rule, send, lambda result: classify(result, writes=rule.writes))
 
-    def once(self, key: str, read: Callable[[], T]) -> T:
-        """The result of ``read``, which runs once in a session for each ``key``."""
-        with self._cache_lock:
-            if key not in self._cache:
-                self._cache[key] = read()
-            cached: T = self._cache[key]
-            return cached
-
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
-        self._retries.stop()
+        self._backoff.stop()
 
     def close(self) -> None:
         """Closes the connections; a later call opens new ones."""
@@ -194,8 +172,8 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _issue_token(self, url: str, body: bytes) -> dict[str, Any]:
-        headers = _headers(body)
+    def _issue_token(self, body: bytes) -> dict[str, Any]:
+        url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
         return self._retries.call(
             ISSUE_TOKEN, lambda: self._transport.send("POST", url, headers, body), classify_issue
         )

@@ -67,9 +67,7 @@ def test_a_throttle_below_one_a_second_asks_for_a_longer_pause() -> None:
     assert refusal.headers == {"Retry-After": "4"}
 
 
-def test_a_share_of_requests_is_throttled_by_the_gateway_without_a_pause(
-    connect: Connect,
-) -> None:
+def test_a_share_of_requests_is_throttled_by_the_gateway_without_a_pause(connect: Connect) -> None:
     client = connect(faults=Faults(throttle_rate=0.5, seed=3))
     answers = [client.call("GET", CONFIGS) for _ in range(40)]
     throttled = [answer for answer in answers if not answer.ok]
@@ -89,9 +87,7 @@ def test_an_answer_that_is_lost_breaks_the_connection_after_the_work_is_done(
     assert record.fields == body()
 
 
-def test_an_answer_that_is_lost_in_the_process_is_a_connection_error_too(
-    connect: Connect,
-) -> None:
+def test_an_answer_that_is_lost_in_the_process_is_a_connection_error_too(connect: Connect) -> None:
     client = connect(faults=Faults(lose_rate=0.5, seed=2))
     adapter = create_adapter(client.app)
     client.session.mount("http://", adapter)

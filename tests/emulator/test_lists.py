@@ -59,7 +59,7 @@ def test_an_empty_query_value_means_the_default(shared: Client, query: dict[str,
 
 def test_the_search_finds_parts_of_names_in_any_case(shared: Client) -> None:
     assert names(shared, search_content="B-1", order="asc", per_page=3) == [
-        *("job-10", "job-11", "job-12"),
+        *("job-10", "job-11", "job-12")
     ]
     assert shared.get(CONFIGS, search_content="B-1", per_page=3)["config_total_count"] == 10
     assert names(shared, search_content="%") == []

@@ -254,7 +254,7 @@ def test_each_request_is_one_line_of_the_log(connect: Connect, tmp_path: Path) -
     client.call("GET", "nonsense")
     first, second, third = read_log(log)
     assert first.keys() == {
-        *("time", "method", "path", "query", "status", "error_code", "duration_ms", "config_name"),
+        *("time", "method", "path", "query", "status", "error_code", "duration_ms", "config_name")
     }
     assert (first["method"], first["status"], first["config_name"]) == ("POST", 200, "a")
     assert str(first["time"]).endswith("Z")

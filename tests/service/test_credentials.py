@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from majobctl.errors import AuthError, ConfigError
-from majobctl.service.auth.credentials import (
-    AkSk,
-    Credentials,
-    Password,
-    Sources,
-    Token,
-)
+from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources, Token
 
 SECRET = "s3cret-not-a-real-one"
 
@@ -60,10 +54,7 @@ def write_huawei_file(home: Path, text: str) -> Path:
             {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_USER_DOMAIN_NAME": "d"},
             Password("d", "u", "p"),
         ),
-        (
-            {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d"},
-            Password("d", "u", "p"),
-        ),
+        ({"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d"}, Password("d", "u", "p")),
         ({"OS_TOKEN": "t"}, Token("t")),
         ({"OS_AUTH_TOKEN": "t"}, Token("t")),
     ],

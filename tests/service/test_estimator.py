@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from majobctl.errors import ConfigError, TransportError
-from majobctl.service.catalog import session_catalog
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
 from tests.fake_service import ENGINES, MANY_MODELS, SPECS, FakeService
@@ -362,7 +361,7 @@ class TestTheCatalogue:
         self, service: FakeService, session: Session
     ) -> None:
         service.paged = False
-        assert len(session_catalog(session).entries("algorithms")) == 100
+        assert len(session.catalog.entries("algorithms")) == 100
         assert len(service.requests) == 2
 
     @pytest.mark.parametrize("specs", [None, 5, {"a": "b"}, ["a"]])
@@ -380,7 +379,7 @@ class TestTheCatalogue:
         specs = [{}, {"spec_code": "a"}, {"spec_code": ["a"], "spec_id": 1}]
         specs += [{"spec_code": "a", "spec_id": 2}, {"spec_code": "a", "spec_id": 3}]
         service.answer_next(200, {**OK, "specs": specs})
-        assert session_catalog(session).id_of("flavors", "a") == 2
+        assert session.catalog.id_of("flavors", "a") == 2
 
 
 def test_the_fake_checks_signatures_for_these_tests(service: FakeService) -> None:

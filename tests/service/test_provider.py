@@ -170,6 +170,17 @@ class TestUnknownNames:
             'job_config.d: model_name "nothing like it" does not exist',
         ]
 
+    def test_are_those_of_the_version_if_an_engine_is_listed_without_one(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.answer_next(
+            200, {"is_success": True, "specs": [{"spec_code": PARAMS["train_instance_type"]}]}
+        )
+        service.answer_next(200, {"is_success": True, "engines": [{"engine_name": "PyTorch"}]})
+        assert provider.unknown_names([("x", PARAMS)]) == [
+            'job_config.x: framework_version "PyTorch-1.0.0-python3.6" does not exist'
+        ]
+
     def test_are_looked_for_only_in_the_lists_that_matter(
         self, service: FakeService, provider: Provider
     ) -> None:
@@ -241,8 +252,7 @@ class TestTheNames:
         assert len(service.requests) == 2
 
     @pytest.mark.parametrize(
-        "configs",
-        [5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]],
+        "configs", [5, {"a": {"config_name": "a"}}, ["a"], [{}], [{"config_name": None}], [[]]]
     )
     def test_that_cannot_be_read_are_an_error(
         self, configs: object, service: FakeService, provider: Provider

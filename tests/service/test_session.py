@@ -10,8 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -23,8 +22,9 @@ import pytest
 
 from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
+from majobctl.service.auth.tokens import PasswordAuth
 from majobctl.service.http.backoff import pause_seconds
-from majobctl.service.http.responses import excerpt, read_object, read_retry_after
+from majobctl.service.http.responses import Response, excerpt, read_object, read_retry_after
 from majobctl.service.session import Session
 from tests.config_repository import until
 from tests.fake_service import (
@@ -285,6 +285,20 @@ class TestAPassword:
             assert list(pool.map(lambda _: put(session), range(workers))) == [OK] * workers
         assert service.issued == 2
 
+    def test_is_renewed_once_even_if_the_new_token_has_the_same_text(self) -> None:
+        issued = []
+
+        def issue(request: bytes) -> Mapping[str, Any]:
+            issued.append(request)
+            return {"token": b"same".decode(), "project_id": PROJECT}
+
+        auth = PasswordAuth(issue, b"")
+        refused = [auth.headers("GET", "", b"") for _ in range(2)]
+        for headers in refused:
+            assert auth.renew(headers, Response(status=401, headers={}, body=b""))
+            auth.headers("GET", "", b"")
+        assert len(issued) == 2
+
     @pytest.mark.parametrize("document", [b"", {"error_code": "ModelArts.0203"}])
     def test_repeats_a_refused_call_once(self, document: object, service: FakeService) -> None:
         for _ in range(2):
@@ -358,10 +372,7 @@ class TestAPassword:
         self, document: object, service: FakeService
     ) -> None:
         service.answer_next(400, document)
-        with (
-            open_with_password(service) as session,
-            pytest.raises(AuthError) as caught,
-        ):
+        with open_with_password(service) as session, pytest.raises(AuthError) as caught:
             put(session)
         text = "IAM refused the credentials (HTTP status 400): HTTP status 400"
         assert str(caught.value) == text
@@ -457,8 +468,7 @@ class TestARedirect:
         assert len(service.requests) == 1
 
     @pytest.mark.parametrize(
-        ("location", "shown"),
-        [("/there", "the same host"), ("http://[", "an invalid address")],
+        ("location", "shown"), [("/there", "the same host"), ("http://[", "an invalid address")]
     )
     def test_may_point_anywhere(
         self, location: str, shown: str, service: FakeService, session: Session
@@ -787,17 +797,13 @@ def test_thirty_updates_from_ten_workers_share_one_session(service: FakeService)
     assert all(config == BODY for config in service.configs.values())
 
 
-def test_what_is_kept_for_a_session_is_read_once(session: Session) -> None:
-    reads = []
-
-    def read() -> int:
-        time.sleep(0.01)
-        reads.append(1)
-        return 5
-
+def test_a_list_of_the_catalog_is_read_once_for_all_workers(
+    service: FakeService, session: Session
+) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: session.once("key", read), range(8))) == [5] * 8
-    assert reads == [1]
+        lists = list(pool.map(lambda _: session.catalog.entries("flavors"), range(8)))
+    assert lists == [lists[0]] * 8
+    assert len(service.requests) == 1
 
 
 class TestSecrets:

@@ -37,7 +37,7 @@ CLOUD_KEYS = {
 }
 
 
-def _first_values(
+def first_values(
     values: Mapping[str, Any], names_of_keys: Mapping[str, tuple[str, ...]]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
@@ -62,7 +62,7 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
         raise AuthError(f"{path}: not an ini file with a section [basic]") from None
     if not parser.has_section("basic"):
         return {}
-    return _first_values(
+    return first_values(
         dict(parser.items("basic")), {key: (name,) for key, name in HUAWEI_CLOUD_KEYS.items()}
     )
 
@@ -80,7 +80,7 @@ def read_cloud(name: str) -> Mapping[str, str]:
         raise AuthError(f"{path}: there is no cloud {quoted(name)}, to which OS_CLOUD is set")
     secure = _first_file("secure", "OS_CLIENT_SECURE_FILE")
     over = (_cloud_in(secure, name) if secure else None) or {}
-    return _first_values({**cloud, **over}, CLOUD_KEYS)
+    return first_values({**cloud, **over}, CLOUD_KEYS)
 
 
 def _first_file(stem: str, variable: str) -> Path | None:

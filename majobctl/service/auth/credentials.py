@@ -1,6 +1,5 @@
-"""Finds the credentials that a user already keeps: the environment, clouds.yaml, and Huawei
-Cloud's own file. Sends nothing and shows no secret.
-"""
+"""Finds the credentials that a user already has: in the environment, clouds.yaml, or Huawei
+Cloud's own file. Sends nothing and shows no secret."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from majobctl.errors import AuthError, ConfigError, Problem
 from majobctl.service.auth.credential_files import (
     CLOUD_KEYS,
     HUAWEI_CLOUD_KEYS,
-    _first_values,
+    first_values,
     read_cloud,
     read_huawei_cloud,
 )
@@ -88,8 +87,8 @@ class Password:
     password: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        for value, what in ((self.account, "account"), (self.username, "user name")):
-            _check_encodable(value, what)
+        _check_encodable(self.account, "account")
+        _check_encodable(self.username, "user name")
         _check_encodable(self.password, "password")
 
 
@@ -104,19 +103,16 @@ class Token:
 
 
 Credentials = AkSk | Password | Token
+_Triple = tuple[str | None, str | None, str | None]
 
 
-def given(
-    *,
-    access_key: str | None,
-    secret_key: str | None,
-    security_token: str | None,
-    account: str | None,
-    username: str | None,
-    password: str | None,
-    token: str | None,
-) -> Credentials | None:
-    """The credentials in a Session's arguments; AuthError if they are incomplete."""
+def given_credentials(keys: _Triple, user: _Triple, token: str | None) -> Credentials | None:
+    """The credentials in a Session's arguments; AuthError if they are incomplete.
+
+    ``keys`` are access key, secret key and security token; ``user`` is account, name and password.
+    """
+    access_key, secret_key, security_token = keys
+    account, username, password = user
     if access_key and secret_key:
         return AkSk(access_key, secret_key, security_token)
     if access_key or secret_key:
@@ -199,7 +195,7 @@ class Sources:
 
     @cached_property
     def _environment(self) -> tuple[Mapping[str, str], ...]:
-        return tuple(_first_values(os.environ, names_of_keys) for names_of_keys in _ENVIRONMENT)
+        return tuple(first_values(os.environ, names_of_keys) for names_of_keys in _ENVIRONMENT)
 
     @cached_property
     def _cloud(self) -> Mapping[str, str]:

@@ -73,7 +73,7 @@ def auth_method(
     project: tuple[str | None, str | None],
     issue: Callable[[bytes], Mapping[str, Any]],
 ) -> AuthMethod:
-    """``project`` is its id and its name (enough for a password), ``issue`` as in PasswordAuth."""
+    """``project`` is its id and name (enough for a password), ``issue`` that of PasswordAuth."""
     if isinstance(credentials, Password):
         return PasswordAuth(issue, token_request(credentials, *project))
     project_id = project[0] or ""

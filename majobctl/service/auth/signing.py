@@ -1,7 +1,5 @@
-"""AK/SK signatures (SDK-HMAC-SHA256) of single requests. Independent of sessions and services.
-
-The algorithm is that of the public signer in the Huawei Cloud Python SDK.
-"""
+"""AK/SK signatures (SDK-HMAC-SHA256), as the public signer in the Huawei Cloud Python SDK makes
+them."""
 
 from __future__ import annotations
 
@@ -27,9 +25,8 @@ def sign(
 ) -> dict[str, str]:
     """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``.
 
-    Every header in ``headers`` is signed, and must be sent as it is; so is Host, which need not be
-    among them: it follows from ``url``, with a port that is not the scheme's own. ``when`` is
-    aware of its time zone; the service allows it to be off by 15 minutes.
+    Every header in ``headers`` is signed, and must be sent as it is. So is Host, which by default
+    is that of ``url``. ``when`` has a time zone; the service allows it to be off by 15 minutes.
     """
     parts = urlsplit(url)
     date = when.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -49,12 +46,8 @@ def sign(
     )
     to_sign = "\n".join((ALGORITHM, date, hashlib.sha256(request.encode()).hexdigest()))
     signature = hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    return {
-        "X-Sdk-Date": date,
-        "Authorization": (
-            f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
-        ),
-    }
+    value = f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
+    return {"X-Sdk-Date": date, "Authorization": value}
 
 
 def _host(parts: SplitResult) -> str:

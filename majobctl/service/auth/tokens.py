@@ -1,8 +1,5 @@
-"""Signing in with a password: one IAM token for a session, renewed once for all its workers.
-
-The call is ``POST /v3/auth/tokens`` of the IAM API reference. Sending and retrying it is the
-session's work.
-"""
+"""Signing in with a password: one IAM token for a session, renewed once for all its workers. The
+call is ``POST /v3/auth/tokens`` of the IAM API reference."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from typing import Any
 from majobctl.errors import AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import Password
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
-from majobctl.text import quoted
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
@@ -61,7 +57,8 @@ class PasswordAuth:
         if response.status != 401:
             return False
         with self._lock:
-            if self._issued and self._issued.token == sent["X-Auth-Token"]:
+            # Not "==": IAM may issue the same text again, which need not be renewed twice.
+            if self._issued and self._issued.token is sent["X-Auth-Token"]:
                 self._issued = None
         return True
 
@@ -151,12 +148,10 @@ def _time_to_use(found: Mapping[str, Any]) -> float:
     """
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         life = 24 * 3600.0
     return life - min(RENEW_EARLY, life / 10)
 
 
 def _moment(text: str) -> datetime:
-    if not isinstance(text, str):
-        raise TypeError(f"a time is a string, not {quoted(str(text))}")
     return datetime.fromisoformat(text.replace("Z", "+00:00"))

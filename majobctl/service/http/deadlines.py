@@ -1,7 +1,7 @@
 """A deadline for a complete response, however slowly it arrives.
 
-A socket's own timeout starts again with every byte, so that a server that sends one now and then
-could hold a worker for ever. Here one thread cuts each connection whose time is over.
+A socket's own timeout starts again with every byte, so a server that sends one now and then could
+hold a worker forever. Here one thread cuts each connection whose time is over.
 """
 
 from __future__ import annotations
@@ -96,23 +96,16 @@ def start_deadline(deadlines: Deadlines) -> Iterator[_Deadline]:
         deadlines.remove(deadline)
 
 
-def _watch(connection: HTTPConnection) -> None:
-    deadline: _Deadline | None = getattr(_current, "deadline", None)
-    sock = connection.sock
-    if deadline and sock:
-        deadline.watch(sock)
-
-
 class _PlainConnection(HTTPConnection):
     def getresponse(self) -> Any:
-        _watch(self)
+        deadline: _Deadline | None = getattr(_current, "deadline", None)
+        if deadline and self.sock:
+            deadline.watch(self.sock)
         return super().getresponse()
 
 
-class _TlsConnection(HTTPSConnection):
-    def getresponse(self) -> Any:
-        _watch(self)
-        return super().getresponse()
+class _TlsConnection(_PlainConnection, HTTPSConnection):
+    pass
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):

@@ -1,7 +1,5 @@
-"""Classifies one HTTP response of the service: a success, or a failure and whether to retry it.
-
-Pure; the codes and forms are those of the ModelArts API reference.
-"""
+"""Classifies one HTTP response of the service: a success, or a failure and whether to retry it. The
+codes and forms are those of the ModelArts API reference."""
 
 from __future__ import annotations
 
@@ -42,8 +40,8 @@ class Response:
 class NoResponse:
     """Why no complete response came.
 
-    ``was_sent`` is false if the service surely received nothing, ``is_final`` true if another try
-    would fail in the same way.
+    ``was_sent`` is false if the service certainly received nothing, ``is_final`` true if another
+    try would fail in the same way.
     """
 
     reason: str

@@ -38,10 +38,6 @@ class Retries:
         self._retries = retries
         self._backoff = backoff
 
-    def stop(self) -> None:
-        """Ends the pauses between tries, now and later."""
-        self._backoff.stop()
-
     def call(
         self,
         rule: RetryRule,

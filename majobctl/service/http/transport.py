@@ -1,8 +1,5 @@
-"""One try over HTTP: sends exactly the given bytes and returns a complete response.
-
-Independent of credentials and JSON; network errors are values, not exceptions. Importing this
-module imports requests, so a session imports it with its first request.
-"""
+"""One try over HTTP: sends exactly the given bytes and returns a complete response, or the reason
+why there is none. Imports requests, so a session imports this module with its first request."""
 
 from __future__ import annotations
 
@@ -129,7 +126,7 @@ class Transport:
 def _prepared(
     method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> requests.PreparedRequest:
-    """The request unchanged: its URL is quoted already, and was signed like that."""
+    """A request that keeps ``url`` as it is: it is already quoted, and signed like that."""
     request = requests.PreparedRequest()
     request.prepare_method(method)
     request.url = url
@@ -200,14 +197,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _trusted_certificates(ca_file: str | None) -> str | bool:
-    named = {
-        "OS_CACERT": ca_file,
-        "REQUESTS_CA_BUNDLE": os.environ.get("REQUESTS_CA_BUNDLE"),
-        "CURL_CA_BUNDLE": os.environ.get("CURL_CA_BUNDLE"),
-    }
+    named = {"OS_CACERT": ca_file}
+    named |= {name: os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
     for name, path in named.items():
+        if path and not Path(path).exists():
+            raise AuthError(f"{name} is set to {path}, which does not exist")
         if path:
-            if not Path(path).exists():
-                raise AuthError(f"{name} is set to {path}, which does not exist")
             return path
     return True
