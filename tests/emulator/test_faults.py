@@ -37,7 +37,7 @@ def test_an_unavailable_service_has_done_nothing(connect: Connect) -> None:
     assert refused == {name for name in answers if client.app._store.get(name) is None}
 
 
-def test_more_requests_than_allowed_are_throttled_and_told_when_to_come_back(
+def test_more_requests_than_allowed_are_throttled_with_a_retry_after(
     connect: Connect,
 ) -> None:
     client = connect(faults=Faults(throttle=1))

@@ -67,7 +67,7 @@ def test_a_connection_is_closed_when_asked(client: Client) -> None:
         (b'GET \\x"y HTTP/x\r\n\r\n', 400),
     ],
 )
-def test_what_is_no_http_gets_an_answer_in_json(client: Client, head: bytes, status: int) -> None:
+def test_what_is_not_http_gets_an_answer_in_json(client: Client, head: bytes, status: int) -> None:
     text, _, document = exchange(client, head).partition(b"\r\n\r\n")
     assert text.startswith(b"HTTP/1.1 %d " % status)
     assert json.loads(document).keys() == {"error_code", "error_msg", "request_id"}

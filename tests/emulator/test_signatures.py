@@ -171,7 +171,7 @@ def test_another_project_is_refused(connect: Connect) -> None:
     assert error_of(client.call("GET", CONFIGS)) == (403, "ModelArts.0210")
 
 
-def test_a_request_without_any_credentials_is_told_that_the_token_is_missing(
+def test_a_request_without_any_credentials_is_refused_for_the_missing_token(
     client: Client,
 ) -> None:
     client.session.auth = None
@@ -183,7 +183,7 @@ def environ() -> Iterator[dict[str, str]]:
     yield {"PATH_INFO": "/v1/a b/\xc3\xbc", "QUERY_STRING": "x=%20"}
 
 
-def test_the_raw_path_is_made_again_where_the_server_gives_none(environ: dict[str, str]) -> None:
+def test_the_raw_path_is_made_again_if_the_server_gives_none(environ: dict[str, str]) -> None:
     assert raw_path_and_query(environ) == ("/v1/a%20b/%C3%BC", "x=%20")
 
 

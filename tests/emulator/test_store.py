@@ -169,7 +169,7 @@ def hammer_in_process(client: Client, name: str, rounds: int, failures: list[str
                 failures.append(f"{name}-{number}")
 
 
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_left_alone(tmp_path: Path) -> None:
     data = tmp_path / "notes.txt"
     data.write_text("my notes\n" * 1000)
     before = data.read_bytes()

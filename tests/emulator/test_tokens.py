@@ -83,7 +83,7 @@ def test_a_token_request_needs_a_project(client: Client) -> None:
     assert "project" in answer.json()["error"]["message"]
 
 
-def test_a_token_request_that_is_no_json_is_a_bad_request(client: Client) -> None:
+def test_a_token_request_that_is_not_json_is_a_bad_request(client: Client) -> None:
     answer = client.session.post(f"{client.url}/v3/auth/tokens", data=b"\xff", timeout=60)
     assert answer.status_code == 400
     assert "not valid JSON" in answer.json()["error"]["message"]

@@ -79,12 +79,12 @@ def test_an_entry_becomes_an_item_with_known_columns_only() -> None:
     assert list(item) == list(FLAVOR)
 
 
-def test_what_is_not_told_is_none() -> None:
+def test_what_is_unknown_is_none() -> None:
     (item,) = plain_items("flavors", [{"spec_code": "a"}])
     assert item == dict.fromkeys(FLAVOR) | {"train_instance_type": "a"}
 
 
-def test_a_value_that_is_not_plain_counts_as_not_told() -> None:
+def test_a_value_that_is_not_plain_counts_as_unknown() -> None:
     entry = {"spec_code": "a", "core": ["8"], "cpu": {}, "gpu_num": float("inf"), "gpu_type": 1.5}
     (item,) = plain_items("flavors", [entry])
     assert item == dict.fromkeys(FLAVOR) | {"train_instance_type": "a", "gpu_type": 1.5}
@@ -94,7 +94,7 @@ def test_a_value_that_is_not_plain_counts_as_not_told() -> None:
     ("told", "number"),
     [(4, 4), ("4", 4), ("", None), ("four", None), (True, None), (4.5, None), ([], None)],
 )
-def test_the_most_nodes_are_an_integer_or_not_told(told: object, number: int | None) -> None:
+def test_the_most_nodes_are_an_integer_or_unknown(told: object, number: int | None) -> None:
     (item,) = plain_items("flavors", [{"spec_code": "a", "max_num": told}])
     assert item["max_num"] == number
 
@@ -202,7 +202,7 @@ def test_the_lists_of_another_target_are_not_used_and_go_with_the_next_write(
     assert load_lists(path, TARGET) == ({}, "")
 
 
-def test_no_file_is_no_lists_and_no_reason(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_lists_and_needs_no_reason(tmp_path: Path) -> None:
     assert load_lists(tmp_path / "catalogue.json", TARGET) == ({}, "")
 
 
@@ -263,7 +263,7 @@ def test_what_a_later_version_added_is_passed_over(tmp_path: Path) -> None:
     assert load_lists(path, TARGET) == ({"flavors": CachedList(AT, [FLAVOR])}, "")
 
 
-def test_what_is_no_regular_file_is_not_waited_on(tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
     os.mkfifo(path)
     assert load_lists(path, TARGET) == ({}, "it is damaged: it is not a regular file")

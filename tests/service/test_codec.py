@@ -67,7 +67,7 @@ def written(text: str) -> Mapping[str, Any]:
     return params(**read_object(text.encode()))
 
 
-class TestAWholeAnswer:
+class TestACompleteAnswer:
     def test_has_the_sdk_names_in_the_documented_order_and_nothing_computed(self) -> None:
         found = live(
             **COMPUTED,
@@ -121,7 +121,7 @@ class TestAFlavor:
 
     @pytest.mark.parametrize("spec_id", [2, "2"])
     @pytest.mark.parametrize("spec_code", BLANKS, ids=repr)
-    def test_is_looked_up_where_it_adds_none(self, spec_id: object, spec_code: object) -> None:
+    def test_is_looked_up_if_it_adds_none(self, spec_id: object, spec_code: object) -> None:
         found = params(spec_id=spec_id, spec_code=spec_code)
         assert found == {"train_instance_type": "flavor-a"}
 
@@ -145,7 +145,7 @@ class TestAnEngine:
         )
 
     @pytest.mark.parametrize("half", [{"engine_name": "A"}, {"engine_version": "B"}, {}])
-    def test_is_looked_up_where_it_adds_no_whole_one(self, half: dict[str, str]) -> None:
+    def test_is_looked_up_if_it_adds_no_complete_one(self, half: dict[str, str]) -> None:
         assert params(engine_id=31, **half) == self.NAMED
 
     def test_may_come_without_its_id(self) -> None:
@@ -156,7 +156,7 @@ class TestAnEngine:
     def test_with_the_id_0_is_none(self, unset: object) -> None:
         assert params(engine_id=unset, engine_name="A", engine_version="B") == {}
 
-    def test_that_is_gone_stays_visible_in_both_keys_and_is_told_once(self) -> None:
+    def test_that_is_gone_stays_visible_in_both_keys_and_is_reported_once(self) -> None:
         assert live(engine_id=5) == LiveConfig(
             "x",
             {"framework_type": "(engine_id 5)", "framework_version": "(engine_id 5)"},
@@ -180,7 +180,7 @@ class TestABuiltInAlgorithm:
             ("model_name: the service has no built-in algorithm with model_id 9 any more",),
         )
 
-    def test_is_told_without_acting_on_the_terminal(self) -> None:
+    def test_is_printed_without_acting_on_the_terminal(self) -> None:
         (problem,) = live(model_id="\x1b[2J").problems
         assert problem.endswith(r"with model_id \x1b[2J any more")
 
@@ -201,7 +201,7 @@ class TestANodeCount:
             ([2], "[2]"),
         ],
     )
-    def test_is_a_number_where_it_can_be_one(self, value: object, count: object) -> None:
+    def test_is_a_number_if_it_can_be_one(self, value: object, count: object) -> None:
         found = params(worker_server_num=value)["train_instance_count"]
         assert (found, type(found)) == (count, type(count))
 
@@ -275,7 +275,7 @@ def test_text_of_another_type_stays_visible() -> None:
     }
 
 
-def test_a_value_that_json_cannot_hold_is_told_to_be_unreadable() -> None:
+def test_a_value_that_json_cannot_hold_is_reported_as_unreadable() -> None:
     loop: list[Any] = []
     loop.append(loop)
     found = params(config_desc=loop, dataset_id={(1, 2): 3}, log_url=10**5000)

@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_read_is_named(home: Path) -> None:
         find()
 
 
-def test_a_damaged_file_does_no_harm_where_it_is_not_needed(
+def test_a_damaged_file_does_no_harm_if_it_is_not_needed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_huawei_file(home, "damaged")

@@ -83,10 +83,10 @@ def test_a_region_that_is_none_makes_no_address(region: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["https://iam.example.com", "https://iam.example.com/v3/"])
-def test_iams_version_is_added_where_it_is_missing(given: str) -> None:
+def test_iams_version_is_added_if_it_is_missing(given: str) -> None:
     assert iam_endpoint_of(None, given) == "https://iam.example.com/v3"
 
 
-def test_a_loopback_address_is_told_from_others() -> None:
+def test_a_loopback_address_is_recognised() -> None:
     assert is_loopback("http://127.9.9.9:1/a") and is_loopback("http://[::1]")
     assert not is_loopback("http://128.0.0.1") and not is_loopback("http://localhost.example")

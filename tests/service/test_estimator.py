@@ -46,7 +46,7 @@ def sent(service: FakeService) -> Any:
 
 
 class TestUpdating:
-    def test_sends_the_whole_description_by_its_rest_names(
+    def test_sends_the_complete_description_by_its_rest_names(
         self, service: FakeService, session: Session
     ) -> None:
         service.configs["my_job_config"] = {}
@@ -156,7 +156,7 @@ class TestUpdating:
             "error_msg": "ModelArts.0101",
         }
 
-    def test_raises_where_the_outcome_is_not_known(
+    def test_raises_if_the_outcome_is_not_known(
         self, service: FakeService, session: Session
     ) -> None:
         estimator(session).update_job_configs("x")
@@ -357,7 +357,7 @@ class TestTheCatalogue:
         assert isinstance(Estimator.get_train_instance_types(session), dict)
         assert isinstance(Estimator.get_train_instance_types(session), list)
 
-    def test_ends_where_the_service_pays_no_heed_to_pages(
+    def test_ends_if_the_service_ignores_pages(
         self, service: FakeService, session: Session
     ) -> None:
         service.paged = False
@@ -365,7 +365,7 @@ class TestTheCatalogue:
         assert len(service.requests) == 2
 
     @pytest.mark.parametrize("specs", [None, 5, {"a": "b"}, ["a"]])
-    def test_that_is_no_list_is_an_unreadable_answer(
+    def test_that_is_not_a_list_is_an_unreadable_answer(
         self, specs: object, service: FakeService, session: Session
     ) -> None:
         service.answer_next(200, {**OK, "specs": specs})
@@ -373,7 +373,7 @@ class TestTheCatalogue:
             Estimator.get_train_instance_types(session)
         assert not caught.value.outcome_unknown
 
-    def test_passes_over_entries_without_a_name_or_an_id(
+    def test_skips_entries_without_a_name_or_an_id(
         self, service: FakeService, session: Session
     ) -> None:
         specs = [{}, {"spec_code": "a"}, {"spec_code": ["a"], "spec_id": 1}]

@@ -150,7 +150,7 @@ class TestAnUpdate:
 
 
 class TestUnknownNames:
-    def test_are_told_for_each_job_config_sorted_and_once(self, provider: Provider) -> None:
+    def test_are_reported_for_each_job_config_sorted_and_once(self, provider: Provider) -> None:
         wrong = [
             ("b", {**PARAMS, "train_instance_type": "modelarts.vm.gpu.p1000"}),
             ("a", {**PARAMS, "framework_type": "PyTorh"}),
@@ -190,7 +190,7 @@ class TestUnknownNames:
         asked = [item.path.rpartition("/")[2] for item in service.requests]
         assert asked == ["resource-specs", "ai-engines"]
 
-    def test_cannot_be_told_where_the_service_refuses(
+    def test_are_unknown_if_the_service_refuses(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.answer_next(403, {"error_code": "ModelArts.0206", "error_msg": "no such key"})
@@ -202,9 +202,7 @@ class TestUnknownNames:
 
 
 class TestTheNames:
-    def test_come_from_one_page_where_they_fit(
-        self, service: FakeService, provider: Provider
-    ) -> None:
+    def test_come_from_one_page_if_they_fit(self, service: FakeService, provider: Provider) -> None:
         assert provider.config_names() == []
         service.configs.update({"b": {}, "a": {}, "B": {}})
         assert provider.config_names() == ["B", "a", "b"]
@@ -243,7 +241,7 @@ class TestTheNames:
         assert provider.config_names() == list("abcde")
 
     @pytest.mark.parametrize("tells_total", [True, False])
-    def test_end_where_the_service_pays_no_heed_to_the_page(
+    def test_end_if_the_service_ignores_the_page(
         self, tells_total: bool, service: FakeService, provider: Provider
     ) -> None:
         service.paged, service.tells_total = False, tells_total
@@ -277,7 +275,7 @@ class TestReading:
         provider.update_job_config("x", BUILT_IN)
         assert provider.read_job_config("x") == LiveConfig("x", BUILT_IN)
 
-    def test_asks_for_a_list_only_where_a_name_is_missing(
+    def test_asks_for_a_list_only_if_a_name_is_missing(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.configs["x"] = {
@@ -323,7 +321,7 @@ class TestReading:
         assert provider.read_job_config("x") is None
 
     @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"config_name": "x"}])
-    def test_what_is_no_configuration_is_an_error(
+    def test_what_is_not_a_configuration_is_an_error(
         self, document: dict[str, Any], service: FakeService, provider: Provider
     ) -> None:
         service.answer_next(200, document)
@@ -416,7 +414,7 @@ class TestCreating:
         )
         assert self.methods(service) == "POST"
 
-    def test_whose_answer_is_lost_is_done_where_it_arrived(
+    def test_whose_answer_is_lost_is_done_if_it_arrived(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.append(loses_the_answer)
@@ -482,7 +480,7 @@ class TestCreating:
         assert outcome.status is CallStatus.UNKNOWN
         assert self.methods(service) == "POST GET POST"
 
-    def test_stays_unknown_where_the_second_call_is_not_heard(
+    def test_stays_unknown_if_the_second_call_is_not_heard(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
@@ -490,7 +488,7 @@ class TestCreating:
             status=CallStatus.UNKNOWN, code="ModelArts.2799", message="slow down", may_pass=True
         )
 
-    def test_is_refused_where_the_second_call_is(
+    def test_is_refused_if_the_second_call_is(
         self, service: FakeService, provider: Provider
     ) -> None:
         service.script.extend([breaks_off, is_missing, refuses])

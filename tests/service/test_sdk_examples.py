@@ -66,7 +66,7 @@ def test_a_sample_updates_its_configuration(sample: str, service: FakeService) -
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_a_sample_tells_a_failure_as_the_sdk_does(sample: str, service: FakeService) -> None:
+def test_a_sample_reports_a_failure_as_the_sdk_does(sample: str, service: FakeService) -> None:
     shown = run(
         sample,
         MAJOBCTL_ENDPOINT=service.url,

@@ -140,7 +140,7 @@ class TestARequest:
         for received in service.requests:
             assert not {"cookie", "authorization"} & set(received.headers)
 
-    def test_with_text_that_is_no_unicode_is_a_wrong_argument(self, session: Session) -> None:
+    def test_with_text_that_is_not_unicode_is_a_wrong_argument(self, session: Session) -> None:
         with pytest.raises(ConfigError, match="surrogate"):
             session.request("PUT", "/x", body={"config_desc": "\ud800"})
 
@@ -437,13 +437,13 @@ class TestAFailure:
     @pytest.mark.parametrize(
         "document", [{"error_code": 5}, {"error_code": "X", "is_success": None}]
     )
-    def test_is_told_from_its_code_where_nothing_else_tells(
+    def test_is_recognised_by_its_code_if_nothing_else_shows_it(
         self, document: object, service: FakeService, session: Session
     ) -> None:
         service.answer_next(200, document)
         assert service_error(lambda: session.request("GET", "/x")).status == 200
 
-    def test_of_a_page_that_is_no_json_is_a_refusal_where_the_status_says_so(
+    def test_of_a_page_that_is_not_json_is_a_refusal_if_the_status_says_so(
         self, service: FakeService, session: Session
     ) -> None:
         service.answer_next(404, b"<html>\n no such page</html>")
@@ -548,7 +548,7 @@ class TestABrokenAnswer:
         )
         assert put(session) == OK
 
-    def test_in_chunks_is_read_whole(self, service: FakeService, session: Session) -> None:
+    def test_in_chunks_is_read_completely(self, service: FakeService, session: Session) -> None:
         raw = (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
             b'a\r\n{"is_succe\r\na\r\nss": true}\r\n0\r\n\r\n'
@@ -575,7 +575,7 @@ class TestABrokenAnswer:
             assert str(error) == "no complete answer within 2 s"
         over.set()
 
-    def test_that_trickles_in_is_cut_for_each_of_many_and_for_nobody_else(
+    def test_that_trickles_in_is_cut_for_each_of_many_and_for_no_other(
         self, service: FakeService
     ) -> None:
         over = threading.Event()
@@ -701,7 +701,7 @@ class TestRetrying:
             assert transport_error(post).outcome_unknown
         assert len(service.requests) == 4
 
-    def test_of_a_delete_is_done_where_nothing_is_left(
+    def test_of_a_delete_is_done_if_nothing_is_left(
         self, service: FakeService, session: Session
     ) -> None:
         def delete() -> object:
@@ -915,7 +915,7 @@ class TestCertificates:
         assert service.requests == []
 
     @pytest.mark.parametrize("variable", ["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-    def test_are_trusted_where_the_environment_names_them(
+    def test_are_trusted_if_the_environment_names_them(
         self,
         variable: str,
         service: FakeService,
@@ -966,6 +966,6 @@ def test_an_excerpt_is_short_and_safe_to_print() -> None:
     assert excerpt(b"\xff") == "\ufffd"
 
 
-def test_a_document_with_a_whole_surrogate_pair_is_fine() -> None:
+def test_a_document_with_a_complete_surrogate_pair_is_fine() -> None:
     assert read_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
     assert io.StringIO(read_object(b'{"a": "\\u00e9"}')["a"]).read() == "é"

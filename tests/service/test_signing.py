@@ -35,7 +35,7 @@ def test_the_documented_vector_has_its_signature() -> None:
     }
 
 
-def test_the_date_is_told_in_utc() -> None:
+def test_the_date_is_in_utc() -> None:
     east = WHEN.astimezone(timezone(timedelta(hours=9)))
     assert signed(f"https://{HOST}/a", when=east) == signed(f"https://{HOST}/a")
 
