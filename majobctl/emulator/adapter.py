@@ -60,8 +60,7 @@ class WsgiAdapter(HTTPAdapter):
 def _make_environ(request: requests.PreparedRequest) -> dict[str, Any]:
     url = urlsplit(request.url or "")
     body = _read_body(request.body)
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    port = str(url.port or _DEFAULT_PORTS[url.scheme])
+    path = url.path or "/"
     environ: dict[str, Any] = {
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": url.scheme,
@@ -73,11 +72,11 @@ def _make_environ(request: requests.PreparedRequest) -> dict[str, Any]:
         "wsgi.input_terminated": True,
         "REQUEST_METHOD": request.method or "GET",
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(url.path or "/").decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": url.query,
-        "RAW_URI": target,
+        "RAW_URI": f"{path}?{url.query}" if url.query else path,
         "SERVER_NAME": url.hostname or "",
-        "SERVER_PORT": port,
+        "SERVER_PORT": str(url.port or _DEFAULT_PORTS[url.scheme]),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": url.netloc.rpartition("@")[2],

@@ -35,7 +35,7 @@ FIELDS: dict[str, type] = {
 }
 _TYPE_NAMES = {str: "a string", int: "an integer", list: "an array"}
 _OBS_FIELDS = ("app_url", "boot_file_url", "data_url", "train_url", "log_url")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # the service allows 64 characters
 _OBS_PATH = re.compile(r"/[^/\s]+/.*", re.DOTALL)
 _LONGEST_DESCRIPTION = 256
 _ENTRY_KEYS = ("type", "data_url", "dataset_id", "dataset_version")

@@ -52,12 +52,7 @@ class _Written:
 
 
 class _Problem(Exception):
-    """What is wrong with one key of one job config."""
-
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(key, reason)
-        self.key = key
-        self.reason = reason
+    """The key of a job config, and what is wrong with its value."""
 
 
 def read_seed(path: str | os.PathLike[str], seed_name: str = "") -> list[tuple[str, Fields]]:
@@ -100,7 +95,7 @@ def _read_config(where: str, name: str, table: Any) -> Fields:
         fields = {key: value for key, value in fields.items() if value is not None}
         checks.check_document(fields)
     except _Problem as problem:
-        key, reason = problem.key, problem.reason
+        key, reason = problem.args
     except Refusal as refusal:
         key, reason = _KEY_OF_FIELD.get(refusal.field or "", ""), refusal.message
     else:

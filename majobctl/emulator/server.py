@@ -142,7 +142,6 @@ class RunningServer:
         self._thread.start()
 
     def is_serving(self) -> bool:
-        """Whether the server's thread still runs."""
         return self._thread.is_alive()
 
     def stop(self) -> None:

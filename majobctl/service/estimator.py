@@ -73,8 +73,7 @@ class Estimator:
         ``config_name`` is by default the Estimator's own.
         """
         name = self._name_or(config_name)
-        of_call = (config_desc, inputs, dataset_id, dataset_version_id, data_source)
-        given = self._given(name, of_call)
+        given = self._given(name, config_desc, inputs, dataset_id, dataset_version_id, data_source)
         return _answered(lambda: self._send("PUT", _path(name), self._body(given)))
 
     def create_job_configs(
@@ -88,8 +87,7 @@ class Estimator:
     ) -> Answer:
         """Creates a configuration; arguments and answer are those of ``update_job_configs``."""
         name = self._name_or(config_name)
-        of_call = (config_desc, inputs, dataset_id, dataset_version_id, data_source)
-        given = self._given(name, of_call)
+        given = self._given(name, config_desc, inputs, dataset_id, dataset_version_id, data_source)
         own = {"config_name": name}
         return _answered(lambda: self._send("POST", _CONFIGS, {**own, **self._body(given)}))
 
@@ -186,8 +184,8 @@ class Estimator:
             raise ConfigError([Problem(message="config_name must be a name")])
         return name
 
-    def _given(self, name: str, of_call: tuple[Any, ...]) -> dict[str, Any]:
-        """The given parameters by SDK name: normalised, or blank."""
+    def _given(self, name: str, *of_call: Any) -> dict[str, Any]:
+        """The given parameters by SDK name: normalised, or blank; ``of_call`` are ``_OF_CALL``."""
         raw = {key: getattr(self, key) for key, field in FIELDS.items() if not field.of_update}
         raw.update(zip(_OF_CALL, of_call, strict=True))
         given = {key: value for key, value in raw.items() if value is not None}
@@ -229,11 +227,9 @@ def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:
 
 
 def _as_table(configs: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        [printable(str(config.get(column) or "")) for column in _SHOWN_COLUMNS]
-        for config in configs
-    ]
-    rows.insert(0, list(_SHOWN_COLUMNS))
+    rows = [list(_SHOWN_COLUMNS)]
+    for config in configs:
+        rows.append([printable(str(config.get(column) or "")) for column in _SHOWN_COLUMNS])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -46,8 +46,8 @@ def open_session(
             )
         return session, estimator_class, ()
     arguments, secrets = _arguments(found)
-    own_places = {"project_id": project_id or sources.get("project_id"), "region_name": region}
-    return _opened(session_class, {**arguments, **own_places}, places), estimator_class, secrets
+    project = {"project_id": project_id or sources.get("project_id"), "region_name": region}
+    return _opened(session_class, {**arguments, **project}, places), estimator_class, secrets
 
 
 def _classes() -> tuple[Any, Any]:

@@ -77,12 +77,9 @@ class Provider:
 
         Raises ProviderError if it cannot be read.
         """
-
-        def call() -> Any:
-            return self._calls.estimator(config_name=name).get_job_configs_info()
-
+        own = {"config_name": name}
         try:
-            document = self._calls.answer("get_job_configs_info", call, _configuration)
+            document = self._calls.ask_estimator("get_job_configs_info", _configuration, own)
         except ServiceError as error:
             if error.code == NOT_FOUND:
                 return None
@@ -122,11 +119,7 @@ class Provider:
 
     def delete_job_config(self, name: str) -> CallResult:
         """Sends one delete_job_configs call, which is done, too, if there is nothing to delete."""
-
-        def call() -> Any:
-            return self._calls.estimator(config_name=name).delete_job_configs()
-
-        result = self._calls.outcome("delete_job_configs", call)
+        result = self._calls.outcome("delete_job_configs", {"config_name": name})
         return DONE if result.code == NOT_FOUND else result
 
     def stop(self) -> None:
@@ -147,12 +140,7 @@ class Provider:
     def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> CallResult:
         of_call = {key: value for key, value in arguments.items() if FIELDS[key].of_update}
         own = {key: value for key, value in arguments.items() if key not in of_call}
-
-        def call() -> Any:
-            estimator = self._calls.estimator(**own)
-            return getattr(estimator, call_name)(config_name=name, **of_call)
-
-        return self._calls.outcome(call_name, call)
+        return self._calls.outcome(call_name, own, config_name=name, **of_call)
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
         return self._send("create_job_configs", name, sdk_arguments(params))

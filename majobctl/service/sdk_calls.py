@@ -56,14 +56,10 @@ class SdkCalls:
         self._estimator_class = estimator_class
         self._secrets = tuple(secrets)
 
-    def estimator(self, **arguments: Any) -> Any:
-        """An Estimator of this session."""
-        return self._estimator_class(modelarts_session=self.session, **arguments)
-
-    def outcome(self, name: str, call: Callable[[], Any]) -> CallResult:
-        """How ``call``, which changes something, ended; messages call it ``name``."""
+    def outcome(self, name: str, own: Mapping[str, Any], **arguments: Any) -> CallResult:
+        """How the call ``name`` of an Estimator with the parameters ``own`` ended."""
         try:
-            answer = call()
+            answer = getattr(self._estimator(own), name)(**arguments)
         except TransportError as error:
             status = CallStatus.UNKNOWN if error.outcome_unknown else CallStatus.REFUSED
             return CallResult(status=status, message=str(error), may_pass=error.may_pass)
@@ -76,19 +72,25 @@ class SdkCalls:
         return self._outcome_of(answer, name)
 
     def ask(self, name: str, read: Callable[[Any], T], **arguments: Any) -> T:
-        """As ``answer``, for the Estimator class's call ``name``."""
-
-        def call() -> Any:
-            return getattr(self._estimator_class, name)(modelarts_session=self.session, **arguments)
-
-        return self.answer(name, call, read)
-
-    def answer(self, name: str, call: Callable[[], Any], read: Callable[[Any], T]) -> T:
-        """The result of ``read`` for the answer of ``call``, which changes nothing.
+        """The result of ``read`` for the answer of the Estimator class's call ``name``.
 
         Raises ServiceError if the service refuses, TransportError if there is no answer or
         ``read`` cannot take it, AuthError if IAM does not issue a token.
         """
+
+        def call() -> Any:
+            return getattr(self._estimator_class, name)(modelarts_session=self.session, **arguments)
+
+        return self._answer(name, call, read)
+
+    def ask_estimator(self, name: str, read: Callable[[Any], T], own: Mapping[str, Any]) -> T:
+        """As ``ask``, for an Estimator with the parameters ``own``."""
+        return self._answer(name, lambda: getattr(self._estimator(own), name)(), read)
+
+    def _estimator(self, own: Mapping[str, Any]) -> Any:
+        return self._estimator_class(modelarts_session=self.session, **own)
+
+    def _answer(self, name: str, call: Callable[[], Any], read: Callable[[Any], T]) -> T:
         problem: ProviderError
         try:
             answer = call()

@@ -13,11 +13,11 @@ from majobctl.errors import AuthError
 from majobctl.text import quoted
 
 HUAWEI_CLOUD_KEYS = {
-    "access_key": "ak",
-    "secret_key": "sk",
-    "security_token": "security_token",
-    "project_id": "project_id",
-    "iam_endpoint": "iam_endpoint",
+    "access_key": ("ak",),
+    "secret_key": ("sk",),
+    "security_token": ("security_token",),
+    "project_id": ("project_id",),
+    "iam_endpoint": ("iam_endpoint",),
 }
 
 CLOUD_KEYS = {
@@ -40,6 +40,7 @@ CLOUD_KEYS = {
 def first_values(
     values: Mapping[str, Any], names_of_keys: Mapping[str, tuple[str, ...]]
 ) -> dict[str, str]:
+    """For each key the first of its names that has a value, without the space around it."""
     found: dict[str, str] = {}
     for key, names in names_of_keys.items():
         for name in names:
@@ -50,7 +51,8 @@ def first_values(
 
 
 def read_huawei_cloud(path: Path) -> Mapping[str, str]:
-    # The errors of the parser quote the lines they are about, which may hold a secret.
+    """The values of Huawei Cloud's own file; none if it is missing."""
+    # The parser's errors quote lines, which may hold a secret.
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
@@ -60,11 +62,8 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
         raise AuthError(f"{path}: cannot be read: {error.strerror}") from None
     except (configparser.Error, UnicodeDecodeError):
         raise AuthError(f"{path}: not an ini file with a section [basic]") from None
-    if not parser.has_section("basic"):
-        return {}
-    return first_values(
-        dict(parser.items("basic")), {key: (name,) for key, name in HUAWEI_CLOUD_KEYS.items()}
-    )
+    found = dict(parser.items("basic")) if parser.has_section("basic") else {}
+    return first_values(found, HUAWEI_CLOUD_KEYS)
 
 
 def read_cloud(name: str) -> Mapping[str, str]:
@@ -116,7 +115,7 @@ def _load_yaml(path: Path) -> Any:
     except OSError as error:
         raise AuthError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # The error's own text quotes the line, which may hold a secret.
+        # The error's text quotes the line, which may hold a secret.
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         raise AuthError(f"{path}{place}: not valid YAML") from None

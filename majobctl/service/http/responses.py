@@ -55,7 +55,7 @@ class Failure:
 
     - ``may_pass``: another try may succeed.
     - ``maybe_done``: the request may have been carried out all the same.
-    - ``is_refusal``: the service surely did not carry it out, in this try or an earlier one.
+    - ``is_refusal``: the service certainly did not carry it out, in this try or an earlier one.
     - ``retry_after``: the pause that the service asks for, in seconds.
     - ``is_throttled``: the service wants fewer calls.
     """
@@ -134,8 +134,7 @@ def _redirected(response: Response, writes: bool) -> Failure:
 
 
 def _unreadable(response: Response, problem: str, writes: bool) -> Failure:
-    # The service's own JSON may hold a configuration's secrets. A page of something in between
-    # says what it is.
+    # The service's own JSON may hold a configuration's secrets. A proxy's page may be shown.
     is_own = response.body.lstrip()[:1] == b"{"
     shown = f"{len(response.body)} bytes" if is_own else excerpt(response.body)
     text = f"unreadable answer (HTTP status {response.status}): {problem}"
