@@ -40,11 +40,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = self.file
-        if self.line:
-            place += f":{self.line}"
-        if self.column:
-            place += f":{self.column}"
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return ": ".join(part for part in (place, printable(self.where), self.message) if part)
 
 

@@ -1,7 +1,4 @@
-"""The keys of a job config that are not parameters: what is secret, ignored, protected, renamed.
-
-Reads one table at a time. Independent of files.
-"""
+"""The keys of a job config that are not parameters: what is secret, ignored, protected, renamed."""
 
 from __future__ import annotations
 

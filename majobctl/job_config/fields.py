@@ -1,8 +1,7 @@
-"""One table of the keys of a job config.
+"""One table of the keys of a job config, for validation, the REST body and the reference page.
 
-Validation, the REST body and the reference page all come from ``FIELDS``. The names and types are
-those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST names are those of the
-ModelArts API reference. Independent of files and requests.
+The names and types are those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST
+names are those of the ModelArts API reference.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ class Field:
     name: str
     kind: Kind
     rest: str | None
-    _: KW_ONLY
     help: str
+    _: KW_ONLY
     required: bool = False
     max_length: int = 0
     of_update: bool = False
@@ -48,109 +47,93 @@ class Field:
         return self.kind in (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
 
 
-FIELDS: Mapping[str, Field] = {
-    field.name: field
-    for field in (
-        Field(
-            "train_instance_type",
-            Kind.TEXT,
-            "spec_id",
-            required=True,
-            help="The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
-        ),
-        Field(
-            "train_instance_count",
-            Kind.COUNT,
-            "worker_server_num",
-            required=True,
-            help="The number of nodes, at least 1.",
-        ),
-        Field(
-            "output_path",
-            Kind.OBS_PATH,
-            "train_url",
-            required=True,
-            help="Where a training job writes its results.",
-        ),
-        Field("code_dir", Kind.OBS_PATH, "app_url", help="The directory of the training code."),
-        Field(
-            "boot_file", Kind.OBS_PATH, "boot_file_url", help="The script that starts the training."
-        ),
-        Field("framework_type", Kind.TEXT, "engine_id", help="The AI engine, such as `PyTorch`."),
-        Field(
-            "framework_version",
-            Kind.TEXT,
-            "engine_id",
-            help="The engine's version, such as `PyTorch-1.0.0-python3.6`.",
-        ),
-        Field(
-            "model_name",
-            Kind.TEXT,
-            "model_id",
-            help="A built-in algorithm, by its name, such as `ResNet_v2_50`.",
-        ),
-        Field(
-            "user_image_url", Kind.TEXT, "user_image_url", help="The SWR address of a custom image."
-        ),
-        Field(
-            "user_command",
-            Kind.TEXT,
-            "user_command",
-            help="The command that starts the custom image's container.",
-        ),
-        Field(
-            "hyperparameters",
-            Kind.HYPERPARAMETERS,
-            "parameter",
-            help="The running parameters: `{label = value}` or an array of `{label, value}`. A"
-            " value is a string, an integer, a float or a boolean, and is sent as a string,"
-            " exactly as written.",
-        ),
-        Field("log_url", Kind.OBS_PATH, "log_url", help="Where a training job writes its logs."),
-        Field(
-            "job_description",
-            Kind.TEXT,
-            None,
-            help="The SDK's description of a job. It is not part of the REST call, so changing it"
-            " alone needs no call.",
-        ),
-        Field(
-            "config_desc",
-            Kind.TEXT,
-            "config_desc",
-            max_length=DESCRIPTION_LENGTH,
-            of_update=True,
-            help="The description of the job config, at most 256 characters.",
-        ),
-        Field(
-            "inputs",
-            Kind.OBS_PATH,
-            "data_url",
-            of_update=True,
-            help="The training data, stored on OBS.",
-        ),
-        Field(
-            "dataset_id", Kind.TEXT, "dataset_id", of_update=True, help="The dataset to train with."
-        ),
-        Field(
-            "dataset_version_id",
-            Kind.TEXT,
-            "dataset_version_id",
-            of_update=True,
-            help="The version of that dataset.",
-        ),
-        Field(
-            "data_source",
-            Kind.DATA_SOURCE,
-            "data_source",
-            of_update=True,
-            help='Several sources of data, all of one type: an array of `{type = "obs", data_url}`'
-            ' or of `{type = "dataset", dataset_id, dataset_version}`.',
-        ),
-    )
-}
-
-
+_FIELDS = (
+    Field(
+        "train_instance_type",
+        Kind.TEXT,
+        "spec_id",
+        "The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
+        required=True,
+    ),
+    Field(
+        "train_instance_count",
+        Kind.COUNT,
+        "worker_server_num",
+        "The number of nodes, at least 1.",
+        required=True,
+    ),
+    Field(
+        "output_path",
+        Kind.OBS_PATH,
+        "train_url",
+        "Where a training job writes its results.",
+        required=True,
+    ),
+    Field("code_dir", Kind.OBS_PATH, "app_url", "The directory of the training code."),
+    Field("boot_file", Kind.OBS_PATH, "boot_file_url", "The script that starts the training."),
+    Field("framework_type", Kind.TEXT, "engine_id", "The AI engine, such as `PyTorch`."),
+    Field(
+        "framework_version",
+        Kind.TEXT,
+        "engine_id",
+        "The engine's version, such as `PyTorch-1.0.0-python3.6`.",
+    ),
+    Field(
+        "model_name",
+        Kind.TEXT,
+        "model_id",
+        "A built-in algorithm, by its name, such as `ResNet_v2_50`.",
+    ),
+    Field("user_image_url", Kind.TEXT, "user_image_url", "The SWR address of a custom image."),
+    Field(
+        "user_command",
+        Kind.TEXT,
+        "user_command",
+        "The command that starts the custom image's container.",
+    ),
+    Field(
+        "hyperparameters",
+        Kind.HYPERPARAMETERS,
+        "parameter",
+        "The running parameters: `{label = value}` or an array of `{label, value}`. A"
+        " value is a string, an integer, a float or a boolean, and is sent as a string,"
+        " exactly as written.",
+    ),
+    Field("log_url", Kind.OBS_PATH, "log_url", "Where a training job writes its logs."),
+    Field(
+        "job_description",
+        Kind.TEXT,
+        None,
+        "The SDK's description of a job. It is not part of the REST call, so changing it"
+        " alone needs no call.",
+    ),
+    Field(
+        "config_desc",
+        Kind.TEXT,
+        "config_desc",
+        "The description of the job config, at most 256 characters.",
+        max_length=DESCRIPTION_LENGTH,
+        of_update=True,
+    ),
+    Field("inputs", Kind.OBS_PATH, "data_url", "The training data, stored on OBS.", of_update=True),
+    Field("dataset_id", Kind.TEXT, "dataset_id", "The dataset to train with.", of_update=True),
+    Field(
+        "dataset_version_id",
+        Kind.TEXT,
+        "dataset_version_id",
+        "The version of that dataset.",
+        of_update=True,
+    ),
+    Field(
+        "data_source",
+        Kind.DATA_SOURCE,
+        "data_source",
+        'Several sources of data, all of one type: an array of `{type = "obs", data_url}`'
+        ' or of `{type = "dataset", dataset_id, dataset_version}`.',
+        of_update=True,
+    ),
+)
+FIELDS: Mapping[str, Field] = {field.name: field for field in _FIELDS}
 DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "obs": ("data_url",),
     "dataset": ("dataset_id", "dataset_version"),

@@ -41,19 +41,14 @@ def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
     if not label:
         return [Violation(path, "a hyperparameter's label must not be empty")]
     if "${" in label:
-        return [_reference_in_label(path, label)]
+        return [Violation(path, f"{what}: only a value can have a reference, not a label")]
     if text is not None:
         return string_at(path, label + text, what)[1]
     if isinstance(content, int):
-        fix = "write it in quotes to send it as text"
-        return [Violation(path, f"{what} must fit in 64 bits; {fix}")]
-    wanted = "a string, an integer, a float or a boolean"
-    return [Violation(path, wrong_type(what, wanted, content))]
-
-
-def _reference_in_label(path: Path, label: str) -> Violation:
-    reason = "only a value can have a reference, not a label"
-    return Violation(path, f"hyperparameter {quoted(label)}: {reason}")
+        message = f"{what} must fit in 64 bits; write it in quotes to send it as text"
+    else:
+        message = wrong_type(what, "a string, an integer, a float or a boolean", content)
+    return [Violation(path, message)]
 
 
 def _array_contents(
@@ -84,10 +79,6 @@ def _item_violation(item: object, path: tuple[str, int], known: Container[str]) 
         return Violation((*path, "label"), wrong_type(what, "a string", label))
     if not label:
         return Violation(path, f"{key}: the label of item {index + 1} must not be empty")
-    if "${" in label:
-        return _reference_in_label(path, label)
-    return (
-        Violation(path, f"hyperparameter {quoted(label)} is defined twice")
-        if label in known
-        else None
-    )
+    if label in known:
+        return Violation(path, f"hyperparameter {quoted(label)} is defined twice")
+    return None

@@ -1,4 +1,4 @@
-"""The value that everything compares: one job config, normalised. Independent of files.
+"""The value that everything compares: one job config, normalised.
 
 Two job configs are equal if their requests are equal: the order of hyperparameters does not count,
 a blank value is a missing one, ``obs://b/x`` is ``/b/x``.

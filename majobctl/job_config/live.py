@@ -1,4 +1,4 @@
-"""A configuration as the service has it."""
+"""What the service has."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The rules between the keys of a job config: tables 1 to 3 of "Modifying a Training Job
-Configuration". The rules of a single key are in the table of fields.
+Configuration".
 """
 
 from __future__ import annotations
@@ -7,18 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from majobctl.job_config.violations import Violation
-
-
-class Rule(Protocol):
-    """A rule between keys. ``text`` is its sentence on the reference page."""
-
-    @property
-    def text(self) -> str: ...
-
-    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +106,23 @@ class HasAlgorithm:
             return
         code = [key for key in ("code_dir", "boot_file") if key in params]
         engine = [key for key in ("framework_type", "framework_version") if key in params]
+        both = "framework_type and framework_version"
         if code and not engine:
-            missing = "framework_type and framework_version"
-            yield Violation(
-                (code[0],), f"{code[0]} needs {missing} (or user_image_url) to run with"
-            )
+            message = f"{code[0]} needs {both} (or user_image_url) to run with"
+            yield Violation((code[0],), message)
         elif engine and not code:
             yield Violation((engine[0],), f"{engine[0]} needs code_dir and boot_file to run")
         elif not code:
-            yield Violation(
-                (),
-                "no algorithm: set model_name, or code_dir, boot_file, framework_type and"
-                " framework_version, or user_image_url",
-            )
+            message = f"set model_name, or code_dir, boot_file, {both}, or user_image_url"
+            yield Violation((), f"no algorithm: {message}")
 
 
+Rule = Together | Needs | Excludes | LiesInside | HasAlgorithm
+"""``text`` is its sentence on the reference page."""
+_INSIDE = LiesInside("boot_file", "code_dir")
 RULES: tuple[Rule, ...] = (
     Together("code_dir", "boot_file"),
-    LiesInside("boot_file", "code_dir"),
+    _INSIDE,
     Together("framework_type", "framework_version"),
     Excludes(
         "model_name",
@@ -147,22 +137,11 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(params: Mapping[str, Any]) -> list[Violation]:
-    violations = [*_broken_between(tuple(params))]
-    for rule in _OF_VALUES:
-        violations += rule.violations(params)
-    return violations
-
-
-_OF_VALUES = tuple(rule for rule in RULES if isinstance(rule, LiesInside))
+    return [*_broken_between(tuple(params)), *_INSIDE.violations(params)]
 
 
 @lru_cache(maxsize=1024)
-def _broken_between(keys: Collection[str]) -> tuple[Violation, ...]:
+def _broken_between(keys: Collection[str]) -> list[Violation]:
     """The rules about which keys are set. Cached: many job configs have equal keys."""
     present = dict.fromkeys(keys)
-    return tuple(
-        violation
-        for rule in RULES
-        if rule not in _OF_VALUES
-        for violation in rule.violations(present)
-    )
+    return [violation for rule in RULES for violation in rule.violations(present)]

@@ -1,6 +1,6 @@
-"""A broken rule of a job config or of the settings: the key, and what is wrong with it.
+"""A broken rule: a check returns violations, or a value and violations.
 
-A check returns violations, or a value and violations. Only the loaders know files and lines.
+Only the loaders know files and lines.
 """
 
 from __future__ import annotations

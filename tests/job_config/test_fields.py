@@ -52,10 +52,7 @@ def test_the_keys_are_those_of_tables_1_and_2_with_their_rest_names() -> None:
 
 
 def test_the_keys_of_a_data_source_are_those_of_table_3() -> None:
-    assert DATA_SOURCE_KEYS == {
-        "obs": ("data_url",),
-        "dataset": ("dataset_id", "dataset_version"),
-    }
+    assert DATA_SOURCE_KEYS == {"obs": ("data_url",), "dataset": ("dataset_id", "dataset_version")}
 
 
 def test_what_the_tables_call_mandatory_is_required() -> None:

@@ -568,9 +568,7 @@ def test_job_configs_of_any_shape_are_a_config_or_problems_with_places(
 
 
 @given(valid_tables)
-def test_a_good_job_file_says_what_the_same_arguments_say_in_python(
-    tables: dict[str, Any],
-) -> None:
+def test_a_good_job_file_says_what_the_same_arguments_say_in_python(tables: dict[str, Any]) -> None:
     config = load({"jobs/a.toml": toml_of(tables)})
     assert isinstance(config, Config)
     assert config.job_configs == {name: JobConfig.of(name, raw) for name, raw in tables.items()}

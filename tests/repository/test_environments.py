@@ -92,11 +92,7 @@ def test_without_a_path_of_its_own_a_state_stands_in_the_root(tmp_path: Path) ->
     [
         (TEXT, "prd", 'no environment "prd"; did you mean "prod"?'),
         (TEXT, "x", 'no environment "x"; the settings have "prod", "test"'),
-        (
-            SETTINGS,
-            "prod",
-            'no environment "prod": majobctl.toml has no [environments.NAME] table',
-        ),
+        (SETTINGS, "prod", 'no environment "prod": majobctl.toml has no [environments.NAME] table'),
         (TEXT, "\x1b[2J", 'no environment "\\u001b[2J"; the settings have "prod", "test"'),
     ],
 )

@@ -30,12 +30,7 @@ def violations_of(matrix: object, **table: Any) -> list[str]:
 def test_a_table_without_a_matrix_is_the_job_config_of_its_name() -> None:
     table = {"inputs": "/ml/data/"}
     (found,), violations = combinations("plain", table)
-    assert (found.name, found.table, found.texts, found.places) == (
-        "plain",
-        table,
-        {},
-        frozenset(),
-    )
+    assert (found.name, found.table, found.texts, found.places) == ("plain", table, {}, frozenset())
     assert not violations
 
 

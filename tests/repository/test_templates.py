@@ -105,9 +105,7 @@ def test_what_a_template_breaks_with_a_job_config_is_reported_there_with_both_pl
     ]
 
 
-def test_a_wrong_name_is_reported_with_all_else_that_is_wrong(
-    tmp_path: Path,
-) -> None:
+def test_a_wrong_name_is_reported_with_all_else_that_is_wrong(tmp_path: Path) -> None:
     files = {
         "jobs/a.toml": '[job_config.a]\nuse = "bsae"\nlog_url = "x"\nsensitive = ["lr"]\n',
         "jobs/b.toml": f"[job_config.a]\n{PARAMS}",

@@ -62,10 +62,7 @@ _LEVELS = ("settings", "environment", "process", "file", "option")
 @given(st.dictionaries(st.sampled_from(_LEVELS), st.sampled_from(["1", "2"]), min_size=1))
 def test_the_last_level_that_says_something_wins(said: dict[str, str]) -> None:
     texts = {level: f"{level}-{number}" for level, number in said.items()}
-    tables = {
-        "settings": "[variables]\n",
-        "environment": "[environments.prod.variables]\n",
-    }
+    tables = {"settings": "[variables]\n", "environment": "[environments.prod.variables]\n"}
     # Either of both declares it; and one more of each keeps the tables there.
     if not texts.keys() & tables.keys():
         texts["settings"] = "settings"

@@ -1,7 +1,6 @@
 """Job files and settings in the documented form: order of keys, spaces, blank lines.
 
-Comments and values stay as they are written. Bytes in, bytes out; the result is checked to have
-the same data and every visible character.
+The result is checked to have the same data and every visible character.
 """
 
 from __future__ import annotations
@@ -115,7 +114,11 @@ def _formatted_text(file: TomlFile) -> str:
     for section, following in pairwise(sections):
         following.above = _taken_last_paragraph(section.below)
     lines = [line for section in sections for line in ("", *_lines(section))]
-    return "".join(f"{line}\n" for line in _with_single_blanks(lines))
+    # No blank line at the start or the end, and none after another.
+    kept = [line for before, line in pairwise(["", *lines]) if before or line]
+    if kept and not kept[-1]:
+        kept.pop()
+    return "".join(f"{line}\n" for line in kept)
 
 
 def _section(text: str) -> _Section:
@@ -213,15 +216,3 @@ def _order(path: Sequence[str]) -> Iterable[str]:
     if is_named or tuple(path) == ("defaults",):
         return _JOB_CONFIG_KEYS
     return SETTINGS.get(path[0], ()) if len(path) == 1 else ()
-
-
-def _with_single_blanks(lines: Iterable[str]) -> Iterator[str]:
-    """``lines`` without repeated blank lines, and without any at the start and the end."""
-    is_after_blank = is_begun = False
-    for line in lines:
-        if line:
-            if is_after_blank and is_begun:
-                yield ""
-            yield line
-            is_begun = True
-        is_after_blank = not line

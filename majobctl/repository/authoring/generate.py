@@ -1,7 +1,4 @@
-"""A job config's params -> its table in a job file, as a person would write it below [defaults].
-
-Independent of files, the state and the service.
-"""
+"""A job config's params -> its table in a job file, as a person would write it below [defaults]."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""New job files: where they may go, and writing all of them or none.
-
-Independent of what is in them.
-"""
+"""New job files: where they may go, and writing all of them or none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The rules of job files and of the settings as JSON Schema (2020-12), for editors.
 
-The schemas accept whatever majobctl accepts: they do not require what a default, a template, a
-variable or a matrix may provide. Reads and writes no files.
+The schemas do not require what a default, a template, a variable or a matrix may provide.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ _NO_OBS_PATH = rf"[^:}}]//|/\.\.(/|$)|[{_CONTROL}]"
 reference before ``//`` may be ``obs:``."""
 _VALUE: Schema = {"type": ["string", "number", "boolean"]}
 _WITH_REFERENCE: Schema = {"pattern": _REFERENCE}
+_WITHOUT_REFERENCE: Schema = {"not": {"type": "string", **_WITH_REFERENCE}}
+_NAMES: Schema = {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"}
 _ONE_LINE: Schema = {"pattern": f"^[^{_CONTROL}]*$"}
 
 
@@ -56,9 +57,7 @@ def job_file_schema() -> Schema:
                 "description": "A name has 1 to 20 characters: letters, digits, _ and -.",
                 "type": "object",
                 # allOf is here, not in the tables: some editors offer no keys for a table with it.
-                "patternProperties": {
-                    f"^{JOB_CONFIG_NAME.pattern}$": {"allOf": [job_config, rules]}
-                },
+                "patternProperties": {_NAMES["pattern"]: {"allOf": [job_config, rules]}},
                 # The name of a table with a matrix is a label only.
                 "additionalProperties": {"allOf": [job_config, rules, with_matrix]},
             },
@@ -66,7 +65,7 @@ def job_file_schema() -> Schema:
                 "title": "Templates",
                 "description": f'What job configs with {USE} = "NAME" have in common.',
                 "type": "object",
-                "propertyNames": {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"},
+                "propertyNames": _NAMES,
                 "additionalProperties": {"$ref": "#/$defs/template"},
             },
         },
@@ -87,19 +86,15 @@ def settings_schema() -> Schema:
     }
     tables["drift"]["properties"]["ignore"]["items"] = _place()
     # A blank one is allowed.
-    said = {"description": "Belongs in a job config only."}
-    shared = {**_directives(), RENAMED_FROM: {**said, "type": "string", "maxLength": 0}}
-    tables["defaults"] = _table("Below every job config", {**_fields(), **shared})
+    blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
+    shared = {**_fields(), **_directives(), RENAMED_FROM: blank}
+    tables["defaults"] = _table("Below every job config", shared)
     tables["variables"] = {
         "title": "Variables",
         "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
         "type": "object",
         "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
-        "additionalProperties": {
-            **_VALUE,
-            **_ONE_LINE,
-            "not": {"type": "string", **_WITH_REFERENCE},
-        },
+        "additionalProperties": {**_VALUE, **_ONE_LINE, **_WITHOUT_REFERENCE},
     }
     references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
     environments = {
@@ -138,10 +133,7 @@ def _table(title: str, properties: Mapping[str, Schema]) -> Schema:
 def _expansion() -> dict[str, Schema]:
     """The keys that use a template, and those that make several job configs of one table."""
     return {
-        USE: {
-            "description": "The template that this job config is laid over.",
-            "type": "string",
-        },
+        USE: {"description": "The template that this job config is laid over.", "type": "string"},
         MATRIX: {
             "description": "Values by key or label: one job config for each combination, such as"
             " {lr = [0.1, 0.01], seed = [1, 2]}.",
@@ -170,7 +162,7 @@ def _matrix_keys() -> Schema:
         "additionalProperties": {
             "type": "array",
             "minItems": 1,
-            "items": {**_VALUE, "not": {"type": "string", **_WITH_REFERENCE}},
+            "items": {**_VALUE, **_WITHOUT_REFERENCE},
         },
     }
 

@@ -1,7 +1,4 @@
-"""The rules between the keys of a job config as JSON Schema, as far as one table shows them.
-
-Knows nothing about the keys themselves, except which hold arrays.
-"""
+"""The rules between the keys of a job config as JSON Schema, as far as one table shows them."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ Schema = dict[str, Any]
 
 MAY_BE_BLANK = r"^(\$\{[^}]*\})*$"
 """Nothing, or only references, whose values may be blank."""
+_FILLED: Schema = {"minLength": 1}
 OTHERS: Schema = {"additionalProperties": True}
 """Without it, some editors read a rule as one that forbids all other keys."""
 
@@ -52,24 +50,21 @@ def _no_name_rule() -> Schema:
 
 
 def _required_rule() -> Schema:
-    required = {name: field.kind for name, field in FIELDS.items() if field.required}
-    return {
-        "description": f"{', '.join(required)} are required, here or below: none can be blank.",
-        **holding(
-            {
-                name: {"type": "integer"} if kind is Kind.COUNT else {"minLength": 1}
-                for name, kind in required.items()
-            }
-        ),
+    required: dict[str, Schema] = {
+        name: {"type": "integer"} if field.kind is Kind.COUNT else _FILLED
+        for name, field in FIELDS.items()
+        if field.required
     }
+    text = f"{', '.join(required)} are required, here or below: none can be blank."
+    return {"description": text, **holding(required)}
 
 
 def _parts(rule: Rule) -> Iterator[Schema]:
     if isinstance(rule, Together):
-        yield _when_set(rule.first, {rule.second: {"minLength": 1}}, rule)
-        yield _when_set(rule.second, {rule.first: {"minLength": 1}}, rule)
+        yield _when_set(rule.first, {rule.second: _FILLED}, rule)
+        yield _when_set(rule.second, {rule.first: _FILLED}, rule)
     elif isinstance(rule, Needs):
-        yield _when_set(rule.key, {rule.other: {"minLength": 1}}, rule)
+        yield _when_set(rule.key, {rule.other: _FILLED}, rule)
     elif isinstance(rule, Excludes):
         yield _when_set(rule.key, {other: _blank(other) for other in rule.others}, rule)
     elif not isinstance(rule, (LiesInside, HasAlgorithm)):

@@ -6,9 +6,11 @@ import fnmatch
 import glob
 import os
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from majobctl.errors import Problem
+from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.settings import Settings
 from majobctl.text import printable, quoted
 
@@ -26,10 +28,8 @@ def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]
         files = _matches(settings.root, pattern)
         if not files:
             message = f"files: {quoted(pattern)} matches no file"
-            line = settings.file.line_of(("jobs", "files", index))
-            unmatched.append(
-                Problem(file=settings.file.name, line=line, where="jobs", message=message)
-            )
+            violation = Violation(("jobs", "files", index), message)
+            unmatched.append(settings.file.problem(violation))
         names |= files
     found: dict[str, str] = {}
     for name in sorted(names):
@@ -80,9 +80,5 @@ def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
 
 def _fixed_part(pattern: str) -> str:
     """The folder above the first part of ``pattern`` with a wildcard."""
-    parts: list[str] = []
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return os.path.join("", *parts)
+    folders = Path(pattern).parts[:-1]
+    return os.path.join("", *takewhile(lambda part: not glob.has_magic(part), folders))

@@ -1,6 +1,4 @@
-"""Layers of tables: a job config's own keys over its template's over ``[defaults]``, and the line
-that each value comes from. Independent of which values are right.
-"""
+"""A job config's own keys over its template's over ``[defaults]``, and the lines of the values."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from typing import Any
 
 from majobctl.errors import Problem
 from majobctl.job_config.fields import FIELDS
-from majobctl.job_config.violations import Path as FieldPath
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -29,7 +26,7 @@ class Layer:
         """The last part of the table's header."""
         return str(self.prefix[-1])
 
-    def has(self, path: FieldPath) -> bool:
+    def has(self, path: KeyPath) -> bool:
         """Whether the value at ``path`` of the merged table comes from this one."""
         key, *rest = path
         if key not in self.table:
@@ -37,17 +34,17 @@ class Layer:
         labelled = by_label(self.table[str(key)]) if key == "hyperparameters" else None
         return labelled is None or not rest or rest[0] in labelled
 
-    def line_of(self, path: FieldPath) -> int:
+    def line_of(self, path: KeyPath) -> int:
         return self.file.line_of((*self.prefix, *self._written_path(path)))
 
-    def place_of(self, path: FieldPath) -> str:
+    def place_of(self, path: KeyPath) -> str:
         return f"{self.file.name}:{self.line_of(path)}"
 
-    def problem(self, path: FieldPath, message: str) -> Problem:
+    def problem(self, path: KeyPath, message: str) -> Problem:
         where = ".".join(map(str, self.prefix))
         return Problem(file=self.file.name, line=self.line_of(path), where=where, message=message)
 
-    def _written_path(self, path: FieldPath) -> FieldPath:
+    def _written_path(self, path: KeyPath) -> KeyPath:
         """``path`` with the label of a merged hyperparameter replaced by its index in an array."""
         own = self.table.get(str(path[0])) if path else None
         if path[:1] == ("hyperparameters",) and len(path) == 2 and isinstance(own, list):
@@ -66,8 +63,8 @@ class Origin:
     """
 
     layers: tuple[Layer, ...]
-    key: FieldPath = ()
-    matrix_places: frozenset[FieldPath] = frozenset()
+    key: KeyPath = ()
+    matrix_places: frozenset[KeyPath] = frozenset()
 
     @property
     def own(self) -> Layer:
@@ -86,7 +83,7 @@ class Origin:
         """Whether one of its strings may have a reference."""
         return True in [layer.file.may_refer for layer in self.layers]
 
-    def problem(self, path: FieldPath, message: str) -> Problem:
+    def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem at the line that the value at ``path`` comes from."""
         for layer in self.layers:
             if path and layer.has(path):

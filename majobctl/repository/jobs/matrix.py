@@ -1,4 +1,4 @@
-"""One job config for each combination of a matrix's values. Works on one table, not on files.
+"""One job config for each combination of a matrix's values.
 
 ``matrix = {lr = [0.1, 0.01], seed = [1, 2]}`` with ``name = "resnet-{lr}-{seed}"`` is four job
 configs. A key of a job config is set to its value, any other name is a hyperparameter's label.
@@ -14,7 +14,7 @@ from math import prod
 from typing import Any
 
 from majobctl.job_config.directives import DIRECTIVES
-from majobctl.job_config.fields import FIELDS, Kind
+from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.values import hyperparameter_text, is_blank, type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, printable, quoted
@@ -27,7 +27,6 @@ _MIN_LIKENESS = 0.85
 """From this likeness on (difflib's ratio), a label is taken for a mistyped key."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
-_ARRAYS = (Kind.HYPERPARAMETERS, Kind.DATA_SOURCE)
 _LABELLED = "hyperparameters"
 
 
@@ -63,7 +62,8 @@ def combinations(
     if violations:
         return [], violations
     plain = without_matrix(table)
-    return [_combination(str(template), plain, chosen) for chosen in _choices(matrix)], []
+    choices = (dict(zip(matrix, values, strict=True)) for values in product(*matrix.values()))
+    return [_combination(str(template), plain, chosen) for chosen in choices], []
 
 
 def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _matrix_violations(matrix: object, labels: Collection[object]) -> Iterator[V
         return
     for key, values in matrix.items():
         near = [] if key in FIELDS or key in labels else _meant_keys(key)
-        if key in _FIXED or (key in FIELDS and FIELDS[key].kind in _ARRAYS):
+        if key in _FIXED or (key in FIELDS and FIELDS[key].is_array):
             wrong = [f"{key} cannot vary; name a label of hyperparameters"]
         elif near:
             meant = f"did you mean {near[0]}? If not, write the label under hyperparameters, too"
@@ -151,14 +151,8 @@ def _secrets_in_names(
     for key in matrix:
         is_secret = key in sensitive or (key not in FIELDS and _LABELLED in sensitive)
         if is_secret and f"{{{key}}}" in template:
-            shown = quoted(f"{{{key}}}")
-            message = f"{NAME}: {shown} is sensitive, and names are shown everywhere"
-            yield Violation((NAME,), message)
-
-
-def _choices(matrix: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for values in product(*matrix.values()):
-        yield dict(zip(matrix, values, strict=True))
+            message = f"{quoted(f'{{{key}}}')} is sensitive, and names are shown everywhere"
+            yield Violation((NAME,), f"{NAME}: {message}")
 
 
 def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, Any]) -> Combination:

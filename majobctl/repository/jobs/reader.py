@@ -8,13 +8,12 @@
     build     the JobConfig, its secrets and its compare policy
     name      each name is valid and unique, each former name is right
 
-Each step returns a value and violations. ``config.py`` reads the files before, and gives each
-violation its file and line afterwards.
+``config.py`` reads the files before, and gives each violation its file and line afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,15 +30,15 @@ from majobctl.job_config.fields import DATA_KEYS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
 from majobctl.job_config.secrets import place_of, value_at
 from majobctl.job_config.values import is_blank
-from majobctl.job_config.violations import Path as FieldPath
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, NAME, combinations, without_matrix
-from majobctl.repository.jobs.references import NOTHING_RESOLVED, reference_alone, resolve
+from majobctl.repository.jobs.references import reference_alone, resolve
 from majobctl.repository.jobs.tables import JOB_CONFIG, TEMPLATES, foreign_tables, named_tables
 from majobctl.repository.jobs.templates import USE, Template, template_of, template_used
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
+from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import quoted
 
 _OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
@@ -75,7 +74,6 @@ class TableContext:
     effective: Directives
     policy: ComparePolicy
     own_sensitive: tuple[str, ...] = ()
-    matrix_secrets: tuple[str, ...] = ()
     is_valid: bool = True
     lacks_template: bool = False
 
@@ -106,30 +104,26 @@ def _read_table(
     """Expands a table with directives, a template or a matrix, and reads each job config of it."""
     own, violations = Directives.of(layer.table)
     written = without_directives(layer.table)
-    template, unexpanded = template_used(written, templates)
+    template, wrong_template = template_used(written, templates)
     below = template.directives.over(plain.effective) if template else plain.effective
     effective = own.over(below)
-    lacks_template = bool(unexpanded)
     written.pop(USE, None)
-    expanded, matrix_violations = combinations(layer.name, written, effective.sensitive)
-    unexpanded += matrix_violations
-    origin = Origin((layer,))
-    yield Reading(origin=origin, violations=violations, expansion_violations=unexpanded)
+    expanded, wrong_matrix = combinations(layer.name, written, effective.sensitive)
+    unexpanded = [*wrong_template, *wrong_matrix]
+    yield Reading(origin=Origin((layer,)), violations=violations, expansion_violations=unexpanded)
     if not expanded:
         yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
-    context = TableContext(
-        defaults=plain.defaults,
-        texts=plain.texts,
+    context = replace(
+        plain,
         effective=effective,
         policy=_policy(effective),
         own_sensitive=own.sensitive,
-        matrix_secrets=tuple(f"{MATRIX}.{name}" for name in effective.sensitive),
         is_valid=not (violations or unexpanded),
-        lacks_template=lacks_template,
+        lacks_template=bool(wrong_template),
     )
     layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
     for combination in expanded:
-        layers = (Layer(layer.file, layer.prefix, combination.table), *layers_below)
+        layers = (replace(layer, table=combination.table), *layers_below)
         origin = Origin(layers, (MATRIX,) if combination.texts else (), combination.places)
         yield _read_job_config(combination.name, origin, context, combination.texts)
 
@@ -138,22 +132,23 @@ def _read_job_config(
     name: str, origin: Origin, context: TableContext, matrix_texts: Mapping[str, str] | None = None
 ) -> Reading:
     """Merges, resolves, checks and builds one job config."""
-    written = merged(origin.layers)
-    values, resolved, policy = written, NOTHING_RESOLVED, context.policy
+    effective, policy = context.effective, context.policy
+    written = values = merged(origin.layers)
     violations: list[Violation] = []
+    matrix_paths: Collection[KeyPath] = ()
     if origin.may_refer:
+        secrets = [f"{MATRIX}.{key}" for key in effective.sensitive]
         texts = {**context.texts, **matrix_texts} if matrix_texts else context.texts
-        resolved, unresolved = resolve(written, texts, context.matrix_secrets)
-        values = resolved.values
+        resolved, unresolved = resolve(written, texts, secrets)
+        values, matrix_paths = resolved.values, resolved.matrix_paths
         # The job config lacks the matrix, not the table below it that needs one.
-        violations = [
-            origin.explained(item) if item.path in resolved.matrix_paths else item
-            for item in unresolved
+        violations += [
+            origin.explained(item) if item.path in matrix_paths else item for item in unresolved
         ]
         if resolved.secret_paths:
-            policy = _policy(context.effective, resolved.secret_paths)
+            policy = _policy(effective, resolved.secret_paths)
     params, wrong = checked_values(values)
-    violations += [item for item in wrong if item.path not in resolved.matrix_paths]
+    violations += [item for item in wrong if item.path not in matrix_paths]
     if not context.lacks_template:
         violations += [origin.explained(item) for item in rule_violations(values, params)]
         violations += unknown_secrets(context.own_sensitive, params)
@@ -161,26 +156,27 @@ def _read_job_config(
         return Reading(origin=origin, policy=policy, name=name, violations=violations)
     sent = request_params(params)
     job_config = JobConfig(
-        name=name,
-        params=sent,
+        name,
+        sent,
         source=origin,
         sensitive=_secrets(policy, sent, written),
         watched=policy,
-        prevent_delete=bool(context.effective.prevent_delete),
-        renamed_from=context.effective.renamed_from,
+        prevent_delete=bool(effective.prevent_delete),
+        renamed_from=effective.renamed_from,
     )
+    warnings = _warnings(params)
     return Reading(
-        origin=origin, policy=policy, name=name, job_config=job_config, warnings=_warnings(params)
+        origin=origin, policy=policy, name=name, job_config=job_config, warnings=warnings
     )
 
 
 def _secrets(
     policy: ComparePolicy, params: Mapping[str, Any], written: Mapping[str, Any]
-) -> Mapping[FieldPath, Any]:
+) -> Mapping[KeyPath, Any]:
     """The secret places of ``params``, each with its text if that names a variable alone."""
     if not policy.secret_names and not policy.secret_places:
         return {}
-    places: list[FieldPath] = [(key,) for key in params if key != "hyperparameters"]
+    places: list[KeyPath] = [(key,) for key in params if key != "hyperparameters"]
     places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
     return {
         place: None if policy.names(place) else reference_alone(value_at(written, place))
@@ -246,7 +242,7 @@ def _read_alone(
     return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
 
 
-def _policy(effective: Directives, secret: Iterable[FieldPath] = ()) -> ComparePolicy:
+def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:
     names, places = frozenset(effective.sensitive), frozenset(map(place_of, secret))
     return ComparePolicy(ignored=effective.ignored, secret_names=names, secret_places=places)
 
@@ -258,20 +254,15 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
         name, origin = reading.name, reading.origin
         if name is not None:
             first, invalid = known.setdefault(name, origin), name_violation(name)
-            if invalid or first is not origin:
-                wrong = [*reading.violations, *_wrong_name(name, origin, first, invalid)]
-                reading = replace(reading, job_config=None, violations=wrong, warnings=())
+            wrong = [invalid.message] if invalid else []
+            if first is not origin:
+                wrong.append(f"this name is already used at {first.file}:{first.line}")
+            if wrong:
+                which = f"{quoted(name)}: " if origin.key else ""
+                found = [Violation((), which + message) for message in wrong]
+                violations = [*reading.violations, *found]
+                reading = replace(reading, job_config=None, violations=violations, warnings=())
         yield reading
-
-
-def _wrong_name(
-    name: str, origin: Origin, first: Origin, invalid: Violation | None
-) -> Iterator[Violation]:
-    which = f"{quoted(name)}: " if origin.key else ""
-    if invalid:
-        yield replace(invalid, message=which + invalid.message)
-    if first is not origin:
-        yield Violation((), f"{which}this name is already used at {first.file}:{first.line}")
 
 
 def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:

@@ -1,7 +1,5 @@
 """References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
 ``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
-
-Independent of the keys of a job config: a string is known by its path only.
 """
 
 from __future__ import annotations
@@ -33,13 +31,8 @@ class Resolved:
     matrix_paths: Collection[Path] = ()
 
 
-NOTHING_RESOLVED = Resolved(values={})
-
-
 def resolve(
-    raw: Mapping[str, Any],
-    texts: Mapping[str, str] | None = None,
-    secrets: Collection[str] = (),
+    raw: Mapping[str, Any], texts: Mapping[str, str] | None = None, secrets: Collection[str] = ()
 ) -> tuple[Resolved, list[Violation]]:
     """``raw`` with the references in its strings resolved, and a violation for each that is wrong.
 

@@ -1,7 +1,4 @@
-"""An environment's tables laid over the others: the settings file as ``-e NAME`` reads it.
-
-Independent of the keys and their values.
-"""
+"""An environment's tables laid over the others: the settings file as ``-e NAME`` reads it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One table of the keys of ``majobctl.toml``: types, defaults, bounds and help texts.
-
-The source of the checks, the reference page and the JSON Schema.
-"""
+"""One table of the keys of ``majobctl.toml``: types, defaults, bounds and help texts."""
 
 from __future__ import annotations
 
@@ -27,8 +24,8 @@ class Setting:
 
     kind: Kind
     default: Any
-    _: KW_ONLY
     help: str
+    _: KW_ONLY
     choices: tuple[str, ...] = ()
     minimum: int = 0
     maximum: int = 1_000_000
@@ -39,69 +36,61 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "kind": Setting(
             Kind.TEXT,
             "modelarts",
-            choices=("modelarts", "sdk", "emulator"),
-            help="Who receives the calls: the REST service, the official SDK if it is installed,"
+            "Who receives the calls: the REST service, the official SDK if it is installed,"
             " or the embedded emulator.",
+            choices=("modelarts", "sdk", "emulator"),
         ),
-        "region": Setting(Kind.TEXT, "", help="The region; the endpoints follow from it."),
-        "endpoint": Setting(Kind.TEXT, "", help="The service's address, instead of the region's."),
-        "iam_endpoint": Setting(Kind.TEXT, "", help="IAM's address, instead of the region's."),
+        "region": Setting(Kind.TEXT, "", "The region; the endpoints follow from it."),
+        "endpoint": Setting(Kind.TEXT, "", "The service's address, instead of the region's."),
+        "iam_endpoint": Setting(Kind.TEXT, "", "IAM's address, instead of the region's."),
         "project_id": Setting(
-            Kind.TEXT, "", help="The project's id; by default, the environment's (`OS_PROJECT_ID`)."
+            Kind.TEXT, "", "The project's id; by default, the environment's (`OS_PROJECT_ID`)."
         ),
         "auth": Setting(
             Kind.TEXT,
             "",
+            "How to sign in; by default, the first of these that the environment has.",
             choices=("aksk", "password", "token"),
-            help="How to sign in; by default, the first of these that the environment has.",
         ),
-        "timeout": Setting(Kind.SECONDS, 30, help="Seconds that a request may take."),
+        "timeout": Setting(Kind.SECONDS, 30, "Seconds that a request may take."),
         "retries": Setting(
-            Kind.COUNT,
-            5,
-            maximum=100,
-            help="How often a request is retried after a temporary failure.",
+            Kind.COUNT, 5, "How often a request is retried after a temporary failure.", maximum=100
         ),
         "seed": Setting(
-            Kind.TEXT,
-            "",
-            help="For the emulator: a TOML file with the initial content of its cloud.",
+            Kind.TEXT, "", "For the emulator: a TOML file with the initial content of its cloud."
         ),
     },
     "state": {
-        "backend": Setting(Kind.TEXT, "local", choices=("local",), help="Where the state is kept."),
-        "path": Setting(Kind.TEXT, "majobctl.state.json", help="The state file."),
+        "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
+        "path": Setting(Kind.TEXT, "majobctl.state.json", "The state file."),
     },
-    "jobs": {
-        "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), help="The job files, as glob patterns."),
-    },
+    "jobs": {"files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns.")},
     "apply": {
         "parallelism": Setting(
-            Kind.COUNT, 10, minimum=1, maximum=1000, help="How many calls run at once."
+            Kind.COUNT, 10, "How many calls run at once.", minimum=1, maximum=1000
         ),
         "create_missing": Setting(
             Kind.FLAG,
             False,
-            help="Create a configuration that the service does not have (`create_job_configs`).",
+            "Create a configuration that the service does not have (`create_job_configs`).",
         ),
         "delete_removed": Setting(
             Kind.FLAG,
             False,
-            help="Delete a configuration that was removed from the TOML (`delete_job_configs`).",
+            "Delete a configuration that was removed from the TOML (`delete_job_configs`).",
         ),
         "max_change_percent": Setting(
             Kind.COUNT,
             0,
+            "Over 0: refuse a plan that changes a larger share of 10 or more job configs.",
             maximum=100,
-            help="Over 0: refuse a plan that changes a larger share of 10 or more job configs.",
         ),
     },
     "drift": {
         "ignore": Setting(
             Kind.TEXTS,
             (),
-            help="Like `ignore_changes`, for every job config: `config_desc` or"
-            " `hyperparameters.seed`.",
-        ),
+            "Like `ignore_changes`, for every job config: `config_desc` or `hyperparameters.seed`.",
+        )
     },
 }

@@ -1,7 +1,4 @@
-"""The settings of a config repository: ``majobctl.toml``, found, read and checked.
-
-Knows nothing about job configs, except that ``[defaults]`` holds their keys.
-"""
+"""The settings of a config repository: ``majobctl.toml``, found, read and checked."""
 
 from __future__ import annotations
 
@@ -122,11 +119,13 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         folder = Path(values["state"]["path"]).parent
         values["state"]["path"] = (folder / f"{environment}.state.json").as_posix()
     defaults, wrong_defaults = checks.checked_table(seen.data, "defaults")
-    declared, wrong_variables = variables.declared_variables(seen)
+    table, wrong_table = checks.checked_table(seen.data, variables.TABLE)
+    declared, wrong_variables = variables.checked_variables(table, seen, (variables.TABLE,))
     others = [] if environment else list(environments.environments_of(file))
     violations += [
         *checks.unknown_tables(seen.data, in_environment=bool(environment)),
         *wrong_defaults,
+        *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
     ]

@@ -1,7 +1,5 @@
-"""The values of ``${var.NAME}``: from the settings, the environment, files and options.
-
-Later ones win: ``[variables]``, the chosen environment's, ``MAJOBCTL_VAR_NAME``, ``--var-file``,
-``--var``. Independent of where they are used.
+"""The values of ``${var.NAME}``. Later ones win: ``[variables]``, the chosen environment's,
+``MAJOBCTL_VAR_NAME``, ``--var-file``, ``--var``.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import secret_key_message
-from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, wrong_type
+from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
@@ -45,28 +43,19 @@ class Overrides:
 NO_OVERRIDES = Overrides()
 
 
-def declared_variables(file: TomlFile) -> tuple[dict[str, Variable], list[Violation]]:
-    """The variables of the settings, and what is wrong with them."""
-    table = file.data.get(TABLE, {})
-    if not isinstance(table, Mapping):
-        return {}, [Violation((TABLE,), wrong_type(TABLE, "a table", table))]
-    return _checked_variables(table, file, (TABLE,))
-
-
-def _checked_variables(
+def checked_variables(
     table: Mapping[str, Any], file: TomlFile, prefix: tuple[str, ...]
 ) -> tuple[dict[str, Variable], list[Violation]]:
-    found = {
-        name: Variable(
-            hyperparameter_text(value) or "", f"{file.name}:{file.line_of((*prefix, name))}"
-        )
-        for name, value in table.items()
-    }
-    violations = [
-        Violation((*prefix, name), message)
-        for name, value in table.items()
-        if (message := _wrong_variable(name, value))
-    ]
+    """The variables in the table at ``prefix`` of ``file``, and what is wrong with them."""
+    found: dict[str, Variable] = {}
+    violations: list[Violation] = []
+    for name, value in table.items():
+        path = (*prefix, name)
+        text = hyperparameter_text(value) or ""
+        found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
+        message = _wrong_variable(name, value)
+        if message:
+            violations.append(Violation(path, message))
     return found, violations
 
 
@@ -131,7 +120,7 @@ def _checked(name: str, text: str, origin: str) -> Variable:
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:
     file = TomlFile.read(Path(name), printable(name))
-    found, violations = _checked_variables(file.data, file, ())
+    found, violations = checked_variables(file.data, file, ())
     violations += [
         Violation((key,), unknown_variable(key, declared)) for key in found if key not in declared
     ]

@@ -1,7 +1,6 @@
-"""A TOML file: its data, and the line of each of its keys. Independent of what the keys mean.
+"""A TOML file: its data, and the line of each of its keys.
 
-tomli gives no positions, so a second pass over the text finds them. It runs only if a line is
-needed, and only on text that tomli has accepted.
+tomli gives no positions: if a line is needed, a second pass over the text finds them.
 """
 
 from __future__ import annotations
