@@ -45,10 +45,7 @@ class Problem:
 
 
 class ConfigError(MajobctlError):
-    """Input that breaks rules: ``problems`` in the order of the files.
-
-    ``warnings`` are reported beside the problems and are not part of the message.
-    """
+    """Input that breaks rules. ``warnings`` are reported, too, but are not part of the message."""
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
@@ -81,11 +78,8 @@ class AuthError(ProviderError):
 
 
 class ServiceError(ProviderError):
-    """The service refused a request.
-
-    ``code`` is the service's own, such as ``ModelArts.0102``, and ``reason`` its message.
-    ``code`` and ``request_id`` are "" if the service gave none.
-    """
+    """The service refused a request: ``code``, such as ``ModelArts.0102``, and ``request_id`` are
+    its own, or "", and ``reason`` is its message."""
 
     def __init__(self, code: str, reason: str, *, status: int, request_id: str = "") -> None:
         self.code = code

@@ -21,16 +21,23 @@ class JsonError(ValueError):
     ``changes[3].source.line must be an integer, not a string``."""
 
 
-def parse_object(
-    content: bytes, *, parse_float: Callable[[str], Any] | None = None
-) -> dict[str, Any]:
-    """The JSON object in ``content``; ``parse_float`` converts the text of a float.
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number in JSON")
 
-    Raises JsonError for anything else.
-    """
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite) -> dict[str, Any]:
+    """The JSON object in ``content``. Raises JsonError for anything else."""
     try:
         text = content.decode("utf-8")
-        document = (_decoder(parse_float) if parse_float else _DECODER).decode(text)
+        decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
+        document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):
             # json joins a pair into one character, and leaves a lone half.
             json.dumps(document, ensure_ascii=False).encode()
@@ -48,24 +55,6 @@ def parse_object(
     if not isinstance(document, dict):
         raise JsonError("it is not a JSON object")
     return document
-
-
-def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not a number in JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is too large")
-    return number
-
-
-def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
-    return json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
-
-
-_DECODER = _decoder(_finite)
 
 
 def json_type(value: object) -> str:

@@ -89,9 +89,8 @@ def _regional(service: str, region: str | None, key: str) -> str:
         raise _refusal(key, "is missing; set it, or region")
     if not _REGION.fullmatch(region):
         raise _refusal("region", f'must be a name such as "eu-de", not {quoted(region)}')
-    if region == OPEN_TELEKOM_CLOUD:
-        return f"https://{service}.{region}.otc.t-systems.com"
-    return f"https://{service}.{region}.myhuaweicloud.com"
+    domain = "otc.t-systems.com" if region == OPEN_TELEKOM_CLOUD else "myhuaweicloud.com"
+    return f"https://{service}.{region}.{domain}"
 
 
 def _normalised(url: str, key: str) -> str:

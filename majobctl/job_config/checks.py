@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from majobctl.job_config.data_source import checked_data_source
+from majobctl.job_config.data_source import data_source_at
 from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS, Field, Kind
-from majobctl.job_config.hyperparameters import checked_hyperparameters
+from majobctl.job_config.hyperparameters import hyperparameters_at
 from majobctl.job_config.rules import broken_rules
-from majobctl.job_config.scalars import Checked, checked_count, checked_obs_path, checked_text
+from majobctl.job_config.scalars import Checked, count_at, obs_path_at, string_at
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import is_blank
-from majobctl.job_config.violations import Violation
+from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted
 
-_Check = Callable[[object, Field], Checked]
+_Check = Callable[[Path, object, str], Checked]
+"""Of the value at a path; the text names it in a message."""
 _CHECKS: Mapping[Kind, _Check] = {
-    Kind.TEXT: checked_text,
-    Kind.OBS_PATH: checked_obs_path,
-    Kind.COUNT: checked_count,
-    Kind.HYPERPARAMETERS: checked_hyperparameters,
-    Kind.DATA_SOURCE: checked_data_source,
+    Kind.TEXT: string_at,
+    Kind.OBS_PATH: obs_path_at,
+    Kind.COUNT: count_at,
+    Kind.HYPERPARAMETERS: hyperparameters_at,
+    Kind.DATA_SOURCE: data_source_at,
 }
 _REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
 
@@ -36,12 +37,12 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
     params: dict[str, Any] = {}
     checks, unknown = _checks_of(tuple(raw))
     violations = [*unknown]
-    for name, field, check, is_array in checks:
+    for name, path, check, is_array in checks:
         value = raw[name]
         # An empty array or table is blank only in a field that can have one; else it is wrong.
         is_blank_array = is_array and is_blank(value)
         if value if isinstance(value, str) else not (value is None or is_blank_array):
-            params[name], found = check(value, field)
+            params[name], found = check(path, value, name)
             if found:
                 violations += found
     return params, violations
@@ -50,14 +51,19 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
 @lru_cache(maxsize=1024)
 def _checks_of(
     keys: tuple[str, ...],
-) -> tuple[Sequence[tuple[str, Field, _Check, bool]], Sequence[Violation]]:
+) -> tuple[Sequence[tuple[str, Path, _Check, bool]], Sequence[Violation]]:
     """The checks of ``keys`` in the documented order. Cached: many job configs have equal keys."""
     checks = [
-        (name, field, _CHECKS[field.kind], field.is_array)
+        (name, (name,), _check_of(field), field.is_array)
         for name, field in FIELDS.items()
         if name in keys
     ]
     return checks, [Violation((key,), _unknown_key(key)) for key in keys if key not in FIELDS]
+
+
+def _check_of(field: Field) -> _Check:
+    limit = field.max_length
+    return partial(string_at, max_length=limit) if limit else _CHECKS[field.kind]
 
 
 def _unknown_key(key: str) -> str:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from majobctl.job_config.fields import DATA_SOURCE_KEYS, Field
+from majobctl.job_config.fields import DATA_SOURCE_KEYS
 from majobctl.job_config.scalars import Checked, obs_path_at, refused, string_at
 from majobctl.job_config.values import is_blank, type_name, wrong_type
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted
 
 
-def checked_data_source(value: object, field: Field) -> Checked:
+def data_source_at(path: Path, value: object, what: str) -> Checked:
     if not isinstance(value, (list, tuple)):
-        return refused((field.name,), wrong_type(field.name, "an array of tables", value))
+        return refused(path, wrong_type(what, "an array of tables", value))
     entries: list[Mapping[str, str]] = []
     violations: list[Violation] = []
     for index, item in enumerate(value):
-        entry, found = _entry(item, (field.name, index))
+        entry, found = _entry(item, (*path, index))
         entries.append(entry)
         violations += found
     types = [(index, entry["type"]) for index, entry in enumerate(entries) if entry]
     other = next((index for index, kind in types if kind != types[0][1]), None)
     if other is not None:
-        message = f"{field.name} cannot mix the types obs and dataset in one array"
-        violations.append(Violation((field.name, other), message))
+        message = f"{what} cannot mix the types obs and dataset in one array"
+        violations.append(Violation((*path, other), message))
     return (None if violations else entries), violations
 
 

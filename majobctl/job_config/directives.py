@@ -66,18 +66,18 @@ class Directives:
         """The directives of a table, and every rule that they break."""
         if DIRECTIVES.keys().isdisjoint(table):
             return _NONE, []
-        sensitive, violations = _texts(table, SENSITIVE)
+        secrets, violations = _texts(table, SENSITIVE)
         names, wrong_names = _texts(table, IGNORE_CHANGES)
         ignored, wrong_places = ignored_places(names, (IGNORE_CHANGES,))
-        prevent_delete, wrong_flag = _flag(table.get(PREVENT_DELETE))
-        renamed_from, wrong_name = _name(table.get(RENAMED_FROM, ""))
-        directives = cls(
-            sensitive=tuple(sensitive.values()),
-            ignored=ignored,
-            prevent_delete=prevent_delete,
-            renamed_from=renamed_from,
-        )
+        flag, wrong_flag = _flag(table.get(PREVENT_DELETE))
+        name, wrong_name = _name(table.get(RENAMED_FROM, ""))
         violations += [*wrong_names, *wrong_places, *wrong_flag, *wrong_name]
+        directives = cls(
+            sensitive=tuple(secrets.values()),
+            ignored=ignored,
+            prevent_delete=flag,
+            renamed_from=name,
+        )
         return directives, violations
 
     def over(self, below: Directives) -> Directives:
@@ -141,8 +141,8 @@ def _flag(value: object) -> tuple[bool | None, list[Violation]]:
 def _name(value: object) -> tuple[str, list[Violation]]:
     if not isinstance(value, str):
         message = wrong_type(RENAMED_FROM, "a string", value)
-        return "", [Violation((RENAMED_FROM,), message)]
-    violation = name_violation(value) if value else None
-    if violation is None:
+    elif value and (violation := name_violation(value)):
+        message = f"{RENAMED_FROM}: {violation.message}"
+    else:
         return value, []
-    return "", [Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {violation.message}")]
+    return "", [Violation((RENAMED_FROM,), message)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from majobctl.job_config.fields import Field
 from majobctl.job_config.scalars import Checked, refused, string_at
 from majobctl.job_config.values import hyperparameter_text, wrong_type
 from majobctl.job_config.violations import Path, Violation
@@ -14,7 +13,7 @@ from majobctl.text import quoted
 _ITEM_KEYS = {"label", "value"}
 
 
-def checked_hyperparameters(value: object, field: Field) -> Checked:
+def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     """``{label: text}``, sorted by label."""
     contents: Mapping[str, object]
     places: Mapping[str, int] = {}
@@ -22,16 +21,16 @@ def checked_hyperparameters(value: object, field: Field) -> Checked:
     if isinstance(value, Mapping):
         contents = value
     elif isinstance(value, (list, tuple)):
-        contents, places, violations = _array_contents(value, field.name)
+        contents, places, violations = _array_contents(value, what)
     else:
         wanted = "a table {label = value} or an array of {label, value}"
-        return refused((field.name,), wrong_type(field.name, wanted, value))
+        return refused(path, wrong_type(what, wanted, value))
     labelled: dict[str, str] = {}
     for label in sorted(contents):
         text = hyperparameter_text(contents[label])
         if text is None or not (label and label.isascii() and text.isascii()) or "${" in label:
-            path = (field.name, places.get(label, label))
-            violations += _violations(path, label, contents[label])
+            place = (*path, places.get(label, label))
+            violations += _violations(place, label, contents[label])
         labelled[label] = text or ""
     return (None if violations else labelled), violations
 

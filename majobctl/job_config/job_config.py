@@ -31,8 +31,8 @@ class Source(Protocol):
 class JobConfig:
     """A name and its params: SDK names and normalised plain values, without blank ones.
 
-    Keys are in the documented order; ``hyperparameters`` is ``{label: text}`` sorted by label.
-    ``job_description`` is left out: no request carries it.
+    Keys are in the documented order; ``hyperparameters`` is ``{label: text}`` sorted by label; OBS
+    paths start with ``/bucket/``. ``job_description`` is left out: no request carries it.
     """
 
     name: str
@@ -52,10 +52,7 @@ class JobConfig:
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:
-        """The job config that Python arguments describe.
-
-        Raises ConfigError with every rule that they break.
-        """
+        """Of Python arguments. Raises ConfigError with every rule that they break."""
         params, violations = normalise(raw)
         wrong_name = name_violation(name)
         if wrong_name:
@@ -79,9 +76,8 @@ _UNSENT = frozenset(name for name, spec in FIELDS.items() if spec.rest is None)
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
     """The params that ``raw`` describes, and every rule that it breaks.
 
-    ``raw`` has SDK names and plain TOML or Python values. The params have the keys in the order of
-    ``FIELDS``, without blank ones; hyperparameters are ``{label: value}`` sorted by label, each
-    value a string; OBS paths start with ``/bucket/``. They are complete only without violations.
+    ``raw`` has SDK names and plain TOML or Python values. The params are normalised as those of a
+    JobConfig, and complete only without violations.
     """
     params, violations = checked_values(raw)
     return params, violations + rule_violations(raw, params)

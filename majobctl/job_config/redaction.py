@@ -22,11 +22,8 @@ def secret_texts(masked: Mapping[str, Any], params: Mapping[str, Any]) -> list[s
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    if isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
     elif value is not None:
         yield str(value)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from majobctl.job_config.fields import Field
 from majobctl.job_config.values import INTEGER_LIMIT, wrong_type
 from majobctl.job_config.violations import Path, Violation
 
@@ -23,27 +22,16 @@ def refused(path: Path, message: str) -> Checked:
     return None, (Violation(path, message),)
 
 
-def checked_text(value: object, field: Field) -> Checked:
-    if isinstance(value, str) and value.isascii() and not field.max_length:
-        return value, ()  # Most are.
-    text, violations = string_at((field.name,), value, field.name)
-    if field.max_length and text is not None and len(text) > field.max_length:
-        allowed = f"at most {field.max_length} are allowed"
-        return refused((field.name,), f"{field.name} has {len(text)} characters; {allowed}")
-    return text, violations
-
-
-def checked_obs_path(value: object, field: Field) -> Checked:
-    return obs_path_at((field.name,), value, field.name)
-
-
-def string_at(path: Path, value: object, what: str) -> Checked:
+def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Checked:
     """The string ``value``; ``what`` names it in a message."""
     if not isinstance(value, str):
         return refused(path, wrong_type(what, "a string", value))
     # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
     if not value.isascii() and _SURROGATE.search(value):
         return refused(path, f"{what} must be Unicode text")
+    if 0 < max_length < len(value):
+        allowed = f"at most {max_length} are allowed"
+        return refused(path, f"{what} has {len(value)} characters; {allowed}")
     return value, ()
 
 
@@ -69,12 +57,11 @@ def _wrong_path(plain: str) -> str:
     return 'must not have a ".." part:' if ".." in parts else "must not have a control character:"
 
 
-def checked_count(value: object, field: Field) -> Checked:
-    path = (field.name,)
+def count_at(path: Path, value: object, what: str) -> Checked:
     if not isinstance(value, int) or isinstance(value, bool):
-        return refused(path, wrong_type(field.name, "an integer", value))
+        return refused(path, wrong_type(what, "an integer", value))
     if 1 <= value < COUNT_LIMIT:
         return value, ()
     shown = value if abs(value) < INTEGER_LIMIT else "a number of more than 64 bits"
     wanted = "at least 1" if value < 1 else f"less than {COUNT_LIMIT}"
-    return refused(path, f"{field.name} must be {wanted}, not {shown}")
+    return refused(path, f"{what} must be {wanted}, not {shown}")

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 INTEGER_LIMIT = 2**63
 
@@ -44,19 +43,13 @@ def hyperparameter_text(value: object) -> str | None:
 def as_text(value: object) -> str:
     """A JSON value as text: a string unchanged, a number as it was written, others as JSON."""
     text = hyperparameter_text(value)
-    if text is not None:
-        return _clean(text)
-    try:
-        return _clean(json.dumps(value, ensure_ascii=False, default=str))
-    except (TypeError, ValueError, RecursionError):
-        return "(unreadable)"
-
-
-def _clean(text: str) -> str:
-    """``text`` with half of a surrogate pair, which no file takes, as an escape."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if text is None:
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except (TypeError, ValueError, RecursionError):
+            return "(unreadable)"
+    # Half of a surrogate pair, which no file takes, becomes an escape.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def type_name(value: object) -> str:

@@ -59,10 +59,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
 
 
 def valid_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mapping[str, JobConfig]:
-    """The job configs of ``root`` that break no rule, even if others do.
-
-    Raises ConfigError if the settings cannot be read.
-    """
+    """The job configs that break no rule. Raises ConfigError if the settings cannot be read."""
     return _read(root, overrides).job_configs
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePath
 
 from majobctl.errors import MajobctlError
@@ -30,10 +31,7 @@ class Place:
 
 
 def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Place:
-    """The place ``out_dir``, relative to the folder of the settings.
-
-    Raises MajobctlError if job files are not read from there.
-    """
+    """The place ``out_dir``. Raises MajobctlError if job files are not read from there."""
     root = settings.root
     folder = Path(os.path.normpath(root / out_dir))
     if not folder.is_relative_to(root):
@@ -74,10 +72,7 @@ def _parts_match(pattern: Sequence[str], path: Sequence[str]) -> bool:
 
 
 class NewFiles:
-    """Writes files to one place, without overwriting any.
-
-    At the end of the ``with``, they are removed again unless ``keep`` was called.
-    """
+    """Writes new files, and removes them again at the end of the ``with``, unless they are kept."""
 
     def __init__(self, place: Place) -> None:
         self._folder = place.folder
@@ -134,17 +129,11 @@ class NewFiles:
                 folder.rmdir()
 
     def _taken_names(self) -> set[str]:
+        """The names in the folder, which is created if it is missing."""
         if self._taken is None:
-            self._make_folder()
+            folders = (self._folder, *self._folder.parents)
+            for folder in reversed([*takewhile(lambda it: not os.path.lexists(it), folders)]):
+                folder.mkdir()
+                self._folders.append(folder)
             self._taken = {name.casefold() for name in os.listdir(self._folder)}
         return self._taken
-
-    def _make_folder(self) -> None:
-        missing = []
-        folder = self._folder
-        while not os.path.lexists(folder):
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            folder.mkdir()
-            self._folders.append(folder)

@@ -16,12 +16,8 @@ from majobctl.text import printable, quoted
 
 
 def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]]:
-    """The job files with their names, in the order of the names, each once, links or not; and a
-    warning for each pattern that matches no file.
-
-    Only folders are passed over. A broken link counts, because its job configs must not seem to be
-    removed.
-    """
+    """The job files with their names, in that order, each once; and a warning for each pattern that
+    matches no file. A broken link counts: its job configs must not seem to be removed."""
     names: set[str] = set()
     unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):

@@ -176,12 +176,10 @@ def _secrets(
     """The secret places of ``params``, each with its text if that names a variable alone."""
     if not policy.secret_names and not policy.secret_places:
         return {}
-    places: list[KeyPath] = [(key,) for key in params if key != "hyperparameters"]
-    places += (("hyperparameters", label) for label in params.get("hyperparameters", ()))
     return {
         place: None if policy.names(place) else reference_alone(value_at(written, place))
-        for place in places
-        if policy.is_secret(place)
+        for place in policy.hidden(params)
+        if value_at(params, place) is not None
     }
 
 
@@ -254,10 +252,10 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
         name, origin = reading.name, reading.origin
         if name is not None:
             first, invalid = known.setdefault(name, origin), name_violation(name)
-            wrong = [invalid.message] if invalid else []
-            if first is not origin:
-                wrong.append(f"this name is already used at {first.file}:{first.line}")
-            if wrong:
+            if invalid or first is not origin:
+                wrong = [invalid.message] if invalid else []
+                if first is not origin:
+                    wrong.append(f"this name is already used at {first.file}:{first.line}")
                 which = f"{quoted(name)}: " if origin.key else ""
                 found = [Violation((), which + message) for message in wrong]
                 violations = [*reading.violations, *found]

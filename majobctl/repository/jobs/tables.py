@@ -9,7 +9,8 @@ from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
-from majobctl.repository.settings.settings import FILE_NAME, TABLES
+from majobctl.repository.settings.checks import TABLES
+from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, quoted
 
@@ -27,14 +28,11 @@ def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violat
     for name, table in tables.items():
         if isinstance(table, dict):
             yield Layer(file, (kind, name), table), []
-        else:
-            yield Layer(file, (kind, name), {}), [_not_a_table(kind, name, table)]
-
-
-def _not_a_table(kind: str, name: str, content: object) -> Violation:
-    if kind == JOB_CONFIG and name in FIELDS:
-        return Violation((), "a job config needs a name; write [job_config.NAME] above its keys")
-    return Violation((), f"must be a table, [{kind}.NAME], not {type_name(content)}")
+            continue
+        message = f"must be a table, [{kind}.NAME], not {type_name(table)}"
+        if kind == JOB_CONFIG and name in FIELDS:
+            message = "a job config needs a name; write [job_config.NAME] above its keys"
+        yield Layer(file, (kind, name), {}), [Violation((), message)]
 
 
 def foreign_tables(file: TomlFile) -> list[Violation]:

@@ -36,17 +36,14 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
     violations: list[Violation] = []
     for table, known in SETTINGS.items():
         content, found = checked_table(data, table)
-        found += [_unknown_key(table, key) for key in content if key not in known]
-        wrong = {
-            key: message
-            for key, setting in known.items()
-            if key in content and (message := _wrong_value(key, setting, content[key]))
-        }
-        found += [Violation((table, key), message) for key, message in wrong.items()]
-        values[table] = {
-            key: setting.default if key in wrong else content.get(key, setting.default)
-            for key, setting in known.items()
-        }
+        values[table] = {key: setting.default for key, setting in known.items()}
+        for key, value in content.items():
+            if key not in known:
+                found.append(_unknown_key(table, key))
+            elif message := _wrong_value(key, known[key], value):
+                found.append(Violation((table, key), message))
+            else:
+                values[table][key] = value
         violations += found
     names = dict(enumerate(values["drift"]["ignore"]))
     return values, violations + ignored_places(names, ("drift", "ignore"))[1]

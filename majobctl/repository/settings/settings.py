@@ -18,7 +18,6 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
-TABLES = checks.TABLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +68,7 @@ class Settings:
 
 
 def find_root(start: Path) -> Path:
-    """The nearest folder with a settings file, ``start`` or one above it.
-
-    Raises MajobctlError if there is none.
-    """
+    """The nearest folder with settings, ``start`` or above it. Raises MajobctlError if none has."""
     start = start.resolve()
     for folder in (start, *start.parents):
         # Not Path.is_file: it raises in a folder that may not be searched.

@@ -19,13 +19,8 @@ import tomli
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
-from majobctl.repository.toml.positions import (
-    KeyPath,
-    Positions,
-    plain_headers,
-    positions_of,
-    repeated_key,
-)
+from majobctl.repository.toml import positions
+from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import printable
 
 
@@ -104,11 +99,11 @@ class TomlFile:
 
     @cached_property
     def _headers(self) -> Mapping[KeyPath, int]:
-        return plain_headers(self._text)
+        return positions.plain_headers(self._text)
 
     @cached_property
-    def _positions(self) -> Positions:
-        return positions_of(self._text)
+    def _positions(self) -> positions.Positions:
+        return positions.positions_of(self._text)
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -134,7 +129,7 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
     """tomli's message, or a clearer one. A repeated key is reported with both lines."""
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
-        repeated = repeated_key(text, error.pos)
+        repeated = positions.repeated_key(text, error.pos)
         if repeated:
             path, first, second = repeated
             key = ".".join(part for part in path if isinstance(part, str))
