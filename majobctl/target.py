@@ -1,6 +1,4 @@
-"""Where the service is: the addresses of a region, and the rules for other addresses and for
-project ids. Sends nothing.
-"""
+"""Where the service is: a region's addresses, and the rules for others and for project ids."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: the service's address, normalised as by ``endpoint_of``, and a
-    project. ``str()`` gives the form shown to users.
-    """
+    """What a state belongs to: an address as of ``endpoint_of``, and a project."""
 
     endpoint: str
     project_id: str

@@ -43,8 +43,7 @@ class ComparePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicies:
-    """The policies of the job configs in TOML files, and that of all others, which only the state
-    has."""
+    """The policies of the job configs in TOML files, and that of those that only the state has."""
 
     described: Mapping[str, ComparePolicy] = field(default_factory=dict)
     default: ComparePolicy = field(default_factory=ComparePolicy)
@@ -56,8 +55,7 @@ class ComparePolicies:
 def ignored_places(
     names: Mapping[int, str], path: Path
 ) -> tuple[frozenset[Place], list[Violation]]:
-    """The places that the items of the array at ``path`` name: ``KEY`` or
-    ``hyperparameters.LABEL``."""
+    """The places that the array at ``path`` names: ``KEY`` or ``hyperparameters.LABEL``."""
     wrong = {index: text for index, name in names.items() if (text := _wrong_place(name))}
     places = (tuple(name.split(".", 1)) for index, name in names.items() if index not in wrong)
     violations = [Violation((*path, at), f"{path[-1]}: {text}") for at, text in wrong.items()]

@@ -1,6 +1,4 @@
-"""The rules between the keys of a job config: tables 1 to 3 of "Modifying a Training Job
-Configuration".
-"""
+"""The rules between keys: tables 1 to 3 of "Modifying a Training Job Configuration"."""
 
 from __future__ import annotations
 

@@ -109,8 +109,7 @@ def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[
 
 
 def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iterator[Path]:
-    """The hyperparameters of ``params`` that look secret and are in none of ``known``: somebody
-    else wrote them."""
+    """The hyperparameters that look secret and are in none of ``known``: somebody else's."""
     labelled = params.get(_LABELLED)
     for label in labelled if isinstance(labelled, Mapping) else ():
         place = (_LABELLED, label)

@@ -1,7 +1,4 @@
-"""A broken rule: a check returns violations, or a value and violations.
-
-Only the loaders know files and lines.
-"""
+"""A broken rule. A check returns violations; only the loaders add files and lines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The config repository: its settings and job files, read in one run, with every problem of them.
-
-``jobs/reader.py`` makes the job configs. This is where its violations get their files and lines.
-"""
+"""The config repository: its settings and job files, with the file and line of every problem."""
 
 from __future__ import annotations
 

@@ -148,9 +148,11 @@ def _read_job_config(
         if resolved.secret_paths:
             policy = _policy(effective, resolved.secret_paths)
     params, wrong = checked_values(values)
-    violations += [item for item in wrong if item.path not in matrix_paths]
+    if matrix_paths:
+        wrong = [item for item in wrong if item.path not in matrix_paths]
+    violations += wrong
     if not context.lacks_template:
-        violations += [origin.explained(item) for item in rule_violations(values, params)]
+        violations += map(origin.explained, rule_violations(values, params))
         violations += unknown_secrets(context.own_sensitive, params)
     if violations or not context.is_valid:
         return Reading(origin=origin, policy=policy, name=name, violations=violations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.job_config.directives import RENAMED_FROM, Directives, without_directives
@@ -30,17 +30,14 @@ class Template:
 def template_of(written: Layer) -> tuple[Template, list[Violation]]:
     """The template that a table describes. Its values are not checked here."""
     directives, violations = Directives.of(written.table)
-    plain = without_directives(written.table)
-    keys = {key: value for key, value in plain.items() if key not in _OF_JOB_CONFIGS}
-    violations += [
-        Violation((key,), f"{key} belongs in a job config")
-        for key in _OF_JOB_CONFIGS
-        if key in written.table
-    ]
+    foreign = [key for key in _OF_JOB_CONFIGS if key in written.table]
+    violations += [Violation((key,), f"{key} belongs in a job config") for key in foreign]
     wrong_name = name_violation(written.name)
     if wrong_name:
         violations.append(wrong_name)
-    return Template(Layer(written.file, written.prefix, keys), directives), violations
+    plain = without_directives(written.table)
+    keys = {key: value for key, value in plain.items() if key not in foreign}
+    return Template(replace(written, table=keys), directives), violations
 
 
 def template_used(

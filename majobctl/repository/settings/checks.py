@@ -133,10 +133,8 @@ def _wrong_number(key: str, setting: Setting, value: Any) -> str | None:
 def provider_violations(
     data: Mapping[str, Any], provider: Mapping[str, Any], other_environments: Sequence[str]
 ) -> Iterator[Violation]:
-    """The rules between the keys of ``[provider]``; ``provider`` are its checked values.
-
-    ``other_environments`` may have the region that is missing here.
-    """
+    """The rules between the keys of ``[provider]``, whose checked values ``provider`` are.
+    ``other_environments`` may have the region that is missing here."""
     written = data.get("provider", {})
     if not isinstance(written, Mapping):
         return

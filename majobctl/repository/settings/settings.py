@@ -22,10 +22,7 @@ FILE_NAME = "majobctl.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Checked settings. ``root`` is the folder of ``majobctl.toml``; paths are relative to it.
-
-    ``environment`` is the name of the chosen one, or "".
-    """
+    """Checked settings; paths are relative to ``root``. ``environment`` is the chosen one or ""."""
 
     root: Path
     file: TomlFile
@@ -111,13 +108,14 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
     """The settings with an environment laid over them, or with none if it is ""."""
     seen = environments.OverlaidFile(file, environment) if environment else file
     values, violations = checks.checked_values(seen.data)
-    if environment and not _own_state_path(file, environment):
+    own = environments.environments_of(file)
+    if environment and not _written_state_path(own[environment]):
         folder = Path(values["state"]["path"]).parent
         values["state"]["path"] = (folder / f"{environment}.state.json").as_posix()
     defaults, wrong_defaults = checks.checked_table(seen.data, "defaults")
     table, wrong_table = checks.checked_table(seen.data, variables.TABLE)
     declared, wrong_variables = variables.checked_variables(table, seen, (variables.TABLE,))
-    others = [] if environment else list(environments.environments_of(file))
+    others = [] if environment else list(own)
     violations += [
         *checks.unknown_tables(seen.data, in_environment=bool(environment)),
         *wrong_defaults,
@@ -136,8 +134,8 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
     return settings, [*map(seen.problem, violations)]
 
 
-def _own_state_path(file: TomlFile, environment: str) -> object:
-    state = environments.environments_of(file)[environment].get("state", {})
+def _written_state_path(tables: Mapping[str, Any]) -> object:
+    state = tables.get("state", {})
     return state.get("path") if isinstance(state, Mapping) else None
 
 
@@ -147,13 +145,10 @@ _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 
 def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:
     """The states that two environments, or one and the settings without any, would share."""
-    state = file.data.get("state", {})
-    below = state.get("path") if isinstance(state, Mapping) else None
-    first = Path(str(below or SETTINGS["state"]["path"].default))
+    first = Path(str(_written_state_path(file.data) or SETTINGS["state"]["path"].default))
     taken = dict.fromkeys(_state_files(root / first), "the settings without an environment")
-    for name in environments.environments_of(file):
-        own = _own_state_path(file, name)
-        path = str(own) if own else str(first.parent / f"{name}.state.json")
+    for name, tables in environments.environments_of(file).items():
+        path = str(_written_state_path(tables) or first.parent / f"{name}.state.json")
         found = _state_files(root / path)
         other = next((taken[item] for item in found if item in taken), "")
         if other:
