@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -45,8 +45,7 @@ _OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
 """The keys of a job config that are not parameters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """What became of one table, or of one combination of its matrix.
 
     ``name`` is None if it does not describe a job config, ``job_config`` if that is not valid.
@@ -55,7 +54,7 @@ class Reading:
     """
 
     origin: Origin
-    policy: ComparePolicy = field(default_factory=ComparePolicy)
+    policy: ComparePolicy = ComparePolicy()
     name: str | None = None
     job_config: JobConfig | None = None
     violations: Sequence[Violation] = ()
@@ -261,7 +260,7 @@ def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
                 which = f"{quoted(name)}: " if origin.key else ""
                 found = [Violation((), which + message) for message in wrong]
                 violations = [*reading.violations, *found]
-                reading = replace(reading, job_config=None, violations=violations, warnings=())
+                reading = reading._replace(job_config=None, violations=violations, warnings=())
         yield reading
 
 
