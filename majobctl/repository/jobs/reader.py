@@ -184,14 +184,14 @@ def _secrets(
     }
 
 
-def _warnings(params: Mapping[str, Any]) -> list[Violation]:
-    found = []
+def _warnings(params: Mapping[str, Any]) -> Sequence[Violation]:
+    found: tuple[Violation, ...] = ()
     if DATA_KEYS.isdisjoint(params):
         message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
-        found.append(Violation((), message))
+        found += (Violation((), message),)
     if "job_description" in params:
         message = "job_description is never sent: changing it alone has no effect"
-        found.append(Violation(("job_description",), message))
+        found += (Violation(("job_description",), message),)
     return found
 
 
