@@ -35,19 +35,20 @@ from majobctl.text import printable, quoted
 
 HEAD = {"format_version": "1.0", "majobctl_version": __version__}
 """What every document begins with."""
-_REQUIRED: Any = object()
-
-
-def _itself(value: Any) -> Any:
-    return value
+_MISSING: Any = object()
+_NULL = type(None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a value is written, and read from a Node, unless it follows from other values."""
+    """How a value is written, and read from a Node, unless it follows from other values.
+
+    Values of the types ``kinds`` are read as they are, without a Node: a plan has thousands.
+    """
 
     write: Callable[[Any], Any]
-    read: Any = None
+    read: Callable[[Node], Any] | None = None
+    kinds: frozenset[type] = frozenset()
 
 
 class _Member:
@@ -58,11 +59,15 @@ class _Member:
     """
 
     def __init__(
-        self, key: str, attribute: str, form: _Form, default: Any = _REQUIRED, omits: bool = False
+        self, key: str, attribute: str, form: _Form, default: Any = _MISSING, omits: bool = False
     ) -> None:
         self.key, self.form, self.default, self.omits = key, form, default, omits
         self.name = attribute.rpartition(".")[2]
         self.get = attrgetter(attribute) if attribute else _itself
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _write(members: Iterable[_Member], value: Any) -> dict[str, Any]:
@@ -76,14 +81,19 @@ def _write(members: Iterable[_Member], value: Any) -> dict[str, Any]:
 
 def _read(members: Iterable[_Member], node: Node) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    table = node.table()
     for member in members:
-        item, read = node.get(member.key), member.form.read
-        if item is None and member.default is not _REQUIRED:
+        form, value = member.form, table.get(member.key, _MISSING)
+        if value is _MISSING and member.default is not _MISSING:
             found[member.name] = member.default
-        elif read is not None and member.name:
-            found[member.name] = read(item or node[member.key])
-        elif read is not None:
-            found |= read(item or node[member.key])
+        elif type(value) in form.kinds:
+            found[member.name] = value
+        elif form.read is not None:
+            item = node[member.key] if value is _MISSING else Node(value, node, member.key)
+            if member.name:
+                found[member.name] = form.read(item)
+            else:
+                found |= form.read(item)
     return found
 
 
@@ -93,29 +103,38 @@ def _nested(key: str, *members: _Member) -> _Member:
     return _Member(key, "", form)
 
 
+def _plain(read: Callable[[Node], Any], *kinds: type) -> _Form:
+    """The form of values that are the same in JSON and in Python."""
+    return _Form(_itself, read, frozenset(kinds))
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    value = node.array()
+    return tuple(value) if all(type(item) is str for item in value) else node.texts()
+
+
 def _path(node: Node) -> tuple[str, ...]:
     if not node.array():
         raise node.wrong("must not be empty")
-    return node.texts()
+    return _texts(node)
 
 
 def _one_of(kind: type[enum.Enum]) -> _Form:
     by_value = {member.value: member for member in kind}
 
     def read(node: Node) -> enum.Enum:
-        if node.text() not in by_value:
-            known = ", ".join(map(quoted, by_value))
-            raise node.wrong(f"must be one of {known}, not {quoted(node.text())}")
-        return by_value[node.text()]
+        text = node.text()
+        if text in by_value:
+            return by_value[text]
+        known = ", ".join(map(quoted, by_value))
+        raise node.wrong(f"must be one of {known}, not {quoted(text)}")
 
     return _Form(attrgetter("value"), read)
 
 
 def _or_null(form: _Form) -> _Form:
-    return _Form(
-        lambda value: None if value is None else form.write(value),
-        lambda node: None if node.value is None else form.read(node),
-    )
+    kinds = form.kinds | {_NULL}
+    return _Form(lambda value: None if value is None else form.write(value), form.read, kinds)
 
 
 def _params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,12 +142,12 @@ def _params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: params[key] for key in FIELDS if key in params}, **params}
 
 
-_ANYTHING = _Form(_itself, attrgetter("value"))
-_TEXT = _Form(_itself, Node.text)
-_INTEGER = _Form(_itself, Node.integer)
-_FLAG = _Form(_itself, Node.flag)
-_TEXTS = _Form(list, Node.texts)
-_PARAMS = _or_null(_Form(_params, lambda node: dict(node.table())))
+_ANYTHING = _plain(attrgetter("value"), str, int, float, bool, list, dict, _NULL)
+_TEXT = _plain(Node.text, str)
+_INTEGER = _plain(Node.integer, int)
+_FLAG = _plain(Node.flag, bool)
+_TEXTS = _Form(list, _texts)
+_PARAMS = _or_null(_Form(_params, Node.table, frozenset({dict})))
 _REFERENCES = _Form(
     lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
     lambda node: {_path(item["path"]): item["text"].value for item in node.items()},
@@ -148,9 +167,10 @@ _LIVE = [
     _Member("live", "live", _ANYTHING, default=None),
     _Member("reason", "reason", _or_null(_one_of(Reason)), default=None),
 ]
+_LIVE_FIELD = [*_FIELD, *_LIVE]
 _FIELDS = _Form(
     lambda fields: [_write(_FIELD, field) for field in fields],
-    lambda node: tuple(FieldChange(**_read([*_FIELD, *_LIVE], item)) for item in node.items()),
+    lambda node: tuple(FieldChange(**_read(_LIVE_FIELD, item)) for item in node.items()),
 )
 _CHANGE = [
     _Member("name", "name", _TEXT),
@@ -193,11 +213,13 @@ def _read_change(node: Node) -> Change:
     if leaves != (change.after is None):
         wanted = "null" if leaves else "an object"
         raise node["after"].unexpected(f"{wanted} for the action {quoted(change.action.value)}")
+    if FIELDS.keys() >= {*(change.after or ()), *change.cleared}:
+        return change
     keys = [*node["after"].members()] if change.after is not None else []
-    for key, item in [*keys, *((item.text(), item) for item in node["cleared"].items())]:
-        if key not in FIELDS:
-            raise item.wrong("is not a key of a job config")
-    return change
+    keys += [(item.text(), item) for item in node["cleared"].items()]
+    raise next(item for key, item in keys if key not in FIELDS).wrong(
+        "is not a key of a job config"
+    )
 
 
 def _count_of(action: Action) -> _Member:
