@@ -28,7 +28,7 @@ def _result(item: ChangeResult) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": item.name,
         "action": item.action.value,
-        "outcome": item.outcome.value,
+        "outcome": item.status.value,
         "seconds": round(item.seconds, 3),
     }
     if item.message:

@@ -13,8 +13,8 @@ from majobctl.text import printable
 def result_line(result: ChangeResult) -> str:
     """The line about a finished change while an apply runs."""
     name = f"job_config.{printable(result.name)}"
-    if result.outcome is not ChangeStatus.DONE:
-        return f"{name}: {result.outcome.value}: {_reason(result)}"
+    if result.status is not ChangeStatus.DONE:
+        return f"{name}: {result.status.value}: {_reason(result)}"
     word = DONE_WORDS[result.action]
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
     return f"{name}: {word}{seconds}"
@@ -33,7 +33,7 @@ def result_text(result: ApplyResult) -> str:
     """What failed, what was not attempted, and the summary as the last line."""
     lines: list[str] = []
     for status in ChangeStatus:
-        items = [item for item in result.results if item.outcome is status]
+        items = [item for item in result.results if item.status is status]
         if items and status is not ChangeStatus.DONE:
             lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
     always = ("added", "updated", "forgotten", "failed")
