@@ -63,7 +63,7 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
         '      - log_url                      "/b/l/"\n'
         "\n"
         'The service has 2 configurations that neither the state nor a TOML file knows: "stray",'
-        ' "wild". `majobctl import` imports them, or says why not.\n'
+        ' "wild". `majobctl import --all` imports them.\n'
         '40 of 42 job configs selected by --target "s*" --target "a*" --exclude "*-old".\n'
         "Drift: 1 changed, 1 missing; 38 as in the state.\n"
     )
@@ -85,11 +85,14 @@ def test_without_drift_the_text_is_one_line(count: int, line: str) -> None:
 def test_without_a_state_the_text_says_what_makes_one() -> None:
     first, last = drift_text(same(0, lineage="")).splitlines()
     assert "no state yet" in first
-    assert "`majobctl import`" in first
+    assert "`majobctl import --all`" in first
     assert last == "No drift. 0 job configs are as in the state."
 
 
-@pytest.mark.parametrize(("count", "end"), [(1, '"n00". `'), (10, '"n09". `'), (12, " and 2 more")])
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [(1, '"n00". `majobctl import --all` imports it.'), (10, '"n09". `'), (12, " and 2 more")],
+)
 def test_at_most_ten_unmanaged_names_are_told(count: int, end: str) -> None:
     names = [f"n{number:02}" for number in range(count)]
     note = drift_text(same(1, *names)).splitlines()[0]
@@ -132,7 +135,7 @@ def test_the_markdown_has_a_table_for_each_job_config() -> None:
         "**Drift: 1 changed, 1 missing; 38 as in the state.**\n"
         "\n"
         "The service has 2 configurations that neither the state nor a TOML file knows:"
-        ' `"stray"`, `"wild"`. `majobctl import` imports them, or says why not.\n'
+        ' `"stray"`, `"wild"`. `majobctl import --all` imports them.\n'
         "\n"
         '40 of 42 job configs selected by --target `"s*"` --target `"a*"` --exclude `"*-old"`.\n'
         "\n"
