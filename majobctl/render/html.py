@@ -46,6 +46,7 @@ def plan_html(plan: Plan) -> str:
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'"
     )
+    state = f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
     page = Template(_asset("plan.html")).substitute(
         policy=policy,
         style=style,
@@ -57,7 +58,7 @@ def plan_html(plan: Plan) -> str:
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
-        state=_state(plan),
+        state=state if plan.lineage else "none yet",
         compared="the state and the service" if plan.is_refreshed else "the state",
         warnings=_warnings(plan),
         changes=_changes(plan) if plan.changes else "",
@@ -83,12 +84,6 @@ def _text(text: str) -> str:
 def _list(kind: str, sentences: Iterable[str]) -> str:
     items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
-
-
-def _state(plan: Plan) -> str:
-    if not plan.lineage:
-        return "none yet"
-    return f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
 
 
 def _warnings(plan: Plan) -> str:
@@ -139,12 +134,15 @@ def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], open
     place = f'<code class="place">{_text(f"{source.file}:{source.line}")}</code>' if source else ""
     file = numbers[source.file] if source else _IN_NO_FILE
     is_open = opened if change.fields else ""
+    # Without fields, the line of the change has the remarks.
+    remarks = remarks_on_change(change) if change.fields else ()
+    above = "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
     return (
         f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
         f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
         f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
         f"{_brief(change)}\n{place}</summary>\n"
-        f"{_remarks(change)}{_table(change, is_refreshed)}</details>"
+        f"{above}{_table(change, is_refreshed)}</details>"
     )
 
 
@@ -160,20 +158,14 @@ def _brief(change: Change) -> str:
     return f'<span class="quiet">{_text(", ".join(paths))}</span>'
 
 
-def _remarks(change: Change) -> str:
-    """What is shown above the fields; without fields, the line of the change has it."""
-    remarks = remarks_on_change(change) if change.fields else ()
-    return "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
-
-
 def _table(change: Change, is_refreshed: bool) -> str:
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
-        rows = [_value_row(path, value) for path, value in _places(params or {})]
+        rows = [f"<tr>{_path(path)}{_cell(it)}</tr>" for path, it in _places(params or {})]
     elif _is_all_new(change):
         kind, heads = "one", ["Field", "After"]
-        rows = [_value_row(field.path, field.after) for field in change.fields]
+        rows = [f"<tr>{_path(it.path)}{_cell(it.after)}</tr>" for it in change.fields]
     else:
         kind, heads = "two", ["Change", "Field", "Before", "After"]
         if is_refreshed:
@@ -206,10 +198,6 @@ def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield (key,), value
 
 
-def _value_row(path: tuple[str, ...], value: Any) -> str:
-    return f"<tr>{_path(path)}{_cell(value)}</tr>"
-
-
 def _row(field: FieldChange, is_refreshed: bool) -> str:
     action, cells = field.action, _pair(field.before, field.after)
     if is_refreshed:
@@ -236,8 +224,7 @@ def _cell(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """A value as JSON: one line, or several for an array or a table."""
-    is_nested = isinstance(value, (Mapping, list, tuple))
-    indent = 2 if is_nested else None
+    indent = 2 if isinstance(value, (Mapping, list, tuple)) else None
     text = json.dumps(without_masks(value), ensure_ascii=False, indent=indent)
     return "\n".join(map(printable, text.split("\n")))
 

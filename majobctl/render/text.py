@@ -64,12 +64,8 @@ def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
 
 def state_text(state: State) -> str:
     """The state's head and a line for each job config."""
-    lines = [
-        f"Target   {state.target}",
-        f"Serial   {state.serial}",
-        f"Lineage  {printable(state.lineage)}",
-        "",
-    ]
+    lines = [f"Target   {state.target}", f"Serial   {state.serial}"]
+    lines += [f"Lineage  {printable(state.lineage)}", ""]
     for name, entry in state.job_configs.items():
         note = "outcome unknown, will be sent again" if entry.pending else entry.applied_at
         lines.append(f"  {'job_config.' + printable(name):<{_NAME_WIDTH}} {printable(note)}")

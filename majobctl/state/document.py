@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -178,12 +178,13 @@ def _state_of(document: Node) -> State:
 
 def _entry_of(content: Any, entries: Node, key: str) -> Entry:
     if isinstance(content, dict):
+        get: Callable[..., Any] = content.get
         entry = Entry(
-            params=content.get("params"),
-            applied_at=content.get("applied_at"),
-            pending=content.get("pending", False),
-            attempted=content.get("attempted"),
-            prevent_delete=content.get("prevent_delete", False),
+            params=get("params"),
+            applied_at=get("applied_at"),
+            pending=get("pending", False),
+            attempted=get("attempted"),
+            prevent_delete=get("prevent_delete", False),
         )
         if (
             isinstance(entry.params, dict)
@@ -218,9 +219,6 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
     """Whether at most ``depth`` tables or arrays lie in one another."""
     if depth == 0:
         return False
-    for value in outer.values() if isinstance(outer, dict) else outer:
-        if isinstance(value, str):
-            continue  # Most are.
-        if isinstance(value, (dict, list)) and not _nests_at_most(depth - 1, value):
-            return False
-    return True
+    values = outer.values() if isinstance(outer, dict) else outer
+    inner = [value for value in values if isinstance(value, (dict, list))]
+    return all(_nests_at_most(depth - 1, value) for value in inner)
