@@ -105,21 +105,15 @@ def only_shown(plan: Plan) -> Plan:
 
 
 def _without_hashes(change: Change) -> Change:
-    return replace(
-        change,
-        before=without_hashes(change.before),
-        after=without_hashes(change.after),
-        fields=tuple(
-            replace(
-                field,
-                before=without_hashes(field.before),
-                after=without_hashes(field.after),
-                live=without_hashes(field.live),
-            )
-            for field in change.fields
-        ),
-        live_digest=NO_HASH if change.live_digest else "",
-    )
+    fields = tuple(map(_field_without_hashes, change.fields))
+    before, after = without_hashes(change.before), without_hashes(change.after)
+    digest = NO_HASH if change.live_digest else ""
+    return replace(change, before=before, after=after, fields=fields, live_digest=digest)
+
+
+def _field_without_hashes(item: FieldChange) -> FieldChange:
+    before, after, live = map(without_hashes, (item.before, item.after, item.live))
+    return replace(item, before=before, after=after, live=live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,9 +55,7 @@ class ApplyResult:
 
     @property
     def is_complete(self) -> bool:
-        return not self.problem and all(
-            result.status is ChangeStatus.DONE for result in self.results
-        )
+        return not self.problem and self.count(ChangeStatus.DONE) == len(self.results)
 
     def count(self, status: ChangeStatus) -> int:
         return sum(result.status is status for result in self.results)

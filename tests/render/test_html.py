@@ -105,12 +105,8 @@ def rows_of(change: Element) -> list[list[str]]:
 
 
 def change_of(page: Element, name: str) -> Element:
-    (found,) = (
-        item
-        for item in page.all("details")
-        if item.one("h3").one("code").text == f"job_config.{name}"
-    )
-    return found
+    names = {item.one("h3").one("code").text: item for item in page.all("details")}
+    return names[f"job_config.{name}"]
 
 
 PLANS = {
@@ -202,11 +198,8 @@ def test_what_leaves_is_told_as_the_state_has_it() -> None:
     assert "it leaves the state, and stays in the service" in change.one("summary").text
     head, *rows = rows_of(change)
     assert head == ["Field", "Before"]
-    assert [row[0] for row in rows][6:9] == [
-        "framework_version",
-        "hyperparameters.batch_size",
-        "hyperparameters.epochs",
-    ]
+    labels = ["hyperparameters.batch_size", "hyperparameters.epochs"]
+    assert [row[0] for row in rows][6:9] == ["framework_version", *labels]
     assert ["train_instance_count", "1"] in rows
 
 
@@ -225,35 +218,24 @@ def test_an_update_of_what_is_missing_says_that_its_call_will_fail() -> None:
 
 
 def test_a_job_config_of_which_the_state_has_nothing_has_no_table() -> None:
-    page = page_of(
-        make_plan(
-            {}, state_of(a=Entry(params={}, applied_at="", pending=True, attempted=PLAIN)), TARGET
-        )
-    )
-    assert list(page.all("table")) == []
+    unknown = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
+    assert list(page_of(make_plan({}, state_of(a=unknown), TARGET)).all("table")) == []
 
 
 def test_notices_remarks_and_warnings_stand_before_the_changes() -> None:
     plan = reviewed_plan()
     page = page_of(plan)
-    assert page.one("ul", class_="notices").text == (
-        "This plan deletes 1 configuration from the service."
-    )
-    assert page.one("ul", class_="remarks-on-plan").text == (
-        '9 of 10 job configs selected by --exclude "left-*".'
-    )
-    assert page.one("ul", class_="warnings").text == (
-        "jobs/vision.toml:3: job_config.vision: two types of data sources"
-    )
+    for kind, text in {
+        "notices": "This plan deletes 1 configuration from the service.",
+        "remarks-on-plan": '9 of 10 job configs selected by --exclude "left-*".',
+        "warnings": "jobs/vision.toml:3: job_config.vision: two types of data sources",
+    }.items():
+        assert page.one("ul", class_=kind).text == text
     body = page.one("body").text
     order = [summary(plan), *plan.notices, "9 of 10", "two types of", "job_config.audio"]
     assert sorted(order, key=body.index) == order
-    assert [item.text for item in page.all("dd")] == [
-        TARGET.endpoint,
-        TARGET.project_id,
-        "serial 7, lineage a-lineage",
-        "the state and the service",
-    ]
+    sides = ["serial 7, lineage a-lineage", "the state and the service"]
+    assert [item.text for item in page.all("dd")] == [TARGET.endpoint, TARGET.project_id, *sides]
 
 
 def test_many_warnings_are_folded() -> None:
@@ -311,11 +293,8 @@ def test_the_closed_line_tells_what_changes() -> None:
 
 
 def test_what_differs_between_long_alike_values_is_marked() -> None:
-    row = next(
-        row
-        for row in change_of(page_of(reviewed_plan()), "sentiment").all("tr")
-        if "code_dir" in row.text
-    )
+    rows = change_of(page_of(reviewed_plan()), "sentiment").all("tr")
+    row = next(row for row in rows if "code_dir" in row.text)
     assert (row.one("del").text, row.one("ins").text) == ("0", "1")
     short = change_of(page_of(offline_plan()), "sentiment")
     assert [*short.all("del"), *short.all("ins")] == []

@@ -22,14 +22,8 @@ from majobctl.state.backends import BACKENDS, Backend, Holder, open_backend
 from majobctl.state.backends.local import LocalBackend
 
 NAME = "majobctl.state.json"
-FOREIGN = Holder(
-    id="abc",
-    user="ada",
-    host="elsewhere",
-    pid=7,
-    command="majobctl apply",
-    since="2026-11-23T12:00:00Z",
-)
+WHO = {"user": "ada", "host": "elsewhere", "command": "majobctl apply"}
+FOREIGN = Holder(id="abc", pid=7, since="2026-11-23T12:00:00Z", **WHO)
 
 HOLD = """
 import sys
