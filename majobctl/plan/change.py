@@ -90,7 +90,7 @@ CALLS: Mapping[Action, str] = {
 }
 """The call of each action; the others need none."""
 
-SENDING = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.CREATE})
+SENDING = CALLS.keys() - {Action.DELETE}
 """The actions that send a complete job config."""
 
 
@@ -132,5 +132,4 @@ class Change:
 
     @property
     def was_read(self) -> bool:
-        """Whether the service was read for it."""
         return self.is_missing or bool(self.live_digest)

@@ -85,8 +85,8 @@ def find_drift(
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
     masker = state.masker() if state else Masker("")
-    found = [_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names]
-    changes = tuple(item for item in found if item is not None)
+    found = (_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names)
+    changes = tuple(filter(None, found))
     strangers = set(listed) - known.keys() - policies.described.keys()
     return Drift(
         target=target,

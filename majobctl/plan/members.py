@@ -53,11 +53,10 @@ def _itself(value: Any) -> Any:
 
 
 def write_members(members: Iterable[Member], value: Any) -> dict[str, Any]:
-    items = ((member, member.get(value)) for member in members)
     return {
         member.key: member.form.write(item)
-        for member, item in items
-        if not (member.omits and item == member.default)
+        for member in members
+        if (item := member.get(value)) != member.default or not member.omits
     }
 
 
@@ -97,9 +96,9 @@ def texts(node: Node) -> tuple[str, ...]:
 
 
 def path_steps(node: Node) -> tuple[str, ...]:
-    if not node.array():
-        raise node.wrong("must not be empty")
-    return texts(node)
+    if found := texts(node):
+        return found
+    raise node.wrong("must not be empty")
 
 
 def one_of(kind: type[enum.Enum]) -> Form:
@@ -116,8 +115,8 @@ def one_of(kind: type[enum.Enum]) -> Form:
 
 
 def or_null(form: Form) -> Form:
-    kinds = form.kinds | {_NULL}
-    return Form(lambda value: None if value is None else form.write(value), form.read, kinds)
+    write = form.write
+    return Form(lambda it: None if it is None else write(it), form.read, form.kinds | {_NULL})
 
 
 ANYTHING = plain(attrgetter("value"), str, int, float, bool, list, dict, _NULL)

@@ -168,8 +168,8 @@ class _Planner:
             )
 
     def _offline(self, config: JobConfig) -> Change | None:
-        entry, after = self.known.get(config.name), self._masked(config)
-        if entry is not None and entry.params == after and not entry.pending:
+        entry = self.known.get(config.name)
+        if entry is not None and entry.params == self._masked(config) and not entry.pending:
             if entry.prevent_delete == config.prevent_delete:
                 return None
             return self._changed(config, Action.RECORD, (), {})

@@ -87,14 +87,12 @@ def _list(kind: str, sentences: Iterable[str]) -> str:
 
 
 def _warnings(plan: Plan) -> str:
-    if not plan.warnings:
-        return ""
     items = _list("warnings", map(str, plan.warnings))
     if len(plan.warnings) > _MAX_WARNINGS_OPEN:
         number = counted(len(plan.warnings), "warning")
         items = f"<details><summary>{number}</summary>{items}</details>"
-    head = '<h2 id="warnings-head">Warnings</h2>'
-    return f'<section aria-labelledby="warnings-head">{head}\n{items}</section>'
+    head = '<section aria-labelledby="warnings-head"><h2 id="warnings-head">Warnings</h2>'
+    return f"{head}\n{items}</section>" if plan.warnings else ""
 
 
 def _changes(plan: Plan) -> str:
@@ -115,7 +113,9 @@ def _changes(plan: Plan) -> str:
 def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
     """The controls, which the script makes visible."""
     options = ['<option value="">All files</option>']
-    options += [f'<option value="{numbers[file]}">{_text(file)}</option>' for file in numbers]
+    options += [
+        f'<option value="{value}">{_text(file)}</option>' for file, value in numbers.items()
+    ]
     if any(change.source is None for change in plan.changes):
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [
@@ -159,11 +159,12 @@ def _brief(change: Change) -> str:
 
 
 def _table(change: Change, is_refreshed: bool) -> str:
+    is_new = change.before is None or change.is_missing
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
         rows = [f"<tr>{_path(path)}{_cell(it)}</tr>" for path, it in _places(params or {})]
-    elif _is_all_new(change):
+    elif is_new and all(field.before is None and field.live is None for field in change.fields):
         kind, heads = "one", ["Field", "After"]
         rows = [f"<tr>{_path(it.path)}{_cell(it.after)}</tr>" for it in change.fields]
     else:
@@ -179,12 +180,6 @@ def _table(change: Change, is_refreshed: bool) -> str:
         f'<table class="{kind}" aria-label="Fields of {_text(change.name)}">'
         f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "</tbody></table>"
     )
-
-
-def _is_all_new(change: Change) -> bool:
-    """Neither the state nor the service has a value to show beside the desired one."""
-    is_new = change.before is None or change.is_missing
-    return is_new and all(field.before is None and field.live is None for field in change.fields)
 
 
 def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -73,13 +73,12 @@ def plan_markdown(plan: Plan) -> str:
     At most MAX_BYTES in UTF-8; the same plan gives the same text.
     """
     warnings = _warnings(plan)
-    head = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
+    parts = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
     left_out = warnings.left_out
     if plan.changes:
-        body, missing = _body(plan, MAX_BYTES - LAST_LINE_BYTES - sum(map(size, head)))
-        head += body
-        left_out = left_out + missing
-    return joined([*head, *([_last_line(plan, left_out)] if left_out else [])])
+        body, missing = _body(plan, MAX_BYTES - LAST_LINE_BYTES - sum(map(size, parts)))
+        parts, left_out = parts + body, left_out + missing
+    return joined([*parts, _last_line(plan, left_out)] if left_out else parts)
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -107,7 +106,7 @@ def _warnings(plan: Plan) -> Taken:
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
     is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
-    return Taken((Block(text, Counter()),), found.left_out, found.room)
+    return replace(found, blocks=(Block(text, Counter()),))
 
 
 def _last_line(plan: Plan, left_out: Counter[str]) -> str:
@@ -149,11 +148,10 @@ def _action(change: Change, mark: Mark) -> str:
 
 
 def _who(row: Row) -> str:
-    names = [code(change.name) for change in row.changes[:_MAX_NAMES]]
-    if len(row.changes) == 1:
+    names, total = [code(change.name) for change in row.changes[:_MAX_NAMES]], len(row.changes)
+    if total == 1:
         return names[0]
-    more = len(row.changes) - len(names)
-    return f"{len(row.changes)} job configs: {', '.join(names)} and {more} more"
+    return f"{total} job configs: {', '.join(names)} and {total - len(names)} more"
 
 
 def _where(row: Row) -> str:

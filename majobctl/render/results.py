@@ -15,9 +15,8 @@ def result_line(result: ChangeResult) -> str:
     name = f"job_config.{printable(result.name)}"
     if result.status is not ChangeStatus.DONE:
         return f"{name}: {result.status.value}: {_reason(result)}"
-    word = DONE_WORDS[result.action]
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
-    return f"{name}: {word}{seconds}"
+    return f"{name}: {DONE_WORDS[result.action]}{seconds}"
 
 
 def result_counts(result: ApplyResult) -> dict[str, int]:
@@ -38,10 +37,9 @@ def result_text(result: ApplyResult) -> str:
             lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
     always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
-    parts = [f"{count} {words}" for words, count in counts if count or words in always]
+    parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
     head = "Apply complete" if result.is_complete else "Apply incomplete"
-    lines.append(f"{head}: {', '.join(parts)}. State serial {result.serial}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"{head}: {parts}. State serial {result.serial}.\n"])
 
 
 def _not_done(item: ChangeResult) -> str:

@@ -133,10 +133,10 @@ def _note(field: FieldChange, width: int | None) -> str:
 
 def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """What happens to the labels in one line; then a row for each, or several side by side."""
-    actions = {field.action for field in fields}
-    action = fields[0].action if len(actions) == 1 else FieldAction.UPDATE
+    is_alike = len({field.action for field in fields}) == 1
+    action = fields[0].action if is_alike else FieldAction.UPDATE
     yield from _head(fields[0].path[0], action, fields, paint, width)
-    if len(actions) == 1 and all(None in _sides(field) and not field.reason for field in fields):
+    if is_alike and all(None in _sides(field) and not field.reason for field in fields):
         yield from _side_by_side(fields, width or _TABLE_WIDTH)
     else:
         yield from _rows(fields, paint, width)

@@ -237,9 +237,8 @@ def _checked_record(raw: bytes, previous: str) -> tuple[Record | None, str]:
 def _begin_of(record: Record, name: str) -> State:
     """The state that a journal continues, without its entries."""
     if record.get("begin") != VERSION:
-        raise StateError(
-            f"{name}:1: this majobctl does not know this journal; use the majobctl that wrote it"
-        )
+        reason = "this majobctl does not know this journal; use the majobctl that wrote it"
+        raise StateError(f"{name}:1: {reason}")
     try:
         node = Node(record)
         salt = node.get("salt")

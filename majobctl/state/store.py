@@ -127,13 +127,13 @@ class LockedState:
         """Why the merged journal cannot be removed, and what to do; "" if it is removed."""
         try:
             self._backend.remove_journal()
+            return ""
         except OSError as error:
             reason = printable(error.strerror or str(error))
             return (
                 f"{self._backend.journal_name} cannot be removed: {reason}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
-        return ""
 
     def merge(self) -> None:
         """Merges the journal into the state file, and removes the journal.

@@ -252,6 +252,7 @@ def signed(*records: dict[str, Any]) -> bytes:
     return lines
 
 
+INCOMPLETE: list[dict[str, Any]] = [{"intent": "a"}, {"intent": "a", "params": []}, {"done": "a"}]
 BEGIN = {
     "begin": 1,
     "lineage": "a-lineage",
@@ -282,9 +283,7 @@ def test_a_journal_that_begins_otherwise_is_refused(begin: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "record",
-    [{"intent": "a"}, {"intent": "a", "params": []}, {"done": "a", "at": AT}, {"done": "a"}]
-    + [{"refused": 5}, {"unheard-of": "a"}, {}],
+    "record", [*INCOMPLETE, {"done": "a", "at": AT}, {"refused": 5}, {"unheard-of": "a"}, {}]
 )
 def test_a_record_of_another_kind_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(StateError, match=f"{NAME}:2: this majobctl does not know this record"):
