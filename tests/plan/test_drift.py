@@ -52,7 +52,7 @@ def masked(state: State, params: Params, *places: tuple[str, ...]) -> Params:
     return state.masker().masked(params, places)
 
 
-def test_each_value_that_differs_is_told_with_both_values() -> None:
+def test_each_value_that_differs_is_shown_with_both_values() -> None:
     live = {**PLAIN, "train_instance_count": 3, "hyperparameters": {"a": "1", "b": "2"}}
     before = {**PLAIN, "log_url": "/b/l/", "hyperparameters": {"a": "0", "b": "2"}}
     drift = found(state_of(one=before, two=PLAIN), {"one": live, "two": PLAIN})
@@ -74,7 +74,7 @@ def test_what_the_service_has_no_more_is_missing() -> None:
     assert (drift.changed, drift.missing, drift.unchanged) == (0, 2, 1)
 
 
-def test_only_what_is_selected_is_needed_and_told() -> None:
+def test_only_what_is_selected_is_needed_and_shown() -> None:
     state = state_of(a1=PLAIN, a2=PLAIN, b1=PLAIN)
     selection = Selection(("a*", "c*"), ("*2",))
     assert names_to_compare(state, selection) == ["a1"]
@@ -84,7 +84,7 @@ def test_only_what_is_selected_is_needed_and_told() -> None:
     assert drift.unmanaged == ("a3", "c1")
 
 
-def test_what_only_the_service_knows_is_no_drift() -> None:
+def test_what_only_the_service_knows_is_not_drift() -> None:
     policies = ComparePolicies({"desired": ComparePolicy()})
     listed = ["z", "one", "desired", "other"]
     drift = found(state_of(one=PLAIN), {"one": PLAIN}, listed=listed, policies=policies)
@@ -126,7 +126,7 @@ def test_secret_values_are_compared_as_their_hashes() -> None:
     assert "other" not in repr(found(state, {"one": live}))
 
 
-def test_secret_hyperparameters_as_a_whole_are_one_value() -> None:
+def test_secret_hyperparameters_together_are_one_value() -> None:
     secret = {**PLAIN, "hyperparameters": {"token": "t", "lr": "1"}}
     state = state_of(one=masked(state_of(), secret, ("hyperparameters",)))
     assert found(state, {"one": secret}).changes == ()
@@ -139,7 +139,7 @@ ATTEMPT = {**PLAIN, "train_instance_count": 5}
 
 
 @pytest.mark.parametrize("live", [PLAIN, ATTEMPT], ids=["before", "attempted"])
-def test_either_end_of_a_call_of_unknown_outcome_is_no_drift(live: Params) -> None:
+def test_either_end_of_a_call_of_unknown_outcome_is_not_drift(live: Params) -> None:
     assert found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}).changes == ()
 
 
@@ -151,7 +151,7 @@ def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() 
     )
 
 
-def test_a_first_call_of_unknown_outcome_is_told_against_what_it_sent() -> None:
+def test_a_first_call_of_unknown_outcome_is_shown_against_what_it_sent() -> None:
     state = state_of(one=Entry(params={}, applied_at="", pending=True, attempted=ATTEMPT))
     assert found(state, {"one": ATTEMPT}).changes == ()
     assert found(state, {"one": None}).changes == ()
@@ -180,7 +180,7 @@ def test_a_blank_value_in_a_state_is_none() -> None:
     assert found(state_of(one=before), {"one": PLAIN}).changes == ()
 
 
-def test_what_cannot_be_read_back_is_told() -> None:
+def test_what_cannot_be_read_back_is_shown() -> None:
     problem = "train_instance_type: the service has no flavor with spec_id 77 any more"
     live = LiveConfig("one", {**PLAIN, "train_instance_type": "(spec_id 77)"}, (problem,))
     drift = found(state_of(one=PLAIN, two=PLAIN), {"one": live, "two": None})
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_back_is_told() -> None:
 
 @settings(max_examples=60)
 @given(strategies.params, strategies.params, st.randoms())
-def test_exactly_the_places_that_differ_are_told(before: Params, live: Params, draw: Any) -> None:
+def test_exactly_the_places_that_differ_are_shown(before: Params, live: Params, draw: Any) -> None:
     old, new = leaves(before), leaves(live)
     differing = {place for place in old | new if old.get(place) != new.get(place)}
     drift = found(state_of(one=before), {"one": live})

@@ -112,7 +112,7 @@ def test_only_what_differs_is_named() -> None:
     )
 
 
-def test_two_descriptions_with_hardly_a_key_in_common_are_told_key_by_key() -> None:
+def test_two_descriptions_with_hardly_a_key_in_common_are_shown_key_by_key() -> None:
     before = {**PLAIN, "model_name": "yolo_v3", "data_source": [{"type": "obs", "data_url": "/b"}]}
     added = {"code_dir": "/b/c/", "boot_file": "/b/c/x.py", "inputs": "/b/i/"}
     added |= {"framework_type": "PyTorch", "framework_version": "1"}
@@ -121,7 +121,7 @@ def test_two_descriptions_with_hardly_a_key_in_common_are_told_key_by_key() -> N
     assert [field.path for field in fields] == [(key,) for key in keys.split()]
 
 
-def test_hyperparameters_that_are_all_replaced_are_told_one_by_one() -> None:
+def test_hyperparameters_that_are_all_replaced_are_shown_one_by_one() -> None:
     before = {**PLAIN, "hyperparameters": {"a": "1", "b": "2", "c": "3"}}
     after = {**PLAIN, "hyperparameters": {"d": "4"}}
     fields = change_of(before, after).fields
@@ -172,7 +172,7 @@ def test_an_unknown_outcome_of_one_that_left_the_files_is_forgotten() -> None:
     assert only_change(make_plan({}, state_of(one=UNKNOWN), TARGET)).action is Action.FORGET
 
 
-def test_a_key_that_this_version_does_not_know_is_told_as_removed() -> None:
+def test_a_key_that_this_version_does_not_know_is_shown_as_removed() -> None:
     change = change_of({**PLAIN, "from_the_future": {"a": 1}, "another": 2}, PLAIN)
     assert change.fields == (
         field_change("another", 2, None),
@@ -334,7 +334,7 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
     assert again.changes == ()
 
 
-def test_a_digest_tells_whether_the_service_still_has_the_same() -> None:
+def test_a_digest_shows_whether_the_service_still_has_the_same() -> None:
     desired = desired_of(one={**PLAIN, "config_desc": "x"})
     first = only_change(refreshed(desired, state_of(one=PLAIN), one=PLAIN))
     assert first.live_digest == state_of().masker().digest(PLAIN)

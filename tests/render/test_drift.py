@@ -89,7 +89,7 @@ def test_without_a_state_the_text_says_what_makes_one() -> None:
     ("count", "end"),
     [(1, '"n00". `majobctl import --all` imports it.'), (10, '"n09". `'), (12, " and 2 more")],
 )
-def test_at_most_ten_unmanaged_names_are_told(count: int, end: str) -> None:
+def test_at_most_ten_unmanaged_names_are_shown(count: int, end: str) -> None:
     names = [f"n{number:02}" for number in range(count)]
     note = drift_text(same(1, *names)).splitlines()[0]
     assert end in note
@@ -175,7 +175,7 @@ def parts_of(markdown: str, changes: int) -> tuple[int, int]:
     return told, left_out
 
 
-def test_a_report_that_is_too_long_leaves_whole_job_configs_out_and_says_how_many() -> None:
+def test_a_report_that_is_too_long_leaves_complete_job_configs_out_and_says_how_many() -> None:
     field = field_change("config_desc", "é" * 200, "ü" * 200)
     changes = [changed(f"n{number}", field) for number in range(300)]
     markdown = drift_markdown(drift_of(*changes))

@@ -56,7 +56,7 @@ def test_whatever_the_texts_are_each_is_one_command_that_reads_back(
     assert "\n" not in read(properties["title"], is_property=True)
 
 
-def test_validate_tells_all_problems_and_warnings_on_stdout(on_emulator: Repository) -> None:
+def test_validate_shows_all_problems_and_warnings_on_stdout(on_emulator: Repository) -> None:
     on_emulator.job("alpha", train_instance_count=0)
     on_emulator.job("beta", inputs=None, job_description="50 %")
     ran = on_emulator.run("validate", "--format", "github")

@@ -58,7 +58,7 @@ def test_the_document_of_a_plan() -> None:
     assert (gone["source"], gone["fields"], gone["before"]) == (None, [], PLAIN)
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_what_is_left_out_is_shown() -> None:
     plan = make_plan(
         desired_of(a=PLAIN, b=PLAIN, c=PLAIN), None, TARGET, selection=Selection(("a",), ("x*",))
     )

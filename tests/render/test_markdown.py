@@ -167,7 +167,7 @@ def test_without_changes_there_is_no_table() -> None:
     )
 
 
-def test_one_or_two_fields_are_told_in_the_table_with_their_values() -> None:
+def test_one_or_two_fields_are_shown_in_the_table_with_their_values() -> None:
     fields = (COUNT, field_change("log_url", "/b/l/", None))
     secret = field_change("hyperparameters.key", SECRET, SECRET)
     plan = plan_of(update_of("one", *fields), update_of("two", secret))
@@ -215,7 +215,7 @@ def test_a_recorded_field_has_one_value_in_the_table() -> None:
     assert "| `train_instance_count` `2` recorded; the service has it already: " in row
 
 
-def test_renames_are_told_with_the_line_to_add() -> None:
+def test_renames_are_shown_with_the_line_to_add() -> None:
     likely = replace(offline_plan().changes[-1], renamed=Renamed.DETECTED, old_name="a`b")
     line = 'ooks like `"a\\u0060b"` renamed: if so, add renamed_from = `"a\\u0060b"`'
     markdown = checked(plan_of(likely))
@@ -224,7 +224,7 @@ def test_renames_are_told_with_the_line_to_add() -> None:
     assert section.startswith(f"L{line}.\n\n")
 
 
-def test_an_equal_change_of_many_job_configs_is_told_once() -> None:
+def test_an_equal_change_of_many_job_configs_is_shown_once() -> None:
     names = [f"n{number:03}" for number in range(412)]
     markdown = checked(updated(dict.fromkeys(names, TWO)))
     assert table_of(markdown) == [
@@ -237,7 +237,7 @@ def test_an_equal_change_of_many_job_configs_is_told_once() -> None:
     assert not left_out_of(markdown)
 
 
-def test_a_field_that_changes_alike_is_told_once_among_others_that_do_not() -> None:
+def test_a_field_that_changes_alike_is_shown_once_among_others_that_do_not() -> None:
     names = [f"{letter}{number}" for letter in "ab" for number in range(3)]
     labels = {name: {"lr": "0.1", "seed": name[1]} for name in names}
     markdown = checked(updated({name: {**TWO, "hyperparameters": labels[name]} for name in names}))
@@ -253,7 +253,7 @@ def test_a_field_that_changes_alike_is_told_once_among_others_that_do_not() -> N
     assert all('| `hyperparameters.seed` | not set | `"' in content for _, content in others)
 
 
-def test_four_equal_changes_are_still_told_one_by_one() -> None:
+def test_four_equal_changes_are_still_shown_one_by_one() -> None:
     markdown = checked(updated(dict.fromkeys("abcd", TWO)))
     assert len(table_of(markdown)) == len(sections_of(markdown)) == 4
 
@@ -320,7 +320,7 @@ def test_warnings_that_do_not_fit_are_counted() -> None:
         assert f"Left out here: {1000 - shown} warnings." in left_out_of(markdown)
 
 
-def test_a_selection_that_is_too_long_is_still_told() -> None:
+def test_a_selection_that_is_too_long_is_still_shown() -> None:
     plan = replace(offline_plan(), selection=Selection(tuple("x" * 90 for _ in range(2000))))
     assert "\n\n3 of 3 job configs selected.\n\n" in checked(plan)
 
@@ -360,7 +360,7 @@ def unlike(count: int, width: int) -> Plan:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "width"), [(5000, 1), (5000, 400), (50, 20_000)])
-def test_changes_with_nothing_in_common_are_left_out_whole_and_counted(
+def test_changes_with_nothing_in_common_are_left_out_completely_and_counted(
     count: int, width: int
 ) -> None:
     markdown = checked(unlike(count, width))

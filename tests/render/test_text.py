@@ -86,8 +86,7 @@ def test_each_kind_of_change_has_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 job configs match"), (1, "1 job config matches"), (12, "12 job configs match")],
+    ("count", "words"), [(0, "configs match"), (1, "config matches"), (12, "configs match")]
 )
 def test_no_changes_is_one_line(count: int, words: str) -> None:
     configs = {f"n{number}": PLAIN for number in range(count)}
@@ -138,7 +137,7 @@ def test_each_changed_path_is_named_and_nothing_reaches_the_terminal(
         assert any(line.startswith(starts) or (is_table and in_columns in line) for line in told)
 
 
-def test_what_changes_inside_an_array_stands_below_it() -> None:
+def test_what_changes_inside_an_array_is_below_it() -> None:
     one, two, three = ({"type": "obs", "data_url": f"/b/{number}/"} for number in range(3))
     dataset = {"type": "dataset", "dataset_id": "d", "dataset_version": "v"}
 
@@ -237,7 +236,7 @@ def test_many_hyperparameters_of_an_update_are_a_table() -> None:
     ]
 
 
-def test_many_new_hyperparameters_stand_side_by_side() -> None:
+def test_many_new_hyperparameters_are_side_by_side() -> None:
     new = {f"label-{number}": "x" * number for number in range(9)}
     assert table_lines({}, new) == [
         "      + hyperparameters              9 added",
@@ -326,7 +325,7 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
     assert plan_text(plan, width=80).splitlines()[1:3] == [values, f"          {reason}"]
 
 
-def test_the_reasons_of_a_table_stand_behind_its_rows_or_below() -> None:
+def test_the_reasons_of_a_table_follow_its_rows_or_below() -> None:
     sides = (NINE, dict.fromkeys(NINE, "3"), {**NINE, "l8": "2"})
     plan = refreshed(*({**PLAIN, "hyperparameters": side} for side in sides))
     assert plan_text(plan).splitlines()[2:11:7] == [
@@ -402,7 +401,7 @@ def test_the_result_ends_with_its_summary() -> None:
     )
 
 
-def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
+def test_the_result_shows_what_failed_and_what_was_not_attempted() -> None:
     failed: dict[str, Any] = {"code": "X.1", "message": "no", "advice": "do this"}
     unknown: dict[str, Any] = {"message": "timed out", "advice": "apply again"}
     results = (
@@ -435,7 +434,7 @@ def test_a_state_has_a_line_for_each_job_config() -> None:
     ]
 
 
-def test_one_job_config_of_the_state_is_told_key_by_key() -> None:
+def test_one_job_config_of_the_state_is_shown_key_by_key() -> None:
     params = {**PLAIN, "hyperparameters": {"lr": "0.1"}, "log_url": "/b/" + "l" * 99}
     text = entry_text(state_of(one=params), "one")
     assert '    hyperparameters.lr           "0.1"\n' in text

@@ -66,7 +66,7 @@ def test_the_order_of_entries_does_not_reach_the_file() -> None:
     assert state_of(a=one, b=two).dump() == state_of(b=two, a=one).dump()
 
 
-def test_text_beyond_ascii_stands_as_it_is() -> None:
+def test_text_beyond_ascii_is_kept_as_it_is() -> None:
     assert "Grüße 配置 ☃".encode() in state_of(a={"config_desc": "Grüße 配置 ☃"}).dump()
 
 

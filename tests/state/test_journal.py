@@ -338,7 +338,7 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
     assert not any(entry.pending for entry in entries.values())
 
 
-def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> None:
+def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() -> None:
     file = Memory()
     journal = Journal(file, BEFORE)
     file.failure = OSError(28, "No space left on device")
@@ -397,5 +397,5 @@ def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() ->
     assert list(after(("intend", "a", OLD), ("record_forgotten", "a"))) == ["b"]
 
 
-def test_knowing_what_is_known_already_is_no_write() -> None:
+def test_knowing_what_is_known_already_writes_nothing() -> None:
     assert after(("record_known", "a", OLD))["a"].params == OLD

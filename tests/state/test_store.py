@@ -164,7 +164,7 @@ def test_unlock_says_who_it_was(store: StateStore, path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have no such modes there")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_told(store: StateStore, path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_shown(store: StateStore, path: Path) -> None:
     path.parent.chmod(0o500)
     try:
         with pytest.raises(StateError, match="cannot be locked"), store.locked("x"):
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_written_is_told(store: StateStore, path: Path) 
         path.parent.chmod(0o700)
 
 
-def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
+def test_a_state_that_cannot_be_written_is_shown_and_the_journal_stays(
     store: StateStore, path: Path
 ) -> None:
     with store.locked("apply") as locked:
@@ -189,7 +189,7 @@ def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
     assert State.load(path.read_bytes(), "x").serial == 0
 
 
-def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) -> None:
+def test_a_journal_that_cannot_be_opened_is_shown(store: StateStore, path: Path) -> None:
     with store.locked("apply") as locked:
         journal_path(path).mkdir()
         with pytest.raises(StateError, match="journal cannot be written"):
@@ -197,7 +197,7 @@ def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) 
         journal_path(path).rmdir()
 
 
-def test_a_journal_that_cannot_be_removed_is_told(store: StateStore, path: Path) -> None:
+def test_a_journal_that_cannot_be_removed_is_shown(store: StateStore, path: Path) -> None:
     with store.locked("apply") as locked:
         locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={}))
         journal_path(path).mkdir()
