@@ -52,7 +52,7 @@ class ChangeExecutor:
             return ChangeResult(
                 name=change.name,
                 action=change.action,
-                outcome=ChangeStatus.FAILED,
+                status=ChangeStatus.FAILED,
                 message=message,
                 may_pass=isinstance(error, TransportError) and error.may_pass,
             )
@@ -62,7 +62,7 @@ class ChangeExecutor:
         return ChangeResult(
             name=change.name,
             action=change.action,
-            outcome=ChangeStatus.CHANGED_MEANWHILE,
+            status=ChangeStatus.CHANGED_MEANWHILE,
             message=f"it {what} in the service after the plan was made; nothing was sent",
             advice="run `majobctl plan --refresh` and review what was changed in the service",
         )
@@ -73,17 +73,17 @@ class ChangeExecutor:
         action, call = self._send(change)
         seconds = time.monotonic() - start
         result = ChangeResult(
-            name=change.name, action=action, outcome=ChangeStatus.DONE, seconds=seconds
+            name=change.name, action=action, status=ChangeStatus.DONE, seconds=seconds
         )
         if call.status is CallStatus.DONE:
             return self._verified(result, change)
         # If the first try may have been carried out, this one does not say.
-        was_unknown = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
+        was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         is_refused = call.status is CallStatus.REFUSED and not was_unknown
         code = self._without_secrets(change, call.code)
         return replace(
             result,
-            outcome=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
+            status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
             code=code,
             message=self._without_secrets(change, call.message),
             advice=_ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
@@ -130,7 +130,7 @@ class ChangeExecutor:
         if not wrong:
             return result
         return replace(
-            result, outcome=ChangeStatus.UNVERIFIED, message="; ".join(wrong), advice=_LOOK
+            result, status=ChangeStatus.UNVERIFIED, message="; ".join(wrong), advice=_LOOK
         )
 
 

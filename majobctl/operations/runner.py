@@ -64,7 +64,7 @@ def run_changes(
 def _not_attempted(change: Change, new_name: str) -> ChangeResult:
     message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
     return ChangeResult(
-        name=change.name, action=change.action, outcome=ChangeStatus.NOT_ATTEMPTED, message=message
+        name=change.name, action=change.action, status=ChangeStatus.NOT_ATTEMPTED, message=message
     )
 
 
@@ -97,7 +97,7 @@ class _Runner:
         self._run(changes, parallelism)
         failed = [item for item in changes if self._failed_transiently(item)]
         if retry_failed and any(
-            result.outcome is ChangeStatus.DONE for result in self.results.values()
+            result.status is ChangeStatus.DONE for result in self.results.values()
         ):
             # The service works, but failed these at each try. Try them once more.
             self._run(failed, parallelism)
@@ -111,7 +111,7 @@ class _Runner:
         if new_name is None or result is None:
             return new_name is None
         is_forgotten = change.action is Action.FORGET and result.is_acknowledged
-        return is_forgotten or result.outcome is ChangeStatus.DONE
+        return is_forgotten or result.status is ChangeStatus.DONE
 
     def _is_over(self) -> bool:
         return bool(self._should_stop() or self.failure or self.defect)
@@ -161,7 +161,7 @@ class _Runner:
             # Asking the service again may take long.
             self._flush(ended)
         earlier = self.results.get(change.name)
-        is_under_way = earlier is not None and earlier.outcome is ChangeStatus.UNKNOWN
+        is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         result = None if is_under_way else self._executor.check_unchanged(change)
         if result is None and change.action in CALLS:
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
@@ -175,7 +175,7 @@ class _Runner:
             self._publish(ended)
             result = self._executor.execute(change, earlier)
         result = result or ChangeResult(
-            name=change.name, action=change.action, outcome=ChangeStatus.DONE
+            name=change.name, action=change.action, status=ChangeStatus.DONE
         )
         self._record(change, result)
         ended.append(result)
@@ -201,7 +201,7 @@ class _Runner:
         ended.clear()
 
     def _record(self, change: Change, result: ChangeResult) -> None:
-        if change.action in CALLS and result.outcome is ChangeStatus.FAILED:
+        if change.action in CALLS and result.status is ChangeStatus.FAILED:
             self._journal.record_refused(change.name)
         elif change.action in SENDING:
             if result.is_acknowledged:

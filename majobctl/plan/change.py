@@ -84,15 +84,13 @@ class FieldChange:
 
 
 CALLS: Mapping[Action, str] = {
-    Action.ADD: "update_job_configs",
-    Action.UPDATE: "update_job_configs",
-    Action.RESEND: "update_job_configs",
+    **dict.fromkeys((Action.ADD, Action.UPDATE, Action.RESEND), "update_job_configs"),
     Action.CREATE: "create_job_configs",
     Action.DELETE: "delete_job_configs",
 }
 """The call of each action; the others need none."""
 
-SENDING = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.CREATE})
+SENDING = CALLS.keys() - {Action.DELETE}
 """The actions that send a complete job config."""
 
 
@@ -103,14 +101,6 @@ class Renamed(enum.Enum):
     """The job config says so."""
     DETECTED = "likely"
     """The other one makes the same request, and leaves."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedSource:
-    """Where a job config was defined when its plan was saved."""
-
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,5 +132,4 @@ class Change:
 
     @property
     def was_read(self) -> bool:
-        """Whether the service was read for it."""
         return self.is_missing or bool(self.live_digest)

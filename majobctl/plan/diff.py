@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import is_masked, value_at
 from majobctl.plan.change import FieldAction, FieldChange, Params, Reason
-
-_Path = tuple[str, ...]
 
 
 def field_changes(
@@ -22,11 +21,11 @@ def field_changes(
     by name. Values are shown as in ``shown_before``, which is ``before`` with more of it masked."""
     shown = before if shown_before is None else shown_before
     places = _in_order(_differing_places(before, after), before, after)
-    sides = ((path, value_at(shown, path), value_at(after, path)) for path in places)
-    return tuple(
-        FieldChange(path=path, action=_action(old, new), before=old, after=new)
-        for path, old, new in sides
-    )
+    return tuple(_change(path, value_at(shown, path), value_at(after, path)) for path in places)
+
+
+def _change(path: Place, old: Any, new: Any) -> FieldChange:
+    return FieldChange(path=path, action=_action(old, new), before=old, after=new)
 
 
 def _action(old: Any, new: Any) -> FieldAction:
@@ -36,7 +35,7 @@ def _action(old: Any, new: Any) -> FieldAction:
 
 
 def three_way(
-    before: Params | None, live: Params, after: Params, ignored: Collection[_Path] = ()
+    before: Params | None, live: Params, after: Params, ignored: Collection[Place] = ()
 ) -> tuple[FieldChange, ...]:
     """The fields whose values in the state, in the service and in the TOML are not all the same.
 
@@ -53,8 +52,9 @@ def three_way(
     if before is not None:
         places |= _differing_places(before, after)
     found = []
-    for path in _in_order(places, before or {}, live, after):
-        old, now, new = (value_at(side, path) for side in (before or {}, live, after))
+    sides = (before or {}, live, after)
+    for path in _in_order(places, *sides):
+        old, now, new = (value_at(side, path) for side in sides)
         reason = None if before is None else _reason(old, now, new)
         is_ignored = path in ignored or path[:1] in ignored
         if is_ignored and reason in (None, Reason.CHANGED):
@@ -74,7 +74,7 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
     return Reason.CHANGED if before == after else Reason.BOTH
 
 
-def _in_order(places: Collection[_Path], *sides: Params) -> Collection[_Path]:
+def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
     if len(places) < 2:
         return places
     keys = list(FIELDS)
@@ -82,23 +82,22 @@ def _in_order(places: Collection[_Path], *sides: Params) -> Collection[_Path]:
     return sorted(places, key=lambda path: (keys.index(path[0]), path[1:]))
 
 
-def _differing_places(before: Params, after: Params) -> set[_Path]:
-    places: set[_Path] = set()
+def _differing_places(before: Params, after: Params) -> set[Place]:
+    places: set[Place] = set()
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)
         if old == new:
             continue
-        tables = [{} if side is None else side for side in (old, new)]
+        one, other = ({} if side is None else side for side in (old, new))
         # Only hyperparameters are compared one by one; an array is one value.
-        if key == "hyperparameters" and all(map(_is_labelled, tables)):
-            one, other = tables
+        if key == "hyperparameters" and _is_table(one) and _is_table(other):
             places |= {(key, it) for it in {**one, **other} if one.get(it) != other.get(it)}
         else:
             places.add((key,))
     return places
 
 
-def _is_labelled(value: object) -> bool:
+def _is_table(value: object) -> bool:
     return isinstance(value, dict) and not is_masked(value)
 
 
@@ -113,29 +112,20 @@ def item_changes(old: object, new: object) -> Iterator[FieldChange]:
     # By default deepdiff skips keys that begin with two underscores, reports tables that share few
     # keys as one value, and may pair items of different positions.
     diff = DeepDiff(
-        old,
-        new,
+        *(old, new),
         view="tree",
         ignore_private_variables=False,
         threshold_to_diff_deeper=0,
         zip_ordered_iterables=True,
     )
-    found = {
-        tuple(item.path(output_format="list")): item for kind in diff.values() for item in kind
-    }
-    for index, *keys in sorted(found, key=lambda place: (place[0], *map(str, place))):
-        item = found[(index, *keys)]
+    found = [(item.path(output_format="list"), item) for kind in diff.values() for item in kind]
+    for (index, *keys), item in sorted(found, key=lambda pair: (pair[0][0], *map(str, pair[0]))):
         before, after = (None if side is notpresent else side for side in (item.t1, item.t2))
-        yield FieldChange(
-            path=(f"[{index}]", *keys), action=_action(before, after), before=before, after=after
-        )
+        yield _change((f"[{index}]", *keys), before, after)
 
 
 def _are_flat_tables(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_flat_table, value))
-
-
-def _is_flat_table(value: object) -> bool:
-    if not isinstance(value, dict) or is_masked(value):
-        return False
-    return not any(isinstance(item, (dict, list)) for item in value.values())
+    return isinstance(value, list) and all(
+        _is_table(table) and not any(isinstance(item, (dict, list)) for item in table.values())
+        for table in value
+    )

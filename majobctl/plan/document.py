@@ -7,25 +7,31 @@ value is compared with the one that the environment or the TOML gives.
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter
+from operator import methodcaller
 from typing import Any
 
 from majobctl import __version__
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.job_config.fields import FIELDS
-from majobctl.plan.change import (
-    Action,
-    Change,
-    FieldAction,
-    FieldChange,
-    PlannedSource,
-    Reason,
-    Renamed,
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
+from majobctl.plan.members import (
+    ANYTHING,
+    FLAG,
+    INTEGER,
+    TEXT,
+    Form,
+    Member,
+    object_of,
+    one_of,
+    or_null,
+    path_steps,
+    read_members,
+    texts,
+    write_members,
 )
 from majobctl.plan.plan import Plan, Selection
 from majobctl.state.document import State
@@ -35,87 +41,14 @@ from majobctl.text import printable, quoted
 
 HEAD = {"format_version": "1.0", "majobctl_version": __version__}
 """What every document begins with."""
-_REQUIRED: Any = object()
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """How a value is written, and read from a Node, unless it follows from other values."""
+class PlannedSource:
+    """Where a job config was defined when its plan was saved."""
 
-    write: Callable[[Any], Any]
-    read: Any = None
-
-
-class _Member:
-    """A key of a JSON object, and the attribute that it holds, such as ``selection.targeted``.
-
-    Without an attribute, the form writes the object itself, and reads some of its attributes.
-    Reading gives ``default`` if the key is missing; writing ``omits`` the key for this value.
-    """
-
-    def __init__(
-        self, key: str, attribute: str, form: _Form, default: Any = _REQUIRED, omits: bool = False
-    ) -> None:
-        self.key, self.form, self.default, self.omits = key, form, default, omits
-        self.name = attribute.rpartition(".")[2]
-        self.get = attrgetter(attribute) if attribute else _itself
-
-
-def _write(members: Iterable[_Member], value: Any) -> dict[str, Any]:
-    items = ((member, member.get(value)) for member in members)
-    return {
-        member.key: member.form.write(item)
-        for member, item in items
-        if not (member.omits and item == member.default)
-    }
-
-
-def _read(members: Iterable[_Member], node: Node) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for member in members:
-        item, read = node.get(member.key), member.form.read
-        if item is None and member.default is not _REQUIRED:
-            found[member.name] = member.default
-        elif read is not None and member.name:
-            found[member.name] = read(item or node[member.key])
-        elif read is not None:
-            found |= read(item or node[member.key])
-    return found
-
-
-def _nested(key: str, *members: _Member) -> _Member:
-    """An object for some attributes of the value that also has the other members."""
-    form = _Form(lambda value: _write(members, value), lambda node: _read(members, node))
-    return _Member(key, "", form)
-
-
-def _path(node: Node) -> tuple[str, ...]:
-    if not node.array():
-        raise node.wrong("must not be empty")
-    return node.texts()
-
-
-def _one_of(kind: type[enum.Enum]) -> _Form:
-    by_value = {member.value: member for member in kind}
-
-    def read(node: Node) -> enum.Enum:
-        if node.text() not in by_value:
-            known = ", ".join(map(quoted, by_value))
-            raise node.wrong(f"must be one of {known}, not {quoted(node.text())}")
-        return by_value[node.text()]
-
-    return _Form(attrgetter("value"), read)
-
-
-def _or_null(form: _Form) -> _Form:
-    return _Form(
-        lambda value: None if value is None else form.write(value),
-        lambda node: None if node.value is None else form.read(node),
-    )
+    file: str
+    line: int
 
 
 def _params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,58 +56,50 @@ def _params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: params[key] for key in FIELDS if key in params}, **params}
 
 
-_ANYTHING = _Form(_itself, attrgetter("value"))
-_TEXT = _Form(_itself, Node.text)
-_INTEGER = _Form(_itself, Node.integer)
-_FLAG = _Form(_itself, Node.flag)
-_TEXTS = _Form(list, Node.texts)
-_PARAMS = _or_null(_Form(_params, lambda node: dict(node.table())))
-_REFERENCES = _Form(
+_TEXTS = Form(list, texts)
+_PARAMS = or_null(Form(_params, Node.table, frozenset({dict})))
+_REFERENCES = Form(
     lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
-    lambda node: {_path(item["path"]): item["text"].value for item in node.items()},
+    lambda node: {path_steps(item["path"]): item["text"].value for item in node.items()},
 )
-_SOURCE_MEMBERS = [_Member("file", "file", _TEXT), _Member("line", "line", _INTEGER)]
-_SOURCE = _Form(
-    lambda source: _write(_SOURCE_MEMBERS, source),
-    lambda node: PlannedSource(**_read(_SOURCE_MEMBERS, node)),
-)
+_SOURCE = object_of(PlannedSource, Member("file", TEXT), Member("line", INTEGER))
 _FIELD = [
-    _Member("path", "path", _Form(list, _path)),
-    _Member("action", "action", _one_of(FieldAction)),
-    _Member("before", "before", _ANYTHING),
-    _Member("after", "after", _ANYTHING),
+    Member("path", Form(list, path_steps)),
+    Member("action", one_of(FieldAction)),
+    Member("before", ANYTHING),
+    Member("after", ANYTHING),
 ]
 _LIVE = [
-    _Member("live", "live", _ANYTHING, default=None),
-    _Member("reason", "reason", _or_null(_one_of(Reason)), default=None),
+    Member("live", ANYTHING, default=None),
+    Member("reason", or_null(one_of(Reason)), default=None),
 ]
-_FIELDS = _Form(
-    lambda fields: [_write(_FIELD, field) for field in fields],
-    lambda node: tuple(FieldChange(**_read([*_FIELD, *_LIVE], item)) for item in node.items()),
+_LIVE_FIELD = [*_FIELD, *_LIVE]
+_FIELDS = Form(
+    lambda fields: [write_members(_FIELD, field) for field in fields],
+    lambda node: tuple(FieldChange(**read_members(_LIVE_FIELD, item)) for item in node.items()),
 )
 _CHANGE = [
-    _Member("name", "name", _TEXT),
-    _Member("action", "action", _one_of(Action)),
-    _Member("source", "source", _or_null(_SOURCE)),
-    _Member("fields", "fields", _FIELDS),
-    _Member("before", "before", _PARAMS),
-    _Member("after", "after", _PARAMS),
-    _Member("cleared", "cleared", _TEXTS),
-    _Member("references", "references", _REFERENCES),
-    _Member("prevent_delete", "prevent_delete", _FLAG, default=False, omits=True),
-    _Member("old_name", "old_name", _TEXT, default="", omits=True),
-    _Member("renamed", "renamed", _one_of(Renamed), default=None, omits=True),
-    _Member("live_digest", "live_digest", _TEXT, default="", omits=True),
-    _Member("missing", "is_missing", _FLAG, default=False, omits=True),
+    Member("name", TEXT),
+    Member("action", one_of(Action)),
+    Member("source", or_null(_SOURCE)),
+    Member("fields", _FIELDS),
+    Member("before", _PARAMS),
+    Member("after", _PARAMS),
+    Member("cleared", _TEXTS),
+    Member("references", _REFERENCES),
+    Member("prevent_delete", FLAG, default=False, omits=True),
+    Member("old_name", TEXT, default="", omits=True),
+    Member("renamed", one_of(Renamed), default=None, omits=True),
+    Member("live_digest", TEXT, default="", omits=True),
+    Member("missing", FLAG, "is_missing", default=False, omits=True),
 ]
 
 
 def _changes(plan: Plan) -> list[dict[str, Any]]:
-    changes = [_write(_CHANGE, change) for change in plan.changes]
+    changes = [write_members(_CHANGE, change) for change in plan.changes]
     if plan.is_refreshed:
         for change, document in zip(plan.changes, changes, strict=True):
-            for field, item in zip(change.fields, document["fields"], strict=True):
-                item |= _write(_LIVE, field)
+            document["fields"] = [write_members(_LIVE_FIELD, field) for field in change.fields]
     return changes
 
 
@@ -188,59 +113,57 @@ def _read_changes(node: Node) -> tuple[Change, ...]:
 
 
 def _read_change(node: Node) -> Change:
-    change = Change(**_read(_CHANGE, node))
+    change = Change(**read_members(_CHANGE, node))
     leaves = change.action in (Action.FORGET, Action.DELETE)
     if leaves != (change.after is None):
         wanted = "null" if leaves else "an object"
         raise node["after"].unexpected(f"{wanted} for the action {quoted(change.action.value)}")
-    keys = [*node["after"].members()] if change.after is not None else []
-    for key, item in [*keys, *((item.text(), item) for item in node["cleared"].items())]:
-        if key not in FIELDS:
-            raise item.wrong("is not a key of a job config")
-    return change
+    if FIELDS.keys() >= {*(change.after or ()), *change.cleared}:
+        return change
+    keys = [*node["after"].members()] if change.after else []
+    keys += [(item.text(), item) for item in node["cleared"].items()]
+    unknown = next(item for key, item in keys if key not in FIELDS)
+    raise unknown.wrong("is not a key of a job config")
 
 
-def _count_of(action: Action) -> _Member:
-    return _Member(action.value, "", _Form(lambda plan: plan.count(action)))
-
-
+_COUNTS = [Member(action.value, Form(methodcaller("count", action)), "") for action in Action]
+_SUMMARY = object_of(dict, *_COUNTS, Member("no-op", INTEGER, "unchanged"))
+_TARGET = object_of(
+    dict,
+    Member("endpoint", TEXT, "target.endpoint"),
+    Member("project_id", TEXT, "target.project_id"),
+)
+_SELECTION = object_of(
+    dict,
+    Member("target", _TEXTS, "selection.targeted"),
+    Member("exclude", _TEXTS, "selection.excluded"),
+    Member("left_out", INTEGER),
+)
 _PLAN = [
-    _Member("lineage", "lineage", _TEXT),
-    _Member("serial", "serial", _INTEGER),
-    _nested(
-        "target",
-        _Member("endpoint", "target.endpoint", _TEXT),
-        _Member("project_id", "target.project_id", _TEXT),
-    ),
-    _Member("environment", "environment", _TEXT, default=""),
-    _Member("refreshed", "is_refreshed", _FLAG, default=False),
-    _Member("create_missing", "creates_missing", _FLAG, default=False),
-    _Member("changes", "", _Form(_changes, lambda node: {"changes": _read_changes(node)})),
-    _nested("summary", *map(_count_of, Action), _Member("no-op", "unchanged", _INTEGER)),
-    _Member("calls", "calls", _Form(dict)),
-    _nested(
-        "selection",
-        _Member("target", "selection.targeted", _TEXTS),
-        _Member("exclude", "selection.excluded", _TEXTS),
-        _Member("left_out", "left_out", _INTEGER),
-    ),
-    _Member("warnings", "", _Form(lambda plan: [*map(str, plan.warnings), *plan.notices])),
+    Member("lineage", TEXT),
+    Member("serial", INTEGER),
+    Member("target", _TARGET, ""),
+    Member("environment", TEXT, default=""),
+    Member("refreshed", FLAG, "is_refreshed", default=False),
+    Member("create_missing", FLAG, "creates_missing", default=False),
+    Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),
+    Member("summary", _SUMMARY, ""),
+    Member("calls", Form(dict)),
+    Member("selection", _SELECTION, ""),
+    Member("warnings", Form(lambda plan: [*map(str, plan.warnings), *plan.notices]), ""),
 ]
-_SAVED = [
-    _Member("state_digest", "state_digest", _TEXT),
-    _Member("salt", "salt", _TEXT, default="", omits=True),
-]
+_SAVED = [Member("state_digest", TEXT), Member("salt", TEXT, default="", omits=True)]
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The document of a plan; its shape is in docs/plan-format.md."""
-    return {**HEAD, **_write(_PLAN, plan)}
+    return {**HEAD, **write_members(_PLAN, plan)}
 
 
 def plan_bytes(plan: Plan, state: State | None) -> bytes:
     """The content of a plan file for ``plan``, which was made against ``state``."""
     bound = replace(plan, state_digest=state.digest() if state else "")
-    document = {**plan_document(bound), **_write(_SAVED, bound)}
+    document = {**plan_document(bound), **write_members(_SAVED, bound)}
     return dumps({**document, "checksum": _checksum(document)}).encode()
 
 
@@ -256,7 +179,7 @@ def read_plan(content: bytes, name: str) -> Plan:
     """
     document = plan_file_document(content, name)
     try:
-        found = _read([*_PLAN, *_SAVED], Node(document))
+        found = read_members([*_PLAN, *_SAVED], Node(document))
     except JsonError as error:
         raise _not_a_plan(name, str(error)) from error
     target = Target(found.pop("endpoint"), found.pop("project_id"))

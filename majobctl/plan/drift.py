@@ -65,7 +65,7 @@ class Drift:
 
 def names_to_compare(state: State | None, selection: Selection) -> list[str]:
     """The names of the state whose details in the service are needed."""
-    return [name for name in _known(state) if selection.covers(name)]
+    return sorted(filter(selection.covers, state.job_configs)) if state else []
 
 
 def find_drift(
@@ -82,11 +82,11 @@ def find_drift(
     ``listed`` are the names of all configurations of the service. Those that neither the state nor
     a TOML file (a key of ``policies.described``) knows, and that are selected, are unmanaged.
     """
-    known = _known(state)
+    known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
     masker = state.masker() if state else Masker("")
-    found = [_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names]
-    changes = tuple(item for item in found if item is not None)
+    found = (_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names)
+    changes = tuple(filter(None, found))
     strangers = set(listed) - known.keys() - policies.described.keys()
     return Drift(
         target=target,
@@ -96,13 +96,9 @@ def find_drift(
         unchanged=len(names) - len(changes),
         selection=selection,
         left_out=len(known) - len(names),
-        unmanaged=tuple(sorted(name for name in strangers if selection.covers(name))),
+        unmanaged=tuple(sorted(filter(selection.covers, strangers))),
         warnings=tuple(_warnings(live[name] for name in names)),
     )
-
-
-def _known(state: State | None) -> Mapping[str, Entry]:
-    return dict(sorted(state.job_configs.items())) if state else {}
 
 
 def _drifted(
@@ -117,14 +113,8 @@ def _drifted(
     hidden = [place for side in sides for place in (*masked_places(side), *policy.hidden(side))]
     hidden += [*policy.hidden(live.params), *suspect_places(live.params, *sides)]
     now = masker.masked(live.params, hidden)
-    found = [
-        tuple(
-            change
-            for change in field_changes(masker.masked(side, hidden), now)
-            if not policy.ignores(change.path)
-        )
-        for side in sides
-    ]
+    differing = (field_changes(masker.masked(side, hidden), now) for side in sides)
+    found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None
     return DriftedConfig(name=name, fields=found[0], is_pending=entry.pending)

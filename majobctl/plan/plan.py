@@ -78,9 +78,8 @@ class Plan:
             for change in self.changes
         )
         if forgotten * 2 > in_state:
-            found.append(
-                f"This plan forgets {forgotten} of the {in_state} job configs in the state."
-            )
+            of_all = f"{forgotten} of the {in_state} job configs"
+            found.append(f"This plan forgets {of_all} in the state.")
         return tuple(found)
 
     @property

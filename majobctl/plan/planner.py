@@ -70,11 +70,10 @@ def make_plan(
     """
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
-    masker = state.masker() if state else Masker(salt)
     planner = _Planner(
         desired=desired,
         known=known,
-        masker=masker,
+        masker=state.masker() if state else Masker(salt),
         live=live,
         creates_missing=creates_missing,
         deletes_removed=deletes_removed,
@@ -102,22 +101,19 @@ def make_plan(
 def only_shown(plan: Plan) -> Plan:
     """``plan`` for display, without hashes: their random salt is not kept, and without them the
     same input gives the same plan."""
-    changes = tuple(
-        replace(
-            change,
-            before=without_hashes(change.before),
-            after=without_hashes(change.after),
-            fields=tuple(_without_hashes(item) for item in change.fields),
-            live_digest=NO_HASH if change.live_digest else "",
-        )
-        for change in plan.changes
-    )
-    return replace(plan, changes=changes, salt="")
+    return replace(plan, changes=tuple(map(_without_hashes, plan.changes)), salt="")
 
 
-def _without_hashes(item: FieldChange) -> FieldChange:
-    sides = {side: without_hashes(getattr(item, side)) for side in ("before", "after", "live")}
-    return replace(item, **sides)
+def _without_hashes(change: Change) -> Change:
+    fields = tuple(map(_field_without_hashes, change.fields))
+    before, after = without_hashes(change.before), without_hashes(change.after)
+    digest = NO_HASH if change.live_digest else ""
+    return replace(change, before=before, after=after, fields=fields, live_digest=digest)
+
+
+def _field_without_hashes(item: FieldChange) -> FieldChange:
+    before, after, live = map(without_hashes, (item.before, item.after, item.live))
+    return replace(item, before=before, after=after, live=live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +148,13 @@ class _Planner:
         live = self.live.get(name) if self.live is not None else None
         is_gone = self.live is not None and name in self.live and live is None
         before = self.masker.masked(entry.params, self.default_policy.hidden(entry.params))
-        change = Change(name=name, action=Action.FORGET, before=before, is_missing=is_gone)
         if is_gone or not self.deletes_removed:
-            return change
+            return Change(name=name, action=Action.FORGET, before=before, is_missing=is_gone)
         fields = tuple(self._changes_in_service(entry, live)) if live else ()
         digest = self.masker.digest(live.params) if live else ""
-        return replace(change, action=Action.DELETE, fields=fields, live_digest=digest)
+        return Change(
+            name=name, action=Action.DELETE, before=before, fields=fields, live_digest=digest
+        )
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
@@ -171,15 +168,17 @@ class _Planner:
             )
 
     def _offline(self, config: JobConfig) -> Change | None:
-        entry, after = self.known.get(config.name), self._masked(config)
-        if entry is not None and entry.params == after and not entry.pending:
+        entry = self.known.get(config.name)
+        if entry is not None and entry.params == self._masked(config) and not entry.pending:
             if entry.prevent_delete == config.prevent_delete:
                 return None
             return self._changed(config, Action.RECORD, (), {})
-        before = self._before(config)
-        shown = self.masker.masked(before, config.hidden(before))
-        fields = field_changes(before, after, shown)
+        fields = self._fields(config, self._before(config))
         return self._changed(config, _action_of(entry), fields, _ever_sent(entry))
+
+    def _fields(self, config: JobConfig, before: Params) -> tuple[FieldChange, ...]:
+        shown = self.masker.masked(before, config.hidden(before))
+        return field_changes(before, self._masked(config), shown)
 
     def _refreshed(self, config: JobConfig, live: LiveConfig | None) -> Change | None:
         entry = self.known.get(config.name)
@@ -211,9 +210,7 @@ class _Planner:
 
     def _missing(self, config: JobConfig, entry: Entry | None) -> Change:
         action = Action.CREATE if self.creates_missing else _action_of(entry)
-        after = self._masked(config)
-        before = self._before(config) if self._old_name(config) else {}
-        fields = field_changes(before, after, self.masker.masked(before, config.hidden(before)))
+        fields = self._fields(config, self._before(config) if self._old_name(config) else {})
         return replace(self._changed(config, action, fields, {}), is_missing=True)
 
     def _changed(
@@ -234,9 +231,7 @@ class _Planner:
             after=after,
             fields=fields,
             cleared=tuple(key for key in FIELDS if key in sent and key not in after),
-            references={
-                place: text for place, text in config.sensitive.items() if text is not None
-            },
+            references={at: text for at, text in config.sensitive.items() if text is not None},
             prevent_delete=config.prevent_delete,
             old_name=old_name,
             renamed=Renamed.DECLARED if old_name else None,

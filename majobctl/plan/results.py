@@ -31,7 +31,7 @@ class ChangeResult:
 
     name: str
     action: Action
-    outcome: ChangeStatus
+    status: ChangeStatus
     seconds: float = 0.0
     code: str = ""
     message: str = ""
@@ -40,7 +40,7 @@ class ChangeResult:
 
     @property
     def is_acknowledged(self) -> bool:
-        return self.outcome in (ChangeStatus.DONE, ChangeStatus.UNVERIFIED)
+        return self.status in (ChangeStatus.DONE, ChangeStatus.UNVERIFIED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,7 @@ class ApplyResult:
 
     @property
     def is_complete(self) -> bool:
-        return not self.problem and all(
-            result.outcome is ChangeStatus.DONE for result in self.results
-        )
+        return not self.problem and self.count(ChangeStatus.DONE) == len(self.results)
 
     def count(self, status: ChangeStatus) -> int:
-        return sum(result.outcome is status for result in self.results)
+        return sum(result.status is status for result in self.results)

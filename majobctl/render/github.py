@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from majobctl.errors import Problem
 from majobctl.text import printable
 
-_UNTITLED = "majobctl"
-
 
 def workflow_commands(
     problems: Iterable[Problem], warnings: Iterable[Problem], path_of: Callable[[str], str] = str
@@ -29,7 +27,7 @@ def _command(name: str, problem: Problem, path_of: Callable[[str], str]) -> str:
         "file": path_of(problem.file) if problem.file else "",
         "line": str(problem.line or ""),
         "col": str(problem.column or ""),
-        "title": printable(problem.where) or _UNTITLED,
+        "title": printable(problem.where) or "majobctl",
     }
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
     return f"::{name} {given}::{_data(str(problem))}\n"

@@ -79,16 +79,13 @@ def _likeness(change: Change) -> Hashable:
 
 def groups_of(changes: Iterable[Change]) -> list[Group]:
     """The field changes that several job configs have, the most frequent first."""
-    owners: dict[Hashable, list[str]] = {}
-    fields: dict[Hashable, FieldChange] = {}
+    owners: dict[Hashable, tuple[FieldChange, list[str]]] = {}
     for change in changes:
         for field in change.fields:
-            key = key_of(field)
-            owners.setdefault(key, []).append(change.name)
-            fields.setdefault(key, field)
+            owners.setdefault(key_of(field), (field, []))[1].append(change.name)
     alike: dict[tuple[str, ...], list[FieldChange]] = {}
-    for key, names in owners.items():
+    for field, names in owners.values():
         if len(names) >= _MIN_GROUP:
-            alike.setdefault(tuple(names), []).append(fields[key])
+            alike.setdefault(tuple(names), []).append(field)
     groups = [Group(names, tuple(items)) for names, items in alike.items()]
     return sorted(groups, key=lambda group: -len(group.names))

@@ -46,6 +46,7 @@ def plan_html(plan: Plan) -> str:
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
         " base-uri 'none'; form-action 'none'"
     )
+    state = f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
     page = Template(_asset("plan.html")).substitute(
         policy=policy,
         style=style,
@@ -57,7 +58,7 @@ def plan_html(plan: Plan) -> str:
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
-        state=_state(plan),
+        state=state if plan.lineage else "none yet",
         compared="the state and the service" if plan.is_refreshed else "the state",
         warnings=_warnings(plan),
         changes=_changes(plan) if plan.changes else "",
@@ -85,21 +86,13 @@ def _list(kind: str, sentences: Iterable[str]) -> str:
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
-def _state(plan: Plan) -> str:
-    if not plan.lineage:
-        return "none yet"
-    return f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
-
-
 def _warnings(plan: Plan) -> str:
-    if not plan.warnings:
-        return ""
     items = _list("warnings", map(str, plan.warnings))
     if len(plan.warnings) > _MAX_WARNINGS_OPEN:
         number = counted(len(plan.warnings), "warning")
         items = f"<details><summary>{number}</summary>{items}</details>"
-    head = '<h2 id="warnings-head">Warnings</h2>'
-    return f'<section aria-labelledby="warnings-head">{head}\n{items}</section>'
+    head = '<section aria-labelledby="warnings-head"><h2 id="warnings-head">Warnings</h2>'
+    return f"{head}\n{items}</section>" if plan.warnings else ""
 
 
 def _changes(plan: Plan) -> str:
@@ -120,7 +113,9 @@ def _changes(plan: Plan) -> str:
 def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
     """The controls, which the script makes visible."""
     options = ['<option value="">All files</option>']
-    options += [f'<option value="{numbers[file]}">{_text(file)}</option>' for file in numbers]
+    options += [
+        f'<option value="{value}">{_text(file)}</option>' for file, value in numbers.items()
+    ]
     if any(change.source is None for change in plan.changes):
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [
@@ -139,12 +134,15 @@ def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], open
     place = f'<code class="place">{_text(f"{source.file}:{source.line}")}</code>' if source else ""
     file = numbers[source.file] if source else _IN_NO_FILE
     is_open = opened if change.fields else ""
+    # Without fields, the line of the change has the remarks.
+    remarks = remarks_on_change(change) if change.fields else ()
+    above = "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
     return (
         f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
         f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
         f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
         f"{_brief(change)}\n{place}</summary>\n"
-        f"{_remarks(change)}{_table(change, is_refreshed)}</details>"
+        f"{above}{_table(change, is_refreshed)}</details>"
     )
 
 
@@ -160,20 +158,15 @@ def _brief(change: Change) -> str:
     return f'<span class="quiet">{_text(", ".join(paths))}</span>'
 
 
-def _remarks(change: Change) -> str:
-    """What is shown above the fields; without fields, the line of the change has it."""
-    remarks = remarks_on_change(change) if change.fields else ()
-    return "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
-
-
 def _table(change: Change, is_refreshed: bool) -> str:
+    is_new = change.before is None or change.is_missing
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
-        rows = [_value_row(path, value) for path, value in _places(params or {})]
-    elif _is_all_new(change):
+        rows = [f"<tr>{_path(path)}{_cell(it)}</tr>" for path, it in _places(params or {})]
+    elif is_new and all(field.before is None and field.live is None for field in change.fields):
         kind, heads = "one", ["Field", "After"]
-        rows = [_value_row(field.path, field.after) for field in change.fields]
+        rows = [f"<tr>{_path(it.path)}{_cell(it.after)}</tr>" for it in change.fields]
     else:
         kind, heads = "two", ["Change", "Field", "Before", "After"]
         if is_refreshed:
@@ -189,12 +182,6 @@ def _table(change: Change, is_refreshed: bool) -> str:
     )
 
 
-def _is_all_new(change: Change) -> bool:
-    """Neither the state nor the service has a value to show beside the desired one."""
-    is_new = change.before is None or change.is_missing
-    return is_new and all(field.before is None and field.live is None for field in change.fields)
-
-
 def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Each value of ``params`` in the documented order, hyperparameters one by one."""
     known = [key for key in FIELDS if key in params]
@@ -204,10 +191,6 @@ def _places(params: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield from (((key, label), item) for label, item in value.items())
         else:
             yield (key,), value
-
-
-def _value_row(path: tuple[str, ...], value: Any) -> str:
-    return f"<tr>{_path(path)}{_cell(value)}</tr>"
 
 
 def _row(field: FieldChange, is_refreshed: bool) -> str:
@@ -236,8 +219,7 @@ def _cell(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """A value as JSON: one line, or several for an array or a table."""
-    is_nested = isinstance(value, (Mapping, list, tuple))
-    indent = 2 if is_nested else None
+    indent = 2 if isinstance(value, (Mapping, list, tuple)) else None
     text = json.dumps(without_masks(value), ensure_ascii=False, indent=indent)
     return "\n".join(map(printable, text.split("\n")))
 

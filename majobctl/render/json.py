@@ -28,7 +28,7 @@ def _result(item: ChangeResult) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": item.name,
         "action": item.action.value,
-        "outcome": item.outcome.value,
+        "outcome": item.status.value,
         "seconds": round(item.seconds, 3),
     }
     if item.message:
@@ -44,11 +44,7 @@ def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]
         "serial": drift.serial,
         "target": drift.target.document(),
         "changes": [_drifted(item) for item in drift.changes],
-        "summary": {
-            "changed": drift.changed,
-            "missing": drift.missing,
-            "unchanged": drift.unchanged,
-        },
+        "summary": {key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
         "unmanaged": list(drift.unmanaged),
         "selection": {
             "target": list(drift.selection.targeted),
@@ -60,17 +56,15 @@ def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]
 
 
 def _drifted(item: DriftedConfig) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "name": item.name,
-        "kind": "missing" if item.is_missing else "changed",
-        "fields": [
-            {
-                "path": list(field.path),
-                "action": field.action.value,
-                "state": field.before,
-                "live": field.after,
-            }
-            for field in item.fields
-        ],
-    }
-    return {**document, "pending": True} if item.is_pending else document
+    fields = [
+        {
+            "path": list(field.path),
+            "action": field.action.value,
+            "state": field.before,
+            "live": field.after,
+        }
+        for field in item.fields
+    ]
+    kind = "missing" if item.is_missing else "changed"
+    pending = {"pending": True} if item.is_pending else {}
+    return {"name": item.name, "kind": kind, "fields": fields, **pending}

@@ -54,35 +54,31 @@ _MAX_NAMES = 3
 _MAX_PATHS = 3
 _MAX_VALUES = 2
 _LEFT_OUT = {
-    "warning": "{}",
-    "row": "{} of the table",
-    "group": "{} of equal changes",
-    "name": "{} of job configs with equal changes",
-    "details": "the details of {}",
-    "field": "{}",
+    "warning": ("{}", "warning"),
+    "row": ("{} of the table", "job config"),
+    "group": ("{} of equal changes", "set"),
+    "name": ("{} of job configs with equal changes", "name"),
+    "details": ("the details of {}", "job config"),
+    "field": ("{}", "field"),
 }
 _RENAMED = {
     Renamed.DECLARED: "each renamed from another",
     Renamed.DETECTED: "each looks like another one renamed",
 }
-_NOUNS = {"row": "job config", "group": "set", "details": "job config"}
 
 
 def plan_markdown(plan: Plan) -> str:
-    """The summary, the notices, a table of all changes, and their fields in closed sections. What
-    many job configs have in common is shown once.
+    """The summary, the notices, a table of all changes, and their fields in closed sections.
 
     At most MAX_BYTES in UTF-8; the same plan gives the same text.
     """
     warnings = _warnings(plan)
-    head = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
+    parts = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
     left_out = warnings.left_out
     if plan.changes:
-        room = MAX_BYTES - LAST_LINE_BYTES - sum(map(size, head))
-        body, missing = _body(plan, room)
-        head += body
-        left_out = left_out + missing
-    return joined([*head, *([_last_line(plan, left_out)] if left_out else [])])
+        body, missing = _body(plan, MAX_BYTES - LAST_LINE_BYTES - sum(map(size, parts)))
+        parts, left_out = parts + body, left_out + missing
+    return joined([*parts, _last_line(plan, left_out)] if left_out else parts)
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -110,13 +106,13 @@ def _warnings(plan: Plan) -> Taken:
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
     is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
-    return Taken((Block(text, Counter()),), found.left_out, found.room)
+    return replace(found, blocks=(Block(text, Counter()),))
 
 
 def _last_line(plan: Plan, left_out: Counter[str]) -> str:
     parts = [
-        words.format(counted(left_out[kind], _NOUNS.get(kind, kind)))
-        for kind, words in _LEFT_OUT.items()
+        words.format(counted(left_out[kind], noun))
+        for kind, (words, noun) in _LEFT_OUT.items()
         if left_out[kind]
     ]
     total = counted(len(plan.changes), "change")
@@ -132,11 +128,7 @@ def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
     room -= size(parts[0])
     groups, shown = _groups(plan, rows, room // 2)
     room -= sum(map(size, groups.texts))
-    rest = [
-        change
-        for change in plan.changes
-        if not all(key_of(field) in shown for field in change.fields)
-    ]
+    rest = [item for item in plan.changes if not shown.issuperset(map(key_of, item.fields))]
     least = max(_MIN_SECTION_BYTES, room // max(1, len(rest)))
     looked_at = rest[:_MAX_SECTIONS]
     details = take((_details(change, plan.is_refreshed, least) for change in looked_at), room)
@@ -156,11 +148,10 @@ def _action(change: Change, mark: Mark) -> str:
 
 
 def _who(row: Row) -> str:
-    names = [code(change.name) for change in row.changes[:_MAX_NAMES]]
-    if len(row.changes) == 1:
+    names, total = [code(change.name) for change in row.changes[:_MAX_NAMES]], len(row.changes)
+    if total == 1:
         return names[0]
-    more = len(row.changes) - len(names)
-    return f"{len(row.changes)} job configs: {', '.join(names)} and {more} more"
+    return f"{total} job configs: {', '.join(names)} and {total - len(names)} more"
 
 
 def _where(row: Row) -> str:
@@ -196,7 +187,7 @@ def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> 
 def _brief_field(field: FieldChange, mark: Mark) -> str:
     """One field change in a few words, such as ``path`` ``1`` → ``2``."""
     path = mark(field.dotted, _BRIEF_WIDTH)
-    old, new = shown_values(field.replaced, field.after, most=_BRIEF_WIDTH, mark=mark)
+    old, new = shown_values(field.replaced, field.after, width=_BRIEF_WIDTH, mark=mark)
     reason = f" ({REASONS[field.reason]})" if field.reason else ""
     if field.action is FieldAction.UPDATE:
         return f"{path} {old} → {new}{reason}"
@@ -210,10 +201,10 @@ def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozense
     known = {group.names for group in groups}
     named = [(row, tuple(change.name for change in row.changes)) for row in rows]
     named = [(row, names) for row, names in named if len(names) > 1 and names not in known]
-    most = max(_MIN_SECTION_BYTES, room // max(1, len(groups) + len(named)))
+    limit = max(_MIN_SECTION_BYTES, room // max(1, len(groups) + len(named)))
     looked_at = groups[:_MAX_SECTIONS]
-    blocks = [_group(group, plan.is_refreshed, most) for group in looked_at]
-    taken = take([*blocks, *(_names_of_row(row, names, most) for row, names in named)], room)
+    blocks = [_group(group, plan.is_refreshed, limit) for group in looked_at]
+    taken = take([*blocks, *(_names_of_row(row, names, limit) for row, names in named)], room)
     complete = {id(block) for block in taken.blocks if not block.missing["field"]}
     shown = {
         key_of(field)
@@ -225,26 +216,25 @@ def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozense
     return replace(taken, left_out=taken.left_out + passed_over), frozenset(shown)
 
 
-def _group(group: Group, is_refreshed: bool, most: int) -> Block:
+def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
     first, *more = group.fields
     also = f" and {counted(len(more), 'more field')}" if more else ""
     title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
     table = Block("", Counter())
     if more or is_refreshed or "…" in title:
-        table = _fields_table(group.fields, is_refreshed, most // 2)
-    return _with_names(title, table, group.names, most)
+        table = _fields_table(group.fields, is_refreshed, limit // 2)
+    return _with_names(title, table, group.names, limit)
 
 
-def _names_of_row(row: Row, names: Sequence[str], most: int) -> Block:
-    first = row.changes[0]
-    brief = _brief(row, code_element)
-    title = f"{_action(first, code_element)} {len(names)} job configs: {brief}"
-    return _with_names(title, Block("", Counter()), names, most)
+def _names_of_row(row: Row, names: Sequence[str], limit: int) -> Block:
+    action, brief = _action(row.changes[0], code_element), _brief(row, code_element)
+    title = f"{action} {len(names)} job configs: {brief}"
+    return _with_names(title, Block("", Counter()), names, limit)
 
 
-def _with_names(title: str, table: Block, names: Sequence[str], most: int) -> Block:
-    looked_at = names[: most // _MIN_ROW_BYTES]
-    found = take((Block(code(name), Counter()) for name in looked_at), most // 2, ", ")
+def _with_names(title: str, table: Block, names: Sequence[str], limit: int) -> Block:
+    looked_at = names[: limit // _MIN_ROW_BYTES]
+    found = take((Block(code(name), Counter()) for name in looked_at), limit // 2, ", ")
     left_out = len(names) - len(found.blocks)
     listed = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
     parts = [part for part in (table.text, listed) if part]
@@ -252,28 +242,27 @@ def _with_names(title: str, table: Block, names: Sequence[str], most: int) -> Bl
     return Block(collapsed(title, parts), Counter(group=1), missing)
 
 
-def _details(change: Change, is_refreshed: bool, most: int) -> Block:
+def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
     source = change.source
     place = f" {code_element(f'{source.file}:{source.line}')}" if source else ""
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES
-    table = _fields_table(change.fields, is_refreshed, most - frame)
+    table = _fields_table(change.fields, is_refreshed, limit - frame)
     return Block(collapsed(title, [*remarks, table.text]), Counter(details=1), table.missing)
 
 
-def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, most: int) -> Block:
-    """A row for each field, as many as fit into ``most`` bytes."""
-    is_new = all(field.before is None and field.live is None for field in fields)
-    if is_new:
-        heads = ["field", "value"]
+def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, limit: int) -> Block:
+    """A row for each field, as many as fit into ``limit`` bytes."""
+    if all(field.before is None and field.live is None for field in fields):
+        heads, cells = ["field", "value"], _new_cells
     elif is_refreshed:
-        heads = ["field", "state", "service", "desired", "why"]
+        heads, cells = ["field", "state", "service", "desired", "why"], _refreshed_cells
     else:
-        heads = ["field", "before", "after"]
-    looked_at = fields[: max(0, most) // _MIN_ROW_BYTES]
-    rows = (Block(table_row(_cells(field, heads)), Counter()) for field in looked_at)
-    taken = take(rows, most, "\n")
+        heads, cells = ["field", "before", "after"], _offline_cells
+    looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
+    rows = (Block(table_row([code(it.dotted), *cells(it)]), Counter()) for it in looked_at)
+    taken = take(rows, limit, "\n")
     left_out = len(fields) - len(taken.blocks)
     text = "\n".join([table_head(heads), *taken.texts])
     if left_out:
@@ -281,11 +270,14 @@ def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, most: int) 
     return Block(text, Counter(), Counter(field=left_out))
 
 
-def _cells(field: FieldChange, heads: Sequence[str]) -> list[str]:
-    path = code(field.dotted)
-    if "value" in heads:
-        return [path, *shown_values(field.after)]
-    if "why" in heads:
-        reason = REASONS[field.reason] if field.reason else ""
-        return [path, *shown_values(field.before, field.live, field.after), reason]
-    return [path, *shown_values(field.before, field.after)]
+def _new_cells(field: FieldChange) -> list[str]:
+    return shown_values(field.after)
+
+
+def _offline_cells(field: FieldChange) -> list[str]:
+    return shown_values(field.before, field.after)
+
+
+def _refreshed_cells(field: FieldChange) -> list[str]:
+    reason = REASONS[field.reason] if field.reason else ""
+    return [*shown_values(field.before, field.live, field.after), reason]

@@ -1,7 +1,6 @@
 """Pieces of Markdown that GitHub and GitLab show alike, and how many of them fit.
 
-Text from outside is put into code spans that it cannot end, and in which nothing becomes a link, a
-mention or an element. Independent of what the pieces say.
+Text from outside is put into code spans, which it cannot end and in which nothing is interpreted.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ CODE_WIDTH = 100
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
 Mark = Callable[[str, int], str]
-"""``mark(text, most)`` shows text from outside, cut to ``most`` columns."""
+"""``mark(text, width)`` shows text from outside, cut to ``width`` columns."""
 
 
-def code(text: str, most: int = CODE_WIDTH) -> str:
-    """``text`` in a code span, on one line, cut to ``most`` columns."""
-    shown = cut(printable(text) or " ", most)
+def code(text: str, width: int = CODE_WIDTH) -> str:
+    """``text`` in a code span, on one line, cut to ``width`` columns."""
+    shown = cut(printable(text) or " ", width)
     safe = _ENDS_A_CODE_SPAN_OR_CELL.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
     return f"`{safe}`"
 
 
-def code_element(text: str, most: int = CODE_WIDTH) -> str:
+def code_element(text: str, width: int = CODE_WIDTH) -> str:
     """The same for the line of a ``<summary>``, in which Markdown is not interpreted."""
-    return f"<code>{escape(code(text, most)[1:-1], quote=False)}</code>"
+    return f"<code>{escape(code(text, width)[1:-1], quote=False)}</code>"
 
 
-def shown_values(*sides: Any, most: int = CODE_WIDTH, mark: Mark = code) -> list[str]:
+def shown_values(*sides: Any, width: int = CODE_WIDTH, mark: Mark = code) -> list[str]:
     """Each value as it is shown; if the last two are cut, the part that differs stays visible."""
     texts = [json_text(side) for side in sides]
     if len(texts) > 1:
-        texts[-2:] = cut_pair(texts[-2], texts[-1], most, most)
+        texts[-2:] = cut_pair(texts[-2], texts[-1], width, width)
     return [
-        "not set" if side is None else SHOWN if is_masked(side) else mark(text, most)
+        "not set" if side is None else SHOWN if is_masked(side) else mark(text, width)
         for side, text in zip(sides, texts, strict=True)
     ]
 

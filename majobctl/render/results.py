@@ -13,11 +13,10 @@ from majobctl.text import printable
 def result_line(result: ChangeResult) -> str:
     """The line about a finished change while an apply runs."""
     name = f"job_config.{printable(result.name)}"
-    if result.outcome is not ChangeStatus.DONE:
-        return f"{name}: {result.outcome.value}: {_reason(result)}"
-    word = DONE_WORDS[result.action]
+    if result.status is not ChangeStatus.DONE:
+        return f"{name}: {result.status.value}: {_reason(result)}"
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
-    return f"{name}: {word}{seconds}"
+    return f"{name}: {DONE_WORDS[result.action]}{seconds}"
 
 
 def result_counts(result: ApplyResult) -> dict[str, int]:
@@ -33,15 +32,14 @@ def result_text(result: ApplyResult) -> str:
     """What failed, what was not attempted, and the summary as the last line."""
     lines: list[str] = []
     for status in ChangeStatus:
-        items = [item for item in result.results if item.outcome is status]
+        items = [item for item in result.results if item.status is status]
         if items and status is not ChangeStatus.DONE:
             lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
     always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
-    parts = [f"{count} {words}" for words, count in counts if count or words in always]
+    parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
     head = "Apply complete" if result.is_complete else "Apply incomplete"
-    lines.append(f"{head}: {', '.join(parts)}. State serial {result.serial}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"{head}: {parts}. State serial {result.serial}.\n"])
 
 
 def _not_done(item: ChangeResult) -> str:

@@ -36,7 +36,7 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
     ``width`` is the terminal's, in columns: values and sentences are made to fit it; names and
     places are never cut. Without a width, the same plan gives the same text everywhere.
     """
-    width = _usable(width)
+    width = width and max(width, _MIN_WIDTH)
     lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
@@ -44,10 +44,6 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
         lines.append(f"Environment {plan.environment}: {plan.target}.")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
-
-
-def _usable(width: int | None) -> int | None:
-    return width and max(width, _MIN_WIDTH)
 
 
 def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
@@ -64,12 +60,8 @@ def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
 
 def state_text(state: State) -> str:
     """The state's head and a line for each job config."""
-    lines = [
-        f"Target   {state.target}",
-        f"Serial   {state.serial}",
-        f"Lineage  {printable(state.lineage)}",
-        "",
-    ]
+    lines = [f"Target   {state.target}", f"Serial   {state.serial}"]
+    lines += [f"Lineage  {printable(state.lineage)}", ""]
     for name, entry in state.job_configs.items():
         note = "outcome unknown, will be sent again" if entry.pending else entry.applied_at
         lines.append(f"  {'job_config.' + printable(name):<{_NAME_WIDTH}} {printable(note)}")
@@ -82,11 +74,9 @@ def entry_text(state: State, name: str) -> str:
     entry = state.job_configs[name]
     lines = [f"job_config.{printable(name)}"]
     for key, value in entry.params.items():
-        if isinstance(value, Mapping) and not is_masked(value):
-            pairs = [(f"{key}.{label}", item) for label, item in value.items()]
-        else:
-            pairs = [(key, value)]
-        lines += [f"    {printable(path):<{PATH_WIDTH}} {json_text(item)}" for path, item in pairs]
+        is_table = isinstance(value, Mapping) and not is_masked(value)
+        pairs = {f"{key}.{label}": it for label, it in value.items()} if is_table else {key: value}
+        lines += [f"    {printable(at):<{PATH_WIDTH}} {json_text(it)}" for at, it in pairs.items()]
     if entry.pending:
         lines.append("    (the outcome of the last call is unknown; it will be sent again)")
     lines.append(f"    applied at {printable(entry.applied_at or 'no time known')}")
@@ -98,7 +88,7 @@ def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None)
 
     ``width`` is as in ``plan_text``.
     """
-    width = _usable(width)
+    width = width and max(width, _MIN_WIDTH)
     lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
     lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]
     return "\n".join([*lines, drift_summary(drift)]) + "\n"

@@ -44,14 +44,9 @@ def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
     """``sentence`` in lines of ``width``, broken between words; one line without a width."""
     if width is None:
         return [indent + sentence]
-    return textwrap.wrap(
-        sentence,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    room = width - len(indent)
+    lines = textwrap.wrap(sentence, room, break_long_words=False, break_on_hyphens=False)
+    return [indent + line for line in lines]
 
 
 def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
@@ -70,8 +65,7 @@ def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) 
 
 
 def _field(field: FieldChange, paint: Paint, width: int | None) -> Iterator[str]:
-    path = padded(printable(field.dotted), _path_width(width))
-    start = f"{_INDENT}{field.action.sign} {path} "
+    start = f"{_start(field.action, field.dotted, width)} "
     texts = [json_text(value) for value in _sides(field) if value is not None]
     lines = _with_values(start, texts, width)
     lines = [*lines[:-1], *_with_note(lines[-1], _note(field, width), width, _DEEPER)]
@@ -115,8 +109,9 @@ def _painted(line: str, at: int, action: FieldAction, paint: Paint) -> str:
     return f"{line[:at]}{painted_sign(action, paint)}{line[at + 1 :]}"
 
 
-def _path_width(width: int | None) -> int:
-    return PATH_WIDTH if width is None else min(PATH_WIDTH, width * 2 // 5)
+def _start(action: FieldAction, path: str, width: int | None) -> str:
+    path_width = PATH_WIDTH if width is None else min(PATH_WIDTH, width * 2 // 5)
+    return f"{_INDENT}{action.sign} {padded(printable(path), path_width)}"
 
 
 def _sides(field: FieldChange) -> tuple[Any, Any]:
@@ -131,17 +126,17 @@ def _note(field: FieldChange, width: int | None) -> str:
         return f"({REASONS[field.reason]})"
     # No word of a note may be wider than a line of its own.
     room = VALUE_WIDTH if width is None else width - len(_DEEPER + _INDENT) - 1
-    most = max(_MIN_ROOM, min(VALUE_WIDTH, room))
-    was = "blank" if field.before is None else cut(json_text(field.before), most)
+    limit = max(_MIN_ROOM, min(VALUE_WIDTH, room))
+    was = "blank" if field.before is None else cut(json_text(field.before), limit)
     return f"({REASONS[field.reason]}; the state has {was})"
 
 
 def _table(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """What happens to the labels in one line; then a row for each, or several side by side."""
-    actions = {field.action for field in fields}
-    action = fields[0].action if len(actions) == 1 else FieldAction.UPDATE
+    is_alike = len({field.action for field in fields}) == 1
+    action = fields[0].action if is_alike else FieldAction.UPDATE
     yield from _head(fields[0].path[0], action, fields, paint, width)
-    if len(actions) == 1 and all(None in _sides(field) and not field.reason for field in fields):
+    if is_alike and all(None in _sides(field) and not field.reason for field in fields):
         yield from _side_by_side(fields, width or _TABLE_WIDTH)
     else:
         yield from _rows(fields, paint, width)
@@ -152,7 +147,7 @@ def _head(
 ) -> list[str]:
     counts = Counter(field.action for field in fields)
     parts = ", ".join(f"{counts[key]} {word}" for key, word in FIELD_WORDS.items() if counts[key])
-    start = f"{_INDENT}{action.sign} {padded(printable(key), _path_width(width))}"
+    start = _start(action, key, width)
     lines = [f"{start} {parts}"]
     if width is not None and columns(lines[0]) > width:
         lines = [start.rstrip(), *wrapped(parts, width, _DEEPER)]
@@ -170,8 +165,8 @@ def _side_by_side(fields: Sequence[FieldChange], width: int) -> Iterator[str]:
     for field in fields:
         (value,) = [side for side in _sides(field) if side is not None]
         start = f"{_label(field)} = "
-        most = max(_MIN_ROOM, min(VALUE_WIDTH, room - columns(start)))
-        cells.append(start + cut(json_text(value), most))
+        limit = max(_MIN_ROOM, min(VALUE_WIDTH, room - columns(start)))
+        cells.append(start + cut(json_text(value), limit))
     cell_width = max(map(columns, cells))
     height = -(-len(cells) // max(1, (room + 3) // (cell_width + 3)))
     for number in range(height):
@@ -183,9 +178,8 @@ def _rows(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Ite
     """A row for each label: its sign, the old value, the new one, the reason."""
     longest = max(columns(_label(field)) for field in fields)
     label_width = min(_LABEL_WIDTH, longest)
-    pairs = [
-        tuple("" if side is None else json_text(side) for side in _sides(field)) for field in fields
-    ]
+    sides = map(_sides, fields)
+    pairs = [tuple("" if side is None else json_text(side) for side in pair) for pair in sides]
     room = None if width is None else width - len(_DEEPER) - longest - 3
     old_width, new_width = _shares(pairs, room)
     for field, (old, new) in zip(fields, pairs, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 from majobctl.job_config.secrets import SHOWN, is_masked
@@ -36,9 +37,7 @@ def without_masks(value: Any) -> Any:
 
 def columns(text: str) -> int:
     """The columns that ``text`` takes on a terminal, or a few more."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_columns_of, text))
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 def _columns_of(char: str) -> int:
@@ -50,28 +49,24 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-def cut(text: str, most: int) -> str:
-    """``text`` in at most ``most`` columns; an ellipsis ends what is cut."""
-    if columns(text) <= most:
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` columns; an ellipsis ends what is cut."""
+    if columns(text) <= width:
         return text
-    room = most - 1
-    for at, char in enumerate(text):
-        room -= _columns_of(char)
-        if room < 0:
-            return text[:at] + "…"
-    raise AssertionError("a text is as wide as its characters")
+    ends = accumulate(map(_columns_of, text[:width]))
+    return text[: sum(end < width for end in ends)] + "…"
 
 
-def cut_pair(old: str, new: str, most_old: int, most_new: int) -> tuple[str, str]:
+def cut_pair(old: str, new: str, old_width: int, new_width: int) -> tuple[str, str]:
     """Both texts cut to so many columns; at the front, too, if they differ only further on."""
-    first, second = cut(old, most_old), cut(new, most_new)
+    first, second = cut(old, old_width), cut(new, new_width)
     if first == old or second == new:
         return first, second
     shared = shared_length(old, new)
     if shared < max(len(first), len(second)) - 1:
         return first, second
-    start = shared - min(most_old, most_new) // _SHARE_BEFORE
-    return cut("…" + old[start:], most_old), cut("…" + new[start:], most_new)
+    start = shared - min(old_width, new_width) // _SHARE_BEFORE
+    return cut("…" + old[start:], old_width), cut("…" + new[start:], new_width)
 
 
 def shared_length(old: str, new: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
-from majobctl.plan.plan import Plan, Selection
+from majobctl.plan.plan import Plan
 from majobctl.text import counted, quoted
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
         yield "A configuration that the service does not have is created instead."
-    yield from _selected(plan.selection, plan.total, plan.left_out, show)
+    yield from _selected(plan, plan.total, show)
 
 
-def _selected(selection: Selection, looked_at: int, left_out: int, show: Show) -> Iterator[str]:
-    options = [f"--target {show(glob)}" for glob in selection.targeted]
-    options += [f"--exclude {show(glob)}" for glob in selection.excluded]
+def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
+    options = [f"--target {show(glob)}" for glob in found.selection.targeted]
+    options += [f"--exclude {show(glob)}" for glob in found.selection.excluded]
     if options:
-        total = looked_at + left_out
+        total = looked_at + found.left_out
         yield f"{looked_at} of {total} job configs selected by {' '.join(options)}."
 
 
@@ -87,8 +87,8 @@ def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
     if change.renamed is Renamed.DECLARED:
         yield f"renamed from {show(change.old_name)}"
     elif change.renamed is Renamed.DETECTED:
-        line = f"renamed_from = {show(change.old_name)}"
-        yield f"looks like {show(change.old_name)} renamed: if so, add {line}"
+        old_name = show(change.old_name)
+        yield f"looks like {old_name} renamed: if so, add renamed_from = {old_name}"
 
 
 def _remarks_on_action(change: Change) -> Iterator[str]:
@@ -110,12 +110,10 @@ def _remarks_on_action(change: Change) -> Iterator[str]:
             )
         case Action.RESEND:
             yield "the outcome of the last call is unknown: it is sent again"
-        case Action.UPDATE if _is_about_masks_alone(change):
+        case Action.UPDATE if all(
+            it.before == it.after and it.live is None for it in change.fields
+        ):
             yield "only how a sensitive value is stored changes"
-
-
-def _is_about_masks_alone(change: Change) -> bool:
-    return all(field.before == field.after and field.live is None for field in change.fields)
 
 
 def drift_summary(drift: Drift) -> str:
@@ -131,20 +129,19 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
     """What belongs before the summary."""
     if not drift.lineage:
         yield (
-            "There is no state yet to compare with; `majobctl import` and `majobctl apply` create"
-            " it."
+            "There is no state yet to compare with; `majobctl import --all` or `majobctl apply`"
+            " creates it."
         )
     if drift.unmanaged:
-        more = len(drift.unmanaged) - _MAX_NAMES
+        number = len(drift.unmanaged)
         names = ", ".join(map(show, drift.unmanaged[:_MAX_NAMES]))
+        more = f" and {number - _MAX_NAMES} more" if number > _MAX_NAMES else ""
         yield (
-            f"The service has {counted(len(drift.unmanaged), 'configuration')} that neither the"
-            f" state nor a TOML file knows: {names}{f' and {more} more' if more > 0 else ''}."
-            " `majobctl import` imports them, or says why not."
+            f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
+            f" file knows: {names}{more}. `majobctl import --all` imports"
+            f" {'it' if number == 1 else 'them'}."
         )
-    yield from _selected(
-        drift.selection, len(drift.changes) + drift.unchanged, drift.left_out, show
-    )
+    yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
 
 
 def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:

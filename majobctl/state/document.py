@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,13 +75,8 @@ class State:
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        return cls(
-            lineage=str(uuid.uuid4()),
-            serial=0,
-            target=target,
-            job_configs={},
-            salt=salt or new_salt(),
-        )
+        lineage, salt = str(uuid.uuid4()), salt or new_salt()
+        return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
     def masker(self) -> Masker:
         """Hashes for this state. One written by hand may have no salt: its lineage replaces it."""
@@ -96,10 +91,11 @@ class State:
         if self.target != target:
             raise StateError(
                 f"{name} belongs to another target\n"
-                f"  the state's:    {self.target}\n"
-                f"  the settings':  {target}\n"
-                "nothing was changed; give each target its own state (state.path in majobctl.toml),"
-                " or restore the provider's settings"
+                f"  state:     {self.target}\n"
+                f"  settings:  {target}\n"
+                "nothing was changed; restore [provider] in majobctl.toml, or give this target a"
+                ' state of its own there, as path = "other.state.json" under [state]; then look:'
+                " majobctl plan"
             )
 
     def document(self) -> dict[str, Any]:
@@ -111,16 +107,18 @@ class State:
             **({"salt": self.salt} if self.salt else {}),
             **({"merged": self.merged} if self.merged else {}),
             "target": self.target.document(),
-            "job_configs": {name: entry.document() for name, entry in self.job_configs.items()},
+            "job_configs": self._entries(),
         }
+
+    def _entries(self) -> dict[str, Any]:
+        return {name: entry.document() for name, entry in self.job_configs.items()}
 
     def digest(self) -> str:
         """A hash of all entries. Lineage and serial alone do not identify a state: two copies of it
         may each have been applied."""
         import hashlib
 
-        entries = {name: entry.document() for name, entry in self.job_configs.items()}
-        content = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+        content = json.dumps(self._entries(), sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
     def dump(self) -> bytes:
@@ -178,27 +176,26 @@ def _state_of(document: Node) -> State:
     )
 
 
-def _entry_of(content: object, entries: Node, key: str) -> Entry:
+def _entry_of(content: Any, entries: Node, key: str) -> Entry:
     if isinstance(content, dict):
-        params, applied_at = content.get("params"), content.get("applied_at")
-        pending, attempted = content.get("pending", False), content.get("attempted")
-        protected = content.get("prevent_delete", False)
+        get: Callable[..., Any] = content.get
+        entry = Entry(
+            params=get("params"),
+            applied_at=get("applied_at"),
+            pending=get("pending", False),
+            attempted=get("attempted"),
+            prevent_delete=get("prevent_delete", False),
+        )
         if (
-            isinstance(params, dict)
-            and isinstance(applied_at, str)
-            and isinstance(pending, bool)
-            and isinstance(protected, bool)
-            and isinstance(attempted, (dict, type(None)))
-            and _nests_at_most(_MAX_DEPTH, params)
-            and _nests_at_most(_MAX_DEPTH, attempted or {})
+            isinstance(entry.params, dict)
+            and isinstance(entry.applied_at, str)
+            and isinstance(entry.pending, bool)
+            and isinstance(entry.prevent_delete, bool)
+            and isinstance(entry.attempted, (dict, type(None)))
+            and _nests_at_most(_MAX_DEPTH, entry.params)
+            and _nests_at_most(_MAX_DEPTH, entry.attempted or {})
         ):
-            return Entry(
-                params=params,
-                applied_at=applied_at,
-                pending=pending,
-                attempted=attempted,
-                prevent_delete=protected,
-            )
+            return entry
     raise _entry_error(entries[key])
 
 
@@ -222,9 +219,6 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
     """Whether at most ``depth`` tables or arrays lie in one another."""
     if depth == 0:
         return False
-    for value in outer.values() if isinstance(outer, dict) else outer:
-        if isinstance(value, str):
-            continue  # Most are.
-        if isinstance(value, (dict, list)) and not _nests_at_most(depth - 1, value):
-            return False
-    return True
+    values = outer.values() if isinstance(outer, dict) else outer
+    inner = [value for value in values if isinstance(value, (dict, list))]
+    return all(_nests_at_most(depth - 1, value) for value in inner)

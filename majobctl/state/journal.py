@@ -28,6 +28,7 @@ import errno
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -89,8 +90,8 @@ class Journal:
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
         """The service already has this."""
-        record = {"known": name, "params": params, "at": utc_now()}
-        self._add({**record, **_protected(prevent_delete)})
+        known = {"known": name, "params": params, "at": utc_now()}
+        self._add({**known, **_protected(prevent_delete)})
 
     def record_refused(self, name: str) -> None:
         self._add({"refused": name})
@@ -117,8 +118,7 @@ class Journal:
             if self._flushed >= mine:
                 return
             content, self._waiting = b"".join(self._waiting), []
-            upto = self._added
-            self._is_flushing = True
+            upto, self._is_flushing = self._added, True
         self._flush(content, upto)
 
     def _add(self, record: Record) -> None:
@@ -137,9 +137,7 @@ class Journal:
             failure = error
         finally:
             with self._changed:
-                self._is_flushing = False
-                self._flushed = upto
-                self._failure = failure
+                self._is_flushing, self._flushed, self._failure = False, upto, failure
                 self._changed.notify_all()
         if failure is not None:
             raise failure
@@ -177,9 +175,8 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
         return replace(merged, merged=last_sum) if merged.serial else None
     if begin.lineage != state.lineage or begin.serial > state.serial:
         raise StateError(
-            f"{name} continues another state (serial {begin.serial}, lineage"
-            f" {printable(begin.lineage)}) than the one beside it (serial {state.serial}, lineage"
-            f" {printable(state.lineage)})\n"
+            f"{name} continues another state ({_identity(begin)}) than the one beside it"
+            f" ({_identity(state)})\n"
             "restore the state that it belongs to, or move the journal away if its changes are"
             " known"
         )
@@ -196,6 +193,10 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
             " its changes are known"
         )
     return state
+
+
+def _identity(state: State) -> str:
+    return f"serial {state.serial}, lineage {printable(state.lineage)}"
 
 
 def last_sum_of(content: bytes, name: str) -> str:
@@ -225,21 +226,19 @@ def _records(content: bytes, name: str) -> tuple[list[Record], str]:
 
 def _checked_record(raw: bytes, previous: str) -> tuple[Record | None, str]:
     """The record of a line and its sum; None if the sum does not fit the line and ``previous``."""
-    try:
+    with suppress(JsonError, RecursionError):
         line = parse_object(raw)
         record, stated = line.get("record"), line.get("sum")
-        fits = isinstance(record, dict) and _line(record, previous) == (raw + b"\n", stated)
-    except (JsonError, RecursionError):
-        return None, ""
-    return (record, str(stated)) if fits else (None, "")
+        if isinstance(record, dict) and _line(record, previous) == (raw + b"\n", stated):
+            return record, str(stated)
+    return None, ""
 
 
 def _begin_of(record: Record, name: str) -> State:
     """The state that a journal continues, without its entries."""
     if record.get("begin") != VERSION:
-        raise StateError(
-            f"{name}:1: this majobctl does not know this journal; use the majobctl that wrote it"
-        )
+        reason = "this majobctl does not know this journal; use the majobctl that wrote it"
+        raise StateError(f"{name}:1: {reason}")
     try:
         node = Node(record)
         salt = node.get("salt")
@@ -283,13 +282,7 @@ def _merged(state: State, records: list[Record], name: str) -> State:
         # The service may also have what an earlier call of unknown outcome sent.
         attempted = {**(before.attempted or {}), **sent["params"]}
         protected = before.prevent_delete or sent.get("prevent_delete") is True
-        entries[key] = Entry(
-            params=before.params,
-            applied_at=before.applied_at,
-            pending=True,
-            attempted=attempted,
-            prevent_delete=protected,
-        )
+        entries[key] = replace(before, pending=True, attempted=attempted, prevent_delete=protected)
     if entries == dict(state.job_configs):
         return state
     return state.changed(dict(sorted(entries.items())))

@@ -102,10 +102,10 @@ class LockedState:
         Returns the message that says where; it ends with the state itself if no file can be
         written at all.
         """
-        before = self.state
+        serial = self.state.serial if self.state else 0
         self.state = state = replace(journal.outcome(), merged=self._last_sum())
         try:
-            if state.serial > (before.serial if before else 0):
+            if state.serial > serial:
                 self._backend.write(state.dump())
         except OSError as error:
             return _rescued(state, self._backend.name, error)
@@ -118,23 +118,22 @@ class LockedState:
         """The last sum of the journal that is on disk."""
         from majobctl.state.journal import last_sum_of
 
-        try:
+        with suppress(StateError):
             content = self._backend.read_journal() or b""
             return last_sum_of(content, self._backend.journal_name)
-        except StateError:
-            return ""
+        return ""
 
     def _remove_journal(self) -> str:
         """Why the merged journal cannot be removed, and what to do; "" if it is removed."""
         try:
             self._backend.remove_journal()
+            return ""
         except OSError as error:
             reason = printable(error.strerror or str(error))
             return (
                 f"{self._backend.journal_name} cannot be removed: {reason}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
-        return ""
 
     def merge(self) -> None:
         """Merges the journal into the state file, and removes the journal.
@@ -155,8 +154,7 @@ class LockedState:
                 " majobctl command that can write merges it"
             ) from error
         self.state = after
-        left = self._remove_journal()
-        if left:
+        if left := self._remove_journal():
             raise StateError(left)
 
 
@@ -172,6 +170,7 @@ def _rescued(state: State, name: str, error: OSError) -> str:
     content = state.dump()
     path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
     reason = f"{not_kept(name, error)}\n"
+    restore = f"once {name} can be written, restore it with\n    majobctl state push"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -184,13 +183,9 @@ def _rescued(state: State, name: str, error: OSError) -> str:
             path.unlink()
         return (
             f"{reason}what was done is in the state below, which no file could hold: save it as"
-            f" rescue.json and, once {name} can be written, restore it with\n"
-            f"    majobctl state push rescue.json\n{content.decode()}"
+            f" rescue.json and, {restore} rescue.json\n{content.decode()}"
         )
-    return (
-        f"{reason}what was done is in {path}: once {name} can be written, restore it with\n"
-        f"    majobctl state push {path}"
-    )
+    return f"{reason}what was done is in {path}: {restore} {path}"
 
 
 def not_kept(name: str, error: OSError) -> StateError:

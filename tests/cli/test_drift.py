@@ -291,7 +291,7 @@ def test_another_targets_state_is_refused_and_nothing_is_read(
 def test_without_a_state_it_says_what_there_is_to_take_in(on_emulator: Repository) -> None:
     ran = on_emulator.done("drift", "--detailed-exitcode")
     first, second, last = ran.stdout.splitlines()
-    assert first.startswith("There is no state yet to compare with; `majobctl import`")
+    assert first.startswith("There is no state yet to compare with; `majobctl import --all`")
     assert '"beta", "gamma"' in second
     assert last == "No drift. 0 job configs are as in the state."
     assert not on_emulator.state_path.exists()

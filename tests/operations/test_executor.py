@@ -94,7 +94,7 @@ def test_what_seems_gone_is_looked_for_once_more(executor: ChangeExecutor, cloud
     assert (gone.action, gone.is_missing) == (Action.FORGET, True)
     result = executor.check_unchanged(gone)
     assert result is not None
-    assert result.outcome is ChangeStatus.CHANGED_MEANWHILE
+    assert result.status is ChangeStatus.CHANGED_MEANWHILE
     cloud.console.delete("alpha")
     assert executor.check_unchanged(gone) is None
 
@@ -105,7 +105,7 @@ def test_what_is_otherwise_is_told(deletes: bool, executor: ChangeExecutor, clou
     cloud.console.change("alpha", config_desc="theirs")
     result = executor.check_unchanged(change)
     assert result is not None
-    assert (result.outcome, result.action) == (ChangeStatus.CHANGED_MEANWHILE, change.action)
+    assert (result.status, result.action) == (ChangeStatus.CHANGED_MEANWHILE, change.action)
     assert result.message.startswith("it was changed in the service after the plan was made")
     cloud.console.delete("alpha")
     result = executor.check_unchanged(change)
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_again_is_not_sent(
     cloud.before = lambda asked: reply
     result = executor.check_unchanged(change_of())
     assert result is not None
-    assert (result.outcome, result.may_pass) == (ChangeStatus.FAILED, may_pass)
+    assert (result.status, result.may_pass) == (ChangeStatus.FAILED, may_pass)
     assert "nothing was sent" in result.message
 
 
@@ -147,7 +147,7 @@ def test_each_action_makes_its_call(
     action: Action, call: str, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     result = executor.execute(offline(action), None)
-    assert (result.action, result.outcome) == (action, ChangeStatus.DONE)
+    assert (result.action, result.status) == (action, ChangeStatus.DONE)
     assert result.seconds > 0
     assert cloud.take() == {call: 1}
 
@@ -157,7 +157,7 @@ def test_what_is_missing_is_created_only_where_that_is_asked_for(
 ) -> None:
     change = replace(offline(Action.ADD), name="new")
     result = executor.execute(change, None)
-    assert (result.action, result.outcome, result.code) == (
+    assert (result.action, result.status, result.code) == (
         Action.ADD,
         ChangeStatus.FAILED,
         "ModelArts.0102",
@@ -165,7 +165,7 @@ def test_what_is_missing_is_created_only_where_that_is_asked_for(
     assert "apply.create_missing = true" in result.advice
     assert cloud.take() == {"PUT new": 1}
     result = replace(executor, creates_missing=True).execute(change, None)
-    assert (result.action, result.outcome) == (Action.CREATE, ChangeStatus.DONE)
+    assert (result.action, result.status) == (Action.CREATE, ChangeStatus.DONE)
     assert cloud.take() == {"PUT new": 1, "POST new": 1}
 
 
@@ -175,7 +175,7 @@ def test_no_other_failure_makes_it_create(
 ) -> None:
     cloud.before = lambda asked: reply if asked.method == "PUT" else None
     result = replace(executor, creates_missing=True).execute(offline(), None)
-    assert result.outcome in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
+    assert result.status in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
     assert cloud.take() == {"PUT alpha": 1}
 
 
@@ -184,11 +184,11 @@ def test_a_refusal_after_an_unknown_outcome_leaves_it_unknown(
 ) -> None:
     cloud.before = lambda asked: refused("ModelArts.2791")
     earlier = ChangeResult(
-        name="alpha", action=Action.UPDATE, outcome=ChangeStatus.UNKNOWN, may_pass=True
+        name="alpha", action=Action.UPDATE, status=ChangeStatus.UNKNOWN, may_pass=True
     )
-    assert executor.execute(offline(), earlier).outcome is ChangeStatus.UNKNOWN
-    assert executor.execute(offline(Action.DELETE), earlier).outcome is ChangeStatus.UNKNOWN
-    assert executor.execute(offline(), None).outcome is ChangeStatus.FAILED
+    assert executor.execute(offline(), earlier).status is ChangeStatus.UNKNOWN
+    assert executor.execute(offline(Action.DELETE), earlier).status is ChangeStatus.UNKNOWN
+    assert executor.execute(offline(), None).status is ChangeStatus.FAILED
 
 
 def test_a_secret_is_in_no_message(executor: ChangeExecutor, cloud: Cloud) -> None:
@@ -199,11 +199,11 @@ def test_a_secret_is_in_no_message(executor: ChangeExecutor, cloud: Cloud) -> No
     document = {"error_code": "ModelArts.2791", "error_msg": "hidden-words is not known"}
     cloud.before = lambda asked: Reply(400, document) if asked.method == "PUT" else None
     result = telling.execute(change, None)
-    assert result.outcome is ChangeStatus.FAILED
+    assert result.status is ChangeStatus.FAILED
     assert "hidden" not in result.message
     cloud.before = lambda asked: Reply(403, document) if asked.method == "GET" else None
     result = telling.execute(change, None)
-    assert result.outcome is ChangeStatus.UNVERIFIED
+    assert result.status is ChangeStatus.UNVERIFIED
     assert "hidden" not in result.message
 
 
@@ -214,6 +214,6 @@ def test_a_long_value_is_cut_in_what_is_not_verified(
         cloud.console.change("alpha", config_desc="x" * 200) if asked.method == "PUT" else None
     )
     result = replace(executor, verifies=True).execute(offline(), None)
-    assert result.outcome is ChangeStatus.UNVERIFIED
+    assert result.status is ChangeStatus.UNVERIFIED
     assert 'xx…, but "mine" was sent' in result.message
     assert len(result.message) < 120

@@ -85,7 +85,7 @@ def plan_of(*names: str, state: State | None = None, **params: Any) -> Plan:
 
 
 def ends(applied: Applied) -> dict[str, ChangeStatus]:
-    return {result.name: result.outcome for result in applied.results}
+    return {result.name: result.status for result in applied.results}
 
 
 def test_results_come_in_name_order_and_are_reported_as_they_end(
@@ -143,7 +143,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     rest.before_put = lambda name: (200, b"?", {})
     run = Run(provider)
     (result,) = run.apply(plan_of("one")).results
-    assert (result.outcome, result.code) == (ChangeStatus.UNKNOWN, "")
+    assert (result.status, result.code) == (ChangeStatus.UNKNOWN, "")
     assert result.advice
     assert run.entries["one"] == Entry(params={}, applied_at="", pending=True, attempted=JOB)
 
@@ -152,7 +152,7 @@ def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeServic
     run = Run(provider)
     applied = run.apply(plan_of(*NAMES), parallelism=1, should_stop=lambda: len(rest.configs) >= 2)
     assert list(rest.puts) == NAMES[:2]
-    assert [result.outcome for result in applied.results] == (
+    assert [result.status for result in applied.results] == (
         [ChangeStatus.DONE] * 2 + [ChangeStatus.NOT_ATTEMPTED] * 10
     )
     assert [result.name for result in run.reported] == NAMES[:2]
@@ -169,7 +169,7 @@ def test_a_forgotten_one_needs_no_call(provider: Provider, rest: FakeService) ->
     )
     run = Run(provider, state)
     (result,) = run.apply(make_plan({}, state, TARGET)).results
-    assert (result.action, result.outcome, result.seconds) == (
+    assert (result.action, result.status, result.seconds) == (
         Action.FORGET,
         ChangeStatus.DONE,
         0.0,
@@ -247,7 +247,7 @@ def test_a_stop_ends_the_pauses_between_tries(rest: FakeService) -> None:
     with Provider(session, Estimator) as provider:
         run = Run(provider)
         (result,) = run.apply(plan_of("one"), should_stop=lambda: bool(rest.asked("PUT"))).results
-    assert result.outcome in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
+    assert result.status in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
     assert len(rest.asked("PUT")) == 1
 
 
@@ -302,7 +302,7 @@ def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
     assert isinstance(applied.failure, OSError)
     sent = ["a", "b"][: good - 1]
     assert list(rest.puts) == sent
-    assert [item.name for item in applied.results if item.outcome is ChangeStatus.DONE] == sent
+    assert [item.name for item in applied.results if item.status is ChangeStatus.DONE] == sent
     assert [result.name for result in run.reported] == sent[: good - 2]
 
 
@@ -338,7 +338,7 @@ def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: Fa
 
 def test_a_result_counts_each_end() -> None:
     results = tuple(
-        ChangeResult(name=f"{action.value}{end.value}", action=action, outcome=end)
+        ChangeResult(name=f"{action.value}{end.value}", action=action, status=end)
         for action in Action
         for end in ChangeStatus
     )

@@ -17,9 +17,9 @@ from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import Masker
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
-from majobctl.state.document import Entry, State
+from majobctl.state.document import State
 from tests import strategies as tables
-from tests.plan.values import TARGET
+from tests.plan.values import TARGET, entry_of, state_of
 
 TRICKY_LABELS = ["__x", "__", "a.b", "a['b']", 'q"q', "[0]", "root", "label", "é☃", " ", "1", "-"]
 
@@ -135,23 +135,13 @@ def threes(draw: st.DrawFn) -> Three:
             masked = masker.masked(content, config.sensitive if config else ())
             pending = draw(st.booleans())
             attempted = draw(params) if pending else None
-            entries[name] = Entry(
-                params=masked,
-                applied_at="2026-11-23T12:00:00Z",
-                pending=pending,
-                attempted=attempted,
-            )
-    state = (
-        State(lineage="a-lineage", serial=7, target=TARGET, job_configs=entries, salt="a-salt")
-        if draw(st.booleans())
-        else None
-    )
+            entries[name] = entry_of(masked, pending=pending, attempted=attempted)
+    state = state_of(**entries) if draw(st.booleans()) else None
     live = None
     if draw(st.booleans()):
-        names = [*desired, *(name for name in (state.job_configs if state else ()))]
         live = {
             name: LiveConfig(name, near(name)) if draw(st.booleans()) else None
-            for name in dict.fromkeys(names)
+            for name in dict.fromkeys([*desired, *(state.job_configs if state else ())])
         }
     return Three(desired, state, live, draw(st.booleans()), draw(st.booleans()))
 

@@ -45,7 +45,7 @@ def expected(
 
 
 @given(near | st.tuples(strategies.params, strategies.params, strategies.params))
-def test_each_place_that_differs_anywhere_is_told_once_with_who_changed_it(
+def test_each_place_that_differs_anywhere_is_shown_once_with_who_changed_it(
     sides: tuple[Params, Params, Params],
 ) -> None:
     before, live, after = sides
@@ -64,10 +64,8 @@ def test_where_the_state_does_not_say_the_service_counts_alone(live: Params, aft
     found = three_way(None, live, after)
     assert {item.path: item.reason for item in found} == expected(None, live, after)
     assert all(item.before is None and item.action is not FieldAction.RECORD for item in found)
-    two = field_changes(live, after)
-    assert [(item.path, item.action) for item in found] == [
-        (item.path, item.action) for item in two
-    ]
+    two = [(item.path, item.action) for item in field_changes(live, after)]
+    assert [(item.path, item.action) for item in found] == two
 
 
 @given(near, st.data())
@@ -83,7 +81,7 @@ def test_what_is_ignored_hides_what_was_changed_there_and_nothing_else(
     assert not [item for item in found if item.path in ignored and item.reason is Reason.CHANGED]
 
 
-def test_a_key_stands_for_all_labels_below_it() -> None:
+def test_a_key_covers_all_labels_below_it() -> None:
     one, two = {"hyperparameters": {"a": "1"}}, {"hyperparameters": {"a": "2", "b": "3"}}
     assert three_way(one, two, one, [("hyperparameters",)]) == ()
     (left,) = three_way(one, two, one, [("hyperparameters", "a")])
@@ -133,7 +131,7 @@ sources = st.lists(
 
 
 @given(sources, sources)
-def test_what_differs_inside_two_arrays_is_told_item_by_item(
+def test_what_differs_inside_two_arrays_is_shown_item_by_item(
     old: list[Mapping[str, str]], new: list[Mapping[str, str]]
 ) -> None:
     expected: Leaves = {}
@@ -154,7 +152,9 @@ def test_what_differs_inside_two_arrays_is_told_item_by_item(
     "other",
     ["text", None, {"a": "1"}, ["a"], [["a"]], [{"a": ["b"]}], [{"$sensitive": "x"}], [{}, 1]],
 )
-def test_nothing_is_told_of_the_inside_of_what_is_no_array_of_flat_tables(other: object) -> None:
+def test_nothing_is_shown_of_the_inside_of_what_is_not_an_array_of_flat_tables(
+    other: object,
+) -> None:
     tables = [{"a": "1"}]
     assert list(item_changes(tables, other)) == list(item_changes(other, tables)) == []
     assert list(item_changes(other, [other])) == []
@@ -169,18 +169,8 @@ def test_shown_values_may_hide_more_than_is_compared() -> None:
 
 
 def test_every_action_has_a_sign() -> None:
-    assert {action.value: action.sign for action in Action} == {
-        "add": "+",
-        "update": "~",
-        "resend": "?",
-        "forget": ".",
-        "create": "+",
-        "delete": "-",
-        "record": "=",
-    }
-    assert {action.value: action.sign for action in FieldAction} == {
-        "add": "+",
-        "update": "~",
-        "record": "=",
-        "remove": "-",
-    }
+    signs = {"add": "+", "update": "~", "resend": "?", "forget": "."}
+    signs |= {"create": "+", "delete": "-", "record": "="}
+    assert {action.value: action.sign for action in Action} == signs
+    signs = {"add": "+", "update": "~", "record": "=", "remove": "-"}
+    assert {action.value: action.sign for action in FieldAction} == signs

@@ -13,9 +13,8 @@ from majobctl.emulator import create_adapter, create_app
 from majobctl.emulator.faults import Faults
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.live import LiveConfig
-from majobctl.plan.change import FieldChange
 from majobctl.plan.drift import Drift, DriftedConfig, find_drift, names_to_compare
-from majobctl.plan.plan import Selection
+from majobctl.plan.plan import EVERYTHING, Selection
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
@@ -23,7 +22,7 @@ from majobctl.service.session import Session
 from majobctl.state.document import Entry, State
 from majobctl.target import EMULATOR_ENDPOINT
 from tests.plan import plan_strategies as strategies
-from tests.plan.values import PLAIN, TARGET, entry_of, field_change, leaves, state_of, unsure
+from tests.plan.values import PLAIN, TARGET, field_change, leaves, state_of, unsure
 from tests.service.test_live_round_trip import _params as service_params
 
 Params = Mapping[str, Any]
@@ -31,23 +30,17 @@ Params = Mapping[str, Any]
 
 def found(
     state: State | None,
-    live: Mapping[str, Params | None],
-    *,
+    live: Mapping[str, Params | LiveConfig | None],
     listed: Iterable[str] = (),
-    selection: Selection | None = None,
+    selection: Selection = EVERYTHING,
     policies: ComparePolicies | None = None,
 ) -> Drift:
     configs = {
-        name: None if params is None else LiveConfig(name, params) for name, params in live.items()
+        name: item if item is None or isinstance(item, LiveConfig) else LiveConfig(name, item)
+        for name, item in live.items()
     }
-    return find_drift(
-        state,
-        TARGET,
-        configs,
-        listed=listed,
-        selection=selection or Selection(),
-        policies=policies or ComparePolicies(),
-    )
+    policies = policies or ComparePolicies()
+    return find_drift(state, TARGET, configs, listed=listed, selection=selection, policies=policies)
 
 
 def only(drift: Drift) -> DriftedConfig:
@@ -55,23 +48,19 @@ def only(drift: Drift) -> DriftedConfig:
     return item
 
 
-def update(place: str, before: Any, after: Any) -> FieldChange:
-    return field_change(place, before, after)
-
-
 def masked(state: State, params: Params, *places: tuple[str, ...]) -> Params:
     return state.masker().masked(params, places)
 
 
-def test_each_value_that_differs_is_told_with_both_values() -> None:
+def test_each_value_that_differs_is_shown_with_both_values() -> None:
     live = {**PLAIN, "train_instance_count": 3, "hyperparameters": {"a": "1", "b": "2"}}
     before = {**PLAIN, "log_url": "/b/l/", "hyperparameters": {"a": "0", "b": "2"}}
     drift = found(state_of(one=before, two=PLAIN), {"one": live, "two": PLAIN})
     assert only(drift) == DriftedConfig(
         name="one",
         fields=(
-            update("train_instance_count", 1, 3),
-            update("hyperparameters.a", "0", "1"),
+            field_change("train_instance_count", 1, 3),
+            field_change("hyperparameters.a", "0", "1"),
             field_change("log_url", "/b/l/", None),
         ),
     )
@@ -81,30 +70,21 @@ def test_each_value_that_differs_is_told_with_both_values() -> None:
 
 def test_what_the_service_has_no_more_is_missing() -> None:
     drift = found(state_of(b=PLAIN, a=PLAIN, c=PLAIN), {"a": None, "b": PLAIN, "c": None})
-    assert drift.changes == (
-        DriftedConfig(name="a", fields=(), is_missing=True),
-        DriftedConfig(name="c", fields=(), is_missing=True),
-    )
+    assert drift.changes == tuple(DriftedConfig(name=name, is_missing=True) for name in "ac")
     assert (drift.changed, drift.missing, drift.unchanged) == (0, 2, 1)
 
 
-def test_only_what_is_selected_is_needed_and_told() -> None:
+def test_only_what_is_selected_is_needed_and_shown() -> None:
     state = state_of(a1=PLAIN, a2=PLAIN, b1=PLAIN)
     selection = Selection(("a*", "c*"), ("*2",))
     assert names_to_compare(state, selection) == ["a1"]
     listed = ["a1", "a3", "b2", "c1", "c2", "c4"]
-    drift = found(
-        state,
-        {"a1": PLAIN},
-        listed=listed,
-        selection=selection,
-        policies=ComparePolicies({"c4": ComparePolicy()}),
-    )
+    drift = found(state, {"a1": PLAIN}, listed, selection, ComparePolicies({"c4": ComparePolicy()}))
     assert (drift.changes, drift.unchanged, drift.left_out) == ((), 1, 2)
     assert drift.unmanaged == ("a3", "c1")
 
 
-def test_what_only_the_service_knows_is_no_drift() -> None:
+def test_what_only_the_service_knows_is_not_drift() -> None:
     policies = ComparePolicies({"desired": ComparePolicy()})
     listed = ["z", "one", "desired", "other"]
     drift = found(state_of(one=PLAIN), {"one": PLAIN}, listed=listed, policies=policies)
@@ -124,18 +104,12 @@ def test_what_is_ignored_does_not_count() -> None:
     state = state_of(here=before, gone=before)
     places = {"here": ComparePolicy(frozenset({("config_desc",), ("hyperparameters", "seed")}))}
     sides = {"here": live, "gone": live}
-    drift = found(
-        state,
-        sides,
-        policies=ComparePolicies(places, ComparePolicy(frozenset({("hyperparameters",)}))),
-    )
-    gone, here = drift.changes
-    assert here.fields == (update("hyperparameters.lr", "1", "2"),)
-    assert gone.fields == (update("config_desc", "x", "y"),)
-    everywhere = ComparePolicies(
-        {}, ComparePolicy(frozenset({("hyperparameters",), ("config_desc",)}))
-    )
-    assert found(state, sides, policies=everywhere).changes == ()
+    labels = ComparePolicy(frozenset({("hyperparameters",)}))
+    gone, here = found(state, sides, policies=ComparePolicies(places, labels)).changes
+    assert here.fields == (field_change("hyperparameters.lr", "1", "2"),)
+    assert gone.fields == (field_change("config_desc", "x", "y"),)
+    everywhere = ComparePolicy(frozenset({("hyperparameters",), ("config_desc",)}))
+    assert found(state, sides, policies=ComparePolicies({}, everywhere)).changes == ()
 
 
 def test_secret_values_are_compared_as_their_hashes() -> None:
@@ -152,7 +126,7 @@ def test_secret_values_are_compared_as_their_hashes() -> None:
     assert "other" not in repr(found(state, {"one": live}))
 
 
-def test_secret_hyperparameters_as_a_whole_are_one_value() -> None:
+def test_secret_hyperparameters_together_are_one_value() -> None:
     secret = {**PLAIN, "hyperparameters": {"token": "t", "lr": "1"}}
     state = state_of(one=masked(state_of(), secret, ("hyperparameters",)))
     assert found(state, {"one": secret}).changes == ()
@@ -165,7 +139,7 @@ ATTEMPT = {**PLAIN, "train_instance_count": 5}
 
 
 @pytest.mark.parametrize("live", [PLAIN, ATTEMPT], ids=["before", "attempted"])
-def test_either_end_of_a_call_of_unknown_outcome_is_no_drift(live: Params) -> None:
+def test_either_end_of_a_call_of_unknown_outcome_is_not_drift(live: Params) -> None:
     assert found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}).changes == ()
 
 
@@ -173,16 +147,16 @@ def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() 
     live = {**PLAIN, "train_instance_count": 9}
     item = only(found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}))
     assert item == DriftedConfig(
-        name="one", fields=(update("train_instance_count", 1, 9),), is_pending=True
+        name="one", fields=(field_change("train_instance_count", 1, 9),), is_pending=True
     )
 
 
-def test_a_first_call_of_unknown_outcome_is_told_against_what_it_sent() -> None:
+def test_a_first_call_of_unknown_outcome_is_shown_against_what_it_sent() -> None:
     state = state_of(one=Entry(params={}, applied_at="", pending=True, attempted=ATTEMPT))
     assert found(state, {"one": ATTEMPT}).changes == ()
     assert found(state, {"one": None}).changes == ()
     item = only(found(state, {"one": PLAIN}))
-    assert item.fields == (update("train_instance_count", 5, 1),)
+    assert item.fields == (field_change("train_instance_count", 5, 1),)
 
 
 def test_a_call_of_unknown_outcome_does_not_hide_that_it_is_missing() -> None:
@@ -206,24 +180,17 @@ def test_a_blank_value_in_a_state_is_none() -> None:
     assert found(state_of(one=before), {"one": PLAIN}).changes == ()
 
 
-def test_what_cannot_be_read_back_is_told() -> None:
+def test_what_cannot_be_read_back_is_shown() -> None:
     problem = "train_instance_type: the service has no flavor with spec_id 77 any more"
     live = LiveConfig("one", {**PLAIN, "train_instance_type": "(spec_id 77)"}, (problem,))
-    drift = find_drift(
-        state_of(one=PLAIN, two=PLAIN),
-        TARGET,
-        {"one": live, "two": None},
-        listed=[],
-        selection=Selection(),
-        policies=ComparePolicies(),
-    )
+    drift = found(state_of(one=PLAIN, two=PLAIN), {"one": live, "two": None})
     assert drift.warnings == (f"job_config.one: {problem}",)
-    assert drift.changes[0].fields == (update("train_instance_type", "gpu", "(spec_id 77)"),)
+    assert drift.changes[0].fields == (field_change("train_instance_type", "gpu", "(spec_id 77)"),)
 
 
 @settings(max_examples=60)
 @given(strategies.params, strategies.params, st.randoms())
-def test_exactly_the_places_that_differ_are_told(before: Params, live: Params, draw: Any) -> None:
+def test_exactly_the_places_that_differ_are_shown(before: Params, live: Params, draw: Any) -> None:
     old, new = leaves(before), leaves(live)
     differing = {place for place in old | new if old.get(place) != new.get(place)}
     drift = found(state_of(one=before), {"one": live})
@@ -251,11 +218,8 @@ def test_whatever_is_secret_an_unchanged_one_has_not_drifted(params: Params, dra
 def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
     put: Literal["replace", "merge"] = request.param
     app = create_app(faults=Faults(put=put, blanks="mixed"))
-    session = Session(
-        *("emulator", "emulator", "emulator"),
-        endpoint=EMULATOR_ENDPOINT,
-        transport=create_adapter(app),
-    )
+    keys = ("emulator", "emulator", "emulator")
+    session = Session(*keys, endpoint=EMULATOR_ENDPOINT, transport=create_adapter(app))
     with Provider(session, Estimator, on_close=app.close) as opened:
         yield opened
 
@@ -268,21 +232,7 @@ def test_however_the_service_writes_its_blanks_what_was_sent_has_not_drifted(
     provider.create_job_config(name, first)
     cleared = [key for key in first if key not in second]
     assert provider.update_job_config(name, second, cleared) == DONE
-    live = provider.read_job_config(name)
-    state = State(
-        lineage="a-lineage",
-        serial=1,
-        target=TARGET,
-        job_configs={name: entry_of(second)},
-        salt="a-salt",
-    )
-    drift = find_drift(
-        state,
-        TARGET,
-        {name: live},
-        listed=provider.config_names(),
-        selection=Selection(),
-        policies=ComparePolicies(),
-    )
+    live = {name: provider.read_job_config(name)}
+    drift = found(state_of(**{name: second}), live, provider.config_names())
     assert (drift.changes, drift.unchanged, drift.unmanaged) == ((), 1, ())
     assert provider.delete_job_config(name) == DONE

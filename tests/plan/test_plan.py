@@ -32,6 +32,8 @@ from tests.plan.values import (
     unsure,
 )
 
+UNKNOWN = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
+
 
 def only_change(plan: Plan) -> Change:
     (change,) = plan.changes
@@ -42,6 +44,10 @@ def change_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
     return only_change(make_plan(desired_of(one=after), state_of(one=before), TARGET))
 
 
+def actions(plan: Plan) -> dict[str, Action]:
+    return {change.name: change.action for change in plan.changes}
+
+
 def updates(plan: Plan) -> int:
     assert plan.calls["create_job_configs"] == plan.calls["delete_job_configs"] == 0
     return plan.calls["update_job_configs"]
@@ -49,10 +55,7 @@ def updates(plan: Plan) -> int:
 
 def test_without_a_state_everything_is_added() -> None:
     plan = make_plan(desired_of(b=PLAIN, a=PLAIN), None, TARGET)
-    assert [(change.name, change.action) for change in plan.changes] == [
-        ("a", Action.ADD),
-        ("b", Action.ADD),
-    ]
+    assert actions(plan) == {"a": Action.ADD, "b": Action.ADD}
     assert (plan.lineage, plan.serial, plan.unchanged, updates(plan)) == ("", 0, 0, 2)
     assert plan.changes[0].before is None
     assert plan.changes[0].fields == (
@@ -67,12 +70,8 @@ def test_nothing_at_all_is_an_empty_plan() -> None:
 
 
 def test_each_action_has_its_sign_count_and_call() -> None:
-    state = state_of(
-        same=PLAIN,
-        gone=PLAIN,
-        changed={**PLAIN, "train_instance_count": 2},
-        unsure=unsure(PLAIN, PLAIN),
-    )
+    changed = {**PLAIN, "train_instance_count": 2}
+    state = state_of(same=PLAIN, gone=PLAIN, changed=changed, unsure=unsure(PLAIN, PLAIN))
     desired = desired_of(same=PLAIN, new=PLAIN, changed=PLAIN, unsure=PLAIN)
     plan = make_plan(desired, state, TARGET)
     assert {change.name: (change.action, change.action.sign) for change in plan.changes} == {
@@ -94,13 +93,8 @@ def test_a_forgotten_one_shows_what_the_state_held_and_needs_no_call() -> None:
 
 
 def test_fields_come_in_the_documented_order_and_labels_by_name() -> None:
-    after = {
-        **PLAIN,
-        "config_desc": "x",
-        "hyperparameters": {"b": "1", "a": "2"},
-        "code_dir": "/b/c/",
-        "output_path": "/b/o/",
-    }
+    after = {**PLAIN, "config_desc": "x", "hyperparameters": {"b": "1", "a": "2"}}
+    after |= {"code_dir": "/b/c/", "output_path": "/b/o/"}
     paths = [".".join(field.path) for field in change_of(PLAIN, after).fields]
     wanted = ["output_path", "code_dir", "hyperparameters.a", "hyperparameters.b", "config_desc"]
     assert paths == wanted
@@ -118,37 +112,21 @@ def test_only_what_differs_is_named() -> None:
     )
 
 
-def test_two_descriptions_with_hardly_a_key_in_common_are_told_key_by_key() -> None:
+def test_two_descriptions_with_hardly_a_key_in_common_are_shown_key_by_key() -> None:
     before = {**PLAIN, "model_name": "yolo_v3", "data_source": [{"type": "obs", "data_url": "/b"}]}
-    after = {
-        **PLAIN,
-        "code_dir": "/b/c/",
-        "boot_file": "/b/c/x.py",
-        "framework_type": "PyTorch",
-        "framework_version": "1",
-        "inputs": "/b/i/",
-    }
-    assert [field.path for field in change_of(before, after).fields] == [
-        ("code_dir",),
-        ("boot_file",),
-        ("framework_type",),
-        ("framework_version",),
-        ("model_name",),
-        ("inputs",),
-        ("data_source",),
-    ]
+    added = {"code_dir": "/b/c/", "boot_file": "/b/c/x.py", "inputs": "/b/i/"}
+    added |= {"framework_type": "PyTorch", "framework_version": "1"}
+    keys = "code_dir boot_file framework_type framework_version model_name inputs data_source"
+    fields = change_of(before, {**PLAIN, **added}).fields
+    assert [field.path for field in fields] == [(key,) for key in keys.split()]
 
 
-def test_hyperparameters_that_are_all_replaced_are_told_one_by_one() -> None:
+def test_hyperparameters_that_are_all_replaced_are_shown_one_by_one() -> None:
     before = {**PLAIN, "hyperparameters": {"a": "1", "b": "2", "c": "3"}}
     after = {**PLAIN, "hyperparameters": {"d": "4"}}
     fields = change_of(before, after).fields
-    assert [(field.path[1], field.action) for field in fields] == [
-        ("a", FieldAction.REMOVE),
-        ("b", FieldAction.REMOVE),
-        ("c", FieldAction.REMOVE),
-        ("d", FieldAction.ADD),
-    ]
+    gone = [(label, FieldAction.REMOVE) for label in "abc"]
+    assert [(field.path[1], field.action) for field in fields] == [*gone, ("d", FieldAction.ADD)]
 
 
 @pytest.mark.parametrize("label", TRICKY_LABELS)
@@ -191,11 +169,10 @@ def test_an_unknown_outcome_is_sent_again_though_nothing_differs() -> None:
 
 
 def test_an_unknown_outcome_of_one_that_left_the_files_is_forgotten() -> None:
-    entry = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
-    assert only_change(make_plan({}, state_of(one=entry), TARGET)).action is Action.FORGET
+    assert only_change(make_plan({}, state_of(one=UNKNOWN), TARGET)).action is Action.FORGET
 
 
-def test_a_key_that_this_version_does_not_know_is_told_as_removed() -> None:
+def test_a_key_that_this_version_does_not_know_is_shown_as_removed() -> None:
     change = change_of({**PLAIN, "from_the_future": {"a": 1}, "another": 2}, PLAIN)
     assert change.fields == (
         field_change("another", 2, None),
@@ -214,10 +191,7 @@ def test_a_selection_leaves_the_other_names_out() -> None:
     desired = desired_of(**{"cat-1": PLAIN, "cat-2": PLAIN, "dog": PLAIN})
     state = state_of(**{"cat-3": PLAIN, "dog": PLAIN})
     plan = make_plan(desired, state, TARGET, selection=Selection(("cat-*",), ("*-2",)))
-    assert [(change.name, change.action) for change in plan.changes] == [
-        ("cat-1", Action.ADD),
-        ("cat-3", Action.FORGET),
-    ]
+    assert actions(plan) == {"cat-1": Action.ADD, "cat-3": Action.FORGET}
     assert (plan.unchanged, plan.left_out) == (0, 2)
     assert not Selection()
     assert Selection(excluded=("x",)).covers("y")
@@ -242,9 +216,8 @@ def test_applying_what_a_plan_says_reaches_desired(
         if change.after is not None:
             entries[change.name] = entry_of(change.after)
     after = State(lineage="a-lineage", serial=8, target=TARGET, job_configs=entries)
-    assert {name: entry.params for name, entry in after.job_configs.items()} == {
-        name: config.params for name, config in desired.items()
-    }
+    wanted = {name: config.params for name, config in desired.items()}
+    assert {name: entry.params for name, entry in after.job_configs.items()} == wanted
     assert make_plan(desired, after, TARGET).changes == ()
 
 
@@ -260,9 +233,7 @@ def test_the_order_of_the_input_changes_nothing(
     shuffled = {name: desired[name] for name in names}
     other = state_after({name: known[name] for name in items})
     assert make_plan(shuffled, other, TARGET) == plan
-    assert [change.name for change in plan.changes] == sorted(
-        change.name for change in plan.changes
-    )
+    assert list(actions(plan)) == sorted(actions(plan))
 
 
 @given(strategies.params, strategies.params)
@@ -276,12 +247,8 @@ def test_each_differing_value_is_named_by_exactly_one_field(
     assert sorted(field.path for field in fields) == sorted(differing)
     for field in fields:
         assert (field.before, field.after) == (old.get(field.path), new.get(field.path))
-        is_known, is_wanted = field.path in old, field.path in new
-        assert field.action is (
-            (FieldAction.UPDATE if is_wanted else FieldAction.REMOVE)
-            if is_known
-            else FieldAction.ADD
-        )
+        kept = FieldAction.UPDATE if field.path in new else FieldAction.REMOVE
+        assert field.action is (kept if field.path in old else FieldAction.ADD)
 
 
 @given(strategies.params, strategies.params)
@@ -356,11 +323,9 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
                 config = three.desired[change.name]
                 kept = live[change.name]
                 # A service whose PUT leaves the fields it is not told of.
-                told = {
-                    key: value
-                    for key, value in (kept.params if kept else {}).items()
-                    if key not in change.cleared
-                }
+                told = dict(kept.params) if kept else {}
+                for key in change.cleared:
+                    told.pop(key, None)
                 live[change.name] = LiveConfig(change.name, {**told, **config.params})
         elif live is not None and change.action is Action.DELETE:
             live[change.name] = None
@@ -369,7 +334,7 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
     assert again.changes == ()
 
 
-def test_a_digest_tells_whether_the_service_still_has_the_same() -> None:
+def test_a_digest_shows_whether_the_service_still_has_the_same() -> None:
     desired = desired_of(one={**PLAIN, "config_desc": "x"})
     first = only_change(refreshed(desired, state_of(one=PLAIN), one=PLAIN))
     assert first.live_digest == state_of().masker().digest(PLAIN)
@@ -406,9 +371,8 @@ def test_what_is_protected_is_not_planned_to_be_deleted(live: Any) -> None:
     assert str(raised.value).startswith(
         "prevent_delete protects what this plan would delete: job_config.one, job_config.two\n"
     )
-    plan = make_plan(
-        {}, state, TARGET, selection=Selection(("three",)), deletes_removed=True, live=live
-    )
+    three = Selection(("three",))
+    plan = make_plan({}, state, TARGET, selection=three, deletes_removed=True, live=live)
     assert only_change(plan).action is Action.DELETE
     assert make_plan({}, state, TARGET, live=live).count(Action.FORGET) == 3
 
@@ -444,7 +408,7 @@ class TestRenames:
         assert (old.old_name, old.renamed, old.action) == ("", None, Action.FORGET)
 
     def test_are_not_likely_for_what_an_interrupted_call_left(self) -> None:
-        state = state_of(old=Entry(params={}, applied_at="", pending=True, attempted=PLAIN))
+        state = state_of(old=UNKNOWN)
         plan = make_plan(desired_of(new=PLAIN), state, TARGET)
         assert [change.renamed for change in plan.changes] == [None, None]
 
@@ -460,7 +424,7 @@ class TestRenames:
     def test_hold_until_the_first_call_is_known_to_have_succeeded(self) -> None:
         desired = {"new": JobConfig("new", PLAIN, renamed_from="old")}
         for entry, renamed in (
-            (Entry(params={}, applied_at="", pending=True, attempted=PLAIN), Renamed.DECLARED),
+            (UNKNOWN, Renamed.DECLARED),
             (unsure(PLAIN, PLAIN), None),
             (entry_of({**PLAIN, "log_url": "/b/"}), None),
         ):

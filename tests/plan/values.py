@@ -69,9 +69,9 @@ def field_change(
 
 
 def result_of(
-    name: str, action: Action, outcome: ChangeStatus, seconds: float = 0.1, **more: Any
+    name: str, action: Action, status: ChangeStatus, seconds: float = 0.1, **more: Any
 ) -> ChangeResult:
-    return ChangeResult(name=name, action=action, outcome=outcome, seconds=seconds, **more)
+    return ChangeResult(name=name, action=action, status=status, seconds=seconds, **more)
 
 
 def leaves(params: Params) -> Leaves:

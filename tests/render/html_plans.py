@@ -78,6 +78,7 @@ def reviewed_plan() -> Plan:
         same=SENTIMENT,
         unsure=unsure(SENTIMENT, tuned),
     )
+    types = "two types of data sources"
     drifted = {**SENTIMENT, "train_instance_count": 8, "log_url": "/ml-bucket/log-by-hand/"}
     live = {
         "audio": {**SENTIMENT, "train_instance_count": 3},
@@ -94,12 +95,7 @@ def reviewed_plan() -> Plan:
         TARGET,
         selection=Selection((), ("left-*",)),
         warnings=[
-            Problem(
-                file="jobs/vision.toml",
-                line=3,
-                where="job_config.vision",
-                message="two types of data sources",
-            )
+            Problem(file="jobs/vision.toml", line=3, where="job_config.vision", message=types)
         ],
         live={
             item: LiveConfig(item, live[item]) if item in live else None

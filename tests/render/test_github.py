@@ -21,13 +21,8 @@ def read(text: str, *, is_property: bool) -> str:
 
 
 def test_a_problem_is_an_error_and_a_warning_a_warning() -> None:
-    problem = Problem(
-        file="jobs/a.toml",
-        line=12,
-        column=3,
-        where="job_config.a",
-        message="inputs must be a string",
-    )
+    place = {"file": "jobs/a.toml", "where": "job_config.a"}
+    problem = Problem(**place, line=12, column=3, message="inputs must be a string")
     warning = Problem(file="jobs/b.toml", line=1, message="no data")
     assert workflow_commands([problem], [warning]) == (
         "::error file=jobs/a.toml,line=12,col=3,title=job_config.a"
@@ -61,7 +56,7 @@ def test_whatever_the_texts_are_each_is_one_command_that_reads_back(
     assert "\n" not in read(properties["title"], is_property=True)
 
 
-def test_validate_tells_all_problems_and_warnings_on_stdout(on_emulator: Repository) -> None:
+def test_validate_shows_all_problems_and_warnings_on_stdout(on_emulator: Repository) -> None:
     on_emulator.job("alpha", train_instance_count=0)
     on_emulator.job("beta", inputs=None, job_description="50 %")
     ran = on_emulator.run("validate", "--format", "github")
@@ -84,21 +79,16 @@ def test_what_is_valid_is_counted_after_its_warnings(on_emulator: Repository) ->
 
 
 @pytest.mark.parametrize(
-    ("workspace", "path"),
-    [
-        ("..", "repository/jobs/alpha.toml"),
-        (".", "jobs/alpha.toml"),
-        ("elsewhere", "jobs/alpha.toml"),
-    ],
+    ("workspace", "folder"), [("..", "repository/jobs"), (".", "jobs"), ("elsewhere", "jobs")]
 )
 def test_a_path_is_that_from_the_folder_that_github_checks_out(
-    on_emulator: Repository, workspace: str, path: str
+    on_emulator: Repository, workspace: str, folder: str
 ) -> None:
     on_emulator.environment["GITHUB_WORKSPACE"] = str(on_emulator.root / workspace)
     on_emulator.job("alpha", train_instance_count=0)
     on_emulator.job("beta", train_instance_count=0)
     ran = on_emulator.run("validate", "--format", "github")
-    assert ran.stdout.startswith(f"::error file={path},line=9,")
+    assert ran.stdout.startswith(f"::error file={folder}/alpha.toml,line=9,")
     assert ran.stdout.endswith("\n2 problems.\n")
 
 

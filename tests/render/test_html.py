@@ -105,12 +105,8 @@ def rows_of(change: Element) -> list[list[str]]:
 
 
 def change_of(page: Element, name: str) -> Element:
-    (found,) = (
-        item
-        for item in page.all("details")
-        if item.one("h3").one("code").text == f"job_config.{name}"
-    )
-    return found
+    names = {item.one("h3").one("code").text: item for item in page.all("details")}
+    return names[f"job_config.{name}"]
 
 
 PLANS = {
@@ -189,7 +185,7 @@ def test_what_is_new_has_nothing_beside_it() -> None:
         assert ["hyperparameters.lr", '"0.001"'] in rows
 
 
-def test_what_the_service_has_of_a_new_job_config_stands_beside_it() -> None:
+def test_what_the_service_has_of_a_new_job_config_is_beside_it() -> None:
     live = {"a": LiveConfig("a", {**PLAIN, "train_instance_count": 3})}
     plan = make_plan(desired_of(a=PLAIN), None, TARGET, live=live, salt="a-salt")
     assert rows_of(change_of(page_of(plan), "a"))[1:] == [
@@ -197,20 +193,17 @@ def test_what_the_service_has_of_a_new_job_config_stands_beside_it() -> None:
     ]
 
 
-def test_what_leaves_is_told_as_the_state_has_it() -> None:
+def test_what_leaves_is_shown_as_the_state_has_it() -> None:
     change = change_of(page_of(offline_plan()), "retired")
     assert "it leaves the state, and stays in the service" in change.one("summary").text
     head, *rows = rows_of(change)
     assert head == ["Field", "Before"]
-    assert [row[0] for row in rows][6:9] == [
-        "framework_version",
-        "hyperparameters.batch_size",
-        "hyperparameters.epochs",
-    ]
+    labels = ["hyperparameters.batch_size", "hyperparameters.epochs"]
+    assert [row[0] for row in rows][6:9] == ["framework_version", *labels]
     assert ["train_instance_count", "1"] in rows
 
 
-def test_what_is_only_recorded_is_told_as_it_will_be() -> None:
+def test_what_is_only_recorded_is_shown_as_it_will_be() -> None:
     change = change_of(page_of(reviewed_plan()), "taken-in")
     assert "the service has it already" in change.one("summary").text
     head, *rows = rows_of(change)
@@ -225,35 +218,24 @@ def test_an_update_of_what_is_missing_says_that_its_call_will_fail() -> None:
 
 
 def test_a_job_config_of_which_the_state_has_nothing_has_no_table() -> None:
-    page = page_of(
-        make_plan(
-            {}, state_of(a=Entry(params={}, applied_at="", pending=True, attempted=PLAIN)), TARGET
-        )
-    )
-    assert list(page.all("table")) == []
+    unknown = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
+    assert list(page_of(make_plan({}, state_of(a=unknown), TARGET)).all("table")) == []
 
 
-def test_notices_remarks_and_warnings_stand_before_the_changes() -> None:
+def test_notices_remarks_and_warnings_come_before_the_changes() -> None:
     plan = reviewed_plan()
     page = page_of(plan)
-    assert page.one("ul", class_="notices").text == (
-        "This plan deletes 1 configuration from the service."
-    )
-    assert page.one("ul", class_="remarks-on-plan").text == (
-        '9 of 10 job configs selected by --exclude "left-*".'
-    )
-    assert page.one("ul", class_="warnings").text == (
-        "jobs/vision.toml:3: job_config.vision: two types of data sources"
-    )
+    for kind, text in {
+        "notices": "This plan deletes 1 configuration from the service.",
+        "remarks-on-plan": '9 of 10 job configs selected by --exclude "left-*".',
+        "warnings": "jobs/vision.toml:3: job_config.vision: two types of data sources",
+    }.items():
+        assert page.one("ul", class_=kind).text == text
     body = page.one("body").text
     order = [summary(plan), *plan.notices, "9 of 10", "two types of", "job_config.audio"]
     assert sorted(order, key=body.index) == order
-    assert [item.text for item in page.all("dd")] == [
-        TARGET.endpoint,
-        TARGET.project_id,
-        "serial 7, lineage a-lineage",
-        "the state and the service",
-    ]
+    sides = ["serial 7, lineage a-lineage", "the state and the service"]
+    assert [item.text for item in page.all("dd")] == [TARGET.endpoint, TARGET.project_id, *sides]
 
 
 def test_many_warnings_are_folded() -> None:
@@ -297,7 +279,7 @@ def test_the_filters_name_each_action_and_file_of_the_plan_once() -> None:
     assert "(in no file)" in page_of(everywhere).one("select").text
 
 
-def test_the_closed_line_tells_what_changes() -> None:
+def test_the_closed_line_shows_what_changes() -> None:
     def brief(plan: Plan) -> str:
         return page_of(plan).one("summary").one("span", class_="quiet").text
 
@@ -311,11 +293,8 @@ def test_the_closed_line_tells_what_changes() -> None:
 
 
 def test_what_differs_between_long_alike_values_is_marked() -> None:
-    row = next(
-        row
-        for row in change_of(page_of(reviewed_plan()), "sentiment").all("tr")
-        if "code_dir" in row.text
-    )
+    rows = change_of(page_of(reviewed_plan()), "sentiment").all("tr")
+    row = next(row for row in rows if "code_dir" in row.text)
     assert (row.one("del").text, row.one("ins").text) == ("0", "1")
     short = change_of(page_of(offline_plan()), "sentiment")
     assert [*short.all("del"), *short.all("ins")] == []
@@ -328,7 +307,7 @@ def test_what_is_only_added_to_a_value_is_marked_in_the_new_one() -> None:
     assert rows_of(page)[1][2:] == ['"/ml-bucket/log/"', '"/ml-bucket/log/new/"']
 
 
-def test_a_list_stands_on_lines_of_its_own_and_nothing_is_cut() -> None:
+def test_a_list_has_lines_of_its_own_and_nothing_is_cut() -> None:
     page = page_of(reviewed_plan())
     (row,) = (row for row in rows_of(change_of(page, "vision")) if row[0] == "data_source")
     assert row[1].splitlines()[1:4] == [
@@ -359,7 +338,7 @@ def test_sensitive_values_are_not_in_the_page() -> None:
         assert not re.search(r"hmac|\$sensitive|open sesame", text)
 
 
-def test_renames_are_told() -> None:
+def test_renames_are_shown() -> None:
     plan = make_plan(desired_of(new=PLAIN), state_of(old=PLAIN), TARGET)
     assert 'looks like "old" renamed' in change_of(page_of(plan), "new").text
     change = replace(plan.changes[0], renamed=Renamed.DECLARED, old_name="old")
@@ -426,7 +405,7 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(plan:
     assert not re.search(r"url\(|@import|https?:", page.one("style").text + page.one("script").text)
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_shown() -> None:
     assert f"majobctl {__version__}" in page_of(PLANS["empty"]).one("footer").text
 
 
@@ -450,7 +429,7 @@ def test_the_same_plan_gives_the_same_bytes_in_another_process() -> None:
     assert "job_config.sentiment" in pages[0]
 
 
-def test_a_selection_is_told_in_the_options_own_words() -> None:
+def test_a_selection_is_shown_in_the_options_own_words() -> None:
     plan = make_plan(desired_of(a=PLAIN), None, TARGET, selection=Selection(("<a>",), ("b",)))
     assert list(remarks_on_plan(plan)) == [
         '0 of 1 job configs selected by --target "<a>" --exclude "b".'

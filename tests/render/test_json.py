@@ -17,16 +17,14 @@ from majobctl.render.json import result_document
 from tests.plan import plan_strategies as strategies
 from tests.plan.plan_strategies import job_configs
 from tests.plan.values import PLAIN, TARGET, desired_of, entry_of, result_of, state_after, state_of
+from tests.render.html_plans import Place
 
-
-class Place:
-    file = "jobs/sentiment.toml"
-    line = 3
+PLACE = Place("jobs/sentiment.toml", 3)
 
 
 def test_the_document_of_a_plan() -> None:
     after = {**PLAIN, "train_instance_count": 2}
-    desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, source=Place())}
+    desired = {**desired_of(same=PLAIN), "sentiment": JobConfig("sentiment", after, source=PLACE)}
     state = state_of(sentiment=PLAIN, same=PLAIN, gone=PLAIN)
     warning = Problem(file="jobs/a.toml", line=3, where="job_config.a", message="no data")
     document = plan_document(make_plan(desired, state, TARGET, warnings=[warning]))
@@ -41,16 +39,7 @@ def test_the_document_of_a_plan() -> None:
         "environment": "",
         "refreshed": False,
         "create_missing": False,
-        "summary": {
-            "add": 0,
-            "update": 1,
-            "resend": 0,
-            "forget": 1,
-            "create": 0,
-            "delete": 0,
-            "record": 0,
-            "no-op": 1,
-        },
+        "summary": {**{action.value: 0 for action in Action}, "update": 1, "forget": 1, "no-op": 1},
         "calls": {"update_job_configs": 1, "create_job_configs": 0, "delete_job_configs": 0},
         "warnings": ["jobs/a.toml:3: job_config.a: no data"],
     }
@@ -69,7 +58,7 @@ def test_the_document_of_a_plan() -> None:
     assert (gone["source"], gone["fields"], gone["before"]) == (None, [], PLAIN)
 
 
-def test_what_is_left_out_is_told() -> None:
+def test_what_is_left_out_is_shown() -> None:
     plan = make_plan(
         desired_of(a=PLAIN, b=PLAIN, c=PLAIN), None, TARGET, selection=Selection(("a",), ("x*",))
     )
@@ -115,44 +104,24 @@ def test_control_characters_are_escaped(params: dict[str, Any]) -> None:
 
 
 def test_the_document_of_a_result() -> None:
-    result = ApplyResult(
-        results=(
-            result_of("a", Action.ADD, ChangeStatus.DONE, 0.12345),
-            result_of(
-                "b", Action.UPDATE, ChangeStatus.FAILED, code="X.1", message="no", advice="do this"
-            ),
-            result_of("c", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
-        ),
-        serial=4,
-        is_interrupted=True,
+    why: dict[str, Any] = {"code": "X.1", "message": "no", "advice": "do this"}
+    results = (
+        result_of("a", Action.ADD, ChangeStatus.DONE, 0.12345),
+        result_of("b", Action.UPDATE, ChangeStatus.FAILED, **why),
+        result_of("c", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
     )
+    result = ApplyResult(results=results, serial=4, is_interrupted=True)
     document = result_document(result)
     assert (document["complete"], document["interrupted"], document["serial"]) == (False, True, 4)
     assert document["summary"] == {
-        "added": 1,
-        "updated": 0,
-        "resent": 0,
-        "created": 0,
-        "deleted": 0,
-        "recorded": 0,
-        "forgotten": 0,
-        "failed": 1,
-        "unknown": 0,
-        "changed_meanwhile": 0,
-        "not_verified": 0,
-        "not_attempted": 1,
+        **dict.fromkeys(("updated", "resent", "created", "deleted", "recorded", "forgotten"), 0),
+        **dict.fromkeys(("unknown", "changed_meanwhile", "not_verified"), 0),
+        **dict.fromkeys(("added", "failed", "not_attempted"), 1),
     }
     assert document["results"] == [
         {"name": "a", "action": "add", "outcome": "done", "seconds": 0.123},
-        {
-            "name": "b",
-            "action": "update",
-            "outcome": "failed",
-            "seconds": 0.1,
-            "error_code": "X.1",
-            "error_msg": "no",
-            "advice": "do this",
-        },
+        {"name": "b", "action": "update", "outcome": "failed", "seconds": 0.1}
+        | {"error_code": "X.1", "error_msg": "no", "advice": "do this"},
         {"name": "c", "action": "forget", "outcome": "not attempted", "seconds": 0.0},
     ]
 

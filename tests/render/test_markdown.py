@@ -27,6 +27,8 @@ from tests.plan.values import PLAIN, TARGET, desired_of, field_change, state_of
 from tests.render.html_plans import config, hostile_plan, large_plan, offline_plan, reviewed_plan
 
 SECRET = {"$sensitive": "hmac-sha256:00"}
+COUNT = field_change("train_instance_count", 1, 2)
+TWO = {**PLAIN, "train_instance_count": 2}
 OPEN, CLOSE = "<details><summary>", "</details>"
 CODE = re.compile(r"`[^`|<>]+`")
 ELEMENT = re.compile(r"<code>[^`|<>]+</code>")
@@ -47,6 +49,10 @@ def plan_of(*changes: Change, **more: Any) -> Plan:
 
 def update_of(name: str, *fields: FieldChange) -> Change:
     return Change(name=name, action=Action.UPDATE, source=None, before={}, after={}, fields=fields)
+
+
+def warning(file: str, line: int) -> Problem:
+    return Problem(file=file, line=line, where="job_config.a", message="odd")
 
 
 def checked(plan: Plan) -> str:
@@ -161,15 +167,10 @@ def test_without_changes_there_is_no_table() -> None:
     )
 
 
-def test_one_or_two_fields_are_told_in_the_table_with_their_values() -> None:
-    plan = plan_of(
-        update_of(
-            "one",
-            field_change("train_instance_count", 1, 2),
-            field_change("log_url", "/b/l/", None),
-        ),
-        update_of("two", field_change("hyperparameters.key", SECRET, SECRET)),
-    )
+def test_one_or_two_fields_are_shown_in_the_table_with_their_values() -> None:
+    fields = (COUNT, field_change("log_url", "/b/l/", None))
+    secret = field_change("hyperparameters.key", SECRET, SECRET)
+    plan = plan_of(update_of("one", *fields), update_of("two", secret))
     assert table_of(checked(plan)) == [
         '| `~` update | `one` |  | `train_instance_count` `1` → `2`, `log_url` `"/b/l/"` removed |',
         "| `~` update | `two` |  | `hyperparameters.key` (sensitive) → (sensitive); only how a"
@@ -214,7 +215,7 @@ def test_a_recorded_field_has_one_value_in_the_table() -> None:
     assert "| `train_instance_count` `2` recorded; the service has it already: " in row
 
 
-def test_renames_are_told_with_the_line_to_add() -> None:
+def test_renames_are_shown_with_the_line_to_add() -> None:
     likely = replace(offline_plan().changes[-1], renamed=Renamed.DETECTED, old_name="a`b")
     line = 'ooks like `"a\\u0060b"` renamed: if so, add renamed_from = `"a\\u0060b"`'
     markdown = checked(plan_of(likely))
@@ -223,10 +224,9 @@ def test_renames_are_told_with_the_line_to_add() -> None:
     assert section.startswith(f"L{line}.\n\n")
 
 
-def test_an_equal_change_of_many_job_configs_is_told_once() -> None:
+def test_an_equal_change_of_many_job_configs_is_shown_once() -> None:
     names = [f"n{number:03}" for number in range(412)]
-    after = {**PLAIN, "train_instance_count": 2}
-    markdown = checked(updated(dict.fromkeys(names, after)))
+    markdown = checked(updated(dict.fromkeys(names, TWO)))
     assert table_of(markdown) == [
         "| `~` update | 412 job configs: `n000`, `n001`, `n002` and 409 more | `jobs/n.toml` |"
         " `train_instance_count` `1` → `2` |"
@@ -237,55 +237,38 @@ def test_an_equal_change_of_many_job_configs_is_told_once() -> None:
     assert not left_out_of(markdown)
 
 
-def test_a_field_that_changes_alike_is_told_once_among_others_that_do_not() -> None:
-    plan = updated(
-        {
-            f"{letter}{number}": {
-                **PLAIN,
-                "train_instance_count": 2,
-                "hyperparameters": {"lr": "0.1", "seed": str(number)},
-            }
-            for letter in "ab"
-            for number in range(3)
-        }
-    )
-    markdown = checked(plan)
+def test_a_field_that_changes_alike_is_shown_once_among_others_that_do_not() -> None:
+    names = [f"{letter}{number}" for letter in "ab" for number in range(3)]
+    labels = {name: {"lr": "0.1", "seed": name[1]} for name in names}
+    markdown = checked(updated({name: {**TWO, "hyperparameters": labels[name]} for name in names}))
     assert len(table_of(markdown)) == 6
-    first, *others = sections_of(markdown).items()
-    title, content = first
+    (title, content), *others = sections_of(markdown).items()
     assert title == "train_instance_count 1 → 2 and 1 more field in 6 job configs"
     assert content.split("\n")[-1] == "`a0`, `a1`, `a2`, `b0`, `b1`, `b2`"
     assert '| `hyperparameters.lr` | not set | `"0.1"` |' in content.split("\n")
     assert [title for title, _ in others] == [
-        f"~ update job_config.{letter}{number} jobs/{letter}.toml:{line}"
-        for line, (letter, number) in enumerate(((a, n) for a in "ab" for n in range(3)), 1)
+        f"~ update job_config.{name} jobs/{name[0]}.toml:{line}"
+        for line, name in enumerate(names, 1)
     ]
     assert all('| `hyperparameters.seed` | not set | `"' in content for _, content in others)
 
 
-def test_four_equal_changes_are_still_told_one_by_one() -> None:
-    after = {**PLAIN, "train_instance_count": 2}
-    plan = updated(dict.fromkeys("abcd", after))
-    markdown = checked(plan)
+def test_four_equal_changes_are_still_shown_one_by_one() -> None:
+    markdown = checked(updated(dict.fromkeys("abcd", TWO)))
     assert len(table_of(markdown)) == len(sections_of(markdown)) == 4
 
 
 def test_what_is_sensitive_is_grouped_but_never_with_the_word_for_it() -> None:
     path = ("hyperparameters", "key")
     hidden = [
-        update_of(
-            f"n{number}", field_change(path, {"$sensitive": f"a{number}"}, {"$sensitive": "b"})
-        )
-        for number in range(5)
+        update_of(f"n{n}", field_change(path, {"$sensitive": f"a{n}"}, SECRET)) for n in range(5)
     ]
     plain = update_of("z", field_change(path, "(sensitive)", "(sensitive) "))
     markdown = checked(plan_of(*hidden, plain))
     assert "$sensitive" not in markdown
     titles = list(sections_of(markdown))
-    assert titles == [
-        "hyperparameters.key (sensitive) → (sensitive) in 5 job configs",
-        "~ update job_config.z",
-    ]
+    together = "hyperparameters.key (sensitive) → (sensitive) in 5 job configs"
+    assert titles == [together, "~ update job_config.z"]
 
 
 def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
@@ -298,9 +281,7 @@ def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
     titles = list(sections_of(checked(added)))
     assert titles[0] == ('train_instance_type "gpu" added and 1 more field in 150 job configs')
     moved = [
-        update_of(
-            f"n{number}", *(field_change((key,), f"{number}", f"{number}x") for key in "abcd")
-        )
+        update_of(f"n{number}", *(field_change(key, f"{number}", f"{number}x") for key in "abcd"))
         for number in range(150)
     ]
     (row,) = table_of(checked(plan_of(*moved)))
@@ -325,18 +306,13 @@ def test_the_names_of_what_leaves_are_in_a_section() -> None:
 
 
 def test_more_than_five_warnings_are_in_a_section() -> None:
-    warnings = tuple(
-        Problem(file=f"jobs/{n}.toml", line=n, where="job_config.a", message="odd")
-        for n in range(1, 7)
-    )
+    warnings = tuple(warning(f"jobs/{n}.toml", n) for n in range(1, 7))
     sections = sections_of(checked(replace(offline_plan(), warnings=warnings)))
     assert sections["6 warnings"].startswith("- `jobs/1.toml:1: job_config.a: odd`\n- `jobs/2.")
 
 
 def test_warnings_that_do_not_fit_are_counted() -> None:
-    warnings = tuple(
-        Problem(file="a" * 200, line=n, where="job_config.a", message="odd") for n in range(1, 1001)
-    )
+    warnings = tuple(warning("a" * 200, n) for n in range(1, 1001))
     for plan in (replace(offline_plan(), warnings=warnings), plan_of(warnings=warnings)):
         markdown = checked(plan)
         shown = markdown.count("\n- `aaa")
@@ -344,7 +320,7 @@ def test_warnings_that_do_not_fit_are_counted() -> None:
         assert f"Left out here: {1000 - shown} warnings." in left_out_of(markdown)
 
 
-def test_a_selection_that_is_too_long_is_still_told() -> None:
+def test_a_selection_that_is_too_long_is_still_shown() -> None:
     plan = replace(offline_plan(), selection=Selection(tuple("x" * 90 for _ in range(2000))))
     assert "\n\n3 of 3 job configs selected.\n\n" in checked(plan)
 
@@ -355,11 +331,8 @@ def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
     assert "\n\n5000 changes. Target: " in markdown
     assert left_out_of(markdown).endswith("`majobctl plan` shows the complete plan, 5000 changes.")
     rows = table_of(markdown)
-    assert [re.findall(r"\d+ job configs", row) for row in rows] == [
-        ["3500 job configs"],
-        ["1000 job configs"],
-        ["500 job configs"],
-    ]
+    found = [re.findall(r"(\d+) job configs", row) for row in rows]
+    assert found == [["3500"], ["1000"], ["500"]]
     titles = list(sections_of(markdown))
     assert 'hyperparameters.lr "0.001" → "0.002" in 3500 job configs' in titles
     assert "+ add job_config.resnet-00007 jobs/team-00/resnet-0000.toml:85" in titles
@@ -387,7 +360,7 @@ def unlike(count: int, width: int) -> Plan:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "width"), [(5000, 1), (5000, 400), (50, 20_000)])
-def test_changes_with_nothing_in_common_are_left_out_whole_and_counted(
+def test_changes_with_nothing_in_common_are_left_out_completely_and_counted(
     count: int, width: int
 ) -> None:
     markdown = checked(unlike(count, width))
@@ -473,13 +446,10 @@ def hostile_plans(draw: st.DrawFn) -> Plan:
         )
         for name in names
     ]
-    warnings = [
-        Problem(file=text, line=1, where=text, message=text)
-        for text in draw(st.lists(hostile, max_size=7))
-    ]
+    texts = draw(st.lists(hostile, max_size=7))
     return plan_of(
         *changes,
-        warnings=tuple(warnings),
+        warnings=tuple(Problem(file=it, line=1, where=it, message=it) for it in texts),
         selection=Selection(tuple(draw(st.lists(hostile, max_size=3)))),
         is_refreshed=draw(st.booleans()),
         environment=draw(hostile),

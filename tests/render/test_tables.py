@@ -6,20 +6,20 @@ from hypothesis import strategies as st
 from majobctl.render.tables import table_text
 
 
-def test_cells_are_aligned_and_columns_of_numbers_stand_to_the_right() -> None:
+def test_cells_are_aligned_and_numbers_are_aligned_right() -> None:
     rows = [["one", "2", "", "x"], ["a longer one", "128", "7", ""]]
     assert table_text(["name", "nodes", "GPUs", "kind"], rows) == (
         "name          nodes  GPUs  kind\none               2        x\na longer one    128     7\n"
     )
 
 
-def test_a_column_with_nothing_told_is_empty() -> None:
+def test_a_column_with_nothing_in_it_is_empty() -> None:
     assert table_text(["name", "nodes", "type"], [["a", "", "x"]]) == (
         "name  nodes  type\na            x\n"
     )
 
 
-def test_a_long_cell_is_whole_and_widens_no_other_line() -> None:
+def test_a_long_cell_is_complete_and_widens_no_other_line() -> None:
     long = "x" * 500
     lines = table_text(["name", "type"], [[long, "gpu"], ["a", "cpu"]]).splitlines()
     assert lines[1] == f"{long}  gpu"

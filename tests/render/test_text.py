@@ -32,20 +32,24 @@ from tests.plan.values import (
     state_of,
     unsure,
 )
+from tests.render.html_plans import Place
+
+UNKNOWN = Entry(params={}, applied_at="", pending=True, attempted=PLAIN)
+NINE = {f"l{number}": "1" for number in range(9)}
 
 
 def shown(value: Any) -> str:
     return cut(json_text(value), VALUE_WIDTH)
 
 
-class Place:
-    file = "jobs/one.toml"
-    line = 3
-
-
 def planned(before: dict[str, Any] | None, after: dict[str, Any]) -> Plan:
-    desired = {"one": JobConfig("one", after, source=Place())}
+    desired = {"one": JobConfig("one", after, source=Place("jobs/one.toml", 3))}
     return make_plan(desired, state_of(one=before) if before else None, TARGET)
+
+
+def refreshed(before: dict[str, Any], live: dict[str, Any], after: dict[str, Any]) -> Plan:
+    service = {"one": LiveConfig("one", live)}
+    return make_plan(desired_of(one=after), state_of(one=before), TARGET, live=service)
 
 
 def test_an_update_shows_each_value_before_and_after() -> None:
@@ -62,12 +66,8 @@ def test_an_update_shows_each_value_before_and_after() -> None:
 
 
 def test_each_kind_of_change_has_its_sign() -> None:
-    state = state_of(
-        changed={**PLAIN, "train_instance_count": 5},
-        gone=PLAIN,
-        same=PLAIN,
-        unsure=unsure(PLAIN, PLAIN),
-    )
+    changed = {**PLAIN, "train_instance_count": 5}
+    state = state_of(changed=changed, gone=PLAIN, same=PLAIN, unsure=unsure(PLAIN, PLAIN))
     desired = desired_of(added=PLAIN, changed=PLAIN, same=PLAIN, unsure=PLAIN)
     lines = plan_text(make_plan(desired, state, TARGET)).splitlines()
     heads = [line for line in lines if "job_config." in line]
@@ -86,17 +86,12 @@ def test_each_kind_of_change_has_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "line"),
-    [
-        (0, "No changes. 0 job configs match the state."),
-        (1, "No changes. 1 job config matches the state."),
-        (12, "No changes. 12 job configs match the state."),
-    ],
+    ("count", "words"), [(0, "configs match"), (1, "config matches"), (12, "configs match")]
 )
-def test_no_changes_is_one_line(count: int, line: str) -> None:
+def test_no_changes_is_one_line(count: int, words: str) -> None:
     configs = {f"n{number}": PLAIN for number in range(count)}
     plan = make_plan(desired_of(**configs), state_of(**configs), TARGET)
-    assert plan_text(plan) == line + "\n"
+    assert plan_text(plan) == f"No changes. {count} job {words} the state.\n"
 
 
 def test_colours_are_asked_for_by_sign() -> None:
@@ -142,7 +137,7 @@ def test_each_changed_path_is_named_and_nothing_reaches_the_terminal(
         assert any(line.startswith(starts) or (is_table and in_columns in line) for line in told)
 
 
-def test_what_changes_inside_an_array_stands_below_it() -> None:
+def test_what_changes_inside_an_array_is_below_it() -> None:
     one, two, three = ({"type": "obs", "data_url": f"/b/{number}/"} for number in range(3))
     dataset = {"type": "dataset", "dataset_id": "d", "dataset_version": "v"}
 
@@ -174,13 +169,8 @@ def test_what_changes_inside_an_array_stands_below_it() -> None:
 
 def test_a_refreshed_plan_says_who_changed_an_array_and_what_is_to_change_there() -> None:
     def plan_of(was: str, now: str, wanted: str) -> list[str]:
-        was_, now_, wanted_ = (
-            {**PLAIN, "data_source": [{"type": "obs", "data_url": f"/b/{name}/"}]}
-            for name in (was, now, wanted)
-        )
-        desired = {"one": JobConfig("one", wanted_, source=Place())}
-        live = {"one": LiveConfig("one", now_)}
-        plan = make_plan(desired, state_of(one=was_), TARGET, live=live)
+        sources = ([{"type": "obs", "data_url": f"/b/{it}/"}] for it in (was, now, wanted))
+        plan = refreshed(*({**PLAIN, "data_source": source} for source in sources))
         return plan_text(plan).splitlines()[1:-2]
 
     assert plan_of("x", "y", "x") == [
@@ -246,7 +236,7 @@ def test_many_hyperparameters_of_an_update_are_a_table() -> None:
     ]
 
 
-def test_many_new_hyperparameters_stand_side_by_side() -> None:
+def test_many_new_hyperparameters_are_side_by_side() -> None:
     new = {f"label-{number}": "x" * number for number in range(9)}
     assert table_lines({}, new) == [
         "      + hyperparameters              9 added",
@@ -273,9 +263,8 @@ def test_the_values_of_a_table_are_cut_to_fit_the_terminal() -> None:
 
 
 def test_the_signs_of_a_table_are_painted() -> None:
-    old = {f"l{number}": "1" for number in range(9)}
-    new = dict.fromkeys([*old, "l9"], "2")
-    text = "\n".join(table_lines(old, new, paint=lambda text, colour: f"<{colour}>{text}"))
+    new = dict.fromkeys([*NINE, "l9"], "2")
+    text = "\n".join(table_lines(NINE, new, paint=lambda text, colour: f"<{colour}>{text}"))
     assert "      <yellow>~ hyperparameters" in text
     assert '          <yellow>~ l8 "1" -> "2"' in text
     assert '          <green>+ l9        "2"' in text
@@ -328,12 +317,7 @@ def test_a_sentence_is_broken_between_words_on_a_terminal() -> None:
 
 
 def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
-    plan = make_plan(
-        {"one": JobConfig("one", {**PLAIN, "log_url": "/b/new/"})},
-        state_of(one={**PLAIN, "log_url": "/b/old/"}),
-        TARGET,
-        live={"one": LiveConfig("one", {**PLAIN, "log_url": "/b/other/"})},
-    )
+    plan = refreshed(*({**PLAIN, "log_url": f"/b/{name}/"} for name in ("old", "other", "new")))
     reason = '(edited in TOML, changed in the service; the state has "/b/old/")'
     values = '      ~ log_url                      "/b/other/" -> "/b/new/"'
     assert plan_text(plan).splitlines()[1] == f"{values}  {reason}"
@@ -341,14 +325,9 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
     assert plan_text(plan, width=80).splitlines()[1:3] == [values, f"          {reason}"]
 
 
-def test_the_reasons_of_a_table_stand_behind_its_rows_or_below() -> None:
-    old = {f"l{number}": "1" for number in range(9)}
-    plan = make_plan(
-        {"one": JobConfig("one", {**PLAIN, "hyperparameters": {**old, "l8": "2"}})},
-        state_of(one={**PLAIN, "hyperparameters": old}),
-        TARGET,
-        live={"one": LiveConfig("one", {**PLAIN, "hyperparameters": dict.fromkeys(old, "3")})},
-    )
+def test_the_reasons_of_a_table_follow_its_rows_or_below() -> None:
+    sides = (NINE, dict.fromkeys(NINE, "3"), {**NINE, "l8": "2"})
+    plan = refreshed(*({**PLAIN, "hyperparameters": side} for side in sides))
     assert plan_text(plan).splitlines()[2:11:7] == [
         '          ~ l0 "3" -> "1"  (changed in the service)',
         '          ~ l7 "3" -> "1"  (changed in the service)',
@@ -388,17 +367,10 @@ def test_any_value_is_shown_on_one_printable_line(value: str) -> None:
 
 def test_names_of_a_hand_made_state_are_safe_to_print() -> None:
     evil = "\x1b[31mevil\n"
-    state = State(
-        lineage=evil,
-        serial=1,
-        target=TARGET,
-        job_configs={evil: Entry(params={evil: {evil: evil}, "b": [evil]}, applied_at=evil)},
-    )
-    for text in (
-        plan_text(make_plan({}, state, TARGET)),
-        state_text(state),
-        entry_text(state, evil),
-    ):
+    entry = Entry(params={evil: {evil: evil}, "b": [evil]}, applied_at=evil)
+    state = State(lineage=evil, serial=1, target=TARGET, job_configs={evil: entry})
+    plan = make_plan({}, state, TARGET)
+    for text in (plan_text(plan), state_text(state), entry_text(state, evil)):
         assert all(line.isprintable() for line in text.split("\n"))
         assert "\\x1b[31mevil\\n" in text
 
@@ -410,51 +382,35 @@ def test_a_finished_change_is_one_line() -> None:
         (Action.RESEND, "resent (0.3 s)"),
         (Action.FORGET, "forgotten"),
     ]:
-        assert (
-            result_line(result_of("one", action, ChangeStatus.DONE, 0.26))
-            == f"job_config.one: {end}"
-        )
-    failed = result_of(
-        "one",
-        Action.ADD,
-        ChangeStatus.FAILED,
-        code="ModelArts.2781",
-        message="Flavor (9) not found.",
-    )
+        line = result_line(result_of("one", action, ChangeStatus.DONE, 0.26))
+        assert line == f"job_config.one: {end}"
+    why: dict[str, Any] = {"code": "ModelArts.2781", "message": "Flavor (9) not found."}
+    failed = result_of("one", Action.ADD, ChangeStatus.FAILED, **why)
     assert result_line(failed) == "job_config.one: failed: ModelArts.2781 Flavor (9) not found."
     unknown = result_of("one", Action.ADD, ChangeStatus.UNKNOWN, message="timed\nout")
     assert result_line(unknown) == "job_config.one: unknown: timed\\nout"
 
 
 def test_the_result_ends_with_its_summary() -> None:
-    done = ApplyResult(
-        results=(
-            result_of("a", Action.ADD, ChangeStatus.DONE),
-            result_of("b", Action.UPDATE, ChangeStatus.DONE),
-            result_of("c", Action.UPDATE, ChangeStatus.DONE),
-        ),
-        serial=13,
-    )
+    actions = {"a": Action.ADD, "b": Action.UPDATE, "c": Action.UPDATE}
+    results = [result_of(name, action, ChangeStatus.DONE) for name, action in actions.items()]
+    done = ApplyResult(results=tuple(results), serial=13)
     assert done.is_complete
     assert result_text(done) == (
         "Apply complete: 1 added, 2 updated, 0 forgotten, 0 failed. State serial 13.\n"
     )
 
 
-def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
-    result = ApplyResult(
-        results=(
-            result_of("a", Action.RESEND, ChangeStatus.DONE),
-            result_of(
-                "b", Action.ADD, ChangeStatus.FAILED, code="X.1", message="no", advice="do this"
-            ),
-            result_of(
-                "c", Action.ADD, ChangeStatus.UNKNOWN, message="timed out", advice="apply again"
-            ),
-            result_of("d", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
-        ),
-        serial=2,
+def test_the_result_shows_what_failed_and_what_was_not_attempted() -> None:
+    failed: dict[str, Any] = {"code": "X.1", "message": "no", "advice": "do this"}
+    unknown: dict[str, Any] = {"message": "timed out", "advice": "apply again"}
+    results = (
+        result_of("a", Action.RESEND, ChangeStatus.DONE),
+        result_of("b", Action.ADD, ChangeStatus.FAILED, **failed),
+        result_of("c", Action.ADD, ChangeStatus.UNKNOWN, **unknown),
+        result_of("d", Action.FORGET, ChangeStatus.NOT_ATTEMPTED, 0.0),
     )
+    result = ApplyResult(results=results, serial=2)
     assert not result.is_complete
     assert result_text(result) == (
         "Failed:\n  job_config.b: X.1 no\n      do this\n\n"
@@ -466,7 +422,7 @@ def test_the_result_tells_what_failed_and_what_was_not_attempted() -> None:
 
 
 def test_a_state_has_a_line_for_each_job_config() -> None:
-    state = state_of(a=PLAIN, b=Entry(params={}, applied_at="", pending=True, attempted=PLAIN))
+    state = state_of(a=PLAIN, b=UNKNOWN)
     assert state_text(state).splitlines() == [
         f"Target   {TARGET.endpoint}, project {TARGET.project_id}",
         "Serial   7",
@@ -478,15 +434,13 @@ def test_a_state_has_a_line_for_each_job_config() -> None:
     ]
 
 
-def test_one_job_config_of_the_state_is_told_key_by_key() -> None:
+def test_one_job_config_of_the_state_is_shown_key_by_key() -> None:
     params = {**PLAIN, "hyperparameters": {"lr": "0.1"}, "log_url": "/b/" + "l" * 99}
     text = entry_text(state_of(one=params), "one")
     assert '    hyperparameters.lr           "0.1"\n' in text
     assert "l" * 99 in text
     assert text.endswith(f"    applied at {AT}\n")
-    pending = entry_text(
-        state_of(one=Entry(params={}, applied_at="", pending=True, attempted=PLAIN)), "one"
-    )
+    pending = entry_text(state_of(one=UNKNOWN), "one")
     assert "will be sent again" in pending
     assert "no time known" in pending
 

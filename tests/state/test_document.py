@@ -12,7 +12,7 @@ from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
 from majobctl.target import Target
 from tests.plan import plan_strategies as strategies
-from tests.plan.values import AT, TARGET, entry_of, unsure
+from tests.plan.values import AT, TARGET, entry_of, state_of, unsure
 
 NAME = "majobctl.state.json"
 DOCUMENT: dict[str, Any] = {
@@ -62,28 +62,19 @@ def test_the_file_is_sorted_json_with_two_spaces() -> None:
 
 
 def test_the_order_of_entries_does_not_reach_the_file() -> None:
-    one, two = (entry_of({"train_instance_count": 1}), entry_of({"train_instance_count": 2}))
-    first = State(lineage="l", serial=1, target=TARGET, job_configs={"a": one, "b": two})
-    second = State(lineage="l", serial=1, target=TARGET, job_configs={"b": two, "a": one})
-    assert first.dump() == second.dump()
+    one, two = {"train_instance_count": 1}, {"train_instance_count": 2}
+    assert state_of(a=one, b=two).dump() == state_of(b=two, a=one).dump()
 
 
-def test_text_beyond_ascii_stands_as_it_is() -> None:
-    state = State(
-        lineage="l",
-        serial=1,
-        target=TARGET,
-        job_configs={"a": entry_of({"config_desc": "Grüße 配置 ☃"})},
-    )
-    assert "Grüße 配置 ☃".encode() in state.dump()
+def test_text_beyond_ascii_is_kept_as_it_is() -> None:
+    assert "Grüße 配置 ☃".encode() in state_of(a={"config_desc": "Grüße 配置 ☃"}).dump()
 
 
 def test_an_unknown_outcome_is_kept_with_what_was_sent() -> None:
     entry = {"params": {}, "applied_at": "", "pending": True, "attempted": {"a": "b"}}
     state = load({**DOCUMENT, "job_configs": {"one": entry}})
-    assert state.job_configs["one"] == Entry(
-        params={}, applied_at="", pending=True, attempted={"a": "b"}
-    )
+    wanted = Entry(params={}, applied_at="", pending=True, attempted={"a": "b"})
+    assert state.job_configs["one"] == wanted
     assert state.document()["job_configs"]["one"] == entry
 
 

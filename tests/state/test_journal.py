@@ -4,6 +4,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -48,124 +50,100 @@ def state_of(**entries: Entry) -> State:
 BEFORE = state_of(a=entry_of(OLD), b=entry_of(OLD))
 
 
-def journal_of(write: Callable[[Journal], Any], state: State = BEFORE) -> bytes:
+Step = tuple[Any, ...]
+
+
+def journal_of(*steps: Step, state: State = BEFORE) -> bytes:
+    """The journal of ``state`` after these steps: a method, its arguments, and whether the job
+    config is protected."""
     file = Memory()
     journal = Journal(file, state)
-    write(journal)
+    for method, *arguments in steps:
+        protected = {"prevent_delete": arguments.pop()} if len(arguments) == 3 else {}
+        getattr(journal, method)(*arguments, **protected)
     journal.flush()
     return file.content
 
 
-def whole_run(journal: Journal) -> None:
-    journal.intend("a", NEW)
-    journal.intend("c", {**NEW, "config_desc": "Grüße ☃\n\x1b"})
-    journal.record_done("a")
-    journal.record_forgotten("b")
-    journal.record_refused("c")
-    journal.intend("d", NEW)
+def merged(content: bytes, state: State | None = BEFORE) -> State:
+    after = replayed(state, content, NAME)
+    assert after is not None
+    return after
 
 
-WHOLE = journal_of(whole_run)
+def after(*steps: Step, state: State = BEFORE) -> dict[str, Entry]:
+    """The entries of ``state`` once the journal of these steps is merged."""
+    return dict(merged(journal_of(*steps, state=state), state).job_configs)
+
+
+def done(name: str, *params: Any) -> list[Step]:
+    return [("intend", name, *params), ("record_done", name)]
+
+
+REFUSED: list[Step] = [("intend", "a", NEW), ("record_refused", "a")]
+FIRST = Entry(params={}, applied_at="", pending=True, attempted=NEW)
+WHOLE = journal_of(
+    ("intend", "a", NEW),
+    ("intend", "c", {**NEW, "config_desc": "Grüße ☃\n\x1b"}),
+    ("record_done", "a"),
+    ("record_forgotten", "b"),
+    ("record_refused", "c"),
+    ("intend", "d", NEW),
+)
+LINES = WHOLE.splitlines(keepends=True)
 
 
 def test_a_journal_without_outcomes_changes_nothing() -> None:
-    content = journal_of(lambda journal: None)
-    assert replayed(BEFORE, content, NAME) is BEFORE
+    assert replayed(BEFORE, journal_of(), NAME) is BEFORE
     assert replayed(BEFORE, b"", NAME) is BEFORE
     assert replayed(None, b"", NAME) is None
 
 
 def test_what_was_done_replaces_what_was_there() -> None:
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.record_done("a")
-
-    after = replayed(BEFORE, journal_of(write), NAME)
-    assert after is not None
-    assert (after.serial, after.lineage, after.salt) == (6, "a-lineage", "a-salt")
-    assert after.job_configs["a"].params == NEW
-    assert after.job_configs["a"].applied_at.endswith("Z")
-    assert after.job_configs["a"].applied_at != AT
-    assert after.job_configs["b"] == entry_of(OLD)
+    found = merged(journal_of(*done("a", NEW)))
+    assert (found.serial, found.lineage, found.salt) == (6, "a-lineage", "a-salt")
+    assert found.job_configs["a"].params == NEW
+    assert found.job_configs["a"].applied_at.endswith("Z")
+    assert found.job_configs["a"].applied_at != AT
+    assert found.job_configs["b"] == entry_of(OLD)
 
 
-def test_a_refusal_changes_nothing() -> None:
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.record_refused("a")
-
-    assert replayed(BEFORE, journal_of(write), NAME) is BEFORE
+def test_a_refusal_changes_nothing_and_leaves_an_unknown_outcome_unknown() -> None:
+    unknown = state_of(a=unsure(OLD, {"log_url": "/b/l/"}))
+    for state in (BEFORE, unknown):
+        assert replayed(state, journal_of(*REFUSED, state=state), NAME) is state
 
 
 def test_an_intent_that_nothing_follows_is_an_unknown_outcome() -> None:
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.intend("c", NEW)
-
-    after = replayed(BEFORE, journal_of(write), NAME)
-    assert after is not None
-    assert after.job_configs == {
-        "a": unsure(OLD, NEW),
-        "b": entry_of(OLD),
-        "c": Entry(params={}, applied_at="", pending=True, attempted=NEW),
-    }
-
-
-def test_a_refusal_leaves_an_earlier_unknown_outcome_unknown() -> None:
-    state = state_of(a=unsure(OLD, {"log_url": "/b/l/"}))
-
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.record_refused("a")
-
-    assert replayed(state, journal_of(write, state), NAME) is state
+    found = after(("intend", "a", NEW), ("intend", "c", NEW))
+    assert found == {"a": unsure(OLD, NEW), "b": entry_of(OLD), "c": FIRST}
 
 
 def test_two_unknown_outcomes_remember_what_either_may_have_set() -> None:
     state = state_of(a=unsure(OLD, {"log_url": "/b/l/", "train_instance_count": 9}))
-    after = replayed(state, journal_of(lambda journal: journal.intend("a", NEW), state), NAME)
-    assert after is not None
     attempted = {"log_url": "/b/l/", "train_instance_count": 2}
-    assert after.job_configs["a"] == unsure(OLD, attempted)
+    assert after(("intend", "a", NEW), state=state)["a"] == unsure(OLD, attempted)
 
 
 def test_what_is_forgotten_leaves_the_state() -> None:
-    after = replayed(BEFORE, journal_of(lambda journal: journal.record_forgotten("a")), NAME)
-    assert after is not None
-    assert list(after.job_configs) == ["b"]
+    assert list(after(("record_forgotten", "a"))) == ["b"]
 
 
 def test_the_entries_stay_in_name_order() -> None:
-    def write(journal: Journal) -> None:
-        for name in ("z", "0", "aa"):
-            journal.intend(name, NEW)
-            journal.record_done(name)
-
-    after = replayed(BEFORE, journal_of(write), NAME)
-    assert after is not None
-    assert list(after.job_configs) == ["0", "a", "aa", "b", "z"]
+    steps = [step for name in ("z", "0", "aa") for step in done(name, NEW)]
+    assert list(after(*steps)) == ["0", "a", "aa", "b", "z"]
 
 
 def test_the_first_journal_of_a_state_that_is_not_there_yet_makes_it() -> None:
     new = State.new(TARGET, "its-salt")
-
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.record_done("a")
-
-    after = replayed(None, journal_of(write, new), NAME)
-    assert after is not None
-    assert (after.lineage, after.serial, after.target) == (new.lineage, 1, TARGET)
-    assert after.salt == "its-salt"
-    assert after.job_configs["a"].params == NEW
+    found = merged(journal_of(*done("a", NEW), state=new), None)
+    assert (found.lineage, found.serial, found.target) == (new.lineage, 1, TARGET)
+    assert found.salt == "its-salt"
+    assert found.job_configs["a"].params == NEW
 
 
 def test_a_first_journal_in_which_nothing_was_done_makes_no_state() -> None:
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.record_refused("a")
-
-    assert replayed(None, journal_of(write, State.new(TARGET)), NAME) is None
+    assert replayed(None, journal_of(*REFUSED, state=State.new(TARGET)), NAME) is None
 
 
 def test_a_journal_whose_state_is_missing_is_refused() -> None:
@@ -174,15 +152,14 @@ def test_a_journal_whose_state_is_missing_is_refused() -> None:
 
 
 def test_a_journal_that_was_merged_already_changes_nothing() -> None:
-    merged = replayed(BEFORE, WHOLE, NAME)
-    assert merged is not None
-    assert merged.merged == last_sum_of(WHOLE, NAME)
-    later = replace(merged, serial=merged.serial + 2, job_configs={"x": entry_of(OLD)})
+    found = merged(WHOLE)
+    assert found.merged == last_sum_of(WHOLE, NAME)
+    later = replace(found, serial=found.serial + 2, job_configs={"x": entry_of(OLD)})
     assert replayed(later, WHOLE, NAME) is later
 
 
 def test_a_journal_that_no_state_took_in_is_not_dropped_for_a_newer_state() -> None:
-    pulled = State(lineage="a-lineage", serial=6, target=TARGET, job_configs={"x": entry_of(OLD)})
+    pulled = replace(BEFORE, serial=6, job_configs={"x": entry_of(OLD)})
     with pytest.raises(StateError, match="never merged it") as raised:
         replayed(pulled, WHOLE, NAME)
     assert "continues serial 5" in str(raised.value)
@@ -190,53 +167,40 @@ def test_a_journal_that_no_state_took_in_is_not_dropped_for_a_newer_state() -> N
 
 
 def test_an_older_journal_whose_outcomes_the_state_has_already_changes_nothing() -> None:
-    merged = replayed(BEFORE, WHOLE, NAME)
-    assert merged is not None
-    same = State(lineage="a-lineage", serial=9, target=TARGET, job_configs=merged.job_configs)
+    same = replace(BEFORE, serial=9, job_configs=merged(WHOLE).job_configs)
     assert replayed(same, WHOLE, NAME) is same
 
 
-def test_the_journal_of_another_state_is_refused() -> None:
-    for other in (
-        State(lineage="other", serial=5, target=TARGET, job_configs={}),
-        State(lineage="a-lineage", serial=4, target=TARGET, job_configs={}),
-    ):
-        with pytest.raises(StateError, match="continues another state") as raised:
-            replayed(other, WHOLE, NAME)
-        assert "a-lineage" in str(raised.value)
+@pytest.mark.parametrize("other", [{"lineage": "other"}, {"serial": 4}])
+def test_the_journal_of_another_state_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match="continues another state") as raised:
+        replayed(replace(BEFORE, job_configs={}, **other), WHOLE, NAME)
+    assert "a-lineage" in str(raised.value)
 
 
 def test_a_last_line_that_is_cut_short_at_any_byte_is_passed_over() -> None:
-    lines = WHOLE.splitlines(keepends=True)
-    kept = b"".join(lines[:-1])
-    shorter = replayed(BEFORE, kept, NAME)
-    assert shorter is not None
-    for length in range(len(lines[-1])):
-        assert replayed(BEFORE, kept + lines[-1][:length], NAME) == shorter
-    whole = replayed(BEFORE, WHOLE, NAME)
-    assert whole is not None
-    assert whole.job_configs["d"].pending
+    kept = b"".join(LINES[:-1])
+    shorter = merged(kept)
+    for length in range(len(LINES[-1])):
+        assert replayed(BEFORE, kept + LINES[-1][:length], NAME) == shorter
+    assert merged(WHOLE).job_configs["d"].pending
     assert "d" not in shorter.job_configs
 
 
 def test_any_prefix_of_a_journal_is_a_state_before_its_end() -> None:
     for length in range(len(WHOLE) + 1):
-        after = replayed(BEFORE, WHOLE[:length], NAME)
-        assert after is not None
-        assert after.serial in (5, 6)
+        assert merged(WHOLE[:length]).serial in (5, 6)
 
 
 def test_a_last_line_of_garbage_is_passed_over() -> None:
-    lines = WHOLE.splitlines(keepends=True)
-    kept = b"".join(lines[:-1])
+    kept = b"".join(LINES[:-1])
     for torn in (b"\x00" * 40, b"\xff\xfe\n", b"{}\n", b'{"record": 1}\n', b"[" * 99_999):
         assert replayed(BEFORE, kept + torn, NAME) == replayed(BEFORE, kept, NAME)
 
 
-@pytest.mark.parametrize("number", range(len(WHOLE.splitlines()) - 1))
+@pytest.mark.parametrize("number", range(len(LINES) - 1))
 def test_damage_before_the_last_line_is_refused_with_its_line(number: int) -> None:
-    lines = WHOLE.splitlines(keepends=True)
-    line = lines[number]
+    line = LINES[number]
     damages = [
         b"\n",
         b"garbage\n",
@@ -244,41 +208,36 @@ def test_damage_before_the_last_line_is_refused_with_its_line(number: int) -> No
         line.replace(b'"record"', b'"rekord"'),
         bytes([line[0] ^ 1]) + line[1:],
     ]
-    if number < len(lines) - 2:  # where the last line alone is left, it counts as cut short
+    if number < len(LINES) - 2:  # where the last line alone is left, it counts as cut short
         damages.append(b"")
     for damage in damages:
         with pytest.raises(StateError, match="the journal is damaged") as raised:
-            replayed(BEFORE, b"".join([*lines[:number], damage, *lines[number + 1 :]]), NAME)
+            replayed(BEFORE, b"".join([*LINES[:number], damage, *LINES[number + 1 :]]), NAME)
         assert str(raised.value).startswith(f"{NAME}:{number + 1}: ")
         assert "left untouched" in str(raised.value)
 
 
-@pytest.mark.parametrize("number", range(1, len(WHOLE.splitlines()) - 1))
+@pytest.mark.parametrize("number", range(1, len(LINES) - 1))
 def test_a_value_that_is_changed_shows_by_its_sum(number: int) -> None:
-    lines = WHOLE.splitlines(keepends=True)
-    document = json.loads(lines[number])
+    document = json.loads(LINES[number])
     document["record"]["more"] = 1
     changed = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    lines[number] = changed.encode() + b"\n"
+    lines = [*LINES[:number], changed.encode() + b"\n", *LINES[number + 1 :]]
     with pytest.raises(StateError, match="the journal is damaged"):
         replayed(BEFORE, b"".join(lines), NAME)
 
 
 def test_two_lines_that_changed_places_are_refused() -> None:
-    lines = WHOLE.splitlines(keepends=True)
-    lines[2], lines[3] = lines[3], lines[2]
+    turned = b"".join([*LINES[:2], LINES[3], LINES[2], *LINES[4:]])
     with pytest.raises(StateError, match=f"{NAME}:3: the journal is damaged"):
-        replayed(BEFORE, b"".join(lines), NAME)
+        replayed(BEFORE, turned, NAME)
 
 
 @given(st.binary(max_size=80), st.integers(0, len(WHOLE)))
 def test_any_bytes_in_a_journal_are_passed_over_or_refused(content: bytes, offset: int) -> None:
     for mixed in (content, WHOLE[:offset] + content + WHOLE[offset:]):
-        try:
-            after = replayed(BEFORE, mixed, NAME)
-        except StateError:
-            continue
-        assert after is not None
+        with suppress(StateError):
+            merged(mixed)
 
 
 def signed(*records: dict[str, Any]) -> bytes:
@@ -293,6 +252,7 @@ def signed(*records: dict[str, Any]) -> bytes:
     return lines
 
 
+INCOMPLETE: list[dict[str, Any]] = [{"intent": "a"}, {"intent": "a", "params": []}, {"done": "a"}]
 BEGIN = {
     "begin": 1,
     "lineage": "a-lineage",
@@ -303,8 +263,8 @@ BEGIN = {
 
 
 def test_the_sums_are_a_chain_over_the_lines() -> None:
-    assert journal_of(lambda journal: None) == signed(BEGIN)
-    content = journal_of(lambda journal: journal.intend("a", NEW))
+    assert journal_of() == signed(BEGIN)
+    content = journal_of(("intend", "a", NEW))
     assert content == signed(BEGIN, {"intent": "a", "params": NEW})
 
 
@@ -323,16 +283,7 @@ def test_a_journal_that_begins_otherwise_is_refused(begin: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "record",
-    [
-        {"intent": "a"},
-        {"intent": "a", "params": []},
-        {"done": "a", "at": AT},
-        {"done": "a"},
-        {"refused": 5},
-        {"unheard-of": "a"},
-        {},
-    ],
+    "record", [*INCOMPLETE, {"done": "a", "at": AT}, {"refused": 5}, {"unheard-of": "a"}, {}]
 )
 def test_a_record_of_another_kind_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(StateError, match=f"{NAME}:2: this majobctl does not know this record"):
@@ -341,9 +292,8 @@ def test_a_record_of_another_kind_is_refused(record: dict[str, Any]) -> None:
 
 def test_a_journal_from_before_the_salt_is_read() -> None:
     begin = {key: value for key, value in BEGIN.items() if key != "salt"}
-    after = replayed(BEFORE, signed(begin, {"forget": "a"}), NAME)
-    assert after is not None
-    assert (list(after.job_configs), after.salt) == (["b"], "a-salt")
+    found = merged(signed(begin, {"forget": "a"}))
+    assert (list(found.job_configs), found.salt) == (["b"], "a-salt")
 
 
 def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_along() -> None:
@@ -364,6 +314,11 @@ def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_a
     assert file.is_closed
 
 
+def at_once(work: Callable[[str], None], count: int) -> None:
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, [f"n{number}" for number in range(count)]))
+
+
 def test_threads_that_wait_at_once_share_a_flush() -> None:
     file = Memory(seconds=0.02)
     journal = Journal(file, state_of())
@@ -375,20 +330,15 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
         journal.record_done(name)
         journal.flush()
 
-    threads = [threading.Thread(target=work, args=(f"n{number}",)) for number in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work, 40)
     assert file.content.count(b"\n") == 81
     assert file.flushes <= 30  # 81 without sharing
-    after = replayed(state_of(), file.content, NAME)
-    assert after is not None
-    assert len(after.job_configs) == 40
-    assert not any(entry.pending for entry in after.job_configs.values())
+    entries = merged(file.content, state_of()).job_configs
+    assert len(entries) == 40
+    assert not any(entry.pending for entry in entries.values())
 
 
-def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> None:
+def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() -> None:
     file = Memory()
     journal = Journal(file, BEFORE)
     file.failure = OSError(28, "No space left on device")
@@ -400,11 +350,7 @@ def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> 
         except OSError as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(f"n{number}",)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work, 8)
     assert len(failures) == 8
     file.failure = None
     journal.record_done("n0")
@@ -415,35 +361,18 @@ def test_a_failed_flush_is_told_to_everybody_who_waits_and_who_comes_later() -> 
 
 def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
     state = state_of(a=unsure(OLD, NEW), b=entry_of(OLD))
-
-    def write(journal: Journal) -> None:
-        journal.record_known("a", NEW)
-        journal.record_known("c", NEW, prevent_delete=True)
-
-    after = replayed(state, journal_of(write, state), NAME)
-    assert after is not None
-    assert (after.job_configs["a"].params, after.job_configs["a"].pending) == (NEW, False)
-    assert after.job_configs["a"].applied_at.endswith("Z")
-    assert after.job_configs["b"] == entry_of(OLD)
-    assert after.job_configs["c"].prevent_delete
-    assert not after.job_configs["a"].prevent_delete
+    found = after(("record_known", "a", NEW), ("record_known", "c", NEW, True), state=state)
+    assert (found["a"].params, found["a"].pending) == (NEW, False)
+    assert found["a"].applied_at.endswith("Z")
+    assert found["b"] == entry_of(OLD)
+    assert found["c"].prevent_delete
+    assert not found["a"].prevent_delete
 
 
 def test_a_protection_comes_with_the_call_that_succeeds() -> None:
     state = state_of(a=entry_of(OLD, prevent_delete=True), b=entry_of(OLD))
-
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW)
-        journal.intend("b", NEW, prevent_delete=True)
-        journal.record_done("a")
-        journal.record_done("b")
-
-    after = replayed(state, journal_of(write, state), NAME)
-    assert after is not None
-    assert {name: item.prevent_delete for name, item in after.job_configs.items()} == {
-        "a": False,
-        "b": True,
-    }
+    found = after(*done("a", NEW), *done("b", NEW, True), state=state)
+    assert {name: item.prevent_delete for name, item in found.items()} == {"a": False, "b": True}
 
 
 @pytest.mark.parametrize("was_protected", [True, False])
@@ -452,43 +381,21 @@ def test_a_call_of_unknown_outcome_protects_where_either_side_does(
     was_protected: bool, is_to_be: bool
 ) -> None:
     state = state_of(a=entry_of(OLD, prevent_delete=was_protected))
-    content = journal_of(lambda journal: journal.intend("a", NEW, prevent_delete=is_to_be), state)
-    after = replayed(state, content, NAME)
-    assert after is not None
     expected = entry_of(OLD, pending=True, attempted=NEW, prevent_delete=was_protected or is_to_be)
-    assert after.job_configs["a"] == expected
+    assert after(("intend", "a", NEW, is_to_be), state=state)["a"] == expected
 
 
 @pytest.mark.parametrize("was_protected", [True, False])
 def test_a_refusal_does_not_take_a_protection_away_nor_a_wish_for_one(was_protected: bool) -> None:
     state = state_of(a=entry_of(OLD, prevent_delete=was_protected))
-
-    def write(journal: Journal) -> None:
-        journal.intend("a", NEW, prevent_delete=not was_protected)
-        journal.record_refused("a")
-
-    after = replayed(state, journal_of(write, state), NAME)
-    assert after is not None
-    assert after.job_configs["a"] == entry_of(OLD, prevent_delete=True)
+    found = after(("intend", "a", NEW, not was_protected), ("record_refused", "a"), state=state)
+    assert found["a"] == entry_of(OLD, prevent_delete=True)
 
 
 def test_a_deletion_of_unknown_outcome_is_remembered_and_a_known_one_is_not() -> None:
-    def begin(journal: Journal) -> None:
-        journal.intend("a", OLD)
-
-    def end(journal: Journal) -> None:
-        begin(journal)
-        journal.record_forgotten("a")
-
-    after = replayed(BEFORE, journal_of(begin), NAME)
-    assert after is not None
-    assert after.job_configs["a"] == unsure(OLD, OLD)
-    after = replayed(BEFORE, journal_of(end), NAME)
-    assert after is not None
-    assert list(after.job_configs) == ["b"]
+    assert after(("intend", "a", OLD))["a"] == unsure(OLD, OLD)
+    assert list(after(("intend", "a", OLD), ("record_forgotten", "a"))) == ["b"]
 
 
-def test_knowing_what_is_known_already_is_no_write() -> None:
-    after = replayed(BEFORE, journal_of(lambda journal: journal.record_known("a", OLD)), NAME)
-    assert after is not None
-    assert after.job_configs["a"].params == OLD
+def test_knowing_what_is_known_already_writes_nothing() -> None:
+    assert after(("record_known", "a", OLD))["a"].params == OLD

@@ -22,14 +22,8 @@ from majobctl.state.backends import BACKENDS, Backend, Holder, open_backend
 from majobctl.state.backends.local import LocalBackend
 
 NAME = "majobctl.state.json"
-FOREIGN = Holder(
-    id="abc",
-    user="ada",
-    host="elsewhere",
-    pid=7,
-    command="majobctl apply",
-    since="2026-11-23T12:00:00Z",
-)
+WHO = {"user": "ada", "host": "elsewhere", "command": "majobctl apply"}
+FOREIGN = Holder(id="abc", pid=7, since="2026-11-23T12:00:00Z", **WHO)
 
 HOLD = """
 import sys
@@ -332,7 +326,7 @@ class TestLocal:
         assert local.read() == b"one"
         assert {item.name for item in path.parent.iterdir()} == {NAME, NAME + ".backup"}
 
-    def test_a_folder_in_place_of_a_file_is_told(self, local: LocalBackend, path: Path) -> None:
+    def test_a_folder_in_place_of_a_file_is_shown(self, local: LocalBackend, path: Path) -> None:
         path.mkdir(parents=True)
         with pytest.raises(StateError, match=f"{NAME} cannot be read: Is a directory"):
             local.read()
@@ -340,14 +334,16 @@ class TestLocal:
         with pytest.raises(StateError, match="journal cannot be read"):
             local.read_journal()
 
-    def test_a_place_that_cannot_be_locked_is_told(self, tmp_path: Path) -> None:
+    def test_a_place_that_cannot_be_locked_is_shown(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         local = LocalBackend(tmp_path / "file" / NAME, NAME)
         with pytest.raises(StateError, match=f"{NAME} cannot be locked") as raised, local.lock("x"):
             raise AssertionError("never given")
         assert "nothing was done" in str(raised.value)
 
-    def test_a_holder_that_cannot_be_written_is_told(self, local: LocalBackend, path: Path) -> None:
+    def test_a_holder_that_cannot_be_written_is_shown(
+        self, local: LocalBackend, path: Path
+    ) -> None:
         holder_path(path).mkdir(parents=True)
         with pytest.raises(StateError), local.lock("x"):
             raise AssertionError("never given")

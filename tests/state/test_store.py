@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from majobctl.errors import LockedError, StateError
 from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
-from tests.plan.values import TARGET
+from tests.plan.values import AT, TARGET
+from tests.state.test_local_backend import FOREIGN
 
 PARAMS = {"train_instance_count": 1}
-ENTRY = Entry(params=PARAMS, applied_at="2026-11-23T12:00:00Z")
+ENTRY = Entry(params=PARAMS, applied_at=AT)
 
 
 @pytest.fixture
@@ -26,6 +28,12 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> StateStore:
     return StateStore(LocalBackend(path, path.name))
+
+
+def read(store: StateStore) -> State:
+    state = store.read()
+    assert state is not None
+    return state
 
 
 def journal_path(path: Path) -> Path:
@@ -55,8 +63,7 @@ def test_what_is_merged_is_in_the_file_and_the_journal_is_gone(
     store: StateStore, path: Path
 ) -> None:
     record(store, "a", "b", merge=True)
-    state = store.read()
-    assert state is not None
+    state = read(store)
     assert (state.serial, list(state.job_configs)) == (1, ["a", "b"])
     assert not journal_path(path).exists()
     record(store, "c", merge=True)
@@ -70,8 +77,7 @@ def test_a_reader_sees_what_a_killed_apply_did_and_changes_nothing(
     content = path.read_bytes()
     record(store, "b", merge=False)
     journal = journal_path(path).read_bytes()
-    state = store.read()
-    assert state is not None
+    state = read(store)
     assert (state.serial, list(state.job_configs)) == (2, ["a", "b"])
     assert (path.read_bytes(), journal_path(path).read_bytes()) == (content, journal)
 
@@ -149,15 +155,7 @@ def test_one_writer_at_a_time(store: StateStore, path: Path) -> None:
 
 
 def test_unlock_says_who_it_was(store: StateStore, path: Path) -> None:
-    holder = {
-        "id": "abc",
-        "user": "ada",
-        "host": "elsewhere",
-        "pid": 7,
-        "command": "majobctl apply",
-        "since": "2026-11-23T12:00:00Z",
-    }
-    path.with_name(path.name + ".lock.holder").write_text(json.dumps(holder))
+    path.with_name(path.name + ".lock.holder").write_text(json.dumps(asdict(FOREIGN)))
     assert store.unlock("abc") == (
         "ada@elsewhere, process 7, `majobctl apply`, since 2026-11-23T12:00:00Z"
     )
@@ -166,7 +164,7 @@ def test_unlock_says_who_it_was(store: StateStore, path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have no such modes there")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_told(store: StateStore, path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_shown(store: StateStore, path: Path) -> None:
     path.parent.chmod(0o500)
     try:
         with pytest.raises(StateError, match="cannot be locked"), store.locked("x"):
@@ -175,7 +173,7 @@ def test_a_folder_that_cannot_be_written_is_told(store: StateStore, path: Path) 
         path.parent.chmod(0o700)
 
 
-def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
+def test_a_state_that_cannot_be_written_is_shown_and_the_journal_stays(
     store: StateStore, path: Path
 ) -> None:
     with store.locked("apply") as locked:
@@ -191,7 +189,7 @@ def test_a_state_that_cannot_be_written_is_told_and_the_journal_stays(
     assert State.load(path.read_bytes(), "x").serial == 0
 
 
-def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) -> None:
+def test_a_journal_that_cannot_be_opened_is_shown(store: StateStore, path: Path) -> None:
     with store.locked("apply") as locked:
         journal_path(path).mkdir()
         with pytest.raises(StateError, match="journal cannot be written"):
@@ -199,7 +197,7 @@ def test_a_journal_that_cannot_be_opened_is_told(store: StateStore, path: Path) 
         journal_path(path).rmdir()
 
 
-def test_a_journal_that_cannot_be_removed_is_told(store: StateStore, path: Path) -> None:
+def test_a_journal_that_cannot_be_removed_is_shown(store: StateStore, path: Path) -> None:
     with store.locked("apply") as locked:
         locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={}))
         journal_path(path).mkdir()
@@ -285,8 +283,7 @@ def test_a_journal_that_stays_after_that_does_no_harm(disk: FullDisk, path: Path
     disk.takes_state = disk.keeps_journal = True
     assert "cannot be removed: Permission denied" in fill_while_applying(disk)
     assert journal_path(path).exists()
-    state = StateStore(LocalBackend(path, path.name)).read()
-    assert state is not None
+    state = read(StateStore(LocalBackend(path, path.name)))
     assert not any(entry.pending for entry in state.job_configs.values())
 
 
@@ -298,8 +295,7 @@ def test_where_the_state_cannot_be_written_a_rescue_file_takes_the_outcomes(
     assert f"majobctl state push {rescue.name}" in message
     assert rescued_names(rescue.read_bytes()) == ["after", "before"]
     assert rescue.stat().st_mode & 0o777 == 0o600
-    left = StateStore(LocalBackend(path, path.name)).read()
-    assert left is not None
+    left = read(StateStore(LocalBackend(path, path.name)))
     assert left.job_configs["after"].pending
 
 

@@ -43,12 +43,9 @@ class LocalBackend:
         self.name = name
         self.journal_name = f"{name}.journal"
         self._path = Path(os.path.realpath(path))
-        self._journal_path = self._beside(".journal")
-        self._lock_path = self._beside(".lock")
-        self._holder_path = self._beside(".lock.holder")
-
-    def _beside(self, suffix: str) -> Path:
-        return self._path.parent / (self._path.name + suffix)
+        suffixes = (".journal", ".backup", ".lock", ".lock.holder")
+        paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
+        self._journal_path, self._backup_path, self._lock_path, self._holder_path = paths
 
     def read(self) -> bytes | None:
         return _read(self._path, self.name)
@@ -58,12 +55,9 @@ class LocalBackend:
 
     def write(self, content: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._back_up()
-        write_durably(self._path, content)
-
-    def _back_up(self) -> None:
         with suppress(FileNotFoundError):
-            write_durably(self._beside(".backup"), self._path.read_bytes())
+            write_durably(self._backup_path, self._path.read_bytes())
+        write_durably(self._path, content)
 
     def open_journal(self) -> LocalJournalFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,15 +92,13 @@ class LocalBackend:
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
-        written = "|".join(re.escape(temporary_prefix(path)) for path in self._written_paths())
+        paths = (self._path, self._backup_path, self._holder_path)
+        written = "|".join(re.escape(temporary_prefix(path)) for path in paths)
         is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
         with suppress(OSError):
             for path in self._path.parent.iterdir():
                 if is_left_over(path.name):
                     path.unlink(missing_ok=True)
-
-    def _written_paths(self) -> tuple[Path, ...]:
-        return self._path, self._beside(".backup"), self._holder_path
 
     def unlock(self, holder_id: str) -> Holder:
         self._check_holder(holder_id)

@@ -35,9 +35,8 @@ def holder_of(content: bytes) -> Holder | None:
     try:
         node = Node(parse_object(content))
         keys = ("id", "user", "host", "command", "since")
-        return Holder(
-            **{key: printable(node[key].text()) for key in keys}, pid=node["pid"].integer()
-        )
+        texts = {key: printable(node[key].text()) for key in keys}
+        return Holder(**texts, pid=node["pid"].integer())
     except JsonError:
         return None
 
