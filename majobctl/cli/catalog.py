@@ -78,9 +78,6 @@ def algorithms(format_: str) -> None:
     _show("algorithms", format_)
 
 
-commands = (flavors, engines, algorithms)
-
-
 def _show(name: str, format_: str) -> None:
     """Reads the list ``name`` from the service, caches it and prints it."""
     from majobctl.plan.document import HEAD, dumps
