@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -36,17 +34,7 @@ FAILED = 3
 @options.lock_timeout_option
 @options.color_option
 def command(
-    planfile: str | None,
-    targeted: tuple[str, ...],
-    excluded: tuple[str, ...],
-    refresh: bool,
-    format_: str,
-    auto_approve: bool,
-    force: bool,
-    verify: bool,
-    parallelism: int | None,
-    lock_timeout: float,
-    no_color: bool,
+    planfile: str | None, refresh: bool, format_: str, auto_approve: bool, force: bool, verify: bool
 ) -> int:
     """Plan, show the plan, ask for the literal "yes", and send the calls that are needed.
 
@@ -63,50 +51,35 @@ def command(
     Example:
       majobctl apply --auto-approve --parallelism 20
     """
-    from majobctl.operations import SavedPlan, Selection, apply
+    from majobctl.operations import SavedPlan, apply
 
-    selection, saved = Selection(targeted, excluded), None
+    selection, saved = invocation.selection(), None
     if planfile is not None:
         if selection or refresh:
             what = "--target, --exclude and --refresh"
             raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
         saved = SavedPlan.read(invocation.read_file(planfile), planfile)
-    run = partial(
-        apply,
-        invocation.root(),
-        saved_plan=saved,
-        overrides=invocation.overrides(),
-        selection=selection,
-        refresh=refresh,
-        force=force,
-        verify=verify,
-        parallelism=parallelism,
-        lock_timeout=lock_timeout,
-        command=invocation.command_line(),
-        warn=invocation.warn,
-    )
-    return _report(_run(run, auto_approve or saved is not None, format_, no_color), format_)
-
-
-def _run(
-    run: Callable[..., ApplyResult], is_approved: bool, format_: str, no_color: bool
-) -> ApplyResult:
-    """Runs the apply with everything that happens between it and the user."""
+    is_approved = auto_approve or saved is not None
     with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
 
-        def approve(plan: Plan) -> bool:
-            if not is_approved and not _is_confirmed(plan):
-                return False
+        def begin(plan: Plan) -> None:
+            interrupts.defer()
             applying.start(len(plan.changes))
-            return True
 
-        return run(
-            approve=approve,
-            show=lambda plan: _show_plan(plan, format_, is_approved, no_color),
+        result = apply(
+            invocation.repository(reading),
+            approve=lambda plan: is_approved or _is_confirmed(plan),
+            saved_plan=saved,
+            selection=selection,
+            refresh=refresh,
+            force=force,
+            verify=verify,
+            show=lambda plan: _show_plan(plan, format_, is_approved),
+            begin=begin,
             observe=applying.observe,
-            observe_reading=reading,
             should_stop=interrupts.should_stop,
         )
+    return _report(result, format_)
 
 
 def _report(result: ApplyResult, format_: str) -> int:
@@ -126,11 +99,11 @@ def _report(result: ApplyResult, format_: str) -> int:
     return 0 if result.is_complete else FAILED
 
 
-def _show_plan(plan: Plan, format_: str, is_approved: bool, no_color: bool) -> None:
+def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        click.echo(plan_text(plan, options.painter(no_color), options.width_of(sys.stdout)))
+        click.echo(plan_text(plan, options.painter(), options.width_of(sys.stdout)))
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
         click.echo(plan_text(plan, width=options.width_of(sys.stderr)), err=True)

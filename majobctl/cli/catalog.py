@@ -78,26 +78,23 @@ def algorithms(format_: str) -> None:
     _show("algorithms", format_)
 
 
-commands = (flavors, engines, algorithms)
-
-
 def _show(name: str, format_: str) -> None:
     """Reads the list ``name`` from the service, caches it and prints it."""
+    from majobctl.plan.document import HEAD, dumps
+    from majobctl.service.catalog import plain_items
+
     settings = invocation.load_settings()
-    items = _read(settings, name)
-    _keep(settings, name, items)
-    text = _document(settings, name, items) if format_ == "json" else _table(name, items)
+    with provider_of(settings, 1) as provider:
+        items = plain_items(name, provider.catalog.entries(name))
+    _cache(settings, name, items)
+    if format_ == "json":
+        text = dumps({**HEAD, "target": target_of(settings).document(), name: items})
+    else:
+        text = _table(name, items)
     click.echo(text, nl=False)
 
 
-def _read(settings: Settings, name: str) -> list[dict[str, Any]]:
-    from majobctl.service.catalog import plain_items
-
-    with provider_of(settings, 1) as provider:
-        return plain_items(name, provider.catalog.entries(name))
-
-
-def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
+def _cache(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
     from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
@@ -109,13 +106,6 @@ def _keep(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
         invocation.warn(f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not cached")
-
-
-def _document(settings: Settings, name: str, items: list[dict[str, Any]]) -> str:
-
-    from majobctl.plan.document import HEAD, dumps
-
-    return dumps({**HEAD, "target": target_of(settings).document(), name: items})
 
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:

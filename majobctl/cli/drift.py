@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 @options.detailed_exitcode_option
 @options.parallelism_option
 @options.color_option
-def command(
-    targeted: tuple[str, ...],
-    excluded: tuple[str, ...],
-    format_: str,
-    detailed_exitcode: bool,
-    parallelism: int | None,
-    no_color: bool,
-) -> int:
+def command(format_: str, detailed_exitcode: bool) -> int:
     """Show what was changed in the service since it was last applied.
 
     Each value of the state is shown before the service's own. Nothing is changed, and no lock is
@@ -39,22 +32,15 @@ def command(
     Example:
       majobctl drift --detailed-exitcode --format markdown
     """
-    from majobctl.operations import Selection, drift
+    from majobctl.operations import drift
 
     with reading_progress() as reading:
-        found = drift(
-            invocation.root(),
-            overrides=invocation.overrides(),
-            selection=Selection(targeted, excluded),
-            parallelism=parallelism,
-            observe=reading,
-            warn=invocation.warn,
-        )
-    click.echo(_rendered(found, format_, no_color), nl=False)
+        found = drift(invocation.repository(reading), selection=invocation.selection())
+    click.echo(_rendered(found, format_), nl=False)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 
 
-def _rendered(drift: Drift, format_: str, no_color: bool) -> str:
+def _rendered(drift: Drift, format_: str) -> str:
     if format_ == "json":
         from majobctl.plan.document import dumps
         from majobctl.render.json import drift_document
@@ -66,4 +52,4 @@ def _rendered(drift: Drift, format_: str, no_color: bool) -> str:
         return drift_markdown(drift)
     from majobctl.render.text import drift_text
 
-    return drift_text(drift, options.painter(no_color), options.width_of(sys.stdout))
+    return drift_text(drift, options.painter(), options.width_of(sys.stdout))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import Any
+
 import click
 
 from majobctl.cli.options import NumberRange
@@ -60,11 +63,8 @@ def serve(
     seed: str | None,
     project_id: str,
     put: str,
-    latency_ms: float,
-    error_rate: float,
-    lose_rate: float,
-    throttle: float,
     request_log: str | None,
+    **faults: Any,
 ) -> None:
     """Serve the emulator on a loopback port until it is interrupted.
 
@@ -79,25 +79,15 @@ def serve(
     from majobctl.operations.connect import require_werkzeug
 
     require_werkzeug()
-    faults = emulator.Faults(
-        put="merge" if put == "merge" else "replace",
-        latency_ms=latency_ms,
-        error_rate=error_rate,
-        lose_rate=lose_rate,
-        throttle=throttle,
-    )
+    behavior = emulator.Faults(put="merge" if put == "merge" else "replace", **faults)
     try:
         app = emulator.create_app(
-            data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
+            data, seed=seed, project_id=project_id, faults=behavior, request_log=request_log
         )
+        with closing(app):
+            emulator.serve(app, port=port, ready=_show_ready)
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
-    try:
-        emulator.serve(app, port=port, ready=_show_ready)
-    except emulator.EmulatorError as error:
-        raise MajobctlError(str(error)) from error
-    finally:
-        app.close()
 
 
 def _show_ready(url: str) -> None:

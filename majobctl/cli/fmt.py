@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from majobctl.cli import invocation
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable
-
-if TYPE_CHECKING:
-    from majobctl.repository.authoring.format import Formatted
 
 
 @click.command("fmt")
@@ -35,42 +30,22 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
       majobctl fmt --check --diff jobs/vision.toml
     """
     _require_tomlkit()
-    outcome = _Outcome()
+    problems: list[Problem] = []
+    changes: list[bool] = []
     for path, name in _named(files) if files else _files_here():
         try:
-            before, after = _formatted(path, name)
-            if before != after.content:
-                _treat(path, name, before, after.content, check=check, diff=diff)
-            outcome.add(name, before, after)
+            changes.append(_format(path, name, check=check, diff=diff))
         except ConfigError as error:
-            outcome.problems += error.problems
-    outcome.show(is_dry=check or diff, beside_stdout=diff)
-    return 1 if outcome.problems or (check and outcome.changed) else 0
-
-
-@dataclass(slots=True)
-class _Outcome:
-    changed: int = 0
-    unchanged: int = 0
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, name: str, before: bytes, after: Formatted) -> None:
-        if after.obstacle:
-            invocation.warn(f"{name}: left as it is: {after.obstacle}")
-        if before == after.content:
-            self.unchanged += 1
-        else:
-            self.changed += 1
-
-    def show(self, *, is_dry: bool, beside_stdout: bool) -> None:
-        for problem in sorted(self.problems):
-            click.echo(str(problem), err=True)
-        if self.problems:
-            count = counted(len(self.problems), "problem")
-            click.echo(f"{count}. These files are left as they are.", err=True)
-        done = "would change" if is_dry else "formatted"
-        text = f"{counted(self.changed, 'file')} {done}, {self.unchanged} unchanged."
-        click.echo(text, err=beside_stdout)
+            problems += error.problems
+    for problem in sorted(problems):
+        click.echo(str(problem), err=True)
+    if problems:
+        count = counted(len(problems), "problem")
+        click.echo(f"{count}. These files are left as they are.", err=True)
+    done = "would change" if check or diff else "formatted"
+    text = f"{counted(sum(changes), 'file')} {done}, {changes.count(False)} unchanged."
+    click.echo(text, err=diff)
+    return 1 if problems or (check and any(changes)) else 0
 
 
 def _require_tomlkit() -> None:
@@ -102,43 +77,46 @@ def _files_here() -> Iterator[tuple[Path, str]]:
     yield from files
 
 
-def _formatted(path: Path, name: str) -> tuple[bytes, Formatted]:
-    """The content of the file, before and after. Raises ConfigError if it cannot be formatted."""
+def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
+    """Shows the changes of a file, or writes it, as the options say; returns whether there are any.
+
+    Raises ConfigError if it cannot be formatted.
+    """
     from majobctl.repository.authoring.format import formatted
     from majobctl.repository.toml.file import content_of
 
-    content = content_of(path, name)
-    return content, formatted(content, name)
-
-
-def _treat(path: Path, name: str, before: bytes, after: bytes, *, check: bool, diff: bool) -> None:
-    """Shows the changes of a file, or writes it, as the options say."""
-    if diff:
-        click.echo(_difference(name, before, after), nl=False)
-        return
-    if check:
+    before = content_of(path, name)
+    after = formatted(before, name)
+    is_changed = before != after.content
+    if is_changed and diff:
+        click.echo(_difference(name, before, after.content), nl=False)
+    elif is_changed and check:
         click.echo(f"would change {name}")
-        return
-    try:
-        _replace(Path(os.path.realpath(path)), after)
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        raise ConfigError([Problem(file=name, message=reason)]) from error
-    click.echo(f"formatted {name}")
+    elif is_changed:
+        _replace(path, name, after.content)
+        click.echo(f"formatted {name}")
+    if after.obstacle:
+        invocation.warn(f"{name}: left as it is: {after.obstacle}")
+    return is_changed
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Puts ``content`` in place of a file, whose mode stays. Raises OSError."""
+def _replace(path: Path, name: str, content: bytes) -> None:
+    """Puts ``content`` in place of a file, whose mode stays. Raises ConfigError."""
     import errno
     import stat
 
     from majobctl.files import write_durably
 
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if not os.access(path, os.W_OK):
-        # Replacing the file would need no permission to write it.
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    write_durably(path, content, mode)
+    path = Path(os.path.realpath(path))
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not os.access(path, os.W_OK):
+            # Replacing the file would need no permission to write it.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        write_durably(path, content, mode)
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror or error}"
+        raise ConfigError([Problem(file=name, message=reason)]) from error
 
 
 def _difference(name: str, before: bytes, after: bytes) -> str:

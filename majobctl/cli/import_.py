@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 @options.lock_timeout_option
 @options.format_option
 def command(
-    names: tuple[str, ...],
-    all_: bool,
-    out_dir: str,
-    single_file: bool,
-    parallelism: int | None,
-    lock_timeout: float,
-    format_: str,
+    names: tuple[str, ...], all_: bool, out_dir: str, single_file: bool, format_: str
 ) -> int:
     """Import configurations of the service into the state, and write TOML files for them.
 
@@ -61,19 +55,15 @@ def command(
         raise click.UsageError("say what to import: names, globs such as 'resnet-*', or --all")
     with Interrupts(), reading_progress() as reading:
         result = import_configs(
-            invocation.root(),
+            invocation.repository(reading),
             names=("*",) if all_ else names,
             out_dir=out_dir,
             single_file=single_file,
-            overrides=invocation.overrides(),
-            parallelism=parallelism,
-            lock_timeout=lock_timeout,
-            command=invocation.command_line(),
-            observe=reading,
         )
     for notice in _notices(result, names):
         click.echo(notice, err=True)
-    click.echo(_document(result) if format_ == "json" else _text(result, single_file), nl=False)
+    text = f"{' '.join(_sentences(result, single_file))}\n"
+    click.echo(_document(result) if format_ == "json" else text, nl=False)
     return 0
 
 
@@ -94,17 +84,12 @@ def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:
         yield f"Warning: job_config.{printable(name)} was left out: {printable(reason)}"
 
 
-def _text(result: Imported, is_single: bool) -> str:
-    return f"{' '.join(_sentences(result, is_single))}\n"
-
-
 def _sentences(result: Imported, is_single: bool) -> Iterator[str]:
-    count = len(result.imported)
-    if not count:
-        yield "Nothing was imported."
-    else:
-        configs, written = counted(count, "job config"), _written(result, is_single)
+    if result.imported:
+        configs, written = counted(len(result.imported), "job config"), _written(result, is_single)
         yield f"Imported {configs} into the state{written}."
+    else:
+        yield "Nothing was imported."
     differing = len(result.differing)
     if differing:
         verb = "differs from its file" if differing == 1 else "differ from their files"
@@ -130,19 +115,9 @@ def _written(result: Imported, is_single: bool) -> str:
 
 
 def _document(result: Imported) -> str:
+    from dataclasses import asdict
+
     from majobctl.plan.document import HEAD, dumps
 
-    return dumps(
-        {
-            **HEAD,
-            "imported": result.imported,
-            "written": result.written,
-            "differing": result.differing,
-            "passed_over": result.passed_over,
-            "left_out": [
-                {"name": name, "reason": reason} for name, reason in result.left_out.items()
-            ],
-            "serial": result.serial,
-            "warnings": result.warnings,
-        }
-    )
+    left_out = [{"name": name, "reason": reason} for name, reason in result.left_out.items()]
+    return dumps({**HEAD, **asdict(result), "left_out": left_out})

@@ -12,14 +12,13 @@ from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.text import printable
 
-TEMPLATES = {
+_TEMPLATES = {
     "majobctl.toml": "majobctl.toml",
     "example.toml": "jobs/example.toml",
     "cloud.toml": "cloud.toml",
     "gitignore": ".gitignore",
 }
-
-EXAMPLES = ("jobs/example.toml", "cloud.toml")
+_EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 
 @click.command("init")
@@ -48,8 +47,8 @@ def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
     """All of them in a new repository; in an existing one an example would be applied."""
     from importlib.resources import files
 
-    for template, name in TEMPLATES.items():
-        if not is_new and name in EXAMPLES:
+    for template, name in _TEMPLATES.items():
+        if not is_new and name in _EXAMPLES:
             continue
         yield name, (files("majobctl.cli") / "templates" / template).read_bytes()
 

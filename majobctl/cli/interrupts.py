@@ -15,16 +15,18 @@ _SHOW_CURSOR = "\033[?25h\n"
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM interrupt a command until it asks ``should_stop``, which an apply does
-    before its first call; then the first one stops it, and the second one exits at once."""
+    """Ctrl-C and SIGTERM interrupt a command until ``defer`` is called. After that, the first one
+    makes ``should_stop`` return True, and the second one exits at once."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._is_sending = False
+        self._is_deferred = False
         self._before: dict[int, Any] = {}
 
+    def defer(self) -> None:
+        self._is_deferred = True
+
     def should_stop(self) -> bool:
-        self._is_sending = True
         return self._count > 0
 
     def __enter__(self) -> Interrupts:
@@ -37,7 +39,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_sending:
+        if not self._is_deferred:
             raise KeyboardInterrupt
         self._count += 1
         if self._count > 1:

@@ -1,4 +1,4 @@
-"""What a running command works with: its repository's folder, its overrides, its files.
+"""What a running command works with, by its options: its repository, its selection, its files.
 
 Everything is imported where it is used: the help of a command needs none of it.
 """
@@ -6,17 +6,18 @@ Everything is imported where it is used: the help of a command needs none of it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import OVERRIDES
+from majobctl.cli.options import kept
+from majobctl.errors import MajobctlError
 
 if TYPE_CHECKING:
-    from majobctl.repository.config import Config
+    from majobctl.operations import ConfigRepository, Selection
     from majobctl.repository.settings.settings import Settings
-    from majobctl.repository.settings.variables import Overrides
 
 
 def root() -> Path:
@@ -26,36 +27,41 @@ def root() -> Path:
     return find_root(Path.cwd())
 
 
-def overrides() -> Overrides:
-    """What the options of the running command say about environments and variables."""
-    from majobctl.repository.settings.variables import Overrides
+def repository(
+    observe_reading: Callable[[int, int], None] = lambda done, total: None,
+) -> ConfigRepository:
+    """The config repository; its warnings are printed. Raises MajobctlError if there is none."""
+    from majobctl.operations import ConfigRepository, Overrides
 
-    context = click.get_current_context(silent=True)
-    kept = context.meta.get(OVERRIDES, {}) if context else {}
-    return Overrides(**kept)
+    return ConfigRepository(
+        root(),
+        overrides=Overrides(**kept("environment", "values", "files")),
+        command=command_line(),
+        warn=warn,
+        observe_reading=observe_reading,
+        **kept("parallelism", "lock_timeout"),
+    )
+
+
+def selection() -> Selection:
+    from majobctl.operations import Selection
+
+    return Selection(**kept("targeted", "excluded"))
 
 
 def load_settings() -> Settings:
     """The settings of the repository. Raises ConfigError and MajobctlError."""
-    from majobctl.operations import context
-
-    return context.load_settings(root(), overrides())
-
-
-def load_config() -> Config:
-    """Settings and job configs; warnings are printed. Raises ConfigError and MajobctlError."""
-    from majobctl.operations import context
-
-    return context.load_config(root(), overrides(), warn)
+    return repository().load_settings()
 
 
 def warn(warning: object) -> None:
-    click.echo(f"Warning: {warning}", err=True)
+    """Prints a warning, or an error beside the one that ends the command."""
+    label = "Error" if isinstance(warning, MajobctlError) else "Warning"
+    click.echo(f"{label}: {warning}", err=True)
 
 
 def read_file(file: str) -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError if it cannot be read."""
-    from majobctl.errors import MajobctlError
     from majobctl.text import printable
 
     try:

@@ -16,8 +16,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
-OVERRIDES = "majobctl.overrides"
-"""The key under which a command's context keeps its environment and variables."""
+_KEPT = "majobctl.options"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,47 +32,46 @@ class NumberRange(click.FloatRange):
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    context.meta.setdefault(OVERRIDES, {})[parameter.name] = value
+    context.meta.setdefault(_KEPT, {})[parameter.name] = value
 
 
-environment_option = click.option(
+def _kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """An option that is not an argument of its command: ``kept`` gives its value."""
+    return click.option(*names, expose_value=False, callback=_keep, **attributes)
+
+
+def _repeatable_option(
+    option: str, name: str, metavar: str, meaning: str
+) -> Callable[[Command], Command]:
+    return _kept_option(option, name, metavar=metavar, multiple=True, help=meaning)
+
+
+def kept(*names: str) -> dict[str, Any]:
+    """The values of those of ``names`` that are options of the running command."""
+    values = click.get_current_context().meta.get(_KEPT, {})
+    return {name: values[name] for name in names if name in values}
+
+
+environment_option = _kept_option(
     *("-e", "--environment"),
     metavar="NAME",
     default="",
     envvar="MAJOBCTL_ENVIRONMENT",
-    expose_value=False,
-    callback=_keep,
     help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
 )
-_var_option = click.option(
-    *("--var", "values"),
-    metavar="NAME=VALUE",
-    multiple=True,
-    expose_value=False,
-    callback=_keep,
-    help="Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable.",
+_var_option = _repeatable_option(
+    "--var", "values", "NAME=VALUE", "Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable."
 )
-_var_file_option = click.option(
-    *("--var-file", "files"),
-    metavar="FILE",
-    multiple=True,
-    expose_value=False,
-    callback=_keep,
-    help="A TOML file of variables. Repeatable; later files win.",
+_var_file_option = _repeatable_option(
+    "--var-file", "files", "FILE", "A TOML file of variables. Repeatable; later files win."
 )
-_target_option = click.option(
-    *("--target", "targeted"),
-    metavar="GLOB",
-    multiple=True,
-    help="Only the job configs whose names match. Repeatable.",
+_target_option = _repeatable_option(
+    "--target", "targeted", "GLOB", "Only the job configs whose names match. Repeatable."
 )
-_exclude_option = click.option(
-    *("--exclude", "excluded"),
-    metavar="GLOB",
-    multiple=True,
-    help="Exclude the job configs whose names match. Repeatable.",
+_exclude_option = _repeatable_option(
+    "--exclude", "excluded", "GLOB", "Exclude the job configs whose names match. Repeatable."
 )
-parallelism_option = click.option(
+parallelism_option = _kept_option(
     "--parallelism",
     metavar="N",
     type=click.IntRange(1, 1000),
@@ -85,7 +83,7 @@ detailed_exitcode_option = click.option(
 refresh_option = click.option(
     "--refresh", is_flag=True, help="Read the service first, and plan with what was changed there."
 )
-lock_timeout_option = click.option(
+lock_timeout_option = _kept_option(
     "--lock-timeout",
     metavar="SECONDS",
     type=NumberRange(0, 86400),
@@ -93,7 +91,7 @@ lock_timeout_option = click.option(
     show_default=True,
     help="Wait this long for the state's lock.",
 )
-color_option = click.option(
+color_option = _kept_option(
     "--no-color", is_flag=True, help="Do not use colors (also: NO_COLOR in the environment)."
 )
 
@@ -133,8 +131,9 @@ def width_of(stream: TextIO | None) -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(stream) else None
 
 
-def painter(no_color: bool) -> Paint:
+def painter() -> Paint:
     """Colors on a terminal, unless they are turned off."""
-    if no_color or os.environ.get("NO_COLOR") or not is_terminal(sys.stdout):
+    is_off = kept("no_color")["no_color"] or os.environ.get("NO_COLOR")
+    if is_off or not is_terminal(sys.stdout):
         return unpainted
     return lambda text, colour: click.style(text, fg=colour, bold=True)

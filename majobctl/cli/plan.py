@@ -34,15 +34,7 @@ FORMATS = ("text", "json", "markdown", "html")
 @options.detailed_exitcode_option
 @options.color_option
 def command(
-    targeted: tuple[str, ...],
-    excluded: tuple[str, ...],
-    refresh: bool,
-    parallelism: int | None,
-    format_: str,
-    also: tuple[str, ...],
-    out: str | None,
-    detailed_exitcode: bool,
-    no_color: bool,
+    refresh: bool, format_: str, also: tuple[str, ...], out: str | None, detailed_exitcode: bool
 ) -> int:
     """Show what apply would do. Sends nothing, changes nothing.
 
@@ -54,27 +46,18 @@ def command(
       majobctl plan --target 'resnet-*' --out resnet.plan
       majobctl plan --also markdown=plan.md --also html=plan.html
     """
-    from majobctl.operations import Selection, plan
+    from majobctl.operations import plan
 
     outputs = [_output(text) for text in also]
     _check_files([file for _, file in outputs] + ([out] if out else []))
     with reading_progress() as reading:
-        made = plan(
-            invocation.root(),
-            overrides=invocation.overrides(),
-            selection=Selection(targeted, excluded),
-            refresh=refresh,
-            out=out,
-            parallelism=parallelism,
-            observe=reading,
-            warn=invocation.warn,
-        )
+        repository = invocation.repository(reading)
+        made = plan(repository, selection=invocation.selection(), refresh=refresh, out=out)
     if out is not None:
         _report_saved(made, out)
     _write(made, outputs)
-    click.echo(
-        rendered(made, format_, options.painter(no_color), options.width_of(sys.stdout)), nl=False
-    )
+    text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
+    click.echo(text, nl=False)
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
 
 

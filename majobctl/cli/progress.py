@@ -20,21 +20,20 @@ _MILESTONE = 500
 @contextmanager
 def reading_progress() -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal; elsewhere a line for each 500 that are read."""
-    if is_terminal(sys.stderr):
-        with _bar("Reading") as show:
-            yield show
-    else:
-        yield _Milestones().show
+    with _bar("Reading") as show:
+        yield show if is_terminal(sys.stderr) else _milestones()
 
 
-class _Milestones:
-    def __init__(self) -> None:
-        self._next = _MILESTONE
+def _milestones() -> Callable[[int, int], None]:
+    passed = 0
 
-    def show(self, done: int, total: int) -> None:
-        if done >= self._next:
+    def show(done: int, total: int) -> None:
+        nonlocal passed
+        if done // _MILESTONE > passed:
+            passed = done // _MILESTONE
             click.echo(f"Read {done} of {total} configurations.", err=True)
-            self._next = done - done % _MILESTONE + _MILESTONE
+
+    return show
 
 
 class ApplyProgress:
@@ -62,11 +61,8 @@ class ApplyProgress:
 @contextmanager
 def apply_progress() -> Iterator[ApplyProgress]:
     """A progress bar on a terminal, a line for each finished change elsewhere."""
-    if is_terminal(sys.stderr):
-        with _bar("Applying") as show:
-            yield ApplyProgress(show)
-    else:
-        yield ApplyProgress(None)
+    with _bar("Applying") as show:
+        yield ApplyProgress(show if is_terminal(sys.stderr) else None)
 
 
 @contextmanager

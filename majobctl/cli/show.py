@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,16 +14,13 @@ from majobctl.job_config.fields import NAME
 from majobctl.operations.context import store_of
 from majobctl.text import nearest, printable, quoted
 
-if TYPE_CHECKING:
-    from majobctl.state.document import State
-
 
 @click.command("show")
 @click.argument("name", metavar="[NAME|PLANFILE]", required=False)
 @environment_option
 @format_option
 @color_option
-def command(name: str | None, format_: str, no_color: bool) -> None:
+def command(name: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
 
     \b
@@ -32,18 +28,22 @@ def command(name: str | None, format_: str, no_color: bool) -> None:
       majobctl show resnet50
     """
     if name is not None and not NAME.fullmatch(name):
-        _show_plan(name, format_, no_color)
+        _show_plan(name, format_)
         return
     state = store_of(invocation.load_settings()).read()
-    if name is not None and not (state and name in state.job_configs) and os.path.isfile(name):
-        _show_plan(name, format_, no_color)
-        return
     known = state.job_configs if state else {}
     if name is not None and name not in known:
+        if os.path.isfile(name):
+            _show_plan(name, format_)
+            return
         hint = nearest(name, known)
         raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
     if format_ == "json":
-        _show_json(state, name)
+        from majobctl.plan.document import dumps
+
+        document = state.document() if state else None
+        shown = document["job_configs"][name] if document and name else document
+        click.echo(dumps(shown), nl=False)
     elif state is None:
         click.echo("There is no state yet; `majobctl apply` creates it.")
     else:
@@ -52,7 +52,7 @@ def command(name: str | None, format_: str, no_color: bool) -> None:
         click.echo(entry_text(state, name) if name else state_text(state), nl=False)
 
 
-def _show_plan(file: str, format_: str, no_color: bool) -> None:
+def _show_plan(file: str, format_: str) -> None:
     from majobctl.plan.document import dumps, plan_file_document, read_plan
     from majobctl.render.text import plan_text
 
@@ -61,13 +61,4 @@ def _show_plan(file: str, format_: str, no_color: bool) -> None:
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
-        click.echo(plan_text(plan, painter(no_color), width_of(sys.stdout)), nl=False)
-
-
-def _show_json(state: State | None, name: str | None) -> None:
-    from majobctl.plan.document import dumps
-
-    document = state.document() if state else None
-    if document is not None and name is not None:
-        document = document["job_configs"][name]
-    click.echo(dumps(document), nl=False)
+        click.echo(plan_text(plan, painter(), width_of(sys.stdout)), nl=False)

@@ -51,15 +51,15 @@ def list_(format_: str) -> None:
 @environment_option
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @lock_timeout_option
-def rm(names: tuple[str, ...], lock_timeout: float) -> None:
+def rm(names: tuple[str, ...]) -> None:
     """Remove job configs from the state; nothing is sent to the service.
 
     \b
     Example:
       majobctl state rm resnet50
     """
-    store = store_of(invocation.load_settings())
-    with store.locked(invocation.command_line(), lock_timeout) as locked:
+    repository = invocation.repository()
+    with repository.locked(repository.load_settings()) as locked:
         known = locked.state.job_configs if locked.state else {}
         missing = [name for name in names if name not in known]
         if locked.state is None or missing:
@@ -96,7 +96,7 @@ def pull() -> None:
     "--force", is_flag=True, help="Accept FILE even if it is older, or of another lineage."
 )
 @lock_timeout_option
-def push(file: str, force: bool, lock_timeout: float) -> None:
+def push(file: str, force: bool) -> None:
     """Check FILE ("-" for stdin) and make it the state; the previous state becomes the backup.
 
     \b
@@ -107,11 +107,11 @@ def push(file: str, force: bool, lock_timeout: float) -> None:
 
     from majobctl.state.document import State
 
-    settings = invocation.load_settings()
+    repository = invocation.repository()
+    settings = repository.load_settings()
     pushed = State.load(invocation.read_file(file), file)
     pushed.check_target(target_of(settings), file)
-    store = store_of(settings)
-    with store.locked(invocation.command_line(), lock_timeout) as locked:
+    with repository.locked(settings) as locked:
         if locked.state is not None and not force:
             _check_follows(pushed, locked.state, file)
         if locked.state is not None and _is_same(pushed, locked.state):
@@ -129,13 +129,11 @@ def _is_same(pushed: State, current: State) -> bool:
 
 def _check_follows(pushed: State, current: State, file: str) -> None:
     if pushed.lineage != current.lineage:
-        raise StateError(
-            f"{printable(file)} is of another lineage ({printable(pushed.lineage)}) than the state"
-            f" ({printable(current.lineage)})\n"
-            "nothing was changed; to replace it anyway, run `majobctl state push --force`"
-        )
-    if pushed.serial < current.serial:
-        raise StateError(
-            f"{printable(file)} has serial {pushed.serial}, the state {current.serial}: it is"
-            " older\nnothing was changed; to replace it anyway, run `majobctl state push --force`"
-        )
+        ours, theirs = printable(current.lineage), printable(pushed.lineage)
+        reason = f"is of another lineage ({theirs}) than the state ({ours})"
+    elif pushed.serial < current.serial:
+        reason = f"has serial {pushed.serial}, the state {current.serial}: it is older"
+    else:
+        return
+    anyway = "nothing was changed; to replace it anyway, run `majobctl state push --force`"
+    raise StateError(f"{printable(file)} {reason}\n{anyway}")

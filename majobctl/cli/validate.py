@@ -41,7 +41,7 @@ def command(format_: str, verbose: bool) -> int:
         return _validate_as_json()
     if format_ == "github":
         return _validate_for_github()
-    config = invocation.load_config()
+    config = invocation.repository().load_config()
     if verbose:
         for line in _chosen(config.settings):
             click.echo(line)
@@ -72,25 +72,23 @@ def _chosen(settings: Settings) -> Iterator[str]:
 def _validate_as_json() -> int:
     from dataclasses import asdict
 
-    from majobctl.errors import ConfigError
+    from majobctl.errors import ConfigError, Problem
     from majobctl.plan.document import dumps
 
+    problems: tuple[Problem, ...] = ()
+    names: dict[str, list[str]] = {}
     try:
-        config = invocation.load_config()
+        config = invocation.repository().load_config()
+        names, warnings = {"job_configs": list(config.job_configs)}, config.warnings
     except ConfigError as error:
-        problems = [asdict(problem) for problem in error.problems]
-        warnings = [asdict(warning) for warning in error.warnings]
-        document = {"valid": False, "problems": problems, "warnings": warnings}
-        click.echo(dumps(document), nl=False)
-        return 1
+        problems, warnings = error.problems, error.warnings
     document = {
-        "valid": True,
-        "problems": [],
-        "warnings": [asdict(warning) for warning in config.warnings],
-        "job_configs": list(config.job_configs),
+        "valid": not problems,
+        "problems": list(map(asdict, problems)),
+        "warnings": list(map(asdict, warnings)),
     }
-    click.echo(dumps(document), nl=False)
-    return 0
+    click.echo(dumps({**document, **names}), nl=False)
+    return 1 if problems else 0
 
 
 def _validate_for_github() -> int:
@@ -99,7 +97,7 @@ def _validate_for_github() -> int:
     from majobctl.text import counted
 
     try:
-        config = invocation.load_config()
+        config = invocation.repository().load_config()
     except ConfigError as error:
         commands = workflow_commands(error.problems, error.warnings, _path_in_workspace())
         click.echo(commands, nl=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from majobctl.operations.applying import apply as apply
+    from majobctl.operations.context import ConfigRepository as ConfigRepository
     from majobctl.operations.drift_check import drift as drift
     from majobctl.operations.importing import import_configs as import_configs
     from majobctl.operations.planning import plan as plan
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from majobctl.repository.settings.variables import Overrides as Overrides
 
 _MODULES = {
+    "ConfigRepository": "majobctl.operations.context",
     "Overrides": "majobctl.repository.settings.variables",
     "SavedPlan": "majobctl.operations.saved_plan",
     "Selection": "majobctl.plan.plan",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from majobctl.repository.jobs.layers import Origin
 from majobctl.service.catalog import NAMES, Names, names_in, unknown_name
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
 from majobctl.text import nearest, quoted
+
+_Check = tuple[tuple[str, ...], Callable[..., str]]
 
 
 def warnings_of(config: Config, folder: Path) -> list[Problem]:
@@ -49,32 +50,25 @@ def catalog_warnings(config: Config, lists: Mapping[str, CachedList]) -> list[Pr
     checks = list(_checks(lists))
     found: set[Problem] = set()
     for job_config in config.job_configs.values():
-        for check in checks:
-            values = [job_config.params.get(key) for key in check.keys]
-            if None in values or any((key,) in job_config.sensitive for key in check.keys):
+        for keys, problem in checks:
+            values = [job_config.params.get(key) for key in keys]
+            if None in values or any((key,) in job_config.sensitive for key in keys):
                 continue
-            message = check.problem(*values)
+            message = problem(*values)
             if message:
-                found.add(_warning(job_config, check.keys, message))
+                found.add(_warning(job_config, keys, message))
     return sorted(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """A rule over the values of ``keys``: ``problem`` gives a sentence about the first, or ""."""
-
-    keys: tuple[str, ...]
-    problem: Callable[..., str]
-
-
 def _checks(lists: Mapping[str, CachedList]) -> Iterator[_Check]:
+    """Keys, and a function of their values: it gives a sentence about the first, or ""."""
     for name, cached in lists.items():
         offered = names_in(cached.items, NAMES[name])
         for count in range(1, len(NAMES[name]) + 1):
             yield _name_check(name, NAMES[name][:count], offered, cached.day)
     if "flavors" in lists:
         keys = ("train_instance_count", "train_instance_type")
-        yield _Check(keys, _count_problem(lists["flavors"]))
+        yield keys, _count_problem(lists["flavors"])
 
 
 def _name_check(name: str, keys: tuple[str, ...], offered: Names, day: str) -> _Check:
@@ -87,12 +81,10 @@ def _name_check(name: str, keys: tuple[str, ...], offered: Names, day: str) -> _
         if key != keys[-1]:
             return ""
         others = "".join(f" with {other} {quoted(params[other])}" for other in keys[:-1])
-        shown = quoted(params[key])
-        return (
-            f"{key} {shown} was not offered{others} on {day}{nearest(params[key], sorted(known))}"
-        )
+        hint = nearest(params[key], sorted(known))
+        return f"{key} {quoted(params[key])} was not offered{others} on {day}{hint}"
 
-    return _Check(keys[::-1], problem)
+    return keys[::-1], problem
 
 
 def _count_problem(flavors: CachedList) -> Callable[[int, str], str]:

@@ -1,9 +1,10 @@
-"""What an operation works on: settings, job configs, and the store and provider they name."""
+"""What an operation works on: a config repository, and the store and provider that it names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,49 +18,70 @@ if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
     from majobctl.state.document import State
-    from majobctl.state.store import StateStore
-
+    from majobctl.state.store import LockedState, StateStore
 
 WORKING_FOLDER = ".majobctl"
 """Beside the settings: the emulator's data and caches, which are never committed."""
-Warn = Callable[[object], None]
-"""Receives a warning; ``str`` of it is the message."""
 
 
-def ignore(warning: object) -> None:
-    """Drops a warning."""
+@dataclass(frozen=True, slots=True)
+class ConfigRepository:
+    """A config repository, and what the operations on it have in common.
 
-
-def load_settings(root: Path, overrides: Overrides = NO_OVERRIDES) -> Settings:
-    """The settings of ``root``. Raises ConfigError with every problem, and MajobctlError."""
-    settings, problems = read_settings(root, overrides)
-    if problems:
-        raise ConfigError(sorted(problems))
-    return settings
-
-
-def load_config(root: Path, overrides: Overrides = NO_OVERRIDES, warn: Warn = ignore) -> Config:
-    """The settings and job configs of ``root``; its warnings include those of the cached catalog.
-
-    Raises ConfigError with every problem of every file, and MajobctlError.
+    ``root`` is the folder of majobctl.toml. At most ``parallelism`` calls are made at once, by
+    default as many as the settings say. ``lock_timeout`` is how many seconds to wait for the
+    state's lock; while it is held, others see ``command``. ``warn`` is called with each warning,
+    and with a MajobctlError that must be reported beside another one; ``str`` of either is the
+    message. ``observe_reading`` is called with the number of configurations read, and of all.
     """
-    from majobctl.repository import config
 
-    try:
-        loaded = config.load_config(root, overrides)
-    except ConfigError as error:
-        for warning in error.warnings:
-            warn(warning)
-        raise
-    folder = loaded.settings.root / WORKING_FOLDER
-    if folder.is_dir():
-        from majobctl.operations.catalog_check import warnings_of
+    root: Path
+    _: KW_ONLY
+    overrides: Overrides = NO_OVERRIDES
+    parallelism: int | None = None
+    lock_timeout: float = 0
+    command: str = "majobctl.operations"
+    warn: Callable[[object], None] = lambda warning: None
+    observe_reading: Callable[[int, int], None] = lambda done, total: None
 
-        offline = warnings_of(loaded, folder)
-        loaded = replace(loaded, warnings=tuple(sorted({*loaded.warnings, *offline})))
-    for warning in loaded.warnings:
-        warn(warning)
-    return loaded
+    def load_settings(self) -> Settings:
+        """Raises ConfigError with every problem, and MajobctlError."""
+        settings, problems = read_settings(self.root, self.overrides)
+        if problems:
+            raise ConfigError(sorted(problems))
+        return settings
+
+    def load_config(self) -> Config:
+        """Settings and job configs, whose warnings include those of the cached catalog.
+
+        Raises ConfigError with every problem of every file, and MajobctlError.
+        """
+        from majobctl.repository import config
+
+        try:
+            loaded = config.load_config(self.root, self.overrides)
+        except ConfigError as error:
+            self.warn_all(error.warnings)
+            raise
+        folder = self.root / WORKING_FOLDER
+        if folder.is_dir():
+            from majobctl.operations.catalog_check import warnings_of
+
+            offline = warnings_of(loaded, folder)
+            loaded = replace(loaded, warnings=tuple(sorted({*loaded.warnings, *offline})))
+        self.warn_all(loaded.warnings)
+        return loaded
+
+    def warn_all(self, warnings: Iterable[object]) -> None:
+        for warning in warnings:
+            self.warn(warning)
+
+    def calls_at_once(self, settings: Settings) -> int:
+        return self.parallelism or settings.parallelism
+
+    def locked(self, settings: Settings) -> AbstractContextManager[LockedState]:
+        """The state, locked. Raises LockedError and StateError."""
+        return store_of(settings).locked(self.command, self.lock_timeout)
 
 
 def check_target(state: State | None, settings: Settings) -> None:

@@ -25,6 +25,10 @@ from majobctl.text import printable
 _VALUE_WIDTH = 60
 
 
+def result_of(change: Change, status: ChangeStatus, message: str = "") -> ChangeResult:
+    return ChangeResult(name=change.name, action=change.action, status=status, message=message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExecutor:
     """What all changes of one apply have in common.
@@ -49,32 +53,21 @@ class ChangeExecutor:
         except ProviderError as error:
             reason = self._without_secrets(change, str(error))
             message = f"it could not be read again, and nothing was sent: {reason}"
-            return ChangeResult(
-                name=change.name,
-                action=change.action,
-                status=ChangeStatus.FAILED,
-                message=message,
-                may_pass=isinstance(error, TransportError) and error.may_pass,
-            )
+            may_pass = isinstance(error, TransportError) and error.may_pass
+            return replace(result_of(change, ChangeStatus.FAILED, message), may_pass=may_pass)
         if (self.digest(live.params) if live else "") == change.live_digest:
             return None
         what = "was created" if change.is_missing else "was changed" if live else "was deleted"
-        return ChangeResult(
-            name=change.name,
-            action=change.action,
-            status=ChangeStatus.CHANGED_MEANWHILE,
-            message=f"it {what} in the service after the plan was made; nothing was sent",
-            advice="run `majobctl plan --refresh` and review what was changed in the service",
-        )
+        message = f"it {what} in the service after the plan was made; nothing was sent"
+        advice = "run `majobctl plan --refresh` and review what was changed in the service"
+        return replace(result_of(change, ChangeStatus.CHANGED_MEANWHILE, message), advice=advice)
 
     def execute(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
         """Makes the call of a change; ``earlier`` is the result of its first try, if any."""
         start = time.monotonic()
         action, call = self._send(change)
         seconds = time.monotonic() - start
-        result = ChangeResult(
-            name=change.name, action=action, status=ChangeStatus.DONE, seconds=seconds
-        )
+        result = replace(result_of(change, ChangeStatus.DONE), action=action, seconds=seconds)
         if call.status is CallStatus.DONE:
             return self._verified(result, change)
         # If the first try may have been carried out, this one does not say.
@@ -115,8 +108,7 @@ class ChangeExecutor:
         try:
             live = self.provider.read_job_config(change.name)
         except ProviderError as error:
-            reason = self._without_secrets(change, str(error))
-            wrong = [f"it could not be read back: {reason}"]
+            wrong = [f"it could not be read back: {self._without_secrets(change, str(error))}"]
         else:
             if change.action is Action.DELETE:
                 wrong = ["the service still has it"] if live else []

@@ -4,14 +4,15 @@ describes. It changes nothing in the service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations import context
+from majobctl.operations.context import ConfigRepository
 from majobctl.operations.import_selection import Selected, chosen_names, select
 from majobctl.operations.refresh import read_live
 from majobctl.repository.authoring.generate import (
@@ -24,7 +25,6 @@ from majobctl.repository.authoring.generate import (
 from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place, place_of_files
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, Settings
-from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.state.store import LockedState, StateStore
 from majobctl.text import quoted, utc_now
@@ -38,7 +38,7 @@ class Imported:
     ``differing`` are those of the imported whose file says something else than the service;
     ``passed_over`` were in the state and in a file already; ``serial`` is the state's."""
 
-    imported: tuple[str, ...] = ()
+    imported: tuple[str, ...]
     written: Mapping[str, str] = field(default_factory=dict)
     differing: tuple[str, ...] = ()
     passed_over: tuple[str, ...]
@@ -48,36 +48,28 @@ class Imported:
 
 
 def import_configs(
-    root: Path,
+    repository: ConfigRepository,
     *,
     names: Sequence[str],
     out_dir: str = "jobs/imported",
     single_file: bool = False,
-    overrides: Overrides = NO_OVERRIDES,
-    parallelism: int | None = None,
-    lock_timeout: float = 0,
-    command: str = "majobctl.operations.import_configs",
-    observe: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Imports the configurations ``names``, which may be globs such as ``resnet-*``.
 
-    Those that no job file describes get one in ``out_dir``, a folder below ``root``, or all of
-    them one file there with ``single_file``. ``observe`` is called with the number of
-    configurations read and of all; ``lock_timeout`` is in seconds, ``command`` is what others see
-    who wait for the lock.
+    Those that no job file describes get one in ``out_dir``, a folder of the repository, or all of
+    them one file there with ``single_file``.
 
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
     rest, such as a name that the service does not have.
     """
-    settings = context.load_settings(root, overrides)
+    settings = repository.load_settings()
     place = place_of_files(settings, out_dir, is_single=single_file)
-    at_once = parallelism or settings.parallelism
-    store = context.store_of(settings)
-    with store.locked(command, lock_timeout) as locked:
+    at_once, observe = repository.calls_at_once(settings), repository.observe_reading
+    with repository.locked(settings) as locked:
         # Read under the lock, for another import may have ended meanwhile. Warnings are left to
         # the next command.
-        config = load_config(root, overrides)
+        config = load_config(repository.root, repository.overrides)
         context.check_target(locked.state, config.settings)
         with context.provider_of(config.settings, at_once) as provider:
             listed = provider.config_names()
@@ -85,6 +77,7 @@ def import_configs(
             live = read_live(
                 provider, selected.wanted, parallelism=at_once, observe=observe, listed=listed
             )
+        store = context.store_of(settings)
         return import_selected(selected, live, config, place, store, locked, utc_now())
 
 
@@ -114,14 +107,18 @@ def import_selected(
     """
     before = locked.state
     taken = _taken(selected, live, config, before)
-    left_out = dict(sorted({**selected.left_out, **taken.left_out}.items()))
-    passed_over = selected.passed_over
+    done = Imported(
+        imported=tuple(taken.live),
+        passed_over=selected.passed_over,
+        left_out=dict(sorted({**selected.left_out, **taken.left_out}.items())),
+        serial=before.serial if before else 0,
+    )
     if not taken.live:
-        serial = before.serial if before else 0
-        return Imported(passed_over=passed_over, left_out=left_out, serial=serial)
+        return done
     with NewFiles(place) as files:
         try:
-            written = _write(files, place, taken.tables, _head(config.settings, now))
+            head = comment(f"Imported from {context.target_of(config.settings)}, {now}.")
+            written = _write(files, place, taken.tables, head)
             if written:
                 config = _read_again(config.settings, taken, written)
         except MajobctlError as error:
@@ -134,16 +131,11 @@ def import_selected(
             locked.write(state)
         except StateError as error:
             raise StateError(f"{error}\n{_withdraw(files, store, before)}") from error
-    return Imported(
-        imported=tuple(taken.live),
+    configs = config.job_configs
+    return replace(
+        done,
         written=written,
-        differing=tuple(
-            name
-            for name, found in taken.live.items()
-            if found.params != config.job_configs[name].params
-        ),
-        passed_over=passed_over,
-        left_out=left_out,
+        differing=tuple(n for n, live in taken.live.items() if live.params != configs[n].params),
         serial=state.serial,
         warnings=tuple(_warnings(taken, written)),
     )
@@ -173,11 +165,6 @@ def _taken(
             protect = entry is not None and entry.prevent_delete
             taken.tables[name] = table_of(found, defaults, secrets, prevent_delete=protect)
     return taken
-
-
-def _head(settings: Settings, now: str) -> str:
-    target = context.target_of(settings)
-    return comment(f"Imported from {target}, {now}.")
 
 
 def _write(
@@ -231,9 +218,8 @@ def _state_with(
         job_config = config.job_configs[name]
         hidden = [*job_config.hidden(found.params), *secret_places(entries.get(name))]
         params = masker.masked(found.params, hidden)
-        entries[name] = Entry(
-            params=params, applied_at=now, prevent_delete=job_config.prevent_delete
-        )
+        protect = job_config.prevent_delete
+        entries[name] = Entry(params=params, applied_at=now, prevent_delete=protect)
     return state.changed(dict(sorted(entries.items())))
 
 

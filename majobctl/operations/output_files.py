@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from majobctl.errors import MajobctlError, StateError
+from majobctl.errors import MajobctlError
 from majobctl.text import printable
 
 if TYPE_CHECKING:
@@ -46,26 +47,22 @@ def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> 
 
 def _is_beside_state(path: Path, settings: Settings) -> bool:
     """Whether ``path`` is a state, another environment's perhaps, or one of its files."""
-    state_path = Path(os.path.realpath(settings.state_path))
-    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
-    return is_beside or ".state.json" in path.name or _is_state(path)
-
-
-def _is_state(path: Path) -> bool:
     from majobctl.state.document import State
 
-    try:
-        State.load(path.read_bytes() if path.is_file() else b"", path.name)
-    except (StateError, OSError):
-        return False
-    return True
+    state_path = Path(os.path.realpath(settings.state_path))
+    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
+    return is_beside or ".state.json" in path.name or _can_be_read(path, State.load)
 
 
 def _is_plan_file(path: Path) -> bool:
     from majobctl.plan.document import plan_file_document
 
+    return _can_be_read(path, plan_file_document)
+
+
+def _can_be_read(path: Path, read: Callable[[bytes, str], object]) -> bool:
     try:
-        plan_file_document(path.read_bytes() if path.is_file() else b"", path.name)
+        read(path.read_bytes() if path.is_file() else b"", path.name)
     except (MajobctlError, OSError):
         return False
     return True

@@ -2,64 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
-from majobctl.operations.context import Warn, ignore
+from majobctl.operations.context import ConfigRepository
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
-from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 
 if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
     from majobctl.service.provider import Provider
     from majobctl.state.document import State
 
-Observe = Callable[[int, int], None]
-"""Receives the number of configurations read and of all to be read."""
-
 
 def plan(
-    root: Path,
+    repository: ConfigRepository,
     *,
-    overrides: Overrides = NO_OVERRIDES,
     selection: Selection = EVERYTHING,
     refresh: bool = False,
     out: str | None = None,
-    parallelism: int | None = None,
-    observe: Observe = lambda done, total: None,
-    warn: Warn = ignore,
 ) -> Plan:
-    """What ``apply`` would do with the config repository in ``root``. Changes nothing.
+    """What ``apply`` would do with ``repository``. Changes nothing.
 
-    ``root`` is the folder of majobctl.toml. ``refresh`` reads the service first, at most
-    ``parallelism`` configurations at once; ``observe`` is then called with the number of those
-    read and of all. ``out`` is a file to save the plan in, for ``SavedPlan``. ``warn`` is called
-    with each warning.
+    ``refresh`` reads the service first. ``out`` is a file to save the plan in, for ``SavedPlan``.
 
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
     used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
     """
-    config = context.load_config(root, overrides, warn)
+    config = repository.load_config()
     settings = config.settings
     state = context.store_of(settings).read()
-    at_once = parallelism or settings.parallelism
+    at_once = repository.calls_at_once(settings)
     with context.provider_of(settings, at_once) if refresh else nullcontext() as provider:
         made = plan_config(
-            config,
-            state,
-            provider,
-            selection=selection,
-            parallelism=at_once,
-            for_saving=out is not None,
-            observe=observe,
-            warn=warn,
+            repository, config, state, provider, selection=selection, for_saving=out is not None
         )
     if out is not None:
         from majobctl.operations.output_files import save_plan
@@ -69,15 +50,13 @@ def plan(
 
 
 def plan_config(
+    repository: ConfigRepository,
     config: Config,
     state: State | None,
     provider: Provider | None,
     *,
     selection: Selection,
-    parallelism: int,
-    for_saving: bool,
-    observe: Observe,
-    warn: Warn,
+    for_saving: bool = True,
 ) -> Plan:
     """The plan for ``config`` against ``state`` and, if there is a ``provider``, the service.
 
@@ -91,10 +70,10 @@ def plan_config(
 
         deletes = apply["delete_removed"]
         names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
-        live = read_live(provider, names, parallelism=parallelism, observe=observe)
+        at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
+        live = read_live(provider, names, parallelism=at_once, observe=observe)
     unread = tuple(_unread(live or {}))
-    for warning in unread:
-        warn(warning)
+    repository.warn_all(unread)
     needs_salt = state is None and (live is not None or (for_saving and _has_secrets(config)))
     made = make_plan(
         config.job_configs,
@@ -110,12 +89,13 @@ def plan_config(
         default_policy=config.default_policy,
     )
     if made.calls["delete_job_configs"] and config.unmatched:
+        missed = config.unmatched[0]
         raise MajobctlError(
-            f"{config.unmatched[0]}\nthis plan would delete configurations, and may only miss"
-            " their files: correct the pattern, or remove it"
+            "this plan would delete configurations, perhaps only because their files were not"
+            f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
         )
     if selection and not made.total:
-        warn("--target and --exclude select no job config")
+        repository.warn("--target and --exclude select no job config")
     return only_shown(made) if needs_salt and not for_saving else made
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from majobctl.operations.executor import ChangeExecutor
+from majobctl.operations.executor import ChangeExecutor, result_of
 from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import CALLS, SENDING, Action, Change
 from majobctl.plan.plan import Plan
@@ -46,14 +46,14 @@ def run_changes(
     further change is begun, and those under way are waited for. With ``retry_failed``, calls that
     failed transiently are made once more, after all others, if any other succeeded.
     """
-    runner = _Runner(journal, executor, should_stop, observe)
+    runner = _Runner(journal, executor, parallelism, retry_failed, should_stop, observe)
     staying = [item for item in plan.changes if item.after is not None]
     leaving = [item for item in plan.changes if item.after is None]
-    runner.run_with_retry(staying, parallelism, retry_failed)
+    runner.run_with_retry(staying)
     # A detected rename waits, too: the new configuration may fail.
     new_names = {item.old_name: item.name for item in staying if item.old_name}
     removable = [item for item in leaving if runner.may_be_removed(item, new_names.get(item.name))]
-    runner.run_with_retry(removable, parallelism, retry_failed)
+    runner.run_with_retry(removable)
     ordered = tuple(
         runner.results.get(item.name) or _not_attempted(item, new_names.get(item.name, ""))
         for item in plan.changes
@@ -63,44 +63,35 @@ def run_changes(
 
 def _not_attempted(change: Change, new_name: str) -> ChangeResult:
     message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
-    return ChangeResult(
-        name=change.name, action=change.action, status=ChangeStatus.NOT_ATTEMPTED, message=message
-    )
+    return result_of(change, ChangeStatus.NOT_ATTEMPTED, message)
 
 
+@dataclass(eq=False)
 class _Runner:
     """The results so far, and the workers that add to them."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        executor: ChangeExecutor,
-        should_stop: Callable[[], bool],
-        observe: Callable[[ChangeResult], None],
-    ) -> None:
-        self.results: dict[str, ChangeResult] = {}
-        self.failure: OSError | None = None
-        self.defect: BaseException | None = None
-        self._unsaved: set[str] = set()
-        self._journal = journal
-        self._executor = executor
-        self._should_stop = should_stop
-        self._observe = observe
-        self._pool: WorkerPool[Change, ChangeResult] = WorkerPool(
-            "apply", self._work, self._is_over
-        )
+    journal: Journal
+    executor: ChangeExecutor
+    parallelism: int
+    retry_failed: bool
+    should_stop: Callable[[], bool]
+    observe: Callable[[ChangeResult], None]
+    results: dict[str, ChangeResult] = field(default_factory=dict)
+    unsaved: set[str] = field(default_factory=set)
+    failure: OSError | None = None
+    defect: BaseException | None = None
 
-    def run_with_retry(
-        self, changes: Sequence[Change], parallelism: int, retry_failed: bool
-    ) -> None:
+    def __post_init__(self) -> None:
+        self.pool: WorkerPool[Change, ChangeResult] = WorkerPool("apply", self._work, self._is_over)
+
+    def run_with_retry(self, changes: Sequence[Change]) -> None:
         """Runs ``changes`` and reports each result."""
-        self._run(changes, parallelism)
+        self._run(changes)
         failed = [item for item in changes if self._failed_transiently(item)]
-        if retry_failed and any(
-            result.status is ChangeStatus.DONE for result in self.results.values()
-        ):
+        works = any(result.status is ChangeStatus.DONE for result in self.results.values())
+        if self.retry_failed and works:
             # The service works, but failed these at each try. Try them once more.
-            self._run(failed, parallelism)
+            self._run(failed)
         for change in filter(self._failed_transiently, failed):
             self._report(self.results[change.name])
 
@@ -114,29 +105,29 @@ class _Runner:
         return is_forgotten or result.status is ChangeStatus.DONE
 
     def _is_over(self) -> bool:
-        return bool(self._should_stop() or self.failure or self.defect)
+        return bool(self.should_stop() or self.failure or self.defect)
 
-    def _run(self, changes: Sequence[Change], parallelism: int) -> None:
+    def _run(self, changes: Sequence[Change]) -> None:
         """Runs ``changes`` and reports each result but those of transient failures."""
-        self._pool.start(changes, parallelism)
-        while self._pool.is_running:
+        self.pool.start(changes, self.parallelism)
+        while self.pool.is_running:
             try:
-                for result in self._pool.wait():
+                for result in self.pool.wait():
                     self.results[result.name] = result
                     if not result.may_pass:
                         self._report(result)
-                if self._should_stop():
-                    self._executor.provider.stop()
+                if self.should_stop():
+                    self.executor.provider.stop()
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.
                 self.defect = self.defect or error
 
     def _report(self, result: ChangeResult) -> None:
         """Reports a result that is on disk; the others are shown when the state is rescued."""
-        if result.name in self._unsaved:
+        if result.name in self.unsaved:
             return
         try:
-            self._observe(result)
+            self.observe(result)
         except Exception as error:
             # Nothing can be reported any more; the workers must end, and their outcomes be saved.
             self.defect = self.defect or error
@@ -162,30 +153,28 @@ class _Runner:
             self._flush(ended)
         earlier = self.results.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
-        result = None if is_under_way else self._executor.check_unchanged(change)
+        result = None if is_under_way else self.executor.check_unchanged(change)
         if result is None and change.action in CALLS:
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
             params, protect = change.after or change.before or {}, change.prevent_delete
             try:
-                self._journal.intend(change.name, params, prevent_delete=protect)
+                self.journal.intend(change.name, params, prevent_delete=protect)
             except OSError as error:
                 self.failure = error
                 self._flush(ended)
                 return
             self._publish(ended)
-            result = self._executor.execute(change, earlier)
-        result = result or ChangeResult(
-            name=change.name, action=change.action, status=ChangeStatus.DONE
-        )
+            result = self.executor.execute(change, earlier)
+        result = result or result_of(change, ChangeStatus.DONE)
         self._record(change, result)
         ended.append(result)
 
     def _flush(self, ended: list[ChangeResult]) -> None:
         """Brings the outcomes of ``ended`` to disk, and publishes them."""
         try:
-            self._journal.flush()
+            self.journal.flush()
         except BaseException as error:
-            self._unsaved.update(result.name for result in ended)
+            self.unsaved.update(result.name for result in ended)
             if isinstance(error, OSError):
                 self.failure = error
             else:
@@ -197,17 +186,17 @@ class _Runner:
 
     def _publish(self, ended: list[ChangeResult]) -> None:
         for result in ended:
-            self._pool.publish(result)
+            self.pool.publish(result)
         ended.clear()
 
     def _record(self, change: Change, result: ChangeResult) -> None:
         if change.action in CALLS and result.status is ChangeStatus.FAILED:
-            self._journal.record_refused(change.name)
+            self.journal.record_refused(change.name)
         elif change.action in SENDING:
             if result.is_acknowledged:
-                self._journal.record_done(change.name)
+                self.journal.record_done(change.name)
         elif result.is_acknowledged and change.action is Action.RECORD:
             protect = change.prevent_delete
-            self._journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+            self.journal.record_known(change.name, change.after or {}, prevent_delete=protect)
         elif result.is_acknowledged:
-            self._journal.record_forgotten(change.name)
+            self.journal.record_forgotten(change.name)

@@ -38,35 +38,36 @@ class SavedPlan:
         shown = printable(name)
         return cls(plan=read_plan(content, shown), name=shown)
 
-    def check_fits(self, state: State | None, target: Target, environment: str) -> None:
-        """Raises StalePlanError for a plan that was made against another state or target, or for
-        another environment."""
-        made_with = f"with -e {printable(self.plan.environment)}"
-        made_with = made_with if self.plan.environment else "without -e"
-        is_other = self.plan.environment != environment
-        if self.plan.target != target:
-            option = f" ({made_with})" if is_other else ""
-            reason = f"it was made for another target: {self.plan.target}{option}"
-        elif is_other:
+    def checked(self, state: State | None, target: Target, environment: str) -> Plan:
+        """The plan. Raises StalePlanError if another state, target or environment is used now."""
+        plan = self.plan
+        made = f"with -e {printable(plan.environment)}" if plan.environment else "without -e"
+        is_other = plan.environment != environment
+        if plan.target != target:
+            option = f" ({made})" if is_other else ""
+            reason = f"it was made for another target: {plan.target}{option}"
+            raise self._stale(reason, "does not fit")
+        if is_other:
             # If neither environment has a state yet, nothing else distinguishes them.
-            reason = f"it was made {made_with}"
-        else:
-            reason = self._state_mismatch(state)
+            raise self._stale(f"it was made {made}", "does not fit")
+        reason = self._state_mismatch(state)
         if reason:
-            raise self._stale(f"{reason}\nnothing was sent; make the plan again")
+            raise self._stale(reason)
+        return plan
 
     def _state_mismatch(self, state: State | None) -> str:
         plan = self.plan
         if state is None:
-            return "the state that it was made against is gone" if plan.lineage else ""
+            return "the state that it was made for is gone" if plan.lineage else ""
+        if not plan.lineage:
+            return "it was made when there was no state, and there is one now"
         if plan.lineage != state.lineage:
-            other = "another state" if plan.lineage else "no state, and there is one now"
-            return f"it was made against {other}"
+            return "it was made for another state"
         if plan.serial != state.serial:
-            made = f"it was made against serial {plan.serial} of the state"
-            return f"{made}, which has {state.serial} now"
+            made = f"it was made for serial {plan.serial} of the state"
+            return f"{made}, which is now at serial {state.serial}"
         is_same = plan.state_digest == state.digest()
-        return "" if is_same else "the state it was made against had other entries"
+        return "" if is_same else "the state that it was made for had other entries"
 
     def params(self, masker: Masker, desired: DesiredConfigs) -> Mapping[str, Params]:
         """The params of each change with its secrets, by the job config's name.
@@ -103,12 +104,8 @@ class SavedPlan:
             params = dict(config.params) if config else {}
         value = value_at(params, place)
         if value is None:
-            raise self._stale_secret(
-                change,
-                place,
-                "is gone from the TOML files, or they break a rule (`majobctl validate` says"
-                " which)",
-            )
+            gone = "is gone from the TOML files, or they break a rule (see `majobctl validate`)"
+            raise self._stale_secret(change, place, gone)
         return value
 
     def _checked(self, change: Change, params: Params) -> Params:
@@ -117,17 +114,16 @@ class SavedPlan:
         except ConfigError as error:
             # The rule may be newer than the plan. The value is not shown: it may be a secret.
             places = ", ".join(sorted({problem.where for problem in error.problems}))
-            raise self._stale(f"{places} breaks a rule\nmake the plan again") from error
+            raise self._stale(f"{places} breaks a rule") from error
 
     def _stale_secret(self, change: Change, place: Path, what: str) -> StalePlanError:
         path = printable(".".join(map(str, place)))
-        return self._stale(
-            f"job_config.{printable(change.name)}: the sensitive value of {path} {what}\n"
-            "nothing was sent; make the plan again"
-        )
+        name = printable(change.name)
+        return self._stale(f"job_config.{name}: the sensitive value of {path} {what}")
 
-    def _stale(self, reason: str) -> StalePlanError:
-        return StalePlanError(f"{self.name} does not fit: {reason}")
+    def _stale(self, reason: str, what: str = "is stale") -> StalePlanError:
+        again = "nothing was sent; make the plan again with `majobctl plan --out FILE`"
+        return StalePlanError(f"{self.name} {what}: {reason}\n{again}")
 
 
 def _nested(place: Path, value: Any) -> dict[str, Any]:

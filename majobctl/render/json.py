@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from majobctl.plan.document import HEAD
@@ -36,8 +35,7 @@ def _result(item: ChangeResult) -> dict[str, Any]:
     return document
 
 
-def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]:
-    """The document of what has drifted; ``warnings`` come before its own."""
+def drift_document(drift: Drift) -> dict[str, Any]:
     return {
         **HEAD,
         "lineage": drift.lineage,
@@ -51,7 +49,7 @@ def drift_document(drift: Drift, warnings: Iterable[str] = ()) -> dict[str, Any]
             "exclude": list(drift.selection.excluded),
             "left_out": drift.left_out,
         },
-        "warnings": [*warnings, *drift.warnings],
+        "warnings": list(drift.warnings),
     }
 
 

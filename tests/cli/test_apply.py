@@ -49,7 +49,7 @@ def six(on_rest: Repository) -> Repository:
     return on_rest
 
 
-def test_without_a_terminal_nobody_is_asked_and_nothing_is_sent(
+def test_without_a_terminal_no_question_is_asked_and_nothing_is_sent(
     on_rest: Repository, rest: FakeService
 ) -> None:
     on_rest.job("one")
@@ -61,7 +61,7 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_is_sent(
     assert not on_rest.state_path.exists()
 
 
-def test_without_changes_nobody_need_be_asked(on_rest: Repository) -> None:
+def test_without_changes_no_question_is_asked(on_rest: Repository) -> None:
     on_rest.job("one")
     on_rest.apply()
     ran = on_rest.process("apply")
@@ -162,7 +162,7 @@ def test_the_result_as_json(on_rest: Repository, rest: FakeService) -> None:
     assert (document["complete"], document["results"], document["serial"]) == (True, [], 2)
 
 
-def test_a_failed_apply_tells_what_to_do_with_json_too(on_rest: Repository) -> None:
+def test_a_failed_apply_says_what_to_do_with_json_too(on_rest: Repository) -> None:
     on_rest.job("one", train_instance_type="unheard.of")
     ran = on_rest.run("apply", "--auto-approve", "--format", "json")
     assert (ran.code, ran.stdout) == (1, "")
@@ -191,7 +191,7 @@ def test_one_ctrl_c_waits_for_the_calls_under_way_and_saves(
     assert set(rest.puts) == {"three", "four", "five", "six"} - done_before
 
 
-def test_an_interrupted_apply_tells_what_was_not_attempted(
+def test_an_interrupted_apply_says_what_was_not_attempted(
     six: Repository, rest: FakeService, gate: Gate
 ) -> None:
     gate.names = ("five", "four")  # the first two in name order
@@ -339,7 +339,7 @@ def test_no_answer_is_a_defect(
     assert rest.configs == {"one": BODY}
 
 
-def test_a_disk_that_is_full_is_told_and_nothing_acknowledged_is_lost(
+def test_a_disk_that_is_full_is_reported_and_nothing_acknowledged_is_lost(
     on_rest: Repository, rest: FakeService
 ) -> None:
     for number in range(20):
@@ -394,13 +394,13 @@ def test_a_state_elsewhere_and_behind_a_link(on_rest: Repository, rest: FakeServ
 
 
 @pytest.mark.parametrize("path", ["/", ".", "jobs", "majobctl.toml/x", "x" * 300, "\\u0000"])
-def test_a_state_path_that_cannot_be_one_is_told(on_emulator: Repository, path: str) -> None:
+def test_a_state_path_that_cannot_be_one_is_reported(on_emulator: Repository, path: str) -> None:
     on_emulator.settings(f'[provider]\nkind = "emulator"\n[state]\npath = "{path}"\n')
     for arguments in (["plan"], ["show"]):
         assert on_emulator.run(*arguments).code == 1
 
 
-def test_damage_in_the_journal_is_told_and_left_as_it_is(on_emulator: Repository) -> None:
+def test_damage_in_the_journal_is_reported_and_left_as_it_is(on_emulator: Repository) -> None:
     on_emulator.apply()
     journal = on_emulator.write("majobctl.state.json.journal", "damage\nmore\n")
     for arguments in (["plan"], ["apply", "--auto-approve"], ["state", "rm", "alpha"]):
@@ -410,7 +410,7 @@ def test_damage_in_the_journal_is_told_and_left_as_it_is(on_emulator: Repository
     assert journal.read_text() == "damage\nmore\n"
 
 
-def test_a_seed_that_cannot_be_used_is_told(on_emulator: Repository) -> None:
+def test_a_seed_that_cannot_be_used_is_reported(on_emulator: Repository) -> None:
     for seed in ("missing.toml", ".", "jobs"):
         on_emulator.settings(f'[provider]\nkind = "emulator"\nseed = "{seed}"\n')
         ran = on_emulator.run("apply", "--auto-approve")

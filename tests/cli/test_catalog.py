@@ -88,7 +88,7 @@ def test_the_same_lists_give_the_same_bytes(on_emulator: Repository) -> None:
         assert on_emulator.done(name, "--format", "json") == first
 
 
-def test_what_the_service_does_not_tell_is_empty(on_rest: Repository) -> None:
+def test_what_the_service_does_not_say_is_empty(on_rest: Repository) -> None:
     assert on_rest.done("flavors").stdout == (
         "train_instance_type    vCPUs  memory (GB)  GPUs  GPU type  max nodes  sold out\n"
         "modelarts.vm.cpu.2u                                                4\n"
@@ -143,7 +143,7 @@ def test_neither_state_nor_job_files_are_needed(on_emulator: Repository) -> None
     on_emulator.done("flavors")
 
 
-def test_the_official_sdk_tells_names_only(repository: Repository) -> None:
+def test_the_official_sdk_has_names_only(repository: Repository) -> None:
     repository.settings('[provider]\nkind = "sdk"\nregion = "eu-de"\nproject_id = "p"\n')
     repository.environment.update(ENVIRONMENT, PYTHONPATH=str(STAND_IN))
     ran = repository.process("flavors")

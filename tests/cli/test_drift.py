@@ -77,7 +77,7 @@ def test_what_was_applied_has_not_drifted(applied: Repository) -> None:
     assert (ran.stdout, ran.stderr) == (CLEAN, "")
 
 
-def test_a_value_changed_elsewhere_is_told_and_an_offline_plan_says_nothing(
+def test_a_value_changed_elsewhere_is_reported_and_an_offline_plan_says_nothing(
     applied: Repository,
 ) -> None:
     change_there(applied, "alpha", train_instance_count=3)
@@ -113,7 +113,7 @@ def test_one_deleted_elsewhere_is_missing(applied: Repository) -> None:
     )
 
 
-def test_what_neither_state_nor_files_know_is_told_and_no_drift(applied: Repository) -> None:
+def test_what_neither_state_nor_files_know_is_reported_and_no_drift(applied: Repository) -> None:
     applied.remove("beta")
     applied.remove("gamma")
     ran = applied.done("drift", "--detailed-exitcode")
@@ -262,7 +262,7 @@ def test_secret_values_are_compared_and_never_shown(on_emulator: Repository) -> 
     assert "hyperparameters.lr" not in text
 
 
-def test_a_call_of_unknown_outcome_is_told_as_that(applied: Repository) -> None:
+def test_a_call_of_unknown_outcome_is_reported_as_that(applied: Repository) -> None:
     state = applied.state
     entry = state["job_configs"]["alpha"]
     attempted = {**entry["params"], "train_instance_count": 2}

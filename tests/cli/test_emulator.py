@@ -41,7 +41,7 @@ def use(repository: Repository, url: str, extra: str = "") -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_end(repository: Repository, number: signal.Signals) -> None:
+def test_it_serves_until_it_is_asked_to_end(repository: Repository, number: signal.Signals) -> None:
     with serving(repository) as (process, url):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{url}/v1/emulator/training-job-configs", timeout=10)
@@ -103,7 +103,7 @@ def test_a_project_that_cannot_be_one_is_refused(repository: Repository, project
     assert "'--project-id': must be a project's id" in ran.stderr
 
 
-def test_a_port_that_is_taken_is_told(repository: Repository) -> None:
+def test_a_port_that_is_taken_is_reported(repository: Repository) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = repository.run("emulator", "serve", "--port", str(port))

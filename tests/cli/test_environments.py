@@ -175,7 +175,7 @@ def test_environments_with_one_target_do_not_take_each_others_plans(repo: Reposi
     )
 
 
-def test_validate_tells_what_is_chosen(repo: Repository) -> None:
+def test_validate_shows_what_is_chosen(repo: Repository) -> None:
     repo.write("more.toml", 'bucket = "ml-more"\n')
     assert repo.done("validate", "--verbose").stdout == (
         "Environment: none\nState: dev.json\n"
@@ -193,7 +193,7 @@ def test_validate_tells_what_is_chosen(repo: Repository) -> None:
     assert lines[3].split() == ["bucket", '"ml-x"', "--var"]
 
 
-def test_validate_without_variables_tells_of_none(on_emulator: Repository) -> None:
+def test_validate_without_variables_reports_none(on_emulator: Repository) -> None:
     assert on_emulator.done("validate", "--verbose").stdout == (
         "Environment: none\nState: majobctl.state.json\n1 job config is valid.\n"
     )

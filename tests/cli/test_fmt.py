@@ -117,7 +117,7 @@ def test_only_named_files_are_formatted_and_no_repository_is_needed(
     assert text_of(repository, "b.toml") == MIXED
 
 
-def test_broken_files_are_told_as_validate_tells_them_and_left_alone(mixed: Repository) -> None:
+def test_broken_files_are_reported_as_by_validate_and_left_alone(mixed: Repository) -> None:
     broken = {"jobs/b.toml": "[job_config.b\n", "jobs/c.toml": "a = 1\na = 2\n"}
     for name, text in broken.items():
         mixed.write(name, text)
@@ -149,7 +149,7 @@ def test_without_job_files_it_warns(repository: Repository) -> None:
     assert ran.stdout == "0 files formatted, 1 unchanged.\n"
 
 
-def test_a_file_that_tomlkit_cannot_read_is_told_and_left_alone(mixed: Repository) -> None:
+def test_a_file_that_tomlkit_cannot_read_is_reported_and_left_alone(mixed: Repository) -> None:
     deep = f"a={'[' * 390}{']' * 390}"
     mixed.write("jobs/deep.toml", deep)
     ran = mixed.done("fmt")
@@ -159,7 +159,7 @@ def test_a_file_that_tomlkit_cannot_read_is_told_and_left_alone(mixed: Repositor
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "jobs", "x" * 300])
-def test_what_cannot_be_read_is_told(mixed: Repository, name: str) -> None:
+def test_what_cannot_be_read_is_reported(mixed: Repository, name: str) -> None:
     ran = mixed.run("fmt", name)
     assert ran.code == 1
     assert ": cannot be read: " in ran.stderr
@@ -196,7 +196,7 @@ sys.exit(main(["fmt", "a.toml"]))
 
 
 @pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o777, 0o444), (0o555, 0o666)])
-def test_what_may_not_be_written_is_told_and_left_alone(
+def test_what_may_not_be_written_is_reported_and_left_alone(
     repository: Repository, tmp_path: Path, folder_mode: int, file_mode: int
 ) -> None:
     file = repository.write("a.toml", MIXED)

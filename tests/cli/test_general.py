@@ -135,7 +135,7 @@ def test_an_output_that_takes_nothing_is_an_error_and_no_defect(
         assert finished(on_emulator.start(*arguments, stdout=full)).code != 0
 
 
-def test_a_reader_that_has_enough_is_no_defect(on_emulator: Repository) -> None:
+def test_a_reader_that_has_enough_is_not_a_defect(on_emulator: Repository) -> None:
     for number in range(300):
         on_emulator.job(f"n{number}")
     read, write = os.pipe()

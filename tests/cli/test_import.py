@@ -174,7 +174,7 @@ def test_it_must_be_said_what_to_import(cloud: Cloud, arguments: list[str], mess
     assert cloud.requests == []
 
 
-def test_an_empty_service_is_told(cloud: Cloud) -> None:
+def test_an_empty_service_is_reported(cloud: Cloud) -> None:
     ran = cloud.repository.done("import", "--all")
     assert ran.stdout == "Nothing was imported.\n"
     assert ran.stderr == "Warning: the service has no configuration\n"
@@ -199,7 +199,7 @@ def test_what_a_file_describes_is_recorded_and_the_plan_shows_what_differs(cloud
     assert "1 unchanged" in plan
 
 
-def test_one_that_differs_is_told_as_one(cloud: Cloud) -> None:
+def test_one_that_differs_is_reported_as_one(cloud: Cloud) -> None:
     cloud.create("a", "b")
     cloud.repository.job("a")
     cloud.repository.done("import", "b")
@@ -274,7 +274,7 @@ def test_json_is_one_document(cloud: Cloud) -> None:
     ]
 
 
-def test_a_secret_is_told_of_and_never_gets_into_the_state(cloud: Cloud) -> None:
+def test_a_secret_is_reported_and_never_gets_into_the_state(cloud: Cloud) -> None:
     labelled = [{"label": "api_token", "value": "hunter2"}, {"label": "user", "value": "hunter3"}]
     cloud.create("a", parameter=labelled)
     cloud.settings('[defaults]\nsensitive = ["user"]\n')

@@ -76,7 +76,7 @@ def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     assert "majobctl.state.json" not in ignored
 
 
-def test_a_place_that_cannot_be_used_is_told(repository: Repository) -> None:
+def test_a_place_that_cannot_be_used_is_reported(repository: Repository) -> None:
     repository.write("file", "")
     for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
         ran = repository.run("init", directory)

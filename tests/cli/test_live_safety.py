@@ -185,7 +185,7 @@ class TestNothingComesToLight:
             assert "hyperparameters" in ran.stdout
             assert SECRET not in ran.stdout + ran.stderr
 
-    def test_of_a_label_that_looks_secret_and_that_nobody_here_wrote(
+    def test_of_a_label_that_looks_secret_and_that_no_file_has(
         self, repo: Repository, cloud: Cloud
     ) -> None:
         cloud.console.change("alpha", parameter=[{"label": "api_key", "value": SECRET}])

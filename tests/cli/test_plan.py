@@ -186,7 +186,7 @@ def test_any_pattern_selects_some_or_none(on_emulator: Repository, pattern: str)
     on_emulator.done("plan", "--exclude", pattern)
 
 
-def test_text_that_the_output_cannot_encode_is_no_defect(on_emulator: Repository) -> None:
+def test_text_that_the_output_cannot_encode_is_not_a_defect(on_emulator: Repository) -> None:
     on_emulator.job("alpha", config_desc="配置 ☃ " + "é" * 99)
     for encoding in ("ascii", "latin-1", "cp1252"):
         on_emulator.environment["PYTHONIOENCODING"] = encoding

@@ -24,7 +24,7 @@ from tests.config_repository import Repository
         "",
     ],
 )
-def test_what_is_no_plan_is_not_overwritten(on_emulator: Repository, name: str) -> None:
+def test_what_is_not_a_plan_is_not_overwritten(on_emulator: Repository, name: str) -> None:
     on_emulator.cloud("alpha", "one")
     on_emulator.job("one")
     on_emulator.apply()
@@ -81,7 +81,7 @@ def test_a_secret_in_the_toml_is_found_though_another_file_is_broken(
     assert on_emulator.run("apply", "saved.plan").code == 0
 
 
-def test_the_text_around_a_variable_is_not_told(
+def test_the_text_around_a_variable_is_not_reported(
     on_emulator: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PART", "variable-words")
@@ -136,7 +136,7 @@ def test_a_plan_is_written_in_several_formats_at_once(repository: Repository) ->
 
 
 @pytest.mark.parametrize("also", ["html", "pdf=x", "html=", "=x"])
-def test_a_wrong_output_is_told(also: str, repository: Repository) -> None:
+def test_a_wrong_output_is_reported(also: str, repository: Repository) -> None:
     repository.cloud("one")
     ran = repository.run("plan", "--also", also)
     assert ran.code == 1

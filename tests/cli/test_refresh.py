@@ -201,9 +201,7 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
 
 
 @pytest.mark.parametrize("place", ["job", "settings", "defaults"])
-def test_what_is_ignored_is_no_reason_for_a_call(
-    place: str, repo: Repository, cloud: Cloud
-) -> None:
+def test_what_is_ignored_does_not_cause_a_call(place: str, repo: Repository, cloud: Cloud) -> None:
     ignored = ["config_desc", "hyperparameters.seed"]
     if place == "settings":
         repo.settings(cloud.settings(f"[drift]\nignore = {json.dumps(ignored)}"))
@@ -357,9 +355,7 @@ class TestSecrets:
         assert kept == {"lr": "1", "token": "hidden-token"}
         assert_settled(secretive, cloud)
 
-    def test_are_compared_where_there_is_no_state_yet(
-        self, secretive: Repository, cloud: Cloud
-    ) -> None:
+    def test_are_compared_without_a_state(self, secretive: Repository, cloud: Cloud) -> None:
         secretive.state_path.unlink()
         assert changes(refreshed(secretive, "--target", "alpha")) == {"alpha": "record"}
         cloud.console.change("alpha", config_desc="intruding-words")
@@ -389,7 +385,7 @@ def test_a_change_while_yes_is_awaited_is_not_overwritten(repo: Repository, clou
     assert "pending" not in repo.state["job_configs"]["beta"]
 
 
-def test_a_plan_that_nobody_approves_sends_nothing(repo: Repository, cloud: Cloud) -> None:
+def test_a_plan_that_is_not_approved_sends_nothing(repo: Repository, cloud: Cloud) -> None:
     cloud.console.change("alpha", config_desc="theirs")
     with terminal(repo, "apply", "--refresh") as shown:
         shown.expect("Only yes is accepted")

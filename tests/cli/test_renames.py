@@ -53,7 +53,7 @@ def entries(repo: Repository) -> list[str]:
 
 class TestOneThatLooksLikeIt:
     @pytest.mark.parametrize("refresh", [[], ["--refresh"]], ids=["offline", "refreshed"])
-    def test_is_told_with_the_line_to_add(self, refresh: list[str], repo: Repository) -> None:
+    def test_is_reported_with_the_line_to_add(self, refresh: list[str], repo: Repository) -> None:
         rename(repo)
         text = repo.done("plan", *refresh).stdout
         assert 'looks like "old" renamed: if so, add renamed_from = "old"\n' in text
@@ -293,7 +293,7 @@ class TestOneThatSaysSo:
     ],
     ids=["still described", "its own name", "wrong type"],
 )
-def test_a_rename_that_cannot_be_is_told(lines: str, message: str, repo: Repository) -> None:
+def test_a_rename_that_cannot_be_is_reported(lines: str, message: str, repo: Repository) -> None:
     path = repo.root / "jobs/new.toml"
     repo.job("new")
     path.write_text(path.read_text() + lines + "\n")

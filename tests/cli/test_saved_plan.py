@@ -167,7 +167,7 @@ def test_a_selection_belongs_to_the_plan(planned: Repository) -> None:
     [b"", b"\xff", b"{}", b"[]", b"null", b"[" * 100_000, b"9" * 5000, b'{"checksum": 1}'],
     ids=range(8),
 )
-def test_what_is_no_plan_file_is_told(planned: Repository, content: bytes) -> None:
+def test_what_is_not_a_plan_file_is_reported(planned: Repository, content: bytes) -> None:
     (planned.root / "saved.plan").write_bytes(content)
     for command in (["apply", "saved.plan"], ["show", "saved.plan"]):
         ran = planned.run(*command)
@@ -276,7 +276,7 @@ class TestOneThatWasRefreshed:
         cloud.take()
         return repository
 
-    def test_is_applied_as_a_whole_where_nothing_changed(
+    def test_is_applied_completely_if_nothing_changed(
         self, reviewed: Repository, cloud: Cloud
     ) -> None:
         ran = reviewed.done("apply", "saved.plan", "--parallelism", "1")

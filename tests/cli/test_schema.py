@@ -37,7 +37,7 @@ def test_the_one_that_is_named_is_written_alone(repository: Repository) -> None:
     assert [path.name for path in repository.root.iterdir()] == ["settings.schema.json"]
 
 
-def test_a_place_that_cannot_be_written_is_told(repository: Repository) -> None:
+def test_a_place_that_cannot_be_written_is_reported(repository: Repository) -> None:
     repository.write("file", "")
     for folder in ("file", "x" * 300, "a/" * 3000):
         ran = repository.run("schema", "--out-dir", folder)

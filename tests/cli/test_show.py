@@ -11,7 +11,7 @@ def test_without_a_state_it_says_so(on_emulator: Repository) -> None:
     assert 'the state has no job config "alpha"' in ran.stderr
 
 
-def test_the_state_is_shown_whole_or_one_by_one(on_emulator: Repository) -> None:
+def test_the_state_is_shown_completely_or_one_by_one(on_emulator: Repository) -> None:
     on_emulator.job("alpha", hyperparameters={"lr": "0.1"})
     on_emulator.job("beta")
     on_emulator.apply()

@@ -85,7 +85,7 @@ def test_pushing_the_same_entries_changes_nothing(applied: Repository) -> None:
     assert applied.state_path.read_bytes() == before
 
 
-def test_push_where_there_is_no_state_brings_it_back(applied: Repository) -> None:
+def test_push_without_a_state_brings_it_back(applied: Repository) -> None:
     content = applied.state_path.read_bytes()
     copy = copy_of(applied)
     applied.state_path.unlink()
@@ -125,7 +125,7 @@ def test_a_state_of_another_lineage_is_pushed_only_by_force(applied: Repository)
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_what_is_no_state_of_this_target_is_never_pushed(
+def test_what_is_not_a_state_of_this_target_is_never_pushed(
     applied: Repository, force: list[str]
 ) -> None:
     content = applied.state_path.read_bytes()

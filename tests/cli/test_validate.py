@@ -16,7 +16,7 @@ def test_what_is_valid_is_counted(on_emulator: Repository) -> None:
     assert on_emulator.done("validate").stdout == "0 job configs are valid.\n"
 
 
-def test_every_problem_of_every_file_is_told_in_one_run(on_emulator: Repository) -> None:
+def test_every_problem_of_every_file_is_reported_in_one_run(on_emulator: Repository) -> None:
     on_emulator.job("alpha", train_instance_count=0, inputs=5)
     on_emulator.write("jobs/broken.toml", "[job_config.x]\nkey = \n")
     on_emulator.job("beta", boot_file="/elsewhere/x.py")

@@ -49,7 +49,7 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
         (("--var-file", "broken.toml"), "broken.toml:1:10: not valid TOML: Invalid value\n"),
     ],
 )
-def test_what_is_wrong_with_an_option_is_told(
+def test_what_is_wrong_with_an_option_is_reported(
     options: tuple[str, str], told: str, repo: Repository, rest: FakeService
 ) -> None:
     repo.write("typo.toml", "bukcet = 1\n")
@@ -61,7 +61,7 @@ def test_what_is_wrong_with_an_option_is_told(
     assert not rest.puts
 
 
-def test_validate_as_json_tells_a_wrong_file(repo: Repository) -> None:
+def test_validate_as_json_reports_a_wrong_file(repo: Repository) -> None:
     repo.write("typo.toml", "bukcet = 1\n")
     ran = repo.run("validate", "--format", "json", "--var-file", "typo.toml")
     (problem,) = ran.document["problems"]
@@ -266,7 +266,7 @@ def test_directives_of_a_template_hold_in_the_service(on_emulator: Repository) -
     assert "prevent_delete protects what this plan would delete: job_config.alpha" in ran.stderr
 
 
-def test_offline_warnings_stand_at_the_template_and_at_the_matrix(on_emulator: Repository) -> None:
+def test_offline_warnings_name_the_template_and_the_matrix(on_emulator: Repository) -> None:
     on_emulator.done("flavors")
     on_emulator.job("alpha", use="base", train_instance_type=None)
     on_emulator.job("beta", use="base", train_instance_type=None)
@@ -283,7 +283,7 @@ def test_offline_warnings_stand_at_the_template_and_at_the_matrix(on_emulator: R
     ]
 
 
-def test_drift_tells_of_what_it_cannot_know(on_emulator: Repository) -> None:
+def test_drift_reports_what_it_cannot_know(on_emulator: Repository) -> None:
     on_emulator.apply()
     on_emulator.job("alpha", use="bsae")
     ran = on_emulator.done("drift")

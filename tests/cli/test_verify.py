@@ -48,7 +48,7 @@ def test_without_it_nothing_is_read_back(repo: Repository, cloud: Cloud) -> None
     assert cloud.take() == {"PUT alpha": 1, "PUT beta": 1}
 
 
-def test_what_was_not_taken_is_told_with_field_and_both_values(
+def test_what_was_not_taken_is_reported_with_field_and_both_values(
     repo: Repository, cloud: Cloud
 ) -> None:
     takes_otherwise(cloud, "alpha", config_desc="cut", log_url="/ml/log/", data_url="")
@@ -83,7 +83,7 @@ def test_the_result_says_the_same_as_json(repo: Repository, cloud: Cloud) -> Non
     assert result["error_msg"] == 'config_desc is "cut", but "mine" was sent'
 
 
-def test_a_sensitive_value_is_not_told(repo: Repository, cloud: Cloud) -> None:
+def test_a_sensitive_value_is_not_reported(repo: Repository, cloud: Cloud) -> None:
     repo.job("alpha", hyperparameters={"token": "hidden-token", "lr": "1"}, sensitive=["token"])
     parameters = [{"label": "token", "value": "intruding-token"}, {"label": "lr", "value": "2"}]
     takes_otherwise(cloud, "alpha", parameter=parameters)
@@ -94,7 +94,7 @@ def test_a_sensitive_value_is_not_told(repo: Repository, cloud: Cloud) -> None:
     assert "-token" not in ran.stdout + ran.stderr
 
 
-def test_a_sensitive_value_that_was_to_be_cleared_is_not_told(
+def test_a_sensitive_value_that_was_to_be_cleared_is_not_reported(
     repo: Repository, cloud: Cloud
 ) -> None:
     repo.job("alpha", hyperparameters={"token": "hidden-token", "lr": "1"}, sensitive=["token"])
@@ -108,7 +108,7 @@ def test_a_sensitive_value_that_was_to_be_cleared_is_not_told(
     assert "hidden-token" not in ran.stdout + ran.stderr
 
 
-def test_a_value_that_nobody_sent_is_not_told(repo: Repository, cloud: Cloud) -> None:
+def test_a_value_that_was_not_sent_is_not_reported(repo: Repository, cloud: Cloud) -> None:
     repo.job("alpha", hyperparameters={"lr": "1"}, sensitive=["hyperparameters"])
     parameters = [{"label": "key", "value": "intruding"}, {"label": "lr", "value": "intruding"}]
     takes_otherwise(cloud, "alpha", parameter=parameters)
@@ -119,7 +119,7 @@ def test_a_value_that_nobody_sent_is_not_told(repo: Repository, cloud: Cloud) ->
     assert "intruding" not in ran.stdout + ran.stderr
 
 
-def test_one_that_cannot_be_read_back_is_told_and_kept(repo: Repository, cloud: Cloud) -> None:
+def test_one_that_cannot_be_read_back_is_reported_and_kept(repo: Repository, cloud: Cloud) -> None:
     refusal = Reply(403, {"error_code": "ModelArts.0210", "error_msg": "may not be read"})
     cloud.before = lambda asked: refusal if asked == ("GET", "alpha") else None
     ran = repo.run("apply", "--auto-approve", "--verify")
@@ -130,7 +130,7 @@ def test_one_that_cannot_be_read_back_is_told_and_kept(repo: Repository, cloud: 
     assert repo.done("plan").stdout.startswith("No changes.")
 
 
-def test_one_that_is_gone_again_is_told(repo: Repository, cloud: Cloud) -> None:
+def test_one_that_is_gone_again_is_reported(repo: Repository, cloud: Cloud) -> None:
     def vanish(asked: Asked) -> None:
         if asked == ("PUT", "alpha"):
             cloud.console.delete("alpha")
@@ -141,7 +141,9 @@ def test_one_that_is_gone_again_is_told(repo: Repository, cloud: Cloud) -> None:
     assert "job_config.alpha: not verified: the service does not have it" in ran.stderr
 
 
-def test_one_that_is_still_there_after_a_deletion_is_told(repo: Repository, cloud: Cloud) -> None:
+def test_one_that_is_still_there_after_a_deletion_is_reported(
+    repo: Repository, cloud: Cloud
+) -> None:
     repo.apply()
     repo.remove("alpha")
     cloud.before = lambda asked: (

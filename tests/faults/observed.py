@@ -8,9 +8,10 @@ from pathlib import Path
 from majobctl.state.backends import open_backend
 from majobctl.state.document import State
 from majobctl.state.store import StateStore
+from tests.fake_service import IDS
 
 STATE = "majobctl.state.json"
-REST_IDS = {"spec_id": 91, "engine_id": 77}
+REST_IDS = IDS
 """The ids of tests.fake_service for the flavor and the engine of JOB."""
 _CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
 

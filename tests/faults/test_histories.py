@@ -155,7 +155,7 @@ class Histories(RuleBasedStateMachine):
         if self.saved_serial != (state.serial if state else 0):
             assert ran.code == 5, ran
             assert self.rest.requests == []
-            assert "saved.plan does not fit" in ran.stderr
+            assert "saved.plan is stale" in ran.stderr
             self.done["stale plan refused"] += 1
         elif ran.code == 5:
             assert "sensitive value" in ran.stderr  # that of the file is another one by now

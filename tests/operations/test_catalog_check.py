@@ -94,7 +94,7 @@ def test_names_that_were_offered_are_no_warning(tmp_path: Path) -> None:
     assert warned(tmp_path, job) == []
 
 
-def test_a_flavor_that_was_not_offered_is_told_with_its_line_and_the_nearest(
+def test_a_flavor_that_was_not_offered_is_reported_with_its_line_and_the_nearest(
     tmp_path: Path,
 ) -> None:
     assert warned(tmp_path, engine_job(flavor="modelarts.vm.gpu.p10")) == [
@@ -104,7 +104,7 @@ def test_a_flavor_that_was_not_offered_is_told_with_its_line_and_the_nearest(
     ]
 
 
-def test_an_engine_that_was_not_offered_is_told_once(tmp_path: Path) -> None:
+def test_an_engine_that_was_not_offered_is_reported_once(tmp_path: Path) -> None:
     assert warned(tmp_path, engine_job(framework="Pytorch")) == [
         'jobs/a.toml:7: job_config.alpha: framework_type "Pytorch" was not offered on 2026-11-24;'
         ' did you mean "PyTorch"?'
@@ -119,7 +119,7 @@ def test_a_version_is_looked_up_in_its_own_engine(tmp_path: Path) -> None:
     ]
 
 
-def test_an_algorithm_that_was_not_offered_is_told(tmp_path: Path) -> None:
+def test_an_algorithm_that_was_not_offered_is_reported(tmp_path: Path) -> None:
     assert warned(tmp_path, MODEL_JOB.format(model="ResNet_v2_5")) == [
         'jobs/a.toml:5: job_config.model: model_name "ResNet_v2_5" was not offered on 2026-11-25;'
         ' did you mean "ResNet_v2_50"?'
@@ -141,7 +141,7 @@ def test_a_flavor_whose_most_nodes_are_not_told_allows_any(tmp_path: Path) -> No
     assert warned(tmp_path, engine_job(count=500, flavor="modelarts.kat1.xlarge")) == []
 
 
-def test_a_name_that_stands_for_two_flavors_allows_what_the_larger_does(tmp_path: Path) -> None:
+def test_a_name_of_two_flavors_allows_what_the_larger_does(tmp_path: Path) -> None:
     two = [flavor("f", 2), flavor("f", 8), flavor("f")]
     lists = {"flavors": CachedList(AT, two)}
     assert warned(tmp_path, engine_job(count=8, flavor="f"), lists=lists) == []
@@ -162,7 +162,7 @@ def test_a_list_that_is_not_known_judges_nothing(tmp_path: Path, name: str) -> N
 # Where it is told
 
 
-def test_a_value_of_the_defaults_is_told_there_and_once(tmp_path: Path) -> None:
+def test_a_value_of_the_defaults_is_reported_there_and_once(tmp_path: Path) -> None:
     defaults = '[defaults]\nlog_url = "/ml/log/"\ntrain_instance_type = "nothing.like.it"\n'
     own = engine_job().replace('train_instance_type = "modelarts.vm.gpu.p100"\n', "")
     job = own + own.replace("alpha", "beta") + engine_job("gamma", flavor="other")

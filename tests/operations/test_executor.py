@@ -100,7 +100,7 @@ def test_what_seems_gone_is_looked_for_once_more(executor: ChangeExecutor, cloud
 
 
 @pytest.mark.parametrize("deletes", [False, True])
-def test_what_is_otherwise_is_told(deletes: bool, executor: ChangeExecutor, cloud: Cloud) -> None:
+def test_what_differs_is_reported(deletes: bool, executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of(deletes_removed=deletes)
     cloud.console.change("alpha", config_desc="theirs")
     result = executor.check_unchanged(change)
@@ -115,7 +115,7 @@ def test_what_is_otherwise_is_told(deletes: bool, executor: ChangeExecutor, clou
     assert result is None
 
 
-def test_what_was_made_meanwhile_is_told(executor: ChangeExecutor, cloud: Cloud) -> None:
+def test_what_was_made_meanwhile_is_reported(executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of("new", None)
     cloud.console.create("new")
     result = executor.check_unchanged(change)

@@ -9,16 +9,26 @@ import sys
 import pytest
 
 from majobctl import operations
-from majobctl.errors import MajobctlError, StalePlanError
-from majobctl.operations import SavedPlan, Selection, apply, drift, import_configs, plan
-from majobctl.plan.results import ChangeResult
+from majobctl.cli import invocation
+from majobctl.errors import MajobctlError, StalePlanError, StateError
+from majobctl.operations import (
+    ConfigRepository,
+    SavedPlan,
+    Selection,
+    apply,
+    drift,
+    import_configs,
+    plan,
+)
+from majobctl.plan.results import ApplyResult, ChangeResult
 from tests.config_repository import Repository
 
+VALUES = ["ConfigRepository", "Overrides", "SavedPlan", "Selection"]
 FUNCTIONS = ["apply", "drift", "import_configs", "plan"]
 
 
 def test_the_exported_names_are_these() -> None:
-    assert operations.__all__ == sorted(["Overrides", "SavedPlan", "Selection", *FUNCTIONS])
+    assert operations.__all__ == sorted([*VALUES, *FUNCTIONS])
     for name in operations.__all__:
         found = getattr(operations, name)
         assert (found.__name__, bool(found.__doc__)) == (name, True)
@@ -27,9 +37,9 @@ def test_the_exported_names_are_these() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_all_but_the_folder_is_given_by_name(name: str) -> None:
-    root, *others = inspect.signature(getattr(operations, name)).parameters.values()
-    assert root.name == "root"
+def test_all_but_the_repository_is_given_by_name(name: str) -> None:
+    repository, *others = inspect.signature(getattr(operations, name)).parameters.values()
+    assert repository.name == "repository"
     assert {item.kind for item in others} == {inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -40,23 +50,23 @@ def test_the_package_imports_no_operation_of_its_own() -> None:
 
 
 def test_each_use_case_runs_without_a_command_line(on_emulator: Repository) -> None:
-    root = on_emulator.root
     said: list[object] = []
+    repository = ConfigRepository(on_emulator.root, warn=said.append)
     on_emulator.job("beta", config_desc="mine")
-    saved = root / "saved.plan"
-    made = plan(root, selection=Selection(excluded=("alpha",)), out=str(saved), warn=said.append)
+    saved = on_emulator.root / "saved.plan"
+    made = plan(repository, selection=Selection(excluded=("alpha",)), out=str(saved))
     assert [change.name for change in made.changes] == ["beta"]
     reviewed = SavedPlan.read(saved.read_bytes(), "saved.plan")
     with pytest.raises(MajobctlError, match=r"^not approved; nothing was sent$"):
-        apply(root, approve=lambda plan: False, saved_plan=reviewed)
+        apply(repository, approve=lambda plan: False, saved_plan=reviewed)
     assert not on_emulator.state_path.exists()
-    result = apply(root, approve=lambda plan: plan == reviewed.plan, saved_plan=reviewed)
+    result = apply(repository, approve=lambda plan: plan == reviewed.plan, saved_plan=reviewed)
     assert (result.is_complete, result.serial) == (True, 1)
-    with pytest.raises(StalePlanError, match=r"^saved\.plan does not fit: it was made against no"):
-        apply(root, approve=lambda plan: True, saved_plan=reviewed)
-    imported = import_configs(root, names=["a*"])
+    with pytest.raises(StalePlanError, match=r"^saved\.plan is stale: it was made when there"):
+        apply(repository, approve=lambda plan: True, saved_plan=reviewed)
+    imported = import_configs(repository, names=["a*"])
     assert (imported.imported, imported.written) == (("alpha",), {})
-    assert drift(root, warn=said.append).changes == ()
+    assert drift(repository).changes == ()
     assert said == []
 
 
@@ -64,16 +74,64 @@ def test_an_interruption_is_raised_when_the_outcomes_are_saved(on_emulator: Repo
     def observe(result: ChangeResult) -> None:
         raise KeyboardInterrupt
 
+    repository = ConfigRepository(on_emulator.root)
     with pytest.raises(KeyboardInterrupt):
-        apply(on_emulator.root, approve=lambda plan: True, observe=observe)
+        apply(repository, approve=lambda plan: True, observe=observe)
     assert list(on_emulator.state["job_configs"]) == ["alpha"]
     assert not on_emulator.state_path.with_name("majobctl.state.json.journal").exists()
-    assert plan(on_emulator.root).changes == ()
+    assert plan(repository).changes == ()
+
+
+def test_an_error_of_ours_is_raised_and_an_unsaved_state_is_reported_beside_it(
+    on_emulator: Repository,
+) -> None:
+    def observe(result: ChangeResult) -> None:
+        on_emulator.state_path.mkdir()
+        raise ZeroDivisionError
+
+    reported: list[object] = []
+    repository = ConfigRepository(on_emulator.root, warn=reported.append)
+    with pytest.raises(ZeroDivisionError):
+        apply(repository, approve=lambda plan: True, observe=observe)
+    assert [type(item) for item in reported] == [StateError]
+
+
+def test_an_error_beside_another_one_is_printed_as_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    invocation.warn(StateError("the state cannot be written"))
+    invocation.warn("two job configs are alike")
+    assert capsys.readouterr().err == (
+        "Error: the state cannot be written\nWarning: two job configs are alike\n"
+    )
+
+
+def test_an_apply_begins_when_the_names_are_known(on_emulator: Repository) -> None:
+    begun: list[str] = []
+    repository = ConfigRepository(on_emulator.root)
+
+    def run() -> ApplyResult:
+        return apply(
+            repository,
+            approve=lambda plan: True,
+            begin=lambda plan: begun.append("begin"),
+            observe=lambda result: begun.append(result.name),
+        )
+
+    on_emulator.job("alpha", train_instance_type="no.such.flavor")
+    with pytest.raises(MajobctlError, match="nothing was sent"):
+        run()
+    assert begun == []
+    on_emulator.job("alpha")
+    assert run().is_complete
+    assert begun == ["begin", "alpha"]
 
 
 def test_a_warning_is_handed_over_once(on_emulator: Repository) -> None:
     warnings: list[str] = []
-    nothing = Selection(targeted=("x*",))
+    repository = ConfigRepository(
+        on_emulator.root, warn=lambda warning: warnings.append(str(warning))
+    )
     for operation in (plan, drift):
-        operation(on_emulator.root, selection=nothing, warn=lambda text: warnings.append(str(text)))
+        operation(repository, selection=Selection(targeted=("x*",)))
     assert warnings == ["--target and --exclude select no job config"]
