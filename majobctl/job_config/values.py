@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from majobctl.errors import MajobctlError
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 INTEGER_LIMIT = 2**63
@@ -13,6 +16,14 @@ INTEGER_LIMIT = 2**63
 def is_blank(value: object) -> bool:
     """Whether ``value`` means that the key is not set: "", an empty array or table, or None."""
     return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
+
+
+def require_strings(**arguments: Any) -> None:
+    """Raises MajobctlError for a string, whose characters would pass for a tuple of strings."""
+    for name, value in arguments.items():
+        is_one = isinstance(value, str) or not isinstance(value, Collection)
+        if is_one or not all(isinstance(item, str) for item in value):
+            raise MajobctlError(f"{name} must be a tuple of strings, not {value!r}")
 
 
 class WrittenFloat(float):

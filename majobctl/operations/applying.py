@@ -11,7 +11,7 @@ from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
 from majobctl.job_config.secrets import Masker, is_masked
 from majobctl.operations import context
-from majobctl.operations.context import ConfigRepository
+from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.plan.change import SENDING, Action, Params
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -32,7 +32,7 @@ _GUARDED_TOTAL = 10
 
 
 def apply(
-    repository: ConfigRepository,
+    repository: RepositoryOrPath,
     *,
     approve: Callable[[Plan], bool],
     saved_plan: SavedPlan | None = None,
@@ -56,6 +56,7 @@ def apply(
     Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit, and
     MajobctlError for a plan that is not approved or changes too much.
     """
+    repository = context.as_repository(repository)
     source = saved_plan or repository.load_config()
     settings = source.settings if isinstance(source, Config) else repository.load_settings()
     at_once = repository.calls_at_once(settings)
@@ -71,7 +72,7 @@ def apply(
         _check_share(plan, settings, force)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
-        if not approve(plan):
+        if approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         params = _params(source, settings, state)
         _check_names(plan, provider(), params)

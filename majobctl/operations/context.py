@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
@@ -33,9 +34,11 @@ class ConfigRepository:
     state's lock; while it is held, others see ``command``. ``warn`` is called with each warning,
     and with a MajobctlError that must be reported beside another one; ``str`` of either is the
     message. ``observe_reading`` is called with the number of configurations read, and of all.
+
+    Raises MajobctlError for a wrong argument.
     """
 
-    root: Path
+    root: str | os.PathLike[str]
     _: KW_ONLY
     overrides: Overrides = NO_OVERRIDES
     parallelism: int | None = None
@@ -44,9 +47,20 @@ class ConfigRepository:
     warn: Callable[[object], None] = lambda warning: None
     observe_reading: Callable[[int, int], None] = lambda done, total: None
 
+    def __post_init__(self) -> None:
+        _require(isinstance(self.root, (str, os.PathLike)), "root", "a path", self.root)
+        is_count = self.parallelism is None or _is_within(int, self.parallelism, 1, 1000)
+        _require(is_count, "parallelism", "an integer from 1 to 1000", self.parallelism)
+        is_time = _is_within((int, float), self.lock_timeout, 0, 86_400)
+        _require(is_time, "lock_timeout", "a number of seconds from 0 to 86400", self.lock_timeout)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root)
+
     def load_settings(self) -> Settings:
         """Raises ConfigError with every problem, and MajobctlError."""
-        settings, problems = read_settings(self.root, self.overrides)
+        settings, problems = read_settings(self.folder, self.overrides)
         if problems:
             raise ConfigError(sorted(problems))
         return settings
@@ -59,11 +73,11 @@ class ConfigRepository:
         from majobctl.repository import config
 
         try:
-            loaded = config.load_config(self.root, self.overrides)
+            loaded = config.load_config(self.folder, self.overrides)
         except ConfigError as error:
             self.warn_all(error.warnings)
             raise
-        folder = self.root / WORKING_FOLDER
+        folder = self.folder / WORKING_FOLDER
         if folder.is_dir():
             from majobctl.operations.catalog_check import warnings_of
 
@@ -82,6 +96,22 @@ class ConfigRepository:
     def locked(self, settings: Settings) -> AbstractContextManager[LockedState]:
         """The state, locked. Raises LockedError and StateError."""
         return store_of(settings).locked(self.command, self.lock_timeout)
+
+
+RepositoryOrPath: TypeAlias = ConfigRepository | str | os.PathLike[str]
+
+
+def as_repository(place: RepositoryOrPath) -> ConfigRepository:
+    return place if isinstance(place, ConfigRepository) else ConfigRepository(place)
+
+
+def _is_within(types: Any, value: Any, least: int, most: int) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool) and least <= value <= most
+
+
+def _require(is_valid: bool, name: str, wanted: str, value: object) -> None:
+    if not is_valid:
+        raise MajobctlError(f"{name} must be {wanted}, not {value!r}")
 
 
 def check_target(state: State | None, settings: Settings) -> None:

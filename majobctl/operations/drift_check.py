@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from majobctl.operations import context
-from majobctl.operations.context import ConfigRepository
+from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
 from majobctl.plan.drift import Drift, find_drift, names_to_compare
 from majobctl.plan.plan import EVERYTHING, Selection
 from majobctl.repository.config import compare_policies
 
 
-def drift(repository: ConfigRepository, *, selection: Selection = EVERYTHING) -> Drift:
+def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) -> Drift:
     """How the service differs from the state of ``repository``.
 
     Changes nothing and takes no lock. Of the job files only ``ignore_changes`` counts, so that
@@ -21,7 +21,8 @@ def drift(repository: ConfigRepository, *, selection: Selection = EVERYTHING) ->
     Raises ConfigError for wrong settings, StateError for a state that cannot be used, AuthError
     and ProviderError if the service cannot be read, MajobctlError for the rest.
     """
-    settings, policies, problems = compare_policies(repository.root, repository.overrides)
+    repository = context.as_repository(repository)
+    settings, policies, problems = compare_policies(repository.folder, repository.overrides)
     repository.warn_all(problems)
     state = context.store_of(settings).read()
     target = context.target_of(settings)

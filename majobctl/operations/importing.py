@@ -11,8 +11,9 @@ from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.values import require_strings
 from majobctl.operations import context
-from majobctl.operations.context import ConfigRepository
+from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.import_selection import Selected, chosen_names, select
 from majobctl.operations.refresh import read_live
 from majobctl.repository.authoring.generate import (
@@ -48,7 +49,7 @@ class Imported:
 
 
 def import_configs(
-    repository: ConfigRepository,
+    repository: RepositoryOrPath,
     *,
     names: Sequence[str],
     out_dir: str = "jobs/imported",
@@ -63,13 +64,15 @@ def import_configs(
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
     rest, such as a name that the service does not have.
     """
+    require_strings(names=names)
+    repository = context.as_repository(repository)
     settings = repository.load_settings()
     place = place_of_files(settings, out_dir, is_single=single_file)
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
     with repository.locked(settings) as locked:
         # Read under the lock, for another import may have ended meanwhile. Warnings are left to
         # the next command.
-        config = load_config(repository.root, repository.overrides)
+        config = load_config(repository.folder, repository.overrides)
         context.check_target(locked.state, config.settings)
         with context.provider_of(config.settings, at_once) as provider:
             listed = provider.config_names()

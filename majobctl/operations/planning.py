@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
-from majobctl.operations.context import ConfigRepository
+from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    repository: ConfigRepository,
+    repository: RepositoryOrPath,
     *,
     selection: Selection = EVERYTHING,
     refresh: bool = False,
@@ -34,6 +34,7 @@ def plan(
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
     used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
     """
+    repository = context.as_repository(repository)
     config = repository.load_config()
     settings = config.settings
     state = context.store_of(settings).read()

@@ -40,6 +40,8 @@ def read_live(
             live[name] = config
             done += 1
             observe(done, len(live))
+    if done < len(live):
+        raise ProviderError(f"only {done} of {len(live)} configurations could be read")
     return live
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from majobctl.errors import Problem
+from majobctl.job_config.values import require_strings
 from majobctl.plan.change import CALLS, Action, Change, Renamed
 from majobctl.target import Target
 from majobctl.text import counted
@@ -19,6 +20,9 @@ class Selection:
 
     targeted: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_strings(targeted=self.targeted, excluded=self.excluded)
 
     def __bool__(self) -> bool:
         return bool(self.targeted or self.excluded)

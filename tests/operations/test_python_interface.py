@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from majobctl.cli import invocation
 from majobctl.errors import MajobctlError, StalePlanError, StateError
 from majobctl.operations import (
     ConfigRepository,
+    Overrides,
     SavedPlan,
     Selection,
     apply,
@@ -47,6 +51,58 @@ def test_the_package_imports_no_operation_of_its_own() -> None:
     probe = "import sys, majobctl.operations; print([n for n in sys.modules if 'majobctl.' in n])"
     ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert ended.stdout == "['majobctl.operations']\n"
+
+
+@pytest.mark.parametrize("parallelism", [0, -1, 1001, 2.0, "3", True])
+def test_parallelism_is_from_1_to_1000(parallelism: Any) -> None:
+    with pytest.raises(MajobctlError, match=r"^parallelism must be an integer from 1 to 1000, not"):
+        ConfigRepository("ml-configs", parallelism=parallelism)
+
+
+@pytest.mark.parametrize("lock_timeout", [math.nan, math.inf, -1, 86401, "5", None, True])
+def test_a_lock_timeout_is_a_number_of_seconds(lock_timeout: Any) -> None:
+    with pytest.raises(MajobctlError, match=r"^lock_timeout must be a number of seconds from 0"):
+        ConfigRepository("ml-configs", lock_timeout=lock_timeout)
+
+
+@pytest.mark.parametrize("operation", [plan, drift, import_configs, apply])
+@pytest.mark.parametrize("root", [None, 3, b"ml-configs"])
+def test_a_repository_may_be_a_path_but_nothing_else(operation: Any, root: Any) -> None:
+    others: Any = {plan: {}, drift: {}, import_configs: {"names": ["*"]}, apply: {"approve": bool}}
+    with pytest.raises(MajobctlError, match=r"^root must be a path"):
+        operation(root, **others[operation])
+
+
+def test_a_path_is_the_repository_in_that_folder(on_emulator: Repository) -> None:
+    assert plan(on_emulator.root).total == plan(str(on_emulator.root)).total == 1
+    assert apply(str(on_emulator.root), approve=lambda plan: True).is_complete
+    assert drift(str(on_emulator.root)).changes == ()
+    assert import_configs(str(on_emulator.root), names=["b*"]).imported == ("beta",)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        lambda names: Selection(targeted=names),
+        lambda names: Selection(excluded=names),
+        lambda names: Overrides(values=names),
+        lambda names: Overrides(files=names),
+        lambda names: import_configs("ml-configs", names=names),
+    ],
+)
+@pytest.mark.parametrize("names", ["ex*", b"ex*", None, ("ex*", 3)])
+def test_a_string_is_not_taken_for_a_tuple_of_its_characters(
+    select: Callable[[Any], object], names: Any
+) -> None:
+    with pytest.raises(MajobctlError, match=r"^\w+ must be a tuple of strings, not "):
+        select(names)
+
+
+@pytest.mark.parametrize("answer", ["no", "yes", 1, None, [False]])
+def test_only_true_approves(on_emulator: Repository, answer: Any) -> None:
+    with pytest.raises(MajobctlError, match=r"^not approved; nothing was sent$"):
+        apply(on_emulator.root, approve=lambda plan: answer)
+    assert not on_emulator.state_path.exists()
 
 
 def test_each_use_case_runs_without_a_command_line(on_emulator: Repository) -> None:

@@ -104,6 +104,11 @@ def test_no_names_need_no_call(provider: Provider, service: FakeService) -> None
     assert service.requests == []
 
 
+def test_what_was_not_read_is_not_taken_for_missing(provider: Provider) -> None:
+    with pytest.raises(ProviderError, match=r"^only 1 of 21 configurations could be read$"):
+        read_live(provider, ["gone", *NAMES], parallelism=0)
+
+
 def test_what_is_deleted_after_the_list_is_missing(
     provider: Provider, service: FakeService
 ) -> None:

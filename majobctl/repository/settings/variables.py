@@ -13,7 +13,7 @@ from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import secret_key_message
-from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text
+from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
@@ -38,6 +38,9 @@ class Overrides:
     environment: str = ""
     values: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_strings(values=self.values, files=self.files)
 
 
 NO_OVERRIDES = Overrides()
