@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _with_dashes(error, sys.argv[1:] if arguments is None else arguments).show()
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        click.echo(f"Error: {printable(str(error))}", err=True)
+        click.echo(f"Error: {printable(_reason(error))}", err=True)
         return 1
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
@@ -83,6 +83,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _with_dashes(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:
+    """The same error, or a hint if an option has one dash, as in Terraform."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        known = {name for parameter in error.ctx.command.params for name in parameter.opts}
+        for name in (argument.partition("=")[0] for argument in arguments):
+            if f"-{name}" in known:
+                return click.UsageError(f"No such option: {name}; write -{name}", error.ctx)
+    return error
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}"
+    is_gone = isinstance(error, FileNotFoundError)
+    return "the current directory was removed" if is_gone else f"cannot write the output: {reason}"
 
 
 def _show(error: MajobctlError) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from majobctl.plan.results import ApplyResult
 
 FAILED = 3
+_HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --target NAME"
 
 
 @click.command("apply")
@@ -41,8 +42,8 @@ def command(
     A saved PLANFILE is applied as it was reviewed, without asking. It is refused with exit code 5
     if it no longer fits the state or the target.
 
-    With --refresh, the plan covers what was changed in the service; what somebody changes after
-    that is not sent (exit code 5).
+    With --refresh, the service is read first, and the plan includes what was changed there. A
+    configuration that somebody changes after that is left alone (exit code 5).
 
     Each success is on disk before it is reported. A failed call does not stop the others. One
     Ctrl-C starts no further call and waits for those under way; a second one exits at once.
@@ -58,7 +59,7 @@ def command(
         if selection or refresh:
             what = "--target, --exclude and --refresh"
             raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
-        saved = SavedPlan.read(invocation.read_file(planfile), planfile)
+        saved = SavedPlan.read(invocation.read_file(planfile, _HINT), planfile)
     is_approved = auto_approve or saved is not None
     with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
 
@@ -118,12 +119,14 @@ def _is_confirmed(plan: Plan) -> bool:
             " run `majobctl apply --auto-approve`"
         )
     place = f" to the environment {plan.environment}" if plan.environment else ""
-    answer = click.prompt(
-        f"Apply these changes{place}? Only yes is accepted",
-        default="",
-        show_default=False,
-        err=True,
-    )
+    question = f"Apply these changes{place}? Only yes is accepted"
+    try:
+        answer = click.prompt(question, default="", show_default=False, err=True)
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        answer = ""
+        click.echo(err=True)  # Ctrl-D ends no line
     return bool(answer == "yes")
 
 

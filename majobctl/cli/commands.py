@@ -39,7 +39,9 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "state": Entry("state", "Inspect and repair the state."),
     "unlock": Entry(
-        "unlock", "Release the state's lock ID, whose holder on another machine is gone."
+        "unlock",
+        "Release a lock of the state that another machine left behind; the lock message shows its"
+        " ID.",
     ),
     "emulator": Entry("emulator", "Run the embedded emulator of the service."),
     "version": Entry("version", "Print the version."),

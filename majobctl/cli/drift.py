@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @options.selection_options
 @options.variable_options
 @options.format_choice("text", "json", "markdown")
-@options.detailed_exitcode_option
+@options.detailed_exitcode_option("is drift")
 @options.parallelism_option
 @options.color_option
 def command(format_: str, detailed_exitcode: bool) -> int:
     """Show what was changed in the service since it was last applied.
 
     Each value of the state is shown before the service's own. Nothing is changed, and no lock is
-    taken. What the TOML files say plays no part, except drift.ignore and ignore_changes.
+    taken. The TOML files are ignored, except for drift.ignore and ignore_changes.
     `majobctl apply --refresh` brings the service back to the TOML files.
 
     \b

@@ -31,11 +31,18 @@ def command() -> None:
 
 
 @command.command("serve")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port; 0: any free one.")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port; 0: any free one.",
+)
 @click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @click.option(
     "--project-id",
+    metavar="ID",
     default="emulator",
     show_default=True,
     callback=_checked_project,
@@ -48,14 +55,34 @@ def command() -> None:
     show_default=True,
     help="Whether an update replaces the configuration or only the fields it names.",
 )
-@click.option("--latency-ms", type=NumberRange(0, 600_000), default=0, help="Delay each response.")
 @click.option(
-    "--error-rate", type=NumberRange(0, 1), default=0, help="Share of requests that get 503."
+    "--latency-ms",
+    metavar="N",
+    type=NumberRange(0, 600_000),
+    default=0,
+    help="Delay each response.",
 )
 @click.option(
-    "--lose-rate", type=NumberRange(0, 1), default=0, help="Share of responses that are lost."
+    "--error-rate",
+    metavar="N",
+    type=NumberRange(0, 1),
+    default=0,
+    help="Share of requests that get 503.",
 )
-@click.option("--throttle", type=NumberRange(0), default=0, help="Requests a second; more get 429.")
+@click.option(
+    "--lose-rate",
+    metavar="N",
+    type=NumberRange(0, 1),
+    default=0,
+    help="Share of responses that are lost.",
+)
+@click.option(
+    "--throttle",
+    metavar="N",
+    type=NumberRange(0),
+    default=0,
+    help="Requests a second; more get 429.",
+)
 @click.option("--request-log", metavar="FILE", help="Log requests to FILE, without secrets.")
 def serve(
     port: int,

@@ -41,7 +41,7 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
         click.echo(str(problem), err=True)
     if problems:
         count = counted(len(problems), "problem")
-        click.echo(f"{count}. These files are left as they are.", err=True)
+        click.echo(f"{count}. Files with problems were not changed.", err=True)
     done = "would change" if check or diff else "formatted"
     text = f"{counted(sum(changes), 'file')} {done}, {changes.count(False)} unchanged."
     click.echo(text, err=diff)

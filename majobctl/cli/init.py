@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def command(directory: str) -> None:
         is_new_file = _create(root / name, content)
         click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(root / name))}")
     if is_new:
-        click.echo("Next: majobctl plan, then majobctl apply.")
+        folder = printable(shlex.quote(directory))
+        steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
+        click.echo(f"Next: {steps} majobctl apply.")
 
 
 def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:

@@ -60,7 +60,7 @@ def warn(warning: object) -> None:
     click.echo(f"{label}: {warning}", err=True)
 
 
-def read_file(file: str) -> bytes:
+def read_file(file: str, hint: str = "") -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError if it cannot be read."""
     from majobctl.text import printable
 
@@ -70,7 +70,7 @@ def read_file(file: str) -> bytes:
         return Path(file).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MajobctlError(f"{printable(file)} cannot be read: {reason}") from error
+        raise MajobctlError(f"{printable(file)} cannot be read: {reason}{hint}") from error
 
 
 def command_line() -> str:

@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO, TypeVar
 
 import click
 
 from majobctl.render import Paint, unpainted
+from majobctl.text import quoted
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
@@ -22,13 +24,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class NumberRange(click.FloatRange):
-    """click's own range accepts NaN; this one does not."""
+    """Unlike click's own range it does not accept NaN. ``unit`` is one such as " of seconds"."""
+
+    def __init__(self, least: float, most: float | None = None, unit: str = "") -> None:
+        super().__init__(least, most)
+        self._unit = unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
+        with suppress(ValueError):
+            if float(value) == float(value):
+                return super().convert(value, param, ctx)
+        return self.fail(f"{quoted(value)} is not a number{self._unit}", param, ctx)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -77,16 +83,13 @@ parallelism_option = _kept_option(
     type=click.IntRange(1, 1000),
     help="Make at most N calls at once (default: apply.parallelism in the settings, 10).",
 )
-detailed_exitcode_option = click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes, with 0 if not."
-)
 refresh_option = click.option(
     "--refresh", is_flag=True, help="Read the service first, and plan with what was changed there."
 )
 lock_timeout_option = _kept_option(
     "--lock-timeout",
     metavar="SECONDS",
-    type=NumberRange(0, 86400),
+    type=NumberRange(0, 86400, " of seconds"),
     default=0,
     show_default=True,
     help="Wait this long for the state's lock.",
@@ -94,6 +97,11 @@ lock_timeout_option = _kept_option(
 color_option = _kept_option(
     "--no-color", is_flag=True, help="Do not use colors (also: NO_COLOR in the environment)."
 )
+
+
+def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
+    meaning = f"Exit with 2 if there {what}, with 0 if not."
+    return click.option("--detailed-exitcode", is_flag=True, help=meaning)
 
 
 def format_choice(

@@ -31,7 +31,7 @@ FORMATS = ("text", "json", "markdown", "html")
     help="Also write the plan to FILE in another format. Repeatable.",
 )
 @click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
-@options.detailed_exitcode_option
+@options.detailed_exitcode_option("are changes")
 @options.color_option
 def command(
     refresh: bool, format_: str, also: tuple[str, ...], out: str | None, detailed_exitcode: bool

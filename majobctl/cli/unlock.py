@@ -13,7 +13,7 @@ from majobctl.operations.context import store_of
 @click.argument("holder_id", metavar="ID")
 @environment_option
 def command(holder_id: str) -> None:
-    """Release the state's lock ID, whose holder on another machine is gone.
+    """Release a lock of the state that another machine left behind; the lock message shows its ID.
 
     A process on this machine releases its lock when it ends, however it ends.
 

@@ -62,7 +62,8 @@ def select(names: Iterable[str], config: Config, state: State | None) -> Selecte
             is_known = name in entries and not entries[name].pending
             (passed_over if is_known else wanted).append(name)
         elif violation:
-            left_out[name] = violation.message
+            advice = "copy it under such a name in the console, and import the copy"
+            left_out[name] = f"{violation.message}; {advice}"
         elif name in renamed_to:
             left_out[name] = (
                 f"job_config.{renamed_to[name]} is renamed from it; to have both, remove its"

@@ -35,10 +35,9 @@ def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> 
     path = Path(os.path.realpath(out))
     is_beside = _is_beside_state(path, settings)
     if not out or is_beside or (os.path.lexists(path) and not _is_plan_file(path)):
-        raise MajobctlError(
-            f'"{printable(out)}" is not a place for a plan; choose the name of a new file, or of a'
-            " plan file"
-        )
+        reason = "a folder" if out and path.is_dir() else "not a place for a plan"
+        advice = "choose the name of a new file, or of a plan file"
+        raise MajobctlError(f'"{printable(out)}" is {reason}; {advice}')
     try:
         write_durably(path, plan_bytes(plan, state))
     except OSError as error:

@@ -19,6 +19,8 @@ from majobctl.state.document import State
 from majobctl.target import Target
 from majobctl.text import printable
 
+_MAKE_AGAIN = "make the plan again with `majobctl plan --out FILE`"
+
 DesiredConfigs = Callable[[], Mapping[str, JobConfig]]
 
 
@@ -42,14 +44,15 @@ class SavedPlan:
         """The plan. Raises StalePlanError if another state, target or environment is used now."""
         plan = self.plan
         made = f"with -e {printable(plan.environment)}" if plan.environment else "without -e"
-        is_other = plan.environment != environment
-        if plan.target != target:
-            option = f" ({made})" if is_other else ""
-            reason = f"it was made for another target: {plan.target}{option}"
-            raise self._stale(reason, "does not fit")
-        if is_other:
+        reason = f"it was made for another target: {plan.target}"
+        if plan.environment != environment:
             # If neither environment has a state yet, nothing else distinguishes them.
-            raise self._stale(f"it was made {made}", "does not fit")
+            reason = f"it was made {made}" if plan.target == target else f"{reason} ({made})"
+            option = f"-e {printable(plan.environment)} " if plan.environment else ""
+            advice = f"apply it with: majobctl apply {option}{self.name}"
+            raise self._stale(reason, "does not fit", advice)
+        if plan.target != target:
+            raise self._stale(reason, "does not fit")
         reason = self._state_mismatch(state)
         if reason:
             raise self._stale(reason)
@@ -60,7 +63,8 @@ class SavedPlan:
         if state is None:
             return "the state that it was made for is gone" if plan.lineage else ""
         if not plan.lineage:
-            return "it was made when there was no state, and there is one now"
+            made = "it was made before there was a state"
+            return f"{made}; the state now has serial {state.serial}"
         if plan.lineage != state.lineage:
             return "it was made for another state"
         if plan.serial != state.serial:
@@ -121,9 +125,10 @@ class SavedPlan:
         name = printable(change.name)
         return self._stale(f"job_config.{name}: the sensitive value of {path} {what}")
 
-    def _stale(self, reason: str, what: str = "is stale") -> StalePlanError:
-        again = "nothing was sent; make the plan again with `majobctl plan --out FILE`"
-        return StalePlanError(f"{self.name} {what}: {reason}\n{again}")
+    def _stale(
+        self, reason: str, what: str = "is stale", advice: str = _MAKE_AGAIN
+    ) -> StalePlanError:
+        return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
 def _nested(place: Path, value: Any) -> dict[str, Any]:

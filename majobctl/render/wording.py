@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[str], str]
 _MAX_NAMES = 10
+_NOTHING = "There are no job configs to compare."
 
 DONE_WORDS: Mapping[Action, str] = {
     Action.ADD: "added",
@@ -51,6 +52,8 @@ def counts(plan: Plan) -> dict[Action, int]:
 
 def summary(plan: Plan) -> str:
     """What the plan comes to, in one line."""
+    if not plan.total:
+        return f"No changes. {_NOTHING}"
     if not plan.changes:
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
@@ -121,6 +124,8 @@ def drift_summary(drift: Drift) -> str:
     if drift.changes:
         found = f"{drift.changed} changed, {drift.missing} missing"
         return f"Drift: {found}; {drift.unchanged} as in the state."
+    if not drift.unchanged:
+        return f"No drift. {_NOTHING}"
     verb = "is" if drift.unchanged == 1 else "are"
     return f"No drift. {counted(drift.unchanged, 'job config')} {verb} as in the state."
 

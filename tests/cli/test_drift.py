@@ -293,7 +293,7 @@ def test_without_a_state_it_says_what_there_is_to_take_in(on_emulator: Repositor
     first, second, last = ran.stdout.splitlines()
     assert first.startswith("There is no state yet to compare with; `majobctl import --all`")
     assert '"beta", "gamma"' in second
-    assert last == "No drift. 0 job configs are as in the state."
+    assert last == "No drift. There are no job configs to compare."
     assert not on_emulator.state_path.exists()
     document = on_emulator.done("drift", "--format", "json").document
     assert (document["lineage"], document["serial"]) == ("", 0)

@@ -155,8 +155,10 @@ def test_a_saved_plan_is_applied_with_its_environment_only(repo: Repository) -> 
     assert "made for another target: emulator, project prod-project (with -e prod)" in (
         refused.stderr
     )
+    assert refused.stderr.endswith("apply it with: majobctl apply -e prod prod.plan\n")
     refused = repo.run("apply", "dev.plan", "-e", "prod")
     assert refused.code == 5
+    assert refused.stderr.endswith("apply it with: majobctl apply dev.plan\n")
     assert "made for another target: emulator, project emulator (without -e)" in refused.stderr
     assert states(repo) == []
     repo.done("apply", "prod.plan", "-e", "prod")

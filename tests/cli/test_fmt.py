@@ -125,7 +125,7 @@ def test_broken_files_are_reported_as_by_validate_and_left_alone(mixed: Reposito
     assert ran.code == 1
     assert ran.stdout == "formatted jobs/a.toml\n1 file formatted, 1 unchanged.\n"
     *told, last = ran.stderr.splitlines()
-    assert last == "2 problems. These files are left as they are."
+    assert last == "2 problems. Files with problems were not changed."
     assert [line for line in mixed.run("validate").stderr.splitlines() if line in told] == told
     assert {name: text_of(mixed, name) for name in broken} == broken
 

@@ -81,6 +81,29 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
     assert ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["plan", "-target=x"], "Error: No such option: -target; write --target\n"),
+        (["plan", "-out", "x"], "Error: No such option: -out; write --out\n"),
+        (
+            ["apply", "-auto-approve"],
+            "Error: No such option: -auto-approve; write --auto-approve\n",
+        ),
+        (["-chdir=x", "plan"], "Error: No such option: -chdir; write --chdir\n"),
+        (["apply", "--lock-timeout", "5s"], '"5s" is not a number of seconds\n'),
+        (["emulator", "serve", "--throttle", "x"], '"x" is not a number\n'),
+    ],
+    ids=lambda item: repr(item[:2]),
+)
+def test_wrong_usage_is_answered_with_what_to_write(
+    repository: Repository, arguments: list[str], told: str
+) -> None:
+    ran = repository.run(*arguments)
+    assert ran.code == 1
+    assert ran.stderr.endswith(told)
+
+
 def test_a_folder_that_is_not_there_cannot_be_gone_to(repository: Repository) -> None:
     repository.write("file", "")
     for folder in ("missing", "file", "", "x" * 5000):
@@ -96,7 +119,8 @@ def test_a_folder_that_is_gone_is_an_error_and_no_defect(repository: Repository)
 
     gone = repository.root / "gone"
     gone.mkdir()
-    assert finished(repository.start("plan", preexec_fn=leave)).code == 1
+    ran = finished(repository.start("plan", preexec_fn=leave))
+    assert (ran.code, ran.stderr) == (1, "Error: the current directory was removed\n")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +156,9 @@ def test_an_output_that_takes_nothing_is_an_error_and_no_defect(
     on_emulator: Repository, arguments: list[str]
 ) -> None:
     with Path("/dev/full").open("w") as full:
-        assert finished(on_emulator.start(*arguments, stdout=full)).code != 0
+        ran = finished(on_emulator.start(*arguments, stdout=full))
+    assert ran.code != 0
+    assert ran.stderr == "Error: cannot write the output: No space left on device\n"
 
 
 def test_a_reader_that_has_enough_is_not_a_defect(on_emulator: Repository) -> None:

@@ -106,7 +106,7 @@ def test_forty_configurations_made_elsewhere_are_taken_in(
     )
     assert ran.stderr == (
         f"Warning: job_config.{LONG} was left out: a name has 1 to 20 characters, each a letter"
-        " A-Z a-z, a digit, _ or -\n"
+        " A-Z a-z, a digit, _ or -; copy it under such a name in the console, and import the copy\n"
     )
     assert len(cloud.files) == 39
     validated = repository.done("validate")
@@ -144,7 +144,8 @@ def test_names_and_globs_choose(cloud: Cloud) -> None:
     )
     assert ran.stderr.splitlines() == [
         "job_config.vgg is in the state and in a job file already.",
-        'Warning: the service has no configuration that matches "x*"',
+        'Warning: the service has no configuration that matches "x*"; `majobctl drift` lists those'
+        " that are not imported",
     ]
 
 
@@ -257,6 +258,7 @@ def test_json_is_one_document(cloud: Cloud) -> None:
         " it from sensitive"
     )
     reason = "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -"
+    reason += "; copy it under such a name in the console, and import the copy"
     assert ran.document == {
         "format_version": "1.0",
         "majobctl_version": __version__,

@@ -42,7 +42,8 @@ def test_the_cloud_does_not_follow_what_is_written_before_the_first_apply(
 
 
 def test_a_folder_is_made_where_it_is_missing(repository: Repository) -> None:
-    repository.done("init", "deep/er")
+    ran = repository.done("init", "deep/er")
+    assert ran.last_line == "Next: cd deep/er, then majobctl plan and majobctl apply."
     assert all((repository.root / "deep" / "er" / name).is_file() for name in FILES)
     repository.done("-C", "deep/er", "plan")
 
@@ -72,7 +73,7 @@ def test_a_repository_that_is_there_gets_no_example(repository: Repository) -> N
 def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     repository.done("init")
     ignored = (repository.root / ".gitignore").read_text().splitlines()
-    assert ".majobctl/" in ignored
+    assert {".majobctl/", "*.plan"} < set(ignored)
     assert "majobctl.state.json" not in ignored
 
 

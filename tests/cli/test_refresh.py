@@ -412,7 +412,7 @@ def test_a_service_that_cannot_be_read_ends_the_plan(
 
 def test_an_empty_repository_reads_nothing(on_cloud: Repository, cloud: Cloud) -> None:
     ran = on_cloud.done("plan", "--refresh")
-    assert ran.stdout == "No changes. 0 job configs match the state and the service.\n"
+    assert ran.stdout == "No changes. There are no job configs to compare.\n"
     on_cloud.apply("--refresh")
     assert cloud.asked == []
     assert not on_cloud.state_path.exists()

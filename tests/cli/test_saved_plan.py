@@ -131,7 +131,7 @@ def test_one_made_without_a_state_is_stale_where_there_is_one(on_rest: Repositor
     on_rest.apply()
     ran = on_rest.run("apply", "saved.plan")
     assert ran.code == 5
-    assert "there is one now" in ran.stderr
+    assert "it was made before there was a state; the state now has serial 1\n" in ran.stderr
 
 
 def test_the_first_state_can_come_from_a_saved_plan(on_rest: Repository, rest: FakeService) -> None:

@@ -34,6 +34,11 @@ LIVE: Mapping[str, Any] = {
 """What ``tests.config_files.PARAMS`` say."""
 FILE = f"[job_config.known]\n{PARAMS}"
 
+TOO_LONG = (
+    "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -; copy it under such a"
+    " name in the console, and import the copy"
+)
+
 
 def live(name: str, *problems: str, **params: Any) -> LiveConfig:
     return LiveConfig(name, {**LIVE, **params}, problems)
@@ -108,7 +113,7 @@ def test_what_becomes_of_a_name_is_known_before_it_is_read(tmp_path: Path) -> No
         passed_over=("known",),
         left_out={
             "old": "job_config.heir is renamed from it; to have both, remove its renamed_from",
-            "x" * 21: "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -",
+            "x" * 21: TOO_LONG,
         },
         wanted=("heir", "new", "only_state"),
     )
@@ -208,7 +213,7 @@ def test_what_cannot_be_written_is_left_out_with_its_reason(tmp_path: Path) -> N
         ("a", "the service does not have it any more"),
         ("b", 'inputs must be an OBS path such as "/bucket/dir/", not "s3://b"'),
         ("c-2", "the service does not have it any more"),
-        ("x" * 21, "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -"),
+        ("x" * 21, TOO_LONG),
     ]
 
 

@@ -118,7 +118,7 @@ def test_each_use_case_runs_without_a_command_line(on_emulator: Repository) -> N
     assert not on_emulator.state_path.exists()
     result = apply(repository, approve=lambda plan: plan == reviewed.plan, saved_plan=reviewed)
     assert (result.is_complete, result.serial) == (True, 1)
-    with pytest.raises(StalePlanError, match=r"^saved\.plan is stale: it was made when there"):
+    with pytest.raises(StalePlanError, match=r"^saved\.plan is stale: it was made before there"):
         apply(repository, approve=lambda plan: True, saved_plan=reviewed)
     imported = import_configs(repository, names=["a*"])
     assert (imported.imported, imported.written) == (("alpha",), {})

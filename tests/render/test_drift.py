@@ -70,10 +70,15 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "configs are"), (1, "config is"), (40, "configs are")]
+    ("count", "words"),
+    [
+        (0, "There are no job configs to compare."),
+        (1, "1 job config is as in the state."),
+        (40, "40 job configs are as in the state."),
+    ],
 )
 def test_without_drift_the_text_is_one_line(count: int, words: str) -> None:
-    line = f"No drift. {count} job {words} as in the state."
+    line = f"No drift. {words}"
     assert drift_text(same(count)) == line + "\n"
     assert drift_markdown(same(count)) == f"**{line}**\n"
 
@@ -82,7 +87,7 @@ def test_without_a_state_the_text_says_what_makes_one() -> None:
     first, last = drift_text(same(0, lineage="")).splitlines()
     assert "no state yet" in first
     assert "`majobctl import --all`" in first
-    assert last == "No drift. 0 job configs are as in the state."
+    assert last == "No drift. There are no job configs to compare."
 
 
 @pytest.mark.parametrize(
