@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import click
 
-from majobctl.cli.options import NumberRange
+from majobctl.cli.options import Command, NumberRange
 from majobctl.errors import ConfigError, MajobctlError
+
+
+_PORT = click.IntRange(0, 65535)
+
+
+def _number_option(name: str, most: float | None, meaning: str) -> Callable[[Command], Command]:
+    return click.option(name, metavar="N", type=NumberRange(0, most), default=0, help=meaning)
 
 
 def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
@@ -31,13 +39,7 @@ def command() -> None:
 
 
 @command.command("serve")
-@click.option(
-    "--port",
-    metavar="N",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="The port; 0: any free one.",
-)
+@click.option("--port", metavar="N", type=_PORT, default=0, help="The port; 0: any free one.")
 @click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @click.option(
@@ -55,34 +57,10 @@ def command() -> None:
     show_default=True,
     help="Whether an update replaces the configuration or only the fields it names.",
 )
-@click.option(
-    "--latency-ms",
-    metavar="N",
-    type=NumberRange(0, 600_000),
-    default=0,
-    help="Delay each response.",
-)
-@click.option(
-    "--error-rate",
-    metavar="N",
-    type=NumberRange(0, 1),
-    default=0,
-    help="Share of requests that get 503.",
-)
-@click.option(
-    "--lose-rate",
-    metavar="N",
-    type=NumberRange(0, 1),
-    default=0,
-    help="Share of responses that are lost.",
-)
-@click.option(
-    "--throttle",
-    metavar="N",
-    type=NumberRange(0),
-    default=0,
-    help="Requests a second; more get 429.",
-)
+@_number_option("--latency-ms", 600_000, "Delay each response.")
+@_number_option("--error-rate", 1, "Share of requests that get 503.")
+@_number_option("--lose-rate", 1, "Share of responses that are lost.")
+@_number_option("--throttle", None, "Requests a second; more get 429.")
 @click.option("--request-log", metavar="FILE", help="Log requests to FILE, without secrets.")
 def serve(
     port: int,

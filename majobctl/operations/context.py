@@ -48,11 +48,16 @@ class ConfigRepository:
     observe_reading: Callable[[int, int], None] = lambda done, total: None
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.root, (str, os.PathLike)), "root", "a path", self.root)
+        is_path = isinstance(self.root, (str, os.PathLike))
         is_count = self.parallelism is None or _is_within(int, self.parallelism, 1, 1000)
-        _require(is_count, "parallelism", "an integer from 1 to 1000", self.parallelism)
         is_time = _is_within((int, float), self.lock_timeout, 0, 86_400)
-        _require(is_time, "lock_timeout", "a number of seconds from 0 to 86400", self.lock_timeout)
+        for is_valid, name, wanted in (
+            (is_path, "root", "a path"),
+            (is_count, "parallelism", "an integer from 1 to 1000"),
+            (is_time, "lock_timeout", "a number of seconds from 0 to 86400"),
+        ):
+            if not is_valid:
+                raise MajobctlError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
 
     @property
     def folder(self) -> Path:
@@ -107,11 +112,6 @@ def as_repository(place: RepositoryOrPath) -> ConfigRepository:
 
 def _is_within(types: Any, value: Any, least: int, most: int) -> bool:
     return isinstance(value, types) and not isinstance(value, bool) and least <= value <= most
-
-
-def _require(is_valid: bool, name: str, wanted: str, value: object) -> None:
-    if not is_valid:
-        raise MajobctlError(f"{name} must be {wanted}, not {value!r}")
 
 
 def check_target(state: State | None, settings: Settings) -> None:
