@@ -28,54 +28,30 @@ _HEADS = {
 _CELL_WIDTH = 60
 
 
-@click.command("flavors")
-@environment_option
-@format_option
-def flavors(format_: str) -> None:
-    """List the service's flavors, for train_instance_type.
+def _listing(name: str, key: str, items: str, unknown: str) -> click.Command:
+    """The command that lists ``name``, the values of ``key``; the rest is for its help."""
 
-    The list is cached in .majobctl/catalogue.json. From then on validate and plan warn, offline,
-    about a flavor that was not offered, and about more nodes than it allows.
+    def command(format_: str) -> None:
+        _show(name, format_)
 
-    \b
-    Example:
-      majobctl flavors
-    """
-    _show("flavors", format_)
+    command.__doc__ = f"""List the service's {name}, for {key}.
 
-
-@click.command("engines")
-@environment_option
-@format_option
-def engines(format_: str) -> None:
-    """List the service's engines, for framework_type.
-
-    Each is shown with its versions, for framework_version. The list is cached in
-    .majobctl/catalogue.json. From then on validate and plan warn, offline, about an engine that
-    was not offered.
+    {items}The list is cached in .majobctl/catalogue.json. From then on validate and plan warn,
+    offline, about {unknown}.
 
     \b
     Example:
-      majobctl engines --format json
+      majobctl {name} --format json
     """
-    _show("engines", format_)
+    return click.command(name)(environment_option(format_option(command)))
 
 
-@click.command("algorithms")
-@environment_option
-@format_option
-def algorithms(format_: str) -> None:
-    """List the service's algorithms, for model_name.
-
-    Each is shown with its engine and the labels of its hyperparameters. The list is cached in
-    .majobctl/catalogue.json. From then on validate and plan warn, offline, about an algorithm that
-    was not offered.
-
-    \b
-    Example:
-      majobctl algorithms
-    """
-    _show("algorithms", format_)
+_MORE_NODES = "a flavor that was not offered, and about more nodes than it allows"
+_VERSIONS = "Each is shown with its versions, for framework_version. "
+_LABELS = "Each is shown with its engine and the labels of its hyperparameters. "
+flavors = _listing("flavors", "train_instance_type", "", _MORE_NODES)
+engines = _listing("engines", "framework_type", _VERSIONS, "an engine that was not offered")
+algorithms = _listing("algorithms", "model_name", _LABELS, "an algorithm that was not offered")
 
 
 def _show(name: str, format_: str) -> None:

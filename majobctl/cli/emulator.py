@@ -11,7 +11,7 @@ import click
 from majobctl.cli.options import Command, NumberRange
 from majobctl.errors import ConfigError, MajobctlError
 
-
+_READY = "majobctl emulator listening on"
 _PORT = click.IntRange(0, 65535)
 
 
@@ -90,10 +90,6 @@ def serve(
             data, seed=seed, project_id=project_id, faults=behavior, request_log=request_log
         )
         with closing(app):
-            emulator.serve(app, port=port, ready=_show_ready)
+            emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
-
-
-def _show_ready(url: str) -> None:
-    click.echo(f"majobctl emulator listening on {url}")

@@ -75,10 +75,8 @@ def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:
         yield "Warning: the service has no configuration"
     for name in dict.fromkeys(names):
         if is_glob(name) and not chosen_names(seen, [name]):
-            yield (
-                f"Warning: the service has no configuration that matches {quoted(name)};"
-                " `majobctl drift` lists those that are not imported"
-            )
+            advice = "`majobctl drift` lists those that are not imported"
+            yield f"Warning: the service has no configuration that matches {quoted(name)}; {advice}"
         elif name in result.passed_over:
             yield f"job_config.{name} is in the state and in a job file already."
     for warning in result.warnings:

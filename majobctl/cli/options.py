@@ -24,17 +24,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class NumberRange(click.FloatRange):
-    """Unlike click's own range it does not accept NaN. ``unit`` is one such as " of seconds"."""
-
-    def __init__(self, least: float, most: float | None = None, unit: str = "") -> None:
-        super().__init__(least, most)
-        self._unit = unit
+    """click's own range accepts NaN; this one does not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         with suppress(ValueError):
             if float(value) == float(value):
                 return super().convert(value, param, ctx)
-        return self.fail(f"{quoted(value)} is not a number{self._unit}", param, ctx)
+        unit = " of seconds" if param and param.metavar == "SECONDS" else ""
+        return self.fail(f"{quoted(value)} is not a number{unit}", param, ctx)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -89,7 +86,7 @@ refresh_option = click.option(
 lock_timeout_option = _kept_option(
     "--lock-timeout",
     metavar="SECONDS",
-    type=NumberRange(0, 86400, " of seconds"),
+    type=NumberRange(0, 86400),
     default=0,
     show_default=True,
     help="Wait this long for the state's lock.",

@@ -11,6 +11,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.progress import reading_progress
 from majobctl.render import Paint, unpainted
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.plan.plan import Plan
@@ -49,28 +50,20 @@ def command(
     from majobctl.operations import plan
 
     outputs = [_output(text) for text in also]
-    _check_files([file for _, file in outputs] + ([out] if out else []))
+    files = [file for _, file in outputs] + ([out] if out else [])
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise click.UsageError("--also and --out: each output needs a file of its own")
     with reading_progress() as reading:
         repository = invocation.repository(reading)
         made = plan(repository, selection=invocation.selection(), refresh=refresh, out=out)
     if out is not None:
-        _report_saved(made, out)
+        option = f"-e {made.environment} " if made.environment else ""
+        saved = f"{option}{printable(out)}"
+        click.echo(f"Saved the plan; apply it with: majobctl apply {saved}", err=True)
     _write(made, outputs)
     text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
     click.echo(text, nl=False)
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
-
-
-def _check_files(files: list[str]) -> None:
-    if len({os.path.realpath(file) for file in files}) < len(files):
-        raise click.UsageError("--also and --out: each output needs a file of its own")
-
-
-def _report_saved(plan: Plan, out: str) -> None:
-    from majobctl.text import printable
-
-    option = f"-e {plan.environment} " if plan.environment else ""
-    click.echo(f"Saved the plan; apply it with: majobctl apply {option}{printable(out)}", err=True)
 
 
 def _write(plan: Plan, outputs: list[tuple[str, str]]) -> None:

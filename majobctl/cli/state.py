@@ -112,19 +112,16 @@ def push(file: str, force: bool) -> None:
     pushed = State.load(invocation.read_file(file), file)
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings) as locked:
-        if locked.state is not None and not force:
-            _check_follows(pushed, locked.state, file)
-        if locked.state is not None and _is_same(pushed, locked.state):
-            click.echo(f"The state has the same entries. State serial {locked.state.serial}.")
+        current = locked.state
+        if current is not None and not force:
+            _check_follows(pushed, current, file)
+        if current and (pushed.lineage, pushed.digest()) == (current.lineage, current.digest()):
+            click.echo(f"The state has the same entries. State serial {current.serial}.")
             return
-        before = locked.state.serial if locked.state else 0
+        before = current.serial if current else 0
         serial = max(pushed.serial, before + 1)
         locked.write(replace(pushed, serial=serial))
     click.echo(f"Pushed {printable(file)}. State serial {serial}.")
-
-
-def _is_same(pushed: State, current: State) -> bool:
-    return pushed.lineage == current.lineage and pushed.digest() == current.digest()
 
 
 def _check_follows(pushed: State, current: State, file: str) -> None:

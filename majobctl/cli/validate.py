@@ -37,10 +37,8 @@ def command(format_: str, verbose: bool) -> int:
     Example:
       majobctl validate --format json
     """
-    if format_ == "json":
-        return _validate_as_json()
-    if format_ == "github":
-        return _validate_for_github()
+    if format_ != "text":
+        return _validate_for_tools(format_)
     config = invocation.repository().load_config()
     if verbose:
         for line in _chosen(config.settings):
@@ -69,43 +67,33 @@ def _chosen(settings: Settings) -> Iterator[str]:
         yield table_text(("variable", "value", "from"), rows).rstrip()
 
 
-def _validate_as_json() -> int:
+def _validate_for_tools(format_: str) -> int:
     from dataclasses import asdict
 
     from majobctl.errors import ConfigError, Problem
     from majobctl.plan.document import dumps
-
-    problems: tuple[Problem, ...] = ()
-    names: dict[str, list[str]] = {}
-    try:
-        config = invocation.repository().load_config()
-        names, warnings = {"job_configs": list(config.job_configs)}, config.warnings
-    except ConfigError as error:
-        problems, warnings = error.problems, error.warnings
-    document = {
-        "valid": not problems,
-        "problems": list(map(asdict, problems)),
-        "warnings": list(map(asdict, warnings)),
-    }
-    click.echo(dumps({**document, **names}), nl=False)
-    return 1 if problems else 0
-
-
-def _validate_for_github() -> int:
-    from majobctl.errors import ConfigError
     from majobctl.render.github import workflow_commands
     from majobctl.text import counted
 
+    config = None
+    problems: tuple[Problem, ...] = ()
     try:
         config = invocation.repository().load_config()
+        warnings = config.warnings
     except ConfigError as error:
-        commands = workflow_commands(error.problems, error.warnings, _path_in_workspace())
-        click.echo(commands, nl=False)
-        click.echo(f"{counted(len(error.problems), 'problem')}.")
-        return 1
-    click.echo(workflow_commands((), config.warnings, _path_in_workspace()), nl=False)
-    click.echo(_summary(config))
-    return 0
+        problems, warnings = error.problems, error.warnings
+    if format_ == "github":
+        click.echo(workflow_commands(problems, warnings, _path_in_workspace()), nl=False)
+        click.echo(_summary(config) if config else f"{counted(len(problems), 'problem')}.")
+    else:
+        document: dict[str, object] = {
+            "valid": not problems,
+            "problems": list(map(asdict, problems)),
+            "warnings": list(map(asdict, warnings)),
+        }
+        names = {"job_configs": list(config.job_configs)} if config else {}
+        click.echo(dumps({**document, **names}), nl=False)
+    return 1 if problems else 0
 
 
 def _path_in_workspace() -> Callable[[str], str]:

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from majobctl.errors import ProviderError
 from majobctl.service.auth.credentials import Sources
@@ -55,28 +56,19 @@ def require_werkzeug() -> None:
 
 
 def _open_modelarts(options: ProviderOptions) -> Provider:
-    from majobctl.service.estimator import Estimator
-    from majobctl.service.session import Session
-
     region = options.region or Sources().get("region")
-    session = Session(
+    return _provider(
+        options,
         project_id=options.project_id,
         region_name=region,
         auth=options.auth,
         # Always given, so that the calls go to the plan's target whatever the environment says.
         endpoint=endpoint_of(region, options.endpoint),
         iam_endpoint=options.iam_endpoint,
-        timeout=options.timeout,
-        retries=options.retries,
-        connections=options.connections,
     )
-    return Provider(session, Estimator)
 
 
 def _open_emulator(options: ProviderOptions) -> Provider:
-    from majobctl.service.estimator import Estimator
-    from majobctl.service.session import Session
-
     project_id = options.project_id or "emulator"
     require_werkzeug()
     from majobctl import emulator
@@ -90,17 +82,25 @@ def _open_emulator(options: ProviderOptions) -> Provider:
         )
     except emulator.EmulatorError as error:
         raise ProviderError(str(error)) from error
-    session = Session(
-        "emulator",
-        "emulator",
-        project_id,
+    return _provider(
+        options,
+        on_close=app.close,
+        access_key="emulator",
+        secret_key="emulator",
+        project_id=project_id,
         endpoint=EMULATOR_ENDPOINT,
-        timeout=options.timeout,
-        retries=options.retries,
-        connections=options.connections,
         transport=emulator.create_adapter(app),
     )
-    return Provider(session, Estimator, on_close=app.close)
+
+
+def _provider(
+    options: ProviderOptions, on_close: Callable[[], None] = lambda: None, **given: Any
+) -> Provider:
+    from majobctl.service.estimator import Estimator
+    from majobctl.service.session import Session
+
+    limits = {name: getattr(options, name) for name in ("timeout", "retries", "connections")}
+    return Provider(Session(**given, **limits), Estimator, on_close=on_close)
 
 
 def _open_official_sdk(options: ProviderOptions) -> Provider:

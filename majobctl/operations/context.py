@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
@@ -34,7 +34,6 @@ class ConfigRepository:
     state's lock; while it is held, others see ``command``. ``warn`` is called with each warning,
     and with a MajobctlError that must be reported beside another one; ``str`` of either is the
     message. ``observe_reading`` is called with the number of configurations read, and of all.
-
     Raises MajobctlError for a wrong argument.
     """
 
@@ -49,8 +48,9 @@ class ConfigRepository:
 
     def __post_init__(self) -> None:
         is_path = isinstance(self.root, (str, os.PathLike))
-        is_count = self.parallelism is None or _is_within(int, self.parallelism, 1, 1000)
-        is_time = _is_within((int, float), self.lock_timeout, 0, 86_400)
+        count, seconds = self.parallelism, self.lock_timeout
+        is_count = count is None or (type(count) is int and 1 <= count <= 1000)
+        is_time = type(seconds) in (int, float) and 0 <= seconds <= 86_400
         for is_valid, name, wanted in (
             (is_path, "root", "a path"),
             (is_count, "parallelism", "an integer from 1 to 1000"),
@@ -108,10 +108,6 @@ RepositoryOrPath: TypeAlias = ConfigRepository | str | os.PathLike[str]
 
 def as_repository(place: RepositoryOrPath) -> ConfigRepository:
     return place if isinstance(place, ConfigRepository) else ConfigRepository(place)
-
-
-def _is_within(types: Any, value: Any, least: int, most: int) -> bool:
-    return isinstance(value, types) and not isinstance(value, bool) and least <= value <= most
 
 
 def check_target(state: State | None, settings: Settings) -> None:

@@ -174,15 +174,13 @@ def _write(
     files: NewFiles, place: Place, tables: Mapping[str, JobTable], head: str
 ) -> dict[str, str]:
     """The file of each table, by its name."""
-    if not place.is_single:
-        names = {
-            name: files.write(name, f"{head}\n{table.text()}") for name, table in tables.items()
-        }
-    elif tables:
+    if place.is_single and tables:
         texts = [head, *(table.text() for table in tables.values())]
         names = dict.fromkeys(tables, files.write(SINGLE_STEM, "\n".join(texts)))
     else:
-        names = {}
+        names = {
+            name: files.write(name, f"{head}\n{table.text()}") for name, table in tables.items()
+        }
     return {name: (PurePath(place.shown) / file).as_posix() for name, file in names.items()}
 
 

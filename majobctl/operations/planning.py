@@ -75,7 +75,8 @@ def plan_config(
         live = read_live(provider, names, parallelism=at_once, observe=observe)
     unread = tuple(_unread(live or {}))
     repository.warn_all(unread)
-    needs_salt = state is None and (live is not None or (for_saving and _has_secrets(config)))
+    has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
+    needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     made = make_plan(
         config.job_configs,
         state,
@@ -105,7 +106,3 @@ def _unread(live: Mapping[str, LiveConfig | None]) -> Iterator[Problem]:
     for name, found in live.items():
         for text in found.problems if found else ():
             yield Problem(where=f"job_config.{name}", message=text)
-
-
-def _has_secrets(config: Config) -> bool:
-    return any(job_config.sensitive for job_config in config.job_configs.values())

@@ -19,7 +19,7 @@ from majobctl.state.document import State
 from majobctl.target import Target
 from majobctl.text import printable
 
-_MAKE_AGAIN = "make the plan again with `majobctl plan --out FILE`"
+_AGAIN = "make the plan again with `majobctl plan --out FILE`"
 
 DesiredConfigs = Callable[[], Mapping[str, JobConfig]]
 
@@ -63,13 +63,11 @@ class SavedPlan:
         if state is None:
             return "the state that it was made for is gone" if plan.lineage else ""
         if not plan.lineage:
-            made = "it was made before there was a state"
-            return f"{made}; the state now has serial {state.serial}"
+            return f"it was made before there was a state; the state now has serial {state.serial}"
         if plan.lineage != state.lineage:
             return "it was made for another state"
         if plan.serial != state.serial:
-            made = f"it was made for serial {plan.serial} of the state"
-            return f"{made}, which is now at serial {state.serial}"
+            return f"it was made for serial {plan.serial}; the state now has serial {state.serial}"
         is_same = plan.state_digest == state.digest()
         return "" if is_same else "the state that it was made for had other entries"
 
@@ -121,13 +119,10 @@ class SavedPlan:
             raise self._stale(f"{places} breaks a rule") from error
 
     def _stale_secret(self, change: Change, place: Path, what: str) -> StalePlanError:
-        path = printable(".".join(map(str, place)))
-        name = printable(change.name)
+        name, path = printable(change.name), printable(".".join(map(str, place)))
         return self._stale(f"job_config.{name}: the sensitive value of {path} {what}")
 
-    def _stale(
-        self, reason: str, what: str = "is stale", advice: str = _MAKE_AGAIN
-    ) -> StalePlanError:
+    def _stale(self, reason: str, what: str = "is stale", advice: str = _AGAIN) -> StalePlanError:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
