@@ -36,8 +36,8 @@ def _listing(name: str, key: str, items: str, unknown: str) -> click.Command:
 
     command.__doc__ = f"""List the service's {name}, for {key}.
 
-    {items}The list is cached in .majobctl/catalogue.json. From then on validate and plan warn,
-    offline, about {unknown}.
+    {items}The list is cached in .majobctl/catalogue.json. From then on validate and plan warn, offline,
+    about {unknown}.
 
     \b
     Example:
@@ -47,8 +47,8 @@ def _listing(name: str, key: str, items: str, unknown: str) -> click.Command:
 
 
 _MORE_NODES = "a flavor that was not offered, and about more nodes than it allows"
-_VERSIONS = "Each is shown with its versions, for framework_version. "
-_LABELS = "Each is shown with its engine and the labels of its hyperparameters. "
+_VERSIONS = "Each is shown with its versions, for framework_version.\n    "
+_LABELS = "Each is shown with its engine and the labels of its hyperparameters.\n    "
 flavors = _listing("flavors", "train_instance_type", "", _MORE_NODES)
 engines = _listing("engines", "framework_type", _VERSIONS, "an engine that was not offered")
 algorithms = _listing("algorithms", "model_name", _LABELS, "an algorithm that was not offered")
