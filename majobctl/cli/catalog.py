@@ -36,12 +36,12 @@ def _listing(name: str, key: str, items: str, unknown: str) -> click.Command:
 
     command.__doc__ = f"""List the service's {name}, for {key}.
 
-    {items}The list is cached in .majobctl/catalogue.json. From then on validate and plan warn, offline,
-    about {unknown}.
+    {items}The list is cached in .majobctl/catalogue.json. From then on validate and plan warn,
+    offline, about {unknown}.
 
     \b
     Example:
-      majobctl {name} --format json
+      majobctl {name}
     """
     return click.command(name)(environment_option(format_option(command)))
 

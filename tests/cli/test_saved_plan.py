@@ -118,6 +118,15 @@ def test_one_that_no_longer_fits_is_refused_and_nothing_is_sent(
     assert rest.requests == []
 
 
+def test_a_name_is_not_a_plan_and_the_message_says_what_to_type(on_emulator: Repository) -> None:
+    ran = on_emulator.run("apply", "alpha")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        "Error: alpha cannot be read: No such file or directory\n"
+        "the argument is a saved plan; for one job config: majobctl apply --target NAME\n"
+    )
+
+
 def test_one_that_was_applied_is_stale(planned: Repository, rest: FakeService) -> None:
     planned.done("apply", "saved.plan")
     rest.forget_requests()
