@@ -6,6 +6,7 @@ pair either, which no file or terminal accepts.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -22,18 +24,20 @@ class JsonError(ValueError):
 
 
 def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not a number in JSON")
+    raise JsonError(f"it is not JSON: {word} is not a number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is too large")
+        raise JsonError(f"{text} is too large for a number")
     return number
 
 
 def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite) -> dict[str, Any]:
     """The JSON object in ``content``. Raises JsonError for anything else."""
+    if content.startswith(codecs.BOM_UTF8):
+        raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
     try:
         text = content.decode("utf-8")
         decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
@@ -46,12 +50,19 @@ def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite)
     except UnicodeEncodeError:
         raise JsonError("it has half of a surrogate pair in a string") from None
     except json.JSONDecodeError as error:
+        if not error.doc.strip():
+            raise JsonError("it is empty") from None
+        if _CONFLICT.search(error.doc):
+            raise JsonError("it contains git's conflict markers") from None
         place = f"line {error.lineno}, column {error.colno}"
-        raise JsonError(f"it is not JSON: {error.msg} at {place}") from None
+        raise JsonError(f"it is not JSON ({place})") from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
-    except ValueError as error:
-        raise JsonError(f"it is not JSON: {error}") from None
+    except JsonError:
+        raise
+    except ValueError:
+        # Python does not read an integer of thousands of digits.
+        raise JsonError("a number has too many digits") from None
     if not isinstance(document, dict):
         raise JsonError("it is not a JSON object")
     return document

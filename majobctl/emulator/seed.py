@@ -82,6 +82,9 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
         ) from error
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
+        raise EmulatorError(f"{where}: {reason}") from error
     except (ValueError, RecursionError) as error:
         raise EmulatorError(f"{where}: not valid TOML: {error}. Correct the seed") from error
 

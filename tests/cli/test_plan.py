@@ -109,7 +109,7 @@ def test_another_targets_state_is_refused(on_emulator: Repository) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is damaged: it is not JSON"),
+        (b"", "is damaged: it is empty"),
         (b"\xff" * 1000, "is damaged: it is not UTF-8: byte 0"),
         (b"{}", "is damaged: format_version"),
         (b'{"format_version": 99}', "has format 99"),

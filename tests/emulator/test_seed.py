@@ -184,7 +184,7 @@ def test_a_problem_names_the_file_the_job_config_and_the_key(
         ("[job_config]\na = 5", "job_config.a: must be a table"),
         ("[job_config.a]\ntrain_instance_type = 'x'", "train_instance_type: 'x' is not one of"),
         ("[job_config.a]\ntrain_instance_type = ''", "job_config.a: train_instance_count: "),
-        (b"\xff", "not valid TOML"),
+        (b"\xff", r"\.toml: not UTF-8: byte 0\. Save the seed as UTF-8"),
         ("a = " + "[" * 20_000, "not valid TOML"),
     ],
 )

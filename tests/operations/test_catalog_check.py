@@ -270,8 +270,8 @@ def test_a_damaged_file_is_one_warning_that_says_what_to_do(tmp_path: Path) -> N
     folder = repository(tmp_path, {".majobctl/catalogue.json": "damage"})
     (warning,) = warnings_of(load_config(tmp_path), folder)
     assert str(warning) == (
-        ".majobctl/catalogue.json: it is damaged: it is not JSON: Expecting value at line 1,"
-        " column 1; `majobctl flavors` writes it again"
+        ".majobctl/catalogue.json: it is damaged: it is not JSON (line 1, column 1);"
+        " `majobctl flavors` writes it again"
     )
 
 

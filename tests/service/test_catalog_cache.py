@@ -209,12 +209,12 @@ def test_a_missing_file_has_no_lists_and_needs_no_reason(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it is not JSON: Expecting value at line 1, column 1"),
+        (b"", "it is empty"),
         (b"\xff", "it is not UTF-8: byte 0"),
         (b"[" * 100_000, "it is nested too deeply"),
         (
             json.dumps(document(x=float("nan"))).encode(),
-            "it is not JSON: NaN is not a number in JSON",
+            "it is not JSON: NaN is not a number",
         ),
         (b"[]", "it is not a JSON object"),
         (b"{}", "format_version is missing"),
@@ -248,7 +248,7 @@ def test_a_damaged_file_has_a_reason(
 
 def test_a_number_that_is_too_long_is_a_reason(tmp_path: Path) -> None:
     # Whether Python reads such a number depends on its version; it is not an object anyhow.
-    assert reason_for(tmp_path, b"9" * 5000).startswith("it is damaged: it is not ")
+    assert reason_for(tmp_path, b"9" * 5000).startswith("it is damaged: ")
 
 
 def test_a_damaged_file_is_made_again_by_the_next_write(tmp_path: Path) -> None:
