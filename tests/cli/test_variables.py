@@ -46,7 +46,7 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
             ("--var-file", "typo.toml"),
             'typo.toml:1: no variable "bukcet"; did you mean "bucket"?\n',
         ),
-        (("--var-file", "broken.toml"), "broken.toml:1:10: not valid TOML: Invalid value\n"),
+        (("--var-file", "broken.toml"), "broken.toml:1:10: not valid TOML: the value is missing\n"),
     ],
 )
 def test_what_is_wrong_with_an_option_is_reported(

@@ -218,7 +218,9 @@ def test_any_settings_are_read_or_told_with_lines(text: str) -> None:
 
 
 def test_settings_that_are_no_toml_are_one_problem(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^majobctl\.toml:2:5: not valid TOML: Invalid value$"):
+    with pytest.raises(
+        ConfigError, match=r"^majobctl\.toml:2:5: not valid TOML: the value is missing$"
+    ):
         settings_of(tmp_path, "[provider]\na = \n")
 
 

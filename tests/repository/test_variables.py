@@ -156,7 +156,7 @@ def test_a_wrong_value_of_the_process_is_told_without_it(monkeypatch: pytest.Mon
                 "4: bucket: a variable's value cannot have a reference; write it in the job config",
             ],
         ),
-        ("lr = \n", ["1:6: not valid TOML: Invalid value"]),
+        ("lr = \n", ["1:6: not valid TOML: the value is missing"]),
         ("token = 'x'\n", ['1: "token" looks like a credential, and credentials do not belong in']),
     ],
 )

@@ -110,6 +110,19 @@ class TomlFile:
         return [0, *(match.end() for match in re.finditer("\n", self._text))]
 
 
+_MISTAKES = (
+    (r".*@(<{7}|={7}|>{7})", "this is git's conflict marker; resolve the conflict"),
+    (r".*@[“”„‘’]", 'this is a typographic quote; write " instead'),
+    (r".*@\ufeff", "this is a byte-order mark; remove it"),
+    (r"Expected '\]'.*@.", "a table's name has only letters, digits, _ and -, and no space"),
+    (r"Invalid value@(#|$)", "the value is missing"),
+    (r"Invalid value@True\b", "write true in small letters"),
+    (r"Invalid value@False\b", "write false in small letters"),
+    (r"Invalid value@(None|null)\b", "TOML has no empty value; remove this line"),
+    (r"Invalid value@[\w/.~$%-]", "write the text in double quotes"),
+)
+"""Common mistakes: a pattern of tomli's message and the rest of the line, and what to do."""
+
 _written_float = lru_cache(maxsize=1024)(WrittenFloat)
 
 
@@ -141,7 +154,9 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
         return _broken(name, error.lineno, error.colno, reason)
     if error.msg == "Illegal character '\\n'":
         return _broken(name, error.lineno, error.colno, "this string is not closed on its line")
-    return _broken(name, error.lineno, error.colno, error.msg)
+    here = f"{error.msg}@" + text[error.pos :].partition("\n")[0]
+    found = (reason for mistake, reason in _MISTAKES if re.match(mistake, here))
+    return _broken(name, error.lineno, error.colno, next(found, error.msg))
 
 
 def _first_refused_line(text: str) -> int:
