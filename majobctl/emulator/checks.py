@@ -176,7 +176,7 @@ def _check_algorithm(fields: Mapping[str, Any]) -> None:
     if code is not None and boot is not None:
         folder = code.rstrip("/") + "/"
         if not boot.startswith(folder) or boot == folder:
-            raise _bad("0104", "boot_file_url", "must lie inside app_url")
+            raise _bad("0104", "boot_file_url", "must be inside app_url")
 
 
 def _check_data(fields: Mapping[str, Any]) -> None:

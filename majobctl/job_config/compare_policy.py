@@ -66,7 +66,8 @@ def _wrong_place(name: str) -> str | None:
     key, dot, label = name.partition(".")
     field = FIELDS.get(key)
     if field is None:
-        return f"{quoted(name)} is not a key of a job config{nearest(key, FIELDS)}"
+        hint = nearest(key, FIELDS) or "; write hyperparameters.LABEL for a label"
+        return f"{quoted(name)} is not a key of a job config{hint}"
     if field.rest is None:
         return f"{key} is not part of any request, so it never changes in the service"
     if dot and (field.kind is not Kind.HYPERPARAMETERS or not label):

@@ -71,7 +71,7 @@ class LiesInside:
 
     @property
     def text(self) -> str:
-        return f"`{self.file}` lies inside `{self.directory}`."
+        return f"`{self.file}` must be inside `{self.directory}`."
 
     def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         file, directory = params.get(self.file), params.get(self.directory)
@@ -81,7 +81,7 @@ class LiesInside:
             message = f"{self.file} must be a file inside {self.directory}, not a directory"
             yield Violation((self.file,), message)
         elif not file.startswith(directory.rstrip("/") + "/"):
-            message, other = f"{self.file} must lie inside {self.directory}", self.directory
+            message, other = f"{self.file} must be inside {self.directory}", self.directory
             yield Violation(
                 (self.file,), message, with_key=other, value=directory, value_path=(other,)
             )

@@ -115,7 +115,7 @@ def test_the_boot_file_lies_inside_the_code_directory(
     directory: str, file: str, is_inside: bool
 ) -> None:
     found = told(FRAMEWORK | {"code_dir": directory, "boot_file": file})
-    message = f'boot_file must lie inside code_dir "{directory}"'
+    message = f'boot_file must be inside code_dir "{directory}"'
     assert found == ([] if is_inside else [message])
 
 

@@ -229,7 +229,7 @@ def test_a_boot_file_outside_the_default_directory_names_both_places(tmp_path: P
     defaults = 'code_dir = "/ml/src/"\nframework_type = "PyTorch"\nframework_version = "P"\n'
     (reported,) = conflicts(tmp_path, CODE + 'boot_file = "/other/train.py"\n', defaults)
     assert reported == (
-        'jobs/a.toml:5: job_config.a: boot_file must lie inside code_dir "/ml/src/" (code_dir comes'
+        'jobs/a.toml:5: job_config.a: boot_file must be inside code_dir "/ml/src/" (code_dir comes'
         ' from majobctl.toml:4; `code_dir = ""` here leaves it out)'
     )
 
@@ -511,6 +511,16 @@ def test_a_pattern_that_matches_no_file_is_a_warning_at_its_line(tmp_path: Path)
     settings = f'{SETTINGS}[jobs]\nfiles = [\n  "jobs/*.toml",\n  "jobz/*.toml",\n]\n'
     config = loaded(tmp_path, {"majobctl.toml": settings, "jobs/a.toml": JOB})
     assert warnings_of(config) == ['majobctl.toml:6: jobs: files: "jobz/*.toml" matches no file']
+
+
+@pytest.mark.parametrize("folder", ["jobs", "jobs/"])
+def test_a_pattern_that_is_a_folder_is_a_warning_that_says_what_to_write(
+    folder: str, tmp_path: Path
+) -> None:
+    settings = f'{SETTINGS}[jobs]\nfiles = ["{folder}"]\n'
+    config = loaded(tmp_path, {"majobctl.toml": settings, "jobs/a.toml": JOB})
+    message = f'files: "{folder}" is a folder; write "jobs/*.toml"'
+    assert warnings_of(config) == [f"majobctl.toml:4: jobs: {message}"]
 
 
 def test_good_job_configs_give_no_warning(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_what_a_template_breaks_with_a_job_config_is_reported_there_with_both_pl
         'code_dir = "/ml/src/"\n',
     }
     assert problems_of(tmp_path, files) == [
-        'jobs/a.toml:8: job_config.sentiment: boot_file must lie inside code_dir "/ml/src/"'
+        'jobs/a.toml:8: job_config.sentiment: boot_file must be inside code_dir "/ml/src/"'
         ' (code_dir comes from jobs/z.toml:4; `code_dir = ""` here leaves it out)'
     ]
 

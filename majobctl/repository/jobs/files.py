@@ -24,6 +24,9 @@ def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]
         files = _matches(settings.root, pattern)
         if not files:
             message = f"files: {quoted(pattern)} matches no file"
+            if os.path.isdir(settings.root / pattern):
+                below = quoted(f"{pattern.rstrip('/')}/*.toml")
+                message = f"files: {quoted(pattern)} is a folder; write {below}"
             violation = Violation(("jobs", "files", index), message)
             unmatched.append(settings.file.problem(violation))
         names |= files

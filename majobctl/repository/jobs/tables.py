@@ -46,6 +46,8 @@ def foreign_tables(file: TomlFile) -> list[Violation]:
 
 def _foreign_message(key: str, content: object) -> str:
     if key in FIELDS:
+        if isinstance(content, Mapping):
+            return f"{key} is outside a job config; write [job_config.NAME.{key}]"
         return f"{key} is outside a table; write [job_config.NAME] above it"
     if key in TABLES:
         return f"[{key}] belongs in {FILE_NAME}"

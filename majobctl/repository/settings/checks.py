@@ -147,7 +147,7 @@ def provider_violations(
             message += f", or choose an environment: -e {printable(other_environments[0])}"
         yield Violation(("provider", "region"), message)
     if provider["seed"] and not is_emulator:
-        yield Violation(("provider", "seed"), 'seed needs kind = "emulator"')
+        yield Violation(("provider", "seed"), 'seed is only for kind = "emulator"; remove it')
     for key, check in _PARTS_OF_ADDRESSES:
         try:
             if provider[key]:
