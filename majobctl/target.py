@@ -82,7 +82,8 @@ def is_loopback(url: str) -> bool:
 
 def _regional(service: str, region: str | None, key: str) -> str:
     if not region:
-        raise _refusal(key, "is missing; set it, or region")
+        settings = f"region (region_name= in Python) or {key}"
+        raise _refusal("", f"no region: set {settings}, or OS_REGION_NAME in the environment")
     if not _REGION.fullmatch(region):
         raise _refusal("region", f'must be a name such as "eu-de", not {quoted(region)}')
     domain = "otc.t-systems.com" if region == OPEN_TELEKOM_CLOUD else "myhuaweicloud.com"

@@ -16,7 +16,7 @@ import click
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.options import INTERRUPTED
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.errors import ConfigError, MajobctlError, ServiceError
 from majobctl.text import counted, printable
 
 
@@ -109,3 +109,8 @@ def _show(error: MajobctlError) -> None:
         click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
     else:
         click.echo(f"Error: {error}", err=True)
+        cause = error.__cause__ or error
+        if isinstance(cause, ServiceError) and cause.status in (401, 403):
+            from majobctl.operations.executor import ADVICE
+
+            click.echo(ADVICE.get(cause.code, "check the credentials"), err=True)

@@ -79,7 +79,7 @@ class ChangeExecutor:
             status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
             code=code,
             message=self._without_secrets(change, call.message),
-            advice=_ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
+            advice=ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
             may_pass=call.may_pass,
         )
 
@@ -148,7 +148,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
 
 
-_ADVICE: Mapping[str, str] = {
+ADVICE: Mapping[str, str] = {
     NOT_FOUND: (
         "create it in ModelArts, or set apply.create_missing = true (and check the project); then"
         " apply again"
@@ -157,9 +157,9 @@ _ADVICE: Mapping[str, str] = {
     "ModelArts.0201": "sign in again: the token is missing",
     "ModelArts.0202": "sign in again: the token has expired",
     "ModelArts.0203": "sign in again: the token is not valid",
-    "ModelArts.0206": "check the access key and the secret key",
+    "ModelArts.0206": "check OS_ACCESS_KEY and OS_SECRET_KEY",
     "ModelArts.0210": "check provider.project_id against the credentials",
-    "APIGW.0301": "check the access key, the secret key and this machine's clock",
+    "APIGW.0301": "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock",
     "ModelArts.2780": "choose an engine that the service offers",
     "ModelArts.2781": "choose a flavor that the service offers",
     "ModelArts.2782": "check dataset_version_id",

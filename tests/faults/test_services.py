@@ -181,7 +181,7 @@ def test_a_service_that_nobody_serves_ends_an_apply_before_anything_is_recorded(
     on_rest.job("one")
     ran = on_rest.run("apply", "--auto-approve")
     assert ran.code == 1
-    assert "cannot connect to the service" in ran.stderr
+    assert "cannot connect to http" in ran.stderr
     assert not on_rest.state_path.exists()
 
 

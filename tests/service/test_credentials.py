@@ -150,6 +150,9 @@ def test_what_is_half_set_is_named_without_its_value(monkeypatch: pytest.MonkeyP
         find()
     assert str(caught.value).endswith("(Only these are set: OS_SECRET_KEY, OS_USERNAME.)")
     assert SECRET not in str(caught.value)
+    monkeypatch.delenv("OS_USERNAME")
+    with pytest.raises(AuthError, match=r"\(OS_SECRET_KEY is set, but OS_ACCESS_KEY is not\.\)$"):
+        find()
 
 
 def test_an_unknown_kind_of_credentials_is_a_wrong_setting() -> None:

@@ -188,7 +188,7 @@ class TestWhatTheEnvironmentHolds:
         monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
         with pytest.raises(AuthError, match="is enough only with a password"):
             Session("a", "b", region_name="eu-de")
-        with pytest.raises(ConfigError, match="endpoint: is missing; set it, or region"):
+        with pytest.raises(ConfigError, match="no region: set region .region_name= in Python."):
             Session("a", "b", PROJECT)
 
     def test_is_overridden_for_all_sessions_by_set_endpoint(self, service: FakeService) -> None:
@@ -449,8 +449,8 @@ class TestAFailure:
         service.answer_next(404, b"<html>\n no such page</html>")
         error = service_error(lambda: put(session))
         assert error.reason == (
-            "unreadable answer (HTTP status 404): it is not JSON: Expecting value at line 1,"
-            " column 1: <html> no such page</html>"
+            "unreadable answer (HTTP status 404): it is not JSON (line 1, column 1): <html> no such"
+            " page</html>"
         )
 
 
@@ -719,13 +719,13 @@ class TestRetrying:
                 for method in ("PUT", "POST"):
                     error = transport_error(lambda: session.request(method, "/x"))  # noqa: B023
                     assert not error.outcome_unknown
-                    assert str(error) == "cannot connect to the service: Connection refused"
+                    assert str(error) == f"cannot connect to {address}: Connection refused"
 
     def test_of_a_name_that_no_server_has_says_so(self) -> None:
         with Session("a", "b", PROJECT, endpoint="https://modelarts.invalid", retries=0) as session:
             error = transport_error(lambda: put(session))
         assert not error.outcome_unknown
-        assert str(error).startswith("cannot connect to the service: ")
+        assert str(error).startswith("cannot connect to https://modelarts.invalid: ")
 
 
 def holds_back(session: Session) -> bool:

@@ -54,6 +54,8 @@ _ENVIRONMENT: tuple[Mapping[str, tuple[str, ...]], ...] = (
     },
 )
 
+_PAIRS = [(names["access_key"][0], names["secret_key"][0]) for names in _ENVIRONMENT]
+_PARTNERS = {**dict(_PAIRS), **{secret: access for access, secret in _PAIRS}}
 _WANTED = {
     "aksk": "an access key (OS_ACCESS_KEY and OS_SECRET_KEY, HUAWEICLOUD_SDK_AK and"
     " HUAWEICLOUD_SDK_SK, HW_ACCESS_KEY and HW_SECRET_KEY, or ak and sk in"
@@ -229,11 +231,12 @@ class Sources:
         present = sorted(
             name
             for names_of_keys in _ENVIRONMENT
-            for key, names in names_of_keys.items()
-            if key in keys
-            for name in names
+            for key in keys
+            for name in names_of_keys.get(key, ())
             if os.environ.get(name, "").strip()
         )
+        if len(present) == 1 and present[0] in _PARTNERS:
+            return f" ({present[0]} is set, but {_PARTNERS[present[0]]} is not.)"
         return f" (Only these are set: {', '.join(present)}.)" if present else ""
 
 

@@ -88,7 +88,7 @@ class Transport:
             try:
                 result = self._exchange(request)
             except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
-                result = _no_response(error)
+                result = _no_response(error, url)
             except ValueError:
                 # urllib3 raises this for a chunk of a negative size.
                 result = NoResponse(reason="the answer is not HTTP", was_sent=True)
@@ -154,7 +154,7 @@ def _read(response: requests.Response) -> Response | NoResponse:
     return Response(status=response.status_code, headers=headers, body=bytes(body))
 
 
-def _no_response(error: Exception) -> NoResponse:
+def _no_response(error: Exception, url: str) -> NoResponse:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -166,7 +166,8 @@ def _no_response(error: Exception) -> NoResponse:
     reason = _reason(causes)
     unconnected = (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError)
     if any(isinstance(cause, unconnected) for cause in causes):
-        return NoResponse(reason=f"cannot connect to the service: {reason}", was_sent=False)
+        address = "/".join(url.split("/", 3)[:3])
+        return NoResponse(reason=f"cannot connect to {address}: {reason}", was_sent=False)
     return NoResponse(reason=f"the connection broke: {reason}", was_sent=True)
 
 
