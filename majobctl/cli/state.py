@@ -109,7 +109,13 @@ def push(file: str, force: bool) -> None:
 
     repository = invocation.repository()
     settings = repository.load_settings()
-    pushed = State.load(invocation.read_file(file), file)
+    try:
+        pushed = State.load(invocation.read_file(file), file)
+    except StateError as error:
+        if error.__cause__ is None:
+            raise
+        reason = printable(f"{file} is not a state file: {error.__cause__}")
+        raise StateError(f"{reason}\nnothing was changed") from error
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings) as locked:
         current = locked.state
@@ -132,5 +138,6 @@ def _check_follows(pushed: State, current: State, file: str) -> None:
         reason = f"has serial {pushed.serial}, the state {current.serial}: it is older"
     else:
         return
-    anyway = "nothing was changed; to replace it anyway, run `majobctl state push --force`"
-    raise StateError(f"{printable(file)} {reason}\n{anyway}")
+    file = printable(file)
+    anyway = f"to replace it anyway, run `majobctl state push --force {file}`"
+    raise StateError(f"{file} {reason}\nnothing was changed; {anyway}")

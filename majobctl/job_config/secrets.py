@@ -45,7 +45,7 @@ class Masker:
 
     def __init__(self, salt: str) -> None:
         self._has_salt = bool(salt)
-        self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode()
+        self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode(errors="surrogateescape")
 
     def __repr__(self) -> str:
         return "Masker()"

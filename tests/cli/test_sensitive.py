@@ -80,9 +80,10 @@ def test_only_another_secret_is_a_change(secretive: Repository, rest: FakeServic
     assert sent(rest)["config_desc"] == OTHER
 
 
-def test_the_key_of_the_environment_makes_other_hashes(secretive: Repository) -> None:
+@pytest.mark.parametrize("key", ["a-key", "not UTF-8: \udcff"])
+def test_the_key_of_the_environment_makes_other_hashes(secretive: Repository, key: str) -> None:
     secretive.apply()
-    secretive.environment["MAJOBCTL_STATE_KEY"] = "a-key"
+    secretive.environment["MAJOBCTL_STATE_KEY"] = key
     assert "1 to update" in secretive.done("plan").stdout
     secretive.apply()
     assert secretive.done("plan").stdout.startswith("No changes.")
