@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from majobctl.errors import MajobctlError
+from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import is_masked, value_at
@@ -375,6 +376,35 @@ def test_what_is_protected_is_not_planned_to_be_deleted(live: Any) -> None:
     plan = make_plan({}, state, TARGET, selection=three, deletes_removed=True, live=live)
     assert only_change(plan).action is Action.DELETE
     assert make_plan({}, state, TARGET, live=live).count(Action.FORGET) == 3
+
+
+def test_what_is_unchanged_is_counted_beside_changes() -> None:
+    state = state_of(a=PLAIN, b=PLAIN)
+    plan = make_plan(desired_of(**dict.fromkeys("abcde", PLAIN)), state, TARGET)
+    assert (plan.count(Action.ADD), plan.unchanged) == (3, 2)
+
+
+def test_what_the_service_does_not_have_is_created_only_if_the_plan_says_so() -> None:
+    change = only_change(refreshed(desired_of(one=PLAIN), None, one=None))
+    assert (change.action, change.is_missing) == (Action.ADD, True)
+
+
+def test_a_protection_that_ends_is_a_field_of_a_change() -> None:
+    desired, protected = desired_of(one=PLAIN), state_of(one=entry_of(PLAIN, prevent_delete=True))
+    removed = field_change("prevent_delete", True, None)
+    assert removed.action is FieldAction.REMOVE
+    for plan in (make_plan(desired, protected, TARGET), refreshed(desired, protected, one=PLAIN)):
+        change = only_change(plan)
+        assert (change.action, change.prevent_delete) == (Action.RECORD, False)
+        assert change.fields == (removed,)
+
+
+def test_what_an_interrupted_apply_did_not_edit_stays_ignored() -> None:
+    place = ("config_desc",)
+    before, desired, live = ({**PLAIN, place[0]: word * 2} for word in ("own", "own", "theirs"))
+    config = JobConfig("one", desired, watched=ComparePolicy(ignored=frozenset({place})))
+    change = only_change(refreshed({"one": config}, state_of(one=unsure(before, before)), one=live))
+    assert (change.action, change.fields) == (Action.RECORD, ())
 
 
 def test_a_protection_alone_is_recorded() -> None:

@@ -171,7 +171,7 @@ def test_an_older_journal_whose_outcomes_the_state_has_already_changes_nothing()
     assert replayed(same, WHOLE, NAME) is same
 
 
-@pytest.mark.parametrize("other", [{"lineage": "other"}, {"serial": 4}])
+@pytest.mark.parametrize("other", [{"lineage": "other"}, {"lineage": "a"}, {"serial": 4}])
 def test_the_journal_of_another_state_is_refused(other: dict[str, Any]) -> None:
     with pytest.raises(StateError, match="continues another state") as raised:
         replayed(replace(BEFORE, job_configs={}, **other), WHOLE, NAME)
