@@ -1,4 +1,4 @@
-"""Plans, drift and results as strings: one file for each format, every sentence in wording.py."""
+"""Plans, drift and results as strings: one file for each format, what they share in wording.py."""
 
 from collections.abc import Callable
 

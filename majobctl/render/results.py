@@ -13,6 +13,8 @@ from majobctl.text import printable
 def result_line(result: ChangeResult) -> str:
     """The line about a finished change while an apply runs."""
     name = f"job_config.{printable(result.name)}"
+    if result.status is ChangeStatus.CHANGED_MEANWHILE:
+        return f"{name}: {_reason(result)}"
     if result.status is not ChangeStatus.DONE:
         return f"{name}: {result.status.value}: {_reason(result)}"
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""

@@ -324,7 +324,7 @@ class TestOneThatWasRefreshed:
         before = reviewed.state["job_configs"]
         ran = reviewed.run("apply", "saved.plan")
         assert ran.code == 5
-        said = f"job_config.{name}: changed meanwhile: it {what} in the service after the plan"
+        said = f"job_config.{name}: it {what} in the service after the plan"
         assert said in ran.stderr
         assert "nothing was sent" in ran.stderr
         assert "run `majobctl plan --refresh`" in ran.stdout
