@@ -91,8 +91,7 @@ def _regional(service: str, region: str | None, key: str) -> str:
 
 
 def _normalised(url: str, key: str) -> str:
-    wrong = _wrong_address(url)
-    if wrong:
+    if wrong := _wrong_address(url):
         raise _refusal(key, wrong)
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -18,6 +18,7 @@ from majobctl.text import quoted
 SHOWN = "(sensitive)"
 MARK = "$sensitive"
 NO_HASH = "hmac-sha256:no-state-yet"
+_NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
 
@@ -76,16 +77,19 @@ class Masker:
         if is_masked(value):
             return value
         if not self._has_salt:
-            return {MARK: NO_HASH}
+            return _NO_MASK
         return {MARK: self.digest([place, value])}
 
 
-def without_hashes(value: Any) -> Any:
-    """``value`` with all hashes in it replaced by the constant of a Masker without a salt."""
+def without_hashes(value: Any, instead: object = _NO_MASK) -> Any:
+    """``value`` with ``instead`` in place of each masked part: by default, what a Masker without a
+    salt makes of it."""
     if is_masked(value):
-        return {MARK: NO_HASH}
+        return instead
     if isinstance(value, Mapping):
-        return {key: without_hashes(item) for key, item in value.items()}
+        return {key: without_hashes(item, instead) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_hashes(item, instead) for item in value]
     return value
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
-from majobctl.job_config.secrets import SHOWN, is_masked
+from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.text import printable
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
@@ -21,18 +20,7 @@ def json_text(value: Any) -> str:
     """The value as JSON; a sensitive one as ``(sensitive)``."""
     if is_masked(value):
         return SHOWN
-    return printable(_ENCODE(without_masks(value)))
-
-
-def without_masks(value: Any) -> Any:
-    """``value`` with ``(sensitive)`` in place of each masked part."""
-    if is_masked(value):
-        return SHOWN
-    if isinstance(value, Mapping):
-        return {key: without_masks(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_masks(item) for item in value]
-    return value
+    return printable(_ENCODE(without_hashes(value, SHOWN)))
 
 
 def columns(text: str) -> int:

@@ -164,8 +164,7 @@ def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallRes
 
 
 def _unread(result: CallResult, error: ProviderError) -> CallResult:
-    message = f"{result.message}; it could not be read either: {error}"
-    return replace(result, message=message)
+    return replace(result, message=f"{result.message}; it could not be read either: {error}")
 
 
 def _configuration(answer: Any) -> Mapping[str, Any]:

@@ -111,7 +111,7 @@ class Session:
             self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
         self._auth = auth_method(credentials, project, self._issue_token)
         if not timeout > 0:
-            raise _wrong("timeout", "must be more than 0 seconds")
+            raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections = timeout, connections
         self._ca_file = None if transport else sources.ca_file()
         self._mounted = {self.endpoint: transport} if transport else {}
@@ -224,8 +224,4 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         message = "a string has half of a surrogate pair, which is not a character"
-        raise _wrong("", message) from None
-
-
-def _wrong(key: str, message: str) -> ConfigError:
-    return ConfigError([Problem(where=key, message=message)])
+        raise ConfigError([Problem(message=message)]) from None

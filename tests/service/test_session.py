@@ -188,7 +188,7 @@ class TestWhatTheEnvironmentHolds:
         monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
         with pytest.raises(AuthError, match="is enough only with a password"):
             Session("a", "b", region_name="eu-de")
-        with pytest.raises(ConfigError, match="no region: set region .region_name= in Python."):
+        with pytest.raises(ConfigError, match=r"no region: set region \(region_name= in Python\)"):
             Session("a", "b", PROJECT)
 
     def test_is_overridden_for_all_sessions_by_set_endpoint(self, service: FakeService) -> None:

@@ -359,6 +359,18 @@ def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() ->
     assert file.content.count(b"\n") == 1
 
 
+def test_an_intent_that_could_not_be_written_does_not_take_an_equal_one_with_it() -> None:
+    file = Memory()
+    journal = Journal(file, BEFORE)
+    journal.intend("a", NEW)
+    journal.record_done("a")
+    file.failure = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        journal.intend("a", NEW)
+    found = journal.outcome().job_configs["a"]
+    assert (found.params, found.pending) == (NEW, False)
+
+
 def test_what_is_known_replaces_what_was_there_without_a_call() -> None:
     state = state_of(a=unsure(OLD, NEW), b=entry_of(OLD))
     found = after(("record_known", "a", NEW), ("record_known", "c", NEW, True), state=state)

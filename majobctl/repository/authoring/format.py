@@ -174,8 +174,7 @@ def _items(
 
 def _line(keys: Sequence[Key], item: Item) -> str:
     key = ".".join(part.as_string().strip(_BLANK) for part in keys)
-    comment = item.trivia.comment.rstrip(_BLANK)
-    if comment:
+    if comment := item.trivia.comment.rstrip(_BLANK):
         comment = (item.trivia.comment_ws or " ") + comment
     return f"{key} = {item.as_string()}{comment}"
 

@@ -69,9 +69,7 @@ def resolve(
 def _mapped(value: Any, path: Path, replaced: Callable[[re.Match[str], Path], str]) -> Any:
     """``value`` with ``replaced`` in place of each reference in its strings."""
     if isinstance(value, str):
-        if "${" not in value:
-            return value
-        return _REFERENCE.sub(lambda match: replaced(match, path), value)
+        return _REFERENCE.sub(lambda it: replaced(it, path), value) if "${" in value else value
     if len(path) == _MAX_DEPTH:
         return value
     if isinstance(value, Mapping):

@@ -32,8 +32,7 @@ def template_of(written: Layer) -> tuple[Template, list[Violation]]:
     directives, violations = Directives.of(written.table)
     foreign = [key for key in _OF_JOB_CONFIGS if key in written.table]
     violations += [Violation((key,), f"{key} belongs in a job config") for key in foreign]
-    wrong_name = name_violation(written.name)
-    if wrong_name:
+    if wrong_name := name_violation(written.name):
         violations.append(wrong_name)
     plain = without_directives(written.table)
     keys = {key: value for key, value in plain.items() if key not in foreign}

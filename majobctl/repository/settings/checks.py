@@ -51,8 +51,7 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
 
 def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator[Violation]:
     for key in data:
-        secret = secret_key_message(key)
-        if secret:
+        if secret := secret_key_message(key):
             yield Violation((key,), secret)
         elif key == environments.TABLE and in_environment:
             yield Violation((key,), "an environment cannot have environments")

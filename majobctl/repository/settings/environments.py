@@ -89,9 +89,8 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     for key, value in above.items():
         under = merged.get(key)
         if isinstance(value, Mapping) and isinstance(under, Mapping):
-            merged[key] = laid_over(under, value)
-        else:
-            merged[key] = value
+            value = laid_over(under, value)
+        merged[key] = value
     return merged
 
 

@@ -56,15 +56,13 @@ def checked_variables(
         path = (*prefix, name)
         text = hyperparameter_text(value) or ""
         found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
-        message = _wrong_variable(name, value)
-        if message:
+        if message := _wrong_variable(name, value):
             violations.append(Violation(path, message))
     return found, violations
 
 
 def _wrong_variable(name: str, value: object) -> str | None:
-    secret = secret_key_message(name)
-    if secret:
+    if secret := secret_key_message(name):
         return secret
     if not NAME.fullmatch(name):
         wanted = "a letter or _, then letters, digits, _ and -"
@@ -115,8 +113,7 @@ def with_overrides(
 
 
 def _checked(name: str, text: str, origin: str) -> Variable:
-    wrong = _wrong_text(name, text)
-    if wrong:
+    if wrong := _wrong_text(name, text):
         raise MajobctlError(f"{origin}: {wrong}")
     return Variable(text, origin)
 

@@ -111,13 +111,13 @@ class TomlFile:
 
 
 _MISTAKES = (
+    (r"Illegal character '\\n'", "this string is not closed on its line"),
     (r".*@(<{7}|={7}|>{7})", "this is git's conflict marker; resolve the conflict"),
     (r".*@[“”„‘’]", 'this is a typographic quote; write " instead'),
     (r".*@\ufeff", "this is a byte-order mark; remove it"),
     (r"Expected '\]'.*@.", "a table's name has only letters, digits, _ and -, and no space"),
     (r"Invalid value@(#|$)", "the value is missing"),
-    (r"Invalid value@True\b", "write true in small letters"),
-    (r"Invalid value@False\b", "write false in small letters"),
+    (r"Invalid value@(True|False)\b", "write true and false in small letters"),
     (r"Invalid value@(None|null)\b", "TOML has no empty value; remove this line"),
     (r"Invalid value@[\w/.~$%-]", "write the text in double quotes"),
 )
@@ -142,8 +142,7 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
     """tomli's message, or a clearer one. A repeated key is reported with both lines."""
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
-        repeated = positions.repeated_key(text, error.pos)
-        if repeated:
+        if repeated := positions.repeated_key(text, error.pos):
             path, first, second = repeated
             key = ".".join(part for part in path if isinstance(part, str))
             before = text.count("\n", 0, first) + 1
@@ -152,8 +151,6 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
             return _broken(name, line, column, f"{key} is defined twice, first on line {before}")
         reason = "a key or table of this line is already defined in another form"
         return _broken(name, error.lineno, error.colno, reason)
-    if error.msg == "Illegal character '\\n'":
-        return _broken(name, error.lineno, error.colno, "this string is not closed on its line")
     here = f"{error.msg}@" + text[error.pos :].partition("\n")[0]
     found = (reason for mistake, reason in _MISTAKES if re.match(mistake, here))
     return _broken(name, error.lineno, error.colno, next(found, error.msg))

@@ -83,8 +83,7 @@ def read_cloud(name: str) -> Mapping[str, str]:
 
 
 def _first_file(stem: str, variable: str) -> Path | None:
-    named = os.environ.get(variable)
-    if named:
+    if named := os.environ.get(variable):
         return Path(named)
     for directory in (Path(), Path.home() / ".config" / "openstack", Path("/etc/openstack")):
         for suffix in (".yaml", ".yml"):

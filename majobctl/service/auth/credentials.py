@@ -163,8 +163,7 @@ class Sources:
         kinds = AUTH_KINDS if auth is None else (auth,)
         readers = {"aksk": self._aksk, "password": self._password, "token": self._token}
         for kind in kinds:
-            found = readers[kind]()
-            if found:
+            if found := readers[kind]():
                 return found
         wanted = "; or ".join(_WANTED[kind] for kind in kinds)
         raise AuthError(f"no credentials: set {wanted}.{self._half_set()}")
