@@ -113,4 +113,4 @@ def _show(error: MajobctlError) -> None:
         if isinstance(cause, ServiceError) and cause.status in (401, 403):
             from majobctl.operations.executor import ADVICE
 
-            click.echo(ADVICE.get(cause.code, "check the credentials"), err=True)
+            click.echo(ADVICE.get(cause.code, "check the credentials and their rights"), err=True)

@@ -114,7 +114,8 @@ def push(file: str, force: bool) -> None:
     except StateError as error:
         if error.__cause__ is None:
             raise
-        reason = printable(f"{file} is not a state file: {error.__cause__}")
+        name = "stdin" if file == "-" else file
+        reason = printable(f"{name} is not a state file: {error.__cause__}")
         raise StateError(f"{reason}\nnothing was changed") from error
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings) as locked:
