@@ -166,7 +166,7 @@ class Sources:
             if found := readers[kind]():
                 return found
         wanted = "; or ".join(_WANTED[kind] for kind in kinds)
-        raise AuthError(f"no credentials: set {wanted}.{self._half_set()}")
+        raise AuthError(f"no credentials: {self._half_set()}set {wanted}.")
 
     def project(self) -> tuple[str | None, str | None]:
         """The project's id and name from the first source that has either."""
@@ -225,7 +225,7 @@ class Sources:
         return Token(token) if token else None
 
     def _half_set(self) -> str:
-        """A sentence that names what is set already."""
+        """What is set already, for the beginning of the message."""
         keys = ("access_key", "secret_key", "account", "username", "password", "token")
         present = sorted(
             name
@@ -235,8 +235,8 @@ class Sources:
             if os.environ.get(name, "").strip()
         )
         if len(present) == 1 and present[0] in _PARTNERS:
-            return f" ({present[0]} is set, but {_PARTNERS[present[0]]} is not.)"
-        return f" (Only these are set: {', '.join(present)}.)" if present else ""
+            return f"{present[0]} is set, but {_PARTNERS[present[0]]} is not; "
+        return f"found only {', '.join(present)}; " if present else ""
 
 
 def _check_encodable(value: str, what: str) -> None:
