@@ -105,8 +105,7 @@ class Node:
 
     def __getitem__(self, key: str) -> Node:
         """The member ``key`` of an object."""
-        found = self.get(key)
-        if found is None:
+        if (found := self.get(key)) is None:
             raise Node(None, self, key).wrong("is missing")
         return found
 

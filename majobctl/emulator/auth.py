@@ -236,8 +236,7 @@ def raw_path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
     WSGI itself has the decoded path only; servers add the raw one as RAW_URI or REQUEST_URI.
     Without it the path is quoted again, which gives the same signature.
     """
-    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
-    if raw is None:
+    if (raw := environ.get("RAW_URI") or environ.get("REQUEST_URI")) is None:
         decoded = environ.get("PATH_INFO", "").encode("latin-1")
         return quote(decoded, safe="/~"), environ.get("QUERY_STRING", "")
     path, _, query = str(raw).partition("?")

@@ -100,8 +100,7 @@ class Store:
         """Replaces the fields by what `change` makes of them, in one transaction; False if there
         is no such name. Nothing changes if `change` raises."""
         with self._transaction():
-            record = self.get(name)
-            if record is None:
+            if (record := self.get(name)) is None:
                 return False
             self._connection.execute(
                 "UPDATE config SET config_desc = ?, engine_id = ?, fields = ?"

@@ -64,8 +64,7 @@ def ignored_places(
 
 def _wrong_place(name: str) -> str | None:
     key, dot, label = name.partition(".")
-    field = FIELDS.get(key)
-    if field is None:
+    if (field := FIELDS.get(key)) is None:
         hint = nearest(key, FIELDS) or "; write hyperparameters.LABEL for a label"
         return f"{quoted(name)} is not a key of a job config{hint}"
     if field.rest is None:

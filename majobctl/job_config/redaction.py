@@ -41,8 +41,7 @@ def without_traces(text: str, values: Iterable[str]) -> str:
 
     The service may send back only a part of a value, or an escaped one.
     """
-    hidden = [value for value in values if value]
-    if not hidden:
+    if not (hidden := [value for value in values if value]):
         return text
     text = redacted(text[:_MESSAGE_LENGTH], hidden)
     rest = text.replace(SHOWN, "")

@@ -53,8 +53,7 @@ def hyperparameter_text(value: object) -> str | None:
 
 def as_text(value: object) -> str:
     """A JSON value as text: a string unchanged, a number as it was written, others as JSON."""
-    text = hyperparameter_text(value)
-    if text is None:
+    if (text := hyperparameter_text(value)) is None:
         try:
             text = json.dumps(value, ensure_ascii=False, default=str)
         except (TypeError, ValueError, RecursionError):

@@ -136,8 +136,7 @@ class _Planner:
         yield from (name for name in names if selection.covers(name) and name not in waiting)
 
     def change(self, name: str) -> Change | None:
-        config = self.desired.get(name)
-        if config is None:
+        if (config := self.desired.get(name)) is None:
             return self._removal(name)
         if self.live is None:
             return self._offline(config)

@@ -94,8 +94,7 @@ class Catalog:
         """As ``Provider.unknown_names``."""
         wanted, found = list(job_configs), set()
         for name, keys in NAMES.items():
-            using = [item for item in wanted if keys[0] in item[1]]
-            if not using:
+            if not (using := [item for item in wanted if keys[0] in item[1]]):
                 continue
             entries, is_complete = self._list(name)
             if not is_complete:

@@ -21,8 +21,7 @@ def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]
     names: set[str] = set()
     unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):
-        files = _matches(settings.root, pattern)
-        if not files:
+        if not (files := _matches(settings.root, pattern)):
             message = f"files: {quoted(pattern)} matches no file"
             if os.path.isdir(settings.root / pattern):
                 below = quoted(f"{pattern.rstrip('/')}/*.toml")

@@ -123,8 +123,7 @@ def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
     """``above`` over ``below``."""
     result = {**below, **above}
-    labelled = by_label(result.get("hyperparameters"))
-    if labelled is not None:
+    if (labelled := by_label(result.get("hyperparameters"))) is not None:
         under = by_label(below.get("hyperparameters"))
         result["hyperparameters"] = {**under, **labelled} if under else labelled
     return result

@@ -67,8 +67,7 @@ def _wrong_variable(name: str, value: object) -> str | None:
     if not NAME.fullmatch(name):
         wanted = "a letter or _, then letters, digits, _ and -"
         return f"{quoted(name)} cannot be a variable's name: {wanted}"
-    text = hyperparameter_text(value)
-    if text is None:
+    if (text := hyperparameter_text(value)) is None:
         is_large = isinstance(value, int) and not isinstance(value, bool)
         wanted = "a string, an integer, a float or a boolean"
         return f"{name} must {'fit in 64 bits' if is_large else f'be {wanted}'}"
@@ -97,8 +96,7 @@ def with_overrides(
     """
     variables = dict(declared)
     for name in declared:
-        text = os.environ.get(PREFIX + name)
-        if text is not None:
+        if (text := os.environ.get(PREFIX + name)) is not None:
             variables[name] = _checked(name, text, PREFIX + name)
     for file_name in overrides.files:
         variables |= _of_file(file_name, declared)

@@ -117,8 +117,7 @@ class _Scanner:
         return self._position
 
     def _pass(self, pattern: re.Pattern[str]) -> None:
-        match = pattern.match(self._text, self._position)
-        if match is None:
+        if (match := pattern.match(self._text, self._position)) is None:
             raise self._unexpected()
         self._position = match.end()
 
@@ -165,8 +164,7 @@ class _Scanner:
             self._pass_bare_or_quoted(_BARE_KEY)
             part = self._text[start : self._position]
             parts.append(tomli.loads(f"key = {part}")["key"] if part[0] in "\"'" else part)
-            dot = _DOT.match(self._text, self._position)
-            if dot is None:
+            if (dot := _DOT.match(self._text, self._position)) is None:
                 return tuple(parts)
             self._position = dot.end()
 

@@ -68,14 +68,12 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
 
 def read_cloud(name: str) -> Mapping[str, str]:
     """The values of one cloud in clouds.yaml, with those of secure.yaml laid over it."""
-    path = _first_file("clouds", "OS_CLIENT_CONFIG_FILE")
-    if path is None:
+    if (path := _first_file("clouds", "OS_CLIENT_CONFIG_FILE")) is None:
         raise AuthError(
             f"OS_CLOUD is {quoted(name)}, but there is no clouds.yaml here, in"
             " ~/.config/openstack or in /etc/openstack"
         )
-    cloud = _cloud_in(path, name)
-    if cloud is None:
+    if (cloud := _cloud_in(path, name)) is None:
         raise AuthError(f"{path}: there is no cloud {quoted(name)}, to which OS_CLOUD is set")
     secure = _first_file("secure", "OS_CLIENT_SECURE_FILE")
     over = (_cloud_in(secure, name) if secure else None) or {}

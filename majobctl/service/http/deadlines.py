@@ -68,8 +68,7 @@ class Deadlines:
     def _cut_overdue(self) -> None:
         while True:
             with self._lock:
-                first = next(iter(self._ends), None)
-                if first is None:
+                if (first := next(iter(self._ends), None)) is None:
                     self._thread = None
                     return
                 end, connection = self._ends[first]

@@ -112,8 +112,7 @@ class LocalBackend:
         return holder
 
     def _check_holder(self, holder_id: str) -> Holder:
-        holder = self._holder()
-        if holder is None:
+        if (holder := self._holder()) is None:
             raise StateError(f"{self.name} is not locked")
         if holder.id != holder_id:
             raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
