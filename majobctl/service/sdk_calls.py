@@ -142,8 +142,7 @@ class SdkCalls:
         code, message = self._of_official(error)
         if code:
             return ServiceError(code, message, status=0)
-        message = f"{name} failed: {self._described(error)}"
-        return TransportError(message, outcome_unknown=False)
+        return TransportError(f"{name} failed: {self._described(error)}", outcome_unknown=False)
 
     def _of_official(self, error: Exception) -> tuple[str, str]:
         """The service's code ("" if there is none) and message in an exception of the SDK."""

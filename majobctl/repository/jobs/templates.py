@@ -47,8 +47,7 @@ def template_used(
         return None, []
     name = table[USE]
     if not isinstance(name, str):
-        message = f"{USE} must be a template's name, not {type_name(name)}"
-        return None, [Violation((USE,), message)]
+        return None, [Violation((USE,), f"{USE} must be a template's name, not {type_name(name)}")]
     if name not in templates:
         written = quoted(name) if name_violation(name) else name
         hint = nearest(name, templates) or f"; write [{TEMPLATES}.{written}] in a job file"
