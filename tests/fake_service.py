@@ -190,6 +190,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     service: FakeService
+    received: Received
 
     def setup(self) -> None:
         super().setup()
@@ -200,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        received = Received(self.command, parts.path, query, headers, body)
+        self.received = received = Received(self.command, parts.path, query, headers, body)
         with self.service.lock:
             self.service.requests.append(received)
             scripted = self.service.script.popleft() if self.service.script else None

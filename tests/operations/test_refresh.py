@@ -69,9 +69,13 @@ def as_live(name: str) -> LiveConfig:
     return LiveConfig(name, {"config_desc": name})
 
 
+def serve(handler: Handler) -> None:
+    handler.serve(handler.received)
+
+
 def after_the_list(*replies: Reply) -> list[Reply]:
     """A script that begins with the list as it is."""
-    return [lambda handler: handler.serve(handler.service.requests[-1]), *replies]
+    return [serve, *replies]
 
 
 def refuse(handler: Handler) -> None:
@@ -206,10 +210,18 @@ def test_a_defect_is_raised_as_it_is(service: FakeService) -> None:
 def test_an_interruption_between_two_results_stops_the_reading(
     provider: Provider, service: FakeService
 ) -> None:
+    is_interrupted = threading.Event()
+
     def observe(done: int, total: int) -> None:
         if done == 3:
+            is_interrupted.set()
             raise KeyboardInterrupt
 
+    def hold(handler: Handler) -> None:
+        assert is_interrupted.wait(30)
+        serve(handler)
+
+    service.script.extend(after_the_list(serve, serve, serve, *[hold] * len(NAMES)))
     with pytest.raises(KeyboardInterrupt):
         read_live(provider, NAMES, parallelism=2, observe=observe)
     assert len(details(service)) <= 5
