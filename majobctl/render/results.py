@@ -19,8 +19,7 @@ def result_line(result: ChangeResult) -> str:
     if result.status is not ChangeStatus.DONE:
         return f"{name}: {result.status.value}: {_reason(result)}"
     seconds = f" ({result.seconds:.1f} s)" if result.action in CALLS else ""
-    undone = f"; undone in the service: {_undone(result)}" if result.foreign else ""
-    return f"{name}: {DONE_WORDS[result.action]}{seconds}{undone}"
+    return f"{name}: {DONE_WORDS[result.action]}{seconds}"
 
 
 def result_counts(result: ApplyResult) -> dict[str, int]:
@@ -41,8 +40,7 @@ def result_text(result: ApplyResult) -> str:
             lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
     undone = [item for item in result.results if item.foreign and item.is_acknowledged]
     if undone:
-        rows = (f"  job_config.{printable(item.name)}: {_undone(item)}" for item in undone)
-        lines += ["Undone in the service:", *rows, ""]
+        lines += ["Undone in the service:", *map(_undone, undone), ""]
     always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
     parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
@@ -51,7 +49,8 @@ def result_text(result: ApplyResult) -> str:
 
 
 def _undone(item: ChangeResult) -> str:
-    return "; ".join(field_sentence(field, item.action) for field in item.foreign)
+    fields = "; ".join(field_sentence(field, item.action) for field in item.foreign)
+    return f"  job_config.{printable(item.name)}: {fields}"
 
 
 def _not_done(item: ChangeResult) -> str:
