@@ -76,7 +76,7 @@ class TestWithoutTheSettings:
         cloud.console.delete("beta")
         ran = repo.done("plan", "--refresh")
         assert "~ job_config.beta" in ran.stdout
-        assert "the service does not have it, so the call will fail" in ran.stdout
+        assert "the service does not have it, so it cannot be sent" in ran.stdout
         assert "set apply.create_missing = true" in ran.stdout
         ran = repo.run("apply", "--refresh", "--auto-approve")
         assert ran.code == 1
