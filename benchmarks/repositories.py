@@ -35,11 +35,12 @@ def write_repository(root: Path, count: int, provider: Mapping[str, str]) -> Non
         file.write_text(text, encoding="utf-8")
 
 
-def write_settings(root: Path, provider: Mapping[str, str]) -> None:
-    """Writes ``majobctl.toml``; ``provider`` has the keys of its table ``[provider]``."""
+def write_settings(root: Path, provider: Mapping[str, str], **defaults: object) -> None:
+    """Writes ``majobctl.toml``; ``provider`` has the keys of its table ``[provider]``, ``defaults``
+    those of ``[defaults]`` that are not as usual."""
     tables = {
         "provider": provider,
-        "defaults": _DEFAULTS,
+        "defaults": {**_DEFAULTS, **defaults},
         "defaults.hyperparameters": _DEFAULT_HYPERPARAMETERS,
     }
     text = "\n".join(_table(name, content) for name, content in tables.items())

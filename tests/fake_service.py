@@ -88,8 +88,9 @@ class Received:
 class FakeService:
     """What the service holds, what it was asked, and how it misbehaves.
 
-    ``configs`` are the bodies by name. With ``has_every_name`` any configuration may be updated,
-    and bodies must be complete and of the right types. ``script`` answers the next requests;
+    ``configs`` are the bodies by name. With ``has_every_name`` any configuration may be updated
+    (none is missing, those that were never sent are blank), and bodies must be complete and of the
+    right types. ``script`` answers the next requests;
     ``before_put`` is called with the name while a PUT waits for its answer; if it gives a reply,
     that is the answer, and nothing is kept.
     """
@@ -317,6 +318,8 @@ class Handler(BaseHTTPRequestHandler):
         if received.method == "PUT" and service.has_every_name:
             with service.counted():
                 return service.before_put(name) or self.update_config(received, name)
+        if received.method == "GET" and service.has_every_name:
+            return 200, {"is_success": True, **service.configs.get(name, {})}, {}
         if name not in service.configs:
             return refusal(404, "ModelArts.0102", f"{name} does not exist.")
         if received.method == "GET":

@@ -84,7 +84,7 @@ def test_a_first_plan_needs_no_differ(on_emulator: Repository) -> None:
 def test_only_a_plan_that_changes_an_array_imports_the_differ(on_emulator: Repository) -> None:
     sources = [{"type": "obs", "data_url": "/b/one/"}]
     on_emulator.job("alpha", inputs=None, data_source=sources)
-    on_emulator.apply()
+    on_emulator.apply("--overwrite")
     on_emulator.job("alpha", inputs=None, data_source=sources, train_instance_count=2)
     assert imported_by(on_emulator, "plan") == set()
     on_emulator.job("alpha", inputs=None, data_source=[*sources, *sources])

@@ -26,7 +26,8 @@ def main() -> None:
     shutil.rmtree(COPY, ignore_errors=True)
     ignored = shutil.ignore_patterns("run.py", "__pycache__", ".majobctl", "*.state.json*")
     shutil.copytree(HERE, COPY, ignore=ignored)
-    for arguments in (["plan"], ["apply", "--auto-approve"], ["plan"]):
+    first = "first.plan"
+    for arguments in (["plan", "--refresh", "--out", first], ["apply", first], ["plan"]):
         run([programs / "majobctl", "-C", COPY, *arguments])
 
 

@@ -27,6 +27,9 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @options.refresh_option
 @options.format_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask for approval.")
+@click.option(
+    "--overwrite", is_flag=True, help="Undo what was changed in the service: the files win."
+)
 @click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
 @click.option(
     "--verify", is_flag=True, help="Read each configuration back after writing it, and compare."
@@ -35,15 +38,22 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @options.lock_timeout_option
 @options.color_option
 def command(
-    planfile: str | None, refresh: bool, format_: str, auto_approve: bool, force: bool, verify: bool
+    planfile: str | None,
+    refresh: str | None,
+    format_: str,
+    auto_approve: bool,
+    overwrite: bool,
+    force: bool,
+    verify: bool,
 ) -> int:
     """Plan, show the plan, ask for the literal "yes", and send the calls that are needed.
 
     A saved PLANFILE is applied as it was reviewed, without asking. It is refused with exit code 5
     if it no longer fits the state or the target.
 
-    With --refresh, the service is read first, and the plan includes what was changed there. A
-    configuration that somebody changes after that is left alone (exit code 5).
+    Each configuration is read right before it is sent. If the call would undo what somebody
+    changed in the service, it is held back (exit code 5), unless you typed yes to a plan that
+    shows it, the saved plan was made with --refresh, or --overwrite is given.
 
     Each success is on disk before it is reported. A failed call does not stop the others. One
     Ctrl-C starts no further call and waits for those under way; a second one exits at once.
@@ -56,7 +66,7 @@ def command(
 
     selection, saved = invocation.selection(), None
     if planfile is not None:
-        if selection or refresh:
+        if selection or refresh == "all":
             what = "--target, --exclude and --refresh"
             raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
         saved = SavedPlan.read(invocation.read_file(planfile, _HINT), planfile)
@@ -72,7 +82,9 @@ def command(
             approve=lambda plan: is_approved or _is_confirmed(plan),
             saved_plan=saved,
             selection=selection,
-            refresh=refresh,
+            refresh=refresh or "",
+            overwrite=overwrite,
+            reviewed=not is_approved and options.is_terminal(sys.stdin),
             force=force,
             verify=verify,
             show=lambda plan: _show_plan(plan, format_, is_approved),
@@ -95,7 +107,7 @@ def _report(result: ApplyResult, format_: str) -> int:
         return options.INTERRUPTED
     if result.problem:
         return 1
-    if result.count(ChangeStatus.CHANGED_MEANWHILE):
+    if result.count(ChangeStatus.CHANGED_MEANWHILE) or result.count(ChangeStatus.HELD_BACK):
         return StalePlanError.exit_code
     return 0 if result.is_complete else FAILED
 

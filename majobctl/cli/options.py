@@ -81,7 +81,12 @@ parallelism_option = _kept_option(
     help="Make at most N calls at once (default: apply.parallelism in the settings, 10).",
 )
 refresh_option = click.option(
-    "--refresh", is_flag=True, help="Read the service first, and plan with what was changed there."
+    "--refresh",
+    metavar="[=all|changed|none]",
+    is_flag=False,
+    flag_value="all",
+    type=click.Choice(("all", "changed", "none")),
+    help="Read the service first: all job configs (also --refresh alone), or those to be sent.",
 )
 lock_timeout_option = _kept_option(
     "--lock-timeout",

@@ -35,7 +35,11 @@ FORMATS = ("text", "json", "markdown", "html")
 @options.detailed_exitcode_option("are changes")
 @options.color_option
 def command(
-    refresh: bool, format_: str, also: tuple[str, ...], out: str | None, detailed_exitcode: bool
+    refresh: str | None,
+    format_: str,
+    also: tuple[str, ...],
+    out: str | None,
+    detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do. Sends nothing, changes nothing.
 
@@ -55,7 +59,9 @@ def command(
         raise click.UsageError("--also and --out: each output needs a file of its own")
     with reading_progress() as reading:
         repository = invocation.repository(reading)
-        made = plan(repository, selection=invocation.selection(), refresh=refresh, out=out)
+        made = plan(
+            repository, selection=invocation.selection(), refresh=refresh or "none", out=out
+        )
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         saved = f"{option}{printable(out)}"

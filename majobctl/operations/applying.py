@@ -14,10 +14,12 @@ from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.plan.change import SENDING, Action, Params
+from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
 from majobctl.state.document import State
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.operations.runner import Applied
@@ -37,7 +39,9 @@ def apply(
     approve: Callable[[Plan], bool],
     saved_plan: SavedPlan | None = None,
     selection: Selection = EVERYTHING,
-    refresh: bool = False,
+    refresh: str = "",
+    overwrite: bool = False,
+    reviewed: bool = False,
     force: bool = False,
     verify: bool = False,
     show: Callable[[Plan], None] = lambda plan: None,
@@ -53,32 +57,54 @@ def apply(
     disk, ``should_stop`` before each change, in several threads: once it returns True, no further
     change is begun. After an interruption, too, calls under way are waited for and saved.
 
+    ``refresh`` is what is read before it is written: "changed", "all" or "none"; by default what
+    the settings say. What somebody changed in the service is undone if a saved plan shows it, if
+    the plan shows it and was ``reviewed`` (``approve`` asks a person), or with ``overwrite``;
+    otherwise it is held back.
+
     Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit, and
     MajobctlError for a plan that is not approved or changes too much.
     """
     repository = context.as_repository(repository)
     source = saved_plan or repository.load_config()
     settings = source.settings if isinstance(source, Config) else repository.load_settings()
-    at_once = repository.calls_at_once(settings)
+    at_once, refresh = repository.calls_at_once(settings), refresh or settings.apply["refresh"]
+    allowed = Allowed(
+        overwrites=overwrite or settings.apply["overwrite"],
+        is_reviewed=reviewed or saved_plan is not None,
+        is_blind=refresh == "none",
+    )
     with repository.locked(settings) as locked, ExitStack() as opened:
         provider = cache(lambda: opened.enter_context(context.provider_of(settings, at_once)))
         state = locked.state
         if isinstance(source, Config):
-            live = provider() if refresh else None
-            plan = plan_config(repository, source, state, live, selection=selection)
+            # What nobody looks at is read only by the worker that sends it.
+            ahead = refresh if reviewed or refresh == "all" else "none"
+            plan = plan_config(repository, source, state, provider, ahead, selection=selection)
         else:
             plan = source.checked(state, context.target_of(settings), settings.environment)
         show(plan)
         _check_share(plan, settings, force)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
+        if isinstance(source, Config):
+            _check_present(plan)
         if approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         params = _params(source, settings, state)
         _check_names(plan, provider(), params)
         begin(plan)
         return _send(
-            repository, settings, locked, provider(), plan, params, verify, observe, should_stop
+            repository,
+            settings,
+            locked,
+            provider(),
+            plan,
+            params,
+            allowed,
+            verify,
+            observe,
+            should_stop,
         )
 
 
@@ -94,7 +120,7 @@ def _params(
 
 def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
     """Raises MajobctlError if the plan changes a larger share than the settings allow."""
-    most = settings.values["apply"]["max_change_percent"]
+    most = settings.apply["max_change_percent"]
     changes, total = len(plan.changes) - plan.count(Action.RECORD), plan.total
     if most and total >= _GUARDED_TOTAL and changes * 100 > most * total and not force:
         raise MajobctlError(
@@ -104,6 +130,19 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
         )
 
 
+def _check_present(plan: Plan) -> None:
+    """Raises MajobctlError for what the service does not have, and is not to be created."""
+    from majobctl.operations.guard import MISSING
+
+    missing = [
+        f"job_config.{printable(change.name)}: the service does not have it"
+        for change in plan.changes
+        if change.is_missing and change.action in SENDING - {Action.CREATE}
+    ]
+    if missing:
+        raise MajobctlError("\n".join([*missing, f"nothing was sent; {MISSING}"]))
+
+
 def _send(
     repository: ConfigRepository,
     settings: Settings,
@@ -111,26 +150,29 @@ def _send(
     provider: Provider,
     plan: Plan,
     params: Mapping[str, Params],
+    allowed: Allowed,
     verify: bool,
     observe: Callable[[ChangeResult], None],
     should_stop: Callable[[], bool],
 ) -> ApplyResult:
     from majobctl.operations.executor import ChangeExecutor
+    from majobctl.operations.guard import Guard
     from majobctl.operations.runner import run_changes
 
     state = locked.state or State.new(plan.target, plan.salt)
-    executor = ChangeExecutor(
+    guard = Guard(
         provider=provider,
+        masker=state.masker(),
         params_of=lambda change: params[change.name],
-        digest=state.masker().digest,
+        allowed=allowed,
         creates_missing=plan.creates_missing,
-        verifies=verify,
+        environment=plan.environment,
     )
     with closing(locked.open_journal(state)) as journal:
         applied = run_changes(
             plan,
             journal,
-            executor,
+            ChangeExecutor(guard=guard, verifies=verify),
             parallelism=repository.calls_at_once(settings),
             retry_failed=settings.provider["retries"] > 0,
             should_stop=should_stop,

@@ -7,60 +7,34 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from majobctl.errors import ProviderError, TransportError
-from majobctl.job_config.redaction import secret_texts, without_traces
+from majobctl.errors import ProviderError
 from majobctl.job_config.secrets import SHOWN, masked_places
 from majobctl.job_config.violations import Path
-from majobctl.plan.change import Action, Change, FieldChange, Params
+from majobctl.operations.guard import MISSING, Guard
+from majobctl.plan.change import Action, Change, FieldChange
 from majobctl.plan.diff import field_changes
-from majobctl.plan.results import ChangeResult, ChangeStatus
+from majobctl.plan.guard import foreign_fields
+from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.http.responses import NOT_FOUND
-from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import CallResult, CallStatus
 from majobctl.text import printable
 
 _VALUE_WIDTH = 60
 
 
-def result_of(change: Change, status: ChangeStatus, message: str = "") -> ChangeResult:
-    return ChangeResult(name=change.name, action=change.action, status=status, message=message)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExecutor:
     """What all changes of one apply have in common.
 
-    ``params_of`` returns the params of a change with its sensitive values, ``digest`` the keyed
-    hash of params. ``creates_missing``: what the service does not have is created; ``verifies``:
-    each configuration is read back once it is written.
+    ``guard`` knows the provider and the params, and is asked before ``execute``. ``verifies``: each
+    configuration is read back once it is written.
     """
 
-    provider: Provider
-    params_of: Callable[[Change], Params]
-    digest: Callable[[Params], str]
-    creates_missing: bool = False
+    guard: Guard
     verifies: bool = False
-
-    def check_unchanged(self, change: Change) -> ChangeResult | None:
-        """None if the service still has what the plan saw, or the plan did not look."""
-        if not change.was_read:
-            return None
-        try:
-            live = self.provider.read_job_config(change.name)
-        except ProviderError as error:
-            reason = self._without_secrets(change, str(error))
-            message = f"it could not be read again, and nothing was sent: {reason}"
-            may_pass = isinstance(error, TransportError) and error.may_pass
-            return replace(result_of(change, ChangeStatus.FAILED, message), may_pass=may_pass)
-        if (self.digest(live.params) if live else "") == change.live_digest:
-            return None
-        what = "was created" if change.is_missing else "was changed" if live else "was deleted"
-        message = f"it {what} in the service after the plan was made; nothing was sent"
-        advice = "run `majobctl plan --refresh` and review what was changed in the service"
-        return replace(result_of(change, ChangeStatus.CHANGED_MEANWHILE, message), advice=advice)
 
     def execute(self, change: Change, earlier: ChangeResult | None) -> ChangeResult:
         """Makes the call of a change; ``earlier`` is the result of its first try, if any."""
@@ -69,53 +43,47 @@ class ChangeExecutor:
         seconds = time.monotonic() - start
         result = replace(result_of(change, ChangeStatus.DONE), action=action, seconds=seconds)
         if call.status is CallStatus.DONE:
-            return self._verified(result, change)
+            return self._verified(replace(result, foreign=foreign_fields(change)), change)
         # If the first try may have been carried out, this one does not say.
         was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         is_refused = call.status is CallStatus.REFUSED and not was_unknown
-        code = self._without_secrets(change, call.code)
+        code = self.guard.without_secrets(change, call.code)
         return replace(
             result,
             status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
             code=code,
-            message=self._without_secrets(change, call.message),
+            message=self.guard.without_secrets(change, call.message),
             advice=ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
             may_pass=call.may_pass,
         )
 
     def _send(self, change: Change) -> tuple[Action, CallResult]:
         if change.action is Action.DELETE:
-            return change.action, self.provider.delete_job_config(change.name)
-        params = self.params_of(change)
+            return change.action, self.guard.provider.delete_job_config(change.name)
+        params = self.guard.params_of(change)
         if change.action is Action.CREATE:
-            return change.action, self.provider.create_job_config(change.name, params)
-        outcome = self.provider.update_job_config(change.name, params, change.cleared)
+            return change.action, self.guard.provider.create_job_config(change.name, params)
+        outcome = self.guard.provider.update_job_config(change.name, params, change.cleared)
         # What the plan saw and is gone now was deleted by somebody: it is not created again.
-        may_create = self.creates_missing and not change.live_digest
+        may_create = self.guard.creates_missing and not change.live_digest
         if may_create and outcome.status is CallStatus.REFUSED and outcome.code == NOT_FOUND:
-            return Action.CREATE, self.provider.create_job_config(change.name, params)
+            return Action.CREATE, self.guard.provider.create_job_config(change.name, params)
         return change.action, outcome
-
-    def _without_secrets(self, change: Change, text: str) -> str:
-        """``text``, written by the service, with no secret of ``change`` in it."""
-        if change.after is None:
-            return text
-        return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
     def _verified(self, result: ChangeResult, change: Change) -> ChangeResult:
         if not self.verifies:
             return result
         try:
-            live = self.provider.read_job_config(change.name)
+            live = self.guard.provider.read_job_config(change.name)
         except ProviderError as error:
-            wrong = [f"it could not be read back: {self._without_secrets(change, str(error))}"]
+            wrong = [f"it could not be read back: {self.guard.without_secrets(change, str(error))}"]
         else:
             if change.action is Action.DELETE:
                 wrong = ["the service still has it"] if live else []
             elif live is None:
                 wrong = ["the service does not have it"]
             else:
-                found = field_changes(self.params_of(change), live.params)
+                found = field_changes(self.guard.params_of(change), live.params)
                 sides = (change.before or {}, change.after or {})
                 hidden = {place for side in sides for place in masked_places(side)}
                 wrong = list(_differences(found, hidden))
@@ -149,10 +117,7 @@ def _shown(value: object) -> str:
 
 
 ADVICE: Mapping[str, str] = {
-    NOT_FOUND: (
-        "create it in ModelArts, or set apply.create_missing = true (and check the project); then"
-        " apply again"
-    ),
+    NOT_FOUND: MISSING,
     "ModelArts.0103": "majobctl plan --refresh shows what the service has",
     "ModelArts.0201": "sign in again: the token is missing",
     "ModelArts.0202": "sign in again: the token has expired",

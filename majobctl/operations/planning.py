@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
@@ -11,7 +12,7 @@ from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import make_plan, names_to_read, only_shown
+from majobctl.plan.planner import make_plan, names_to_guard, names_to_read, only_shown
 from majobctl.repository.config import Config
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ def plan(
     repository: RepositoryOrPath,
     *,
     selection: Selection = EVERYTHING,
-    refresh: bool = False,
+    refresh: str = "none",
     out: str | None = None,
 ) -> Plan:
     """What ``apply`` would do with ``repository``. Changes nothing.
 
-    ``refresh`` reads the service first. ``out`` is a file to save the plan in, for ``SavedPlan``.
+    ``refresh`` is what is read first: "all", "changed" (what would be sent) or "none". ``out`` is
+    a file to save the plan in, for ``SavedPlan``.
 
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
     used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
@@ -39,9 +41,15 @@ def plan(
     settings = config.settings
     state = context.store_of(settings).read()
     at_once = repository.calls_at_once(settings)
-    with context.provider_of(settings, at_once) if refresh else nullcontext() as provider:
+    with ExitStack() as opened:
         made = plan_config(
-            repository, config, state, provider, selection=selection, for_saving=out is not None
+            repository,
+            config,
+            state,
+            lambda: opened.enter_context(context.provider_of(settings, at_once)),
+            refresh,
+            selection=selection,
+            for_saving=out is not None,
         )
     if out is not None:
         from majobctl.operations.output_files import save_plan
@@ -54,42 +62,47 @@ def plan_config(
     repository: ConfigRepository,
     config: Config,
     state: State | None,
-    provider: Provider | None,
+    provider: Callable[[], Provider],
+    refresh: str,
     *,
     selection: Selection,
     for_saving: bool = True,
 ) -> Plan:
-    """The plan for ``config`` against ``state`` and, if there is a ``provider``, the service.
+    """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service.
 
     A plan ``for_saving``, or to be applied, has the salt that the first state needs.
     """
     context.check_target(state, config.settings)
-    apply = config.settings.values["apply"]
-    live = None
-    if provider is not None:
-        from majobctl.operations.refresh import read_live
-
-        deletes = apply["delete_removed"]
-        names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
-        at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
-        live = read_live(provider, names, parallelism=at_once, observe=observe)
-    unread = tuple(_unread(live or {}))
-    repository.warn_all(unread)
-    has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
-    needs_salt = state is None and (live is not None or (for_saving and has_secrets))
-    made = make_plan(
+    apply = config.settings.apply
+    make = partial(
+        make_plan,
         config.job_configs,
         state,
         context.target_of(config.settings),
         selection=selection,
-        warnings=(*config.warnings, *unread),
-        salt=new_salt() if needs_salt else "",
-        live=live,
         creates_missing=apply["create_missing"],
         deletes_removed=apply["delete_removed"],
         environment=config.settings.environment,
         default_policy=config.default_policy,
     )
+    live = None
+    names = names_to_guard(make()) if refresh == "changed" else []
+    if refresh == "all":
+        deletes = apply["delete_removed"]
+        names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
+    if names or refresh == "all":
+        from majobctl.operations.refresh import read_live
+
+        at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
+        # The few that changed are read one by one, without a list of all.
+        listed = names if refresh == "changed" else None
+        live = read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
+    unread = tuple(_unread(live or {}))
+    repository.warn_all(unread)
+    has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
+    needs_salt = state is None and (live is not None or (for_saving and has_secrets))
+    salt = new_salt() if needs_salt else ""
+    made = make(warnings=(*config.warnings, *unread), salt=salt, live=live)
     if made.calls["delete_job_configs"] and config.unmatched:
         missed = config.unmatched[0]
         raise MajobctlError(

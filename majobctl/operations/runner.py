@@ -11,11 +11,11 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from majobctl.operations.executor import ChangeExecutor, result_of
+from majobctl.operations.executor import ChangeExecutor
 from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import CALLS, SENDING, Action, Change
 from majobctl.plan.plan import Plan
-from majobctl.plan.results import ChangeResult, ChangeStatus
+from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.state.journal import Journal
 
 
@@ -77,6 +77,7 @@ class _Runner:
     should_stop: Callable[[], bool]
     observe: Callable[[ChangeResult], None]
     results: dict[str, ChangeResult] = field(default_factory=dict)
+    sent: dict[str, Change] = field(default_factory=dict)
     unsaved: set[str] = field(default_factory=set)
     failure: OSError | None = None
     defect: BaseException | None = None
@@ -117,7 +118,7 @@ class _Runner:
                     if not result.may_pass:
                         self._report(result)
                 if self.should_stop():
-                    self.executor.provider.stop()
+                    self.executor.guard.provider.stop()
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.
                 self.defect = self.defect or error
@@ -148,13 +149,15 @@ class _Runner:
             self._flush(ended)
 
     def _carry_out(self, change: Change, ended: list[ChangeResult]) -> None:
-        if change.was_read and ended:
-            # Asking the service again may take long.
+        if ended and self.executor.guard.reads(change):
+            # Asking the service may take long.
             self._flush(ended)
         earlier = self.results.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
-        result = None if is_under_way else self.executor.check_unchanged(change)
-        if result is None and change.action in CALLS:
+        found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
+        result = found if isinstance(found, ChangeResult) else None
+        if not isinstance(found, ChangeResult) and change.action in CALLS:
+            self.sent[change.name] = found
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
             params, protect = change.after or change.before or {}, change.prevent_delete
             try:
@@ -164,7 +167,7 @@ class _Runner:
                 self._flush(ended)
                 return
             self._publish(ended)
-            result = self.executor.execute(change, earlier)
+            result = self.executor.execute(found, earlier)
         result = result or result_of(change, ChangeStatus.DONE)
         self._record(change, result)
         ended.append(result)
@@ -192,11 +195,10 @@ class _Runner:
     def _record(self, change: Change, result: ChangeResult) -> None:
         if change.action in CALLS and result.status is ChangeStatus.FAILED:
             self.journal.record_refused(change.name)
-        elif change.action in SENDING:
-            if result.is_acknowledged:
-                self.journal.record_done(change.name)
-        elif result.is_acknowledged and change.action is Action.RECORD:
+        elif result.is_acknowledged and result.action is Action.RECORD:
             protect = change.prevent_delete
             self.journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+        elif result.is_acknowledged and change.action in SENDING:
+            self.journal.record_done(change.name)
         elif result.is_acknowledged:
             self.journal.record_forgotten(change.name)

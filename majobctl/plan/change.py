@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.job_config import Source
 from majobctl.job_config.violations import Path
 
@@ -121,6 +122,10 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
     cleared: tuple[str, ...] = ()
     references: Mapping[Path, Any] = field(default_factory=dict)
+    ignored: frozenset[Place] = frozenset()
+    """The places at which the service may have what it likes."""
+    secret_names: frozenset[str] = frozenset()
+    """The keys and labels whose values in the service are not shown."""
     prevent_delete: bool = False
     old_name: str = ""
     """The name before the rename that ``renamed`` describes; "" without one."""

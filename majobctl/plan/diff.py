@@ -6,6 +6,7 @@ Only this module uses deepdiff, and only inside arrays that differ.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place
@@ -72,6 +73,14 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
     if live == before:
         return Reason.EDITED
     return Reason.CHANGED if before == after else Reason.BOTH
+
+
+def removed_from_service(before: Params, live: Params) -> Iterator[FieldChange]:
+    """What somebody set in the service, and a deletion would take away."""
+    for item in field_changes(before, live):
+        yield replace(
+            item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
+        )
 
 
 def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:

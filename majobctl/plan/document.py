@@ -62,6 +62,11 @@ _REFERENCES = Form(
     lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
     lambda node: {path_steps(item["path"]): item["text"].value for item in node.items()},
 )
+_PLACES = Form(
+    lambda places: list(map(list, sorted(places))),
+    lambda node: frozenset(map(path_steps, node.items())),
+)
+_NAMES = Form(sorted, lambda node: frozenset(texts(node)))
 _SOURCE = object_of(PlannedSource, Member("file", TEXT), Member("line", INTEGER))
 _FIELD = [
     Member("path", Form(list, path_steps)),
@@ -87,6 +92,8 @@ _CHANGE = [
     Member("after", _PARAMS),
     Member("cleared", _TEXTS),
     Member("references", _REFERENCES),
+    Member("ignored", _PLACES, default=frozenset(), omits=True),
+    Member("secret_names", _NAMES, default=frozenset(), omits=True),
     Member("prevent_delete", FLAG, default=False, omits=True),
     Member("old_name", TEXT, default="", omits=True),
     Member("renamed", one_of(Renamed), default=None, omits=True),

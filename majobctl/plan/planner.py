@@ -25,8 +25,9 @@ from majobctl.job_config.directives import PREVENT_DELETE
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import NO_HASH, Masker, suspect_places, value_at, without_hashes
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Reason, Renamed
-from majobctl.plan.diff import field_changes, three_way
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
+from majobctl.plan.diff import field_changes, removed_from_service, three_way
+from majobctl.plan.guard import GUARDED
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.target import Target
@@ -48,6 +49,11 @@ def names_to_read(
     return sorted(name for name in {*desired, *known} if selection.covers(name))
 
 
+def names_to_guard(plan: Plan) -> list[str]:
+    """The names of an offline plan whose changes may undo what was changed in the service."""
+    return [change.name for change in plan.changes if change.action in GUARDED]
+
+
 def make_plan(
     desired: Mapping[str, JobConfig],
     state: State | None,
@@ -64,9 +70,9 @@ def make_plan(
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
 
-    ``live``, if the service was read, has each of ``names_to_read``; it needs ``salt``, which keys
-    the hashes of sensitive values until there is a state. Raises MajobctlError if a configuration
-    would be deleted that ``prevent_delete`` protects.
+    ``live``, if the service was read, has each name that was; the others are planned offline. It
+    needs ``salt``, which keys the hashes of sensitive values until there is a state. Raises
+    MajobctlError if a configuration would be deleted that ``prevent_delete`` protects.
     """
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
@@ -138,9 +144,9 @@ class _Planner:
     def change(self, name: str) -> Change | None:
         if (config := self.desired.get(name)) is None:
             return self._removal(name)
-        if self.live is None:
+        if self.live is None or name not in self.live:
             return self._offline(config)
-        return self._refreshed(config, self.live.get(name))
+        return self._refreshed(config, self.live[name])
 
     def _removal(self, name: str) -> Change:
         entry = self.known[name]
@@ -149,10 +155,14 @@ class _Planner:
         before = self.masker.masked(entry.params, self.default_policy.hidden(entry.params))
         if is_gone or not self.deletes_removed:
             return Change(name=name, action=Action.FORGET, before=before, is_missing=is_gone)
-        fields = tuple(self._changes_in_service(entry, live)) if live else ()
-        digest = self.masker.digest(live.params) if live else ""
         return Change(
-            name=name, action=Action.DELETE, before=before, fields=fields, live_digest=digest
+            name=name,
+            action=Action.DELETE,
+            before=before,
+            fields=tuple(self._changes_in_service(entry, live)) if live else (),
+            ignored=self.default_policy.ignored,
+            secret_names=self.default_policy.secret_names,
+            live_digest=self.masker.digest(live.params) if live else "",
         )
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
@@ -160,11 +170,8 @@ class _Planner:
         hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
         for side in (entry.params, live.params):
             hidden += self.default_policy.hidden(side)
-        now = self.masker.masked(live.params, hidden)
-        for item in field_changes(self.masker.masked(entry.params, hidden), now):
-            yield replace(
-                item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
-            )
+        before, now = (self.masker.masked(side, hidden) for side in (entry.params, live.params))
+        return removed_from_service(before, now)
 
     def _offline(self, config: JobConfig) -> Change | None:
         entry = self.known.get(config.name)
@@ -231,6 +238,8 @@ class _Planner:
             fields=fields,
             cleared=tuple(key for key in FIELDS if key in sent and key not in after),
             references={at: text for at, text in config.sensitive.items() if text is not None},
+            ignored=config.watched.ignored,
+            secret_names=config.watched.secret_names,
             prevent_delete=config.prevent_delete,
             old_name=old_name,
             renamed=Renamed.DECLARED if old_name else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from majobctl.plan.change import Action
+from majobctl.plan.change import Action, Change, FieldChange
 
 
 class ChangeStatus(enum.Enum):
@@ -16,6 +16,8 @@ class ChangeStatus(enum.Enum):
     UNKNOWN = "unknown"
     CHANGED_MEANWHILE = "changed meanwhile"
     """Not sent: the service no longer has what the plan saw."""
+    HELD_BACK = "held back"
+    """Not sent: it would undo what somebody changed in the service."""
     UNVERIFIED = "not verified"
     """Acknowledged by the service, but reading it back failed or gave something else."""
     NOT_ATTEMPTED = "not attempted"
@@ -27,6 +29,8 @@ class ChangeResult:
 
     ``action`` is what was done: an update of what the service did not have may have become a
     creation. ``may_pass``: the failure has nothing to do with what was sent, and may be temporary.
+    ``foreign`` are the fields that somebody else set in the service: they were undone if it was
+    done, and are why it was held back.
     """
 
     name: str
@@ -37,10 +41,15 @@ class ChangeResult:
     message: str = ""
     advice: str = ""
     may_pass: bool = False
+    foreign: tuple[FieldChange, ...] = ()
 
     @property
     def is_acknowledged(self) -> bool:
         return self.status in (ChangeStatus.DONE, ChangeStatus.UNVERIFIED)
+
+
+def result_of(change: Change, status: ChangeStatus, message: str = "") -> ChangeResult:
+    return ChangeResult(name=change.name, action=change.action, status=status, message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,12 @@ def _result(item: ChangeResult) -> dict[str, Any]:
     }
     if item.message:
         document |= {"error_code": item.code, "error_msg": item.message, "advice": item.advice}
+    if item.foreign:
+        keys = ("before", "live", "after")
+        document["fields"] = [
+            {"path": list(field.path), **{key: getattr(field, key) for key in keys}}
+            for field in item.foreign
+        ]
     return document
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from majobctl.plan.change import CALLS
+from majobctl.plan.guard import field_sentence
 from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
 from majobctl.render.wording import DONE_WORDS
 from majobctl.text import printable
@@ -37,11 +38,19 @@ def result_text(result: ApplyResult) -> str:
         items = [item for item in result.results if item.status is status]
         if items and status is not ChangeStatus.DONE:
             lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
+    undone = [item for item in result.results if item.foreign and item.is_acknowledged]
+    if undone:
+        lines += ["Undone in the service:", *map(_undone, undone), ""]
     always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
     parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
     head = "Apply complete" if result.is_complete else "Apply incomplete"
     return "\n".join([*lines, f"{head}: {parts}. State serial {result.serial}.\n"])
+
+
+def _undone(item: ChangeResult) -> str:
+    fields = "; ".join(field_sentence(field, item.action) for field in item.foreign)
+    return f"  job_config.{printable(item.name)}: {fields}"
 
 
 def _not_done(item: ChangeResult) -> str:

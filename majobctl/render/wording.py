@@ -108,7 +108,7 @@ def _remarks_on_action(change: Change) -> Iterator[str]:
             yield "the service does not have it: it is created"
         case _ if change.is_missing:
             yield (
-                "the service does not have it, so the call will fail: create it there first, or"
+                "the service does not have it, so it cannot be sent: create it there first, or"
                 " set apply.create_missing = true"
             )
         case Action.RESEND:

@@ -30,6 +30,6 @@ def repo(on_cloud: Repository, cloud: Cloud) -> Repository:
     """Three job configs, applied, and nothing counted so far."""
     for name in ("alpha", "beta", "gamma"):
         on_cloud.job(name, config_desc="first")
-    on_cloud.apply()
+    on_cloud.apply("--overwrite")
     cloud.take()
     return on_cloud

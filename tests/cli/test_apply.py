@@ -83,7 +83,8 @@ def test_only_the_literal_yes_is_accepted(on_emulator: Repository, answer: str) 
 
 
 def test_yes_applies_what_was_shown_with_a_progress_bar(on_emulator: Repository) -> None:
-    on_emulator.job("beta")
+    for name in ("alpha", "beta"):
+        on_emulator.job(name, config_desc="mine")
     with terminal(on_emulator, "apply") as screen:
         screen.expect("Only yes is accepted")
         assert "  + job_config.beta " in screen.plain
@@ -98,6 +99,7 @@ def test_yes_applies_what_was_shown_with_a_progress_bar(on_emulator: Repository)
 
 
 def test_who_is_asked_sees_the_plan_though_the_result_is_json(on_emulator: Repository) -> None:
+    on_emulator.job("alpha", config_desc="mine")
     with terminal(on_emulator, "apply", "--format", "json") as screen:
         screen.expect("Only yes is accepted")
         assert "  + job_config.alpha " in screen.plain
@@ -129,7 +131,8 @@ def test_ctrl_c_and_ctrl_d_at_the_question_send_nothing(on_emulator: Repository)
 
 
 def test_elsewhere_each_finished_call_is_a_line(on_emulator: Repository) -> None:
-    on_emulator.job("beta")
+    for name in ("alpha", "beta"):
+        on_emulator.job(name, config_desc="mine")
     ran = on_emulator.process("apply", "--auto-approve")
     lines = sorted(ran.stderr.splitlines())
     assert [line.partition(" (")[0] for line in lines] == [

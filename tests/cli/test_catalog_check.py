@@ -53,7 +53,7 @@ def test_a_list_that_is_out_of_date_hinders_nothing(warned: Repository) -> None:
     document = json.loads(path.read_bytes())
     document["flavors"]["items"] = []
     path.write_text(json.dumps(document))
-    warned.job("alpha")
+    warned.job("alpha", config_desc="mine")
     ran = warned.apply()
     assert "was not offered on" in ran.stderr
     assert ran.last_line.startswith("Apply complete: 1 added")

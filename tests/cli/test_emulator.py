@@ -57,6 +57,7 @@ def test_a_repository_is_applied_to_it(on_emulator: Repository) -> None:
     log = on_emulator.root / "log"
     with serving(on_emulator, "--seed", "cloud.toml", "--request-log", str(log)) as (_, url):
         use(on_emulator, url)
+        on_emulator.job("alpha", config_desc="mine")
         on_emulator.apply()
         assert on_emulator.done("plan").stdout.startswith("No changes.")
         on_emulator.job("missing")
@@ -64,7 +65,7 @@ def test_a_repository_is_applied_to_it(on_emulator: Repository) -> None:
         assert ran.code == 3
         assert "ModelArts.0102" in ran.stdout
     entries = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [entry["method"] for entry in entries].count("PUT") == 2
+    assert [entry["method"] for entry in entries].count("PUT") == 1
     assert "Signature" not in log.read_text()
 
 

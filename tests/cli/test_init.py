@@ -19,7 +19,7 @@ def test_a_new_repository_works_at_once(repository: Repository) -> None:
     ]
     assert "Next: majobctl plan" in ran.last_line
     assert "1 to add" in repository.done("plan").stdout
-    assert "Apply complete: 1 added" in repository.apply().last_line
+    assert "Apply complete: 1 added" in repository.apply("--overwrite").last_line
     assert repository.done("plan").stdout == "No changes. 1 job config matches the state.\n"
     assert repository.done("validate").stdout == "1 job config is valid.\n"
 
@@ -38,7 +38,7 @@ def test_the_cloud_does_not_follow_what_is_written_before_the_first_apply(
         assert text.count(old) == 1
         repository.write(name, text.replace(old, new))
     repository.environment["LR"] = "0.5"
-    assert "Apply complete: 1 added" in repository.apply().last_line
+    assert "Apply complete: 1 added" in repository.apply("--overwrite").last_line
 
 
 def test_a_folder_is_made_where_it_is_missing(repository: Repository) -> None:

@@ -243,7 +243,7 @@ class TestNothingComesToLight:
     ) -> None:
         repo.job("alpha", hyperparameters={"api": SECRET, "x": "1"}, sensitive=["api"])
         answer(cloud, "alpha", parameter="whatever")
-        ran = repo.run("apply", "--auto-approve", "--verify")
+        ran = repo.run("apply", "--auto-approve", "--overwrite", "--verify")
         assert ran.code == 3
         assert "hyperparameters (sensitive) is not as it was sent" in ran.stdout
         assert SECRET not in ran.stdout + ran.stderr

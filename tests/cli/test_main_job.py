@@ -36,7 +36,8 @@ def test_thirty_configs_are_thirty_puts_then_none_then_three_after_three_edits(
         name: {**BODY, "worker_server_num": 1 + number % 4, "config_desc": f"No {number} ☃"}
         for number, name in enumerate(NAMES)
     }
-    assert len(rest.asked("GET")) == 2  # flavors and engines, each once
+    assert len(rest.asked("GET", "job-configs")) == 30
+    assert len(rest.asked("GET", "/job/")) == 2  # flavors and engines, each once
     rest.forget_requests()
 
     assert on_rest.apply().stdout.startswith("No changes. 30 job configs match the state.\n")

@@ -67,7 +67,7 @@ def test_a_plan_does_not_fit_a_copy_of_the_state_that_was_applied_apart(
     on_emulator.done("plan", "--out", "saved.plan")
     on_emulator.state_path.write_bytes(first)
     on_emulator.job("one", config_desc="theirs")
-    on_emulator.apply()
+    on_emulator.apply("--overwrite")
     ran = on_emulator.run("apply", "saved.plan")
     assert ran.code == 5
     assert "had other entries" in ran.stderr

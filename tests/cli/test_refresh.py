@@ -63,7 +63,7 @@ def test_a_refresh_is_one_list_and_one_call_for_each_that_is_selected(
     ran = refreshed(repo, "--target", "b*")
     assert changes(ran) == {"beta": "update"}
     assert cloud.take() == {"GET list": 1, "GET beta": 1}
-    repo.apply("--refresh", "--exclude", "b*")
+    repo.apply("--refresh", "--overwrite", "--exclude", "b*")
     assert cloud.console.config("alpha")["config_desc"] == "first"
     assert cloud.console.config("beta")["config_desc"] == "theirs"
     assert cloud.take() == {"GET list": 1, "GET alpha": 2, "GET gamma": 1, "PUT alpha": 1}
@@ -105,7 +105,7 @@ def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
     ) in text
     assert '"/ml/log/"  (the same in TOML and in the service; the state has blank)\n' in text
     cloud.take()
-    repo.apply("--refresh")
+    repo.apply("--refresh", "--overwrite")
     assert cloud.writes() == ["PUT alpha"]
     assert_settled(repo, cloud)
 
@@ -113,7 +113,7 @@ def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
 def test_what_was_changed_there_is_repaired_with_one_put(repo: Repository, cloud: Cloud) -> None:
     cloud.console.change("beta", config_desc="theirs", log_url="/ml/log/")
     cloud.take()
-    ran = repo.apply("--refresh")
+    ran = repo.apply("--refresh", "--overwrite")
     assert ran.last_line.startswith("Apply complete: 0 added, 1 updated, 0 forgotten, 0 failed.")
     assert cloud.writes() == ["PUT beta"]
     assert cloud.console.config("beta")["config_desc"] == "first"
@@ -165,7 +165,7 @@ def test_a_new_one_that_the_service_has_otherwise_is_added_as_described(
     assert told["log_url"] == (None, "/ml/log/", None, "remove", None)
     assert told["model_name"] == (None, "ResNet_v2_50", None, "remove", None)
     assert told["inputs"] == (None, None, "/ml/data/", "add", None)
-    repo.apply("--refresh")
+    repo.apply("--refresh", "--overwrite")
     assert cloud.writes() == ["PUT delta"]
     assert_settled(repo, cloud)
 
@@ -302,7 +302,7 @@ class TestSecrets:
         assert "hidden-" not in said
         assert "intruding-" not in said
         assert "(sensitive) -> (sensitive)  (changed in the service)" in said
-        ran = secretive.apply("--refresh")
+        ran = secretive.apply("--refresh", "--overwrite")
         assert "intruding-" not in ran.stdout + ran.stderr
         assert cloud.console.config("alpha")["config_desc"] == "hidden-words"
         assert "intruding-" not in (secretive.root / "majobctl.state.json").read_text()
@@ -361,7 +361,7 @@ class TestSecrets:
         cloud.console.change("alpha", config_desc="intruding-words")
         assert changes(refreshed(secretive, "--target", "alpha")) == {"alpha": "add"}
         assert "intruding-" not in self.everything(secretive)
-        secretive.apply("--refresh")
+        secretive.apply("--refresh", "--overwrite")
         assert cloud.writes() == ["PUT alpha"]
         assert_settled(secretive, cloud)
 
@@ -453,7 +453,7 @@ def test_a_value_without_a_name_is_visible_and_repaired(repo: Repository, cloud:
             "changed there",
         )
     }
-    repo.apply("--refresh")
+    repo.apply("--refresh", "--overwrite")
     assert cloud.writes() == ["PUT alpha"]
 
 
@@ -505,5 +505,5 @@ def test_no_difference_is_left_or_made_up_whatever_the_service_does_with_blanks(
     # And once more with a state that knows nothing of what is there.
     repo.state_path.unlink()
     write(repo, dict(zip(names, third, strict=True)))
-    repo.apply("--refresh", "--verify")
+    repo.apply("--refresh", "--overwrite", "--verify")
     assert_settled(repo, cloud)

@@ -150,7 +150,7 @@ class TestOneThatSaysSo:
         repo.settings(cloud.settings(BOTH))
         rename(repo, renamed_from="old", train_instance_count=2)
         cloud.before = lambda asked: REFUSED if asked == ("PUT", "new") else None
-        ran = repo.run("apply", "--auto-approve", *refresh)
+        ran = repo.run("apply", "--auto-approve", "--overwrite", *refresh)
         assert ran.code == 3
         assert "1 failed, 1 not attempted" in ran.last_line
         assert cloud.writes() == ["PUT new"]
@@ -164,7 +164,7 @@ class TestOneThatSaysSo:
         repo.settings(cloud.settings(BOTH))
         rename(repo, renamed_from="old", train_instance_count=2)
         cloud.before = lambda asked: LOST if asked == ("PUT", "new") else None
-        ran = repo.run("apply", "--auto-approve")
+        ran = repo.run("apply", "--auto-approve", "--overwrite")
         assert ran.code == 3
         assert "1 unknown, 1 not attempted" in ran.last_line
         assert entries(repo) == ["new", "old", "other"]

@@ -386,12 +386,15 @@ class TestOneThatWasRefreshed:
         assert "2 updated" in ran.last_line
         assert cloud.writes().count("PUT alpha") == 3
 
-    def test_of_the_offline_kind_reads_nothing(self, reviewed: Repository, cloud: Cloud) -> None:
+    def test_of_the_offline_kind_reads_only_what_it_would_send(
+        self, reviewed: Repository, cloud: Cloud
+    ) -> None:
         reviewed.done("plan", "--out", "offline.plan")
         cloud.console.change("alpha", config_desc="theirs")
-        reviewed.done("apply", "offline.plan")
-        assert not [call for call in cloud.take() if call.startswith("GET")]
-        assert cloud.console.config("alpha")["config_desc"] == "mine"
+        assert reviewed.run("apply", "offline.plan").code == 5
+        assert "GET list" not in (taken := cloud.take())
+        assert "PUT alpha" not in taken
+        assert cloud.console.config("alpha")["config_desc"] == "theirs"
 
     def test_is_shown_with_its_reasons(self, reviewed: Repository, cloud: Cloud) -> None:
         text = reviewed.done("plan", "--refresh").stdout

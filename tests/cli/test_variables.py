@@ -319,7 +319,7 @@ def test_a_sensitive_value_of_a_matrix_is_secret_wherever_it_is_used(
     for command in (["plan"], ["plan", "--format", "json"], ["plan", "--format", "markdown"]):
         assert "TOP-SECRET" not in repository.done(*command).stdout
     repository.done("plan", "--out", "saved.plan", "--also", "html=plan.html")
-    repository.done("apply", "saved.plan")
+    repository.done("apply", "saved.plan", "--overwrite")
     for name in ("saved.plan", "plan.html", "majobctl.state.json"):
         assert "TOP-SECRET" not in (repository.root / name).read_text(encoding="utf-8")
     assert repository.done("plan", "--refresh").stdout.startswith("No changes.")

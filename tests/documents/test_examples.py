@@ -61,13 +61,13 @@ def test_an_example_is_valid_without_a_warning(example: Repository) -> None:
 @pytest.mark.parametrize("example", ["quickstart"], indirect=True)
 def test_the_quickstart_is_planned_applied_and_then_without_changes(example: Repository) -> None:
     assert example.run("plan", "--detailed-exitcode").code == 2
-    assert "4 added, 0 updated, 0 forgotten, 0 failed" in example.apply().last_line
+    assert "4 added, 0 updated, 0 forgotten, 0 failed" in example.apply("--overwrite").last_line
     assert example.run("plan", "--detailed-exitcode").code == 0
 
 
 @pytest.mark.parametrize("example", ["quickstart"], indirect=True)
 def test_an_edit_of_the_quickstart_is_one_change_and_one_call(example: Repository) -> None:
-    example.apply()
+    example.apply("--overwrite")
     file = example.root / "jobs" / "sentiment.toml"
     content = file.read_text(encoding="utf-8")
     assert content.count("lr = 1e-3") == 1
@@ -109,7 +109,7 @@ def test_the_example_for_the_service_is_applied_over_http(
         example.environment |= {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
 
         assert example.run("plan", "--detailed-exitcode").code == 2
-        assert "1 added, 0 updated, 0 forgotten, 0 failed" in example.apply().last_line
+        assert "1 added, 0 updated, 0 forgotten, 0 failed" in example.apply("--overwrite").last_line
         assert example.run("plan", "--detailed-exitcode").code == 0
 
     sent = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

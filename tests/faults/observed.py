@@ -13,7 +13,8 @@ from tests.fake_service import IDS
 STATE = "majobctl.state.json"
 REST_IDS = IDS
 """The ids of tests.fake_service for the flavor and the engine of JOB."""
-_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|forgotten)", re.MULTILINE)
+_CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|recorded|forgotten)", re.MULTILINE)
+_HELD_BACK = re.compile(r"^job_config\.(\S+): held back: ", re.MULTILINE)
 
 
 def state_in(root: Path, name: str = STATE) -> State | None:
@@ -23,6 +24,11 @@ def state_in(root: Path, name: str = STATE) -> State | None:
 def claims_in(stderr: str) -> list[tuple[str, str]]:
     """The job configs that an apply reported as done, each with what it did."""
     return _CLAIM.findall(stderr)
+
+
+def held_back_in(stderr: str) -> set[str]:
+    """The job configs that an apply held back."""
+    return set(_HELD_BACK.findall(stderr))
 
 
 def counted_codes(codes: dict[int, int]) -> str:

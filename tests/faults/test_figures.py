@@ -35,7 +35,7 @@ def test_a_burst_of_outcomes_shares_its_flushes(
     for parallelism in (1, 10, 50):
         ran = launcher.run(
             on_rest.root,
-            *("apply", "--auto-approve", "--parallelism", str(parallelism)),
+            *("apply", "--auto-approve", "--refresh=none", "--parallelism", str(parallelism)),
             environment=on_rest.environment,
         )
         assert f"{BURST} added" in ran.stdout

@@ -31,7 +31,7 @@ from tests.fake_service import FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import NO_FAULT, Fault, Launcher, Watched, launching
-from tests.faults.observed import REST_IDS, claims_in, state_in
+from tests.faults.observed import REST_IDS, claims_in, held_back_in, state_in
 from tests.faults.service import Body, body_of, without_blanks
 
 NAMES = [f"job-{letter}" for letter in "abcde"]
@@ -112,9 +112,11 @@ class Histories(RuleBasedStateMachine):
 
     @rule(name=names, count=counts)
     def change_outside(self, name: str, count: int) -> None:
-        """Somebody else changes the service; the state must neither know nor care."""
+        """Somebody else changes the service; no apply may undo that unseen."""
         if name in self.rest.configs:
             self.rest.configs[name] = {**self.rest.configs[name], "worker_server_num": count}
+            # An apply may find that it is as desired, and record it without a call.
+            self.sent.setdefault(name, []).append(self._held(name))
             self.done["change outside"] += 1
 
     @rule()
@@ -139,6 +141,12 @@ class Histories(RuleBasedStateMachine):
         self._check_ended(self._apply(*APPLY))
 
     @rule()
+    def apply_over_changes_outside(self) -> None:
+        ran = self._apply(*APPLY, "--overwrite")
+        assert ran.code != 5, ran
+        self._check_ended(ran)
+
+    @rule()
     def save_plan(self) -> None:
         ran = self._run("plan", "--out", "saved.plan")
         assert ran.code == 0
@@ -157,7 +165,7 @@ class Histories(RuleBasedStateMachine):
             assert self.rest.requests == []
             assert "saved.plan is stale" in ran.stderr
             self.done["stale plan refused"] += 1
-        elif ran.code == 5:
+        elif ran.code == 5 and not held_back_in(ran.stderr):
             assert "sensitive value" in ran.stderr  # that of the file is another one by now
             assert self.rest.requests == []
         else:
@@ -172,16 +180,29 @@ class Histories(RuleBasedStateMachine):
         self.apply()
         self.apply_saved_plan()
 
+    @rule(name=names, count=counts, text=texts, is_saved=st.booleans())
+    def let_an_edit_meet_a_change_outside(
+        self, name: str, count: int, text: str, is_saved: bool
+    ) -> None:
+        self.edit(name, 1, text, hides=False)
+        if is_saved:
+            self.save_plan()
+        self.change_outside(name, count)
+        if is_saved:
+            self.apply_saved_plan()
+        else:
+            self.apply()
+
     @rule(at=st.integers(1, 70), how=st.sampled_from(["before", "after"]))
     def apply_and_crash(self, at: int, how: str) -> None:
         ran = self._apply(*APPLY, fault=Fault(at, how))
-        assert ran.code in (0, 3, CRASHED), ran
+        assert ran.code in (0, 3, 5, CRASHED), ran
         self.done["crash" if ran.code == CRASHED else "no crash"] += 1
 
     @rule(at=st.integers(20, 70), number=st.sampled_from([errno.ENOSPC, errno.EIO]))
     def apply_with_a_failing_disk(self, at: int, number: int) -> None:
         ran = self._apply(*APPLY, fault=Fault(at, errno=number))
-        assert ran.code in (0, 1, 3), ran
+        assert ran.code in (0, 1, 3, 5), ran
         assert not list(self.root.glob("majobctl.rescue-*"))
         self.done["one failing call"] += 1
 
@@ -225,6 +246,8 @@ class Histories(RuleBasedStateMachine):
     def _apply(self, *arguments: str, fault: Fault = NO_FAULT) -> Watched:
         """An apply, whose claims are all in the state, and whose serial grew by one at most."""
         before = state_in(self.root)
+        known = before.job_configs if before else {}
+        held = {name: self._held(name) for name in NAMES}
         self.rest.forget_requests()
         ran = self._run(*arguments, fault=fault)
         if ran.code == CRASHED:
@@ -233,7 +256,15 @@ class Histories(RuleBasedStateMachine):
             name = received.path.rpartition("/")[2]
             if len(received.body) == int(received.headers["content-length"]):
                 # A crash may cut a request short; the service then does nothing of it.
-                self.sent.setdefault(name, []).append(without_blanks(received.document))
+                body = without_blanks(received.document)
+                self.sent.setdefault(name, []).append(body)
+                if "--overwrite" not in arguments:
+                    assert lost(known.get(name), held[name], body) == set(), (name, ran)
+                    self.done["call that undoes nothing"] += 1
+        desired = self.saved if "saved.plan" in arguments else self.desired
+        for name in held_back_in(ran.stderr):
+            assert lost(known.get(name), held[name], self._body(desired[name])), (name, ran)
+            self.done["held back"] += 1
         after = state_in(self.root)
         entries = after.job_configs if after else {}
         grown = (after.serial if after else 0) - (before.serial if before else 0)
@@ -254,12 +285,27 @@ class Histories(RuleBasedStateMachine):
             assert not any(entry.pending for entry in entries.values())
             assert self._run("plan").stdout.startswith("No changes.")
             self.done["apply"] += 1
+        elif ran.code == 5:
+            assert held_back_in(ran.stderr), ran
         else:
             assert ran.code == 3, ran
             pending = {name for name, entry in entries.items() if entry.pending}
             assert pending
             assert pending <= self.losing & wanted
             self.done["apply with lost answers"] += 1
+
+
+def lost(entry: Entry | None, held: Body, body: Body) -> set[str]:
+    """The fields that somebody else set in the service, which has ``held``, and ``body`` undoes."""
+    if entry is not None and entry.pending:
+        return set()
+    if entry is None:
+        return {key for key, value in held.items() if value != body.get(key)}
+    hidden = {key for key, value in entry.params.items() if isinstance(value, dict)}
+    visible = {key: value for key, value in entry.params.items() if key not in hidden}
+    known = body_of(visible, **REST_IDS)
+    keys = {*held, *known} - hidden
+    return {key for key in keys if held.get(key) not in (known.get(key), body.get(key))}
 
 
 def fits(entry: Entry, body: Body) -> bool:
@@ -287,3 +333,4 @@ def test_every_history_keeps_the_contract(tmp_path: Path, tally: Tally) -> None:
     assert Histories.done["crash"] > 10
     assert Histories.done["apply"] > 10
     assert Histories.done["stale plan refused"] > 5
+    assert Histories.done["held back"] > 10

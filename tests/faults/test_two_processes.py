@@ -19,7 +19,7 @@ from tests.faults.service import body_of, contradictions
 
 ROUNDS = 20
 NAMES = [f"job-{number}" for number in range(10)]
-APPLY = ("apply", "--auto-approve", "--parallelism", "1")
+APPLY = ("apply", "--auto-approve", "--overwrite", "--parallelism", "1")
 _HOLDER = re.compile(
     r"locked by [^@\s]+@\S+, process (\d+), `majobctl apply[^`]*`,"
     r" since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n"

@@ -12,7 +12,9 @@ import pytest
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations.executor import ChangeExecutor
+from majobctl.operations.guard import Guard
 from majobctl.plan.change import Action, Change
+from majobctl.plan.guard import Allowed
 from majobctl.plan.planner import make_plan
 from majobctl.plan.results import ChangeResult, ChangeStatus
 from majobctl.service.estimator import Estimator
@@ -30,7 +32,6 @@ STATE = State(
     job_configs={"alpha": Entry(params=JOB, applied_at=AT)},
     salt="a-salt",
 )
-DIGEST = STATE.masker().digest
 WANTED = {**JOB, "config_desc": "mine"}
 
 
@@ -46,9 +47,13 @@ def executor(cloud: Cloud) -> Iterator[ChangeExecutor]:
     with Provider(session, Estimator) as provider:
         assert provider.unknown_names([("alpha", JOB)]) == []
         cloud.take()
-        yield ChangeExecutor(
-            provider=provider, params_of=lambda change: change.after or {}, digest=DIGEST
+        guard = Guard(
+            provider=provider,
+            masker=STATE.masker(),
+            params_of=lambda change: change.after or {},
+            allowed=Allowed(is_reviewed=True),
         )
+        yield ChangeExecutor(guard=guard)
 
 
 def change_of(name: str = "alpha", live: Any = JOB, **options: Any) -> Change:
@@ -68,57 +73,78 @@ def offline(action: Action = Action.UPDATE) -> Change:
     return Change(name="alpha", action=action, source=None, before=JOB, after=after, fields=())
 
 
+def checked(executor: ChangeExecutor, change: Change) -> ChangeResult | None:
+    """Why the change may not be sent; None if it may, or needs no call."""
+    found = executor.guard.check(change)
+    if isinstance(found, Change) or found.status is ChangeStatus.DONE:
+        return None
+    return found
+
+
+def creating(executor: ChangeExecutor) -> ChangeExecutor:
+    return replace(executor, guard=replace(executor.guard, creates_missing=True))
+
+
 def refused(code: str, status: int = 400) -> Reply:
     return Reply(status, {"error_code": code, "error_msg": "no"})
 
 
-@pytest.mark.parametrize("action", [Action.UPDATE, Action.ADD, Action.DELETE, Action.FORGET])
-def test_what_was_planned_offline_is_not_looked_at(
+@pytest.mark.parametrize("action", [Action.RESEND, Action.RECORD, Action.FORGET])
+def test_what_undoes_nothing_is_not_looked_at(
     action: Action, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
-    assert executor.check_unchanged(offline(action)) is None
+    assert executor.guard.check(offline(action)) == offline(action)
     assert cloud.asked == []
 
 
+def test_what_was_planned_offline_is_read_and_sent_as_it_was_found(
+    executor: ChangeExecutor, cloud: Cloud
+) -> None:
+    change = executor.guard.check(offline())
+    assert isinstance(change, Change)
+    assert (change.live_digest, change.cleared) == (STATE.masker().digest(JOB), ())
+    assert [(field.path, field.live) for field in change.fields] == [(("config_desc",), None)]
+    assert cloud.take() == {"GET alpha": 1}
+
+
 def test_what_is_as_it_was_seen_may_be_sent(executor: ChangeExecutor, cloud: Cloud) -> None:
-    assert executor.check_unchanged(change_of()) is None
-    assert executor.check_unchanged(change_of(deletes_removed=True)) is None
-    assert executor.check_unchanged(change_of("new", None)) is None
-    assert executor.check_unchanged(change_of("new", None, creates_missing=True)) is None
-    assert cloud.take() == {"GET alpha": 2, "GET new": 2}
+    assert checked(executor, change_of()) is None
+    assert checked(executor, change_of(deletes_removed=True)) is None
+    assert checked(executor, change_of("new", None, creates_missing=True)) is None
+    assert cloud.take() == {"GET alpha": 2, "GET new": 1}
 
 
 def test_what_seems_gone_is_looked_for_once_more(executor: ChangeExecutor, cloud: Cloud) -> None:
     """A list that others change meanwhile may miss a name."""
     gone = change_of(live=None, deletes_removed=True)
     assert (gone.action, gone.is_missing) == (Action.FORGET, True)
-    result = executor.check_unchanged(gone)
+    result = checked(executor, gone)
     assert result is not None
     assert result.status is ChangeStatus.CHANGED_MEANWHILE
     cloud.console.delete("alpha")
-    assert executor.check_unchanged(gone) is None
+    assert checked(executor, gone) is None
 
 
 @pytest.mark.parametrize("deletes", [False, True])
 def test_what_differs_is_reported(deletes: bool, executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of(deletes_removed=deletes)
     cloud.console.change("alpha", config_desc="theirs")
-    result = executor.check_unchanged(change)
+    result = checked(executor, change)
     assert result is not None
     assert (result.status, result.action) == (ChangeStatus.CHANGED_MEANWHILE, change.action)
     assert result.message.startswith("it was changed in the service after the plan was made")
     cloud.console.delete("alpha")
-    result = executor.check_unchanged(change)
+    result = checked(executor, change)
     assert result is not None
     assert result.message.startswith("it was deleted in the service")
-    result = executor.check_unchanged(replace(change, live_digest="", is_missing=True))
-    assert result is None
+    gone = replace(change, action=Action.FORGET, live_digest="", is_missing=True)
+    assert checked(executor, gone) is None
 
 
 def test_what_was_made_meanwhile_is_reported(executor: ChangeExecutor, cloud: Cloud) -> None:
     change = change_of("new", None)
     cloud.console.create("new")
-    result = executor.check_unchanged(change)
+    result = checked(executor, change)
     assert result is not None
     assert result.message.startswith("it was created in the service")
 
@@ -128,7 +154,7 @@ def test_what_cannot_be_read_again_is_not_sent(
     reply: Reply, may_pass: bool, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: reply
-    result = executor.check_unchanged(change_of())
+    result = checked(executor, change_of())
     assert result is not None
     assert (result.status, result.may_pass) == (ChangeStatus.FAILED, may_pass)
     assert "nothing was sent" in result.message
@@ -164,7 +190,7 @@ def test_what_is_missing_is_created_only_where_that_is_asked_for(
     )
     assert "apply.create_missing = true" in result.advice
     assert cloud.take() == {"PUT new": 1}
-    result = replace(executor, creates_missing=True).execute(change, None)
+    result = creating(executor).execute(change, None)
     assert (result.action, result.status) == (Action.CREATE, ChangeStatus.DONE)
     assert cloud.take() == {"PUT new": 1, "POST new": 1}
 
@@ -174,7 +200,7 @@ def test_no_other_failure_makes_it_create(
     reply: Reply, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
     cloud.before = lambda asked: reply if asked.method == "PUT" else None
-    result = replace(executor, creates_missing=True).execute(offline(), None)
+    result = creating(executor).execute(offline(), None)
     assert result.status in (ChangeStatus.FAILED, ChangeStatus.UNKNOWN)
     assert cloud.take() == {"PUT alpha": 1}
 
@@ -194,7 +220,8 @@ def test_a_refusal_after_an_unknown_outcome_leaves_it_unknown(
 def test_a_secret_is_in_no_message(executor: ChangeExecutor, cloud: Cloud) -> None:
     masked = {**JOB, "config_desc": {"$sensitive": "hmac-sha256:0"}}
     secret = {**JOB, "config_desc": "hidden-words"}
-    telling = replace(executor, params_of=lambda change: secret, verifies=True)
+    guard = replace(executor.guard, params_of=lambda change: secret)
+    telling = replace(executor, guard=guard, verifies=True)
     change = replace(offline(), after=masked)
     document = {"error_code": "ModelArts.2791", "error_msg": "hidden-words is not known"}
     cloud.before = lambda asked: Reply(400, document) if asked.method == "PUT" else None

@@ -10,8 +10,10 @@ import pytest
 
 from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.executor import ChangeExecutor
+from majobctl.operations.guard import Guard
 from majobctl.operations.runner import Applied, run_changes
 from majobctl.plan.change import Action, Change
+from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import Plan
 from majobctl.plan.planner import make_plan
 from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
@@ -29,7 +31,6 @@ from tests.state.test_journal import Memory
 BUSY: Reply = (503, {"error_code": "X.503", "error_msg": "busy"}, {})
 NAMES = [f"n{number:02}" for number in range(12)]
 EMPTY = State(lineage="a-lineage", serial=0, target=TARGET, job_configs={}, salt="a-salt")
-DIGEST = EMPTY.masker().digest
 
 
 @pytest.fixture
@@ -65,12 +66,21 @@ class Run:
         return run_changes(
             plan,
             Journal(self.file, self.state),
-            ChangeExecutor(provider=self._provider, params_of=params_of, digest=DIGEST),
+            self._executor(params_of),
             parallelism=parallelism,
             retry_failed=retry_failed,
             should_stop=should_stop,
             observe=observe or self.reported.append,
         )
+
+    def _executor(self, params_of: Callable[[Change], Mapping[str, Any]]) -> ChangeExecutor:
+        guard = Guard(
+            provider=self._provider,
+            masker=EMPTY.masker(),
+            params_of=params_of,
+            allowed=Allowed(is_blind=True),
+        )
+        return ChangeExecutor(guard=guard)
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -344,7 +354,14 @@ def test_a_result_counts_each_end() -> None:
     )
     summary = result_counts(ApplyResult(results=results, serial=3))
     done = ("added", "updated", "resent", "created", "deleted", "recorded", "forgotten")
-    others = ("failed", "unknown", "changed meanwhile", "not verified", "not attempted")
+    others = (
+        "failed",
+        "unknown",
+        "changed meanwhile",
+        "held back",
+        "not verified",
+        "not attempted",
+    )
     # What the service acknowledged is done, verified or not.
     assert summary == {**dict.fromkeys(done, 2), **dict.fromkeys(others, 7)}
     assert ApplyResult(results=(), serial=0).is_complete

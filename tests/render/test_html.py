@@ -213,7 +213,7 @@ def test_what_is_only_recorded_is_shown_as_it_will_be() -> None:
 
 def test_an_update_of_what_is_missing_says_that_its_call_will_fail() -> None:
     plan = make_plan(desired_of(a=PLAIN), state_of(a=PLAIN), TARGET, live={"a": None}, salt="s")
-    remark = "the service does not have it, so the call will fail: create it there first"
+    remark = "the service does not have it, so it cannot be sent: create it there first"
     assert change_of(page_of(plan), "a").one("p", class_="remark").text.startswith(remark)
 
 

@@ -115,7 +115,7 @@ def test_the_document_of_a_result() -> None:
     assert (document["complete"], document["interrupted"], document["serial"]) == (False, True, 4)
     assert document["summary"] == {
         **dict.fromkeys(("updated", "resent", "created", "deleted", "recorded", "forgotten"), 0),
-        **dict.fromkeys(("unknown", "changed_meanwhile", "not_verified"), 0),
+        **dict.fromkeys(("unknown", "changed_meanwhile", "held_back", "not_verified"), 0),
         **dict.fromkeys(("added", "failed", "not_attempted"), 1),
     }
     assert document["results"] == [

@@ -69,6 +69,18 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "parallelism": Setting(
             Kind.COUNT, 10, "How many calls run at once.", minimum=1, maximum=1000
         ),
+        "refresh": Setting(
+            Kind.TEXT,
+            "changed",
+            choices=("changed", "all", "none"),
+            help="What an apply reads before it writes: what it would send, every job config, or"
+            " nothing. With `none`, it undoes what was changed in the service.",
+        ),
+        "overwrite": Setting(
+            Kind.FLAG,
+            False,
+            help="Undo what was changed in the service, instead of holding it back.",
+        ),
         "create_missing": Setting(
             Kind.FLAG,
             False,

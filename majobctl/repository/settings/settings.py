@@ -37,8 +37,12 @@ class Settings:
         return self.values["provider"]
 
     @property
+    def apply(self) -> Mapping[str, Any]:
+        return self.values["apply"]
+
+    @property
     def parallelism(self) -> int:
-        return int(self.values["apply"]["parallelism"])
+        return int(self.apply["parallelism"])
 
     @property
     def job_files(self) -> tuple[str, ...]:

@@ -1,0 +1,124 @@
+"""The guard: reads a configuration right before its call, and decides whether it may be sent.
+
+One worker reads and sends, one after the other, so that the time between the two is as short as it
+can be. The service has no versions, so what is changed in that moment is still undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from majobctl.errors import ProviderError, TransportError
+from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.redaction import secret_texts, without_traces
+from majobctl.job_config.secrets import Masker
+from majobctl.plan.change import SENDING, Action, Change, Params
+from majobctl.plan.guard import GUARDED, Allowed, field_sentence, foreign_fields, with_live
+from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
+from majobctl.service.http.responses import NOT_FOUND
+from majobctl.service.provider import Provider
+from majobctl.text import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """The guard of one apply.
+
+    ``params_of`` returns the params of a change with its secrets. ``creates_missing``: what the
+    service does not have is created.
+    """
+
+    provider: Provider
+    masker: Masker
+    params_of: Callable[[Change], Params]
+    allowed: Allowed
+    creates_missing: bool = False
+    environment: str = ""
+
+    def reads(self, change: Change) -> bool:
+        return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
+
+    def check(self, change: Change) -> Change | ChangeResult:
+        """The change as it is to be sent, or how it ended without a call."""
+        if change.was_read:
+            is_held = not (self.allowed.overwrites or self.allowed.is_reviewed)
+            return (is_held and self._held_back(change)) or self._unchanged(change)
+        if not self.reads(change):
+            return change
+        live = self._read(change)
+        if isinstance(live, ChangeResult):
+            return live
+        found = with_live(change, live, self.masker)
+        return (not self.allowed.overwrites and self._held_back(found)) or self._checked(found)
+
+    def without_secrets(self, change: Change, text: str) -> str:
+        """``text``, written by the service, with no secret of ``change`` in it."""
+        if change.after is None:
+            return text
+        return without_traces(text, secret_texts(change.after, self.params_of(change)))
+
+    def _unchanged(self, change: Change) -> Change | ChangeResult:
+        """Whether the service still has what the plan saw."""
+        live = self._read(change)
+        if isinstance(live, ChangeResult):
+            return live
+        if (self.masker.digest(live.params) if live else "") == change.live_digest:
+            return self._checked(change)
+        if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:
+            return self._checked(with_live(change, live, self.masker))
+        what = "was created" if change.is_missing else "was changed" if live else "was deleted"
+        message = f"it {what} in the service after the plan was made; nothing was sent"
+        advice = "run `majobctl plan --refresh` and review what was changed in the service"
+        return replace(result_of(change, ChangeStatus.CHANGED_MEANWHILE, message), advice=advice)
+
+    def _checked(self, change: Change) -> Change | ChangeResult:
+        """``change``, which nothing holds back; the service was just read for it."""
+        if change.is_missing and change.action in SENDING:
+            return self._of_missing(change)
+        if change.action in (Action.RECORD, Action.FORGET):
+            return result_of(change, ChangeStatus.DONE)
+        return change
+
+    def _of_missing(self, change: Change) -> Change | ChangeResult:
+        if change.action is Action.CREATE or self.creates_missing:
+            return replace(change, action=Action.CREATE)
+        message = "the service does not have it; nothing was sent"
+        failed = result_of(change, ChangeStatus.FAILED, message)
+        return replace(failed, code=NOT_FOUND, advice=MISSING)
+
+    def _held_back(self, change: Change) -> ChangeResult | None:
+        foreign = foreign_fields(change)
+        if not foreign:
+            return None
+        option = f" -e {printable(self.environment)}" if self.environment else ""
+        target = f"--target {printable(change.name)}"
+        fields = "; ".join(field_sentence(item, change.action) for item in foreign)
+        message = f"{_REASONS[change.action]}; nothing was sent: {fields}"
+        advice = (
+            f"`majobctl plan{option} --refresh {target}` shows it;"
+            f" `majobctl apply{option} --overwrite {target}` undoes it"
+        )
+        held = result_of(change, ChangeStatus.HELD_BACK, message)
+        return replace(held, advice=advice, foreign=foreign)
+
+    def _read(self, change: Change) -> LiveConfig | ChangeResult | None:
+        try:
+            return self.provider.read_job_config(change.name)
+        except ProviderError as error:
+            reason = self.without_secrets(change, str(error))
+            again = " again" if change.was_read else ""
+            message = f"it could not be read{again}, and nothing was sent: {reason}"
+            may_pass = isinstance(error, TransportError) and error.may_pass
+            return replace(result_of(change, ChangeStatus.FAILED, message), may_pass=may_pass)
+
+
+MISSING = (
+    "create it in ModelArts, or set apply.create_missing = true (and check the project); then apply"
+    " again"
+)
+_REASONS = {
+    Action.ADD: "the state does not know it, and the service has it with other values",
+    Action.UPDATE: "somebody changed it in the service since the last apply",
+    Action.DELETE: "somebody changed it in the service since the last apply",
+}

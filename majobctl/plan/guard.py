@@ -1,0 +1,120 @@
+"""What an apply finds in the service right before a call, compared three-way. Pure.
+
+The state says what majobctl last sent; the service says what is there now. Where they differ,
+somebody else has set a value since. If the call would undo that, a person must have seen it, or
+have said that the files win. Without this, an apply that follows an edit of one value would put
+back every value that was changed in the console, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.secrets import (
+    SHOWN,
+    Masker,
+    is_masked,
+    masked_places,
+    named_places,
+    suspect_places,
+)
+from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
+from majobctl.plan.diff import removed_from_service, three_way
+from majobctl.text import printable
+
+GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.DELETE})
+"""The actions that may undo what somebody else did. A RESEND finishes what an apply began."""
+_VALUE_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What may be undone of what was changed in the service.
+
+    ``overwrites``: everything. ``is_reviewed``: what the plan shows. ``is_blind``: whatever the
+    plan did not read.
+    """
+
+    overwrites: bool = False
+    is_reviewed: bool = False
+    is_blind: bool = False
+
+
+def with_live(change: Change, live: LiveConfig | None, masker: Masker) -> Change:
+    """``change``, which was planned offline, as a plan would have it that had read ``live``.
+
+    An update of what the service has already becomes a RECORD, a deletion of what it does not have
+    a FORGET.
+    """
+    if live is None:
+        is_gone = change.action is Action.DELETE
+        return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
+    before, now, after = _masked_sides(change, live.params, masker)
+    read = replace(change, live_digest=masker.digest(live.params))
+    if change.action not in SENDING:
+        return replace(read, fields=tuple(removed_from_service(before or {}, now)))
+    fields = three_way(before, now, after, change.ignored)
+    if all(item.live == item.after for item in fields):
+        return replace(read, action=Action.RECORD, fields=fields, cleared=())
+    set_now = {*change.cleared, *now}
+    cleared = tuple(key for key in FIELDS if key in set_now and key not in after)
+    return replace(read, fields=three_way(before, now, after), cleared=cleared)
+
+
+def _masked_sides(
+    change: Change, live: Params, masker: Masker
+) -> tuple[Params | None, Params, Params]:
+    """What the state has, what the service has, and what is desired, masked at the same places.
+
+    The state does not know what is added; of a renamed job config it knows the old name's values.
+    """
+    sides = (change.before or {}, change.after or {})
+    hidden = [*change.references, *suspect_places(live, *sides)]
+    hidden += named_places(live, change.secret_names)
+    hidden += [place for side in sides for place in masked_places(side)]
+    before, after = (masker.masked(side, hidden) for side in sides)
+    is_known = change.action is not Action.ADD
+    return before if is_known else None, masker.masked(live, hidden), after
+
+
+def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
+    """The fields that somebody else has set in the service, and that ``change`` would undo.
+
+    None if the service was not read for it, or does not have it.
+    """
+    if not change.live_digest or change.action not in GUARDED:
+        return ()
+    policy = ComparePolicy(ignored=change.ignored)
+    return tuple(
+        item
+        for item in change.fields
+        if _is_foreign(item) and item.path[0] in FIELDS and not policy.ignores(item.path)
+    )
+
+
+def _is_foreign(item: FieldChange) -> bool:
+    if item.reason is None:
+        # The state does not know it: what the service does not have cannot be lost.
+        return item.live is not None and bool(item.live != item.after)
+    return item.reason in (Reason.CHANGED, Reason.BOTH)
+
+
+def field_sentence(item: FieldChange, action: Action) -> str:
+    """One field on its three sides: ``lr: 1 in the state, 2 in the service, 3 wanted``."""
+    path = printable(item.dotted)
+    if any(map(is_masked, (item.before, item.live, item.after))):
+        return f"{path}: {SHOWN}, another value in the service"
+    sides = [] if item.reason is None else [f"{_shown(item.before)} in the state"]
+    sides.append(f"{_shown(item.live)} in the service")
+    if action is not Action.DELETE:
+        sides.append(f"{_shown(item.after)} wanted")
+    return f"{path}: {', '.join(sides)}"
+
+
+def _shown(value: object) -> str:
+    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"

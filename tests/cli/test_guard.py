@@ -1,0 +1,558 @@
+"""What keeps an apply from undoing unseen what somebody else changed in the service."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.config_repository import JOB, Ran, Repository, terminal, toml_of
+from tests.live_cloud import LOST, Asked, Cloud, Reply
+
+SECRET = "SECRET-of-theirs"
+
+
+def allow(repo: Repository, cloud: Cloud, *settings: str, extra: str = "") -> None:
+    lines = "".join(f"{setting}\n" for setting in settings)
+    repo.settings(cloud.settings(f"[apply]\n{lines}{extra}"))
+
+
+def auto(repo: Repository, *arguments: str) -> Ran:
+    return repo.run("apply", "--auto-approve", *arguments)
+
+
+def told(ran: Ran, name: str) -> str:
+    """What the result says of a job config that was not done."""
+    lines = ran.stdout.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith(f"  job_config.{name}: "))
+    return "\n".join(lines[at : at + 2])
+
+
+def updates(cloud: Cloud, *names: str) -> None:
+    """Each was read once, then sent; nothing else was read."""
+    assert cloud.take() == {f"{method} {name}": 1 for name in names for method in ("GET", "PUT")}
+
+
+@pytest.fixture
+def edited(repo: Repository, cloud: Cloud) -> Repository:
+    """alpha and beta are edited in the TOML, alpha's node count in the console."""
+    repo.job("alpha", config_desc="second")
+    repo.job("beta", config_desc="second")
+    cloud.console.change("alpha", worker_server_num=4)
+    return repo
+
+
+class TestAnUpdate:
+    def check_held_back(self, ran: Ran, repo: Repository, cloud: Cloud) -> None:
+        """Nothing of alpha was sent, and beta was done."""
+        assert ran.code == 5
+        assert "PUT alpha" not in cloud.writes()
+        assert "PUT beta" in cloud.writes()
+        assert cloud.console.config("alpha")["worker_server_num"] == 4
+        assert cloud.console.config("beta")["config_desc"] == "second"
+        assert told(ran, "alpha") == (
+            "  job_config.alpha: somebody changed it in the service since the last apply; nothing"
+            " was sent: train_instance_count: 1 in the state, 4 in the service, 1 wanted\n"
+            "      `majobctl plan --refresh --target alpha` shows it;"
+            " `majobctl apply --overwrite --target alpha` undoes it"
+        )
+        assert ran.last_line.startswith("Apply incomplete: 0 added, 1 updated,")
+        assert "1 held back" in ran.last_line
+        assert repo.state["job_configs"]["alpha"]["params"]["config_desc"] == "first"
+        assert "pending" not in repo.state["job_configs"]["alpha"]
+
+    def test_does_not_undo_what_was_changed_in_the_console(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        self.check_held_back(auto(edited), edited, cloud)
+        assert cloud.take() == {"GET alpha": 1, "GET beta": 1, "PUT beta": 1}
+
+    def test_of_a_plan_saved_offline_does_not_either(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second")
+        repo.job("beta", config_desc="second")
+        repo.done("plan", "--out", "saved.plan")
+        cloud.console.change("alpha", worker_server_num=4)
+        self.check_held_back(repo.run("apply", "saved.plan"), repo, cloud)
+        assert cloud.take() == {"GET alpha": 1, "GET beta": 1, "PUT beta": 1}
+
+    def test_that_nobody_looked_at_does_not_even_if_everything_was_read(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        self.check_held_back(auto(edited, "--refresh"), edited, cloud)
+
+    def test_is_sent_with_overwrite_and_says_what_it_undid(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        ran = edited.apply("--overwrite")
+        assert "Undone in the service:\n  job_config.alpha: train_instance_count: 1" in ran.stdout
+        assert cloud.console.config("alpha")["worker_server_num"] == 1
+        assert edited.done("plan", "--refresh").stdout.startswith("No changes.")
+
+    def test_is_sent_where_the_settings_let_the_files_win(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        allow(edited, cloud, "overwrite = true")
+        edited.apply()
+        updates(cloud, "alpha", "beta")
+
+    def test_clears_what_only_the_service_has_with_overwrite(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", config_desc="second")
+        cloud.console.change("alpha", log_url="/ml/their-log/")
+        assert 'log_url: blank in the state, "/ml/their-log/" in' in told(auto(repo), "alpha")
+        repo.apply("--overwrite")
+        assert cloud.console.config("alpha").get("log_url", "") == ""
+        assert repo.done("plan", "--refresh").stdout.startswith("No changes.")
+
+    def test_is_not_held_back_by_what_the_service_does_not_say_otherwise(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            repo.job(name, config_desc="second")
+        repo.apply()
+        updates(cloud, "alpha", "beta", "gamma")
+
+    def test_that_the_service_has_already_is_recorded_without_a_call(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", config_desc="second", train_instance_count=2)
+        cloud.console.change("alpha", config_desc="second", worker_server_num=2)
+        ran = repo.apply()
+        assert "job_config.alpha: recorded\n" in ran.stderr
+        assert cloud.take() == {"GET alpha": 1}
+        assert repo.done("plan").stdout.startswith("No changes.")
+
+    def test_of_one_value_that_was_edited_on_both_sides_is_held_back(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", config_desc="mine")
+        cloud.console.change("alpha", config_desc="theirs")
+        ran = auto(repo)
+        assert ran.code == 5
+        said = 'config_desc: "first" in the state, "theirs" in the service, "mine" wanted'
+        assert said in told(ran, "alpha")
+
+    def test_is_a_result_in_json(self, edited: Repository) -> None:
+        document = auto(edited, "--format", "json").document
+        assert document["summary"]["held_back"] == 1
+        held = document["results"][0]
+        assert (held["name"], held["outcome"]) == ("alpha", "held back")
+        assert held["fields"] == [
+            {"path": ["train_instance_count"], "before": 1, "live": 4, "after": 1}
+        ]
+
+    def test_names_the_environment_in_its_advice(self, repo: Repository, cloud: Cloud) -> None:
+        repo.settings(cloud.settings("[environments.prod]\n"))
+        repo.apply("-e", "prod", "--overwrite")
+        repo.job("alpha", config_desc="second")
+        cloud.console.change("alpha", worker_server_num=4)
+        ran = auto(repo, "-e", "prod")
+        assert "`majobctl apply -e prod --overwrite --target alpha` undoes it" in ran.stdout
+
+    def test_is_not_sent_if_it_cannot_be_read(self, edited: Repository, cloud: Cloud) -> None:
+        refusal = Reply(403, {"error_code": "X.1", "error_msg": "no"})
+        cloud.before = lambda asked: refusal if asked == Asked("GET", "alpha") else None
+        ran = auto(edited)
+        assert ran.code == 3
+        assert "it could not be read, and nothing was sent: " in told(ran, "alpha")
+        assert cloud.writes() == ["PUT beta"]
+
+    def test_is_blind_where_nothing_is_to_be_read(self, edited: Repository, cloud: Cloud) -> None:
+        edited.apply("--refresh=none")
+        assert cloud.take() == {"PUT alpha": 1, "PUT beta": 1}
+        assert cloud.console.config("alpha")["worker_server_num"] == 1
+
+    def test_is_blind_with_such_settings(self, edited: Repository, cloud: Cloud) -> None:
+        allow(edited, cloud, 'refresh = "none"')
+        edited.done("plan", "--out", "saved.plan")
+        edited.done("apply", "saved.plan")
+        assert cloud.take() == {"PUT alpha": 1, "PUT beta": 1}
+
+
+class TestConsent:
+    def test_a_plan_to_approve_shows_what_it_would_undo_and_yes_undoes_it(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        with terminal(edited, "apply") as shown:
+            shown.expect("Only yes is accepted")
+            assert "4 -> 1" in shown.plain
+            assert "(changed in the service)" in shown.plain
+            assert cloud.take() == {"GET alpha": 1, "GET beta": 1}
+            shown.type("yes\n")
+            assert shown.finish()[0] == 0
+        updates(cloud, "alpha", "beta")
+        assert cloud.console.config("alpha")["worker_server_num"] == 1
+
+    def test_yes_is_no_consent_to_what_is_changed_after_it_was_shown(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("alpha", config_desc="second")
+        with terminal(repo, "apply") as shown:
+            shown.expect("Only yes is accepted")
+            cloud.console.change("alpha", worker_server_num=4)
+            shown.type("yes\n")
+            assert shown.finish()[0] == 5
+        assert cloud.writes() == []
+
+    def test_nothing_is_read_ahead_where_nothing_has_changed(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        assert repo.done("apply").stdout.startswith("No changes.")
+        assert cloud.asked == []
+
+    def test_a_saved_plan_that_read_the_service_is_consent(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        edited.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.take()
+        edited.done("apply", "saved.plan")
+        updates(cloud, "alpha", "beta")
+
+    def test_a_plan_may_read_only_what_would_be_sent(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("gamma", config_desc="theirs")
+        shown = edited.done("plan", "--refresh=changed", "--out", "saved.plan").stdout
+        assert "(changed in the service)" in shown
+        assert "gamma" not in shown
+        assert cloud.take() == {"GET alpha": 1, "GET beta": 1}
+        edited.done("apply", "saved.plan")
+        updates(cloud, "alpha", "beta")
+
+    def test_a_saved_plan_that_read_the_service_is_no_consent_to_later_changes(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        edited.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.console.change("alpha", config_desc="later")
+        ran = edited.run("apply", "saved.plan")
+        assert ran.code == 5
+        assert "changed meanwhile" in ran.stdout
+        ran = edited.run("apply", "saved.plan", "--overwrite")
+        assert ran.code == 5  # The state has another serial by now.
+
+    def test_overwrite_undoes_later_changes_too(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second")
+        repo.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.console.change("alpha", worker_server_num=4)
+        ran = repo.done("apply", "saved.plan", "--overwrite")
+        assert "train_instance_count: 1 in the state, 4 in the service, 1 wanted" in ran.stdout
+
+    def test_everything_that_differs_can_be_put_back(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("gamma", config_desc="theirs")
+        edited.apply("--refresh", "--overwrite")
+        assert cloud.console.config("gamma")["config_desc"] == "first"
+
+    def test_the_settings_may_read_everything(self, repo: Repository, cloud: Cloud) -> None:
+        allow(repo, cloud, 'refresh = "all"')
+        cloud.console.change("gamma", config_desc="theirs")
+        ran = auto(repo)
+        assert ran.code == 5
+        assert told(ran, "gamma").startswith("  job_config.gamma: somebody changed it")
+
+    def test_a_saved_plan_is_not_read_anew(self, edited: Repository) -> None:
+        edited.done("plan", "--out", "saved.plan")
+        ran = edited.run("apply", "saved.plan", "--refresh")
+        assert ran.code == 1
+        assert "a saved plan is applied as it was made" in ran.stderr
+
+
+class TestTheFirstApply:
+    @pytest.fixture
+    def first(self, on_cloud: Repository, cloud: Cloud) -> Repository:
+        """The service has alpha with another flavor and description; the state knows nothing."""
+        on_cloud.job("alpha")
+        cloud.console.change("alpha", worker_server_num=4, config_desc="theirs")
+        return on_cloud
+
+    def test_does_not_replace_what_it_has_not_shown(self, first: Repository, cloud: Cloud) -> None:
+        ran = auto(first)
+        assert ran.code == 5
+        assert cloud.writes() == []
+        assert told(ran, "alpha").splitlines()[0] == (
+            "  job_config.alpha: the state does not know it, and the service has it with other"
+            " values; nothing was sent: train_instance_count: 4 in the service, 1 wanted;"
+            ' config_desc: "theirs" in the service, blank wanted'
+        )
+
+    def test_shows_a_person_what_it_replaces(self, first: Repository, cloud: Cloud) -> None:
+        with terminal(first, "apply") as shown:
+            shown.expect("Only yes is accepted")
+            assert "4 -> 1" in shown.plain
+            shown.type("yes\n")
+            assert shown.finish()[0] == 0
+        assert cloud.console.config("alpha").get("config_desc", "") == ""
+
+    def test_replaces_it_with_overwrite(self, first: Repository, cloud: Cloud) -> None:
+        ran = first.apply("--overwrite")
+        assert "1 added" in ran.last_line
+        assert cloud.console.config("alpha")["worker_server_num"] == 1
+        assert first.done("plan", "--refresh").stdout.startswith("No changes.")
+
+    def test_fills_in_what_is_blank_in_the_service(
+        self, on_cloud: Repository, cloud: Cloud
+    ) -> None:
+        on_cloud.job("alpha", config_desc="mine")
+        on_cloud.apply()
+        updates(cloud, "alpha")
+
+    def test_records_what_the_service_has_as_desired(
+        self, on_cloud: Repository, cloud: Cloud
+    ) -> None:
+        on_cloud.job("alpha")
+        assert "1 recorded" in on_cloud.apply().last_line
+        assert cloud.take() == {"GET alpha": 1}
+
+    def test_of_a_plan_saved_offline_replaces_nothing(
+        self, first: Repository, cloud: Cloud
+    ) -> None:
+        first.done("plan", "--out", "saved.plan")
+        assert first.run("apply", "saved.plan").code == 5
+        assert cloud.writes() == []
+
+
+def test_a_clone_that_is_behind_does_not_put_a_value_back(
+    repo: Repository, cloud: Cloud, tmp_path: Path
+) -> None:
+    clone = Repository(tmp_path / "clone", repo.monkeypatch, repo.capsys, repo.environment)
+    shutil.copytree(repo.root, clone.root)
+    clone.job("alpha", config_desc="first", train_instance_count=2)
+    clone.apply()
+    cloud.take()
+    repo.job("alpha", config_desc="second")
+    ran = auto(repo)
+    assert ran.code == 5
+    assert "train_instance_count: 1 in the state, 2 in the service, 1 wanted" in ran.stdout
+    assert cloud.writes() == []
+
+
+class TestWhatIsIgnored:
+    @pytest.mark.parametrize("is_saved", [False, True])
+    @pytest.mark.parametrize("by", ["job config", "settings"])
+    def test_holds_nothing_back(
+        self, by: str, is_saved: bool, repo: Repository, cloud: Cloud
+    ) -> None:
+        own: dict[str, Any] = {"ignore_changes": ["train_instance_count"]}
+        if by == "settings":
+            own = {}
+            repo.settings(cloud.settings('[drift]\nignore = ["train_instance_count"]\n'))
+        repo.job("alpha", config_desc="second", **own)
+        cloud.console.change("alpha", worker_server_num=4)
+        if is_saved:
+            repo.done("plan", "--out", "saved.plan")
+            repo.done("apply", "saved.plan")
+        else:
+            repo.apply()
+        updates(cloud, "alpha")
+
+    def test_does_not_cover_other_fields(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second", ignore_changes=["train_instance_count"])
+        cloud.console.change("alpha", worker_server_num=4, log_url="/ml/their-log/")
+        ran = auto(repo)
+        assert ran.code == 5
+        assert "train_instance_count" not in told(ran, "alpha")
+
+    def test_holds_no_deletion_back(self, repo: Repository, cloud: Cloud) -> None:
+        extra = '[drift]\nignore = ["config_desc"]\n'
+        allow(repo, cloud, "delete_removed = true", extra=extra)
+        cloud.console.change("alpha", config_desc="theirs")
+        repo.remove("alpha")
+        assert "1 deleted" in repo.apply().last_line
+
+
+class TestSecrets:
+    @pytest.fixture
+    def secret(self, repo: Repository, cloud: Cloud) -> Repository:
+        repo.job("alpha", hyperparameters={"api": "mine", "lr": "1"}, sensitive=["api"])
+        repo.apply()
+        cloud.take()
+        repo.job("alpha", hyperparameters={"api": "mine", "lr": "2"}, sensitive=["api"])
+        return repo
+
+    def parameter(self, cloud: Cloud, api: str) -> None:
+        labels = [{"label": "api", "value": api}, {"label": "lr", "value": "1"}]
+        cloud.console.change("alpha", parameter=labels)
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    def test_are_compared_by_their_hashes(
+        self, is_saved: bool, secret: Repository, cloud: Cloud
+    ) -> None:
+        if is_saved:
+            secret.done("plan", "--out", "saved.plan")
+            secret.done("apply", "saved.plan")
+        else:
+            secret.apply()
+        updates(cloud, "alpha")
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    def test_that_somebody_changed_hold_back_and_are_not_shown(
+        self, is_saved: bool, secret: Repository, cloud: Cloud
+    ) -> None:
+        self.parameter(cloud, SECRET)
+        if is_saved:
+            secret.done("plan", "--out", "saved.plan")
+            ran = secret.run("apply", "saved.plan")
+        else:
+            ran = auto(secret)
+        assert ran.code == 5
+        said = "hyperparameters.api: (sensitive), another value in the service"
+        assert said in told(ran, "alpha")
+        for shown in (ran, auto(secret, "--format", "json"), secret.run("apply", "--overwrite")):
+            assert SECRET not in shown.stdout + shown.stderr
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    def test_that_are_named_but_not_written_are_not_shown(
+        self, is_saved: bool, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.settings(cloud.settings('[defaults]\nsensitive = ["user_command"]'))
+        cloud.console.change("alpha", user_command=SECRET, user_image_url="swr/x")
+        repo.job("alpha", config_desc="second")
+        repo.done("plan", "--out", "saved.plan")
+        ran = repo.run("apply", "saved.plan") if is_saved else auto(repo)
+        assert ran.code == 5
+        assert "user_command: (sensitive)" in ran.stdout
+        assert SECRET not in ran.stdout + ran.stderr
+
+
+class TestWhatTheServiceDoesNotHave:
+    @pytest.fixture
+    def gone(self, repo: Repository, cloud: Cloud) -> Repository:
+        """alpha was deleted in the service, and is edited in the TOML; new is only in the TOML."""
+        cloud.console.delete("alpha")
+        repo.job("alpha", config_desc="second")
+        repo.job("beta", config_desc="second")
+        repo.job("new")
+        return repo
+
+    def test_fails_without_a_call(self, gone: Repository, cloud: Cloud) -> None:
+        ran = auto(gone)
+        assert ran.code == 3
+        for name in ("alpha", "new"):
+            assert "the service does not have it; nothing was sent" in told(ran, name)
+            assert "set apply.create_missing = true" in told(ran, name)
+        assert cloud.writes() == ["PUT beta"]
+
+    def test_is_created_where_that_is_allowed(self, gone: Repository, cloud: Cloud) -> None:
+        allow(gone, cloud, "create_missing = true")
+        assert "1 updated" in (ran := gone.apply()).last_line
+        assert "2 created" in ran.last_line
+        assert sorted(cloud.writes()) == ["POST alpha", "POST new", "PUT beta"]
+        assert gone.done("plan", "--refresh").stdout.startswith("No changes.")
+
+    @pytest.mark.parametrize("option", ["--refresh", "--refresh=changed"])
+    def test_is_refused_with_all_names_if_it_was_seen_before(
+        self, option: str, gone: Repository, cloud: Cloud
+    ) -> None:
+        with terminal(gone, "apply", option) as shown:
+            code, text = shown.finish()
+        assert code == 1
+        assert "job_config.alpha: the service does not have it" in text
+        assert "job_config.new: the service does not have it" in text
+        assert "set apply.create_missing = true" in text
+        assert cloud.writes() == []
+
+    def test_of_a_saved_plan_fails_without_a_call(self, gone: Repository, cloud: Cloud) -> None:
+        gone.done("plan", "--refresh", "--out", "saved.plan")
+        ran = gone.run("apply", "saved.plan")
+        assert ran.code == 3
+        assert cloud.writes() == ["PUT beta"]
+
+
+class TestADeletion:
+    @pytest.fixture
+    def removed(self, repo: Repository, cloud: Cloud) -> Repository:
+        allow(repo, cloud, "delete_removed = true")
+        repo.remove("alpha")
+        return repo
+
+    @pytest.mark.parametrize("option", ["", "--refresh"])
+    def test_of_what_somebody_changed_is_held_back(
+        self, option: str, removed: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("alpha", config_desc="theirs")
+        ran = auto(removed, *filter(None, [option]))
+        assert ran.code == 5
+        assert 'config_desc: "first" in the state, "theirs" in the service\n' in ran.stdout
+        assert "alpha" in cloud.console.names()
+        assert "alpha" in removed.state["job_configs"]
+
+    def test_of_a_plan_saved_offline_is_held_back_too(
+        self, removed: Repository, cloud: Cloud
+    ) -> None:
+        removed.done("plan", "--out", "saved.plan")
+        cloud.console.change("alpha", config_desc="theirs")
+        assert removed.run("apply", "saved.plan").code == 5
+        assert "alpha" in cloud.console.names()
+
+    def test_is_made_with_overwrite(self, removed: Repository, cloud: Cloud) -> None:
+        cloud.console.change("alpha", config_desc="theirs")
+        ran = removed.apply("--overwrite")
+        assert '"theirs" in the service' in ran.stdout
+        assert "alpha" not in cloud.console.names()
+
+    def test_of_what_is_as_the_state_says_is_made(self, removed: Repository, cloud: Cloud) -> None:
+        removed.apply()
+        assert cloud.take() == {"GET alpha": 1, "DELETE alpha": 1}
+
+    def test_of_what_is_gone_needs_no_call(self, removed: Repository, cloud: Cloud) -> None:
+        cloud.console.delete("alpha")
+        assert "1 forgotten" in removed.apply().last_line
+        assert cloud.take() == {"GET alpha": 1}
+        assert "alpha" not in removed.state["job_configs"]
+
+
+class TestARename:
+    def test_to_a_name_that_somebody_uses_is_held_back_and_keeps_the_old_one(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        allow(repo, cloud, "delete_removed = true")
+        cloud.console.create("new", config_desc="theirs")
+        repo.remove("alpha")
+        repo.job("new", config_desc="first", renamed_from="alpha")
+        ran = auto(repo)
+        assert ran.code == 5
+        assert "the state does not know it" in told(ran, "new")
+        assert "it waits until job_config.new, its new name, is there" in told(ran, "alpha")
+        assert cloud.writes() == []
+
+    def test_to_a_name_that_is_there_as_desired_is_recorded(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.apply("--overwrite")
+        repo.remove("gamma")
+        repo.done("state", "rm", "gamma")
+        repo.remove("alpha")
+        repo.job("gamma", config_desc="first", renamed_from="alpha")
+        ran = repo.apply()
+        assert "1 recorded" in ran.last_line
+        assert cloud.writes() == []
+        assert sorted(repo.state["job_configs"]) == ["beta", "gamma"]
+
+
+def test_what_is_sent_again_is_not_guarded(repo: Repository, cloud: Cloud) -> None:
+    repo.job("alpha", config_desc="second")
+    cloud.before = lambda asked: LOST if asked.method == "PUT" else None
+    assert auto(repo).code == 3
+    cloud.before = lambda asked: None
+    cloud.take()
+    cloud.console.change("alpha", worker_server_num=4)
+    repo.apply()
+    assert cloud.take() == {"PUT alpha": 1}
+
+
+def test_an_apply_reads_what_it_sends_and_nothing_else(on_cloud: Repository, cloud: Cloud) -> None:
+    names = [f"n{number:02}" for number in range(20)]
+    for name in names:
+        cloud.console.create(name)
+    on_cloud.write("jobs/all.toml", "".join(toml_of(name, JOB) for name in names))
+    on_cloud.apply("--overwrite")
+    cloud.take()
+    edited = {name: {**JOB, "config_desc": "second"} for name in names[:7]}
+    lines = (toml_of(name, edited.get(name, JOB)) for name in names)
+    on_cloud.write("jobs/all.toml", "".join(lines))
+    assert "7 updated" in on_cloud.apply().last_line
+    updates(cloud, *names[:7])
