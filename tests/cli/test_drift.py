@@ -394,7 +394,7 @@ def test_ctrl_c_ends_it_with_130(on_service: Repository, service: FakeService, p
         is_over.set()
     assert (ran.code, ran.stdout) == (130, "")
     # An interrupted read may leave a socket to the garbage collector; these tests show its warning.
-    first, *others = ran.stderr.splitlines()
+    first, *others = ran.stderr.strip().splitlines()
     assert first == "Interrupted."
     assert not others or "<socket.socket" in others[0]
 
