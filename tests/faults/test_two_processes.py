@@ -100,24 +100,30 @@ def test_readers_during_an_apply_see_whole_states_and_do_not_wait(
     reads = commands = 0
     for number in range(3):
         edit(root, f"after {number}")
-        serials: list[int] = []
+        serials = [serial_in(root)]
         writer = started(root, *APPLY, environment=ENVIRONMENT)
         while writer.poll() is None:
             for command in (("plan",), ("show",), ("state", "pull")):
                 check_reader(command, launcher.run(root, *command, environment={}))
                 commands += 1
             for _ in range(50):
-                state = state_in(root)
-                assert state is not None
-                assert list(state.job_configs) == NAMES
-                serials.append(state.serial)
+                serials.append(serial_in(root))
                 reads += 1
         assert finished(writer).code == 0
+        serials.append(serial_in(root))
         assert serials == sorted(serials)
         assert set(serials) == {number + 1, number + 2}
         check_all_have(root, slow_cloud, f"after {number}")
     tally("readers during an apply", f"{commands} commands and {reads} reads, none failed")
     assert commands > 30
+
+
+def serial_in(root: Path) -> int:
+    """The serial of a state that is complete."""
+    state = state_in(root)
+    assert state is not None
+    assert list(state.job_configs) == NAMES
+    return state.serial
 
 
 def check_reader(command: tuple[str, ...], ran: Ran) -> None:
