@@ -142,7 +142,8 @@ def settings_text(services: Mapping[str, str], own: str = "") -> str:
         if name != own:
             lines += [f"[environments.{name}.provider]"]
             lines += [f'project_id = "{name}"', f'endpoint = "{url}"']
-    return "\n".join(lines) + "\n"
+    # The services have these configurations before anybody has applied them.
+    return "\n".join([*lines, "[apply]", "overwrite = true"]) + "\n"
 
 
 @contextmanager
@@ -151,7 +152,9 @@ def machine(
 ) -> Iterator[Machine]:
     """A machine whose remote has settings for these environments and the job config alpha."""
     seed = root / "seed.toml"
-    seed.write_text("\n".join(toml_of(name, JOB) for name in NAMES), encoding="utf-8")
+    made_by_hand = {**JOB, "config_desc": "made by hand"}
+    texts = (toml_of(name, made_by_hand) for name in NAMES)
+    seed.write_text("\n".join(texts), encoding="utf-8")
     with ExitStack() as opened:
         services = {}
         for name in environments:

@@ -190,7 +190,7 @@ def test_what_a_killed_apply_has_done_is_in_the_committed_state(tmp_path: Path) 
         os.kill(holder["pid"], signal.SIGKILL)
 
     with machine(tmp_path, "only", own="only", latency_ms=300) as host:
-        settings = host.git("show", "main:majobctl.toml") + "\n[apply]\nparallelism = 1\n"
+        settings = host.git("show", "main:majobctl.toml") + "\nparallelism = 1\n"
         host.commit("Slow", {"majobctl.toml": settings, "jobs/beta.toml": job_text("beta")})
         with ThreadPoolExecutor(1) as pool:
             killed: list[Future[None]] = []

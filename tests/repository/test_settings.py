@@ -44,6 +44,8 @@ def test_settings_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
     }
     assert settings.values["apply"] == {
         "parallelism": 10,
+        "refresh": "changed",
+        "overwrite": False,
         "create_missing": False,
         "delete_removed": False,
         "max_change_percent": 0,
