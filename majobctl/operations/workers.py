@@ -49,8 +49,9 @@ class WorkerPool(Generic[Item, Result]):
         for number in range(min(parallelism, len(items))):
             name = f"{self._name}-{number}"
             worker = threading.Thread(target=self._run, name=name, daemon=True)
-            worker.start()
+            # Known before it runs, so that ``close`` waits for it whenever a signal comes.
             self._workers.append(worker)
+            worker.start()
             self._running += 1
 
     def publish(self, result: Result) -> None:
