@@ -70,7 +70,9 @@ class StalePlanError(MajobctlError):
 
 
 class ProviderError(MajobctlError):
-    """The service failed, or could not be reached."""
+    """The service failed, or could not be reached. ``may_pass``: the failure may be temporary."""
+
+    may_pass = False
 
 
 class AuthError(ProviderError):
@@ -81,7 +83,10 @@ class ServiceError(ProviderError):
     """The service refused a request: ``code``, such as ``ModelArts.0102``, and ``request_id`` are
     its own, or "", and ``reason`` is its message."""
 
-    def __init__(self, code: str, reason: str, *, status: int, request_id: str = "") -> None:
+    def __init__(
+        self, code: str, reason: str, *, status: int, request_id: str = "", may_pass: bool = False
+    ) -> None:
+        self.may_pass = may_pass
         self.code = code
         self.reason = reason
         self.status = status
@@ -93,8 +98,7 @@ class ServiceError(ProviderError):
 class TransportError(ProviderError):
     """No response, or an unreadable one.
 
-    ``outcome_unknown``: the request may have been carried out nevertheless. ``may_pass``: the
-    failure may be temporary.
+    ``outcome_unknown``: the request may have been carried out nevertheless.
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:

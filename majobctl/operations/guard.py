@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from majobctl.errors import ProviderError, ServiceError, TransportError
+from majobctl.errors import ProviderError
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Masker
@@ -109,18 +109,10 @@ class Guard:
             reason = self.without_secrets(change, str(error))
             again = " again" if change.was_read else ""
             message = f"it could not be read{again}, and nothing was sent: {reason}"
-            may_pass = _may_pass(error)
-            return replace(result_of(change, ChangeStatus.FAILED, message), may_pass=may_pass)
+            failed = result_of(change, ChangeStatus.FAILED, message)
+            return replace(failed, may_pass=error.may_pass)
 
 
-def _may_pass(error: ProviderError) -> bool:
-    """Whether reading again later may succeed: nothing was sent, so that it is always safe."""
-    if isinstance(error, ServiceError):
-        return error.status in _RETRIED_STATUSES
-    return isinstance(error, TransportError) and error.may_pass
-
-
-_RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 MISSING = (
     "create it in ModelArts, or set apply.create_missing = true (and check the project); then apply"
     " again"

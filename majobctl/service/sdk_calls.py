@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from majobctl.errors import MajobctlError, ProviderError, ServiceError, TransportError
+from majobctl.service.http.responses import RETRIED_STATUSES
 from majobctl.text import printable
 
 T = TypeVar("T")
@@ -122,15 +123,15 @@ class SdkCalls:
             status=CallStatus.UNKNOWN if is_internal else CallStatus.REFUSED,
             code=refusal.code,
             message=refusal.reason,
-            may_pass=refusal.code in THROTTLED,
+            may_pass=refusal.may_pass,
         )
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
         code, status = self._shown(answer.get("error_code")), answer.get("http_status")
-        return ServiceError(
-            code, self._shown(reason), status=status if isinstance(status, int) else 0
-        )
+        status = status if isinstance(status, int) else 0
+        may_pass = code in THROTTLED or status in RETRIED_STATUSES
+        return ServiceError(code, self._shown(reason), status=status, may_pass=may_pass)
 
     def _outcome_of_official(self, error: Exception) -> CallResult:
         code, message = self._of_official(error)

@@ -276,7 +276,6 @@ def test_one_apply_to_a_service_that_fails_a_third_of_all_requests_does_everythi
             url, data, log = unsteady_emulator(stack, root, names, seed)
             (root / "majobctl.toml").write_text(
                 f'[provider]\nendpoint = "{url}"\nproject_id = "emulator"\n'
-                '[apply]\nrefresh = "none"\n'
             )
             (root / "jobs").mkdir()
             write_all(root, names)

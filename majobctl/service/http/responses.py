@@ -23,7 +23,7 @@ MAX_RETRY_AFTER = 60.0
 
 EXCERPT_LENGTH = 200
 
-_RETRIED_STATUSES = (502, 503, 504)
+RETRIED_STATUSES = (502, 503, 504)
 _SILENT_ABOUT_EARLIER_TRIES = frozenset({401, 403, 408, 409, 423, 425})
 
 
@@ -162,7 +162,7 @@ def _with_status(response: Response, error: ServiceError) -> Failure:
     status, pause = response.status, _requested_pause(response)
     if status == 429:
         return Failure(error=error, may_pass=True, retry_after=pause, is_throttled=True)
-    if status in _RETRIED_STATUSES:
+    if status in RETRIED_STATUSES:
         return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)
     # An internal error (500) leaves open what was done. One without a code does not even come from
     # the service itself. A caller without permission (401, 403) learns nothing about an earlier
