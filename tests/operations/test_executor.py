@@ -149,7 +149,15 @@ def test_what_was_made_meanwhile_is_reported(executor: ChangeExecutor, cloud: Cl
     assert result.message.startswith("it was created in the service")
 
 
-@pytest.mark.parametrize(("reply", "may_pass"), [(LOST, True), (refused("X.1", 403), False)])
+@pytest.mark.parametrize(
+    ("reply", "may_pass"),
+    [
+        (LOST, True),
+        (refused("APIGW.0308", 429), True),
+        (refused("ModelArts.0010", 503), True),
+        (refused("X.1", 403), False),
+    ],
+)
 def test_what_cannot_be_read_again_is_not_sent(
     reply: Reply, may_pass: bool, executor: ChangeExecutor, cloud: Cloud
 ) -> None:
