@@ -22,6 +22,12 @@ def quoted(text: str) -> str:
     return printable(json.dumps(text, ensure_ascii=False))
 
 
+def shortened(value: object, width: int = 60) -> str:
+    """A plain value as JSON, safe to print, in at most ``width`` characters; ``blank`` for None."""
+    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 job config``, ``2 job configs``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -5,7 +5,6 @@ Independent of how many run at once and of what is on disk.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,9 +19,7 @@ from majobctl.plan.guard import foreign_fields
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import CallResult, CallStatus
-from majobctl.text import printable
-
-_VALUE_WIDTH = 60
+from majobctl.text import printable, shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +105,7 @@ def _differences(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> It
             # The service's own value may be a secret that is not declared.
             yield f"{path} is set, but blank was sent"
         else:
-            yield f"{path} is {_shown(item.after)}, but {_shown(item.before)} was sent"
-
-
-def _shown(value: object) -> str:
-    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
+            yield f"{path} is {shortened(item.after)}, but {shortened(item.before)} was sent"
 
 
 ADVICE: Mapping[str, str] = {

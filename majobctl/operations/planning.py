@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -86,17 +86,14 @@ def plan_config(
         default_policy=config.default_policy,
     )
     live = None
-    names = names_to_guard(make()) if refresh == "changed" else []
-    if refresh == "all":
+    if refresh == "changed":
+        # The few that changed are read one by one, without a list of all.
+        names = names_to_guard(make())
+        live = _read(repository, config, provider, names, listed=names) if names else None
+    elif refresh == "all":
         deletes = apply["delete_removed"]
         names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
-    if names or refresh == "all":
-        from majobctl.operations.refresh import read_live
-
-        at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
-        # The few that changed are read one by one, without a list of all.
-        listed = names if refresh == "changed" else None
-        live = read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
+        live = _read(repository, config, provider, names)
     unread = tuple(_unread(live or {}))
     repository.warn_all(unread)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
@@ -112,6 +109,20 @@ def plan_config(
     if selection and not made.total:
         repository.warn("--target and --exclude select no job config")
     return only_shown(made) if needs_salt and not for_saving else made
+
+
+def _read(
+    repository: ConfigRepository,
+    config: Config,
+    provider: Callable[[], Provider],
+    names: Sequence[str],
+    *,
+    listed: Sequence[str] | None = None,
+) -> Mapping[str, LiveConfig | None]:
+    from majobctl.operations.refresh import read_live
+
+    at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
+    return read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
 
 
 def _unread(live: Mapping[str, LiveConfig | None]) -> Iterator[Problem]:

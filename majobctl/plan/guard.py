@@ -8,7 +8,6 @@ back every value that was changed in the console, and nobody would notice.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -24,11 +23,10 @@ from majobctl.job_config.secrets import (
 )
 from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
 from majobctl.plan.diff import removed_from_service, three_way
-from majobctl.text import printable
+from majobctl.text import printable, shortened
 
 GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.DELETE})
 """The actions that may undo what somebody else did. A RESEND finishes what an apply began."""
-_VALUE_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +106,8 @@ def field_sentence(item: FieldChange, action: Action) -> str:
     path = printable(item.dotted)
     if any(map(is_masked, (item.before, item.live, item.after))):
         return f"{path}: {SHOWN}, another value in the service"
-    sides = [] if item.reason is None else [f"{_shown(item.before)} in the state"]
-    sides.append(f"{_shown(item.live)} in the service")
+    sides = [] if item.reason is None else [f"{shortened(item.before)} in the state"]
+    sides.append(f"{shortened(item.live)} in the service")
     if action is not Action.DELETE:
-        sides.append(f"{_shown(item.after)} wanted")
+        sides.append(f"{shortened(item.after)} wanted")
     return f"{path}: {', '.join(sides)}"
-
-
-def _shown(value: object) -> str:
-    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
