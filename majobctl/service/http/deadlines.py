@@ -7,24 +7,25 @@ hold a worker forever. Here one thread cuts each connection whose time is over.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 _MAX_SLEEP = 1
 
 
 class _Deadline:
-    """The end of one exchange's time."""
+    """The end of one exchange's time; ``was_sent``: part of its request may have left."""
 
     def __init__(self, deadlines: Deadlines) -> None:
         self.has_passed = False
+        self.was_sent = False
         self._deadlines = deadlines
 
     def watch(self, connection: socket.socket) -> None:
@@ -95,37 +96,50 @@ def start_deadline(deadlines: Deadlines) -> Iterator[_Deadline]:
         deadlines.remove(deadline)
 
 
-class _PlainConnection(HTTPConnection):
+class _Watched(HTTPConnection):
+    """A connection that notes when a request begins to leave, and then starts its deadline."""
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        # Apart from the request, so that nothing was sent if the connecting fails.
+        if self.sock is None:
+            self.connect()
+        if deadline := _current_deadline():
+            deadline.was_sent = True
+        super().request(*args, **kwargs)
+
     def getresponse(self) -> Any:
-        deadline: _Deadline | None = getattr(_current, "deadline", None)
+        deadline = _current_deadline()
         if deadline and self.sock:
             deadline.watch(self.sock)
         return super().getresponse()
 
 
-class _TlsConnection(_PlainConnection, HTTPSConnection):
-    pass
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-_POOLS = {"http": _PlainPool, "https": _TlsPool}
+def _current_deadline() -> _Deadline | None:
+    return getattr(_current, "deadline", None)
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """requests' adapter over connections that are cut at the deadline."""
+    """requests' adapter over connections that are cut at the deadline, also those of a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _watch(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _watch(manager)
         return manager
+
+
+def _watch(manager: Any) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools.items()}
+
+
+@functools.cache
+def _watched(pool: Any) -> Any:
+    """``pool``, a class that may be SOCKS's own, with watched connections."""
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type("WatchedConnection", (_Watched, pool.ConnectionCls), {})
+    return type("WatchedPool", (pool,), {"ConnectionCls": connection})
