@@ -45,7 +45,7 @@ class Session:
 
     ``timeout`` is in seconds, ``retries`` the number of further tries, ``backoff`` the first pause
     between tries in seconds, ``connections`` how many are kept open. ``transport`` carries the
-    requests for the endpoint in place of the network.
+    requests in place of the network.
 
     Raises AuthError if credentials or the project are missing, ConfigError for an invalid address,
     region or project. Nothing is sent before the first request.
@@ -114,7 +114,7 @@ class Session:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections = timeout, connections
         self._ca_file = None if transport else sources.ca_file()
-        self._mounted = {self.endpoint: transport} if transport else {}
+        self._adapter = transport
         self._backoff = Backoff(backoff)
         self._retries = Retries(retries, self._backoff)
         self.catalog = api_catalog(self.request)
@@ -204,7 +204,7 @@ class Session:
                     timeout=self._timeout,
                     connections=self._connections,
                     ca_file=self._ca_file,
-                    mounted=self._mounted,
+                    adapter=self._adapter,
                 )
             return self._transport_in_use
 

@@ -12,7 +12,7 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from majobctl.service.http.responses import NoResponse
-from majobctl.service.http.route import Proxy, Route
+from majobctl.service.http.route import Proxy, Route, RouteError
 
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 _INVALID = (urllib3_errors.LocationValueError, requests.exceptions.InvalidURL)
@@ -43,21 +43,20 @@ def no_response(error: Exception, route: Route, *, was_sent: bool) -> NoResponse
         reason = f"{route.address}: the connection broke: {_reason(causes)}"
         return NoResponse(reason=reason, was_sent=True)
     reason, may_pass = _why_unconnected(causes, route)
-    return unconnected(route, reason, is_final=not may_pass)
-
-
-def unconnected(route: Route, reason: str, *, is_final: bool) -> NoResponse:
-    """There is no connection, so nothing was sent."""
     text = f"cannot connect to {route}: {reason}"
-    return NoResponse(reason=text, was_sent=False, is_final=is_final)
+    return NoResponse(reason=text, was_sent=False, is_final=not may_pass)
 
 
 def _why_unconnected(causes: list[BaseException], route: Route) -> tuple[str, bool]:
     """The reason, and whether it may pass."""
     reason, may_pass = _reason(causes), not any(isinstance(item, _INVALID) for item in causes)
-    is_of_proxy = route.proxy is not None and any(map(_is_of_proxy, causes))
+    # Without a connection to the service, an answer that is not HTTP is the proxy's.
+    of_proxy = (urllib3_errors.ProxyError, http.client.HTTPException)
+    is_of_proxy = any(isinstance(cause, of_proxy) for cause in causes)
     who = "the proxy" if is_of_proxy else "the server"
     for cause in causes:
+        if isinstance(cause, RouteError):
+            return str(cause), False
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _why_untrusted(cause, route, who), False
         if isinstance(cause, ssl.SSLError):
@@ -67,17 +66,11 @@ def _why_unconnected(causes: list[BaseException], route: Route) -> tuple[str, bo
         if route.proxy and (match := _TUNNEL.match(str(cause))):
             return _why_refused(int(match[1]), route.proxy)
         if type(cause).__module__ == "socks":
-            reason, may_pass = str(cause), "authentication" not in str(cause)
+            reason, may_pass, is_of_proxy = str(cause), "authentication" not in str(cause), True
     if route.proxy and is_of_proxy:
         advice = f"check {route.proxy.variable}, or set NO_PROXY"
         reason = f"the proxy cannot be used ({reason}); {advice}"
     return reason, may_pass
-
-
-def _is_of_proxy(error: BaseException) -> bool:
-    """Whether it is about the proxy, if there is no connection."""
-    types = (urllib3_errors.ProxyError, http.client.HTTPException)
-    return isinstance(error, types) or type(error).__module__ == "socks"
 
 
 def _why_refused(status: int, proxy: Proxy) -> tuple[str, bool]:

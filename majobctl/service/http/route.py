@@ -21,7 +21,7 @@ _PROXY = re.compile(
 _PORTS = {"http": 80, "https": 443}
 
 
-class RouteError(Exception):
+class RouteError(ValueError):
     """A variable does not hold a usable proxy or usable certificates; the text says which."""
 
 
@@ -64,9 +64,10 @@ def proxy_for(url: str) -> Proxy | None:
     )
     if not found:
         return None
-    # "all" is for what no other variable is about.
-    names = sorted((name for name in os.environ if os.environ[name] == found), key=_is_general)
-    variable = next(iter(names), "the system's proxy")
+    # Plain http goes to loopback addresses only.
+    known = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    named = [name for name in known if os.environ.get(name) == found]
+    variable = named[0] if named else "the system's proxy"
     match = _PROXY.fullmatch(found)
     if match is None:
         # Not shown: part of it may be a password.
@@ -79,26 +80,22 @@ def proxy_for(url: str) -> Proxy | None:
     return Proxy(url=found, address=f"{scheme}://{match['host']}:{port}", variable=variable)
 
 
-def _is_general(name: str) -> tuple[bool, bool]:
-    return not name.lower().endswith("_proxy"), name.lower() == "all_proxy"
-
-
 def trusted_certificates(configured: tuple[str, str] | None) -> tuple[str, str]:
     """``configured`` (a path, and what names it), or what the environment names, as Route.ca.
 
     Raises RouteError if it cannot be used.
     """
     named = [(os.environ.get(name, ""), name) for name in _CA_VARIABLES]
-    for path, origin in [*([configured] if configured else []), *named]:
+    for path, origin in [configured or ("", ""), *named]:
         if path:
             path = os.path.expanduser(path)
-            if wrong := _wrong_certificates(path):
-                raise RouteError(f"{origin} names {path}, {wrong}")
+            if problem := _problem_of(path):
+                raise RouteError(f"{origin} names {path}, {problem}")
             return path, origin
     return "", ""
 
 
-def _wrong_certificates(path: str) -> str:
+def _problem_of(path: str) -> str:
     try:
         if os.path.isdir(path):
             is_hashed = any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]", name) for name in os.listdir(path))

@@ -14,15 +14,9 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
 from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
-from majobctl.service.http.failures import no_response, unconnected
+from majobctl.service.http.failures import no_response
 from majobctl.service.http.responses import NoResponse, Response
-from majobctl.service.http.route import (
-    Route,
-    RouteError,
-    address_of,
-    proxy_for,
-    trusted_certificates,
-)
+from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
 
 SIZE_LIMIT = 64 * 2**20
@@ -38,7 +32,7 @@ class Transport:
     ``timeout`` limits, in seconds, the connecting and then the complete response. Proxies and
     trusted certificates come from the environment; ``ca_file``, a path and what names it, wins.
     ``.netrc``, cookies and redirects are ignored: requests handles them in its session, which is
-    not used.
+    not used. ``adapter`` carries the requests in place of the network.
     """
 
     def __init__(
@@ -47,11 +41,12 @@ class Transport:
         timeout: float,
         connections: int,
         ca_file: tuple[str, str] | None = None,
-        mounted: Mapping[str, BaseAdapter] | None = None,
+        adapter: BaseAdapter | None = None,
     ) -> None:
         self._timeout = timeout
-        self._mounted = dict(mounted or {})
-        self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
+        self._is_network = adapter is None
+        own = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
+        self._adapter = adapter or own
         self._deadlines = Deadlines(timeout)
         self._ca_file = ca_file
         self._ca: tuple[str, str] | None = None
@@ -73,19 +68,14 @@ class Transport:
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response | NoResponse:
-        mounted = next((own for at, own in self._mounted.items() if url.startswith(at + "/")), None)
-        route = Route(address=address_of(url))
-        if mounted is None:
-            try:
-                route = replace(route, proxy=proxy_for(url), ca=self._trusted(url))
-            except RouteError as error:
-                return unconnected(route, str(error), is_final=True)
-        request = _prepared(method, url, headers, body)
+        request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
-            # Only the connections of the own adapter note what was sent.
-            deadline.was_sent = mounted is not None
+            # Only connections of the network note what was sent.
+            deadline.was_sent = not self._is_network
             try:
-                result = self._exchange(mounted or self._adapter, request, route)
+                if self._is_network:
+                    route = replace(route, proxy=proxy_for(url), ca=self._trusted(url))
+                result = self._exchange(request, route)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 result = no_response(error, route, was_sent=deadline.was_sent)
         if deadline.has_passed:
@@ -96,13 +86,9 @@ class Transport:
     def close(self) -> None:
         """Closes the connections."""
         self._adapter.close()
-        for adapter in self._mounted.values():
-            adapter.close()
 
-    def _exchange(
-        self, adapter: BaseAdapter, request: requests.PreparedRequest, route: Route
-    ) -> Response | NoResponse:
-        response = adapter.send(
+    def _exchange(self, request: requests.PreparedRequest, route: Route) -> Response | NoResponse:
+        response = self._adapter.send(
             request,
             stream=True,
             timeout=(self._timeout, self._timeout),
