@@ -12,25 +12,25 @@ from typing import Any
 from majobctl.errors import AuthError
 from majobctl.text import nearest, quoted
 
-HUAWEI_CLOUD_KEYS = {
+Names = Mapping[str, tuple[str, ...]]
+"""What a source calls each key; the first that has a value counts."""
+
+
+def _alike(*keys: str) -> dict[str, tuple[str, ...]]:
+    return {key: (key,) for key in keys}
+
+
+HUAWEI_CLOUD_KEYS: Names = {
     "access_key": ("ak",),
     "secret_key": ("sk",),
-    "security_token": ("security_token",),
-    "project_id": ("project_id",),
-    "iam_endpoint": ("iam_endpoint",),
+    **_alike("security_token", "project_id", "iam_endpoint"),
 }
-
-CLOUD_KEYS = {
+CLOUD_KEYS: Names = {
     "access_key": ("access_key", "ak"),
     "secret_key": ("secret_key", "sk"),
-    "security_token": ("security_token",),
     "account": ("user_domain_name", "domain_name"),
     "account_id": ("user_domain_id", "domain_id"),
-    "username": ("username",),
-    "password": ("password",),
-    "token": ("token",),
-    "project_id": ("project_id",),
-    "project_name": ("project_name",),
+    **_alike("security_token", "username", "password", "token", "project_id", "project_name"),
     "region": ("region_name",),
     "iam_endpoint": ("auth_url",),
     "ca_file": ("cacert",),
@@ -38,16 +38,13 @@ CLOUD_KEYS = {
 }
 
 
-def first_values(
-    values: Mapping[str, Any], names_of_keys: Mapping[str, tuple[str, ...]]
-) -> dict[str, str]:
+def first_values(values: Mapping[str, str], names_of_keys: Names) -> dict[str, str]:
     """For each key the first of its names that has a value, without the space around it."""
     found: dict[str, str] = {}
     for key, names in names_of_keys.items():
         for name in names:
-            value = values.get(name)
-            if isinstance(value, str) and value.strip():
-                found.setdefault(key, value.strip())
+            if value := values.get(name, "").strip():
+                found.setdefault(key, value)
     return found
 
 
@@ -111,7 +108,7 @@ def _first_file(stem: str, variable: str) -> Path | None:
 
 def _clouds_in(path: Path) -> dict[str, dict[str, Any]]:
     clouds = _table(_table(_load_yaml(path)).get("clouds"))
-    return {name: cloud for name, cloud in clouds.items() if isinstance(cloud, dict)}
+    return {str(name): cloud for name, cloud in clouds.items() if isinstance(cloud, dict)}
 
 
 def _values_of(path: Path, name: str, cloud: dict[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from majobctl.errors import AuthError, ConfigError, Problem
 from majobctl.service.auth.credential_files import (
     CLOUD_KEYS,
     HUAWEI_CLOUD_KEYS,
+    Names,
     first_values,
     in_home,
     read_cloud,
@@ -23,8 +24,7 @@ from majobctl.text import quoted
 
 AUTH_KINDS = ("aksk", "password", "token")
 
-_Names = Mapping[str, tuple[str, ...]]
-_ENVIRONMENT: tuple[_Names, ...] = (
+_ENVIRONMENT: tuple[Names, ...] = (
     {
         "access_key": ("OS_ACCESS_KEY",),
         "secret_key": ("OS_SECRET_KEY",),
@@ -248,7 +248,7 @@ class Sources:
             yield "clouds.yaml: OS_CLOUD not set"
 
 
-def _state_of(keys: Iterable[str], names: _Names, found: Mapping[str, str]) -> str:
+def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> str:
     """Such as ``OS_ACCESS_KEY set; OS_SECRET_KEY empty``."""
     states: dict[str, list[str]] = {"set": [], "empty": [], "not set": []}
     for key in keys:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -20,22 +21,13 @@ from urllib3.connection import HTTPConnection
 _MAX_SLEEP = 1
 
 
+@dataclass(eq=False)
 class _Deadline:
     """The end of one exchange's time; ``was_sent``: part of its request may have left."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self.has_passed = False
-        self.was_sent = False
-        self._deadlines = deadlines
-
-    def watch(self, connection: socket.socket) -> None:
-        self._deadlines.add(self, connection)
-
-    def cut(self, connection: socket.socket) -> None:
-        self.has_passed = True
-        # The TLS socket's own shutdown is not safe while another thread reads.
-        with contextlib.suppress(OSError, TypeError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    deadlines: Deadlines
+    has_passed: bool = False
+    was_sent: bool = False
 
 
 class Deadlines:
@@ -77,7 +69,10 @@ class Deadlines:
                 if left <= 0:
                     del self._ends[first]
                     # Under the lock: a moment later the connection may serve another request.
-                    first.cut(connection)
+                    first.has_passed = True
+                    # The TLS socket's own shutdown is not safe while another thread reads.
+                    with contextlib.suppress(OSError, TypeError):
+                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
             time.sleep(min(max(left, 0), _MAX_SLEEP))
 
 
@@ -110,7 +105,7 @@ class _Watched(HTTPConnection):
     def getresponse(self) -> Any:
         deadline = _current_deadline()
         if deadline and self.sock:
-            deadline.watch(self.sock)
+            deadline.deadlines.add(deadline, self.sock)
         return super().getresponse()
 
 

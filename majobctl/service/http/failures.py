@@ -43,7 +43,7 @@ def no_response(error: Exception, route: Route, *, was_sent: bool) -> NoResponse
         reason = f"{route.address}: the connection broke: {_reason(causes)}"
         return NoResponse(reason=reason, was_sent=True)
     reason, may_pass = _why_unconnected(causes, route)
-    text = f"cannot connect to {route}: {reason}"
+    text = f"cannot connect to {route.address}{route.proxy or ''}: {reason}"
     return NoResponse(reason=text, was_sent=False, is_final=not may_pass)
 
 

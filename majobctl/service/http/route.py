@@ -33,6 +33,9 @@ class Proxy:
     address: str
     variable: str
 
+    def __str__(self) -> str:
+        return f" through the proxy {self.address} ({self.variable})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -44,10 +47,6 @@ class Route:
     address: str
     proxy: Proxy | None = None
     ca: tuple[str, str] = ("", "")
-
-    def __str__(self) -> str:
-        through = self.proxy and f" through the proxy {self.proxy.address} ({self.proxy.variable})"
-        return self.address + (through or "")
 
 
 def address_of(url: str) -> str:
