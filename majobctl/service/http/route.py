@@ -6,9 +6,9 @@ import os
 import re
 import ssl
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import requests.utils
+from urllib3.util import parse_url
 
 from majobctl.target import is_loopback
 
@@ -50,33 +50,32 @@ class Route:
 
 
 def address_of(url: str) -> str:
-    """Scheme, host and port of a request's URL, which has no user and no password."""
-    scheme, _, rest = url.partition("://")
-    host = rest.partition("/")[0]
-    return f"{scheme}://{host}" + ("" if urlsplit(url).port else f":{_PORTS[scheme]}")
+    """Scheme, host and port."""
+    parts = parse_url(url)
+    scheme = parts.scheme or "https"
+    return f"{scheme}://{parts.host}:{parts.port or _PORTS[scheme]}"
 
 
 def proxy_for(url: str) -> Proxy | None:
     """The proxy on the way to ``url``; a loopback address needs none. Raises RouteError."""
-    found = not is_loopback(url) and requests.utils.select_proxy(
-        url, requests.utils.get_environ_proxies(url)
-    )
-    if not found:
+    if is_loopback(url):
+        return None
+    found = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or ""
+    if not found.strip():
         return None
     # Plain http goes to loopback addresses only.
     known = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
     named = [name for name in known if os.environ.get(name) == found]
     variable = named[0] if named else "the system's proxy"
-    match = _PROXY.fullmatch(found)
-    if match is None:
+    if (match := _PROXY.fullmatch(found.strip())) is None:
         # Not shown: part of it may be a password.
         raise RouteError(
             f"{variable} is not the address of a proxy, such as http://proxy.example.com:3128;"
             " special characters of a user or a password must be percent-encoded (%23 for #)"
         )
     scheme = (match["scheme"] or "http").lower()
-    port = match["port"] or _PORTS.get(scheme, 1080)
-    return Proxy(url=found, address=f"{scheme}://{match['host']}:{port}", variable=variable)
+    address = f"{scheme}://{match['host']}:{match['port'] or _PORTS.get(scheme, 1080)}"
+    return Proxy(url=found.strip(), address=address, variable=variable)
 
 
 def trusted_certificates(configured: tuple[str, str] | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import requests
 from requests.adapters import BaseAdapter
@@ -49,7 +50,6 @@ class Transport:
         self._adapter = adapter or own
         self._deadlines = Deadlines(timeout)
         self._ca_file = ca_file
-        self._ca: tuple[str, str] | None = None
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
@@ -74,7 +74,8 @@ class Transport:
             deadline.was_sent = not self._is_network
             try:
                 if self._is_network:
-                    route = replace(route, proxy=proxy_for(url), ca=self._trusted(url))
+                    ca = self._ca if url.startswith("https:") else route.ca
+                    route = replace(route, proxy=proxy_for(url), ca=ca)
                 result = self._exchange(request, route)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
                 result = no_response(error, route, was_sent=deadline.was_sent)
@@ -98,11 +99,10 @@ class Transport:
         with contextlib.closing(response):
             return _read(response, route.address)
 
-    def _trusted(self, url: str) -> tuple[str, str]:
-        """As ``Route.ca``; a plain address needs none. Raises RouteError, each time."""
-        if self._ca is None and url.startswith("https:"):
-            self._ca = trusted_certificates(self._ca_file)
-        return self._ca or ("", "")
+    @cached_property
+    def _ca(self) -> tuple[str, str]:
+        """As ``Route.ca``. Raises RouteError, each time."""
+        return trusted_certificates(self._ca_file)
 
 
 def _prepared(
