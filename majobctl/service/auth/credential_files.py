@@ -48,16 +48,18 @@ def first_values(values: Mapping[str, str], names_of_keys: Names) -> dict[str, s
     return found
 
 
-def in_home(path: str) -> Path | None:
-    """``path`` below the home directory; None if there is no home directory."""
-    found = os.path.expanduser(f"~/{path}")
-    return None if found.startswith("~") else Path(found)
+def home_folder(name: str) -> Path | None:
+    """A folder in the user's home; None if there is no home or no such folder, or if it belongs to
+    somebody else, as in containers that run as any user."""
+    try:
+        folder = Path.home() / name
+    except RuntimeError:
+        return None
+    return folder if os.access(folder, os.X_OK) else None
 
 
-def read_huawei_cloud(path: Path | None) -> Mapping[str, str]:
+def read_huawei_cloud(path: Path) -> Mapping[str, str]:
     """The values of Huawei Cloud's own file; none if it is missing."""
-    if path is None:
-        return {}
     # The parser's errors quote lines, which may hold a secret.
     parser = configparser.RawConfigParser()
     try:
@@ -98,7 +100,8 @@ def read_cloud(name: str) -> Mapping[str, str]:
 def _first_file(stem: str, variable: str) -> Path | None:
     if named := os.environ.get(variable):
         return Path(os.path.expanduser(named))
-    for directory in filter(None, (Path(), in_home(".config/openstack"), Path("/etc/openstack"))):
+    homes = filter(None, [home_folder(".config/openstack")])
+    for directory in (Path(), *homes, Path("/etc/openstack")):
         for suffix in (".yaml", ".yml"):
             path = directory / (stem + suffix)
             if path.is_file():

@@ -15,7 +15,7 @@ from majobctl.service.auth.credential_files import (
     HUAWEI_CLOUD_KEYS,
     Names,
     first_values,
-    in_home,
+    home_folder,
     read_cloud,
     read_huawei_cloud,
 )
@@ -63,7 +63,6 @@ _NEEDED = {
     "token": ("token",),
 }
 _NAMES = {"aksk": "access key"}
-_HUAWEI_CLOUD_FILE = ".huaweicloud/credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,8 @@ class Sources:
 
     @cached_property
     def _huawei_cloud(self) -> Mapping[str, str]:
-        return read_huawei_cloud(in_home(_HUAWEI_CLOUD_FILE))
+        folder = home_folder(".huaweicloud")
+        return read_huawei_cloud(folder / "credentials") if folder else {}
 
     def _aksk(self) -> AkSk | None:
         # The keys of a pair come from one source: never one user's key with another's.
@@ -232,12 +232,12 @@ class Sources:
 
     def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
         """A line for each kind and each source that may hold it; never a value."""
-        file = in_home(_HUAWEI_CLOUD_FILE)
-        missing = "" if file and file.exists() else ", which does not exist"
+        folder = home_folder(".huaweicloud")
+        missing = "" if folder and (folder / "credentials").exists() else ", which does not exist"
         sources = [
             *zip(repeat("environment"), _ENVIRONMENT, self._environment),
             *([(self._cloud["cloud"], CLOUD_KEYS, self._cloud)] if self._cloud else []),
-            (f"~/{_HUAWEI_CLOUD_FILE}{missing}", HUAWEI_CLOUD_KEYS, self._huawei_cloud),
+            (f"~/.huaweicloud/credentials{missing}", HUAWEI_CLOUD_KEYS, self._huawei_cloud),
         ]
         for kind in kinds:
             for source, names, found in sources:

@@ -76,7 +76,11 @@ class Deadlines:
             time.sleep(min(max(left, 0), _MAX_SLEEP))
 
 
-_current = threading.local()
+class _Current(threading.local):
+    deadline: _Deadline | None = None
+
+
+_current = _Current()
 
 
 @contextlib.contextmanager
@@ -98,19 +102,14 @@ class _Watched(HTTPConnection):
         # Apart from the request, so that nothing was sent if the connecting fails.
         if self.sock is None:
             self.connect()
-        if deadline := _current_deadline():
+        if deadline := _current.deadline:
             deadline.was_sent = True
         super().request(*args, **kwargs)
 
     def getresponse(self) -> Any:
-        deadline = _current_deadline()
-        if deadline and self.sock:
+        if (deadline := _current.deadline) and self.sock:
             deadline.deadlines.add(deadline, self.sock)
         return super().getresponse()
-
-
-def _current_deadline() -> _Deadline | None:
-    return getattr(_current, "deadline", None)
 
 
 class DeadlineAdapter(HTTPAdapter):
