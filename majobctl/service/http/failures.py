@@ -66,7 +66,7 @@ def _why_unconnected(causes: list[BaseException], route: Route) -> tuple[str, bo
         if route.proxy and (match := _TUNNEL.match(str(cause))):
             return _why_refused(int(match[1]), route.proxy)
         if type(cause).__module__ == "socks":
-            reason, may_pass, is_of_proxy = str(cause), "authentication" not in str(cause), True
+            may_pass, is_of_proxy = "authentication" not in str(cause), True
     if route.proxy and is_of_proxy:
         advice = f"check {route.proxy.variable}, or set NO_PROXY"
         reason = f"the proxy cannot be used ({reason}); {advice}"
@@ -110,6 +110,8 @@ def _reason(causes: list[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
+    if texts := [str(cause) for cause in causes if type(cause).__module__ == "socks"]:
+        return texts[-1]
     for cause in causes:
         for types, text in _REASONS:
             if isinstance(cause, types):
