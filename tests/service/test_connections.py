@@ -331,6 +331,11 @@ TLS: Mapping[str, tuple[Answer, str, int]] = {
         "the server closed the connection during the TLS handshake",
         REPEATED,
     ),
+    "says goodbye at hello": (
+        says(bytes.fromhex("15 0303 0002 0100")),
+        "the server closed the connection during the TLS handshake",
+        REPEATED,
+    ),
     "an old protocol": (
         says(bytes.fromhex("15 0301 0002 0246")),
         "the server does not speak TLS 1.2 or newer",

@@ -95,7 +95,7 @@ def _why_untrusted(error: ssl.SSLCertVerificationError, route: Route, who: str) 
 
 def _why_no_tls(error: ssl.SSLError, who: str) -> tuple[str, bool]:
     code = error.reason or ""
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return f"{who} closed the connection during the TLS handshake", True
     if code in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return f"{who} does not speak TLS; the port may be one for plain http", False
