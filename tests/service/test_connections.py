@@ -264,11 +264,13 @@ def test_no_proxy_is_asked_for_what_no_proxy_names(monkeypatch: pytest.MonkeyPat
     assert there.heads[0].startswith(b"CONNECT elsewhere.invalid:443 HTTP/1.")
 
 
-def test_a_proxy_on_the_way_that_answers_in_the_services_place(service: FakeService) -> None:
+@pytest.mark.parametrize("call", CALLS)
+def test_a_proxy_on_the_way_that_answers_in_the_services_place(
+    call: str, service: FakeService
+) -> None:
     service.answer_next(407, b"<html>Sign in</html>")
-    with pytest.raises(Exception, match=r"a proxy on the way wants a user") as caught:
-        put(service.url)
-    assert "HTTP status 407" in str(caught.value)
+    error = failed(call, service.url)
+    assert str(error) == "a proxy on the way wants a user and a password (HTTP status 407)"
     assert len(service.requests) == 1
 
 

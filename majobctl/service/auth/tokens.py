@@ -130,7 +130,7 @@ def _failed(result: Response | NoResponse) -> Failure:
     failure = classify(result, writes=False)
     if not isinstance(failure, Failure):
         raise AssertionError("a response without success must be a failure")
-    if isinstance(result, NoResponse) or 300 <= result.status < 400:
+    if isinstance(result, NoResponse) or 300 <= result.status < 400 or result.status == 407:
         return failure
     # The rest stays hidden: whatever answers in IAM's place may echo the password.
     reason = _iam_message(result) or f"HTTP status {result.status}"

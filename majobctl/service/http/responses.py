@@ -78,7 +78,7 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
         return Failure(error=error, may_pass=not result.is_final, maybe_done=result.was_sent)
     if result.status == 407:
         text = "a proxy on the way wants a user and a password (HTTP status 407)"
-        return Failure(error=ServiceError("", text, status=407))
+        return Failure(error=TransportError(text, outcome_unknown=False))
     if 300 <= result.status < 400:
         return _redirected(result, writes)
     try:
