@@ -59,15 +59,6 @@ class Transport:
         Each request is logged without its headers and body, which hold secrets.
         """
         start = time.monotonic()
-        result = self._sent(method, url, headers, body)
-        ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
-        seconds = time.monotonic() - start
-        _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
-        return result
-
-    def _sent(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Response | NoResponse:
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
             # Only connections of the network note what was sent.
@@ -81,7 +72,10 @@ class Transport:
                 result = no_response(error, route, was_sent=deadline.was_sent)
         if deadline.has_passed:
             reason = f"{route.address}: no complete answer within {self._timeout:g} s"
-            return NoResponse(reason=reason, was_sent=True)
+            result = NoResponse(reason=reason, was_sent=True)
+        ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
+        seconds = time.monotonic() - start
+        _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
 
     def close(self) -> None:
