@@ -601,8 +601,10 @@ class TestABrokenAnswer:
 
         service.script.append(hang)
         with open_session(service, timeout=0.5, retries=0) as session:
-            assert transport_error(lambda: put(session)).outcome_unknown
+            error = transport_error(lambda: put(session))
         over.set()
+        assert error.outcome_unknown
+        assert str(error) == f"{service.url}: no complete answer within 0.5 s"
 
     def test_that_is_too_large_is_not_kept(self, service: FakeService) -> None:
         chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"

@@ -21,8 +21,9 @@ _CUT_SHORT = (
     urllib3_errors.InvalidChunkLength,
     requests.exceptions.ChunkedEncodingError,
 )
+_TIMEOUTS = (TimeoutError, urllib3_errors.TimeoutError)
 _REASONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    ((TimeoutError, urllib3_errors.TimeoutError), "timed out"),
+    (_TIMEOUTS, "timed out"),
     (_CUT_SHORT, "the answer was cut short"),
     (http.client.RemoteDisconnected, "no answer came"),
     ((http.client.HTTPException, urllib3_errors.InvalidHeader), "the answer is not HTTP"),
@@ -34,6 +35,10 @@ _CERTIFICATE_ADVICE = {
     **dict.fromkeys((9, 10), "check this machine's clock"),  # not yet valid, expired
     **dict.fromkeys((62, 64), "check the address"),  # of another host
 }
+
+
+def timed_out(error: Exception) -> bool:
+    return any(isinstance(cause, _TIMEOUTS) for cause in _causes(error))
 
 
 def no_response(error: Exception, route: Route, *, was_sent: bool) -> NoResponse:

@@ -15,7 +15,7 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
 from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
-from majobctl.service.http.failures import no_response
+from majobctl.service.http.failures import no_response, timed_out
 from majobctl.service.http.responses import NoResponse, Response
 from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
@@ -69,6 +69,8 @@ class Transport:
                     route = replace(route, proxy=proxy_for(url), ca=ca)
                 result = self._exchange(request, route)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                # The socket's own timeout is as long, and may be first.
+                deadline.has_passed |= deadline.was_sent and timed_out(error)
                 result = no_response(error, route, was_sent=deadline.was_sent)
         if deadline.has_passed:
             reason = f"{route.address}: no complete answer within {self._timeout:g} s"
