@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 from majobctl.errors import AuthError, ProviderError
-from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources
+from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources, Token
 from majobctl.target import endpoint_of, iam_endpoint_of
 from majobctl.text import printable
 
@@ -88,8 +88,9 @@ def _arguments(found: Credentials) -> tuple[dict[str, str], tuple[str, ...]]:
     if isinstance(found, AkSk) and not found.security_token:
         keys = {"access_key": found.access_key, "secret_key": found.secret_key}
         return keys, tuple(keys.values())
-    if isinstance(found, Password):
+    if isinstance(found, Password) and found.account:
         user = {"account": found.account, "username": found.username, "password": found.password}
         return user, (found.password,)
-    what = "a temporary access key" if isinstance(found, AkSk) else "a token"
+    kinds = {AkSk: "a temporary access key", Password: "an account's id", Token: "a token"}
+    what = kinds[type(found)]
     raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

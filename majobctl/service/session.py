@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -27,15 +26,6 @@ if TYPE_CHECKING:
     from majobctl.service.http.transport import Transport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Defaults:
-    """The arguments of ``Session.set_endpoint``; majobctl does not call OBS."""
-
-    iam_endpoint: str | None = None
-    modelarts_endpoint: str | None = None
-    region_name: str | None = None
-
-
 class Session:
     """A connection to ModelArts for one project; safe to use from several threads.
 
@@ -45,13 +35,13 @@ class Session:
 
     ``timeout`` is in seconds, ``retries`` the number of further tries, ``backoff`` the first pause
     between tries in seconds, ``connections`` how many are kept open. ``transport`` carries the
-    requests for the endpoint in place of the network.
+    requests in place of the network.
 
     Raises AuthError if credentials or the project are missing, ConfigError for an invalid address,
     region or project. Nothing is sent before the first request.
     """
 
-    _defaults = _Defaults()
+    _defaults: Mapping[str, str | None] = {}
 
     @classmethod
     def set_endpoint(
@@ -61,16 +51,13 @@ class Session:
         modelarts_endpoint: str | None = None,
         region_name: str | None = None,
     ) -> None:
-        """Sets the addresses and the region of all later Sessions."""
+        """Sets the addresses and the region of all later Sessions; majobctl does not call OBS."""
         if modelarts_endpoint or region_name:
             endpoint_of(region_name, modelarts_endpoint)
         if iam_endpoint:
             iam_endpoint_of(None, iam_endpoint)
-        Session._defaults = _Defaults(
-            iam_endpoint=iam_endpoint,
-            modelarts_endpoint=modelarts_endpoint,
-            region_name=region_name,
-        )
+        given = {"iam": iam_endpoint, "modelarts": modelarts_endpoint, "region": region_name}
+        Session._defaults = given
 
     def __init__(
         self,
@@ -94,8 +81,8 @@ class Session:
         transport: BaseAdapter | None = None,
     ) -> None:
         sources, defaults = Sources(), Session._defaults
-        address = endpoint or defaults.modelarts_endpoint
-        region = region_name or defaults.region_name
+        address = endpoint or defaults.get("modelarts")
+        region = region_name or defaults.get("region")
         if not address:
             region = region or sources.get("region")
             address = sources.get("endpoint")
@@ -107,14 +94,14 @@ class Session:
         self._project_id = checked_project(*project, credentials)
         self._iam_endpoint = ""
         if isinstance(credentials, Password):
-            address = iam_endpoint or defaults.iam_endpoint or sources.get("iam_endpoint")
+            address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
             self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
         self._auth = auth_method(credentials, project, self._issue_token)
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections = timeout, connections
         self._ca_file = None if transport else sources.ca_file()
-        self._mounted = {self.endpoint: transport} if transport else {}
+        self._adapter = transport
         self._backoff = Backoff(backoff)
         self._retries = Retries(retries, self._backoff)
         self.catalog = api_catalog(self.request)
@@ -204,7 +191,7 @@ class Session:
                     timeout=self._timeout,
                     connections=self._connections,
                     ca_file=self._ca_file,
-                    mounted=self._mounted,
+                    adapter=self._adapter,
                 )
             return self._transport_in_use
 

@@ -14,7 +14,7 @@ from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No credentials, proxies or certificates of whoever runs the tests; an empty home."""
     starts = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_")
-    ends = ("_PROXY", "_CA_BUNDLE")
+    ends = ("_PROXY", "_CA_BUNDLE", "SSL_CERT_FILE")
     for name in os.environ:
         if name.startswith(starts) or name.upper().endswith(ends):
             monkeypatch.delenv(name)

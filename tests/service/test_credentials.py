@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from majobctl.errors import AuthError, ConfigError
 from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources, Token
+from majobctl.service.auth.tokens import token_request
 
 SECRET = "s3cret-not-a-real-one"
 
@@ -133,30 +135,93 @@ def test_a_damaged_file_does_no_harm_if_it_is_not_needed(
     assert Sources().get("region") is None
 
 
-def test_nothing_at_all_says_what_would_do() -> None:
-    with pytest.raises(AuthError) as caught:
-        find()
-    for name in ("OS_ACCESS_KEY", "HUAWEICLOUD_SDK_AK", "HW_SECRET_KEY", "OS_USERNAME", "OS_TOKEN"):
-        assert name in str(caught.value)
-    with pytest.raises(AuthError) as caught:
-        find("token")
-    assert str(caught.value) == "no credentials: set a token (OS_TOKEN)."
+NOT_SET = """no credentials; complete one of these:
+  access key (environment): OS_ACCESS_KEY, OS_SECRET_KEY not set
+  access key (environment): HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK not set
+  access key (environment): HW_ACCESS_KEY, HW_SECRET_KEY not set
+  access key (~/.huaweicloud/credentials, which does not exist): ak, sk not set
+  password (environment): OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME not set
+  token (environment): OS_TOKEN not set
+  clouds.yaml: OS_CLOUD not set"""
 
 
-def test_what_is_half_set_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OS_SECRET_KEY", SECRET)
-    monkeypatch.setenv("OS_USERNAME", "someone")
+def message(auth: str | None = None) -> str:
     with pytest.raises(AuthError) as caught:
-        find()
-    assert str(caught.value).startswith(
-        "no credentials: found only OS_SECRET_KEY, OS_USERNAME; set an access key ("
-    )
+        find(auth)
     assert SECRET not in str(caught.value)
-    monkeypatch.delenv("OS_USERNAME")
-    with pytest.raises(
-        AuthError, match=r"^no credentials: OS_SECRET_KEY is set, but OS_ACCESS_KEY is not; set"
-    ):
-        find()
+    return str(caught.value)
+
+
+def test_nothing_at_all_says_what_was_looked_for_where() -> None:
+    assert message() == NOT_SET
+    lines = NOT_SET.splitlines()
+    assert message("token").splitlines() == [lines[0], *lines[6:]]
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"OS_SECRET_KEY": SECRET}, "OS_SECRET_KEY set; OS_ACCESS_KEY not set"),
+        (
+            {"OS_ACCESS_KEY": SECRET, "OS_SECRET_KEY": ""},
+            "OS_ACCESS_KEY set; OS_SECRET_KEY empty",
+        ),
+        ({"HW_ACCESS_KEY": SECRET}, "HW_ACCESS_KEY set; HW_SECRET_KEY not set"),
+        (
+            {"OS_USERNAME": "someone", "OS_PASSWORD": " ", "OS_DOMAIN_ID": "d"},
+            "OS_USERNAME, OS_DOMAIN_ID set; OS_PASSWORD empty",
+        ),
+        (
+            {"OS_PASSWORD": SECRET, "OS_DOMAIN_NAME": ""},
+            "OS_PASSWORD set; OS_DOMAIN_NAME empty; OS_USERNAME not set",
+        ),
+        ({"OS_TOKEN": ""}, "OS_TOKEN empty"),
+    ],
+)
+def test_what_is_half_set_is_named_without_its_value(
+    variables: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = message().splitlines()
+    (changed,) = [item for item in found if item not in NOT_SET.splitlines()]
+    assert changed.endswith(f" (environment): {line}")
+    assert len(found) == len(NOT_SET.splitlines())
+
+
+def test_half_of_huawei_clouds_own_file_is_named(home: Path) -> None:
+    write_huawei_file(home, f"[basic]\nsk = {SECRET}\n")
+    line = "  access key (~/.huaweicloud/credentials): sk set; ak not set"
+    assert line in message().splitlines()
+
+
+def test_an_account_may_have_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_ID"):
+        monkeypatch.setenv(name, name)
+    user = Password("", "OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_ID")
+    assert find() == user
+    domain = {"id": "OS_USER_DOMAIN_ID"}
+    sent = json.loads(token_request(user, "p", None))["auth"]["identity"]["password"]["user"]
+    assert sent["domain"] == domain
+    # A name is what IAM's own page has.
+    monkeypatch.setenv("OS_DOMAIN_NAME", "account")
+    assert find() == Password("account", "OS_USERNAME", "OS_PASSWORD")
+
+
+def test_without_a_home_directory_the_environment_is_enough(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "sys.modules['pwd'] = None\n"
+        "from majobctl.service.auth.credentials import Sources\n"
+        "print(Sources().credentials() is not None, Sources().get('project_id'))\n"
+        "del os.environ['OS_ACCESS_KEY']\n"
+        "try:\n    Sources().credentials()\n"
+        "except Exception as error:\n    print(type(error).__name__)\n"
+    )
+    keys = {"OS_ACCESS_KEY": "a", "OS_SECRET_KEY": "b", "PATH": ""}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=keys, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "True None\nAuthError\n", done.stderr
 
 
 def test_an_unknown_kind_of_credentials_is_a_wrong_setting() -> None:
@@ -171,7 +236,7 @@ def test_no_secret_is_shown(credentials: Credentials) -> None:
 
 def test_a_password_is_not_shown_and_its_user_is() -> None:
     shown = repr(Password("account", "user", SECRET))
-    assert shown == "Password(account='account', username='user')"
+    assert shown == "Password(account='account', username='user', account_id='')"
 
 
 @pytest.mark.parametrize("secret", ["s3crét", "s3cr\net", " s3cret"])
@@ -241,7 +306,10 @@ clouds:
         assert sources.project() == (None, "eu-de")
         assert sources.get("region") == "eu-de"
         assert sources.get("iam_endpoint") == "https://iam.example.com/v3"
-        assert sources.ca_file() == "/certificates.pem"
+        assert sources.ca_file() == (
+            "/certificates.pem",
+            f'cacert of the cloud "otc" of {folder / "clouds.yaml"}',
+        )
 
     def test_a_cloud_may_have_an_access_key(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -261,6 +329,71 @@ clouds:
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(folder / "clouds.yaml"))
         with pytest.raises(AuthError, match=r'there is no cloud "here", to which OS_CLOUD is set'):
             Sources().get("project_id")
+
+    @pytest.mark.parametrize(
+        "written",
+        ["0123", "12345678", "1e5", "0x1F", "yes", "true", "2026-01-02", "1_000", "=", "3:25"],
+    )
+    def test_a_value_is_the_text_that_was_written(
+        self, written: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        auth = f"{{username: {written}, password: {written}, domain_id: {written}}}"
+        Path("clouds.yaml").write_text(f"clouds: {{{written}: {{auth: {auth}}}}}")
+        monkeypatch.setenv("OS_CLOUD", written)
+        assert find() == Password("", written, written, written)
+
+    @pytest.mark.parametrize("written", ["", "~", "null"])
+    def test_null_is_not_set(self, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = "clouds:\n  c:\n    cacert: {0}\n    auth:\n      username: u\n      password: {0}\n"
+        Path("clouds.yaml").write_text(text.format(written))
+        monkeypatch.setenv("OS_CLOUD", "c")
+        lines = message("password").splitlines()
+        state = "username set; password, user_domain_name not set"
+        assert lines[2] == f'  password (cloud "c" of clouds.yaml): {state}'
+        assert "OS_CLOUD" not in lines[-1]
+
+    @pytest.mark.parametrize("written", [f"[{SECRET}]", f"{{a: {SECRET}}}", "!!int 5"])
+    def test_a_value_that_is_not_text_is_named(
+        self, written: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clouds = f"{{c: {{auth: {{password: {written}}}}}, other: {{region_name: eu-de}}}}"
+        Path("clouds.yaml").write_text(f"clouds: {clouds}")
+        monkeypatch.setenv("OS_CLOUD", "c")
+        assert message() == 'clouds.yaml: password of the cloud "c" must be text'
+        monkeypatch.setenv("OS_CLOUD", "other")
+        assert Sources().get("region") == "eu-de"
+
+    def test_a_file_may_merge_what_clouds_have_in_common(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Path("clouds.yaml").write_text(
+            "base: &base {region_name: eu-de}\nclouds: {c: {<<: *base, auth: {project_id: 007}}}"
+        )
+        monkeypatch.setenv("OS_CLOUD", "c")
+        assert (Sources().get("region"), Sources().get("project_id")) == ("eu-de", "007")
+
+    @pytest.mark.parametrize(
+        ("clouds", "hint"),
+        [
+            ("{otc: {}, other: {}}", '; did you mean "otc"?; the file has "otc", "other"'),
+            ("{}", "; the file has none"),
+        ],
+    )
+    def test_a_cloud_that_the_file_does_not_have(
+        self, clouds: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Path("clouds.yaml").write_text(f"clouds: {clouds}")
+        monkeypatch.setenv("OS_CLOUD", "otcc")
+        assert message() == (
+            f'clouds.yaml: there is no cloud "otcc", to which OS_CLOUD is set{hint}'
+        )
+
+    def test_a_blank_in_secure_yaml_takes_nothing_away(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "secure.yaml").write_text("clouds: {keys: {auth: {sk: , ak: 12}}}")
+        monkeypatch.setenv("OS_CLOUD", "keys")
+        assert find() == AkSk("12", SECRET)
 
     def test_no_file_at_all_says_where_it_was_looked_for(
         self, monkeypatch: pytest.MonkeyPatch

@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import AuthError
-from majobctl.text import quoted
+from majobctl.text import nearest, quoted
 
-HUAWEI_CLOUD_KEYS = {
+Names = Mapping[str, tuple[str, ...]]
+"""What a source calls each key; the first that has a value counts."""
+
+
+def _alike(*keys: str) -> dict[str, tuple[str, ...]]:
+    return {key: (key,) for key in keys}
+
+
+HUAWEI_CLOUD_KEYS: Names = {
     "access_key": ("ak",),
     "secret_key": ("sk",),
-    "security_token": ("security_token",),
-    "project_id": ("project_id",),
-    "iam_endpoint": ("iam_endpoint",),
+    **_alike("security_token", "project_id", "iam_endpoint"),
 }
-
-CLOUD_KEYS = {
+CLOUD_KEYS: Names = {
     "access_key": ("access_key", "ak"),
     "secret_key": ("secret_key", "sk"),
-    "security_token": ("security_token",),
     "account": ("user_domain_name", "domain_name"),
-    "username": ("username",),
-    "password": ("password",),
-    "token": ("token",),
-    "project_id": ("project_id",),
-    "project_name": ("project_name",),
+    "account_id": ("user_domain_id", "domain_id"),
+    **_alike("security_token", "username", "password", "token", "project_id", "project_name"),
     "region": ("region_name",),
     "iam_endpoint": ("auth_url",),
     "ca_file": ("cacert",),
@@ -37,17 +38,24 @@ CLOUD_KEYS = {
 }
 
 
-def first_values(
-    values: Mapping[str, Any], names_of_keys: Mapping[str, tuple[str, ...]]
-) -> dict[str, str]:
+def first_values(values: Mapping[str, str], names_of_keys: Names) -> dict[str, str]:
     """For each key the first of its names that has a value, without the space around it."""
     found: dict[str, str] = {}
     for key, names in names_of_keys.items():
         for name in names:
-            value = values.get(name)
-            if isinstance(value, str) and value.strip():
-                found.setdefault(key, value.strip())
+            if value := values.get(name, "").strip():
+                found.setdefault(key, value)
     return found
+
+
+def home_folder(name: str) -> Path | None:
+    """A folder in the user's home; None if there is no home or no such folder, or if it belongs to
+    somebody else, as in containers that run as any user."""
+    try:
+        folder = Path.home() / name
+    except RuntimeError:
+        return None
+    return folder if os.access(folder, os.X_OK) else None
 
 
 def read_huawei_cloud(path: Path) -> Mapping[str, str]:
@@ -67,23 +75,33 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
 
 
 def read_cloud(name: str) -> Mapping[str, str]:
-    """The values of one cloud in clouds.yaml, with those of secure.yaml laid over it."""
+    """The values of one cloud in clouds.yaml, with those of secure.yaml laid over it.
+
+    ``cloud`` among them names the cloud and its file.
+    """
     if (path := _first_file("clouds", "OS_CLIENT_CONFIG_FILE")) is None:
         raise AuthError(
             f"OS_CLOUD is {quoted(name)}, but there is no clouds.yaml here, in"
             " ~/.config/openstack or in /etc/openstack"
         )
-    if (cloud := _cloud_in(path, name)) is None:
-        raise AuthError(f"{path}: there is no cloud {quoted(name)}, to which OS_CLOUD is set")
-    secure = _first_file("secure", "OS_CLIENT_SECURE_FILE")
-    over = (_cloud_in(secure, name) if secure else None) or {}
-    return first_values({**cloud, **over}, CLOUD_KEYS)
+    clouds = _clouds_in(path)
+    if name not in clouds:
+        known = ", ".join(map(quoted, clouds)) or "none"
+        raise AuthError(
+            f"{path}: there is no cloud {quoted(name)}, to which OS_CLOUD is set"
+            f"{nearest(name, clouds)}; the file has {known}"
+        )
+    found = _values_of(path, name, clouds[name])
+    if secure := _first_file("secure", "OS_CLIENT_SECURE_FILE"):
+        found |= _values_of(secure, name, _clouds_in(secure).get(name, {}))
+    return first_values(found, CLOUD_KEYS) | {"cloud": f"cloud {quoted(name)} of {path}"}
 
 
 def _first_file(stem: str, variable: str) -> Path | None:
     if named := os.environ.get(variable):
-        return Path(named)
-    for directory in (Path(), Path.home() / ".config" / "openstack", Path("/etc/openstack")):
+        return Path(os.path.expanduser(named))
+    homes = filter(None, [home_folder(".config/openstack")])
+    for directory in (Path(), *homes, Path("/etc/openstack")):
         for suffix in (".yaml", ".yml"):
             path = directory / (stem + suffix)
             if path.is_file():
@@ -91,13 +109,20 @@ def _first_file(stem: str, variable: str) -> Path | None:
     return None
 
 
-def _cloud_in(path: Path, name: str) -> dict[str, Any] | None:
-    """One cloud of the file as a flat table, None if the file does not have it."""
-    clouds = _table(_load_yaml(path)).get("clouds")
-    cloud = _table(clouds).get(name)
-    if not isinstance(cloud, dict):
-        return None
-    return {**cloud, **_table(cloud.get("auth"))}
+def _clouds_in(path: Path) -> dict[str, dict[str, Any]]:
+    clouds = _table(_table(_load_yaml(path)).get("clouds"))
+    return {str(name): cloud for name, cloud in clouds.items() if isinstance(cloud, dict)}
+
+
+def _values_of(path: Path, name: str, cloud: dict[str, Any]) -> dict[str, str]:
+    """The keys that are read, in one table."""
+    known = {key for keys in CLOUD_KEYS.values() for key in keys}
+    flat = {**cloud, **_table(cloud.get("auth"))}
+    found = {key: flat[key] for key in known & flat.keys() if flat[key] is not None}
+    for key in sorted(found):
+        if not isinstance(found[key], str):
+            raise AuthError(f"{path}: {key} of the cloud {quoted(name)} must be text")
+    return found
 
 
 def _load_yaml(path: Path) -> Any:
@@ -108,7 +133,7 @@ def _load_yaml(path: Path) -> Any:
             f"OS_CLOUD is set, and reading {path} needs PyYAML: install it with pip install PyYAML"
         ) from None
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _text_loader(yaml))
     except OSError as error:
         raise AuthError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -116,6 +141,16 @@ def _load_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         raise AuthError(f"{path}{place}: not valid YAML") from None
+
+
+def _text_loader(yaml: Any) -> Any:
+    """A safe loader that takes 0123, yes and 2026-01-02 as the text that was written."""
+    kept = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:null")
+    resolvers = {
+        first: [rule for rule in rules if rule[0] in kept]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return type("TextLoader", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
 
 
 def _table(value: object) -> dict[str, Any]:

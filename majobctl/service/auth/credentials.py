@@ -4,16 +4,18 @@ Cloud's own file. Sends nothing and shows no secret."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from itertools import repeat
 
 from majobctl.errors import AuthError, ConfigError, Problem
 from majobctl.service.auth.credential_files import (
     CLOUD_KEYS,
     HUAWEI_CLOUD_KEYS,
+    Names,
     first_values,
+    home_folder,
     read_cloud,
     read_huawei_cloud,
 )
@@ -22,12 +24,13 @@ from majobctl.text import quoted
 
 AUTH_KINDS = ("aksk", "password", "token")
 
-_ENVIRONMENT: tuple[Mapping[str, tuple[str, ...]], ...] = (
+_ENVIRONMENT: tuple[Names, ...] = (
     {
         "access_key": ("OS_ACCESS_KEY",),
         "secret_key": ("OS_SECRET_KEY",),
         "security_token": ("OS_SECURITY_TOKEN",),
         "account": ("OS_USER_DOMAIN_NAME", "OS_DOMAIN_NAME"),
+        "account_id": ("OS_USER_DOMAIN_ID", "OS_DOMAIN_ID"),
         "username": ("OS_USERNAME",),
         "password": ("OS_PASSWORD",),
         "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
@@ -54,16 +57,12 @@ _ENVIRONMENT: tuple[Mapping[str, tuple[str, ...]], ...] = (
     },
 )
 
-_PAIRS = [(names["access_key"][0], names["secret_key"][0]) for names in _ENVIRONMENT]
-_PARTNERS = {**dict(_PAIRS), **{secret: access for access, secret in _PAIRS}}
-_WANTED = {
-    "aksk": "an access key (OS_ACCESS_KEY and OS_SECRET_KEY, HUAWEICLOUD_SDK_AK and"
-    " HUAWEICLOUD_SDK_SK, HW_ACCESS_KEY and HW_SECRET_KEY, or ak and sk in"
-    " ~/.huaweicloud/credentials)",
-    "password": "a password (OS_USERNAME, OS_PASSWORD and OS_USER_DOMAIN_NAME, or OS_CLOUD with"
-    " clouds.yaml)",
-    "token": "a token (OS_TOKEN)",
+_NEEDED = {
+    "aksk": ("access_key", "secret_key"),
+    "password": ("username", "password", "account"),
+    "token": ("token",),
 }
+_NAMES = {"aksk": "access key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +81,15 @@ class AkSk:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A user of an account (IAM calls it a domain)."""
+    """A user of an account (IAM calls it a domain), which has a name or else an id."""
 
     account: str
     username: str
     password: str = field(repr=False)
+    account_id: str = ""
 
     def __post_init__(self) -> None:
-        _check_encodable(self.account, "account")
+        _check_encodable(self.account + self.account_id, "account")
         _check_encodable(self.username, "user name")
         _check_encodable(self.password, "password")
 
@@ -142,9 +142,7 @@ def checked_project(
 class Sources:
     """What the environment and the files hold, each file read when it is first needed.
 
-    Keys are ``access_key``, ``secret_key``, ``security_token``, ``account``, ``username``,
-    ``password``, ``token``, ``project_id``, ``project_name``, ``region``, ``iam_endpoint``,
-    ``endpoint`` and ``ca_file``. The environment wins over clouds.yaml, and that over Huawei
+    Keys are those of ``CLOUD_KEYS``. The environment wins over clouds.yaml, and that over Huawei
     Cloud's file. Raises AuthError for a file that cannot be read.
     """
 
@@ -165,23 +163,29 @@ class Sources:
         for kind in kinds:
             if found := readers[kind]():
                 return found
-        wanted = "; or ".join(_WANTED[kind] for kind in kinds)
-        raise AuthError(f"no credentials: {self._half_set()}set {wanted}.")
+        lines = "\n".join(f"  {line}" for line in self._looked_for(kinds))
+        raise AuthError(f"no credentials; complete one of these:\n{lines}")
 
     def project(self) -> tuple[str | None, str | None]:
         """The project's id and name from the first source that has either."""
-        for layer in self._layers("project_id"):
-            if "project_id" in layer or "project_name" in layer:
-                return layer.get("project_id"), layer.get("project_name")
-        return None, None
+        return self._first_pair("project_id", "project_name")
 
-    def ca_file(self) -> str | None:
-        """The file with the certificates to trust, from the environment.
+    def ca_file(self) -> tuple[str, str] | None:
+        """The file with the certificates to trust, and what names it.
 
         A cloud's own file counts if something else came from that cloud.
         """
+        if path := self._environment[0].get("ca_file"):
+            return path, "OS_CACERT"
         cloud = self._cloud if "_cloud" in self.__dict__ else {}
-        return self._environment[0].get("ca_file") or cloud.get("ca_file")
+        return (cloud["ca_file"], f"cacert of the {cloud['cloud']}") if "ca_file" in cloud else None
+
+    def _first_pair(self, first: str, second: str) -> tuple[str | None, str | None]:
+        """The values of the first source that has either."""
+        for layer in self._layers(first):
+            if first in layer or second in layer:
+                return layer.get(first), layer.get(second)
+        return None, None
 
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first.
@@ -205,7 +209,8 @@ class Sources:
 
     @cached_property
     def _huawei_cloud(self) -> Mapping[str, str]:
-        return read_huawei_cloud(Path.home() / ".huaweicloud" / "credentials")
+        folder = home_folder(".huaweicloud")
+        return read_huawei_cloud(folder / "credentials") if folder else {}
 
     def _aksk(self) -> AkSk | None:
         # The keys of a pair come from one source: never one user's key with another's.
@@ -215,28 +220,44 @@ class Sources:
         return None
 
     def _password(self) -> Password | None:
-        account, username, password = map(self.get, ("account", "username", "password"))
-        if account and username and password:
-            return Password(account, username, password)
+        account, account_id = self._first_pair("account", "account_id")
+        username, password = self.get("username"), self.get("password")
+        if (account or account_id) and username and password:
+            return Password(account or "", username, password, "" if account else account_id or "")
         return None
 
     def _token(self) -> Token | None:
         token = self.get("token")
         return Token(token) if token else None
 
-    def _half_set(self) -> str:
-        """What is set already, for the beginning of the message."""
-        keys = ("access_key", "secret_key", "account", "username", "password", "token")
-        present = sorted(
-            name
-            for names_of_keys in _ENVIRONMENT
-            for key in keys
-            for name in names_of_keys.get(key, ())
-            if os.environ.get(name, "").strip()
-        )
-        if len(present) == 1 and present[0] in _PARTNERS:
-            return f"{present[0]} is set, but {_PARTNERS[present[0]]} is not; "
-        return f"found only {', '.join(present)}; " if present else ""
+    def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
+        """A line for each kind and each source that may hold it; never a value."""
+        folder = home_folder(".huaweicloud")
+        missing = "" if folder and (folder / "credentials").exists() else ", which does not exist"
+        sources = [
+            *zip(repeat("environment"), _ENVIRONMENT, self._environment),
+            *([(self._cloud["cloud"], CLOUD_KEYS, self._cloud)] if self._cloud else []),
+            (f"~/.huaweicloud/credentials{missing}", HUAWEI_CLOUD_KEYS, self._huawei_cloud),
+        ]
+        for kind in kinds:
+            for source, names, found in sources:
+                if names.keys() >= set(_NEEDED[kind]):
+                    state = _state_of(_NEEDED[kind], names, found)
+                    yield f"{_NAMES.get(kind, kind)} ({source}): {state}"
+        if not self._cloud:
+            yield "clouds.yaml: OS_CLOUD not set"
+
+
+def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> str:
+    """Such as ``OS_ACCESS_KEY set; OS_SECRET_KEY empty``."""
+    states: dict[str, list[str]] = {"set": [], "empty": [], "not set": []}
+    for key in keys:
+        accepted = (key, "account_id") if key == "account" else (key,)
+        choices = [name for item in accepted for name in names.get(item, ())]
+        blank = [name for name in choices if name in os.environ]
+        state = "set" if set(accepted) & found.keys() else "empty" if blank else "not set"
+        states[state].append((blank or choices)[0])
+    return "; ".join(f"{', '.join(items)} {state}" for state, items in states.items() if items)
 
 
 def _check_encodable(value: str, what: str) -> None:

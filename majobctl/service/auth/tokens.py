@@ -87,11 +87,18 @@ class PasswordAuth:
 
 
 def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that requests a token for one project, by its id or else by its name."""
+    """The body that requests a token for one project, by its id or else by its name.
+
+    IAM's page names a domain by its name only; it takes Keystone's id as well, which Terraform's
+    provider for the Open Telekom Cloud sends.
+    """
+    account = (
+        {"name": credentials.account} if credentials.account else {"id": credentials.account_id}
+    )
     user = {
         "name": credentials.username,
         "password": credentials.password,
-        "domain": {"name": credentials.account},
+        "domain": account,
     }
     identity = {"methods": ["password"], "password": {"user": user}}
     project = {"id": project_id} if project_id else {"name": project_name}
@@ -123,7 +130,7 @@ def _failed(result: Response | NoResponse) -> Failure:
     failure = classify(result, writes=False)
     if not isinstance(failure, Failure):
         raise AssertionError("a response without success must be a failure")
-    if isinstance(result, NoResponse) or 300 <= result.status < 400:
+    if isinstance(result, NoResponse) or 300 <= result.status < 400 or result.status == 407:
         return failure
     # The rest stays hidden: whatever answers in IAM's place may echo the password.
     reason = _iam_message(result) or f"HTTP status {result.status}"

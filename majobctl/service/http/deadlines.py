@@ -7,34 +7,27 @@ hold a worker forever. Here one thread cuts each connection whose time is over.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 _MAX_SLEEP = 1
 
 
+@dataclass(eq=False)
 class _Deadline:
-    """The end of one exchange's time."""
+    """The end of one exchange's time; ``was_sent``: part of its request may have left."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self.has_passed = False
-        self._deadlines = deadlines
-
-    def watch(self, connection: socket.socket) -> None:
-        self._deadlines.add(self, connection)
-
-    def cut(self, connection: socket.socket) -> None:
-        self.has_passed = True
-        # The TLS socket's own shutdown is not safe while another thread reads.
-        with contextlib.suppress(OSError, TypeError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    deadlines: Deadlines
+    has_passed: bool = False
+    was_sent: bool = False
 
 
 class Deadlines:
@@ -76,11 +69,18 @@ class Deadlines:
                 if left <= 0:
                     del self._ends[first]
                     # Under the lock: a moment later the connection may serve another request.
-                    first.cut(connection)
+                    first.has_passed = True
+                    # The TLS socket's own shutdown is not safe while another thread reads.
+                    with contextlib.suppress(OSError, TypeError):
+                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
             time.sleep(min(max(left, 0), _MAX_SLEEP))
 
 
-_current = threading.local()
+class _Current(threading.local):
+    deadline: _Deadline | None = None
+
+
+_current = _Current()
 
 
 @contextlib.contextmanager
@@ -95,37 +95,45 @@ def start_deadline(deadlines: Deadlines) -> Iterator[_Deadline]:
         deadlines.remove(deadline)
 
 
-class _PlainConnection(HTTPConnection):
+class _Watched(HTTPConnection):
+    """A connection that notes when a request begins to leave, and then starts its deadline."""
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        # Apart from the request, so that nothing was sent if the connecting fails.
+        if self.sock is None:
+            self.connect()
+        if deadline := _current.deadline:
+            deadline.was_sent = True
+        super().request(*args, **kwargs)
+
     def getresponse(self) -> Any:
-        deadline: _Deadline | None = getattr(_current, "deadline", None)
-        if deadline and self.sock:
-            deadline.watch(self.sock)
+        if (deadline := _current.deadline) and self.sock:
+            deadline.deadlines.add(deadline, self.sock)
         return super().getresponse()
 
 
-class _TlsConnection(_PlainConnection, HTTPSConnection):
-    pass
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-_POOLS = {"http": _PlainPool, "https": _TlsPool}
-
-
 class DeadlineAdapter(HTTPAdapter):
-    """requests' adapter over connections that are cut at the deadline."""
+    """requests' adapter over connections that are cut at the deadline, also those of a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _watch(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _watch(manager)
         return manager
+
+
+def _watch(manager: Any) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools.items()}
+
+
+@functools.cache
+def _watched(pool: Any) -> Any:
+    """``pool``, a class that may be SOCKS's own, with watched connections."""
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type("WatchedConnection", (_Watched, pool.ConnectionCls), {})
+    return type("WatchedPool", (pool,), {"ConnectionCls": connection})

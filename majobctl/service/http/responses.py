@@ -76,6 +76,9 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
     if isinstance(result, NoResponse):
         error = TransportError(result.reason, outcome_unknown=writes and result.was_sent)
         return Failure(error=error, may_pass=not result.is_final, maybe_done=result.was_sent)
+    if result.status == 407:
+        text = "a proxy on the way wants a user and a password (HTTP status 407)"
+        return Failure(error=TransportError(text, outcome_unknown=False))
     if 300 <= result.status < 400:
         return _redirected(result, writes)
     try:

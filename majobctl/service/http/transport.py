@@ -4,23 +4,20 @@ why there is none. Imports requests, so a session imports this module with its f
 from __future__ import annotations
 
 import contextlib
-import http.client
 import logging
-import os
-import ssl
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
 
 import requests
-import requests.utils
 from requests.adapters import BaseAdapter
-from urllib3 import exceptions as urllib3_errors
+from urllib3.exceptions import HTTPError
 
-from majobctl.errors import AuthError
 from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
+from majobctl.service.http.failures import no_response, timed_out
 from majobctl.service.http.responses import NoResponse, Response
-from majobctl.target import is_loopback
+from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
 
 SIZE_LIMIT = 64 * 2**20
@@ -29,27 +26,14 @@ SIZE_LIMIT = 64 * 2**20
 _CHUNK = 2**16
 _LOG = logging.getLogger(__name__)
 
-_REASONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    ((TimeoutError, urllib3_errors.TimeoutError), "timed out"),
-    (
-        (
-            urllib3_errors.IncompleteRead,
-            urllib3_errors.InvalidChunkLength,
-            requests.exceptions.ChunkedEncodingError,
-        ),
-        "the answer was cut short",
-    ),
-    (http.client.RemoteDisconnected, "no answer came"),
-    ((http.client.HTTPException, urllib3_errors.InvalidHeader), "the answer is not HTTP"),
-)
-
 
 class Transport:
     """A pool of connections; safe to use from several threads.
 
     ``timeout`` limits, in seconds, the connecting and then the complete response. Proxies and
-    trusted certificates come from the environment; a loopback address needs no proxy. ``.netrc``,
-    cookies and redirects are ignored: requests handles them in its session, which is not used.
+    trusted certificates come from the environment; ``ca_file``, a path and what names it, wins.
+    ``.netrc``, cookies and redirects are ignored: requests handles them in its session, which is
+    not used. ``adapter`` carries the requests in place of the network.
     """
 
     def __init__(
@@ -57,14 +41,15 @@ class Transport:
         *,
         timeout: float,
         connections: int,
-        ca_file: str | None = None,
-        mounted: Mapping[str, BaseAdapter] | None = None,
+        ca_file: tuple[str, str] | None = None,
+        adapter: BaseAdapter | None = None,
     ) -> None:
         self._timeout = timeout
-        self._mounted = dict(mounted or {})
-        self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
+        self._is_network = adapter is None
+        own = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
+        self._adapter = adapter or own
         self._deadlines = Deadlines(timeout)
-        self._verify = _trusted_certificates(ca_file)
+        self._ca_file = ca_file
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
@@ -74,53 +59,46 @@ class Transport:
         Each request is logged without its headers and body, which hold secrets.
         """
         start = time.monotonic()
-        result = self._sent(method, url, headers, body)
+        request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
+        with start_deadline(self._deadlines) as deadline:
+            # Only connections of the network note what was sent.
+            deadline.was_sent = not self._is_network
+            try:
+                if self._is_network:
+                    ca = self._ca if url.startswith("https:") else route.ca
+                    route = replace(route, proxy=proxy_for(url), ca=ca)
+                result = self._exchange(request, route)
+            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                # The socket's own timeout is as long, and may be first.
+                deadline.has_passed |= deadline.was_sent and timed_out(error)
+                result = no_response(error, route, was_sent=deadline.was_sent)
+        if deadline.has_passed:
+            reason = f"{route.address}: no complete answer within {self._timeout:g} s"
+            result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
 
-    def _sent(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Response | NoResponse:
-        request = _prepared(method, url, headers, body)
-        with start_deadline(self._deadlines) as deadline:
-            try:
-                result = self._exchange(request)
-            except (requests.RequestException, urllib3_errors.HTTPError, OSError) as error:
-                result = _no_response(error, url)
-            except ValueError:
-                # urllib3 raises this for a chunk of a negative size.
-                result = NoResponse(reason="the answer is not HTTP", was_sent=True)
-        if deadline.has_passed:
-            reason = f"no complete answer within {self._timeout:g} s"
-            return NoResponse(reason=reason, was_sent=True)
-        return result
-
     def close(self) -> None:
         """Closes the connections."""
         self._adapter.close()
-        for adapter in self._mounted.values():
-            adapter.close()
 
-    def _exchange(self, request: requests.PreparedRequest) -> Response | NoResponse:
-        url = request.url or ""
-        adapter = self._adapter_for(url)
-        response = adapter.send(
+    def _exchange(self, request: requests.PreparedRequest, route: Route) -> Response | NoResponse:
+        response = self._adapter.send(
             request,
             stream=True,
             timeout=(self._timeout, self._timeout),
-            verify=self._verify,
-            proxies={} if is_loopback(url) else requests.utils.get_environ_proxies(url),
+            verify=route.ca[0] or True,
+            proxies={"all": route.proxy.url} if route.proxy else {},
         )
         with contextlib.closing(response):
-            return _read(response)
+            return _read(response, route.address)
 
-    def _adapter_for(self, url: str) -> BaseAdapter:
-        for prefix, adapter in self._mounted.items():
-            if url.startswith(prefix + "/"):
-                return adapter
-        return self._adapter
+    @cached_property
+    def _ca(self) -> tuple[str, str]:
+        """As ``Route.ca``. Raises RouteError, each time."""
+        return trusted_certificates(self._ca_file)
 
 
 def _prepared(
@@ -135,74 +113,20 @@ def _prepared(
     return request
 
 
-def _read(response: requests.Response) -> Response | NoResponse:
+def _read(response: requests.Response, address: str) -> Response | NoResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        reason = "the answer is compressed, although majobctl did not ask for that"
+        reason = f"{address}: the answer is compressed, although majobctl did not ask for that"
         return NoResponse(reason=reason, was_sent=True)
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > SIZE_LIMIT:
-            reason = f"the answer is larger than {SIZE_LIMIT // 2**20} MiB"
+            reason = f"{address}: the answer is larger than {SIZE_LIMIT // 2**20} MiB"
             return NoResponse(reason=reason, was_sent=True)
     length = headers.get("content-length", "")
     if length.isdecimal() and "transfer-encoding" not in headers and int(length) != len(body):
-        reason = f"the answer was cut short after {len(body)} of {length} bytes"
+        reason = f"{address}: the answer was cut short after {len(body)} of {length} bytes"
         return NoResponse(reason=reason, was_sent=True)
     return Response(status=response.status_code, headers=headers, body=bytes(body))
-
-
-def _no_response(error: Exception, url: str) -> NoResponse:
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = (
-                f"the service's certificate is not trusted ({cause.verify_message}); set OS_CACERT"
-                " or REQUESTS_CA_BUNDLE to a file with the certificates to trust"
-            )
-            return NoResponse(reason=reason, was_sent=False, is_final=True)
-    reason = _reason(causes)
-    unconnected = (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError)
-    if any(isinstance(cause, unconnected) for cause in causes):
-        address = "/".join(url.split("/", 3)[:3])
-        return NoResponse(reason=f"cannot connect to {address}: {reason}", was_sent=False)
-    return NoResponse(reason=f"the connection broke: {reason}", was_sent=True)
-
-
-def _reason(causes: list[BaseException]) -> str:
-    """The system's message, or else what the type of one of the errors means."""
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    for cause in causes:
-        for types, text in _REASONS:
-            if isinstance(cause, types):
-                return text
-    return "no answer came"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and all that it wraps. Messages use only their types and the system's texts: the
-    texts of requests may hold a URL or a header."""
-    waiting: list[object] = [error]
-    seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop(0)
-        if not isinstance(cause, BaseException) or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
-
-
-def _trusted_certificates(ca_file: str | None) -> str | bool:
-    named = {"OS_CACERT": ca_file}
-    named |= {name: os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
-    for name, path in named.items():
-        if path and not Path(path).exists():
-            raise AuthError(f"{name} is set to {path}, which does not exist")
-        if path:
-            return path
-    return True
