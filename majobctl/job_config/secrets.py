@@ -2,6 +2,9 @@
 
 Values are masked by place: a key of a job config, or ``hyperparameters`` and a label. Only text
 from the service is searched for the values themselves.
+
+A value that needs a variable of the environment that is not set is not known. Its mask names the
+variables in place of a hash. Such a mask is never sent, and never kept in the state.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from majobctl.job_config.violations import Path
@@ -21,6 +24,7 @@ NO_HASH = "hmac-sha256:no-state-yet"
 _NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
+_UNSET = re.compile(r"not set: (\w+(?:, \w+)*)", re.ASCII)
 
 
 def new_salt() -> str:
@@ -36,6 +40,51 @@ def place_of(path: Path) -> Path:
 def is_masked(value: object) -> bool:
     """Whether ``value`` is what replaces a secret one."""
     return isinstance(value, dict) and len(value) == 1 and MARK in value
+
+
+class UnsetText(str):
+    """A string as written; its ``mask`` names the variables of the environment that it lacks."""
+
+    __slots__ = ("mask",)
+    mask: Mapping[str, str]
+
+    def __new__(cls, text: str, variables: Iterable[str]) -> UnsetText:
+        found = super().__new__(cls, text)
+        found.mask = unset_mask(variables)
+        return found
+
+
+def unset_mask(variables: Iterable[str]) -> Mapping[str, str]:
+    return {MARK: f"not set: {', '.join(dict.fromkeys(variables))}"}
+
+
+def unset_variables(value: object) -> list[str]:
+    """The variables that a value needs and that are not set, if that is what its mask says."""
+    text = value[MARK] if isinstance(value, dict) and is_masked(value) else None
+    match = _UNSET.fullmatch(text) if isinstance(text, str) else None
+    return match[1].split(", ") if match else []
+
+
+def unset_places(params: Mapping[str, Any]) -> Iterator[tuple[Path, list[str]]]:
+    """The places of ``params`` whose values are not known, with the variables that they need."""
+    for place in masked_places(params):
+        if variables := unset_variables(value_at(params, place)):
+            yield place, variables
+
+
+def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``params`` with what ``known`` has at the places whose values are not known."""
+    for place, _ in [*unset_places(params)]:
+        if (value := value_at(known, place)) is not None:
+            params = with_value(params, place, value)
+    return params
+
+
+def mask_text(value: object) -> str:
+    """How a masked value is shown."""
+    variables = unset_variables(value)
+    verb = "is" if len(variables) == 1 else "are"
+    return f"(sensitive, {' and '.join(variables)} {verb} not set)" if variables else SHOWN
 
 
 class Masker:
@@ -81,11 +130,15 @@ class Masker:
         return {MARK: self.digest([place, value])}
 
 
-def without_hashes(value: Any, instead: object = _NO_MASK) -> Any:
-    """``value`` with ``instead`` in place of each masked part: by default, what a Masker without a
-    salt makes of it."""
+def _without_hash(mask: object) -> object:
+    return mask if unset_variables(mask) else _NO_MASK
+
+
+def without_hashes(value: Any, instead: Callable[[object], object] = _without_hash) -> Any:
+    """``value`` with each masked part replaced: by default, by what a Masker without a salt makes
+    of it."""
     if is_masked(value):
-        return instead
+        return instead(value)
     if isinstance(value, Mapping):
         return {key: without_hashes(item, instead) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -127,6 +180,12 @@ def value_at(params: Mapping[str, Any], place: Path) -> Any:
     for key in place:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def with_value(params: Mapping[str, Any], place: Path, value: Any) -> dict[str, Any]:
+    """``params`` with ``value`` at ``place``, where there is one already."""
+    key, *label = place
+    return {**params, str(key): {**params[str(key)], label[0]: value} if label else value}
 
 
 _SECRET_KEY = re.compile(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from majobctl.errors import MajobctlError, StateError
+from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.job_config.fields import LOOKED_UP
-from majobctl.job_config.secrets import Masker, is_masked
+from majobctl.job_config.job_config import Source
+from majobctl.job_config.secrets import Masker, is_masked, unset_places
+from majobctl.job_config.violations import Path
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
@@ -18,8 +21,9 @@ from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
+from majobctl.repository.jobs.layers import Origin
 from majobctl.state.document import State
-from majobctl.text import printable
+from majobctl.text import in_short, printable
 
 if TYPE_CHECKING:
     from majobctl.operations.runner import Applied
@@ -87,11 +91,14 @@ def apply(
         _check_share(plan, settings, force)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
+        masker = state.masker() if state else Masker(plan.salt)
+        params = _params(source, settings, masker)
+        plan = plan if isinstance(source, Config) else source.completed(params, masker)
+        _check_set(plan, params)
         if isinstance(source, Config):
             _check_present(plan)
         if approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
-        params = _params(source, settings, state)
         _check_names(plan, provider(), params)
         begin(plan)
         return _send(
@@ -108,13 +115,10 @@ def apply(
         )
 
 
-def _params(
-    source: Config | SavedPlan, settings: Settings, state: State | None
-) -> Mapping[str, Params]:
+def _params(source: Config | SavedPlan, settings: Settings, masker: Masker) -> Mapping[str, Params]:
     """The params of each job config; for a saved plan, TOML files are read only for secrets."""
     if isinstance(source, Config):
         return {name: job_config.params for name, job_config in source.job_configs.items()}
-    masker = state.masker() if state else Masker(source.plan.salt)
     return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
 
 
@@ -128,6 +132,29 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
             f" apply.max_change_percent = {most} allows; nothing was sent\n"
             "if this is intended, run `majobctl apply --force`"
         )
+
+
+def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
+    """Raises ConfigError for the values to send, or to keep, whose variables are not set."""
+    users: dict[Problem, list[str]] = {}
+    for change in plan.changes:
+        # A change that is only recorded needs no value that the state has already.
+        needed = params[change.name] if change.action in SENDING else change.after or {}
+        for place, name in [(at, name) for at, names in unset_places(needed) for name in names]:
+            what = f"{'.'.join(map(str, place))} needs {name}"
+            message = f"{what}, which is unset or empty in the environment"
+            problem = _problem_at(change.source, place, message)
+            users.setdefault(problem, []).append(f"job_config.{change.name}")
+    if users:
+        raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
+
+
+def _problem_at(source: Source | None, place: Path, message: str) -> Problem:
+    if isinstance(source, Origin):
+        return replace(source.problem(place, message), where="")
+    # A saved plan knows only the line of the table.
+    file, line = (source.file, source.line) if source else ("", 0)
+    return Problem(file=file, line=line, message=message)
 
 
 def _check_present(plan: Plan) -> None:

@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.secrets import with_known
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
@@ -138,7 +139,11 @@ def import_selected(
     return replace(
         done,
         written=written,
-        differing=tuple(n for n, live in taken.live.items() if live.params != configs[n].params),
+        differing=tuple(
+            name
+            for name, live in taken.live.items()
+            if live.params != with_known(configs[name].params, live.params)
+        ),
         serial=state.serial,
         warnings=tuple(_warnings(taken, written)),
     )
@@ -194,7 +199,8 @@ def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -
         found = config.job_configs.get(name)
         if found is None:
             raise MajobctlError(f"{file} is not read: jobs.files in {FILE_NAME} does not match it")
-        if found.params != taken.live[name].params:
+        live = taken.live[name].params
+        if with_known(found.params, live) != live:
             raise MajobctlError(f"{file} does not say what the service says")
     return config
 

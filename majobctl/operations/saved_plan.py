@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.errors import ConfigError, StalePlanError
 from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
-from majobctl.job_config.secrets import Masker, masked_places, value_at
+from majobctl.job_config.secrets import (
+    Masker,
+    masked_places,
+    unset_places,
+    unset_variables,
+    value_at,
+    with_known,
+    with_value,
+)
 from majobctl.job_config.violations import Path
 from majobctl.plan.change import Change, Params
 from majobctl.plan.document import read_plan
@@ -75,7 +83,8 @@ class SavedPlan:
         """The params of each change with its secrets, by the job config's name.
 
         Those that came from the environment are looked up again there, the others in ``desired``,
-        which is only called for them. Raises StalePlanError if one is missing or has changed.
+        which is only called for them. One whose variable is not set keeps its mask. Raises
+        StalePlanError if one is missing, or is not what the plan was made with.
         """
         return {
             change.name: self._checked(change, self._filled_in(change, masker, desired))
@@ -83,16 +92,20 @@ class SavedPlan:
             if change.after is not None
         }
 
+    def completed(self, params: Mapping[str, Params], masker: Masker) -> Plan:
+        """The plan with the hashes of those of ``params`` that were not known when it was made."""
+        changes = (_with_hashes(it, params.get(it.name, {}), masker) for it in self.plan.changes)
+        return replace(self.plan, changes=tuple(changes))
+
     def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
         after = change.after or {}
-        params = dict(after)
+        params = after
         for place in masked_places(after):
-            value = self._secret(change, place, desired)
-            found = masker.masked(_nested(place, value), [place])
-            if value_at(found, place) != value_at(after, place):
+            value, planned = self._secret(change, place, desired), value_at(after, place)
+            found = value_at(masker.masked(_nested(place, value), [place]), place)
+            if found != planned and not (unset_variables(planned) or unset_variables(value)):
                 raise self._stale_secret(change, place, "has changed")
-            key = str(place[0])
-            params[key] = {**params[key], place[1]: value} if len(place) == 2 else value
+            params = with_value(params, place, value)
         return params
 
     def _secret(self, change: Change, place: Path, desired: DesiredConfigs) -> Any:
@@ -111,6 +124,8 @@ class SavedPlan:
         return value
 
     def _checked(self, change: Change, params: Params) -> Params:
+        if any(unset_places(params)):
+            return params
         try:
             return JobConfig.of(change.name, params).params
         except ConfigError as error:
@@ -124,6 +139,16 @@ class SavedPlan:
 
     def _stale(self, reason: str, what: str = "is stale", advice: str = _AGAIN) -> StalePlanError:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
+
+
+def _with_hashes(change: Change, params: Params, masker: Masker) -> Change:
+    planned = change.after or {}
+    after = with_known(planned, masker.masked(params, masked_places(planned)))
+    fields = tuple(
+        replace(item, after=value_at(after, item.path)) if unset_variables(item.after) else item
+        for item in change.fields
+    )
+    return change if after is planned else replace(change, after=after, fields=fields)
 
 
 def _nested(place: Path, value: Any) -> dict[str, Any]:

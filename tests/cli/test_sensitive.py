@@ -128,9 +128,8 @@ def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
     del secretive.environment["API_SECRET"]
     secretive.monkeypatch.delenv("API_SECRET")
     ran = secretive.run("apply", "saved.plan")
-    assert ran.code == 5
-    assert "see `majobctl validate`" in ran.stderr
-    assert "API_SECRET" in secretive.run("validate").stderr
+    assert ran.code == 1
+    assert "config_desc needs API_SECRET, which is unset or empty" in ran.stderr
     assert rest.requests == []
     secretive.remove("one")
     assert secretive.run("apply", "saved.plan").code == 5
@@ -181,3 +180,59 @@ def test_verbose_lines_hold_no_secret(secretive: Repository) -> None:
     assert "Signature" not in ran.stderr
     assert secretive.environment["OS_SECRET_KEY"] not in ran.stderr
     assert json.loads(secretive.state_path.read_bytes())["serial"] == 1
+
+
+UNSET = "MAJOBCTL_TEST_UNSET"
+TOKEN = f"${{env.{UNSET}}}"
+"""A reference to a variable that each of the following tests leaves unset, empty or blank."""
+PLACES = {
+    "a key": {"config_desc": TOKEN},
+    "an OBS path": {"log_url": TOKEN},
+    "a part of an OBS path": {"log_url": f"/{TOKEN}/log/"},
+    "code outside of its folder": {"boot_file": f"/{TOKEN}/train.py"},
+    "a long text": {"config_desc": TOKEN + 250 * "x"},
+    "a hyperparameter": {"hyperparameters": {"token": TOKEN, "lr": "0.1"}},
+    "a part of a hyperparameter": {"hyperparameters": {"token": f"a {TOKEN} b"}},
+    "a hyperparameter of an array": {"hyperparameters": [{"label": "token", "value": TOKEN}]},
+    "a required key": {"train_instance_type": TOKEN},
+    "a data source": {"inputs": None, "data_source": [{"type": "obs", "data_url": f"/{TOKEN}/"}]},
+    "its type": {"inputs": None, "data_source": [{"type": TOKEN, "data_url": "/ml/data/"}]},
+}
+"""What a job config is laid over with, by what needs the variable."""
+VALUES = {"unset": None, "empty": "", "blank": " \n"}
+
+
+def set_variable(repository: Repository, value: str | None) -> None:
+    repository.environment.pop(UNSET, None)
+    repository.monkeypatch.delenv(UNSET, raising=False)
+    if value is not None:
+        repository.environment[UNSET] = value
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("params", PLACES.values(), ids=PLACES)
+def test_only_an_apply_that_sends_the_value_needs_it(
+    on_rest: Repository, rest: FakeService, params: dict[str, object], value: str | None
+) -> None:
+    on_rest.job("one", **params)
+    on_rest.job("two")
+    set_variable(on_rest, value)
+    warning = (
+        f": {UNSET} is unset or empty in the environment: a plan cannot see whether its value"
+        " changed, and an apply that sends job_config.one needs it\n"
+    )
+    for command in (["validate"], ["plan"], ["plan", "--refresh"], ["plan", "--out", "saved.plan"]):
+        ran = on_rest.done(*command)
+        assert ran.stderr.startswith("Warning: jobs/one.toml:")
+        assert warning in ran.stderr
+    assert f"(sensitive, {UNSET} is not set)" in ran.stdout
+    rest.forget_requests()
+    for command in (["--auto-approve"], ["saved.plan"]):
+        ran = on_rest.run("apply", *command)
+        assert ran.code == 1
+        needed = f" needs {UNSET}, which is unset or empty in the environment\n1 problem."
+        assert needed in ran.stderr
+    assert rest.puts == {}
+    assert not on_rest.state_path.exists()
+    on_rest.apply("--target", "two")
+    assert list(rest.puts) == ["two"]

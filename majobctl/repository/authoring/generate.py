@@ -11,7 +11,7 @@ from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import place_of, secret_key_message
+from majobctl.job_config.secrets import place_of, secret_key_message, with_known
 from majobctl.job_config.violations import Path
 from majobctl.repository.jobs.references import resolve
 from majobctl.text import printable, quoted
@@ -120,7 +120,8 @@ def table_of(
     There must be no reason against it. Its key ``sensitive`` names the secret values, including
     those at the keys and labels in ``secret``, so that the state stores only their hashes.
     """
-    params, below = live.params, defaults.params
+    # A default that is not known may be a secret: the service's value is not written in its place.
+    params, below = live.params, with_known(defaults.params, live.params)
     values = {
         key: _own(key, params.get(key), below.get(key))
         for key, field in FIELDS.items()
