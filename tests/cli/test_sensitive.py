@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.config_repository import BODY, Repository
+from tests.config_repository import BODY, JOB, Repository, toml_of
 from tests.fake_service import FakeService, refusal
 
 SECRET, OTHER = "first-hidden-value", "second-hidden-value"
@@ -236,3 +236,172 @@ def test_only_an_apply_that_sends_the_value_needs_it(
     assert not on_rest.state_path.exists()
     on_rest.apply("--target", "two")
     assert list(rest.puts) == ["two"]
+
+
+@pytest.fixture
+def unset(on_rest: Repository, rest: FakeService) -> Repository:
+    """One job config that was applied with the value of a variable, which is now unset."""
+    on_rest.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"})
+    set_variable(on_rest, SECRET)
+    on_rest.apply()
+    set_variable(on_rest, None)
+    rest.forget_requests()
+    return on_rest
+
+
+def kept(repository: Repository) -> str:
+    """The hash of the token in the state, which has no mask without one."""
+    assert "not set" not in repository.state_path.read_text()
+    token = repository.state["job_configs"]["one"]["params"]["hyperparameters"]["token"]
+    return str(token["$sensitive"])
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_a_value_that_is_not_known_counts_as_unchanged(
+    unset: Repository, rest: FakeService, value: str | None
+) -> None:
+    before = kept(unset)
+    set_variable(unset, value)
+    for command in (["plan"], ["plan", "--refresh"], ["apply", "--auto-approve"]):
+        ran = unset.done(*command)
+        assert "No changes." in ran.stdout
+        assert f"{UNSET} is unset or empty" in ran.stderr
+    assert "No drift." in unset.done("drift").stdout
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"})
+    plan = unset.done("plan", "--refresh", "--format", "json").document
+    assert [field["path"][-1] for field in plan["changes"][0]["fields"]] == ["lr"]
+    assert [UNSET in warning for warning in plan["warnings"]] == [True]
+    assert "No drift." in unset.done("drift").stdout
+    assert unset.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"}, prevent_delete=True)
+    unset.apply()
+    assert rest.puts == {}
+    assert kept(unset) == before
+    set_variable(unset, OTHER)
+    assert "hyperparameters.token        (sensitive) -> (sensitive)" in unset.done("plan").stdout
+
+
+def test_a_change_in_the_service_is_seen_without_the_value(
+    unset: Repository, rest: FakeService
+) -> None:
+    rest.configs["one"]["parameter"] = [{"label": "token", "value": OTHER}]
+    ran = unset.done("plan", "--refresh")
+    assert "(sensitive) -> (sensitive)  (changed in the service)" in ran.stdout
+    assert hidden_in(ran.stdout + ran.stderr)
+    assert "1 changed" in unset.done("drift").stdout
+    assert unset.run("apply", "--refresh=all", "--overwrite", "--auto-approve").code == 1
+    assert rest.puts == {}
+
+
+def test_what_was_written_in_the_file_before_is_not_taken_for_the_value(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    on_rest.job("one", hyperparameters={"token": "of-the-file"})
+    on_rest.apply()
+    on_rest.job("one", hyperparameters={"token": TOKEN})
+    rest.forget_requests()
+    ran = on_rest.done("plan")
+    assert "1 to update" in ran.stdout
+    assert hidden_in(ran.stdout)
+    assert on_rest.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+
+
+@pytest.mark.parametrize("refresh", ["none", "all"])
+def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
+    unset: Repository, rest: FakeService, refresh: str
+) -> None:
+    """An unchanged value must be the one of the state; what is added is taken as it is."""
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"}, config_desc=f"new {TOKEN}")
+    ran = unset.done("plan", f"--refresh={refresh}", "--out", "saved.plan")
+    assert f"+ config_desc                  (sensitive, {UNSET} is not set)" in ran.stdout
+    ran = unset.run("apply", "saved.plan")
+    assert ran.code == 1
+    for key in ("config_desc", "hyperparameters.token"):
+        assert f"jobs/one.toml:1: job_config.one: {key} needs {UNSET}, which" in ran.stderr
+    set_variable(unset, OTHER)
+    ran = unset.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "the sensitive value of hyperparameters.token has changed" in ran.stderr
+    assert rest.puts == {}
+    set_variable(unset, SECRET)
+    unset.done("apply", "saved.plan")
+    assert sent(rest)["config_desc"] == f"new {SECRET}"
+    assert kept(unset)
+    assert unset.done("plan").stdout.startswith("No changes.")
+    for path in (unset.state_path, unset.root / "saved.plan"):
+        assert hidden_in(path.read_text())
+
+
+def test_a_value_of_a_saved_plan_that_breaks_a_rule_is_refused(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    on_rest.job("one", log_url=TOKEN)
+    on_rest.done("plan", "--out", "saved.plan")
+    set_variable(on_rest, SECRET)
+    ran = on_rest.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert hidden_in(ran.stderr)
+    assert rest.puts == {}
+
+
+LAYERS = {
+    "defaults": ('[defaults]\nlog_url = "/ml/{}/"\n', ""),
+    "template": ("", '[templates.t]\nlog_url = "/ml/{}/"\n'),
+    "both": ('[defaults]\nconfig_desc = "{}"\n', '[templates.t]\nlog_url = "/ml/{}/"\n'),
+}
+
+
+@pytest.mark.parametrize(("settings", "template"), LAYERS.values(), ids=LAYERS)
+def test_a_layer_of_many_job_configs_is_one_warning_and_one_problem_a_line(
+    on_rest: Repository, rest: FakeService, settings: str, template: str
+) -> None:
+    path = on_rest.root / "majobctl.toml"
+    path.write_text(path.read_text() + settings.replace("{}", TOKEN))
+    table = toml_of("many", {**JOB, "use": "t", "name": "job-{seed}"})
+    seeds = f"[job_config.many.matrix]\nseed = {list(range(300))}\n"
+    used = template or "[templates.t]\n"
+    on_rest.write("jobs/many.toml", table + seeds + used.replace("{}", TOKEN))
+    ran = on_rest.done("validate")
+    assert ran.stderr.count("Warning: ") == 1
+    assert "sends job_config.job-0, job_config.job-1, job_config.job-2 and 297 more" in ran.stderr
+    found = on_rest.done("validate", "--format", "json").document
+    assert (found["valid"], len(found["warnings"])) == (True, 1)
+    ran = on_rest.run("apply", "--auto-approve", "--target", "job-1*")
+    assert ran.code == 1
+    assert "job_config.job-1, job_config.job-10, job_config.job-100 and 108 more" in ran.stderr
+    assert ran.stderr.count(f"needs {UNSET}") == bool(settings) + bool(template)
+    assert rest.puts == {}
+
+
+@pytest.mark.parametrize("how", ["declared", "likely"])
+def test_a_renamed_job_config_keeps_what_is_not_known(
+    unset: Repository, rest: FakeService, how: str
+) -> None:
+    unset.remove("one")
+    declared = {"renamed_from": "one"} if how == "declared" else {}
+    unset.job("two", hyperparameters={"token": TOKEN, "lr": "0.1"}, **declared)
+    said = 'renamed from "one"' if declared else 'looks like "one" renamed'
+    assert said in unset.done("plan").stdout
+    assert unset.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+    assert kept(unset)
+
+
+def test_an_import_writes_no_value_of_a_default_that_is_not_known(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    path = on_rest.root / "majobctl.toml"
+    path.write_text(f'{path.read_text()}[defaults.hyperparameters]\ntoken = "{TOKEN}"\n')
+    parameters = [{"label": "lr", "value": "1"}, {"label": "token", "value": SECRET}]
+    rest.configs |= {name: {**BODY, "parameter": parameters} for name in ("one", "new")}
+    on_rest.job("one", hyperparameters={"lr": "1"})
+    ran = on_rest.done("import", "--all")
+    assert "differ" not in ran.stdout
+    assert hidden_in((on_rest.root / "jobs/imported/new.toml").read_text())
+    assert hidden_in(on_rest.state_path.read_text())
+    set_variable(on_rest, SECRET)
+    assert on_rest.done("plan", "--refresh").stdout.startswith("No changes.")
+    set_variable(on_rest, OTHER)
+    assert "2 to update" in on_rest.done("plan").stdout
