@@ -7,7 +7,7 @@ from typing import Any
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS
 from majobctl.job_config.scalars import Checked, obs_path_at, refused, string_at
-from majobctl.job_config.secrets import UnsetText, is_masked, unset_mask, unset_variables
+from majobctl.job_config.secrets import UnsetText, is_masked, unset_variables
 from majobctl.job_config.values import is_blank, type_name, wrong_type
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted
@@ -28,7 +28,7 @@ def data_source_at(path: Path, value: object, what: str) -> Checked:
         message = f"{what} cannot mix the types obs and dataset in one array"
         violations.append(Violation((*path, other), message))
     unset = [name for entry in entries for it in entry.values() for name in unset_variables(it)]
-    return (None if violations else unset_mask(unset) if unset else entries), violations
+    return (None if violations else UnsetText("", unset).mask if unset else entries), violations
 
 
 def _entry(item: object, path: Path) -> tuple[Mapping[str, Any], list[Violation]]:

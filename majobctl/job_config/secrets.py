@@ -3,8 +3,8 @@
 Values are masked by place: a key of a job config, or ``hyperparameters`` and a label. Only text
 from the service is searched for the values themselves.
 
-A value that needs a variable of the environment that is not set is not known. Its mask names the
-variables in place of a hash. Such a mask is never sent, and never kept in the state.
+The mask of a value that is not known names the variables that are not set, in place of a hash. It
+is never sent, and never kept in the state.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from majobctl.job_config.violations import Path
@@ -50,12 +50,8 @@ class UnsetText(str):
 
     def __new__(cls, text: str, variables: Iterable[str]) -> UnsetText:
         found = super().__new__(cls, text)
-        found.mask = unset_mask(variables)
+        found.mask = {MARK: f"not set: {', '.join(dict.fromkeys(variables))}"}
         return found
-
-
-def unset_mask(variables: Iterable[str]) -> Mapping[str, str]:
-    return {MARK: f"not set: {', '.join(dict.fromkeys(variables))}"}
 
 
 def unset_variables(value: object) -> list[str]:
@@ -65,11 +61,10 @@ def unset_variables(value: object) -> list[str]:
     return match[1].split(", ") if match else []
 
 
-def unset_places(params: Mapping[str, Any]) -> Iterator[tuple[Path, list[str]]]:
-    """The places of ``params`` whose values are not known, with the variables that they need."""
+def unset_places(params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The places of ``params`` whose values are not known, with each variable that they need."""
     for place in masked_places(params):
-        if variables := unset_variables(value_at(params, place)):
-            yield place, variables
+        yield from ((place, name) for name in unset_variables(value_at(params, place)))
 
 
 def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -82,9 +77,7 @@ def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[s
 
 def mask_text(value: object) -> str:
     """How a masked value is shown."""
-    variables = unset_variables(value)
-    verb = "is" if len(variables) == 1 else "are"
-    return f"(sensitive, {' and '.join(variables)} {verb} not set)" if variables else SHOWN
+    return f"(sensitive{''.join(f', {name} is not set' for name in unset_variables(value))})"
 
 
 class Masker:
@@ -102,17 +95,12 @@ class Masker:
 
     def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
         """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
-        result = dict(params)
+        result = params
         for place in places:
-            key, *label = place
-            value = result.get(str(key))
-            if not label and value is not None:
-                result[str(key)] = self._mask(place, value)
-            elif isinstance(value, str):
-                # The service has no table of labels here: the secret could be anywhere in it.
-                result[str(key)] = self._mask((key,), value)
-            elif isinstance(value, Mapping) and label[0] in value:
-                result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
+            # If the service has no table of labels, the secret could be anywhere in its text.
+            at = place[:1] if isinstance(result.get(str(place[0])), str) else place
+            if (value := value_at(result, at)) is not None:
+                result = with_value(result, at, self._mask(at, value))
         return result
 
     def digest(self, value: Any) -> str:
@@ -130,15 +118,11 @@ class Masker:
         return {MARK: self.digest([place, value])}
 
 
-def _without_hash(mask: object) -> object:
-    return mask if unset_variables(mask) else _NO_MASK
-
-
-def without_hashes(value: Any, instead: Callable[[object], object] = _without_hash) -> Any:
-    """``value`` with each masked part replaced: by default, by what a Masker without a salt makes
-    of it."""
+def without_hashes(value: Any, instead: object = None) -> Any:
+    """``value`` with ``instead`` in place of each masked part: by default, what a Masker without a
+    salt makes of it."""
     if is_masked(value):
-        return instead(value)
+        return instead or (value if unset_variables(value) else _NO_MASK)
     if isinstance(value, Mapping):
         return {key: without_hashes(item, instead) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -140,10 +140,9 @@ def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
     for change in plan.changes:
         # A change that is only recorded needs no value that the state has already.
         needed = params[change.name] if change.action in SENDING else change.after or {}
-        for place, name in [(at, name) for at, names in unset_places(needed) for name in names]:
-            what = f"{'.'.join(map(str, place))} needs {name}"
-            message = f"{what}, which is unset or empty in the environment"
-            problem = _problem_at(change.source, place, message)
+        for place, name in unset_places(needed):
+            message = f"{'.'.join(map(str, place))} needs {name}, which is unset or empty"
+            problem = _problem_at(change.source, place, f"{message} in the environment")
             users.setdefault(problem, []).append(f"job_config.{change.name}")
     if users:
         raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))

@@ -11,11 +11,11 @@ from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
     Masker,
+    is_masked,
     masked_places,
     unset_places,
     unset_variables,
     value_at,
-    with_known,
     with_value,
 )
 from majobctl.job_config.violations import Path
@@ -93,8 +93,8 @@ class SavedPlan:
         }
 
     def completed(self, params: Mapping[str, Params], masker: Masker) -> Plan:
-        """The plan with the hashes of those of ``params`` that were not known when it was made."""
-        changes = (_with_hashes(it, params.get(it.name, {}), masker) for it in self.plan.changes)
+        """The plan with the hashes of ``params``, some of which it may not have known."""
+        changes = [_completed(it, params.get(it.name, {}), masker) for it in self.plan.changes]
         return replace(self.plan, changes=tuple(changes))
 
     def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
@@ -141,14 +141,13 @@ class SavedPlan:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
-def _with_hashes(change: Change, params: Params, masker: Masker) -> Change:
-    planned = change.after or {}
-    after = with_known(planned, masker.masked(params, masked_places(planned)))
-    fields = tuple(
-        replace(item, after=value_at(after, item.path)) if unset_variables(item.after) else item
-        for item in change.fields
-    )
-    return change if after is planned else replace(change, after=after, fields=fields)
+def _completed(change: Change, params: Params, masker: Masker) -> Change:
+    if change.after is None:
+        return change
+    after = masker.masked(params, masked_places(change.after))
+    at = [value_at(after, it.path) if is_masked(it.after) else it.after for it in change.fields]
+    fields = tuple(replace(it, after=now) for it, now in zip(change.fields, at, strict=True))
+    return replace(change, after=after, fields=fields)
 
 
 def _nested(place: Path, value: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from majobctl import __version__
 from majobctl.job_config.fields import FIELDS
-from majobctl.job_config.secrets import is_masked, mask_text, without_hashes
+from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.plan.change import Change, FieldChange, Params
 from majobctl.plan.plan import Plan
 from majobctl.render.values import json_text, shared_length
@@ -221,7 +221,7 @@ def _cell(value: Any) -> str:
 def _shown(value: Any) -> str:
     """A value as JSON: one line, or several for an array or a table."""
     indent = 2 if isinstance(value, (Mapping, list, tuple)) else None
-    text = json.dumps(without_hashes(value, mask_text), ensure_ascii=False, indent=indent)
+    text = json.dumps(without_hashes(value, SHOWN), ensure_ascii=False, indent=indent)
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
@@ -12,12 +13,10 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files, unlisted_folders
-from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.reader import Reading, read_job_files
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.repository.toml.file import TomlFile
-from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import in_short
 
 
@@ -124,19 +123,17 @@ def _read(root: Path, overrides: Overrides) -> _Repository:
 
 def _unset_variables(readings: Iterable[Reading]) -> Iterator[Problem]:
     """One for each variable of the environment that is not set, where it is needed first."""
-    users: dict[str, dict[str, tuple[Origin, KeyPath]]] = {}
+    users: dict[str, dict[str, Any]] = {}
     for reading in readings:
-        for place, names in unset_places(reading.job_config.params if reading.job_config else {}):
-            for name in names:
-                user = f"job_config.{reading.name}"
-                users.setdefault(name, {}).setdefault(user, (reading.origin, place))
+        for place, name in unset_places(reading.job_config.params if reading.job_config else {}):
+            users.setdefault(name, {}).setdefault(f"job_config.{reading.name}", (reading, place))
     for name, places in users.items():
-        origin, place = next(iter(places.values()))
+        first, place = next(iter(places.values()))
         message = (
             f"{name} is unset or empty in the environment: a plan cannot see whether its value"
             f" changed, and an apply that sends {in_short(places)} needs it"
         )
-        yield replace(origin.problem(place, message), where="")
+        yield replace(first.origin.problem(place, message), where="")
 
 
 def _problems(reading: Reading, violations: Iterable[Violation]) -> list[Problem]:
