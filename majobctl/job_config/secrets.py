@@ -24,7 +24,6 @@ NO_HASH = "hmac-sha256:no-state-yet"
 _NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
-_UNSET = re.compile(r"not set: (\w+(?:, \w+)*)", re.ASCII)
 
 
 def new_salt() -> str:
@@ -46,19 +45,18 @@ class UnsetText(str):
     """A string as written; its ``mask`` names the variables of the environment that it lacks."""
 
     __slots__ = ("mask",)
-    mask: Mapping[str, str]
+    mask: Mapping[str, list[str]]
 
     def __new__(cls, text: str, variables: Iterable[str]) -> UnsetText:
         found = super().__new__(cls, text)
-        found.mask = {MARK: f"not set: {', '.join(dict.fromkeys(variables))}"}
+        found.mask = {MARK: [*dict.fromkeys(variables)]}
         return found
 
 
 def unset_variables(value: object) -> list[str]:
     """The variables that a value needs and that are not set, if that is what its mask says."""
-    text = value[MARK] if isinstance(value, dict) and is_masked(value) else None
-    match = _UNSET.fullmatch(text) if isinstance(text, str) else None
-    return match[1].split(", ") if match else []
+    names = value[MARK] if isinstance(value, dict) and is_masked(value) else None
+    return names if isinstance(names, list) else []
 
 
 def unset_places(params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.job_config.fields import LOOKED_UP
-from majobctl.job_config.job_config import Source
 from majobctl.job_config.secrets import Masker, is_masked, unset_places
-from majobctl.job_config.violations import Path
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
@@ -141,19 +139,15 @@ def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
         # A change that is only recorded needs no value that the state has already.
         needed = params[change.name] if change.action in SENDING else change.after or {}
         for place, name in unset_places(needed):
-            message = f"{'.'.join(map(str, place))} needs {name}, which is unset or empty"
-            problem = _problem_at(change.source, place, f"{message} in the environment")
+            what = f"{'.'.join(map(str, place))} needs {name}, which is unset or empty"
+            # A saved plan knows only the line of the table.
+            source = change.source
+            at = source.problem(place, "") if isinstance(source, Origin) else source
+            file, line = (at.file, at.line) if at else ("", 0)
+            problem = Problem(file=file, line=line, message=f"{what} in the environment")
             users.setdefault(problem, []).append(f"job_config.{change.name}")
     if users:
         raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
-
-
-def _problem_at(source: Source | None, place: Path, message: str) -> Problem:
-    if isinstance(source, Origin):
-        return replace(source.problem(place, message), where="")
-    # A saved plan knows only the line of the table.
-    file, line = (source.file, source.line) if source else ("", 0)
-    return Problem(file=file, line=line, message=message)
 
 
 def _check_present(plan: Plan) -> None:

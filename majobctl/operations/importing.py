@@ -11,7 +11,6 @@ from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import with_known
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
@@ -139,11 +138,7 @@ def import_selected(
     return replace(
         done,
         written=written,
-        differing=tuple(
-            name
-            for name, live in taken.live.items()
-            if live.params != with_known(configs[name].params, live.params)
-        ),
+        differing=tuple(n for n, it in taken.live.items() if not configs[n].agrees_with(it.params)),
         serial=state.serial,
         warnings=tuple(_warnings(taken, written)),
     )
@@ -199,8 +194,7 @@ def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -
         found = config.job_configs.get(name)
         if found is None:
             raise MajobctlError(f"{file} is not read: jobs.files in {FILE_NAME} does not match it")
-        live = taken.live[name].params
-        if with_known(found.params, live) != live:
+        if not found.agrees_with(taken.live[name].params):
             raise MajobctlError(f"{file} does not say what the service says")
     return config
 

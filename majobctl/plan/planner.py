@@ -187,12 +187,12 @@ class _Planner:
             if entry.prevent_delete == config.prevent_delete:
                 return None
             return self._changed(config, Action.RECORD, (), {})
-        fields = self._fields(config, self._applied(config))
+        fields = self._fields(config, self._before(config))
         return self._changed(config, _action_of(entry), fields, _ever_sent(entry))
 
-    def _fields(self, config: JobConfig, entry: Entry | None) -> tuple[FieldChange, ...]:
-        before = entry.params if entry else {}
-        return field_changes(before, self._masked(config), self._shown(config, entry))
+    def _fields(self, config: JobConfig, before: Params) -> tuple[FieldChange, ...]:
+        shown = self.masker.masked(before, config.hidden(before))
+        return field_changes(before, self._masked(config), shown)
 
     def _refreshed(self, config: JobConfig, live: LiveConfig | None) -> Change | None:
         entry = self.known.get(config.name)
@@ -202,10 +202,10 @@ class _Planner:
         hidden = [*config.hidden(live.params), *secret_places(entry)]
         hidden += config.watched.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
+        after = self.masker.masked(self._masked(config), hidden)
         now = self.masker.masked(live.params, hidden)
         is_sure = entry is not None and not entry.pending
         before = self.masker.masked(entry.params, hidden) if entry and is_sure else None
-        after = with_known(self.masker.masked(config.params, hidden), before or {})
         ignored = config.watched.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
@@ -224,7 +224,7 @@ class _Planner:
 
     def _missing(self, config: JobConfig, entry: Entry | None) -> Change:
         action = Action.CREATE if self.creates_missing else _action_of(entry)
-        fields = self._fields(config, self._applied(config) if self._old_name(config) else None)
+        fields = self._fields(config, self._before(config) if self._old_name(config) else {})
         return replace(self._changed(config, action, fields, {}), is_missing=True)
 
     def _changed(
@@ -232,7 +232,8 @@ class _Planner:
     ) -> Change:
         entry, after = self.known.get(config.name), self._masked(config)
         old_name = self._old_name(config)
-        source = self._applied(config)
+        source = self.known.get(old_name) if old_name else entry
+        before = self.masker.masked(source.params, config.hidden(source.params)) if source else None
         was_protected = entry is not None and entry.prevent_delete
         if was_protected != config.prevent_delete:
             fields = (*fields, _protection_change(was_protected))
@@ -240,7 +241,7 @@ class _Planner:
             name=config.name,
             action=action,
             source=config.source,
-            before=self._shown(config, source) if source else None,
+            before=before,
             after=after,
             fields=fields,
             cleared=tuple(key for key in FIELDS if key in sent and key not in after),
@@ -252,12 +253,9 @@ class _Planner:
             renamed=Renamed.DECLARED if old_name else None,
         )
 
-    def _applied(self, config: JobConfig) -> Entry | None:
-        """Its entry in the state, or that of its old name."""
-        return self.known.get(self._old_name(config) or config.name)
-
-    def _shown(self, config: JobConfig, entry: Entry | None) -> Params:
-        return self.masker.masked(entry.params, config.hidden(entry.params)) if entry else {}
+    def _before(self, config: JobConfig) -> Params:
+        entry = self.known.get(self._old_name(config) or config.name)
+        return entry.params if entry else {}
 
     def _old_name(self, config: JobConfig) -> str:
         """The old name of a job config that is new to the state, or whose first call may have
@@ -267,12 +265,12 @@ class _Planner:
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
 
     def _masked(self, config: JobConfig) -> Params:
-        """What is desired. A value that is not known counts as unchanged."""
+        """What is desired. A value that is not known is the one that was applied last."""
         if not config.sensitive:
             return config.params
-        entry, after = self._applied(config), self.masker.masked(config.params, config.sensitive)
-        is_sure = entry is not None and not entry.pending
-        return with_known(after, self._shown(config, entry)) if is_sure else after
+        before = self._before(config)
+        known = self.masker.masked(before, config.hidden(before))
+        return with_known(self.masker.masked(config.params, config.sensitive), known)
 
 
 def _action_of(entry: Entry | None) -> Action:

@@ -129,10 +129,8 @@ def _unset_variables(readings: Iterable[Reading]) -> Iterator[Problem]:
             users.setdefault(name, {}).setdefault(f"job_config.{reading.name}", (reading, place))
     for name, places in users.items():
         first, place = next(iter(places.values()))
-        message = (
-            f"{name} is unset or empty in the environment: a plan cannot see whether its value"
-            f" changed, and an apply that sends {in_short(places)} needs it"
-        )
+        what = f"{name} is unset or empty in the environment: a plan cannot see whether it changed"
+        message = f"{what}, and an apply that sends {in_short(places)} needs it"
         yield replace(first.origin.problem(place, message), where="")
 
 

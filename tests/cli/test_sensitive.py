@@ -218,8 +218,8 @@ def test_only_an_apply_that_sends_the_value_needs_it(
     on_rest.job("two")
     set_variable(on_rest, value)
     warning = (
-        f": {UNSET} is unset or empty in the environment: a plan cannot see whether its value"
-        " changed, and an apply that sends job_config.one needs it\n"
+        f": {UNSET} is unset or empty in the environment: a plan cannot see whether it changed,"
+        " and an apply that sends job_config.one needs it\n"
     )
     for command in (["validate"], ["plan"], ["plan", "--refresh"], ["plan", "--out", "saved.plan"]):
         ran = on_rest.done(*command)
@@ -251,7 +251,7 @@ def unset(on_rest: Repository, rest: FakeService) -> Repository:
 
 def kept(repository: Repository) -> str:
     """The hash of the token in the state, which has no mask without one."""
-    assert "not set" not in repository.state_path.read_text()
+    assert UNSET not in repository.state_path.read_text()
     token = repository.state["job_configs"]["one"]["params"]["hyperparameters"]["token"]
     return str(token["$sensitive"])
 
@@ -271,6 +271,7 @@ def test_a_value_that_is_not_known_counts_as_unchanged(
     plan = unset.done("plan", "--refresh", "--format", "json").document
     assert [field["path"][-1] for field in plan["changes"][0]["fields"]] == ["lr"]
     assert [UNSET in warning for warning in plan["warnings"]] == [True]
+    assert plan["changes"][0]["after"]["hyperparameters"]["token"] == {"$sensitive": before}
     assert "No drift." in unset.done("drift").stdout
     assert unset.run("apply", "--auto-approve").code == 1
     assert rest.puts == {}
@@ -316,6 +317,8 @@ def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
     unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"}, config_desc=f"new {TOKEN}")
     ran = unset.done("plan", f"--refresh={refresh}", "--out", "saved.plan")
     assert f"+ config_desc                  (sensitive, {UNSET} is not set)" in ran.stdout
+    saved = unset.done("show", "saved.plan", "--format", "json").document
+    assert saved["changes"][0]["after"]["config_desc"] == {"$sensitive": [UNSET]}
     ran = unset.run("apply", "saved.plan")
     assert ran.code == 1
     for key in ("config_desc", "hyperparameters.token"):

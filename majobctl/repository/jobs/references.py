@@ -1,7 +1,5 @@
 """References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
 ``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
-
-A string with an environment variable that is not set, or blank, becomes an ``UnsetText``.
 """
 
 from __future__ import annotations
@@ -28,7 +26,8 @@ _MAX_DEPTH = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A table with its references resolved. ``secret_paths`` are those of the strings with an
-    ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``."""
+    ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``. A string
+    with a variable of the environment that is not set, or blank, is an ``UnsetText``."""
 
     values: Mapping[str, Any]
     secret_paths: Collection[Path] = ()
