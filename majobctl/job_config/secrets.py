@@ -73,11 +73,6 @@ def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[s
     return params
 
 
-def mask_text(value: object) -> str:
-    """How a masked value is shown."""
-    return f"(sensitive{''.join(f', {name} is not set' for name in unset_variables(value))})"
-
-
 class Masker:
     """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
 

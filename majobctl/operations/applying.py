@@ -139,7 +139,7 @@ def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
         # A change that is only recorded needs no value that the state has already.
         needed = params[change.name] if change.action in SENDING else change.after or {}
         for place, name in unset_places(needed):
-            what = f"{'.'.join(map(str, place))} needs {name}, which is unset or empty"
+            what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
             # A saved plan knows only the line of the table.
             source = change.source
             at = source.problem(place, "") if isinstance(source, Origin) else source

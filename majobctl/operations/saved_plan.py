@@ -94,7 +94,7 @@ class SavedPlan:
 
     def completed(self, params: Mapping[str, Params], masker: Masker) -> Plan:
         """The plan with the hashes of ``params``, some of which it may not have known."""
-        changes = [_completed(it, params.get(it.name, {}), masker) for it in self.plan.changes]
+        changes = (_completed(it, params.get(it.name), masker) for it in self.plan.changes)
         return replace(self.plan, changes=tuple(changes))
 
     def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
@@ -102,17 +102,17 @@ class SavedPlan:
         params = after
         for place in masked_places(after):
             value, planned = self._secret(change, place, desired), value_at(after, place)
-            found = value_at(masker.masked(_nested(place, value), [place]), place)
+            params = with_value(params, place, value)
+            found = value_at(masker.masked(params, [place]), place)
             if found != planned and not (unset_variables(planned) or unset_variables(value)):
                 raise self._stale_secret(change, place, "has changed")
-            params = with_value(params, place, value)
         return params
 
     def _secret(self, change: Change, place: Path, desired: DesiredConfigs) -> Any:
         if place in change.references:
             found, violations = resolve(_nested(place, change.references[place]))
             if violations:
-                raise self._stale_secret(change, place, f"is gone: {violations[0].text()}")
+                raise self._stale_secret(change, place, f"is wrong: {violations[0].text()}")
             params = checked_values(found.values)[0]
         else:
             config = desired().get(change.name)
@@ -141,10 +141,10 @@ class SavedPlan:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
-def _completed(change: Change, params: Params, masker: Masker) -> Change:
-    if change.after is None:
+def _completed(change: Change, params: Params | None, masker: Masker) -> Change:
+    if params is None:
         return change
-    after = masker.masked(params, masked_places(change.after))
+    after = masker.masked(params, masked_places(change.after or {}))
     at = [value_at(after, it.path) if is_masked(it.after) else it.after for it in change.fields]
     fields = tuple(replace(it, after=now) for it, now in zip(change.fields, at, strict=True))
     return replace(change, after=after, fields=fields)

@@ -349,6 +349,15 @@ def test_a_value_of_a_saved_plan_that_breaks_a_rule_is_refused(
     assert rest.puts == {}
 
 
+@pytest.mark.parametrize("format_", ["text", "markdown", "html"])
+def test_every_format_names_the_variable(on_rest: Repository, format_: str) -> None:
+    on_rest.job("one", config_desc=f"{TOKEN} ${{env.NO_B}}")
+    text = on_rest.done("plan", "--format", format_).stdout
+    assert f"(sensitive, {UNSET} is not set, NO_B is not set)" in text
+    stderr = on_rest.run("apply", "--auto-approve").stderr
+    assert all(f"config_desc needs {name}, " in stderr for name in (UNSET, "NO_B"))
+
+
 LAYERS = {
     "defaults": ('[defaults]\nlog_url = "/ml/{}/"\n', ""),
     "template": ("", '[templates.t]\nlog_url = "/ml/{}/"\n'),
