@@ -144,7 +144,8 @@ def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
             source = change.source
             at = source.problem(place, "") if isinstance(source, Origin) else source
             file, line = (at.file, at.line) if at else ("", 0)
-            problem = Problem(file=file, line=line, message=f"{what} in the environment")
+            advice = "in the environment; set it, or leave the job config out (--exclude)"
+            problem = Problem(file=file, line=line, message=f"{what} {advice}")
             users.setdefault(problem, []).append(f"job_config.{change.name}")
     if users:
         raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))

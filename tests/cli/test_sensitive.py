@@ -230,8 +230,8 @@ def test_only_an_apply_that_sends_the_value_needs_it(
     for command in (["--auto-approve"], ["saved.plan"]):
         ran = on_rest.run("apply", *command)
         assert ran.code == 1
-        needed = f" needs {UNSET}, which is unset or empty in the environment\n1 problem."
-        assert needed in ran.stderr
+        assert f" needs {UNSET}, which is unset or empty in the environment; set it" in ran.stderr
+        assert ran.stderr.endswith("\n1 problem. Nothing was done.\n")
     assert rest.puts == {}
     assert not on_rest.state_path.exists()
     on_rest.apply("--target", "two")
