@@ -64,7 +64,8 @@ def apply(
     the plan shows it and was ``reviewed`` (``approve`` asks a person), or with ``overwrite``;
     otherwise it is held back.
 
-    Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit, and
+    Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit,
+    ConfigError for a value to send that needs a variable of the environment that is not set, and
     MajobctlError for a plan that is not approved or changes too much.
     """
     repository = context.as_repository(repository)

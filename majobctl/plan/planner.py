@@ -268,9 +268,11 @@ class _Planner:
         """What is desired. A value that is not known is the one that was applied last."""
         if not config.sensitive:
             return config.params
-        before = self._before(config)
-        known = self.masker.masked(before, config.hidden(before))
-        return with_known(self.masker.masked(config.params, config.sensitive), known)
+        masked = self.masker.masked(config.params, config.sensitive)
+        entry = self.known.get(self._old_name(config) or config.name)
+        if entry is None or entry.pending:
+            return masked
+        return with_known(masked, self.masker.masked(entry.params, config.hidden(entry.params)))
 
 
 def _action_of(entry: Entry | None) -> Action:
