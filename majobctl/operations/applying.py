@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
+from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
-from majobctl.job_config.secrets import Masker, is_masked, unset_places
+from majobctl.job_config.secrets import Masker, is_masked
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
+from majobctl.operations.saved_plan import SavedPlan, with_secrets
 from majobctl.plan.change import SENDING, Action, Params
 from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
-from majobctl.repository.jobs.layers import Origin
 from majobctl.state.document import State
-from majobctl.text import in_short, printable
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.operations.runner import Applied
-    from majobctl.operations.saved_plan import SavedPlan
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
     from majobctl.state.journal import Journal
@@ -92,8 +90,7 @@ def apply(
             return ApplyResult(results=(), serial=plan.serial)
         masker = state.masker() if state else Masker(plan.salt)
         params = _params(source, settings, masker)
-        plan = plan if isinstance(source, Config) else source.completed(params, masker)
-        _check_set(plan, params)
+        plan = with_secrets(plan, params, masker)
         if isinstance(source, Config):
             _check_present(plan)
         if approve(plan) is not True:
@@ -131,25 +128,6 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
             f" apply.max_change_percent = {most} allows; nothing was sent\n"
             "if this is intended, run `majobctl apply --force`"
         )
-
-
-def _check_set(plan: Plan, params: Mapping[str, Params]) -> None:
-    """Raises ConfigError for the values to send, or to keep, whose variables are not set."""
-    users: dict[Problem, list[str]] = {}
-    for change in plan.changes:
-        # A change that is only recorded needs no value that the state has already.
-        needed = params[change.name] if change.action in SENDING else change.after or {}
-        for place, name in unset_places(needed):
-            what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
-            # A saved plan knows only the line of the table.
-            source = change.source
-            at = source.problem(place, "") if isinstance(source, Origin) else source
-            file, line = (at.file, at.line) if at else ("", 0)
-            advice = "in the environment; set it, or leave the job config out (--exclude)"
-            problem = Problem(file=file, line=line, message=f"{what} {advice}")
-            users.setdefault(problem, []).append(f"job_config.{change.name}")
-    if users:
-        raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
 
 
 def _check_present(plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""A saved plan: read from its file, checked against the state, its secrets filled in again."""
+"""A saved plan: read from its file, checked against the state, its secrets filled in again.
+
+Right before an apply, each value that a plan needs must be known, saved or not.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from majobctl.errors import ConfigError, StalePlanError
+from majobctl.errors import ConfigError, Problem, StalePlanError
 from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
     Masker,
-    is_masked,
     masked_places,
     unset_places,
     unset_variables,
     value_at,
+    with_known,
     with_value,
 )
 from majobctl.job_config.violations import Path
-from majobctl.plan.change import Change, Params
+from majobctl.plan.change import SENDING, Change, Params
 from majobctl.plan.document import read_plan
 from majobctl.plan.plan import Plan
+from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.references import resolve
 from majobctl.state.document import State
 from majobctl.target import Target
-from majobctl.text import printable
+from majobctl.text import in_short, printable
 
 _AGAIN = "make the plan again with `majobctl plan --out FILE`"
 
@@ -92,11 +96,6 @@ class SavedPlan:
             if change.after is not None
         }
 
-    def completed(self, params: Mapping[str, Params], masker: Masker) -> Plan:
-        """The plan with the hashes of ``params``, some of which it may not have known."""
-        changes = (_completed(it, params.get(it.name), masker) for it in self.plan.changes)
-        return replace(self.plan, changes=tuple(changes))
-
     def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
         after = change.after or {}
         params = after
@@ -130,8 +129,7 @@ class SavedPlan:
             return JobConfig.of(change.name, params).params
         except ConfigError as error:
             # The rule may be newer than the plan. The value is not shown: it may be a secret.
-            places = ", ".join(sorted({problem.where for problem in error.problems}))
-            raise self._stale(f"{places} breaks a rule") from error
+            raise self._stale(f"job_config.{printable(change.name)} breaks a rule") from error
 
     def _stale_secret(self, change: Change, place: Path, what: str) -> StalePlanError:
         name, path = printable(change.name), printable(".".join(map(str, place)))
@@ -141,12 +139,37 @@ class SavedPlan:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
-def _completed(change: Change, params: Params | None, masker: Masker) -> Change:
-    if params is None:
+def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Masker) -> Plan:
+    """``plan`` with a hash of each of ``params`` that was not known when it was made. Raises
+    ConfigError for every value to send, or to keep in the state, that is still not known."""
+    changes = tuple(_completed(it, params.get(it.name, {}), masker) for it in plan.changes)
+    users: dict[Problem, list[str]] = {}
+    for change in changes:
+        # A change that is only recorded needs no value that the state has already.
+        needed = params[change.name] if change.action in SENDING else change.after or {}
+        for place, name in unset_places(needed):
+            what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
+            advice = "in the environment; set it, or leave the job config out (--exclude)"
+            # A saved plan knows only the line of the table.
+            source = change.source
+            at = source.problem(place, "") if isinstance(source, Origin) else source
+            file, line = (at.file, at.line) if at else ("", 0)
+            problem = Problem(file=file, line=line, message=f"{what} {advice}")
+            users.setdefault(problem, []).append(f"job_config.{change.name}")
+    if users:
+        raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
+    return replace(plan, changes=changes)
+
+
+def _completed(change: Change, params: Params, masker: Masker) -> Change:
+    planned = change.after or {}
+    after = with_known(planned, masker.masked(params, masked_places(planned)))
+    if after is planned:
         return change
-    after = masker.masked(params, masked_places(change.after or {}))
-    at = [value_at(after, it.path) if is_masked(it.after) else it.after for it in change.fields]
-    fields = tuple(replace(it, after=now) for it, now in zip(change.fields, at, strict=True))
+    fields = tuple(
+        replace(it, after=value_at(after, it.path)) if unset_variables(it.after) else it
+        for it in change.fields
+    )
     return replace(change, after=after, fields=fields)
 
 

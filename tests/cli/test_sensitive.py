@@ -276,6 +276,9 @@ def test_a_value_that_is_not_known_counts_as_unchanged(
     assert unset.run("apply", "--auto-approve").code == 1
     assert rest.puts == {}
     unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"}, prevent_delete=True)
+    unset.done("plan", "--out", "saved.plan")
+    unset.done("apply", "saved.plan")
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"})
     unset.apply()
     assert rest.puts == {}
     assert kept(unset) == before

@@ -12,8 +12,7 @@ from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import secret_key_message, with_known
-from majobctl.repository.jobs.reader import policy_of
+from majobctl.job_config.secrets import place_of, secret_key_message, with_known
 from majobctl.repository.jobs.references import resolve
 from majobctl.text import printable, quoted
 
@@ -39,7 +38,9 @@ class Defaults:
         found, _ = resolve(without_directives(written), references)
         params, _ = checked_values(found.values)
         directives, _ = Directives.of(written)
-        return cls(request_params(params), policy_of(directives, found.secret_paths))
+        names, paths = frozenset(directives.sensitive), map(place_of, found.secret_paths)
+        policy = ComparePolicy(secret_names=names, secret_places=frozenset(paths))
+        return cls(request_params(params), policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

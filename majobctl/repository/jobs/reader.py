@@ -115,7 +115,7 @@ def _read_table(
     context = replace(
         plain,
         effective=effective,
-        policy=policy_of(effective),
+        policy=_policy(effective),
         own_sensitive=own.sensitive,
         is_valid=not (violations or unexpanded),
         lacks_template=bool(wrong_template),
@@ -145,7 +145,7 @@ def _read_job_config(
             origin.explained(item) if item.path in matrix_paths else item for item in unresolved
         ]
         if resolved.secret_paths:
-            policy = policy_of(effective, resolved.secret_paths)
+            policy = _policy(effective, resolved.secret_paths)
     params, wrong = checked_values(values)
     if matrix_paths:
         wrong = [item for item in wrong if item.path not in matrix_paths]
@@ -205,7 +205,7 @@ def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
     ignored = directives.ignored | settings.ignored
     effective = replace(directives, ignored=ignored, renamed_from="")
     defaults = replace(written, table=set_values)
-    policy, texts = policy_of(effective), settings.references
+    policy, texts = _policy(effective), settings.references
     context = TableContext(defaults=defaults, texts=texts, effective=effective, policy=policy)
     return context, _read_alone(written, effective, context, violations)
 
@@ -237,11 +237,11 @@ def _read_alone(
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
     found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
-    policy = policy_of(effective, resolved.secret_paths)
+    policy = _policy(effective, resolved.secret_paths)
     return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
 
 
-def policy_of(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:
+def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:
     names, places = frozenset(effective.sensitive), frozenset(map(place_of, secret))
     return ComparePolicy(ignored=effective.ignored, secret_names=names, secret_places=places)
 
