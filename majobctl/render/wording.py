@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
 from majobctl.plan.plan import Plan
-from majobctl.text import counted, in_short, quoted
+from majobctl.text import counted, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -139,10 +139,11 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
         )
     if drift.unmanaged:
         number = len(drift.unmanaged)
-        names = in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
+        names = ", ".join(map(show, drift.unmanaged[:_MAX_NAMES]))
+        more = f" and {number - _MAX_NAMES} more" if number > _MAX_NAMES else ""
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
-            f" file knows: {names}. `majobctl import --all` imports"
+            f" file knows: {names}{more}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
