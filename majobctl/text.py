@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 
@@ -31,6 +31,12 @@ def shortened(value: object, width: int = 60) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 job config``, ``2 job configs``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def in_short(names: Collection[str], limit: int = 3) -> str:
+    """``a, b, c and 7 more``."""
+    names, more = [*names], len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def utc_now() -> str:

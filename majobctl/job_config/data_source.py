@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS
 from majobctl.job_config.scalars import Checked, obs_path_at, refused, string_at
+from majobctl.job_config.secrets import UnsetText, is_masked, unset_variables
 from majobctl.job_config.values import is_blank, type_name, wrong_type
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted
@@ -14,25 +16,28 @@ from majobctl.text import nearest, quoted
 def data_source_at(path: Path, value: object, what: str) -> Checked:
     if not isinstance(value, (list, tuple)):
         return refused(path, wrong_type(what, "an array of tables", value))
-    entries: list[Mapping[str, str]] = []
+    entries: list[Mapping[str, Any]] = []
     violations: list[Violation] = []
     for index, item in enumerate(value):
         entry, found = _entry(item, (*path, index))
         entries.append(entry)
         violations += found
-    types = [(index, entry["type"]) for index, entry in enumerate(entries) if entry]
+    types = [(at, it["type"]) for at, it in enumerate(entries) if it and not is_masked(it["type"])]
     other = next((index for index, kind in types if kind != types[0][1]), None)
     if other is not None:
         message = f"{what} cannot mix the types obs and dataset in one array"
         violations.append(Violation((*path, other), message))
-    return (None if violations else entries), violations
+    unset = [name for entry in entries for it in entry.values() for name in unset_variables(it)]
+    return (None if violations else UnsetText("", unset).mask if unset else entries), violations
 
 
-def _entry(item: object, path: Path) -> tuple[Mapping[str, str], list[Violation]]:
+def _entry(item: object, path: Path) -> tuple[Mapping[str, Any], list[Violation]]:
     if not isinstance(item, Mapping):
         what = f"data_source: item {int(path[1]) + 1}"
         return {}, [Violation(path, wrong_type(what, "a table", item))]
     kind = item.get("type")
+    if isinstance(kind, UnsetText):
+        return {"type": kind.mask}, []
     if not isinstance(kind, str) or kind not in DATA_SOURCE_KEYS:
         return {}, [_wrong_type(kind, (*path, "type"))]
     keys = DATA_SOURCE_KEYS[kind]

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from majobctl.job_config.scalars import Checked, refused, string_at
+from majobctl.job_config.secrets import UnsetText
 from majobctl.job_config.values import hyperparameter_text, wrong_type
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
@@ -25,13 +26,14 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     else:
         wanted = "a table {label = value} or an array of {label, value}"
         return refused(path, wrong_type(what, wanted, value))
-    labelled: dict[str, str] = {}
+    labelled: dict[str, Any] = {}
     for label in sorted(contents):
-        text = hyperparameter_text(contents[label])
+        content = contents[label]
+        text = hyperparameter_text(content)
         if text is None or not (label and label.isascii() and text.isascii()) or "${" in label:
             place = (*path, places.get(label, label))
-            violations += _violations(place, label, contents[label])
-        labelled[label] = text or ""
+            violations += _violations(place, label, content)
+        labelled[label] = content.mask if isinstance(content, UnsetText) else text or ""
     return (None if violations else labelled), violations
 
 

@@ -14,6 +14,7 @@ from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.fields import FIELDS, name_violation
+from majobctl.job_config.secrets import with_known
 from majobctl.job_config.violations import Path, Violation
 
 
@@ -49,6 +50,10 @@ class JobConfig:
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
         """The secret places of ``params``, which come from the state or from the service."""
         return [*self.sensitive, *self.watched.hidden(params)]
+
+    def agrees_with(self, params: Mapping[str, Any]) -> bool:
+        """Whether it describes ``params``, as far as its values are known."""
+        return with_known(self.params, params) == params
 
     @classmethod
     def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:

@@ -75,8 +75,8 @@ class LiesInside:
 
     def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         file, directory = params.get(self.file), params.get(self.directory)
-        if file is None or directory is None:
-            return
+        if not (isinstance(file, str) and isinstance(directory, str)):
+            return  # One of them is missing, wrong, or not known.
         if file.endswith("/"):
             message = f"{self.file} must be a file inside {self.directory}, not a directory"
             yield Violation((self.file,), message)

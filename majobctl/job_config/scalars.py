@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from majobctl.job_config.secrets import UnsetText
 from majobctl.job_config.values import INTEGER_LIMIT, wrong_type
 from majobctl.job_config.violations import Path, Violation
 
@@ -24,6 +25,8 @@ def refused(path: Path, message: str) -> Checked:
 
 def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Checked:
     """The string ``value``; ``what`` names it in a message."""
+    if isinstance(value, UnsetText):
+        return value.mask, ()
     if not isinstance(value, str):
         return refused(path, wrong_type(what, "a string", value))
     # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
@@ -37,12 +40,12 @@ def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Chec
 
 def obs_path_at(path: Path, value: object, what: str) -> Checked:
     """The OBS path ``value``, as ``/bucket/...``; ``what`` names it in a message."""
-    match = _OBS_PATH.fullmatch(value) if isinstance(value, str) else None
-    if match:
+    is_known = isinstance(value, str) and not isinstance(value, UnsetText)
+    if is_known and (match := _OBS_PATH.fullmatch(str(value))):
         return match[1], ()
     text, violations = string_at(path, value, what)
-    if text is None:
-        return None, violations
+    if not isinstance(text, str):
+        return text, violations
     message = f"{what} {_wrong_path(text[5:] if text.startswith('obs://') else text)}"
     return None, (Violation(path, message, value=text, value_path=path),)
 

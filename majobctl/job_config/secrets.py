@@ -2,6 +2,9 @@
 
 Values are masked by place: a key of a job config, or ``hyperparameters`` and a label. Only text
 from the service is searched for the values themselves.
+
+The mask of a value that is not known names the variables that are not set, in place of a hash. It
+is never sent, and never kept in the state.
 """
 
 from __future__ import annotations
@@ -38,6 +41,38 @@ def is_masked(value: object) -> bool:
     return isinstance(value, dict) and len(value) == 1 and MARK in value
 
 
+class UnsetText(str):
+    """A string as written; its ``mask`` names the variables of the environment that it lacks."""
+
+    __slots__ = ("mask",)
+    mask: Mapping[str, list[str]]
+
+    def __new__(cls, text: str, variables: Iterable[str]) -> UnsetText:
+        found = super().__new__(cls, text)
+        found.mask = {MARK: [*dict.fromkeys(variables)]}
+        return found
+
+
+def unset_variables(value: object) -> list[str]:
+    """The variables that a value needs and that are not set, if that is what its mask says."""
+    names = value[MARK] if isinstance(value, dict) and is_masked(value) else None
+    return names if isinstance(names, list) else []
+
+
+def unset_places(params: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The places of ``params`` whose values are not known, with each variable that they need."""
+    for place in masked_places(params):
+        yield from ((place, name) for name in unset_variables(value_at(params, place)))
+
+
+def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``params`` with what ``known`` has at the places whose values are not known."""
+    for place, _ in [*unset_places(params)]:
+        if (value := value_at(known, place)) is not None:
+            params = with_value(params, place, value)
+    return params
+
+
 class Masker:
     """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
 
@@ -53,17 +88,12 @@ class Masker:
 
     def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
         """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
-        result = dict(params)
+        result = params
         for place in places:
-            key, *label = place
-            value = result.get(str(key))
-            if not label and value is not None:
-                result[str(key)] = self._mask(place, value)
-            elif isinstance(value, str):
-                # The service has no table of labels here: the secret could be anywhere in it.
-                result[str(key)] = self._mask((key,), value)
-            elif isinstance(value, Mapping) and label[0] in value:
-                result[str(key)] = {**value, label[0]: self._mask(place, value[label[0]])}
+            # If the service has no table of labels, the secret could be anywhere in its text.
+            at = place[:1] if isinstance(result.get(str(place[0])), str) else place
+            if (value := value_at(result, at)) is not None:
+                result = with_value(result, at, self._mask(at, value))
         return result
 
     def digest(self, value: Any) -> str:
@@ -81,11 +111,11 @@ class Masker:
         return {MARK: self.digest([place, value])}
 
 
-def without_hashes(value: Any, instead: object = _NO_MASK) -> Any:
+def without_hashes(value: Any, instead: object = None) -> Any:
     """``value`` with ``instead`` in place of each masked part: by default, what a Masker without a
     salt makes of it."""
     if is_masked(value):
-        return instead
+        return instead or (value if unset_variables(value) else _NO_MASK)
     if isinstance(value, Mapping):
         return {key: without_hashes(item, instead) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -127,6 +157,12 @@ def value_at(params: Mapping[str, Any], place: Path) -> Any:
     for key in place:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def with_value(params: Mapping[str, Any], place: Path, value: Any) -> dict[str, Any]:
+    """``params`` with ``value`` at ``place``, where there is one already."""
+    key, *label = place
+    return {**params, str(key): {**params[str(key)], label[0]: value} if label else value}
 
 
 _SECRET_KEY = re.compile(

@@ -13,6 +13,7 @@ from majobctl.job_config.secrets import Masker, is_masked
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
+from majobctl.operations.saved_plan import SavedPlan, with_secrets
 from majobctl.plan.change import SENDING, Action, Params
 from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -23,7 +24,6 @@ from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.operations.runner import Applied
-    from majobctl.operations.saved_plan import SavedPlan
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
     from majobctl.state.journal import Journal
@@ -62,7 +62,8 @@ def apply(
     the plan shows it and was ``reviewed`` (``approve`` asks a person), or with ``overwrite``;
     otherwise it is held back.
 
-    Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit, and
+    Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit,
+    ConfigError for a value to send that needs a variable of the environment that is not set, and
     MajobctlError for a plan that is not approved or changes too much.
     """
     repository = context.as_repository(repository)
@@ -87,11 +88,13 @@ def apply(
         _check_share(plan, settings, force)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
+        masker = state.masker() if state else Masker(plan.salt)
+        params = _params(source, settings, masker)
+        plan = with_secrets(plan, params, masker)
         if isinstance(source, Config):
             _check_present(plan)
         if approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
-        params = _params(source, settings, state)
         _check_names(plan, provider(), params)
         begin(plan)
         return _send(
@@ -108,13 +111,10 @@ def apply(
         )
 
 
-def _params(
-    source: Config | SavedPlan, settings: Settings, state: State | None
-) -> Mapping[str, Params]:
+def _params(source: Config | SavedPlan, settings: Settings, masker: Masker) -> Mapping[str, Params]:
     """The params of each job config; for a saved plan, TOML files are read only for secrets."""
     if isinstance(source, Config):
         return {name: job_config.params for name, job_config in source.job_configs.items()}
-    masker = state.masker() if state else Masker(source.plan.salt)
     return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
 
 

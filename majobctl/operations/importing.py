@@ -138,7 +138,7 @@ def import_selected(
     return replace(
         done,
         written=written,
-        differing=tuple(n for n, live in taken.live.items() if live.params != configs[n].params),
+        differing=tuple(n for n, it in taken.live.items() if not configs[n].agrees_with(it.params)),
         serial=state.serial,
         warnings=tuple(_warnings(taken, written)),
     )
@@ -194,7 +194,7 @@ def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -
         found = config.job_configs.get(name)
         if found is None:
             raise MajobctlError(f"{file} is not read: jobs.files in {FILE_NAME} does not match it")
-        if found.params != taken.live[name].params:
+        if not found.agrees_with(taken.live[name].params):
             raise MajobctlError(f"{file} does not say what the service says")
     return config
 

@@ -1,23 +1,35 @@
-"""A saved plan: read from its file, checked against the state, its secrets filled in again."""
+"""A saved plan: read from its file, checked against the state, its secrets filled in again.
+
+Right before an apply, each value that a plan needs must be known, saved or not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from majobctl.errors import ConfigError, StalePlanError
+from majobctl.errors import ConfigError, Problem, StalePlanError
 from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
-from majobctl.job_config.secrets import Masker, masked_places, value_at
+from majobctl.job_config.secrets import (
+    Masker,
+    masked_places,
+    unset_places,
+    unset_variables,
+    value_at,
+    with_known,
+    with_value,
+)
 from majobctl.job_config.violations import Path
-from majobctl.plan.change import Change, Params
+from majobctl.plan.change import SENDING, Change, Params
 from majobctl.plan.document import read_plan
 from majobctl.plan.plan import Plan
+from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.references import resolve
 from majobctl.state.document import State
 from majobctl.target import Target
-from majobctl.text import printable
+from majobctl.text import in_short, printable
 
 _AGAIN = "make the plan again with `majobctl plan --out FILE`"
 
@@ -75,7 +87,8 @@ class SavedPlan:
         """The params of each change with its secrets, by the job config's name.
 
         Those that came from the environment are looked up again there, the others in ``desired``,
-        which is only called for them. Raises StalePlanError if one is missing or has changed.
+        which is only called for them. One whose variable is not set keeps its mask. Raises
+        StalePlanError if one is missing, or is not what the plan was made with.
         """
         return {
             change.name: self._checked(change, self._filled_in(change, masker, desired))
@@ -85,21 +98,20 @@ class SavedPlan:
 
     def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
         after = change.after or {}
-        params = dict(after)
+        params = after
         for place in masked_places(after):
-            value = self._secret(change, place, desired)
-            found = masker.masked(_nested(place, value), [place])
-            if value_at(found, place) != value_at(after, place):
+            value, planned = self._secret(change, place, desired), value_at(after, place)
+            params = with_value(params, place, value)
+            found = value_at(masker.masked(params, [place]), place)
+            if found != planned and not (unset_variables(planned) or unset_variables(value)):
                 raise self._stale_secret(change, place, "has changed")
-            key = str(place[0])
-            params[key] = {**params[key], place[1]: value} if len(place) == 2 else value
         return params
 
     def _secret(self, change: Change, place: Path, desired: DesiredConfigs) -> Any:
         if place in change.references:
             found, violations = resolve(_nested(place, change.references[place]))
             if violations:
-                raise self._stale_secret(change, place, f"is gone: {violations[0].text()}")
+                raise self._stale_secret(change, place, f"is wrong: {violations[0].text()}")
             params = checked_values(found.values)[0]
         else:
             config = desired().get(change.name)
@@ -111,12 +123,13 @@ class SavedPlan:
         return value
 
     def _checked(self, change: Change, params: Params) -> Params:
+        if any(unset_places(params)):
+            return params
         try:
             return JobConfig.of(change.name, params).params
         except ConfigError as error:
             # The rule may be newer than the plan. The value is not shown: it may be a secret.
-            places = ", ".join(sorted({problem.where for problem in error.problems}))
-            raise self._stale(f"{places} breaks a rule") from error
+            raise self._stale(f"job_config.{printable(change.name)} breaks a rule") from error
 
     def _stale_secret(self, change: Change, place: Path, what: str) -> StalePlanError:
         name, path = printable(change.name), printable(".".join(map(str, place)))
@@ -124,6 +137,40 @@ class SavedPlan:
 
     def _stale(self, reason: str, what: str = "is stale", advice: str = _AGAIN) -> StalePlanError:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
+
+
+def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Masker) -> Plan:
+    """``plan`` with a hash of each of ``params`` that was not known when it was made. Raises
+    ConfigError for every value to send, or to keep in the state, that is still not known."""
+    changes = tuple(_completed(it, params.get(it.name, {}), masker) for it in plan.changes)
+    users: dict[Problem, list[str]] = {}
+    for change in changes:
+        # A change that is only recorded needs no value that the state has already.
+        needed = params[change.name] if change.action in SENDING else change.after or {}
+        for place, name in unset_places(needed):
+            what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
+            advice = "in the environment; set it, or leave the job config out (--exclude)"
+            # A saved plan knows only the line of the table.
+            source = change.source
+            at = source.problem(place, "") if isinstance(source, Origin) else source
+            file, line = (at.file, at.line) if at else ("", 0)
+            problem = Problem(file=file, line=line, message=f"{what} {advice}")
+            users.setdefault(problem, []).append(f"job_config.{change.name}")
+    if users:
+        raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
+    return replace(plan, changes=changes)
+
+
+def _completed(change: Change, params: Params, masker: Masker) -> Change:
+    planned = change.after or {}
+    after = with_known(planned, masker.masked(params, masked_places(planned)))
+    if after is planned:
+        return change
+    fields = tuple(
+        replace(it, after=value_at(after, it.path)) if unset_variables(it.after) else it
+        for it in change.fields
+    )
+    return replace(change, after=after, fields=fields)
 
 
 def _nested(place: Path, value: Any) -> dict[str, Any]:

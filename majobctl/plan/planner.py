@@ -24,7 +24,15 @@ from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import PREVENT_DELETE
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
-from majobctl.job_config.secrets import NO_HASH, Masker, suspect_places, value_at, without_hashes
+from majobctl.job_config.secrets import (
+    NO_HASH,
+    Masker,
+    suspect_places,
+    unset_places,
+    value_at,
+    with_known,
+    without_hashes,
+)
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
 from majobctl.plan.guard import GUARDED
@@ -194,7 +202,7 @@ class _Planner:
         hidden = [*config.hidden(live.params), *secret_places(entry)]
         hidden += config.watched.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
-        after = self.masker.masked(config.params, hidden)
+        after = self.masker.masked(self._masked(config), hidden)
         now = self.masker.masked(live.params, hidden)
         is_sure = entry is not None and not entry.pending
         before = self.masker.masked(entry.params, hidden) if entry and is_sure else None
@@ -257,9 +265,14 @@ class _Planner:
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
 
     def _masked(self, config: JobConfig) -> Params:
+        """What is desired. A value that is not known is the one that was applied last."""
         if not config.sensitive:
             return config.params
-        return self.masker.masked(config.params, config.sensitive)
+        masked = self.masker.masked(config.params, config.sensitive)
+        entry = self.known.get(self._old_name(config) or config.name)
+        if entry is None or entry.pending:
+            return masked
+        return with_known(masked, self.masker.masked(entry.params, config.hidden(entry.params)))
 
 
 def _action_of(entry: Entry | None) -> Action:
@@ -303,14 +316,21 @@ def _with_likely_renames(changes: list[Change]) -> Iterator[Change]:
     """``changes``; a new job config that makes the request of one that leaves is marked as that."""
     declared = {change.old_name for change in changes}
     leaving = {
-        _request(change.before): change.name
+        _request(change.before): change
         for change in reversed(changes)
         if change.after is None and change.name not in declared
     }
     for change in changes:
         is_new = change.after is not None and change.before is None and not change.old_name
-        old_name = leaving.pop(_request(change.after), "") if is_new and leaving else ""
-        yield replace(change, old_name=old_name, renamed=Renamed.DETECTED) if old_name else change
+        old = _former(change.after or {}, leaving) if is_new and leaving else None
+        yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
+
+
+def _former(after: Params, leaving: dict[str, Change]) -> Change | None:
+    """The one of ``leaving`` with this request, whatever the values that are not known."""
+    unknown = [*leaving.items()] if any(unset_places(after)) else []
+    alike = (it for it, old in unknown if it == _request(with_known(after, old.before or {})))
+    return leaving.pop(next(alike, _request(after)), None)
 
 
 def _request(params: Params | None) -> str:

@@ -21,7 +21,7 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.plan.change import Change, FieldChange, Params
 from majobctl.plan.plan import Plan
-from majobctl.render.values import shared_length
+from majobctl.render.values import json_text, shared_length
 from majobctl.render.wording import REASONS, counts, remarks_on_change, remarks_on_plan, summary
 from majobctl.text import counted, printable
 
@@ -32,7 +32,6 @@ _MAX_WARNINGS_OPEN = 10
 _MIN_IN_COMMON = 8
 """Values that share fewer characters are not marked."""
 _IN_NO_FILE = "none"
-_MASKED = f'<td class="masked">{SHOWN}</td>'
 _NOT_SET = '<td class="unset">not set</td>'
 
 
@@ -214,7 +213,9 @@ def _path(path: tuple[str, ...]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return _NOT_SET
-    return _MASKED if is_masked(value) else f"<td>{escape(_shown(value))}</td>"
+    if is_masked(value):
+        return f'<td class="masked">{escape(json_text(value))}</td>'
+    return f"<td>{escape(_shown(value))}</td>"
 
 
 def _shown(value: Any) -> str:

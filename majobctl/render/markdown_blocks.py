@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from majobctl.job_config.secrets import SHOWN, is_masked
+from majobctl.job_config.secrets import SHOWN
 from majobctl.render.values import cut, cut_pair, json_text
 from majobctl.text import printable
 
@@ -45,7 +45,7 @@ def shown_values(*sides: Any, width: int = CODE_WIDTH, mark: Mark = code) -> lis
     if len(texts) > 1:
         texts[-2:] = cut_pair(texts[-2], texts[-1], width, width)
     return [
-        "not set" if side is None else SHOWN if is_masked(side) else mark(text, width)
+        "not set" if side is None else SHOWN if text == SHOWN else mark(text, width)
         for side, text in zip(sides, texts, strict=True)
     ]
 

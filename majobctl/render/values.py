@@ -7,7 +7,7 @@ import unicodedata
 from itertools import accumulate
 from typing import Any
 
-from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
+from majobctl.job_config.secrets import SHOWN, is_masked, unset_variables, without_hashes
 from majobctl.text import printable
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
@@ -17,10 +17,10 @@ _SHARE_BEFORE = 3
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON; a sensitive one as ``(sensitive)``."""
-    if is_masked(value):
-        return SHOWN
-    return printable(_ENCODE(without_hashes(value, SHOWN)))
+    """The value as JSON; a sensitive one as ``(sensitive)``, with the variables that it lacks."""
+    missing = "".join(f", {name} is not set" for name in unset_variables(value))
+    text = SHOWN if is_masked(value) else _ENCODE(without_hashes(value, SHOWN))
+    return printable(f"(sensitive{missing})" if missing else text)
 
 
 def columns(text: str) -> int:

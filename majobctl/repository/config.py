@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files, unlisted_folders
 from majobctl.repository.jobs.reader import Reading, read_job_files
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.repository.toml.file import TomlFile
+from majobctl.text import in_short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         if reading.job_config is None:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))
+    warnings.update(_unset_variables(found.readings))
     if problems:
         raise ConfigError(sorted(problems), sorted(warnings))
     return Config(
@@ -115,6 +119,19 @@ def _read(root: Path, overrides: Overrides) -> _Repository:
         unreadable=unreadable,
         readings=read_job_files(settings, files),
     )
+
+
+def _unset_variables(readings: Iterable[Reading]) -> Iterator[Problem]:
+    """One for each variable of the environment that is not set, where it is needed first."""
+    users: dict[str, dict[str, Any]] = {}
+    for reading in readings:
+        for place, name in unset_places(reading.job_config.params if reading.job_config else {}):
+            users.setdefault(name, {}).setdefault(f"job_config.{reading.name}", (reading, place))
+    for name, places in users.items():
+        first, place = next(iter(places.values()))
+        what = f"{name} is unset or empty in the environment: a plan cannot see whether it changed"
+        message = f"{what}, and an apply that sends {in_short(places)} needs it"
+        yield replace(first.origin.problem(place, message), where="")
 
 
 def _problems(reading: Reading, violations: Iterable[Violation]) -> list[Problem]:

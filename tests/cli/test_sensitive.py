@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.config_repository import BODY, Repository
+from tests.config_repository import BODY, JOB, Repository, toml_of
 from tests.fake_service import FakeService, refusal
 
 SECRET, OTHER = "first-hidden-value", "second-hidden-value"
@@ -128,9 +128,8 @@ def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
     del secretive.environment["API_SECRET"]
     secretive.monkeypatch.delenv("API_SECRET")
     ran = secretive.run("apply", "saved.plan")
-    assert ran.code == 5
-    assert "see `majobctl validate`" in ran.stderr
-    assert "API_SECRET" in secretive.run("validate").stderr
+    assert ran.code == 1
+    assert "config_desc needs API_SECRET, which is unset or empty" in ran.stderr
     assert rest.requests == []
     secretive.remove("one")
     assert secretive.run("apply", "saved.plan").code == 5
@@ -181,3 +180,243 @@ def test_verbose_lines_hold_no_secret(secretive: Repository) -> None:
     assert "Signature" not in ran.stderr
     assert secretive.environment["OS_SECRET_KEY"] not in ran.stderr
     assert json.loads(secretive.state_path.read_bytes())["serial"] == 1
+
+
+UNSET = "MAJOBCTL_TEST_UNSET"
+TOKEN = f"${{env.{UNSET}}}"
+"""A reference to a variable that each of the following tests leaves unset, empty or blank."""
+PLACES = {
+    "a key": {"config_desc": TOKEN},
+    "an OBS path": {"log_url": TOKEN},
+    "a part of an OBS path": {"log_url": f"/{TOKEN}/log/"},
+    "code outside of its folder": {"boot_file": f"/{TOKEN}/train.py"},
+    "a long text": {"config_desc": TOKEN + 250 * "x"},
+    "a hyperparameter": {"hyperparameters": {"token": TOKEN, "lr": "0.1"}},
+    "a part of a hyperparameter": {"hyperparameters": {"token": f"a {TOKEN} b"}},
+    "a hyperparameter of an array": {"hyperparameters": [{"label": "token", "value": TOKEN}]},
+    "a required key": {"train_instance_type": TOKEN},
+    "a data source": {"inputs": None, "data_source": [{"type": "obs", "data_url": f"/{TOKEN}/"}]},
+    "its type": {"inputs": None, "data_source": [{"type": TOKEN, "data_url": "/ml/data/"}]},
+}
+"""What a job config is laid over with, by what needs the variable."""
+VALUES = {"unset": None, "empty": "", "blank": " \n"}
+
+
+def set_variable(repository: Repository, value: str | None) -> None:
+    repository.environment.pop(UNSET, None)
+    repository.monkeypatch.delenv(UNSET, raising=False)
+    if value is not None:
+        repository.environment[UNSET] = value
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("params", PLACES.values(), ids=PLACES)
+def test_only_an_apply_that_sends_the_value_needs_it(
+    on_rest: Repository, rest: FakeService, params: dict[str, object], value: str | None
+) -> None:
+    on_rest.job("one", **params)
+    on_rest.job("two")
+    set_variable(on_rest, value)
+    warning = (
+        f": {UNSET} is unset or empty in the environment: a plan cannot see whether it changed,"
+        " and an apply that sends job_config.one needs it\n"
+    )
+    for command in (["validate"], ["plan"], ["plan", "--refresh"], ["plan", "--out", "saved.plan"]):
+        ran = on_rest.done(*command)
+        assert ran.stderr.startswith("Warning: jobs/one.toml:")
+        assert warning in ran.stderr
+    assert f"(sensitive, {UNSET} is not set)" in ran.stdout
+    rest.forget_requests()
+    for command in (["--auto-approve"], ["saved.plan"]):
+        ran = on_rest.run("apply", *command)
+        assert ran.code == 1
+        assert f" needs {UNSET}, which is unset or empty in the environment; set it" in ran.stderr
+        assert ran.stderr.endswith("\n1 problem. Nothing was done.\n")
+    assert rest.puts == {}
+    assert not on_rest.state_path.exists()
+    on_rest.apply("--target", "two")
+    assert list(rest.puts) == ["two"]
+
+
+@pytest.fixture
+def unset(on_rest: Repository, rest: FakeService) -> Repository:
+    """One job config that was applied with the value of a variable, which is now unset."""
+    on_rest.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"})
+    set_variable(on_rest, SECRET)
+    on_rest.apply()
+    set_variable(on_rest, None)
+    rest.forget_requests()
+    return on_rest
+
+
+def kept(repository: Repository) -> str:
+    """The hash of the token in the state, which has no mask without one."""
+    assert UNSET not in repository.state_path.read_text()
+    token = repository.state["job_configs"]["one"]["params"]["hyperparameters"]["token"]
+    return str(token["$sensitive"])
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_a_value_that_is_not_known_counts_as_unchanged(
+    unset: Repository, rest: FakeService, value: str | None
+) -> None:
+    before = kept(unset)
+    set_variable(unset, value)
+    for command in (["plan"], ["plan", "--refresh"], ["apply", "--auto-approve"]):
+        ran = unset.done(*command)
+        assert "No changes." in ran.stdout
+        assert f"{UNSET} is unset or empty" in ran.stderr
+    assert "No drift." in unset.done("drift").stdout
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"})
+    plan = unset.done("plan", "--refresh", "--format", "json").document
+    assert [field["path"][-1] for field in plan["changes"][0]["fields"]] == ["lr"]
+    assert [UNSET in warning for warning in plan["warnings"]] == [True]
+    assert plan["changes"][0]["after"]["hyperparameters"]["token"] == {"$sensitive": before}
+    assert "No drift." in unset.done("drift").stdout
+    assert unset.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"}, prevent_delete=True)
+    unset.done("plan", "--out", "saved.plan")
+    unset.done("apply", "saved.plan")
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.1"})
+    unset.apply()
+    assert rest.puts == {}
+    assert kept(unset) == before
+    set_variable(unset, OTHER)
+    assert "hyperparameters.token        (sensitive) -> (sensitive)" in unset.done("plan").stdout
+
+
+def test_a_change_in_the_service_is_seen_without_the_value(
+    unset: Repository, rest: FakeService
+) -> None:
+    rest.configs["one"]["parameter"] = [{"label": "token", "value": OTHER}]
+    ran = unset.done("plan", "--refresh")
+    assert "(sensitive) -> (sensitive)  (changed in the service)" in ran.stdout
+    assert hidden_in(ran.stdout + ran.stderr)
+    assert "1 changed" in unset.done("drift").stdout
+    assert unset.run("apply", "--refresh=all", "--overwrite", "--auto-approve").code == 1
+    assert rest.puts == {}
+
+
+def test_what_was_written_in_the_file_before_is_not_taken_for_the_value(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    on_rest.job("one", hyperparameters={"token": "of-the-file"})
+    on_rest.apply()
+    on_rest.job("one", hyperparameters={"token": TOKEN})
+    rest.forget_requests()
+    ran = on_rest.done("plan")
+    assert "1 to update" in ran.stdout
+    assert hidden_in(ran.stdout)
+    assert on_rest.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+
+
+@pytest.mark.parametrize("refresh", ["none", "all"])
+def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
+    unset: Repository, rest: FakeService, refresh: str
+) -> None:
+    """An unchanged value must be the one of the state; what is added is taken as it is."""
+    unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"}, config_desc=f"new {TOKEN}")
+    ran = unset.done("plan", f"--refresh={refresh}", "--out", "saved.plan")
+    assert f"+ config_desc                  (sensitive, {UNSET} is not set)" in ran.stdout
+    saved = unset.done("show", "saved.plan", "--format", "json").document
+    assert saved["changes"][0]["after"]["config_desc"] == {"$sensitive": [UNSET]}
+    ran = unset.run("apply", "saved.plan")
+    assert ran.code == 1
+    for key in ("config_desc", "hyperparameters.token"):
+        assert f"jobs/one.toml:1: job_config.one: {key} needs {UNSET}, which" in ran.stderr
+    set_variable(unset, OTHER)
+    ran = unset.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert "the sensitive value of hyperparameters.token has changed" in ran.stderr
+    assert rest.puts == {}
+    set_variable(unset, SECRET)
+    unset.done("apply", "saved.plan")
+    assert sent(rest)["config_desc"] == f"new {SECRET}"
+    assert kept(unset)
+    assert unset.done("plan").stdout.startswith("No changes.")
+    for path in (unset.state_path, unset.root / "saved.plan"):
+        assert hidden_in(path.read_text())
+
+
+def test_a_value_of_a_saved_plan_that_breaks_a_rule_is_refused(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    on_rest.job("one", log_url=TOKEN)
+    on_rest.done("plan", "--out", "saved.plan")
+    set_variable(on_rest, SECRET)
+    ran = on_rest.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert hidden_in(ran.stderr)
+    assert rest.puts == {}
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown", "html"])
+def test_every_format_names_the_variable(on_rest: Repository, format_: str) -> None:
+    on_rest.job("one", config_desc=f"{TOKEN} ${{env.NO_B}}")
+    text = on_rest.done("plan", "--format", format_).stdout
+    assert f"(sensitive, {UNSET} is not set, NO_B is not set)" in text
+    stderr = on_rest.run("apply", "--auto-approve").stderr
+    assert all(f"config_desc needs {name}, " in stderr for name in (UNSET, "NO_B"))
+
+
+LAYERS = {
+    "defaults": ('[defaults]\nlog_url = "/ml/{}/"\n', ""),
+    "template": ("", '[templates.t]\nlog_url = "/ml/{}/"\n'),
+    "both": ('[defaults]\nconfig_desc = "{}"\n', '[templates.t]\nlog_url = "/ml/{}/"\n'),
+}
+
+
+@pytest.mark.parametrize(("settings", "template"), LAYERS.values(), ids=LAYERS)
+def test_a_layer_of_many_job_configs_is_one_warning_and_one_problem_a_line(
+    on_rest: Repository, rest: FakeService, settings: str, template: str
+) -> None:
+    path = on_rest.root / "majobctl.toml"
+    path.write_text(path.read_text() + settings.replace("{}", TOKEN))
+    table = toml_of("many", {**JOB, "use": "t", "name": "job-{seed}"})
+    seeds = f"[job_config.many.matrix]\nseed = {list(range(300))}\n"
+    used = template or "[templates.t]\n"
+    on_rest.write("jobs/many.toml", table + seeds + used.replace("{}", TOKEN))
+    ran = on_rest.done("validate")
+    assert ran.stderr.count("Warning: ") == 1
+    assert "sends job_config.job-0, job_config.job-1, job_config.job-2 and 297 more" in ran.stderr
+    found = on_rest.done("validate", "--format", "json").document
+    assert (found["valid"], len(found["warnings"])) == (True, 1)
+    ran = on_rest.run("apply", "--auto-approve", "--target", "job-1*")
+    assert ran.code == 1
+    assert "job_config.job-1, job_config.job-10, job_config.job-100 and 108 more" in ran.stderr
+    assert ran.stderr.count(f"needs {UNSET}") == bool(settings) + bool(template)
+    assert rest.puts == {}
+
+
+@pytest.mark.parametrize("how", ["declared", "likely"])
+def test_a_renamed_job_config_keeps_what_is_not_known(
+    unset: Repository, rest: FakeService, how: str
+) -> None:
+    unset.remove("one")
+    declared = {"renamed_from": "one"} if how == "declared" else {}
+    unset.job("two", hyperparameters={"token": TOKEN, "lr": "0.1"}, **declared)
+    said = 'renamed from "one"' if declared else 'looks like "one" renamed'
+    assert said in unset.done("plan").stdout
+    assert unset.run("apply", "--auto-approve").code == 1
+    assert rest.puts == {}
+    assert kept(unset)
+
+
+def test_an_import_writes_no_value_of_a_default_that_is_not_known(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    path = on_rest.root / "majobctl.toml"
+    path.write_text(f'{path.read_text()}[defaults.hyperparameters]\ntoken = "{TOKEN}"\n')
+    parameters = [{"label": "lr", "value": "1"}, {"label": "token", "value": SECRET}]
+    rest.configs |= {name: {**BODY, "parameter": parameters} for name in ("one", "new")}
+    on_rest.job("one", hyperparameters={"lr": "1"})
+    ran = on_rest.done("import", "--all")
+    assert "differ" not in ran.stdout
+    assert hidden_in((on_rest.root / "jobs/imported/new.toml").read_text())
+    assert hidden_in(on_rest.state_path.read_text())
+    set_variable(on_rest, SECRET)
+    assert on_rest.done("plan", "--refresh").stdout.startswith("No changes.")
+    set_variable(on_rest, OTHER)
+    assert "2 to update" in on_rest.done("plan").stdout

@@ -23,11 +23,16 @@ FLAVOR = "flavor-secret.not.real"
 HIDDEN = (FROM_ENVIRONMENT, SEVERAL_LINES, IN_FILE, SECRET_KEY)
 TOML = {
     **JOB,
-    "sensitive": ["token", "config_desc"],
+    "sensitive": ["token", "config_desc", "pem"],
     "config_desc": IN_FILE,
     "user_image_url": "swr.example/image:1",
     "user_command": "run --password ${env.PASSWORD}",
-    "hyperparameters": {"key": "${env.KEY}", "token": IN_FILE, "lr": "0.1"},
+    "hyperparameters": {
+        "key": "${env.KEY}",
+        "pem": SEVERAL_LINES,
+        "token": IN_FILE,
+        "lr": "0.1",
+    },
 }
 
 
@@ -75,7 +80,7 @@ class Search:
 @pytest.fixture
 def secretive(on_rest: Repository, caplog: pytest.LogCaptureFixture) -> Iterator[Repository]:
     """A repository with secrets from the environment and from the file; all logs are kept."""
-    on_rest.environment |= {"PASSWORD": FROM_ENVIRONMENT, "KEY": SEVERAL_LINES}
+    on_rest.environment |= {"PASSWORD": FROM_ENVIRONMENT, "KEY": FROM_ENVIRONMENT}
     on_rest.write("jobs/one.toml", toml_of("one", TOML))
     on_rest.job("two")
     caplog.set_level(logging.DEBUG)
@@ -113,8 +118,9 @@ def test_no_command_and_no_file_shows_a_secret(
     sent = rest.configs["one"]
     assert sent["user_command"] == f"run --password {FROM_ENVIRONMENT}"
     assert {item["label"]: item["value"] for item in sent["parameter"]} == {
-        "key": SEVERAL_LINES,
+        "key": FROM_ENVIRONMENT,
         "lr": "0.1",
+        "pem": SEVERAL_LINES,
         "token": IN_FILE,
     }
     assert sent["config_desc"] == IN_FILE

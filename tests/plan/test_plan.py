@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,14 @@ from majobctl.errors import MajobctlError
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import is_masked, value_at
+from majobctl.job_config.secrets import (
+    Masker,
+    UnsetText,
+    is_masked,
+    unset_places,
+    value_at,
+    with_value,
+)
 from majobctl.plan.change import Action, Change, FieldAction, Renamed
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_read, only_shown
@@ -296,6 +304,65 @@ def test_any_three_sides_give_a_plan_in_name_order_that_hides_what_is_secret(thr
                     assert all(value is None or is_masked(value) for value in values)
         if not three.live:
             assert (change.live_digest, change.is_missing) == ("", False)
+
+
+@given(strategies.threes())
+def test_a_value_that_is_not_known_is_planned_as_the_one_that_was_applied(three: Three) -> None:
+    mask, masker = UnsetText("", ["X"]).mask, Masker(SALT)
+    unknown = {name: without_values(config, mask) for name, config in three.desired.items()}
+    planned = {change.name: change for change in replace(three, desired=unknown).plan().changes}
+    known = {change.name: change for change in three.plan().changes}
+    assert planned.keys() <= known.keys()
+    entries = three.state.job_configs if three.state else {}
+    for name, config in three.desired.items():
+        entry, after = entries.get(name), masker.masked(config.params, config.sensitive)
+        if entry and not entry.pending:
+            pairs = [[value_at(it, at) for it in (entry.params, after)] for at in config.sensitive]
+            if all(old == new for old, new in pairs):
+                assert planned.get(name) == known.get(name)
+
+
+def without_values(config: JobConfig, mask: Mapping[str, Any]) -> JobConfig:
+    """``config`` where none of the variables that its secrets need is set."""
+    params = config.params
+    for place in config.sensitive:
+        params = with_value(params, place, mask)
+    return replace(config, params=params)
+
+
+TOKEN = ("hyperparameters", "token")
+UNSET = secret("one", {"hyperparameters": {"token": UnsetText("", ["X"]).mask}}, TOKEN)
+WITH, OTHER, NONE = (
+    {"hyperparameters": {"token": text} if text else {}} for text in ("s", "o", "")
+)
+HASHED = Masker(SALT).masked(WITH, [TOKEN])
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "action", "is_needed"),
+    [
+        (None, None, Action.ADD, True),
+        (None, WITH, Action.ADD, True),
+        (HASHED, None, Action.UPDATE, False),
+        (HASHED, WITH, None, False),
+        (HASHED, OTHER, Action.UPDATE, False),
+        (HASHED, NONE, Action.UPDATE, False),
+        (NONE, WITH, Action.UPDATE, True),
+        (NONE, NONE, Action.UPDATE, True),
+        (WITH, WITH, Action.RECORD, False),
+        (unsure(HASHED, {}), WITH, Action.RESEND, True),
+        (unsure({}, HASHED), WITH, Action.RESEND, True),
+    ],
+)
+def test_an_unknown_value_is_compared_as_the_hash_of_the_state(
+    state: Any, live: Any, action: Action | None, is_needed: bool
+) -> None:
+    """``is_needed``: the plan cannot say which value there will be."""
+    known = None if state is None else state_of(one=state)
+    plan = refreshed({"one": UNSET}, known, one=live)
+    assert [change.action for change in plan.changes] == ([action] if action else [])
+    unset = [place for change in plan.changes for place, _ in unset_places(change.after or {})]
+    assert unset == ([TOKEN] if is_needed else [])
 
 
 @given(strategies.threes())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from majobctl.job_config.checks import checked_values
+from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives, without_directives
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import place_of, secret_key_message
-from majobctl.job_config.violations import Path
+from majobctl.job_config.secrets import place_of, secret_key_message, with_known
 from majobctl.repository.jobs.references import resolve
 from majobctl.text import printable, quoted
 
@@ -27,9 +27,8 @@ class Defaults:
     """The ``[defaults]`` below every job config, normalised like the params of one."""
 
     params: Params
-    sensitive: frozenset[str] = frozenset()
-    """The keys and labels in ``sensitive``."""
-    from_environment: frozenset[Path] = frozenset()
+    policy: ComparePolicy = field(default_factory=ComparePolicy)
+    """Which of its values are secret."""
 
     @classmethod
     def of(
@@ -39,13 +38,9 @@ class Defaults:
         found, _ = resolve(without_directives(written), references)
         params, _ = checked_values(found.values)
         directives, _ = Directives.of(written)
-        places = frozenset(map(place_of, found.secret_paths))
-        return cls(request_params(params), frozenset(directives.sensitive), places)
-
-    def hide(self, path: Path) -> bool:
-        """Whether the value at ``path`` must not be shown."""
-        place = place_of(path)
-        return place in self.from_environment or not self.sensitive.isdisjoint(map(str, place))
+        names, paths = frozenset(directives.sensitive), map(place_of, found.secret_paths)
+        policy = ComparePolicy(secret_names=names, secret_places=frozenset(paths))
+        return cls(request_params(params), policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +86,9 @@ def reason_against(
     ``params`` are those of a LiveConfig and may break any rule. No value of a key or label in
     ``secret`` is shown.
     """
-
-    def is_hidden(path: Path) -> bool:
-        return defaults.hide(path) or not set(secret).isdisjoint(map(str, place_of(path)))
-
-    reasons = [violation.text(is_hidden) for violation in normalise(params)[1]]
+    policy = defaults.policy
+    policy = replace(policy, secret_names=policy.secret_names | set(secret))
+    reasons = [violation.text(policy.is_secret) for violation in normalise(params)[1]]
     has = params.get(_LABELLED)
     foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
     if foreign:
@@ -120,14 +113,16 @@ def table_of(
     There must be no reason against it. Its key ``sensitive`` names the secret values, including
     those at the keys and labels in ``secret``, so that the state stores only their hashes.
     """
-    params, below = live.params, defaults.params
+    # A default that is not known may be a secret: the service's value is not written in its place.
+    params, below = live.params, with_known(defaults.params, live.params)
     values = {
         key: _own(key, params.get(key), below.get(key))
         for key, field in FIELDS.items()
         if field.rest is not None and params.get(key) != below.get(key)
     }
-    secrets = tuple(_secrets(values, {*secret, *defaults.sensitive}))
-    unnamed = [name for name in secrets if name not in defaults.sensitive]
+    named = defaults.policy.secret_names
+    secrets = tuple(_secrets(values, {*secret, *named}))
+    unnamed = [name for name in secrets if name not in named]
     if unnamed:
         values[SENSITIVE] = unnamed
     if prevent_delete:

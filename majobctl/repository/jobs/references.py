@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from majobctl.job_config.secrets import UnsetText
+from majobctl.job_config.values import CONTROL_CHARACTER
 from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.variables import unknown_variable
 from majobctl.text import nearest, quoted
@@ -24,7 +26,8 @@ _MAX_DEPTH = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A table with its references resolved. ``secret_paths`` are those of the strings with an
-    ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``."""
+    ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``. A string
+    with a variable of the environment that is not set, or blank, is an ``UnsetText``."""
 
     values: Mapping[str, Any]
     secret_paths: Collection[Path] = ()
@@ -44,38 +47,49 @@ def resolve(
     matrix_paths: set[Path] = set()
     violations: list[Violation] = []
 
-    def replaced(match: re.Match[str], path: Path) -> str:
+    def replaced(match: re.Match[str], path: Path, unset: list[str]) -> str:
         written, reference, end = match[0], match[1], match[2]
         if reference is None:
             return "${"
         text = known.get(reference) if end else None
-        variable = _ENV.fullmatch(reference) if end and text is None else None
-        if variable:
-            text = os.environ.get(variable[1])
-        if variable or (reference in secrets and text is not None):
+        if variable := _ENV.fullmatch(reference) if end and text is None else None:
             secret_paths.add(path)
+            text, name = os.environ.get(variable[1], ""), variable[1]
+            if not text.strip():
+                unset.append(name)
+                return written
+            if CONTROL_CHARACTER.search(text):
+                message = f"the environment variable {name} must not have a control character"
+                violations.append(Violation(path, f"{message}, such as a line break"))
         if text is not None:
+            if reference in secrets:
+                secret_paths.add(path)
             return text
         if end and reference.partition(".")[0] == "matrix":
             matrix_paths.add(path)
         violations.append(Violation(path, _why_unresolved(written, reference, known)))
         return written
 
-    values = {key: _mapped(value, (key,), replaced) for key, value in raw.items()}
+    def resolved(text: str, path: Path) -> str:
+        unset: list[str] = []
+        text = _REFERENCE.sub(lambda match: replaced(match, path, unset), text)
+        return UnsetText(text, unset) if unset else text
+
+    values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
     found = Resolved(values=values, secret_paths=secret_paths, matrix_paths=matrix_paths)
     return found, violations
 
 
-def _mapped(value: Any, path: Path, replaced: Callable[[re.Match[str], Path], str]) -> Any:
-    """``value`` with ``replaced`` in place of each reference in its strings."""
+def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:
+    """``value`` with its strings ``resolved``."""
     if isinstance(value, str):
-        return _REFERENCE.sub(lambda it: replaced(it, path), value) if "${" in value else value
+        return resolved(value, path) if "${" in value else value
     if len(path) == _MAX_DEPTH:
         return value
     if isinstance(value, Mapping):
-        return {key: _mapped(item, (*path, key), replaced) for key, item in value.items()}
+        return {key: _mapped(item, (*path, key), resolved) for key, item in value.items()}
     if isinstance(value, list):
-        return [_mapped(item, (*path, index), replaced) for index, item in enumerate(value)]
+        return [_mapped(item, (*path, index), resolved) for index, item in enumerate(value)]
     return value
 
 
@@ -83,8 +97,6 @@ def _why_unresolved(written: str, reference: str, texts: Mapping[str, str]) -> s
     if not written.endswith("}"):
         return f"{quoted(written)} has no closing }}: {_FORMS}"
     kind, _, name = reference.partition(".")
-    if _ENV.fullmatch(reference):
-        return f"the environment variable {name} is not set; set it, or leave out the key"
     known = [key.removeprefix(f"{kind}.") for key in texts if key.startswith(f"{kind}.")]
     if kind == "var":
         return f"{quoted(written)}: {unknown_variable(name, known)}"
