@@ -10,8 +10,6 @@ Comments, which the reader does not see, direct what happens:
     <!-- write: FILE -->                     the next block becomes FILE
     <!-- file: FILE -->                      the next block shows FILE
     <!-- part: FILE -->                      the next block shows some lines of FILE
-    <!-- service: NAME: PARAMS -->           somebody changes a configuration in the emulated
-                                             service: PARAMS is a JSON object of some of its params
 
 REPOSITORY ``nothing`` is an empty folder. Every ``console`` block after a transcript is run: lines
 that begin with ``$ `` are commands, and a line ``...`` replaces any number of lines.
@@ -19,7 +17,6 @@ that begin with ``$ `` are commands, and a line ``...`` replaces any number of l
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -29,12 +26,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from majobctl.operations.connect import ProviderOptions, connect
-from majobctl.service.sdk_calls import CallStatus
-
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
-    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part|service): (?P<about>.+?) -->\n"
+    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part): (?P<about>.+?) -->\n"
     r"|^```(?P<language>\w*)\n(?P<block>.*?)^```\n",
     re.MULTILINE | re.DOTALL,
 )
@@ -82,8 +76,6 @@ class Transcript:
                 raise SystemExit(f"{about} ended with exit code {self._code}:\n{output[-1000:]}")
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
-        elif directive == "service":
-            self._change_there(*about.split(": ", 1))
         elif directive == "remove":
             self._path(about).unlink()
         else:
@@ -96,15 +88,6 @@ class Transcript:
         if content.count(old) != 1:
             raise SystemExit(f"{name} has {old!r} {content.count(old)} times, not once")
         file.write_text(content.replace(old, new), encoding="utf-8")
-
-    def _change_there(self, name: str, params: str) -> None:
-        data = self._path(".majobctl/emulator.db")
-        with connect(ProviderOptions(kind="emulator", emulator_data=data)) as there:
-            live = there.read_job_config(name)
-            before = live.params if live else {}
-            outcome = there.update_job_config(name, {**before, **json.loads(params)})
-        if outcome.status is not CallStatus.DONE:
-            raise SystemExit(f"{name} was not changed: {outcome.message}")
 
     def _begin(self, about: str) -> None:
         repository, _, place = about.partition(" as ")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
 import click
 
-from majobctl.cli.options import Command, NumberRange
+from majobctl.cli import invocation
+from majobctl.cli.options import Command, NumberRange, environment_option
 from majobctl.errors import ConfigError, MajobctlError
+from majobctl.text import printable, quoted
 
 _READY = "majobctl emulator listening on"
 _PORT = click.IntRange(0, 65535)
@@ -19,18 +21,27 @@ def _number_option(name: str, most: float | None, meaning: str) -> Callable[[Com
     return click.option(name, metavar="N", type=NumberRange(0, most), default=0, help=meaning)
 
 
-def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
+def _checked_project(_: click.Context, __: click.Parameter, project_id: str | None) -> str | None:
     from majobctl.target import checked_project_id
 
     try:
-        return checked_project_id(project_id)
+        return None if project_id is None else checked_project_id(project_id)
     except ConfigError as error:
         raise click.BadParameter(error.problems[0].message) from error
 
 
+def _values(
+    context: click.Context, _: click.Parameter, texts: tuple[str, ...]
+) -> Mapping[str, str]:
+    for text in texts:
+        if not text.partition("=")[1]:
+            raise click.UsageError(f"{quoted(text)} is not KEY=VALUE", context)
+    return dict(text.split("=", 1) for text in texts)
+
+
 @click.group("emulator")
 def command() -> None:
-    """Run the embedded emulator of the service.
+    """Run the embedded emulator of the service, or change a value in it.
 
     \b
     Example:
@@ -93,3 +104,62 @@ def serve(
             emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
+
+
+@command.command("set")
+@environment_option
+@click.argument("name", metavar="NAME")
+@click.argument("values", metavar="KEY=VALUE...", nargs=-1, required=True, callback=_values)
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The data of an `emulator serve` (default: those of the config repository).",
+)
+@click.option(
+    "--project-id",
+    metavar="ID",
+    callback=lambda context, parameter, value: (
+        value and _checked_project(context, parameter, value)
+    ),
+    help="The project's ID (default: the settings', or emulator with --data).",
+)
+def set_(name: str, values: Mapping[str, str], data: str | None, project_id: str | None) -> None:
+    """Change values of a configuration in the emulator, as somebody does in the console.
+
+    majobctl's files and state stay as they are, so that plan --refresh, drift and apply find the
+    change. KEY= clears a value, hyperparameters.LABEL=VALUE sets a hyperparameter.
+
+    \b
+    Example:
+      majobctl emulator set sentiment train_instance_count=4 hyperparameters.lr=0.1
+    """
+    from majobctl import emulator
+
+    place = _place_of_data(data)
+    if project_id:
+        place["project_id"] = project_id
+    try:
+        emulator.change_values(name=name, values=values, **place)
+    except emulator.EmulatorError as error:
+        raise MajobctlError(printable(str(error))) from error
+    for key, text in values.items():
+        click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))
+
+
+def _place_of_data(data: str | None) -> dict[str, Any]:
+    """The emulator's file of the config repository, or of an `emulator serve`."""
+    if data:
+        return {"data": data}
+    from majobctl.operations.context import provider_options
+
+    settings = invocation.load_settings()
+    if settings.provider["kind"] != "emulator":
+        raise MajobctlError(
+            f"the provider is {quoted(settings.provider['kind'])}, and only an emulator's values"
+            " can be set\nnothing was changed; for an `emulator serve --data FILE`, run `majobctl"
+            " emulator set --data FILE NAME KEY=VALUE`"
+        )
+    options = provider_options(settings)
+    seed = {"seed": options.emulator_seed, "seed_name": options.emulator_seed_name}
+    return {"data": options.emulator_data, "project_id": options.project_id, **seed}

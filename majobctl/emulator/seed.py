@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ _LOOKED_UP = {
     "hyperparameters": "parameter",
 }
 _WITHOUT_FIELD = ("job_description", "sensitive")
+KEYS = (*_PLAIN, *_LOOKED_UP)
 _OBS_KEYS = ("code_dir", "boot_file", "output_path", "log_url", "inputs")
 _KEY_OF_FIELD = {field: key for key, field in {**_LOOKED_UP, **_PLAIN}.items()}
 _VARIABLE = re.compile(r"(?<!\$)\$\{")
@@ -51,7 +53,7 @@ class _Written:
     text: str
 
 
-class _Problem(Exception):
+class Problem(Exception):
     """The key of a job config, and what is wrong with its value."""
 
 
@@ -90,31 +92,44 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
 
 
 def _read_config(where: str, name: str, table: Any) -> Fields:
-    try:
+    with explained(f"{where}: job_config.{name}", "Correct the seed"):
         checks.check_name(name)
         if not isinstance(table, dict):
-            raise _Problem("", "must be a table")
-        fields = checks.read_fields(_translate(table))
-        fields = {key: value for key, value in fields.items() if value is not None}
-        checks.check_document(fields)
-    except _Problem as problem:
+            raise Problem("", "must be a table")
+        return with_fields({}, translate(table))
+
+
+@contextmanager
+def explained(place: str, advice: str) -> Iterator[None]:
+    """Raises EmulatorError, under the key of a job config, for what breaks a rule inside."""
+    try:
+        yield
+        return
+    except Problem as problem:
         key, reason = problem.args
     except Refusal as refusal:
         key, reason = _KEY_OF_FIELD.get(refusal.field or "", ""), refusal.message
-    else:
-        return fields
-    place = f"{where}: job_config.{name}" + (f": {key}" if key else "")
-    raise EmulatorError(f"{place}: {reason.rstrip('.')}. Correct the seed")
+    place += f": {key}" if key else ""
+    end = "" if reason.endswith("?") else "."
+    raise EmulatorError(f"{place}: {reason.removesuffix('.')}{end} {advice}")
 
 
-def _translate(table: Mapping[str, Any]) -> Fields:
+def with_fields(before: Fields, body: Fields) -> Fields:
+    """A configuration with the fields of ``body`` changed; a blank one is cleared."""
+    fields = {**before, **checks.read_fields(body)}
+    fields = {key: value for key, value in fields.items() if value is not None}
+    checks.check_document(fields)
+    return fields
+
+
+def translate(table: Mapping[str, Any]) -> Fields:
     """The REST body of a job config; values are checked only as far as a lookup needs it."""
     body: Fields = {}
     for key, value in table.items():
         if key in _PLAIN:
             body[_PLAIN[key]] = _read_value(key, value)
         elif key not in _LOOKED_UP and key not in _WITHOUT_FIELD:
-            raise _Problem(key, "unknown key")
+            raise Problem(key, "unknown key")
     if "train_instance_type" in table:
         codes = {flavor.spec_code: spec_id for spec_id, flavor in FLAVORS.items()}
         body["spec_id"] = _look_up(codes, table, "train_instance_type")
@@ -146,7 +161,7 @@ def _read_entry(entry: Any) -> Any:
 
 def _read_text(key: str, text: str, *, is_path: bool = False) -> str:
     if _VARIABLE.search(text):
-        raise _Problem(key, "${...} is not known in a seed; write the value itself, or $${")
+        raise Problem(key, "${...} is not known in a seed; write the value itself, or $${")
     text = text.replace("$${", "${")
     return "/" + text[len("obs://") :] if is_path and text.startswith("obs://") else text
 
@@ -156,7 +171,7 @@ def _look_up(known: Mapping[str, int], table: Mapping[str, Any], key: str) -> in
     if name == "":
         return None
     if not isinstance(name, str) or name not in known:
-        raise _Problem(key, f"{name!r} is not one of {', '.join(known)}")
+        raise Problem(key, f"{name!r} is not one of {', '.join(known)}")
     return known[name]
 
 
@@ -166,13 +181,13 @@ def _look_up_engine(table: Mapping[str, Any]) -> int | None:
         engines.setdefault(engine.engine_name, {})[engine.engine_version] = engine_id
     kind, version = table.get("framework_type"), table.get("framework_version")
     if kind and not version:
-        raise _Problem("framework_type", "needs framework_version beside it")
+        raise Problem("framework_type", "needs framework_version beside it")
     if version and not kind:
-        raise _Problem("framework_version", "needs framework_type beside it")
+        raise Problem("framework_version", "needs framework_type beside it")
     if not kind:
         return None
     if not isinstance(kind, str) or kind not in engines:
-        raise _Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
+        raise Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
     return _look_up(engines[kind], table, "framework_version")
 
 
@@ -181,13 +196,13 @@ def _read_hyperparameters(value: Any) -> list[Any]:
     if isinstance(value, dict):
         value = [{"label": label, "value": entry} for label, entry in value.items()]
     if not isinstance(value, list):
-        raise _Problem("hyperparameters", "must be a table, or an array of {label, value}")
+        raise Problem("hyperparameters", "must be a table, or an array of {label, value}")
     return [_read_hyperparameter(entry) for entry in value]
 
 
 def _read_hyperparameter(entry: Any) -> Any:
     if not isinstance(entry, dict) or set(entry) != {"label", "value"}:
-        raise _Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
+        raise Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
     return {"label": entry["label"], "value": _write_value(entry["value"])}
 
 
@@ -200,4 +215,4 @@ def _write_value(value: Any) -> str:
         return value.text
     if isinstance(value, str):
         return _read_text("hyperparameters", value)
-    raise _Problem("hyperparameters", "a value must be a string, a number or a boolean")
+    raise Problem("hyperparameters", "a value must be a string, a number or a boolean")
