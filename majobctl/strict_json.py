@@ -13,14 +13,32 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from majobctl.text import CONFLICT_MARKER, utf16_of
+
 T = TypeVar("T")
-_CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
     """What is wrong with a document, for the user: ``it is not UTF-8: byte 3``, or
     ``changes[3].source.line must be an integer, not a string``."""
+
+
+class ConflictError(JsonError):
+    """git could not merge it, or somebody kept lines of both sides."""
+
+
+class EncodingError(JsonError):
+    """It is UTF-16, or begins with a byte-order mark: it can be read as ``encoding``."""
+
+    def __init__(self, reason: str, encoding: str) -> None:
+        super().__init__(reason)
+        self.encoding = encoding
+
+    def repair(self, name: str) -> str:
+        """A command, for any shell, that writes the file ``name`` again as UTF-8."""
+        read = f"p = r'{name}'; t = open(p, encoding='{self.encoding}').read()"
+        return f"python -c \"{read}; open(p, 'w', encoding='utf-8').write(t)\""
 
 
 def _refuse_constant(word: str) -> Any:
@@ -34,13 +52,38 @@ def _finite(text: str) -> float:
     return number
 
 
-def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite) -> dict[str, Any]:
-    """The JSON object in ``content``. Raises JsonError for anything else."""
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ConflictError(f"the key {json.dumps(twice)} appears twice in one object")
+    return members
+
+
+def parse_object(
+    content: bytes,
+    *,
+    parse_float: Callable[[str], Any] = _finite,
+    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] = _unique,
+) -> dict[str, Any]:
+    """The JSON object in ``content``; ``members`` makes each object from its keys and values.
+
+    Raises JsonError for anything else.
+    """
     if content.startswith(codecs.BOM_UTF8):
-        raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
+        raise EncodingError(
+            "it begins with a byte-order mark; save it as UTF-8 without one", "utf-8-sig"
+        )
+    if encoding := utf16_of(content):
+        raise EncodingError(
+            "it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8", encoding
+        )
     try:
         text = content.decode("utf-8")
-        decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
+        decoder = json.JSONDecoder(
+            parse_constant=_refuse_constant, parse_float=parse_float, object_pairs_hook=members
+        )
         document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):
             # json joins a pair into one character, and leaves a lone half.
@@ -52,8 +95,8 @@ def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite)
     except json.JSONDecodeError as error:
         if not error.doc.strip():
             raise JsonError("it is empty") from None
-        if _CONFLICT.search(error.doc):
-            raise JsonError("it contains git's conflict markers") from None
+        if CONFLICT_MARKER.search(error.doc):
+            raise ConflictError("it contains git's conflict markers") from None
         place = f"line {error.lineno}, column {error.colno}"
         raise JsonError(f"it is not JSON ({place})") from None
     except RecursionError:

@@ -4,6 +4,7 @@ that a mistake in the client's table is noticed."""
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ _WITHOUT_FIELD = ("job_description", "sensitive")
 KEYS = (*_PLAIN, *_LOOKED_UP)
 _OBS_KEYS = ("code_dir", "boot_file", "output_path", "log_url", "inputs")
 _KEY_OF_FIELD = {field: key for key, field in {**_LOOKED_UP, **_PLAIN}.items()}
+_CONFLICT = re.compile(rb"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
 _VARIABLE = re.compile(r"(?<!\$)\$\{")
 
 
@@ -79,16 +81,23 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
     import tomli
 
     try:
-        return tomli.loads(Path(path).read_text("utf-8"), parse_float=_Written)
+        content = Path(path).read_bytes()
     except OSError as error:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
         ) from error
+    try:
+        return tomli.loads(content.decode("utf-8-sig"), parse_float=_Written)
     except UnicodeDecodeError as error:
-        reason = f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
-        raise EmulatorError(f"{where}: {reason}") from error
+        reason = f"not UTF-8: byte {error.start}"
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            reason = "it is UTF-16"
+        raise EmulatorError(f"{where}: {reason}. Save the seed as UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise EmulatorError(f"{where}: not valid TOML: {error}. Correct the seed") from error
+        reason = str(error)
+        if _CONFLICT.search(content):
+            reason = "it contains git's conflict markers"
+        raise EmulatorError(f"{where}: not valid TOML: {reason}. Correct the seed") from error
 
 
 def _read_config(where: str, name: str, table: Any) -> Fields:
