@@ -65,9 +65,9 @@ def parse_object(
     content: bytes,
     *,
     parse_float: Callable[[str], Any] = _finite,
-    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] = _unique,
+    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = _unique,
 ) -> dict[str, Any]:
-    """The JSON object in ``content``; ``members`` makes each object from its keys and values.
+    """The JSON object in ``content``; ``members`` makes each object of its keys and values.
 
     Raises JsonError for anything else.
     """

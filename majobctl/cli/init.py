@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ _TEMPLATES = {
     "example.toml": "jobs/example.toml",
     "cloud.toml": "cloud.toml",
     "gitignore": ".gitignore",
+    "gitattributes": ".gitattributes",
 }
 _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
@@ -25,7 +27,7 @@ _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
 def command(directory: str) -> None:
-    """Create a config repository in DIR: settings, one example job config, .gitignore.
+    """Create a config repository in DIR: settings, one example job config, files for git.
 
     Existing files are kept. If settings exist, no example is created. The settings name the
     embedded emulator, and cloud.toml what it starts with, so that plan and apply work at once.
@@ -38,8 +40,11 @@ def command(directory: str) -> None:
     root = Path(directory)
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
-        is_new_file = _create(root / name, content)
-        click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(root / name))}")
+        path, note = root / name, ""
+        is_new_file = _create(path, content)
+        if not is_new_file and name.startswith(".git"):
+            note = _missing_lines(path, content)
+        click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(path))}{note}")
     if is_new:
         folder = printable(shlex.quote(directory))
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
@@ -54,6 +59,16 @@ def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
         if not is_new and name in _EXAMPLES:
             continue
         yield name, (files("majobctl.cli") / "templates" / template).read_bytes()
+
+
+def _missing_lines(path: Path, content: bytes) -> str:
+    """A note with the lines of ``content`` that the existing file for git does not have."""
+    with suppress(OSError):
+        present = [line.strip() for line in path.read_bytes().splitlines()]
+        lines = [line for line in content.splitlines() if not line.startswith(b"#")]
+        missing = [line.decode() for line in lines if line not in present]
+        return f"; without: {', '.join(missing)} (add what you need)" if missing else ""
+    return ""
 
 
 def _schemas() -> Iterator[tuple[str, bytes]]:

@@ -86,17 +86,16 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
         ) from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:2]:
+        raise EmulatorError(f"{where}: it is UTF-16. Save the seed as UTF-8")
     try:
         return tomli.loads(content.decode("utf-8-sig"), parse_float=_Written)
     except UnicodeDecodeError as error:
-        reason = f"not UTF-8: byte {error.start}"
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            reason = "it is UTF-16"
-        raise EmulatorError(f"{where}: {reason}. Save the seed as UTF-8") from error
+        reason = f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
+        raise EmulatorError(f"{where}: {reason}") from error
     except (ValueError, RecursionError) as error:
-        reason = str(error)
-        if _CONFLICT.search(content):
-            reason = "it contains git's conflict markers"
+        has_markers = _CONFLICT.search(content)
+        reason = "it contains git's conflict markers" if has_markers else str(error)
         raise EmulatorError(f"{where}: not valid TOML: {reason}. Correct the seed") from error
 
 

@@ -7,7 +7,8 @@ import pytest
 from tests.config_repository import Repository
 
 FILES = [
-    *("majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"),
+    *("majobctl.toml", "jobs/example.toml", "cloud.toml"),
+    *(".gitignore", ".gitattributes"),
     *("schema/jobs.schema.json", "schema/settings.schema.json"),
 ]
 
@@ -77,6 +78,32 @@ def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     assert "majobctl.state.json" not in ignored
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "note"),
+    [
+        (".gitattributes", "*.png binary\n", "; without: *.state.json -merge (add what you need)"),
+        (".gitattributes", " *.state.json -merge\r\n", ""),
+        (
+            ".gitignore",
+            ".majobctl/\n*.plan",
+            "; without: *.state.json.backup, *.state.json.journal,",
+        ),
+        (".gitignore", None, ""),
+    ],
+)
+def test_files_for_git_that_are_there_are_kept_and_their_gaps_named(
+    repository: Repository, name: str, text: str | None, note: str
+) -> None:
+    repository.done("init")
+    kept = (repository.root / name).read_text() if text is None else text
+    (repository.root / name).write_bytes(kept.encode())
+    ran = repository.done("init")
+    (line,) = (line for line in ran.stdout.splitlines() if line.startswith(f"kept {name}"))
+    assert line.removeprefix(f"kept {name}").startswith(note)
+    assert bool(note) == (line != f"kept {name}")
+    assert (repository.root / name).read_bytes() == kept.encode()
+
+
 def test_a_place_that_cannot_be_used_is_reported(repository: Repository) -> None:
     repository.write("file", "")
     for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
@@ -93,6 +120,7 @@ def test_any_name_will_do(repository: Repository, directory: str) -> None:
     assert ran.stdout.replace("\n", "").isprintable()
     assert (repository.root / directory / "majobctl.toml").is_file()
     assert sorted(os.listdir(repository.root / directory)) == [
+        ".gitattributes",
         ".gitignore",
         "cloud.toml",
         "jobs",
