@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from majobctl.text import CONFLICT_MARKER, utf16_of
+from majobctl.text import CONFLICT_MARKER, is_utf16
 
 T = TypeVar("T")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -26,19 +26,6 @@ class JsonError(ValueError):
 
 class ConflictError(JsonError):
     """git could not merge it, or somebody kept lines of both sides."""
-
-
-class EncodingError(JsonError):
-    """It is UTF-16, or begins with a byte-order mark: it can be read as ``encoding``."""
-
-    def __init__(self, reason: str, encoding: str) -> None:
-        super().__init__(reason)
-        self.encoding = encoding
-
-    def repair(self, name: str) -> str:
-        """A command, for any shell, that writes the file ``name`` again as UTF-8."""
-        read = f"p = r'{name}'; t = open(p, encoding='{self.encoding}').read()"
-        return f"python -c \"{read}; open(p, 'w', encoding='utf-8').write(t)\""
 
 
 def _refuse_constant(word: str) -> Any:
@@ -55,8 +42,7 @@ def _finite(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
         raise ConflictError(f"the key {json.dumps(twice)} appears twice in one object")
     return members
 
@@ -65,24 +51,22 @@ def parse_object(
     content: bytes,
     *,
     parse_float: Callable[[str], Any] = _finite,
-    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = _unique,
+    is_ours: bool = True,
 ) -> dict[str, Any]:
-    """The JSON object in ``content``; ``members`` makes each object of its keys and values.
+    """The JSON object in ``content``. Raises JsonError for anything else.
 
-    Raises JsonError for anything else.
+    A key that appears twice is an error in a file of ours.
     """
     if content.startswith(codecs.BOM_UTF8):
-        raise EncodingError(
-            "it begins with a byte-order mark; save it as UTF-8 without one", "utf-8-sig"
-        )
-    if encoding := utf16_of(content):
-        raise EncodingError(
-            "it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8", encoding
-        )
+        raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
+    if is_utf16(content):
+        raise JsonError("it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8")
     try:
         text = content.decode("utf-8")
         decoder = json.JSONDecoder(
-            parse_constant=_refuse_constant, parse_float=parse_float, object_pairs_hook=members
+            parse_constant=_refuse_constant,
+            parse_float=parse_float,
+            object_pairs_hook=_unique if is_ours else None,
         )
         document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):

@@ -12,16 +12,9 @@ CONFLICT_MARKER = re.compile(r"^(?:(?:<{7}|\|{7}|>{7})(?: |\r?$)|={7}\r?$)", re.
 """A line that git leaves in a file that it could not merge."""
 
 
-def utf16_of(content: bytes) -> str:
-    """The form of UTF-16 that ``content``, a text that begins with ASCII, is in; "" if it is not.
-
-    The ``>`` of Windows PowerShell writes it.
-    """
-    start = content[:2]
-    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16"
-    is_one_nul = len(start) == 2 and start.count(0) == 1
-    return ("utf-16-le" if start[0] else "utf-16-be") if is_one_nul else ""
+def is_utf16(content: bytes) -> bool:
+    """Whether ``content``, a text that begins with ASCII, is UTF-16."""
+    return content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or content[:2].count(0) == 1
 
 
 def printable(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,22 +22,23 @@ def _number_option(name: str, most: float | None, meaning: str) -> Callable[[Com
     return click.option(name, metavar="N", type=NumberRange(0, most), default=0, help=meaning)
 
 
-def _checked_project(_: click.Context, __: click.Parameter, project_id: str | None) -> str | None:
+def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
     from majobctl.target import checked_project_id
 
     try:
-        return None if project_id is None else checked_project_id(project_id)
+        return checked_project_id(project_id)
     except ConfigError as error:
         raise click.BadParameter(error.problems[0].message) from error
 
 
-def _values(
-    context: click.Context, _: click.Parameter, texts: tuple[str, ...]
-) -> Mapping[str, str]:
-    for text in texts:
-        if not text.partition("=")[1]:
-            raise click.UsageError(f"{quoted(text)} is not KEY=VALUE", context)
-    return dict(text.split("=", 1) for text in texts)
+_project_option = click.option(
+    "--project-id",
+    metavar="ID",
+    default="emulator",
+    show_default=True,
+    callback=_checked_project,
+    help="The project's ID.",
+)
 
 
 @click.group("emulator")
@@ -53,14 +55,7 @@ def command() -> None:
 @click.option("--port", metavar="N", type=_PORT, default=0, help="The port; 0: any free one.")
 @click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
-@click.option(
-    "--project-id",
-    metavar="ID",
-    default="emulator",
-    show_default=True,
-    callback=_checked_project,
-    help="The project's ID.",
-)
+@_project_option
 @click.option(
     "--put",
     type=click.Choice(["replace", "merge"]),
@@ -109,57 +104,40 @@ def serve(
 @command.command("set")
 @environment_option
 @click.argument("name", metavar="NAME")
-@click.argument("values", metavar="KEY=VALUE...", nargs=-1, required=True, callback=_values)
+@click.argument("texts", metavar="KEY=VALUE...", nargs=-1, required=True)
 @click.option(
     "--data",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
-    help="The data of an `emulator serve` (default: those of the config repository).",
+    help="The data of an `emulator serve`, with its --project-id (default: the repository's own).",
 )
-@click.option(
-    "--project-id",
-    metavar="ID",
-    callback=lambda context, parameter, value: (
-        value and _checked_project(context, parameter, value)
-    ),
-    help="The project's ID (default: the settings', or emulator with --data).",
-)
-def set_(name: str, values: Mapping[str, str], data: str | None, project_id: str | None) -> None:
+@_project_option
+def set_(name: str, texts: tuple[str, ...], data: str | None, project_id: str) -> None:
     """Change values of a configuration in the emulator, as somebody does in the console.
 
-    majobctl's files and state stay as they are, so that plan --refresh, drift and apply find the
-    change. KEY= clears a value, hyperparameters.LABEL=VALUE sets a hyperparameter.
+    Your files and the state stay as they are: drift, plan --refresh and apply find the change.
+    KEY= clears a value; hyperparameters.LABEL=VALUE sets a hyperparameter.
 
     \b
     Example:
       majobctl emulator set sentiment train_instance_count=4 hyperparameters.lr=0.1
     """
-    from majobctl import emulator
-
-    place = _place_of_data(data)
-    if project_id:
-        place["project_id"] = project_id
-    try:
-        emulator.change_values(name=name, values=values, **place)
-    except emulator.EmulatorError as error:
-        raise MajobctlError(printable(str(error))) from error
-    for key, text in values.items():
-        click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))
-
-
-def _place_of_data(data: str | None) -> dict[str, Any]:
-    """The emulator's file of the config repository, or of an `emulator serve`."""
-    if data:
-        return {"data": data}
+    from majobctl.operations.connect import ProviderOptions
+    from majobctl.operations.console import set_values
     from majobctl.operations.context import provider_options
 
-    settings = invocation.load_settings()
-    if settings.provider["kind"] != "emulator":
-        raise MajobctlError(
-            f"the provider is {quoted(settings.provider['kind'])}, and only an emulator's values"
-            " can be set\nnothing was changed; for an `emulator serve --data FILE`, run `majobctl"
-            " emulator set --data FILE NAME KEY=VALUE`"
-        )
-    options = provider_options(settings)
-    seed = {"seed": options.emulator_seed, "seed_name": options.emulator_seed_name}
-    return {"data": options.emulator_data, "project_id": options.project_id, **seed}
+    for text in texts:
+        if "=" not in text:
+            raise click.UsageError(f"{quoted(text)} is not KEY=VALUE")
+    if data:
+        path = Path(data)
+        options = ProviderOptions(kind="emulator", emulator_data=path, project_id=project_id)
+    else:
+        options = provider_options(invocation.load_settings())
+    if options.kind != "emulator":
+        advice = "for `emulator serve --data FILE`, add --data FILE"
+        raise MajobctlError(f"the provider is {quoted(options.kind)}, not an emulator; {advice}")
+    values = dict(text.partition("=")[::2] for text in texts)
+    set_values(options, name, values)
+    for key, text in values.items():
+        click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))

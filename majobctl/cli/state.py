@@ -106,22 +106,20 @@ def push(file: str, force: bool) -> None:
     from dataclasses import replace
 
     from majobctl.state.document import State
-    from majobctl.strict_json import EncodingError
 
     repository = invocation.repository()
     settings = repository.load_settings()
     try:
         pushed = State.load(invocation.read_file(file), file)
     except StateError as error:
-        cause = error.__cause__
-        if cause is None:
+        if error.__cause__ is None:
             raise
         name = "stdin" if file == "-" else file
-        reason = printable(f"{name} is not a state file: {cause}")
-        repair = ""
-        if isinstance(cause, EncodingError) and file != "-":
-            repair = f"; to do that, run\n    {cause.repair(printable(file))}"
-        raise StateError(f"{reason}\nnothing was changed{repair}") from error
+        reason = printable(f"{name} is not a state file: {error.__cause__}")
+        raise StateError(
+            f"{reason}\nnothing was changed; `majobctl state pull > FILE` makes one (in Windows"
+            ' PowerShell: cmd /c "majobctl state pull > FILE")'
+        ) from error
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings) as locked:
         current = locked.state

@@ -5,8 +5,7 @@ it imports nothing else of majobctl; werkzeug and requests are imported when the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from majobctl.emulator.errors import EmulatorError
@@ -20,15 +19,7 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = [
-    "EmulatorError",
-    "Faults",
-    "change_values",
-    "create_adapter",
-    "create_app",
-    "serve",
-    "start",
-]
+__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "serve", "start"]
 
 
 def create_app(
@@ -64,35 +55,6 @@ def create_app(
         store.close()
         raise
     return Emulator(store, project_id, faults, log)
-
-
-def change_values(
-    data: str | os.PathLike[str],
-    name: str,
-    values: Mapping[str, str],
-    *,
-    seed: str | os.PathLike[str] | None = None,
-    seed_name: str = "",
-    project_id: str = "emulator",
-) -> None:
-    """Changes values of a configuration in the file `data`, as somebody does in the console.
-
-    `values` has the SDK's keys, and hyperparameters.LABEL; "" clears one. An emulator may have the
-    file open. The other arguments are those of `create_app`. Raises EmulatorError.
-    """
-    import sqlite3
-
-    from majobctl.emulator import console
-    from majobctl.emulator.seed import read_seed
-    from majobctl.emulator.store import Store
-
-    try:
-        with closing(
-            Store(data, project_id, tuple if seed is None else lambda: read_seed(seed, seed_name))
-        ) as store:
-            console.change_values(store, name, values)
-    except sqlite3.Error as error:
-        raise EmulatorError(f"{os.fspath(data)}: cannot be changed: {error}") from error
 
 
 def create_adapter(app: Emulator) -> BaseAdapter:

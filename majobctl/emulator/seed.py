@@ -7,8 +7,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +40,8 @@ _LOOKED_UP = {
     "hyperparameters": "parameter",
 }
 _WITHOUT_FIELD = ("job_description", "sensitive")
-KEYS = (*_PLAIN, *_LOOKED_UP)
 _OBS_KEYS = ("code_dir", "boot_file", "output_path", "log_url", "inputs")
 _KEY_OF_FIELD = {field: key for key, field in {**_LOOKED_UP, **_PLAIN}.items()}
-_CONFLICT = re.compile(rb"^(<{7}|\|{7}|={7}|>{7})", re.MULTILINE)
 _VARIABLE = re.compile(r"(?<!\$)\$\{")
 
 
@@ -55,7 +52,7 @@ class _Written:
     text: str
 
 
-class Problem(Exception):
+class _Problem(Exception):
     """The key of a job config, and what is wrong with its value."""
 
 
@@ -81,63 +78,51 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
     import tomli
 
     try:
-        content = Path(path).read_bytes()
+        return tomli.loads(Path(path).read_text("utf-8-sig"), parse_float=_Written)
     except OSError as error:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
         ) from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:2]:
-        raise EmulatorError(f"{where}: it is UTF-16. Save the seed as UTF-8")
-    try:
-        return tomli.loads(content.decode("utf-8-sig"), parse_float=_Written)
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
-        raise EmulatorError(f"{where}: {reason}") from error
     except (ValueError, RecursionError) as error:
-        has_markers = _CONFLICT.search(content)
-        reason = "it contains git's conflict markers" if has_markers else str(error)
-        raise EmulatorError(f"{where}: not valid TOML: {reason}. Correct the seed") from error
+        raise EmulatorError(f"{where}: {_reason(Path(path).read_bytes(), error)}") from error
+
+
+def _reason(content: bytes, error: Exception) -> str:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or content[:2].count(0) == 1:
+        return "it is UTF-16. Save the seed as UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
+    if re.search(rb"^(<{7}|>{7}) ", content, re.MULTILINE):
+        return "it contains git's conflict markers. Resolve the conflict"
+    return f"not valid TOML: {error}. Correct the seed"
 
 
 def _read_config(where: str, name: str, table: Any) -> Fields:
-    with explained(f"{where}: job_config.{name}", "Correct the seed"):
+    try:
         checks.check_name(name)
         if not isinstance(table, dict):
-            raise Problem("", "must be a table")
-        return with_fields({}, translate(table))
-
-
-@contextmanager
-def explained(place: str, advice: str) -> Iterator[None]:
-    """Raises EmulatorError, under the key of a job config, for what breaks a rule inside."""
-    try:
-        yield
-        return
-    except Problem as problem:
+            raise _Problem("", "must be a table")
+        fields = checks.read_fields(_translate(table))
+        fields = {key: value for key, value in fields.items() if value is not None}
+        checks.check_document(fields)
+    except _Problem as problem:
         key, reason = problem.args
     except Refusal as refusal:
         key, reason = _KEY_OF_FIELD.get(refusal.field or "", ""), refusal.message
-    place += f": {key}" if key else ""
-    end = "" if reason.endswith("?") else "."
-    raise EmulatorError(f"{place}: {reason.removesuffix('.')}{end} {advice}")
+    else:
+        return fields
+    place = f"{where}: job_config.{name}" + (f": {key}" if key else "")
+    raise EmulatorError(f"{place}: {reason.rstrip('.')}. Correct the seed")
 
 
-def with_fields(before: Fields, body: Fields) -> Fields:
-    """A configuration with the fields of ``body`` changed; a blank one is cleared."""
-    fields = {**before, **checks.read_fields(body)}
-    fields = {key: value for key, value in fields.items() if value is not None}
-    checks.check_document(fields)
-    return fields
-
-
-def translate(table: Mapping[str, Any]) -> Fields:
+def _translate(table: Mapping[str, Any]) -> Fields:
     """The REST body of a job config; values are checked only as far as a lookup needs it."""
     body: Fields = {}
     for key, value in table.items():
         if key in _PLAIN:
             body[_PLAIN[key]] = _read_value(key, value)
         elif key not in _LOOKED_UP and key not in _WITHOUT_FIELD:
-            raise Problem(key, "unknown key")
+            raise _Problem(key, "unknown key")
     if "train_instance_type" in table:
         codes = {flavor.spec_code: spec_id for spec_id, flavor in FLAVORS.items()}
         body["spec_id"] = _look_up(codes, table, "train_instance_type")
@@ -169,7 +154,7 @@ def _read_entry(entry: Any) -> Any:
 
 def _read_text(key: str, text: str, *, is_path: bool = False) -> str:
     if _VARIABLE.search(text):
-        raise Problem(key, "${...} is not known in a seed; write the value itself, or $${")
+        raise _Problem(key, "${...} is not known in a seed; write the value itself, or $${")
     text = text.replace("$${", "${")
     return "/" + text[len("obs://") :] if is_path and text.startswith("obs://") else text
 
@@ -179,7 +164,7 @@ def _look_up(known: Mapping[str, int], table: Mapping[str, Any], key: str) -> in
     if name == "":
         return None
     if not isinstance(name, str) or name not in known:
-        raise Problem(key, f"{name!r} is not one of {', '.join(known)}")
+        raise _Problem(key, f"{name!r} is not one of {', '.join(known)}")
     return known[name]
 
 
@@ -189,13 +174,13 @@ def _look_up_engine(table: Mapping[str, Any]) -> int | None:
         engines.setdefault(engine.engine_name, {})[engine.engine_version] = engine_id
     kind, version = table.get("framework_type"), table.get("framework_version")
     if kind and not version:
-        raise Problem("framework_type", "needs framework_version beside it")
+        raise _Problem("framework_type", "needs framework_version beside it")
     if version and not kind:
-        raise Problem("framework_version", "needs framework_type beside it")
+        raise _Problem("framework_version", "needs framework_type beside it")
     if not kind:
         return None
     if not isinstance(kind, str) or kind not in engines:
-        raise Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
+        raise _Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
     return _look_up(engines[kind], table, "framework_version")
 
 
@@ -204,13 +189,13 @@ def _read_hyperparameters(value: Any) -> list[Any]:
     if isinstance(value, dict):
         value = [{"label": label, "value": entry} for label, entry in value.items()]
     if not isinstance(value, list):
-        raise Problem("hyperparameters", "must be a table, or an array of {label, value}")
+        raise _Problem("hyperparameters", "must be a table, or an array of {label, value}")
     return [_read_hyperparameter(entry) for entry in value]
 
 
 def _read_hyperparameter(entry: Any) -> Any:
     if not isinstance(entry, dict) or set(entry) != {"label", "value"}:
-        raise Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
+        raise _Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
     return {"label": entry["label"], "value": _write_value(entry["value"])}
 
 
@@ -223,4 +208,4 @@ def _write_value(value: Any) -> str:
         return value.text
     if isinstance(value, str):
         return _read_text("hyperparameters", value)
-    raise Problem("hyperparameters", "a value must be a string, a number or a boolean")
+    raise _Problem("hyperparameters", "a value must be a string, a number or a boolean")

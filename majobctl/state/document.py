@@ -17,7 +17,7 @@ from majobctl import __version__
 from majobctl.errors import StateError
 from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
-from majobctl.strict_json import ConflictError, EncodingError, JsonError, Node, parse_object
+from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import printable
 
@@ -149,18 +149,16 @@ class State:
 
 def damaged(name: str, error: JsonError) -> StateError:
     """The error for a state file that cannot be trusted."""
-    shown = printable(name)
     advice = "restore a complete copy: the .backup beside the state, or one from git"
     if isinstance(error, ConflictError):
         advice = (
             "take all of either side, and let an apply record what the service has:\n"
-            f"    git checkout --ours {shown}    (or --theirs)\n"
+            f"    git checkout --ours {printable(name)}    (or --theirs)\n"
             "    majobctl apply --refresh"
         )
-    elif isinstance(error, EncodingError):
-        advice = f"to do that, run\n    {error.repair(shown)}"
-    reason = f"{shown} is damaged: {printable(str(error))}"
-    return StateError(f"{reason}\nit was left untouched; {advice}")
+    return StateError(
+        f"{name} is damaged: {printable(str(error))}\nit was left untouched; {advice}"
+    )
 
 
 def _state_of(document: Node) -> State:

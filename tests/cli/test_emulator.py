@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
@@ -156,21 +155,20 @@ class TestSet:
             (["inputs="], {"data_url": None}),
             (["log_url="], {}),
             (["hyperparameters.a.b="], {"parameter": None}),
+            (["hyperparameters.none="], {}),
             (["hyperparameters.a.b=0.1"], {"parameter": [{"label": "a.b", "value": "0.1"}]}),
             (
                 ["hyperparameters.lr=0.1", "hyperparameters.a.b=", "hyperparameters.c=1"],
-                {"parameter": [{"label": "lr", "value": "0.1"}, {"label": "c", "value": "1"}]},
+                {"parameter": [{"label": "c", "value": "1"}, {"label": "lr", "value": "0.1"}]},
             ),
             (["train_instance_type=modelarts.vm.gpu.v100"], {"spec_id": 4}),
             (["framework_version=PyTorch-1.3.0-python3.6"], {"engine_id": 904}),
-            (["framework_type="], {"engine_id": None}),
             (
-                ["framework_type=", "code_dir=", "boot_file=", "model_name=ResNet_v2_50"],
+                [
+                    *("framework_type=", "framework_version=", "code_dir=", "boot_file="),
+                    "model_name=ResNet_v2_50",
+                ],
                 dict.fromkeys(("engine_id", "app_url", "boot_file_url")) | {"model_id": 4},
-            ),
-            (
-                ["inputs=", 'data_source=[{"type": "obs", "data_url": "/ml/x/"}]'],
-                {"data_url": None, "data_source": [{"type": "obs", "data_url": "/ml/x/"}]},
             ),
         ],
     )
@@ -188,26 +186,29 @@ class TestSet:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["alpa", "log_url="], 'no such configuration; did you mean "alpha"?'),
-            (["x/y", "log_url="], "no such configuration. Nothing"),
-            (["alpha", "config_dsc=x"], 'config_dsc: unknown key; did you mean "config_desc"?'),
-            (["alpha", "lr=1"], 'lr: unknown key; did you mean "hyperparameters.lr"?'),
-            (["alpha", "=1"], "unknown key"),
-            (["alpha", "hyperparameters=1"], "as hyperparameters.LABEL=VALUE"),
-            (["alpha", "hyperparameters.=1"], "each label must be a string that is not empty"),
-            (["alpha", "hyperparameters.lrr="], 'none to clear; did you mean "lr"?'),
+            (
+                ["alpa", "log_url="],
+                'the emulator has no configuration "alpa"; did you mean "alpha"?',
+            ),
+            (["x/y", "log_url="], 'configuration "x/y"'),
+            (["alpha", "config_dsc=x"], 'unknown key "config_dsc"; did you mean "config_desc"?'),
+            (["alpha", "lr=1"], 'unknown key "lr"'),
+            (["alpha", "hyperparameter.lr=1"], 'unknown key "hyperparameter.lr"; did you mean'),
+            (["alpha", "=1"], 'unknown key ""'),
+            (["alpha", "hyperparameters=1"], "hyperparameters must be a table"),
+            (["alpha", "hyperparameters.=1"], 'unknown key "hyperparameters."'),
             (["alpha", "train_instance_count=two"], "must be an integer"),
             (["alpha", "train_instance_count=0"], "must be at least 1"),
-            (["alpha", "train_instance_count="], "is required"),
-            (["alpha", "train_instance_type="], "is required"),
-            (["alpha", "train_instance_type=p100"], "'p100' is not one of"),
-            (["alpha", "framework_version=2"], "'2' is not one of"),
-            (["alpha", "framework_type=Torch"], "'Torch' is not one of"),
+            (["alpha", "train_instance_count="], "must not be empty"),
+            (["alpha", "train_instance_type="], "must not be empty"),
+            (["alpha", "train_instance_type=modelarts.vm.gpu.p1"], "modelarts.vm.gpu.p100"),
+            (["alpha", "framework_version=2"], "does not exist"),
+            (["alpha", "framework_type="], "framework_version needs framework_type"),
             (["alpha", "model_name=ResNet_v2_50"], "cannot be used together"),
-            (["alpha", "output_path=ml"], "is not an OBS path of the form /bucket/..."),
-            (["alpha", "boot_file="], "app_url and boot_file_url are used together"),
-            (["alpha", "data_source=x"], "data_source: must be JSON"),
-            (["alpha", "data_source=[1]"], "each entry must be an object"),
+            (["alpha", "output_path=ml"], "must be an OBS path"),
+            (["alpha", "boot_file="], "code_dir needs boot_file"),
+            (["alpha", "data_source=x"], "data_source must be an array"),
+            (["alpha", "train_instance_count=9999"], "allows at most 4"),
             (["alpha", "config_desc=ok", "log_url=nowhere"], "log_url"),
         ],
     )
@@ -219,8 +220,6 @@ class TestSet:
         ran = on_emulator.run("emulator", "set", *arguments)
         assert (ran.code, ran.stdout) == (1, "")
         assert said in ran.stderr
-        assert f"job_config.{arguments[0]}: " in ran.stderr
-        assert "Nothing was changed" in ran.stderr
         assert fields(on_emulator) == before
 
     @pytest.mark.parametrize(
@@ -230,7 +229,6 @@ class TestSet:
             (["alpha", "log_url"], '"log_url" is not KEY=VALUE'),
             (["--data", "missing.db", "alpha", "log_url="], "'missing.db' does not exist"),
             (["--data", "cloud.toml", "alpha", "log_url="], "is not a database"),
-            (["--data", "torn.db", "alpha", "log_url="], "cannot be changed: no such table"),
             (["--project-id", "a/b", "alpha", "log_url="], "must be a project's id"),
             (["-e", "prod", "alpha", "log_url="], "prod"),
         ],
@@ -238,10 +236,6 @@ class TestSet:
     def test_says_what_is_wrong_with_its_own_use(
         self, on_emulator: Repository, arguments: list[str], said: str
     ) -> None:
-        with closing(Store(on_emulator.root / "torn.db", "emulator")):
-            pass
-        with closing(sqlite3.connect(on_emulator.root / "torn.db")) as torn:
-            torn.execute("DROP TABLE project")
         ran = on_emulator.run("emulator", "set", *arguments)
         assert (ran.code, ran.stdout) == (1, "")
         assert said in ran.stderr
@@ -250,8 +244,7 @@ class TestSet:
         repository.settings('[provider]\nkind = "modelarts"\nregion = "eu-de"\nproject_id = "p"\n')
         ran = repository.run("emulator", "set", "alpha", "log_url=")
         assert ran.code == 1
-        assert 'the provider is "modelarts"' in ran.stderr
-        assert "majobctl emulator set --data FILE" in ran.stderr
+        assert 'the provider is "modelarts", not an emulator' in ran.stderr
         assert not (repository.root / ".majobctl").exists()
 
     def test_finds_the_project_of_the_environment(self, on_emulator: Repository) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -99,21 +97,6 @@ def test_a_damaged_file_is_named_with_what_was_done_to_it(
         assert re.search(rf"{re.escape(name)}.*{re.escape(said)}", ran.stderr), ran
     else:
         assert ran.code == 0, ran
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("damage", ["mark", "utf-16-le", "utf-16-be", "unmarked"])
-@pytest.mark.parametrize("name", ["majobctl.state.json", "copy.json"])
-def test_the_command_in_the_message_repairs_the_encoding(
-    shared: Repository, name: str, damage: str
-) -> None:
-    path = shared.root / name
-    before = path.read_bytes()
-    path.write_bytes(DAMAGES[damage](before))
-    command = shared.run(*KINDS[name][0].split()).stderr.splitlines()[-1]
-    program, *arguments = shlex.split(command)
-    assert program == "python"
-    subprocess.run([sys.executable, *arguments], cwd=shared.root, timeout=PATIENCE, check=True)
     assert path.read_bytes() == before
 
 

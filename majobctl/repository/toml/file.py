@@ -21,7 +21,7 @@ from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml import positions
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import CONFLICT_MARKER, printable, utf16_of
+from majobctl.text import CONFLICT_MARKER, is_utf16, printable
 
 
 def content_of(path: Path, name: str) -> bytes:
@@ -53,7 +53,7 @@ class TomlFile:
     @classmethod
     def parse(cls, content: bytes, name: str) -> TomlFile:
         """Raises ConfigError with line and column for bytes that are not TOML."""
-        if utf16_of(content):
+        if is_utf16(content):
             raise _broken(name, 1, 1, "this is UTF-16; save the file as UTF-8")
         content = content.removeprefix(codecs.BOM_UTF8)
         try:
