@@ -99,7 +99,8 @@ def run_workflow(
                 continue
             if step["name"] == "Install majobctl" and not installs:
                 continue
-            (before or {}).get(step["name"], lambda _: None)(workspace)
+            if before and step["name"] in before:
+                before[step["name"]](workspace)
             own = {key: _filled(value, known) for key, value in step.get("env", {}).items()}
             finished.steps[step["name"]] = machine.shell(step["run"], workspace, variables | own)
             known |= _outputs(step, Path(variables["GITHUB_OUTPUT"]))
