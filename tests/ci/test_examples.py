@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from majobctl.cli import cli
 from tests.ci import github, gitlab
 from tests.ci.machine import EXAMPLES, yaml
-from tests.config_repository import Repository
+from tests.config_repository import PATIENCE, Repository
 
 WORKFLOWS = sorted(github.WORKFLOWS.glob("*.yml"))
 HOOKS = yaml.safe_load((EXAMPLES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
@@ -142,6 +143,47 @@ def test_each_hook_is_a_command_that_is_there() -> None:
         program, command = hook["entry"].split()
         assert (program, command in cli.commands) == ("majobctl", True)
         assert (hook["language"], hook["pass_filenames"]) == ("python", False)
+
+
+def git(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """git with the commands of this environment, and with pre-commit's own files inside .git."""
+    author = ("-c", "user.name=Author", "-c", "user.email=author@example.com")
+    return subprocess.run(
+        ["git", *author, *arguments],
+        cwd=repository.root,
+        env={
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PRE_COMMIT_HOME": str(repository.root / ".git" / "pre-commit"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+TEMPLATE = '[templates.t]\noutput_path = "/ml/output/"\n'
+
+
+def test_both_hooks_run_when_a_file_is_only_removed(on_emulator: Repository) -> None:
+    on_emulator.write("jobs/templates.toml", TEMPLATE)
+    on_emulator.job("alpha", use="t", output_path=None)
+    on_emulator.done("fmt")
+    # The environments that pre-commit makes for Python need an index of packages.
+    hooks = [{**hook, "language": "system", "additional_dependencies": []} for hook in HOOKS]
+    config = yaml.safe_dump({"repos": [{"repo": "local", "hooks": hooks}]})
+    on_emulator.write(".pre-commit-config.yaml", config)
+    for command in ("init --quiet", "add --all", "commit --quiet --message First"):
+        assert git(on_emulator, *command.split()).returncode == 0
+    install = [sys.executable, "-m", "pre_commit", "install"]
+    subprocess.run(install, cwd=on_emulator.root, timeout=PATIENCE, check=True)
+    git(on_emulator, "rm", "--quiet", "jobs/templates.toml")
+    ended = git(on_emulator, "commit", "--message", "Removed")
+    assert ended.returncode == 1
+    assert "majobctl fmt" in ended.stderr
+    assert "Skipped" not in ended.stderr
+    assert 'job_config.alpha: use: no template "t"' in ended.stderr
 
 
 def hook_of(id_: str) -> Any:
