@@ -43,7 +43,7 @@ _VARYING = (
     (re.compile(r'(?<="merged": )"[0-9a-f]+"'), '"SUM"'),
 )
 _RESULT_LINE = re.compile(r"job_config\.\S+: .*\(\d+\.\d s\)\n")
-_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_")
+_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_", "GIT_")
 
 
 class Transcript:
@@ -145,8 +145,15 @@ class Transcript:
         return ""
 
     def _majobctl(self, arguments: list[str]) -> str:
+        return self._ran([sys.executable, "-m", "majobctl", *arguments])
+
+    def _git(self, arguments: list[str]) -> str:
+        identity = ("-c", "user.name=docs", "-c", "user.email=docs@example.com")
+        return self._ran(["git", *identity, *arguments])
+
+    def _ran(self, command: list[str]) -> str:
         ended = subprocess.run(
-            [sys.executable, "-m", "majobctl", *arguments],
+            command,
             cwd=self._path(""),
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -177,6 +184,7 @@ class Transcript:
 
 _PROGRAMS: Mapping[str, Callable[[Transcript, list[str]], str]] = {
     "majobctl": Transcript._majobctl,
+    "git": Transcript._git,
     "cat": Transcript._cat,
     "echo": Transcript._echo,
     "cd": Transcript._cd,
@@ -186,7 +194,7 @@ _PROGRAMS: Mapping[str, Callable[[Transcript, list[str]], str]] = {
 
 def _environment() -> dict[str, str]:
     kept = {key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)}
-    return {**kept, "PYTHONUTF8": "1"}
+    return {**kept, "PYTHONUTF8": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def fits(shown: str, output: str) -> bool:
