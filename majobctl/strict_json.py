@@ -48,10 +48,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse_object(
-    content: bytes,
-    *,
-    parse_float: Callable[[str], Any] = _finite,
-    is_ours: bool = True,
+    content: bytes, *, parse_float: Callable[[str], Any] = _finite, is_ours: bool = True
 ) -> dict[str, Any]:
     """The JSON object in ``content``. Raises JsonError for anything else.
 
@@ -59,7 +56,7 @@ def parse_object(
     """
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
-    if is_utf16(content):
+    if is_ours and is_utf16(content):
         raise JsonError("it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8")
     try:
         text = content.decode("utf-8")

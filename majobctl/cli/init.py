@@ -40,11 +40,11 @@ def command(directory: str) -> None:
     root = Path(directory)
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
-        path, note = root / name, ""
-        is_new_file = _create(path, content)
-        if not is_new_file and name.startswith(".git"):
-            note = _missing_lines(path, content)
-        click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(path))}{note}")
+        path = root / name
+        outcome = "created" if _create(path, content) else "kept"
+        is_for_git = outcome == "kept" and name.startswith(".git")
+        note = _missing_lines(path, content) if is_for_git else ""
+        click.echo(f"{outcome} {printable(str(path))}{note}")
     if is_new:
         folder = printable(shlex.quote(directory))
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
@@ -63,12 +63,12 @@ def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
 
 def _missing_lines(path: Path, content: bytes) -> str:
     """A note with the lines of ``content`` that the existing file for git does not have."""
+    missing = []
     with suppress(OSError):
-        present = [line.strip() for line in path.read_bytes().splitlines()]
-        lines = [line for line in content.splitlines() if not line.startswith(b"#")]
-        missing = [line.decode() for line in lines if line not in present]
-        return f"; without: {', '.join(missing)} (add what you need)" if missing else ""
-    return ""
+        present = {line.strip() for line in path.read_bytes().splitlines()}
+        lines = [line for line in content.splitlines() if line not in present]
+        missing = [line.decode() for line in lines if not line.startswith(b"#")]
+    return f"; without: {', '.join(missing)} (add what you need)" if missing else ""
 
 
 def _schemas() -> Iterator[tuple[str, bytes]]:
