@@ -25,7 +25,7 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry(
-        "init", "Create a config repository in DIR: settings, one example job config, .gitignore."
+        "init", "Create a config repository in DIR: settings, one example job config, files for git."
     ),
     "validate": Entry("validate", "Check the settings and all job configs, offline."),
     "plan": Entry("plan", "Show what apply would do."),

@@ -122,22 +122,25 @@ def set_(name: str, texts: tuple[str, ...], data: str | None, project_id: str) -
     Example:
       majobctl emulator set sentiment train_instance_count=4 hyperparameters.lr=0.1
     """
-    from majobctl.operations.connect import ProviderOptions
+    from majobctl.operations.connect import ProviderOptions, connect
     from majobctl.operations.console import set_values
-    from majobctl.operations.context import provider_options
+    from majobctl.operations.context import provider_of
 
     for text in texts:
         if "=" not in text:
             raise click.UsageError(f"{quoted(text)} is not KEY=VALUE")
+    values = dict(text.partition("=")[::2] for text in texts)
     if data:
         path = Path(data)
         options = ProviderOptions(kind="emulator", emulator_data=path, project_id=project_id)
+        provider = connect(options)
     else:
-        options = provider_options(invocation.load_settings())
-    if options.kind != "emulator":
-        advice = "for `emulator serve --data FILE`, add --data FILE"
-        raise MajobctlError(f"the provider is {quoted(options.kind)}, not an emulator; {advice}")
-    values = dict(text.partition("=")[::2] for text in texts)
-    set_values(options, name, values)
+        settings = invocation.load_settings()
+        if (kind := settings.provider["kind"]) != "emulator":
+            advice = "for `emulator serve --data FILE`, add --data FILE"
+            raise MajobctlError(f"the provider is {quoted(kind)}, not an emulator; {advice}")
+        provider = provider_of(settings, 1)
+    with provider:
+        set_values(provider, name, values)
     for key, text in values.items():
         click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ _TEMPLATES = {
     "gitignore": ".gitignore",
     "gitattributes": ".gitattributes",
 }
+_NOTES = {".gitattributes": "; it needs this line: *.state.json -merge"}
 _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 
@@ -40,11 +40,10 @@ def command(directory: str) -> None:
     root = Path(directory)
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
-        path = root / name
-        outcome = "created" if _create(path, content) else "kept"
-        is_for_git = outcome == "kept" and name.startswith(".git")
-        note = _missing_lines(path, content) if is_for_git else ""
-        click.echo(f"{outcome} {printable(str(path))}{note}")
+        is_new_file = _create(root / name, content)
+        note = "" if is_new_file else _NOTES.get(name, "")
+        outcome = "created" if is_new_file else "kept"
+        click.echo(f"{outcome} {printable(str(root / name))}{note}")
     if is_new:
         folder = printable(shlex.quote(directory))
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
@@ -59,16 +58,6 @@ def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:
         if not is_new and name in _EXAMPLES:
             continue
         yield name, (files("majobctl.cli") / "templates" / template).read_bytes()
-
-
-def _missing_lines(path: Path, content: bytes) -> str:
-    """A note with the lines of ``content`` that the existing file for git does not have."""
-    missing = []
-    with suppress(OSError):
-        present = {line.strip() for line in path.read_bytes().splitlines()}
-        lines = [line for line in content.splitlines() if line not in present]
-        missing = [line.decode() for line in lines if not line.startswith(b"#")]
-    return f"; without: {', '.join(missing)} (add what you need)" if missing else ""
 
 
 def _schemas() -> Iterator[tuple[str, bytes]]:

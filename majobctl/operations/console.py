@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from majobctl.errors import MajobctlError
 from majobctl.job_config.job_config import JobConfig
-from majobctl.operations.connect import ProviderOptions, connect
+from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import CallStatus
 from majobctl.text import nearest, quoted
 
 
-def set_values(emulator: ProviderOptions, name: str, values: Mapping[str, str]) -> None:
+def set_values(emulator: Provider, name: str, values: Mapping[str, str]) -> None:
     """Sets each key, ``hyperparameters.LABEL`` among them, to its text; "" clears it.
 
     Raises MajobctlError, and changes nothing, if the console would refuse that.
     """
-    with connect(replace(emulator, retries=0)) as provider:
-        if name not in (names := provider.config_names()):
-            hint = nearest(name, names)
-            raise MajobctlError(f"the emulator has no configuration {quoted(name)}{hint}")
-        live = provider.read_job_config(name)
-        params = JobConfig.of(name, _changed(live.params if live else {}, values)).params
-        result = provider.update_job_config(name, params)
+    if name not in (names := emulator.config_names()):
+        hint = nearest(name, names)
+        raise MajobctlError(f"the emulator has no configuration {quoted(name)}{hint}")
+    live = emulator.read_job_config(name)
+    params = JobConfig.of(name, _changed(live.params if live else {}, values)).params
+    result = emulator.update_job_config(name, params)
     if result.status is not CallStatus.DONE:
         raise MajobctlError(f"job_config.{name}: {result.message}\nnothing was changed")
 

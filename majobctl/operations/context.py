@@ -15,7 +15,6 @@ from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.target import Target, checked_project_id, endpoint_of
 
 if TYPE_CHECKING:
-    from majobctl.operations.connect import ProviderOptions
     from majobctl.repository.config import Config
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
@@ -130,28 +129,23 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
 
     ``parallelism`` is the number of connections to keep open. Raises as ``connect``.
     """
-    from majobctl.operations.connect import connect
-
-    return connect(provider_options(settings, parallelism))
-
-
-def provider_options(settings: Settings, connections: int = 1) -> ProviderOptions:
-    """What the settings say about the provider. Raises as ``target_of``."""
-    from majobctl.operations.connect import ProviderOptions
+    from majobctl.operations.connect import ProviderOptions, connect
 
     values = settings.provider
     optional = {key: values[key] or None for key in ("region", "endpoint", "iam_endpoint", "auth")}
     seed = values["seed"]
-    return ProviderOptions(
-        kind=values["kind"],
-        **optional,
-        project_id=target_of(settings).project_id,
-        timeout=values["timeout"],
-        retries=values["retries"],
-        connections=connections,
-        emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
-        emulator_seed=settings.root / seed if seed else None,
-        emulator_seed_name=seed,
+    return connect(
+        ProviderOptions(
+            kind=values["kind"],
+            **optional,
+            project_id=target_of(settings).project_id,
+            timeout=values["timeout"],
+            retries=values["retries"],
+            connections=parallelism,
+            emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
+            emulator_seed=settings.root / seed if seed else None,
+            emulator_seed_name=seed,
+        )
     )
 
 

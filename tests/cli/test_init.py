@@ -78,30 +78,13 @@ def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     assert "majobctl.state.json" not in ignored
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "note"),
-    [
-        (".gitattributes", "*.png binary\n", "; without: *.state.json -merge (add what you need)"),
-        (".gitattributes", " *.state.json -merge\r\n", ""),
-        (
-            ".gitignore",
-            ".majobctl/\n*.plan",
-            "; without: *.state.json.backup, *.state.json.journal,",
-        ),
-        (".gitignore", None, ""),
-    ],
-)
-def test_files_for_git_that_are_there_are_kept_and_their_gaps_named(
-    repository: Repository, name: str, text: str | None, note: str
+def test_git_attributes_that_are_there_are_kept_and_the_line_is_named(
+    repository: Repository,
 ) -> None:
-    repository.done("init")
-    kept = (repository.root / name).read_text() if text is None else text
-    (repository.root / name).write_bytes(kept.encode())
-    ran = repository.done("init")
-    (line,) = (line for line in ran.stdout.splitlines() if line.startswith(f"kept {name}"))
-    assert line.removeprefix(f"kept {name}").startswith(note)
-    assert bool(note) == (line != f"kept {name}")
-    assert (repository.root / name).read_bytes() == kept.encode()
+    repository.write(".gitattributes", "*.png binary\n")
+    line = "kept .gitattributes; it needs this line: *.state.json -merge\n"
+    assert line in repository.done("init").stdout
+    assert (repository.root / ".gitattributes").read_text() == "*.png binary\n"
 
 
 def test_a_place_that_cannot_be_used_is_reported(repository: Repository) -> None:
