@@ -36,6 +36,6 @@ def _changed(before: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, 
             labels.pop(label, None)
             labels.update({label: text} if text else {})
         else:
-            is_count = key == "train_instance_count" and text.isdecimal()
+            is_count = key == "train_instance_count" and text.isdecimal() and len(text) < 19
             params[key] = int(text) if is_count else text
     return params

@@ -198,6 +198,7 @@ class TestSet:
             (["alpha", "hyperparameters=1"], "hyperparameters must be a table"),
             (["alpha", "hyperparameters.=1"], 'unknown key "hyperparameters."'),
             (["alpha", "train_instance_count=two"], "must be an integer"),
+            (["alpha", "train_instance_count=" + "9" * 5000], "must be an integer"),
             (["alpha", "train_instance_count=0"], "must be at least 1"),
             (["alpha", "train_instance_count="], "must not be empty"),
             (["alpha", "train_instance_type="], "must not be empty"),
