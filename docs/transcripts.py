@@ -10,8 +10,6 @@ Comments, which the reader does not see, direct what happens:
     <!-- write: FILE -->                     the next block becomes FILE
     <!-- file: FILE -->                      the next block shows FILE
     <!-- part: FILE -->                      the next block shows some lines of FILE
-    <!-- service: NAME: PARAMS -->           somebody changes a configuration in the emulated
-                                             service: PARAMS is a JSON object of some of its params
 
 REPOSITORY ``nothing`` is an empty folder. Every ``console`` block after a transcript is run: lines
 that begin with ``$ `` are commands, and a line ``...`` replaces any number of lines.
@@ -19,7 +17,6 @@ that begin with ``$ `` are commands, and a line ``...`` replaces any number of l
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -29,12 +26,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from majobctl.operations.connect import ProviderOptions, connect
-from majobctl.service.sdk_calls import CallStatus
-
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
-    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part|service): (?P<about>.+?) -->\n"
+    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part): (?P<about>.+?) -->\n"
     r"|^```(?P<language>\w*)\n(?P<block>.*?)^```\n",
     re.MULTILINE | re.DOTALL,
 )
@@ -49,7 +43,7 @@ _VARYING = (
     (re.compile(r'(?<="merged": )"[0-9a-f]+"'), '"SUM"'),
 )
 _RESULT_LINE = re.compile(r"job_config\.\S+: .*\(\d+\.\d s\)\n")
-_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_")
+_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_", "GIT_")
 
 
 class Transcript:
@@ -82,8 +76,6 @@ class Transcript:
                 raise SystemExit(f"{about} ended with exit code {self._code}:\n{output[-1000:]}")
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
-        elif directive == "service":
-            self._change_there(*about.split(": ", 1))
         elif directive == "remove":
             self._path(about).unlink()
         else:
@@ -96,15 +88,6 @@ class Transcript:
         if content.count(old) != 1:
             raise SystemExit(f"{name} has {old!r} {content.count(old)} times, not once")
         file.write_text(content.replace(old, new), encoding="utf-8")
-
-    def _change_there(self, name: str, params: str) -> None:
-        data = self._path(".majobctl/emulator.db")
-        with connect(ProviderOptions(kind="emulator", emulator_data=data)) as there:
-            live = there.read_job_config(name)
-            before = live.params if live else {}
-            outcome = there.update_job_config(name, {**before, **json.loads(params)})
-        if outcome.status is not CallStatus.DONE:
-            raise SystemExit(f"{name} was not changed: {outcome.message}")
 
     def _begin(self, about: str) -> None:
         repository, _, place = about.partition(" as ")
@@ -162,8 +145,15 @@ class Transcript:
         return ""
 
     def _majobctl(self, arguments: list[str]) -> str:
+        return self._ran([sys.executable, "-m", "majobctl", *arguments])
+
+    def _git(self, arguments: list[str]) -> str:
+        identity = ("-c", "user.name=docs", "-c", "user.email=docs@example.com")
+        return self._ran(["git", *identity, *arguments])
+
+    def _ran(self, command: list[str]) -> str:
         ended = subprocess.run(
-            [sys.executable, "-m", "majobctl", *arguments],
+            command,
             cwd=self._path(""),
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -194,6 +184,7 @@ class Transcript:
 
 _PROGRAMS: Mapping[str, Callable[[Transcript, list[str]], str]] = {
     "majobctl": Transcript._majobctl,
+    "git": Transcript._git,
     "cat": Transcript._cat,
     "echo": Transcript._echo,
     "cd": Transcript._cd,
@@ -203,7 +194,7 @@ _PROGRAMS: Mapping[str, Callable[[Transcript, list[str]], str]] = {
 
 def _environment() -> dict[str, str]:
     kept = {key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)}
-    return {**kept, "PYTHONUTF8": "1"}
+    return {**kept, "PYTHONUTF8": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def fits(shown: str, output: str) -> bool:

@@ -13,14 +13,19 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from majobctl.text import CONFLICT_MARKER, is_utf16
+
 T = TypeVar("T")
-_CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
     """What is wrong with a document, for the user: ``it is not UTF-8: byte 3``, or
     ``changes[3].source.line must be an integer, not a string``."""
+
+
+class ConflictError(JsonError):
+    """git could not merge it, or somebody kept lines of both sides."""
 
 
 def _refuse_constant(word: str) -> Any:
@@ -34,13 +39,32 @@ def _finite(text: str) -> float:
     return number
 
 
-def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite) -> dict[str, Any]:
-    """The JSON object in ``content``. Raises JsonError for anything else."""
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise ConflictError(f"the key {json.dumps(twice)} appears twice in one object")
+    return members
+
+
+def parse_object(
+    content: bytes, *, parse_float: Callable[[str], Any] = _finite, is_ours: bool = True
+) -> dict[str, Any]:
+    """The JSON object in ``content``. Raises JsonError for anything else.
+
+    A key that appears twice is an error in a file of ours.
+    """
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
+    if is_ours and is_utf16(content):
+        raise JsonError("it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8")
     try:
         text = content.decode("utf-8")
-        decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=parse_float)
+        decoder = json.JSONDecoder(
+            parse_constant=_refuse_constant,
+            parse_float=parse_float,
+            object_pairs_hook=_unique if is_ours else None,
+        )
         document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):
             # json joins a pair into one character, and leaves a lone half.
@@ -52,8 +76,8 @@ def parse_object(content: bytes, *, parse_float: Callable[[str], Any] = _finite)
     except json.JSONDecodeError as error:
         if not error.doc.strip():
             raise JsonError("it is empty") from None
-        if _CONFLICT.search(error.doc):
-            raise JsonError("it contains git's conflict markers") from None
+        if CONFLICT_MARKER.search(error.doc):
+            raise ConflictError("it contains git's conflict markers") from None
         place = f"line {error.lineno}, column {error.colno}"
         raise JsonError(f"it is not JSON ({place})") from None
     except RecursionError:

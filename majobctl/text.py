@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+
+CONFLICT_MARKER = re.compile(r"^(?:(?:<{7}|\|{7}|>{7})(?: |\r?$)|={7}\r?$)", re.MULTILINE)
+"""A line that git leaves in a file that it could not merge."""
+
+
+def is_utf16(content: bytes) -> bool:
+    """Whether ``content``, a text that begins with ASCII, is UTF-16."""
+    return content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or content[:2].count(0) == 1
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,10 @@ DOCUMENT = parse_object(
     b'{"changes": [{"source": {"line": "3", "file": "a"}}], "odd key": [1, true], "n": null}'
 )
 
+CONFLICT = "it contains git's conflict markers"
+MARKERS = (b"<<<<<<< HEAD", b"||||||| 1f2e", b"=======", b"=======\r", b">>>>>>>", b">>>>>>> a b")
+UTF16 = "it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8"
+
 
 @pytest.mark.parametrize(
     ("content", "reason"),
@@ -19,7 +23,10 @@ DOCUMENT = parse_object(
         (b" \n", "it is empty"),
         (b"[job]", "it is not JSON (line 1, column 2)"),
         (b"\xef\xbb\xbf{}", "it begins with a byte-order mark; save it as UTF-8 without one"),
-        (b'{\n<<<<<<< HEAD\n"a": 1\n=======\n', "it contains git's conflict markers"),
+        *((b'{\n%s\n"a": 1}' % marker, CONFLICT) for marker in MARKERS),
+        (b'{"a": {"b": 1, "b": 1}}', 'the key "b" appears twice in one object'),
+        *(('{"a": 1}'.encode(form), UTF16) for form in ("utf-16", "utf-16-le", "utf-16-be")),
+        (b"\0\0\0", "it is not JSON (line 1, column 1)"),
         (b'{"a": %s}' % (b"1" * 5_000), "a number has too many digits"),
         (b'{\n"a" 1}', "it is not JSON (line 2, column 5)"),
         (b"[]", "it is not a JSON object"),

@@ -25,7 +25,8 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry(
-        "init", "Create a config repository in DIR: settings, one example job config, .gitignore."
+        "init",
+        "Create a config repository in DIR: settings, one example job config, files for git.",
     ),
     "validate": Entry("validate", "Check the settings and all job configs, offline."),
     "plan": Entry("plan", "Show what apply would do."),
@@ -43,7 +44,9 @@ COMMANDS: Mapping[str, Entry] = {
         "Release a lock of the state that another machine left behind; the lock message shows its"
         " ID.",
     ),
-    "emulator": Entry("emulator", "Run the embedded emulator of the service."),
+    "emulator": Entry(
+        "emulator", "Run the embedded emulator of the service, or change a value in it."
+    ),
     "version": Entry("version", "Print the version."),
     "flavors": Entry("catalog", "List the service's flavors, for train_instance_type.", "flavors"),
     "engines": Entry("catalog", "List the service's engines, for framework_type.", "engines"),

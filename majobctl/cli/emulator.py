@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 
-from majobctl.cli.options import Command, NumberRange
+from majobctl.cli import invocation
+from majobctl.cli.options import Command, NumberRange, environment_option
 from majobctl.errors import ConfigError, MajobctlError
+from majobctl.text import printable, quoted
 
 _READY = "majobctl emulator listening on"
 _PORT = click.IntRange(0, 65535)
@@ -28,9 +31,19 @@ def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> 
         raise click.BadParameter(error.problems[0].message) from error
 
 
+_project_option = click.option(
+    "--project-id",
+    metavar="ID",
+    default="emulator",
+    show_default=True,
+    callback=_checked_project,
+    help="The project's ID.",
+)
+
+
 @click.group("emulator")
 def command() -> None:
-    """Run the embedded emulator of the service.
+    """Run the embedded emulator of the service, or change a value in it.
 
     \b
     Example:
@@ -42,14 +55,7 @@ def command() -> None:
 @click.option("--port", metavar="N", type=_PORT, default=0, help="The port; 0: any free one.")
 @click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
-@click.option(
-    "--project-id",
-    metavar="ID",
-    default="emulator",
-    show_default=True,
-    callback=_checked_project,
-    help="The project's ID.",
-)
+@_project_option
 @click.option(
     "--put",
     type=click.Choice(["replace", "merge"]),
@@ -93,3 +99,48 @@ def serve(
             emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
+
+
+@command.command("set")
+@environment_option
+@click.argument("name", metavar="NAME")
+@click.argument("texts", metavar="KEY=VALUE...", nargs=-1, required=True)
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The data of an `emulator serve`, with its --project-id (default: the repository's own).",
+)
+@_project_option
+def set_(name: str, texts: tuple[str, ...], data: str | None, project_id: str) -> None:
+    """Change values of a configuration in the emulator, as somebody does in the console.
+
+    Your files and the state stay as they are: drift, plan --refresh and apply find the change.
+    KEY= clears a value; hyperparameters.LABEL=VALUE sets a hyperparameter.
+
+    \b
+    Example:
+      majobctl emulator set sentiment train_instance_count=4 hyperparameters.lr=0.1
+    """
+    from majobctl.operations.connect import ProviderOptions, connect
+    from majobctl.operations.console import set_values
+    from majobctl.operations.context import provider_of
+
+    for text in texts:
+        if "=" not in text:
+            raise click.UsageError(f"{quoted(text)} is not KEY=VALUE")
+    values = dict(text.partition("=")[::2] for text in texts)
+    if data:
+        path = Path(data)
+        options = ProviderOptions(kind="emulator", emulator_data=path, project_id=project_id)
+        provider = connect(options)
+    else:
+        settings = invocation.load_settings()
+        if (kind := settings.provider["kind"]) != "emulator":
+            advice = "for `emulator serve --data FILE`, add --data FILE"
+            raise MajobctlError(f"the provider is {quoted(kind)}, not an emulator; {advice}")
+        provider = provider_of(settings, 1)
+    with provider:
+        set_values(provider, name, values)
+    for key, text in values.items():
+        click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))

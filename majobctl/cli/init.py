@@ -18,14 +18,16 @@ _TEMPLATES = {
     "example.toml": "jobs/example.toml",
     "cloud.toml": "cloud.toml",
     "gitignore": ".gitignore",
+    "gitattributes": ".gitattributes",
 }
+_NOTES = {".gitattributes": "; it needs this line: *.state.json -merge"}
 _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".")
 def command(directory: str) -> None:
-    """Create a config repository in DIR: settings, one example job config, .gitignore.
+    """Create a config repository in DIR: settings, one example job config, files for git.
 
     Existing files are kept. If settings exist, no example is created. The settings name the
     embedded emulator, and cloud.toml what it starts with, so that plan and apply work at once.
@@ -39,7 +41,9 @@ def command(directory: str) -> None:
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
         is_new_file = _create(root / name, content)
-        click.echo(f"{'created' if is_new_file else 'kept'} {printable(str(root / name))}")
+        note = "" if is_new_file else _NOTES.get(name, "")
+        outcome = "created" if is_new_file else "kept"
+        click.echo(f"{outcome} {printable(str(root / name))}{note}")
     if is_new:
         folder = printable(shlex.quote(directory))
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"

@@ -116,7 +116,10 @@ def push(file: str, force: bool) -> None:
             raise
         name = "stdin" if file == "-" else file
         reason = printable(f"{name} is not a state file: {error.__cause__}")
-        raise StateError(f"{reason}\nnothing was changed") from error
+        raise StateError(
+            f"{reason}\nnothing was changed; `majobctl state pull > FILE` makes one (in Windows"
+            ' PowerShell: cmd /c "majobctl state pull > FILE")'
+        ) from error
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings) as locked:
         current = locked.state

@@ -4,6 +4,7 @@ that a mistake in the client's table is noticed."""
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Mapping
@@ -77,16 +78,23 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
     import tomli
 
     try:
-        return tomli.loads(Path(path).read_text("utf-8"), parse_float=_Written)
+        return tomli.loads(Path(path).read_text("utf-8-sig"), parse_float=_Written)
     except OSError as error:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
         ) from error
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
-        raise EmulatorError(f"{where}: {reason}") from error
     except (ValueError, RecursionError) as error:
-        raise EmulatorError(f"{where}: not valid TOML: {error}. Correct the seed") from error
+        raise EmulatorError(f"{where}: {_reason(Path(path).read_bytes(), error)}") from error
+
+
+def _reason(content: bytes, error: Exception) -> str:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or content[:2].count(0) == 1:
+        return "it is UTF-16. Save the seed as UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: byte {error.start}. Save the seed as UTF-8"
+    if re.search(rb"^(<{7}|>{7}) ", content, re.MULTILINE):
+        return "it contains git's conflict markers. Resolve the conflict"
+    return f"not valid TOML: {error}. Correct the seed"
 
 
 def _read_config(where: str, name: str, table: Any) -> Fields:
@@ -161,19 +169,20 @@ def _look_up(known: Mapping[str, int], table: Mapping[str, Any], key: str) -> in
 
 
 def _look_up_engine(table: Mapping[str, Any]) -> int | None:
-    engines: dict[str, dict[str, int]] = {}
-    for engine_id, engine in ENGINES.items():
-        engines.setdefault(engine.engine_name, {})[engine.engine_version] = engine_id
-    kind, version = table.get("framework_type"), table.get("framework_version")
-    if kind and not version:
-        raise _Problem("framework_type", "needs framework_version beside it")
-    if version and not kind:
-        raise _Problem("framework_version", "needs framework_type beside it")
-    if not kind:
+    pair = ("framework_type", "framework_version")
+    for key, other in (pair, pair[::-1]):
+        if table.get(key) and not table.get(other):
+            raise _Problem(key, f"needs {other} beside it")
+    if not table.get("framework_type"):
         return None
-    if not isinstance(kind, str) or kind not in engines:
-        raise _Problem("framework_type", f"{kind!r} is not one of {', '.join(engines)}")
-    return _look_up(engines[kind], table, "framework_version")
+    kinds = {engine.engine_name: engine.engine_type for engine in ENGINES.values()}
+    _look_up(kinds, table, "framework_type")
+    own = {
+        engine.engine_version: engine_id
+        for engine_id, engine in ENGINES.items()
+        if engine.engine_name == table["framework_type"]
+    }
+    return _look_up(own, table, "framework_version")
 
 
 def _read_hyperparameters(value: Any) -> list[Any]:
@@ -182,13 +191,9 @@ def _read_hyperparameters(value: Any) -> list[Any]:
         value = [{"label": label, "value": entry} for label, entry in value.items()]
     if not isinstance(value, list):
         raise _Problem("hyperparameters", "must be a table, or an array of {label, value}")
-    return [_read_hyperparameter(entry) for entry in value]
-
-
-def _read_hyperparameter(entry: Any) -> Any:
-    if not isinstance(entry, dict) or set(entry) != {"label", "value"}:
+    if not all(isinstance(entry, dict) and set(entry) == {"label", "value"} for entry in value):
         raise _Problem("hyperparameters", "each entry must be {label = ..., value = ...}")
-    return {"label": entry["label"], "value": _write_value(entry["value"])}
+    return [{"label": entry["label"], "value": _write_value(entry["value"])} for entry in value]
 
 
 def _write_value(value: Any) -> str:

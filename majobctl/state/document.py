@@ -17,7 +17,7 @@ from majobctl import __version__
 from majobctl.errors import StateError
 from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
-from majobctl.strict_json import JsonError, Node, parse_object
+from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import printable
 
@@ -138,7 +138,7 @@ class State:
             if version <= FORMAT_VERSION:
                 return _state_of(document)
         except JsonError as error:
-            raise damaged(name, str(error)) from error
+            raise damaged(name, error) from error
         made_by = document.get("majobctl_version")
         raise StateError(
             f"{name} has format {version}, made by majobctl"
@@ -147,12 +147,17 @@ class State:
         )
 
 
-def damaged(name: str, reason: str) -> StateError:
+def damaged(name: str, error: JsonError) -> StateError:
     """The error for a state file that cannot be trusted."""
+    advice = "restore a complete copy: the .backup beside the state, or one from git"
+    if isinstance(error, ConflictError):
+        advice = (
+            "take all of either side, and let an apply record what the service has:\n"
+            f"    git checkout --ours {printable(name)}    (or --theirs)\n"
+            "    majobctl apply --refresh"
+        )
     return StateError(
-        f"{name} is damaged: {printable(reason)}\n"
-        "it was left untouched; restore a complete copy: the .backup beside the state, or one from"
-        " git"
+        f"{name} is damaged: {printable(str(error))}\nit was left untouched; {advice}"
     )
 
 

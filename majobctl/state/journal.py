@@ -250,7 +250,7 @@ def _begin_of(record: Record, name: str) -> State:
             salt=salt.text() if salt else "",
         )
     except JsonError as error:
-        raise damaged(name, str(error)) from error
+        raise damaged(name, error) from error
 
 
 def _merged(state: State, records: list[Record], name: str) -> State:

@@ -19,6 +19,8 @@ _FILTER = re.compile(
     r' \| select\(\.body \| startswith\("([^"]+)"\)\) \| \.id'
 )
 
+_APPROVED = '.[] | select(.state == "approved") | .environments[].name'
+
 
 def main(arguments: list[str]) -> int:
     kept_file = Path(os.environ["KEPT"])
@@ -43,6 +45,12 @@ def _api(arguments: list[str], kept: Any) -> int:
     parser.add_argument("--paginate", action="store_true")
     parser.add_argument("--silent", action="store_true")
     given = parser.parse_args(arguments)
+    runs = f"repos/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    if (given.endpoint, " ".join(given.jq.split())) == (f"{runs}/approvals", _APPROVED):
+        for approval in kept["approvals"]:
+            if approval["state"] == "approved":
+                print("\n".join(environment["name"] for environment in approval["environments"]))
+        return 0
     place = re.fullmatch(
         rf"repos/{os.environ['GITHUB_REPOSITORY']}/issues/"
         r"(?:comments/(?P<comment>\d+)|(?P<issue>\d+)/comments(?:\?per_page=100)?)",

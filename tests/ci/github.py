@@ -1,9 +1,10 @@
-"""Runs the one job of a GitHub workflow, step by step: each script as shell, each expression from
-a table."""
+"""Runs the jobs of a GitHub workflow, step by step: each script as shell, each expression from a
+table."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,14 @@ _CONDITIONS: Mapping[str, Callable[[bool, bool], bool]] = {
     ),
 }
 """Which conditions of steps there are, and when they hold."""
+_JOB_CONDITIONS: Mapping[str, Callable[[Mapping[str, str]], bool]] = {
+    "": lambda known: True,
+    "github.ref == 'refs/heads/main'": lambda known: True,
+    "needs.plan.outputs.changes == 'true'": (
+        lambda known: known["needs.plan.outputs.changes"] == "true"
+    ),
+}
+"""The same of jobs; each starts once those before it have succeeded, as ``needs`` says."""
 EXPRESSIONS = {
     "github.token": "job-token",
     "github.event.pull_request.number": "3",
@@ -35,9 +44,8 @@ EXPRESSIONS = {
 
 @dataclass
 class Finished:
-    """How a job ended: its steps that ran, by name, and the text of its summary."""
+    """How the jobs ended: their steps that ran, by name, and the text of their summaries."""
 
-    workspace: Path
     steps: dict[str, Ran] = field(default_factory=dict)
     summary: str = ""
 
@@ -56,40 +64,54 @@ def run_workflow(
     *,
     branch: str = "main",
     is_fork: bool = False,
+    is_approved: bool = True,
     installs: bool = False,
     before: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> Finished:
-    """Runs the workflow's job in a fresh checkout of ``branch``, or of what it asks for itself.
+    """Runs the workflow's jobs, each in a fresh checkout of ``branch``, or of what it asks for.
 
     ``before`` has what happens before a step, which gets the folder of the checkout.
+    ``is_approved``: somebody has approved the deployment to the environment "production".
     ``installs`` says whether the step that installs majobctl is run, which is slow.
     """
     document = load(workflow)
-    (job,) = document["jobs"].values()
-    number = len(list(machine.root.glob("workspace-*")))
-    finished = Finished(machine.root / f"workspace-{number}")
-    variables = _runner_variables(machine.root / f"runner-{number}", finished.workspace)
-    variables |= document.get("env", {}) | job.get("env", {})
     assert document["defaults"] == {"run": {"shell": "bash"}}
+    environments = [{"name": "production"}]
+    approvals = [{"state": "approved", "environments": environments}] if is_approved else []
+    if "apply" in document["jobs"]:
+        machine.keep(approvals=approvals)
+    finished = Finished()
     known = {**EXPRESSIONS, "github.event.pull_request.head.sha": machine.git("rev-parse", branch)}
-    for step in job["steps"]:
-        condition = step.get("if", "").removeprefix("${{ ").removesuffix(" }}")
-        if not _CONDITIONS[condition](finished.has_failed, is_fork):
+    known["runner.artifacts"] = str(machine.root / f"artifacts-{_count(machine, 'artifacts')}")
+    for name, job in document["jobs"].items():
+        if finished.has_failed or not _JOB_CONDITIONS[job.get("if", "")](known):
             continue
-        if "uses" in step:
-            _use(machine, step, branch, finished.workspace)
-            continue
-        name = step["name"]
-        if name == "Install majobctl" and not installs:
-            continue
-        if before and name in before:
-            before[name](finished.workspace)
-        own = {key: _filled(value, known) for key, value in step.get("env", {}).items()}
-        ran = machine.shell(step["run"], finished.workspace, variables | own)
-        finished.steps[name] = ran
-        known |= _outputs(step, Path(variables["GITHUB_OUTPUT"]))
-    finished.summary = Path(variables["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+        number = _count(machine, "workspace")
+        workspace = machine.root / f"workspace-{number}"
+        variables = _runner_variables(machine.root / f"runner-{number}", workspace)
+        variables |= document.get("env", {}) | job.get("env", {})
+        for step in job["steps"]:
+            condition = step.get("if", "").removeprefix("${{ ").removesuffix(" }}")
+            if not _CONDITIONS[condition](finished.has_failed, is_fork):
+                continue
+            if "uses" in step:
+                _use(machine, step, branch, workspace, Path(known["runner.artifacts"]))
+                continue
+            if step["name"] == "Install majobctl" and not installs:
+                continue
+            if before and step["name"] in before:
+                before[step["name"]](workspace)
+            own = {key: _filled(value, known) for key, value in step.get("env", {}).items()}
+            finished.steps[step["name"]] = machine.shell(step["run"], workspace, variables | own)
+            known |= _outputs(step, Path(variables["GITHUB_OUTPUT"]))
+        for key, value in job.get("outputs", {}).items():
+            known[f"needs.{name}.outputs.{key}"] = known.get(_EXPRESSION.sub(r"\1", value), "")
+        finished.summary += Path(variables["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
     return finished
+
+
+def _count(machine: Machine, kind: str) -> int:
+    return len(list(machine.root.glob(f"{kind}-*")))
 
 
 def _runner_variables(folder: Path, workspace: Path) -> dict[str, str]:
@@ -107,11 +129,19 @@ def _runner_variables(folder: Path, workspace: Path) -> dict[str, str]:
     }
 
 
-def _use(machine: Machine, step: Any, branch: str, workspace: Path) -> None:
-    if step["uses"].startswith("actions/checkout@"):
-        ref = step.get("with", {}).get("ref", branch)
+def _use(machine: Machine, step: Any, branch: str, workspace: Path, artifacts: Path) -> None:
+    given = step.get("with", {})
+    action = step["uses"].partition("@")[0]
+    if action == "actions/checkout":
+        ref = given.get("ref", branch)
         url = f"file://{machine.remote}"
         machine.git("clone", "--quiet", "--depth=1", "--branch", ref, url, str(workspace))
+    elif action == "actions/upload-artifact":
+        artifacts.mkdir()
+        shutil.copy(workspace / given["path"], artifacts / given["name"])
+    elif action == "actions/download-artifact":
+        # Each artifact has the one file of that name.
+        shutil.copy(artifacts / given["name"], workspace / "majobctl.plan")
 
 
 def _filled(text: str, known: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,13 @@ def run_pipeline(
     variables: Mapping[str, str] = NO_VARIABLES,
     *,
     installs: bool = False,
+    before: Mapping[str, Callable[[], object]] | None = None,
+    started: bool = True,
 ) -> dict[str, Ran]:
     """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE.
 
-    ``installs`` says whether what installs majobctl is run, which is slow.
+    ``started``: somebody starts each job that waits for that. ``before`` has what happens before a
+    job. ``installs`` says whether what installs majobctl is run, which is slow.
     """
     document = load()
     if not installs:
@@ -66,9 +69,12 @@ def run_pipeline(
             rule = next((r for r in job.get("rules", ()) if _holds(r["if"], given)), None)
             if name.startswith(".") or job["stage"] != stage or rule is None:
                 continue
-            failed_needs = any(ran[need].code for need in job.get("needs", ()) if need in ran)
-            if (had_failed or failed_needs) and rule.get("when") != "always":
+            needs = job.get("needs", ())
+            has_failed = any(need not in ran or ran[need].code for need in needs)
+            is_due = not (had_failed or has_failed) or rule.get("when") == "always"
+            if not is_due or (rule.get("when") == "manual" and not started):
                 continue
+            (before or {}).get(name, lambda: None)()
             for label, own in _matrix(name, job):
                 place = folder / label.replace(" ", "-")
                 values = given | own

@@ -110,7 +110,7 @@ class Machine:
         text = settings_text({environment: self.services[environment]}, environment)
         (elsewhere / "majobctl.toml").write_text(text, encoding="utf-8")
         (elsewhere / "jobs" / "job.toml").write_text(job_text(name, **params), encoding="utf-8")
-        ran = self.shell("majobctl apply --auto-approve", elsewhere, CREDENTIALS)
+        ran = self.shell("majobctl apply --auto-approve --overwrite", elsewhere, CREDENTIALS)
         assert ran.code == 0, ran
 
     def shell(self, script: str, cwd: Path, variables: Mapping[str, str]) -> Ran:
@@ -142,8 +142,7 @@ def settings_text(services: Mapping[str, str], own: str = "") -> str:
         if name != own:
             lines += [f"[environments.{name}.provider]"]
             lines += [f'project_id = "{name}"', f'endpoint = "{url}"']
-    # The services have these configurations before anybody has applied them.
-    return "\n".join([*lines, "[apply]", "overwrite = true"]) + "\n"
+    return "\n".join([*lines, "[apply]"]) + "\n"
 
 
 @contextmanager
@@ -194,7 +193,7 @@ def _first_commit(machine: Machine, settings: str) -> None:
             "majobctl.toml": settings,
             "jobs/alpha.toml": job_text("alpha"),
             "requirements-ci.txt": f"majobctl=={__version__}\n",
-            ".gitignore": ".majobctl/\n*.state.json.*\n",
+            ".gitignore": ".majobctl/\n*.plan\n*.state.json.*\n",
         },
     )
 

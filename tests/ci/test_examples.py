@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,13 +14,13 @@ import pytest
 from majobctl.cli import cli
 from tests.ci import github, gitlab
 from tests.ci.machine import EXAMPLES, yaml
-from tests.config_repository import Repository
+from tests.config_repository import PATIENCE, Repository
 
 WORKFLOWS = sorted(github.WORKFLOWS.glob("*.yml"))
 HOOKS = yaml.safe_load((EXAMPLES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 PERMISSIONS = {
     "plan": {"contents": "read", "pull-requests": "write"},
-    "apply": {"contents": "write"},
+    "apply": {"contents": "read"},
     "drift": {"contents": "read", "issues": "write"},
 }
 
@@ -51,8 +52,8 @@ def test_the_pipeline_is_valid_by_the_published_schema() -> None:
 @pytest.mark.parametrize(
     ("file", "schema", "old", "new"),
     [
-        (WORKFLOWS[0], "github-workflows", "runs-on:", "runs:"),
-        (gitlab.FILE, "gitlab-ci", "action: access", "action: look"),
+        (WORKFLOWS[1], "github-workflows", "runs-on:", "runs:"),
+        (gitlab.FILE, "gitlab-ci", "when: always", "when: whenever"),
     ],
     ids=["github", "gitlab"],
 )
@@ -70,7 +71,10 @@ def test_a_wrong_key_is_not_valid(
 def test_a_workflow_has_the_least_permissions(name: str) -> None:
     document = github.load(name)
     assert document["permissions"] == PERMISSIONS[name]
-    assert all("permissions" not in job for job in document["jobs"].values())
+    own = {
+        job: told["permissions"] for job, told in document["jobs"].items() if "permissions" in told
+    }
+    assert own == ({"apply": {"actions": "read", "contents": "write"}} if name == "apply" else {})
 
 
 def test_no_workflow_is_without_its_permissions() -> None:
@@ -81,18 +85,27 @@ def test_every_job_installs_majobctl_in_the_same_way() -> None:
     (job,) = github.load("plan")["jobs"].values()
     (step,) = (step for step in job["steps"] if step.get("name") == "Install majobctl")
     for name in PERMISSIONS:
-        (job,) = github.load(name)["jobs"].values()
-        assert step in job["steps"]
+        assert all(step in job["steps"] for job in github.load(name)["jobs"].values())
     assert gitlab.load()["default"]["before_script"] == [step["run"]]
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_a_script_has_no_expression_that_an_author_could_fill(name: str) -> None:
-    (job,) = github.load(name)["jobs"].values()
-    scripts = [step["run"] for step in job["steps"] if "run" in step]
-    actions = {step["uses"] for step in job["steps"] if "uses" in step}
-    assert not any("${{" in script for script in scripts)
-    assert actions == {"actions/checkout@v6", "actions/setup-python@v6"}
+    steps = [step for job in github.load(name)["jobs"].values() for step in job["steps"]]
+    assert not any("${{" in step["run"] for step in steps if "run" in step)
+    artifacts = {"actions/upload-artifact@v6", "actions/download-artifact@v7"}
+    always = {"actions/checkout@v6", "actions/setup-python@v6"}
+    used = {step["uses"] for step in steps if "uses" in step}
+    assert used == (always | artifacts if name == "apply" else always)
+
+
+def test_the_plan_is_read_only_and_the_apply_waits_for_the_protected_environment() -> None:
+    jobs = github.load("apply")["jobs"]
+    assert (jobs["plan"]["environment"], jobs["apply"]["environment"]) == (
+        "production-read",
+        "production",
+    )
+    assert jobs["apply"]["needs"] == "plan"
 
 
 def test_a_pull_request_sees_no_secret() -> None:
@@ -109,6 +122,15 @@ def test_two_applies_never_run_at_once() -> None:
     assert gitlab.load()[".apply"]["resource_group"] == "majobctl-apply"
 
 
+def test_an_apply_waits_for_somebody_who_starts_it() -> None:
+    document = gitlab.load()
+    assert [rule["when"] for rule in document[".apply"]["rules"]] == ["manual", "manual"]
+    assert [document[f"apply-{name}"]["needs"][0] for name in ("dev", "prod")] == [
+        "plan-dev",
+        "plan-prod",
+    ]
+
+
 def test_what_the_jobs_install_is_not_from_the_package_index() -> None:
     lines = (EXAMPLES / "requirements-ci.txt").read_text(encoding="utf-8").splitlines()
     (requirement,) = (line for line in lines if not line.startswith("#"))
@@ -121,6 +143,47 @@ def test_each_hook_is_a_command_that_is_there() -> None:
         program, command = hook["entry"].split()
         assert (program, command in cli.commands) == ("majobctl", True)
         assert (hook["language"], hook["pass_filenames"]) == ("python", False)
+
+
+def git(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """git with the commands of this environment, and with pre-commit's own files inside .git."""
+    author = ("-c", "user.name=Author", "-c", "user.email=author@example.com")
+    return subprocess.run(
+        ["git", *author, *arguments],
+        cwd=repository.root,
+        env={
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PRE_COMMIT_HOME": str(repository.root / ".git" / "pre-commit"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+TEMPLATE = '[templates.t]\noutput_path = "/ml/output/"\n'
+
+
+def test_both_hooks_run_when_a_file_is_only_removed(on_emulator: Repository) -> None:
+    on_emulator.write("jobs/templates.toml", TEMPLATE)
+    on_emulator.job("alpha", use="t", output_path=None)
+    on_emulator.done("fmt")
+    # The environments that pre-commit makes for Python need an index of packages.
+    hooks = [{**hook, "language": "system", "additional_dependencies": []} for hook in HOOKS]
+    config = yaml.safe_dump({"repos": [{"repo": "local", "hooks": hooks}]})
+    on_emulator.write(".pre-commit-config.yaml", config)
+    for command in ("init --quiet", "add --all", "commit --quiet --message First"):
+        assert git(on_emulator, *command.split()).returncode == 0
+    install = [sys.executable, "-m", "pre_commit", "install"]
+    subprocess.run(install, cwd=on_emulator.root, timeout=PATIENCE, check=True)
+    git(on_emulator, "rm", "--quiet", "jobs/templates.toml")
+    ended = git(on_emulator, "commit", "--message", "Removed")
+    assert ended.returncode == 1
+    assert "majobctl fmt" in ended.stderr
+    assert "Skipped" not in ended.stderr
+    assert 'job_config.alpha: use: no template "t"' in ended.stderr
 
 
 def hook_of(id_: str) -> Any:

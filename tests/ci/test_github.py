@@ -11,7 +11,7 @@ import pytest
 
 from majobctl import __version__
 from tests.ci.fake_gh import BOT
-from tests.ci.github import run_workflow
+from tests.ci.github import Finished, run_workflow
 from tests.ci.machine import Machine, job_text, machine, puts
 from tests.config_repository import until
 
@@ -119,9 +119,53 @@ def test_an_apply_sends_what_was_merged_and_commits_the_state(host: Machine) -> 
 
     commits = host.subjects()
     job = run_workflow(host, "apply")
-    assert not job.has_failed, job
-    assert job.steps["Commit the state"].stdout == "The state is as it was.\n"
+    assert [(name, ran.code) for name, ran in job.steps.items()] == [("Plan", 0)]
+    assert "No changes" in job.summary
     assert (host.subjects(), puts(host, "only")) == (commits, ["alpha"])
+
+
+class TestWhatSomebodyChangedInTheService:
+    @pytest.fixture
+    def edited(self, host: Machine) -> Machine:
+        """alpha and beta are applied; an edit of both is merged."""
+        host.commit("Beta", {"jobs/beta.toml": job_text("beta")})
+        assert not run_workflow(host, "apply").has_failed
+        texts = {name: job_text(name, config_desc="second") for name in ("alpha", "beta")}
+        host.commit("Edit", {f"jobs/{name}.toml": text for name, text in texts.items()})
+        return host
+
+    def change(self, host: Machine) -> None:
+        host.change_there("only", "alpha", train_instance_count=4)
+
+    def check_kept(self, host: Machine, job: Finished) -> None:
+        """alpha's nodes are still 4, beta was applied, and the state of that is committed."""
+        assert job.steps["Apply exactly that plan"].code == 5
+        assert job.steps["Commit the state"].code == 0
+        assert sorted(puts(host, "only")[2:]) == ["alpha", "beta"]  # alpha's is the change itself
+        params = {name: entry["params"] for name, entry in host.state()["job_configs"].items()}
+        assert "config_desc" not in params["alpha"]
+        assert params["beta"]["config_desc"] == "second"
+
+    def test_is_undone_if_the_approved_plan_shows_it(self, edited: Machine) -> None:
+        self.change(edited)
+        job = run_workflow(edited, "apply")
+        assert not job.has_failed, job
+        assert "`4`" in job.summary
+        assert sorted(puts(edited, "only")[2:]) == ["alpha", "alpha", "beta"]
+
+    @pytest.mark.parametrize("is_approved", [True, False])
+    def test_after_the_plan_is_kept(self, edited: Machine, is_approved: bool) -> None:
+        between = {"Replace the plan unless somebody approved it": lambda _: self.change(edited)}
+        job = run_workflow(edited, "apply", is_approved=is_approved, before=between)
+        self.check_kept(edited, job)
+
+    def test_is_kept_if_nobody_approved_the_plan(self, edited: Machine) -> None:
+        self.change(edited)
+        job = run_workflow(edited, "apply", is_approved=False)
+        self.check_kept(edited, job)
+        assert "majobctl apply --overwrite --target alpha" in (
+            job.steps["Apply exactly that plan"].stdout
+        )
 
 
 def test_the_state_of_an_apply_that_failed_in_part_is_committed_too(host: Machine) -> None:
@@ -137,7 +181,7 @@ def test_a_plan_that_fails_leaves_the_branch_as_it_is(host: Machine) -> None:
     host.commit("Wrong", {"jobs/alpha.toml": job_text("alpha", train_instance_count=0)})
     commits = host.subjects()
     job = run_workflow(host, "apply")
-    assert {name: ran.code for name, ran in job.steps.items()} == {"Plan": 1, "Commit the state": 0}
+    assert {name: ran.code for name, ran in job.steps.items()} == {"Plan": 1}
     assert (host.subjects(), puts(host, "only")) == (commits, [])
 
 
@@ -237,6 +281,7 @@ def test_a_drift_that_cannot_be_read_fails_and_touches_no_issue(host: Machine) -
     settings = host.git("show", "main:majobctl.toml")
     url = host.services["only"]
     host.commit("Elsewhere", {"majobctl.toml": settings.replace(url, f"{url}/nowhere")})
+    before = host.kept
     job = run_workflow(host, "drift")
     assert {name: ran.code for name, ran in job.steps.items()} == {"Drift": 1}
-    assert not (host.root / "kept.json").exists()
+    assert host.kept == before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,15 +91,58 @@ def test_a_plan_is_that_of_the_merge(host: Machine) -> None:
     assert note["body"].count("1 to add") == 2
 
 
-def applied(host: Machine) -> dict[str, int]:
+PLANNED = {"plan-dev": 0, "plan-prod": 0}
+APPLIED = {**PLANNED, "apply-dev": 0, "apply-prod": 0}
+
+
+def applied(host: Machine, **options: Any) -> dict[str, int]:
     """The pipeline of what was merged; the exit codes of its jobs."""
-    return {name: ran.code for name, ran in run_pipeline(host, "push", "main").items()}
+    return {name: ran.code for name, ran in run_pipeline(host, "push", "main", **options).items()}
+
+
+def test_nothing_is_applied_until_somebody_starts_it(host: Machine) -> None:
+    commits = host.subjects()
+    ran = run_pipeline(host, "push", "main", started=False)
+    assert {name: item.code for name, item in ran.items()} == PLANNED
+    assert '- config_desc                  "made by hand"' in ran["plan-prod"].stdout
+    assert (puts(host, "dev"), puts(host, "prod"), host.subjects()) == ([], [], commits)
+
+
+def test_what_somebody_changed_is_undone_if_the_plan_shows_it(host: Machine) -> None:
+    applied(host)
+    host.commit("Edit", {"jobs/alpha.toml": job_text("alpha", config_desc="second")})
+    host.change_there("prod", "alpha", train_instance_count=4)
+    ran = run_pipeline(host, "push", "main")
+    assert {name: item.code for name, item in ran.items()} == APPLIED
+    assert "4 -> 1  (changed in the service)" in ran["plan-prod"].stdout
+    assert "Undone in the service" in ran["apply-prod"].stdout
+
+
+def test_what_somebody_changed_after_the_plan_is_kept(host: Machine) -> None:
+    host.commit("Beta", {"jobs/beta.toml": job_text("beta")})
+    applied(host)
+    texts = {name: job_text(name, config_desc="second") for name in ("alpha", "beta")}
+    host.commit("Edit", {f"jobs/{name}.toml": text for name, text in texts.items()})
+    change = {"apply-prod": lambda: host.change_there("prod", "alpha", train_instance_count=4)}
+    assert applied(host, before=change) == {**APPLIED, "apply-prod": 5}
+    assert sorted(puts(host, "prod")[2:]) == ["alpha", "beta"]  # alpha's is the change itself
+    configs = host.state("prod.state.json")["job_configs"]
+    assert "config_desc" not in configs["alpha"]["params"]
+    assert configs["beta"]["params"]["config_desc"] == "second"
+
+
+def test_a_plan_is_not_applied_to_a_newer_state(host: Machine) -> None:
+    overtaken = {"apply-dev": lambda: applied(host)}
+    ran = run_pipeline(host, "push", "main", before=overtaken)
+    assert {name: item.code for name, item in ran.items()} == {**PLANNED, "apply-dev": 5}
+    assert "make the plan again with `majobctl plan --out FILE`" in ran["apply-dev"].stderr
+    assert (puts(host, "dev"), puts(host, "prod")) == (["alpha"], ["alpha"])
 
 
 def test_what_was_merged_is_applied_to_dev_then_to_prod_and_the_states_are_committed(
     host: Machine,
 ) -> None:
-    assert applied(host) == {"apply-dev": 0, "apply-prod": 0}
+    assert applied(host) == APPLIED
     assert (puts(host, "dev"), puts(host, "prod")) == (["alpha"], ["alpha"])
     for name in ("dev", "prod"):
         state = host.state(f"{name}.state.json")
@@ -110,13 +154,13 @@ def test_what_was_merged_is_applied_to_dev_then_to_prod_and_the_states_are_commi
     ]
     assert host.git("log", "-1", "--format=%ae", "main") == "majobctl@noreply.gitlab.example.com"
 
-    assert applied(host) == {"apply-dev": 0, "apply-prod": 0}
+    assert applied(host) == APPLIED
     assert host.subjects() == subjects
 
 
 def test_what_dev_refuses_does_not_reach_prod_and_what_it_took_is_committed(host: Machine) -> None:
     host.commit("Unknown there", {"jobs/delta.toml": job_text("delta")})
-    assert applied(host) == {"apply-dev": 3}
+    assert applied(host) == {**PLANNED, "apply-dev": 3}
     assert list(host.state("dev.state.json")["job_configs"]) == ["alpha"]
     assert puts(host, "prod") == []
 
@@ -135,22 +179,24 @@ def write_hook(host: Machine, script: str) -> None:
 
 def test_the_state_goes_on_top_of_what_was_merged_meanwhile(host: Machine) -> None:
     forestall(host, host.commit("Beta", {"jobs/beta.toml": job_text("beta")}, "meanwhile"))
-    assert applied(host) == {"apply-dev": 0, "apply-prod": 0}
+    assert applied(host) == APPLIED
     assert host.subjects()[2] == "Beta"
     assert list(host.state("dev.state.json")["job_configs"]) == ["alpha"]
+    assert list(host.state("prod.state.json")["job_configs"]) == ["alpha"]
+    assert applied(host) == APPLIED
     assert list(host.state("prod.state.json")["job_configs"]) == ["alpha", "beta"]
 
 
 def test_a_state_that_main_does_not_take_is_rescued_to_a_branch(host: Machine) -> None:
     write_hook(host, '[ "$1" != refs/heads/main ]')
-    assert applied(host) == {"apply-dev": 1}
+    assert applied(host) == {**PLANNED, "apply-dev": 1}
     rescued = host.state("dev.state.json", branch="majobctl-state-4711")
     assert list(rescued["job_configs"]) == ["alpha"]
 
 
 def test_a_state_in_conflict_is_rescued_whole(host: Machine) -> None:
     forestall(host, host.commit("Hand-made", {"dev.state.json": "of somebody else\n"}, "meanwhile"))
-    assert applied(host) == {"apply-dev": 1}
+    assert applied(host) == {**PLANNED, "apply-dev": 1}
     rescued = host.state("dev.state.json", branch="majobctl-state-4711")
     assert list(rescued["job_configs"]) == ["alpha"]
     assert host.subjects()[0] == "Hand-made"

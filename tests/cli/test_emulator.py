@@ -8,13 +8,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
+from majobctl.emulator.store import Store
 from tests.config_repository import Repository, finished
 
 LINE = re.compile(r"majobctl emulator listening on (http://127\.0\.0\.1:\d+)\n")
+DATA = ".majobctl/emulator.db"
 EMULATOR_KEYS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
 
 
@@ -131,3 +134,146 @@ def test_files_that_cannot_be_used_are_told(repository: Repository, arguments: l
     ran = repository.run("emulator", "serve", *arguments)
     assert (ran.code, ran.stdout) == (1, "")
     assert arguments[1] in ran.stderr
+
+
+def fields(repository: Repository, name: str = "alpha", data: str = DATA) -> dict[str, Any]:
+    with closing(Store(repository.root / data, "emulator")) as store:
+        record = store.get(name)
+    assert record is not None
+    return record.fields
+
+
+class TestSet:
+    """Plays somebody who changes a value in the console."""
+
+    @pytest.mark.parametrize(
+        ("values", "changed"),
+        [
+            (["train_instance_count=4"], {"worker_server_num": 4}),
+            (["config_desc=a = b"], {"config_desc": "a = b"}),
+            (["inputs=obs://ml/other/"], {"data_url": "/ml/other/"}),
+            (["inputs="], {"data_url": None}),
+            (["log_url="], {}),
+            (["hyperparameters.a.b="], {"parameter": None}),
+            (["hyperparameters.none="], {}),
+            (["hyperparameters.a.b=0.1"], {"parameter": [{"label": "a.b", "value": "0.1"}]}),
+            (
+                ["hyperparameters.lr=0.1", "hyperparameters.a.b=", "hyperparameters.c=1"],
+                {"parameter": [{"label": "c", "value": "1"}, {"label": "lr", "value": "0.1"}]},
+            ),
+            (["train_instance_type=modelarts.vm.gpu.v100"], {"spec_id": 4}),
+            (["framework_version=PyTorch-1.3.0-python3.6"], {"engine_id": 904}),
+            (
+                [
+                    *("framework_type=", "framework_version=", "code_dir=", "boot_file="),
+                    "model_name=ResNet_v2_50",
+                ],
+                dict.fromkeys(("engine_id", "app_url", "boot_file_url")) | {"model_id": 4},
+            ),
+        ],
+    )
+    def test_changes_what_it_names_and_nothing_else(
+        self, on_emulator: Repository, values: list[str], changed: dict[str, Any]
+    ) -> None:
+        on_emulator.done("emulator", "set", "alpha", "hyperparameters.a.b=2")
+        before, other = fields(on_emulator), fields(on_emulator, "beta")
+        ran = on_emulator.done("emulator", "set", "alpha", *values)
+        after = {key: value for key, value in {**before, **changed}.items() if value is not None}
+        assert fields(on_emulator) == after
+        assert fields(on_emulator, "beta") == other
+        assert len(ran.stdout.splitlines()) == len(values)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (
+                ["alpa", "log_url="],
+                'the emulator has no configuration "alpa"; did you mean "alpha"?',
+            ),
+            (["x/y", "log_url="], 'configuration "x/y"'),
+            (["alpha", "config_dsc=x"], 'unknown key "config_dsc"; did you mean "config_desc"?'),
+            (["alpha", "lr=1"], 'unknown key "lr"'),
+            (["alpha", "hyperparameter.lr=1"], 'unknown key "hyperparameter.lr"; did you mean'),
+            (["alpha", "=1"], 'unknown key ""'),
+            (["alpha", "hyperparameters=1"], "hyperparameters must be a table"),
+            (["alpha", "hyperparameters.=1"], 'unknown key "hyperparameters."'),
+            (["alpha", "train_instance_count=two"], "must be an integer"),
+            (["alpha", "train_instance_count=" + "9" * 5000], "must be an integer"),
+            (["alpha", "train_instance_count=0"], "must be at least 1"),
+            (["alpha", "train_instance_count="], "must not be empty"),
+            (["alpha", "train_instance_type="], "must not be empty"),
+            (["alpha", "train_instance_type=modelarts.vm.gpu.p1"], "modelarts.vm.gpu.p100"),
+            (["alpha", "framework_version=2"], "does not exist"),
+            (["alpha", "framework_type="], "framework_version needs framework_type"),
+            (["alpha", "model_name=ResNet_v2_50"], "cannot be used together"),
+            (["alpha", "output_path=ml"], "must be an OBS path"),
+            (["alpha", "boot_file="], "code_dir needs boot_file"),
+            (["alpha", "data_source=x"], "data_source must be an array"),
+            (["alpha", "train_instance_count=9999"], "allows at most 4"),
+            (["alpha", "config_desc=ok", "log_url=nowhere"], "log_url"),
+        ],
+    )
+    def test_refuses_what_the_console_would(
+        self, on_emulator: Repository, arguments: list[str], said: str
+    ) -> None:
+        on_emulator.done("emulator", "set", "alpha", "hyperparameters.lr=0.1")
+        before = fields(on_emulator)
+        ran = on_emulator.run("emulator", "set", *arguments)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert said in ran.stderr
+        assert fields(on_emulator) == before
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["alpha"], "Missing argument 'KEY=VALUE...'"),
+            (["alpha", "log_url"], '"log_url" is not KEY=VALUE'),
+            (["--data", "missing.db", "alpha", "log_url="], "'missing.db' does not exist"),
+            (["--data", "cloud.toml", "alpha", "log_url="], "is not a database"),
+            (["--project-id", "a/b", "alpha", "log_url="], "must be a project's id"),
+            (["-e", "prod", "alpha", "log_url="], "prod"),
+        ],
+    )
+    def test_says_what_is_wrong_with_its_own_use(
+        self, on_emulator: Repository, arguments: list[str], said: str
+    ) -> None:
+        ran = on_emulator.run("emulator", "set", *arguments)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert said in ran.stderr
+
+    def test_is_for_an_emulator_only(self, repository: Repository) -> None:
+        repository.settings('[provider]\nkind = "modelarts"\nregion = "eu-de"\nproject_id = "p"\n')
+        ran = repository.run("emulator", "set", "alpha", "log_url=")
+        assert ran.code == 1
+        assert 'the provider is "modelarts", not an emulator' in ran.stderr
+        assert not (repository.root / ".majobctl").exists()
+
+    def test_finds_the_project_of_the_environment(self, on_emulator: Repository) -> None:
+        text = (on_emulator.root / "majobctl.toml").read_text()
+        prod = '[environments.prod]\nprovider.project_id = "prod"\nstate.path = "prod.json"\n'
+        on_emulator.settings(text + prod)
+        on_emulator.done("emulator", "set", "-e", "prod", "alpha", "train_instance_count=4")
+        on_emulator.done("emulator", "set", "alpha", "train_instance_count=3")
+        shown = on_emulator.done("plan", "-e", "prod", "--refresh").stdout
+        assert "4 -> 1" in shown
+
+    def test_an_apply_holds_back_what_was_set(self, on_emulator: Repository) -> None:
+        on_emulator.apply()
+        on_emulator.done("emulator", "set", "alpha", "train_instance_count=4")
+        assert "1 -> 4" in on_emulator.done("drift").stdout
+        on_emulator.job("alpha", config_desc="mine")
+        ran = on_emulator.run("apply", "--auto-approve")
+        assert ran.code == 5
+        assert "train_instance_count: 1 in the state, 4 in the service, 1 wanted" in ran.stdout
+        assert fields(on_emulator)["worker_server_num"] == 4
+
+    def test_reaches_an_emulator_that_serves_the_same_data(self, on_emulator: Repository) -> None:
+        arguments = ["--data", "data.db", "--seed", "cloud.toml", "--project-id", "mine"]
+        with serving(on_emulator, *arguments) as (_, url):
+            use(on_emulator, url)
+            text = (on_emulator.root / "majobctl.toml").read_text()
+            on_emulator.settings(text.replace('"emulator"', '"mine"'))
+            on_emulator.apply()
+            own = ["--data", "data.db", "--project-id", "mine"]
+            on_emulator.done("emulator", "set", *own, "alpha", "train_instance_count=4")
+            assert "1 -> 4" in on_emulator.done("drift").stdout

@@ -7,7 +7,8 @@ import pytest
 from tests.config_repository import Repository
 
 FILES = [
-    *("majobctl.toml", "jobs/example.toml", "cloud.toml", ".gitignore"),
+    *("majobctl.toml", "jobs/example.toml", "cloud.toml"),
+    *(".gitignore", ".gitattributes"),
     *("schema/jobs.schema.json", "schema/settings.schema.json"),
 ]
 
@@ -77,6 +78,15 @@ def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     assert "majobctl.state.json" not in ignored
 
 
+def test_git_attributes_that_are_there_are_kept_and_the_line_is_named(
+    repository: Repository,
+) -> None:
+    repository.write(".gitattributes", "*.png binary\n")
+    line = "kept .gitattributes; it needs this line: *.state.json -merge\n"
+    assert line in repository.done("init").stdout
+    assert (repository.root / ".gitattributes").read_text() == "*.png binary\n"
+
+
 def test_a_place_that_cannot_be_used_is_reported(repository: Repository) -> None:
     repository.write("file", "")
     for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
@@ -93,6 +103,7 @@ def test_any_name_will_do(repository: Repository, directory: str) -> None:
     assert ran.stdout.replace("\n", "").isprintable()
     assert (repository.root / directory / "majobctl.toml").is_file()
     assert sorted(os.listdir(repository.root / directory)) == [
+        ".gitattributes",
         ".gitignore",
         "cloud.toml",
         "jobs",

@@ -61,8 +61,42 @@ def test_an_example_is_valid_without_a_warning(example: Repository) -> None:
 @pytest.mark.parametrize("example", ["quickstart"], indirect=True)
 def test_the_quickstart_is_planned_applied_and_then_without_changes(example: Repository) -> None:
     assert example.run("plan", "--detailed-exitcode").code == 2
-    assert "4 added, 0 updated, 0 forgotten, 0 failed" in example.apply("--overwrite").last_line
+    example.done("plan", "--refresh", "--out", "first.plan")
+    applied = example.done("apply", "first.plan")
+    assert "4 added, 0 updated, 0 forgotten, 0 failed" in applied.last_line
     assert example.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("example", ["quickstart"], indirect=True)
+def test_a_plan_of_the_quickstart_made_offline_undoes_nothing_that_was_changed_meanwhile(
+    example: Repository, tmp_path: Path
+) -> None:
+    log, data = tmp_path / "requests", tmp_path / "cloud.db"
+    app = emulator.create_app(data, seed=example.root / "cloud.toml", request_log=log)
+    with app, emulator.start(app) as server:
+        example.settings(
+            (example.root / "majobctl.toml")
+            .read_text(encoding="utf-8")
+            .replace('kind = "emulator"', f'kind = "modelarts"\nendpoint = "{server.url}"')
+            .replace('seed = "cloud.toml"', 'project_id = "emulator"')
+        )
+        example.environment.update(OS_ACCESS_KEY="emulator", OS_SECRET_KEY="emulator")
+        example.apply("--overwrite")
+        edit = {"sentiment": ("lr = 1e-3", "lr = 5e-4"), "vision": ("EPOCHS = 30", "EPOCHS = 60")}
+        for name, (old, new) in edit.items():
+            file = example.root / "jobs" / f"{name}.toml"
+            file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+        example.done("plan", "--out", "offline.plan")
+        console = ("emulator", "set", "--data", str(data), "sentiment")
+        example.done(*console, "train_instance_count=4")
+        before = len(log.read_text(encoding="utf-8").splitlines())
+        ran = example.run("apply", "offline.plan")
+    assert ran.code == 5
+    assert "train_instance_count: 1 in the state, 4 in the service, 1 wanted" in ran.stdout
+    lines = log.read_text(encoding="utf-8").splitlines()[before:]
+    sent = [request["path"] for line in lines if (request := json.loads(line))["method"] == "PUT"]
+    assert [path.rpartition("/")[2] for path in sent] == ["detector"]
+    assert "1 updated" in ran.last_line
 
 
 @pytest.mark.parametrize("example", ["quickstart"], indirect=True)

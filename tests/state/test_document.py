@@ -125,7 +125,7 @@ def test_another_targets_state_is_refused() -> None:
     [
         (b"", "it is empty"),
         (b'{"a": 1,\nx}', "it is not JSON (line 2, column 1)"),
-        (b"\xff\xfe", "it is not UTF-8: byte 0"),
+        (b"\xff{", "it is not UTF-8: byte 0"),
         (b"null", "it is not a JSON object"),
         (b"NaN", "it is not JSON: NaN is not a number"),
         (b"[" * 100_000, "it is nested too deeply"),

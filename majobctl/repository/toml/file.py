@@ -21,7 +21,7 @@ from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml import positions
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import printable
+from majobctl.text import CONFLICT_MARKER, is_utf16, printable
 
 
 def content_of(path: Path, name: str) -> bytes:
@@ -53,6 +53,8 @@ class TomlFile:
     @classmethod
     def parse(cls, content: bytes, name: str) -> TomlFile:
         """Raises ConfigError with line and column for bytes that are not TOML."""
+        if is_utf16(content):
+            raise _broken(name, 1, 1, "this is UTF-16; save the file as UTF-8")
         content = content.removeprefix(codecs.BOM_UTF8)
         try:
             text = content.decode("utf-8").replace("\r\n", "\n")
@@ -110,9 +112,9 @@ class TomlFile:
         return [0, *(match.end() for match in re.finditer("\n", self._text))]
 
 
+_CONFLICT = "this is git's conflict marker; keep the lines that are meant, and remove the markers"
 _MISTAKES = (
     (r"Illegal character '\\n'", "this string is not closed on its line"),
-    (r".*@(<{7}|={7}|>{7})", "this is git's conflict marker; resolve the conflict"),
     (r".*@[“”„‘’]", 'this is a typographic quote; write " instead'),
     (r".*@\ufeff", "this is a byte-order mark; remove it"),
     (r"Expected '\]'.*@.", "a table's name has only letters, digits, _ and -, and no space"),
@@ -141,6 +143,9 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
     """tomli's message, or a clearer one. A repeated key is reported with both lines."""
+    if marker := CONFLICT_MARKER.search(text):
+        line = text.count("\n", 0, marker.start()) + 1
+        return _broken(name, line, 1, _CONFLICT)
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
         if repeated := positions.repeated_key(text, error.pos):
             path, first, second = repeated

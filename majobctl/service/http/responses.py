@@ -96,7 +96,7 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in ``body``; its floats remember how they were written. Raises JsonError."""
-    return parse_object(body, parse_float=WrittenFloat)
+    return parse_object(body, parse_float=WrittenFloat, is_ours=False)
 
 
 def read_retry_after(value: str, now: datetime) -> float | None:
