@@ -26,6 +26,7 @@ _CHECKS: Mapping[Kind, _Check] = {
     Kind.HYPERPARAMETERS: hyperparameters_at,
     Kind.DATA_SOURCE: data_source_at,
 }
+BELOW = "a hyperparameter belongs in the table hyperparameters"
 _REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
 
 
@@ -67,7 +68,7 @@ def _check_of(field: Field) -> _Check:
 
 
 def _unknown_key(key: str) -> str:
-    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES))}"
+    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES)) or f'; {BELOW}'}"
     return secret_key_message(key) or unknown
 
 

@@ -21,6 +21,7 @@ from majobctl.repository.authoring.schema_rules import (
     rules_between_keys,
 )
 from majobctl.repository.jobs.matrix import MATRIX, NAME
+from majobctl.repository.jobs.misplaced import KEYS
 from majobctl.repository.jobs.templates import USE
 from majobctl.repository.settings.keys import SETTINGS, Setting
 from majobctl.repository.settings.keys import Kind as SettingKind
@@ -89,11 +90,12 @@ def settings_schema() -> Schema:
     blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
     shared = {**_fields(), **_directives(), RENAMED_FROM: blank}
     tables["defaults"] = _table("Below every job config", shared)
+    misplaced = sorted({*FIELDS, *DIRECTIVES}.union(*SETTINGS.values()))
     tables["variables"] = {
         "title": "Variables",
         "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
         "type": "object",
-        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
+        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$", "not": {"enum": misplaced}},
         "additionalProperties": {**_VALUE, **_ONE_LINE, **_WITHOUT_REFERENCE},
     }
     references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
@@ -197,7 +199,10 @@ def _hyperparameters(field: Field) -> Schema:
     return {
         "type": ["object", "array", "string"],
         "pattern": MAY_BE_BLANK,
-        "propertyNames": {"minLength": 1, "not": _WITH_REFERENCE},
+        "propertyNames": {
+            "minLength": 1,
+            "not": {"anyOf": [{"enum": sorted(KEYS)}, _WITH_REFERENCE]},
+        },
         "additionalProperties": _VALUE,
         "items": {**pair, "required": ["label", "value"]},
     }

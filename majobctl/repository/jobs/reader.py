@@ -20,19 +20,19 @@ from typing import Any, NamedTuple
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
-    DIRECTIVES,
     RENAMED_FROM,
     Directives,
     unknown_secrets,
     without_directives,
 )
-from majobctl.job_config.fields import DATA_KEYS, name_violation
+from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
 from majobctl.job_config.secrets import place_of, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer, Origin, merged
-from majobctl.repository.jobs.matrix import MATRIX, NAME, combinations, without_matrix
+from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
+from majobctl.repository.jobs.misplaced import KEYS, with_homes
 from majobctl.repository.jobs.references import reference_alone, resolve
 from majobctl.repository.jobs.tables import JOB_CONFIG, TEMPLATES, foreign_tables, named_tables
 from majobctl.repository.jobs.templates import USE, Template, template_of, template_used
@@ -41,7 +41,7 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import quoted
 
-_OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
+_OTHER_KEYS = KEYS - FIELDS.keys()
 """The keys of a job config that are not parameters."""
 
 
@@ -149,7 +149,7 @@ def _read_job_config(
     params, wrong = checked_values(values)
     if matrix_paths:
         wrong = [item for item in wrong if item.path not in matrix_paths]
-    violations += wrong
+    violations += with_homes(origin, wrong)
     if not context.lacks_template:
         violations += map(origin.explained, rule_violations(values, params))
         violations += unknown_secrets(context.own_sensitive, params)
@@ -237,8 +237,9 @@ def _read_alone(
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
     found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
-    policy = _policy(effective, resolved.secret_paths)
-    return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
+    policy, origin = _policy(effective, resolved.secret_paths), Origin((layer,))
+    violations = [*violations, *with_homes(origin, found)]
+    return Reading(origin=origin, policy=policy, violations=violations)
 
 
 def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:

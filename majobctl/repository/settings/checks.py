@@ -7,12 +7,11 @@ from typing import Any
 
 from majobctl.errors import ConfigError
 from majobctl.job_config.compare_policy import ignored_places
-from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings import environments, variables
-from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
+from majobctl.repository.settings.keys import SETTINGS, Kind, Setting, home_of
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.text import nearest, printable, quoted
 
@@ -59,24 +58,16 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             what = "templates" if key == "templates" else "job configs"
             yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
-            yield Violation((key,), _foreign(key) or f"unknown table {_with_hint(key, TABLES)}")
+            yield Violation((key,), home_of(key) or f"unknown table {_with_hint(key, TABLES)}")
 
 
 def _unknown_key(table: str, key: str) -> Violation:
     unknown = f"unknown key {_with_hint(key, SETTINGS[table])}"
-    return Violation((table, key), secret_key_message(key) or _foreign(key) or unknown)
+    return Violation((table, key), secret_key_message(key) or home_of(key) or unknown)
 
 
 def _with_hint(key: str, known: Iterable[str]) -> str:
     return quoted(key) + nearest(key, known)
-
-
-def _foreign(key: str) -> str | None:
-    """The message for a key that belongs in another table; None if there is no such table."""
-    home = next((table for table, known in SETTINGS.items() if key in known), None)
-    if home:
-        return f"{key} belongs in [{home}]"
-    return f"{key} belongs in [defaults] or in a job config" if key in FIELDS else None
 
 
 _WANTED: Mapping[Kind, tuple[str, tuple[type, ...]]] = {

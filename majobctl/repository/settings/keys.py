@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import FIELDS
+
 
 class Kind(enum.Enum):
     """The type of a setting; its value is the reference page's term."""
@@ -106,3 +109,12 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         )
     },
 }
+
+
+def home_of(key: str) -> str | None:
+    """A sentence about the table that ``key`` belongs in; None if there is no such table."""
+    home = next((table for table, known in SETTINGS.items() if key in known), None)
+    if home:
+        return f"{key} belongs in [{home}]"
+    is_key = key in FIELDS or key in DIRECTIVES
+    return f"{key} belongs in [defaults] or in a job config" if is_key else None

@@ -15,6 +15,7 @@ from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
 from majobctl.job_config.violations import Violation
+from majobctl.repository.settings.keys import home_of
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
 
@@ -56,7 +57,12 @@ def checked_variables(
         path = (*prefix, name)
         text = hyperparameter_text(value) or ""
         found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
-        if message := _wrong_variable(name, value):
+        home = home_of(name) if prefix else None
+        if (
+            message := f"{home}; a variable needs another name"
+            if home
+            else _wrong_variable(name, value)
+        ):
             violations.append(Violation(path, message))
     return found, violations
 
