@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from majobctl import __version__
-from majobctl.cli.commands import LazyGroup
+from majobctl.cli.commands import TEXT, LazyGroup
 from majobctl.cli.options import INTERRUPTED
 from majobctl.errors import ConfigError, MajobctlError, ServiceError
 from majobctl.text import counted, printable
@@ -26,7 +26,7 @@ from majobctl.text import counted, printable
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
 @click.version_option(__version__, message="majobctl %(version)s")
-@click.option("-C", "--chdir", metavar="DIR", help="Change to DIR first.")
+@click.option("-C", "--chdir", metavar="DIR", type=TEXT, help="Change to DIR first.")
 @click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr.")
 def cli(chdir: str | None, verbose: bool) -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.

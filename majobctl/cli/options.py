@@ -19,6 +19,7 @@ INTERRUPTED = 130
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
 _KEPT = "majobctl.options"
+_ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,11 +56,24 @@ def kept(*names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
 
 
-environment_option = _kept_option(
+def _keep_environment(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is None and _ENVIRONMENT in os.environ:
+        raise click.UsageError(
+            f"{_ENVIRONMENT} is empty: name an environment, or unset it", context
+        )
+    # click reads the Terraform spelling -exclude=x as -e xclude=x.
+    option = f"--e{(value or '').partition('=')[0]}"
+    if any(option in other.opts for other in context.command.params):
+        raise click.UsageError(f"No such option: {option[1:]}; write {option}", context)
+    _keep(context, parameter, value or "")
+
+
+environment_option = click.option(
     *("-e", "--environment"),
     metavar="NAME",
-    default="",
-    envvar="MAJOBCTL_ENVIRONMENT",
+    expose_value=False,
+    callback=_keep_environment,
+    envvar=_ENVIRONMENT,
     help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
 )
 _var_option = _repeatable_option(

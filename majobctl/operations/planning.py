@@ -11,6 +11,7 @@ from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
+from majobctl.operations.selection import resolved
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_guard, names_to_read, only_shown
 from majobctl.repository.config import Config
@@ -73,6 +74,10 @@ def plan_config(
     A plan ``for_saving``, or to be applied, has the salt that the first state needs.
     """
     context.check_target(state, config.settings)
+    if selection:
+        files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
+        others = state.job_configs if state else ()
+        selection = resolved(selection, repository.folder, files, others)
     apply = config.settings.apply
     make = partial(
         make_plan,
@@ -107,7 +112,7 @@ def plan_config(
             f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
         )
     if selection and not made.total:
-        repository.warn("--target and --exclude select no job config")
+        repository.warn("what is selected waits for the job config that is renamed from it")
     return only_shown(made) if needs_salt and not for_saving else made
 
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from majobctl.cli import cli, main
-from majobctl.cli.commands import COMMANDS
+from majobctl.cli.commands import COMMANDS, TEXT
 from tests.config_repository import Repository, finished
 
 
@@ -22,6 +22,14 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> list[tuple[str
 
 
 ALL = sorted(commands(cli))
+
+
+def found_at(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    return command
 
 
 def test_the_help_of_all_says_what_each_says_first() -> None:
@@ -90,6 +98,10 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
             ["apply", "-auto-approve"],
             "Error: No such option: -auto-approve; write --auto-approve\n",
         ),
+        (["plan", "-exclude=x"], "Error: No such option: -exclude; write --exclude\n"),
+        (["apply", "-exclude", "x"], "Error: No such option: -exclude; write --exclude\n"),
+        (["plan", "-environment=x"], "Error: No such option: -environment; write --environment\n"),
+        (["-C", "", "plan"], "'--chdir': it is empty; is a variable of the shell not set?\n"),
         (["-chdir=x", "plan"], "Error: No such option: -chdir; write --chdir\n"),
         (["apply", "--lock-timeout", "5s"], '"5s" is not a number of seconds\n'),
         (["emulator", "serve", "--throttle", "x"], '"x" is not a number\n'),
@@ -104,9 +116,47 @@ def test_wrong_usage_is_answered_with_what_to_write(
     assert ran.stderr.endswith(told)
 
 
+TEXTS = [
+    (path, parameter)
+    for path in ALL
+    for parameter in found_at(path).params
+    if parameter.type is TEXT
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"), TEXTS, ids=[f"{' '.join(path)} {it.name}" for path, it in TEXTS]
+)
+def test_an_empty_text_is_an_error_wherever_it_is_written(
+    path: tuple[str, ...], parameter: click.Parameter, on_emulator: Repository
+) -> None:
+    before = sorted(on_emulator.root.rglob("*"))
+    is_option = isinstance(parameter, click.Option)
+    ran = on_emulator.run(*path, *([parameter.opts[-1], ""] if is_option else [""]))
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "it is empty; is a variable of the shell not set?" in ran.stderr
+    assert sorted(on_emulator.root.rglob("*")) == before
+
+
+def test_all_options_and_arguments_that_take_a_text_are_among_those() -> None:
+    found = {f"{' '.join(path)} {parameter.name}" for path, parameter in TEXTS}
+    assert len(found) >= 60
+    every = {
+        "plan out",
+        "apply planfile",
+        "init directory",
+        "import names",
+        "show name",
+        "fmt files",
+    }
+    every |= {"state rm names", "unlock holder_id", "emulator serve data", "schema out_dir"}
+    assert every <= found
+    assert not any(it.type is click.STRING for path in ALL for it in found_at(path).params)
+
+
 def test_a_folder_that_is_not_there_cannot_be_gone_to(repository: Repository) -> None:
     repository.write("file", "")
-    for folder in ("missing", "file", "", "x" * 5000):
+    for folder in ("missing", "file", "x" * 5000):
         ran = repository.run("-C", folder, "version")
         assert ran.code == 1
         assert f"cannot change to {folder}: " in ran.stderr

@@ -40,6 +40,10 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
     ("options", "told"),
     [
         (("--var", "bukcet=x"), 'Error: --var: no variable "bukcet"; did you mean "bucket"?\n'),
+        (
+            ("--var", "bucket="),
+            "Error: --var: bucket must not be empty, unless the settings declar",
+        ),
         (("--var", "bucket"), "Error: --var bucket: write --var NAME=VALUE\n"),
         (("--var-file", "none.toml"), "none.toml: cannot be read: No such file or directory\n"),
         (
@@ -150,8 +154,8 @@ def test_what_the_service_has_in_the_place_of_a_sensitive_value_is_hidden(
     # Another state, of another lineage: what the service has is now somebody else's.
     repo.settings(settings + '[environments.other]\nprovider.kind = "emulator"\n')
     for command in ("drift", "plan --refresh", "plan --refresh --format json"):
-        for environment in ("", "other"):
-            ran = repo.done(*command.split(), "-e", environment)
+        for options in ([], ["-e", "other"]):
+            ran = repo.done(*command.split(), *options)
             assert HIDDEN not in ran.stdout + ran.stderr
     refreshed = repo.done("plan", "--refresh").stdout
     assert "config_desc" in refreshed

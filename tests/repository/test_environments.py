@@ -244,7 +244,7 @@ _settings = st.fixed_dictionaries(
                 "timeout": st.sampled_from([1, 2.5]),
             },
         ),
-        "jobs": st.fixed_dictionaries({"files": st.lists(st.sampled_from(["a", "b"]))}),
+        "jobs": st.fixed_dictionaries({"files": st.lists(st.sampled_from("ab"), min_size=1)}),
         "apply": st.fixed_dictionaries(
             {}, optional={"parallelism": st.integers(1, 9), "create_missing": st.booleans()}
         ),

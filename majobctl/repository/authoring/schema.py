@@ -249,7 +249,7 @@ _KINDS: Mapping[Kind, Callable[[Field], Schema]] = {
 
 def _directives() -> dict[str, Schema]:
     rules: Mapping[str, Schema] = {
-        directives.SENSITIVE: {"type": "array", "items": {"type": "string"}},
+        directives.SENSITIVE: {"type": "array", "items": {"type": "string", "minLength": 1}},
         directives.IGNORE_CHANGES: {"type": "array", "items": _place()},
         directives.PREVENT_DELETE: {"type": "boolean"},
         RENAMED_FROM: {"type": "string", "pattern": f"^({JOB_CONFIG_NAME.pattern})?$"},
@@ -283,7 +283,8 @@ def _setting_rule(setting: Setting) -> Schema:
     if setting.kind is SettingKind.FLAG:
         return {"type": "boolean"}
     if setting.kind is SettingKind.TEXTS:
-        return {"type": "array", "items": text}
+        items = {**text, "minLength": 1}
+        return {"type": "array", "items": items, "minItems": len(setting.default)}
     if setting.choices:
         return {"type": "string", "enum": list(setting.choices)}
     text = {**text, "not": _WITH_REFERENCE}

@@ -87,6 +87,8 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
         other = next((item for item in value if not isinstance(item, str)), None)
         if other is not None:
             return f"{key} must be {wanted}, not one with {type_name(other)}"
+        if "" in value or (setting.default and not value):
+            return f"{key} must not be empty, nor have an empty string"
         return _wrong_texts(key, value)
     if isinstance(value, str):
         return _wrong_text(key, setting, value)

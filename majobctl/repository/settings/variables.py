@@ -103,7 +103,7 @@ def with_overrides(
     variables = dict(declared)
     for name in declared:
         if (text := os.environ.get(PREFIX + name)) is not None:
-            variables[name] = _checked(name, text, PREFIX + name)
+            variables[name] = _checked(name, text, PREFIX + name, declared[name])
     for file_name in overrides.files:
         variables |= _of_file(file_name, declared)
     for option in overrides.values:
@@ -112,12 +112,16 @@ def with_overrides(
             raise MajobctlError(f"--var {printable(option)}: write --var NAME=VALUE")
         if name not in declared:
             raise MajobctlError(f"--var: {unknown_variable(name, declared)}")
-        variables[name] = _checked(name, text, "--var")
+        variables[name] = _checked(name, text, "--var", declared[name])
     return variables
 
 
-def _checked(name: str, text: str, origin: str) -> Variable:
-    if wrong := _wrong_text(name, text):
+def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
+    wrong = _wrong_text(name, text)
+    if declared.text and not text:
+        # It comes from another variable, which is not set.
+        wrong = f'{name} must not be empty, unless the settings declare it as ""'
+    if wrong:
         raise MajobctlError(f"{origin}: {wrong}")
     return Variable(text, origin)
 

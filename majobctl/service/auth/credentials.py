@@ -192,7 +192,12 @@ class Sources:
 
         Other files are not read, so that a damaged one does no harm if it is not needed.
         """
-        yield from self._environment
+        for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
+            yield layer
+            empty = [name for name in names.get(key, ()) if os.environ.get(name) == ""]
+            if empty and key == "project_id":
+                # The project of another source would be one that nobody chose.
+                raise AuthError(f"{empty[0]} is empty: set it to a project's id, or unset it")
         if key in CLOUD_KEYS:
             yield self._cloud
         if key in HUAWEI_CLOUD_KEYS:
