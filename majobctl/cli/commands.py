@@ -67,29 +67,8 @@ class _Commands(UserDict[str, Any]):
         if isinstance(found, Entry):
             module = importlib.import_module(f"majobctl.cli.{found.module}")
             found = self.data[name] = getattr(module, found.attribute)
-            refuse_empty_texts(found)
         command: click.Command = found
         return command
-
-
-class _Text(click.ParamType[str]):
-    """A text that is not empty: such a one would be taken for a choice that nobody made."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value or self.fail("it is empty; is a variable of the shell not set?", param, ctx)
-
-
-TEXT = _Text()
-
-
-def refuse_empty_texts(command: click.Command) -> None:
-    """Makes an empty option or argument of ``command``, and of those below it, an error."""
-    for parameter in command.params:
-        parameter.type = TEXT if parameter.type is click.STRING else parameter.type
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        refuse_empty_texts(below)
 
 
 class LazyGroup(click.Group):

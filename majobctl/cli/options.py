@@ -61,10 +61,6 @@ def _keep_environment(context: click.Context, parameter: click.Parameter, value:
         raise click.UsageError(
             f"{_ENVIRONMENT} is empty: name an environment, or unset it", context
         )
-    # click reads the Terraform spelling -exclude=x as -e xclude=x.
-    option = f"--e{(value or '').partition('=')[0]}"
-    if any(option in other.opts for other in context.command.params):
-        raise click.UsageError(f"No such option: {option[1:]}; write {option}", context)
     _keep(context, parameter, value or "")
 
 

@@ -26,7 +26,6 @@ _CHECKS: Mapping[Kind, _Check] = {
     Kind.HYPERPARAMETERS: hyperparameters_at,
     Kind.DATA_SOURCE: data_source_at,
 }
-BELOW = "a hyperparameter belongs in the table hyperparameters"
 _REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
 
 
@@ -68,8 +67,8 @@ def _check_of(field: Field) -> _Check:
 
 
 def _unknown_key(key: str) -> str:
-    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES)) or f'; {BELOW}'}"
-    return secret_key_message(key) or unknown
+    hint = nearest(key, (*FIELDS, *DIRECTIVES)) or "; hyperparameters have a table of their own"
+    return secret_key_message(key) or f"unknown key {quoted(key)}{hint}"
 
 
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:

@@ -24,15 +24,18 @@ def resolved(
     each part of the selection that selects nothing, and if nothing is left of it.
     """
     known = {*files, *others}
-    names, wrong = known if not selection.targeted else set(), list[str]()
-    for option, parts in (("--target", selection.targeted), ("--exclude", selection.excluded)):
-        for part in parts:
-            found = _matching(part, root, files, known)
-            names = names | found if option == "--target" else names - found
-            if not found:
-                hint = nearest(plain_name(part), {*known, *files.values()})
-                verb = "is in" if _is_file(part) else "matches"
-                wrong.append(f"{option}: no job config {verb} {quoted(part)}{hint}")
+    everything = {*known, *files.values()}
+    found = {
+        part: _matching(part, root, files, known)
+        for part in (*selection.targeted, *selection.excluded)
+    }
+    wrong = [
+        f"no job config matches {quoted(part)}{nearest(plain_name(part), everything)}"
+        for part, matching in found.items()
+        if not matching
+    ]
+    names = {it for part in selection.targeted for it in found[part]} or known
+    names = names.difference(*(found[part] for part in selection.excluded))
     if not (wrong or names):
         wrong = ["--target and --exclude together select no job config"]
     if wrong:
@@ -40,12 +43,8 @@ def resolved(
     return replace(selection, names=frozenset(names))
 
 
-def _is_file(part: str) -> bool:
-    return os.sep in part or part.endswith(".toml")
-
-
 def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection[str]) -> set[str]:
-    if not _is_file(part):
+    if os.sep not in part and not part.endswith(".toml"):
         return {name for name in known if fnmatchcase(name, plain_name(part))}
     # From the folder where the user is, or from that of the settings.
     top = os.path.realpath(root)

@@ -15,7 +15,7 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files, unlisted_folders
 from majobctl.repository.jobs.reader import Reading, read_job_files
 from majobctl.repository.settings.settings import Settings, read_settings
-from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
+from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import in_short
 
@@ -39,7 +39,10 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     Raises ConfigError with every problem of every file, in the order of files and lines.
     """
     found = _read(root, overrides)
-    problems, warnings = {*found.settings_problems, *found.unreadable}, {*found.unmatched}
+    problems, warnings = (
+        {*found.settings_problems, *found.unreadable},
+        {*found.unmatched, *misspelt(found.settings.variables)},
+    )
     problems.update(unlisted_folders(found.settings))
     for reading in found.readings:
         if reading.warnings:

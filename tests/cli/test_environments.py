@@ -96,6 +96,21 @@ def test_the_process_may_name_the_environment_and_the_option_wins(repo: Reposito
         assert 'no environment "prd"; did you mean "prod"?' in ran.stderr
 
 
+@pytest.mark.parametrize("other", ["HW_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"])
+def test_an_empty_project_is_not_replaced_by_that_of_another_source(
+    other: str, repository: Repository
+) -> None:
+    repository.settings('[provider]\nregion = "eu-de"\n')
+    repository.job("alpha")
+    repository.environment[other] = "another"
+    assert repository.done("plan", "--format", "json").document["target"]["project_id"] == "another"
+    repository.environment["OS_PROJECT_ID"] = ""
+    for command in (["plan"], ["apply", "--auto-approve"], ["drift"]):
+        ran = repository.run(*command)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert "OS_PROJECT_ID is empty: set a project's id, or unset it" in ran.stderr
+
+
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--auto-approve"], ["state", "list"]])
 def test_an_empty_environment_is_an_error_and_not_none(
     command: list[str], repo: Repository
@@ -103,7 +118,7 @@ def test_an_empty_environment_is_an_error_and_not_none(
     for option in (["-e", ""], ["--environment="]):
         ran = repo.run(*command, *option)
         assert (ran.code, ran.stdout) == (1, "")
-        assert "Invalid value for '-e' / '--environment': it is empty; is a var" in ran.stderr
+        assert f"{option[0].rstrip('=')} is empty; is a variable of the shell" in ran.stderr
     repo.environment["MAJOBCTL_ENVIRONMENT"] = ""
     ran = repo.run(*command)
     assert (ran.code, ran.stdout) == (1, "")

@@ -65,6 +65,26 @@ def test_what_is_wrong_with_an_option_is_reported(
     assert not rest.puts
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("bukcet", "bucket"),
+        ("BUCKET", "bucket"),
+        ("secret_word", "secret-word"),
+        ("bucket", ""),
+        ("zone_of_another_repository", ""),
+        ("", ""),
+    ],
+)
+def test_a_variable_of_the_environment_that_is_probably_misspelt_is_warned_of(
+    name: str, near: str, repo: Repository
+) -> None:
+    repo.environment[f"MAJOBCTL_VAR_{name}"] = "x"
+    warning = f'Warning: MAJOBCTL_VAR_{name}: no such variable; did you mean "{near}"?\n'
+    for command in ("plan", "validate"):
+        assert repo.done(command).stderr == (warning if near else "")
+
+
 def test_validate_as_json_reports_a_wrong_file(repo: Repository) -> None:
     repo.write("typo.toml", "bukcet = 1\n")
     ran = repo.run("validate", "--format", "json", "--var-file", "typo.toml")

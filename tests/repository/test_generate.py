@@ -25,7 +25,7 @@ from majobctl.repository.authoring.generate import (
     table_of,
 )
 from majobctl.repository.config import Config, load_config
-from majobctl.repository.jobs.misplaced import KEYS
+from majobctl.repository.jobs.tables import KEYS
 from majobctl.service.codec import live_config
 from tests.config_files import SETTINGS, write_files
 from tests.strategies import plain_values, texts, toml_value, valid_params

@@ -13,8 +13,8 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import place_of, secret_key_message, with_known
-from majobctl.repository.jobs.misplaced import KEYS
 from majobctl.repository.jobs.references import resolve
+from majobctl.repository.jobs.tables import KEYS
 from majobctl.text import printable, quoted
 
 Params = Mapping[str, Any]

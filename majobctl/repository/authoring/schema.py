@@ -21,8 +21,7 @@ from majobctl.repository.authoring.schema_rules import (
     rules_between_keys,
 )
 from majobctl.repository.jobs.matrix import MATRIX, NAME
-from majobctl.repository.jobs.misplaced import KEYS
-from majobctl.repository.jobs.templates import USE
+from majobctl.repository.jobs.tables import KEYS, USE
 from majobctl.repository.settings.keys import SETTINGS, Setting
 from majobctl.repository.settings.keys import Kind as SettingKind
 from majobctl.repository.settings.variables import NAME as VARIABLE_NAME

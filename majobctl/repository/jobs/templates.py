@@ -12,12 +12,10 @@ from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
 from majobctl.repository.jobs.matrix import MATRIX, NAME
-from majobctl.repository.jobs.tables import TEMPLATES
+from majobctl.repository.jobs.tables import TEMPLATES, USE
 from majobctl.text import nearest, quoted
 
-USE = "use"
-OF_JOB_CONFIGS = (USE, MATRIX, NAME, RENAMED_FROM)
-"""The keys that neither a template nor ``[defaults]`` can have."""
+_OF_JOB_CONFIGS = (USE, MATRIX, NAME, RENAMED_FROM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Template:
 def template_of(written: Layer) -> tuple[Template, list[Violation]]:
     """The template that a table describes. Its values are not checked here."""
     directives, violations = Directives.of(written.table)
-    foreign = [key for key in OF_JOB_CONFIGS if key in written.table]
+    foreign = [key for key in _OF_JOB_CONFIGS if key in written.table]
     violations += [Violation((key,), f"{key} belongs in a job config") for key in foreign]
     if wrong_name := name_violation(written.name):
         violations.append(wrong_name)

@@ -88,7 +88,7 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
         if other is not None:
             return f"{key} must be {wanted}, not one with {type_name(other)}"
         if "" in value or (setting.default and not value):
-            return f"{key} must not be empty, nor have an empty string"
+            return f"{key} must not {'have an empty string' if value else 'be empty'}"
         return _wrong_texts(key, value)
     if isinstance(value, str):
         return _wrong_text(key, setting, value)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
 from majobctl.job_config.violations import Violation
@@ -114,6 +114,16 @@ def with_overrides(
             raise MajobctlError(f"--var: {unknown_variable(name, declared)}")
         variables[name] = _checked(name, text, "--var", declared[name])
     return variables
+
+
+def misspelt(declared: Iterable[str]) -> Iterator[Problem]:
+    """A warning for each variable of the environment that is like a declared one. Others are
+    passed over: several repositories may share an environment."""
+    known = {name.casefold(): name for name in declared}
+    for name in {name for name in os.environ if name.startswith(PREFIX)}:
+        near = nearest(name.removeprefix(PREFIX).casefold(), known)
+        if near and name.removeprefix(PREFIX) not in known.values():
+            yield Problem(where=name, message=f"no such variable{near}")
 
 
 def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:

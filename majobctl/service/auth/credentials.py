@@ -194,10 +194,9 @@ class Sources:
         """
         for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
             yield layer
-            empty = [name for name in names.get(key, ()) if os.environ.get(name) == ""]
-            if empty and key == "project_id":
-                # The project of another source would be one that nobody chose.
-                raise AuthError(f"{empty[0]} is empty: set it to a project's id, or unset it")
+            if key == "project_id" and os.environ.get(names[key][0]) == "":
+                # Another source would give a project that nobody chose.
+                raise AuthError(f"{names[key][0]} is empty: set a project's id, or unset it")
         if key in CLOUD_KEYS:
             yield self._cloud
         if key in HUAWEI_CLOUD_KEYS:
