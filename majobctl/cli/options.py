@@ -79,10 +79,10 @@ _var_file_option = _repeatable_option(
     "--var-file", "files", "FILE", "A TOML file of variables. Repeatable; later files win."
 )
 _target_option = _repeatable_option(
-    "--target", "targeted", "GLOB", "Only the job configs whose names match. Repeatable."
+    "--target", "targeted", "NAME|GLOB|FILE", "Only the job configs that match. Repeatable."
 )
 _exclude_option = _repeatable_option(
-    "--exclude", "excluded", "GLOB", "Exclude the job configs whose names match. Repeatable."
+    "--exclude", "excluded", "NAME|GLOB|FILE", "Exclude the job configs that match. Repeatable."
 )
 parallelism_option = _kept_option(
     "--parallelism",
