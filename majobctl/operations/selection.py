@@ -30,7 +30,7 @@ def resolved(
         for part in (*selection.targeted, *selection.excluded)
     }
     wrong = [
-        f"no job config matches {quoted(part)}{nearest(plain_name(part), everything)}"
+        f"no job config in a file or in the state matches {quoted(part)}{nearest(plain_name(part), everything)}"
         for part, matching in found.items()
         if not matching
     ]

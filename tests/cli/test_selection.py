@@ -40,23 +40,29 @@ def selected(repository: Repository, *options: str) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--target", "rankr"], 'no job config matches "rankr"; did you mean "ranker"'),
+        (
+            ["--target", "rankr"],
+            'no job config in a file or in the state matches "rankr"; did you mean "ranker"',
+        ),
         (
             ["--target", "job_config.rankr"],
-            'no job config matches "job_config.rankr"; did',
+            'no job config in a file or in the state matches "job_config.rankr"; did',
         ),
-        (["--exclude", "bb"], 'no job config matches "bb"'),
+        (["--exclude", "bb"], 'no job config in a file or in the state matches "bb"'),
         (
             ["--target", "alpha", "--exclude", "job_config.x"],
-            'no job config matches "job_c',
+            'no job config in a file or in the state matches "job_c',
         ),
-        (["--target", "nobody-*"], 'no job config matches "nobody-*"'),
-        (["--target", "alpha", "--exclude", "[!a-z]*"], 'no job config matches "[!a-z'),
+        (["--target", "nobody-*"], 'no job config in a file or in the state matches "nobody-*"'),
+        (
+            ["--target", "alpha", "--exclude", "[!a-z]*"],
+            'no job config in a file or in the state matches "[!a-z',
+        ),
         (
             ["--target", "jobs/nlp/rnk.toml"],
-            'no job config matches "jobs/nlp/rnk.toml"; did',
+            'no job config in a file or in the state matches "jobs/nlp/rnk.toml"; did',
         ),
-        (["--exclude", "jobs/nlp"], 'no job config matches "jobs/nlp"'),
+        (["--exclude", "jobs/nlp"], 'no job config in a file or in the state matches "jobs/nlp"'),
         (["--target", "alpha", "--exclude", "a*"], "--target and --exclude together select no "),
         (["--exclude", "*"], "--target and --exclude together select no job config"),
         (["--target", ""], "--target is empty; is a variable of the shell not set?"),
@@ -77,9 +83,9 @@ def test_what_selects_nothing_is_an_error_and_nothing_is_sent(
 def test_every_mistake_is_reported_at_once(command: list[str], ranker: Repository) -> None:
     ran = ranker.run(*command, "--target", "rankr", "--target", "x*", "--exclude", "bta")
     assert ran.stderr.splitlines()[-3:] == [
-        'Error: no job config matches "rankr"; did you mean "ranker" or "ranker-2"?',
-        'no job config matches "x*"',
-        'no job config matches "bta"; did you mean "beta"?',
+        'Error: no job config in a file or in the state matches "rankr"; did you mean "ranker" or "ranker-2"?',
+        'no job config in a file or in the state matches "x*"',
+        'no job config in a file or in the state matches "bta"; did you mean "beta"?',
     ]
 
 

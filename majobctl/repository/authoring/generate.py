@@ -170,11 +170,8 @@ def _key_lines(key: str, value: Any) -> str:
         return _lines({key: value})
     if isinstance(value[0], str):
         return f"{key} = [{', '.join(_lines({'x': text})[4:-1] for text in value)}]\n"
-    return f"{key} = [\n{''.join(map(_entry_line, value))}]\n"
-
-
-def _entry_line(entry: Mapping[str, str]) -> str:
-    return f"    {{ {', '.join(_lines(entry).splitlines())} }},\n"
+    tables = "".join(f"    {{ {', '.join(_lines(item).splitlines())} }},\n" for item in value)
+    return f"{key} = [\n{tables}]\n"
 
 
 def _visible(toml: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from majobctl.errors import ConfigError
@@ -58,16 +58,14 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             what = "templates" if key == "templates" else "job configs"
             yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
-            yield Violation((key,), home_of(key) or f"unknown table {_with_hint(key, TABLES)}")
+            yield Violation(
+                (key,), home_of(key) or f"unknown table {quoted(key)}{nearest(key, TABLES)}"
+            )
 
 
 def _unknown_key(table: str, key: str) -> Violation:
-    unknown = f"unknown key {_with_hint(key, SETTINGS[table])}"
+    unknown = f"unknown key {quoted(key)}{nearest(key, SETTINGS[table])}"
     return Violation((table, key), secret_key_message(key) or home_of(key) or unknown)
-
-
-def _with_hint(key: str, known: Iterable[str]) -> str:
-    return quoted(key) + nearest(key, known)
 
 
 _WANTED: Mapping[Kind, tuple[str, tuple[type, ...]]] = {
@@ -98,7 +96,9 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
 def _wrong_text(key: str, setting: Setting, value: str) -> str | None:
     if setting.choices and value not in setting.choices:
         choices = ", ".join(map(quoted, setting.choices))
-        return f"{key} must be one of {choices}, not {_with_hint(value, setting.choices)}"
+        return (
+            f"{key} must be one of {choices}, not {quoted(value)}{nearest(value, setting.choices)}"
+        )
     if not value and setting.default:
         return f"{key} must not be empty"
     return _wrong_texts(key, [value])
