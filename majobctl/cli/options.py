@@ -19,7 +19,7 @@ INTERRUPTED = 130
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
 _KEPT = "majobctl.options"
-_ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
+ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,20 +56,11 @@ def kept(*names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
 
 
-def _keep_environment(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is None and _ENVIRONMENT in os.environ:
-        raise click.UsageError(
-            f"{_ENVIRONMENT} is empty: name an environment, or unset it", context
-        )
-    _keep(context, parameter, value or "")
-
-
-environment_option = click.option(
+environment_option = _kept_option(
     *("-e", "--environment"),
     metavar="NAME",
-    expose_value=False,
-    callback=_keep_environment,
-    envvar=_ENVIRONMENT,
+    default="",
+    envvar=ENVIRONMENT,
     help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
 )
 _var_option = _repeatable_option(

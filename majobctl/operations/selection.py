@@ -24,16 +24,12 @@ def resolved(
     each part of the selection that selects nothing, and if nothing is left of it.
     """
     known = {*files, *others}
-    everything = {*known, *files.values()}
-    found = {
-        part: _matching(part, root, files, known)
-        for part in (*selection.targeted, *selection.excluded)
-    }
-    wrong = [
-        f"no job config in a file or in the state matches {quoted(part)}{nearest(plain_name(part), everything)}"
-        for part, matching in found.items()
-        if not matching
-    ]
+    parts = (*selection.targeted, *selection.excluded)
+    found = {part: _matching(part, root, files, known) for part in parts}
+    wrong = []
+    for part in (part for part in parts if not found[part]):
+        hint = nearest(plain_name(part), {*known, *files.values()})
+        wrong.append(f"no job config in a file or in the state matches {quoted(part)}{hint}")
     names = {it for part in selection.targeted for it in found[part]} or known
     names = names.difference(*(found[part] for part in selection.excluded))
     if not (wrong or names):

@@ -40,29 +40,14 @@ def selected(repository: Repository, *options: str) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (
-            ["--target", "rankr"],
-            'no job config in a file or in the state matches "rankr"; did you mean "ranker"',
-        ),
-        (
-            ["--target", "job_config.rankr"],
-            'no job config in a file or in the state matches "job_config.rankr"; did',
-        ),
-        (["--exclude", "bb"], 'no job config in a file or in the state matches "bb"'),
-        (
-            ["--target", "alpha", "--exclude", "job_config.x"],
-            'no job config in a file or in the state matches "job_c',
-        ),
-        (["--target", "nobody-*"], 'no job config in a file or in the state matches "nobody-*"'),
-        (
-            ["--target", "alpha", "--exclude", "[!a-z]*"],
-            'no job config in a file or in the state matches "[!a-z',
-        ),
-        (
-            ["--target", "jobs/nlp/rnk.toml"],
-            'no job config in a file or in the state matches "jobs/nlp/rnk.toml"; did',
-        ),
-        (["--exclude", "jobs/nlp"], 'no job config in a file or in the state matches "jobs/nlp"'),
+        (["--target", "rankr"], 'matches "rankr"; did you mean "ranker"'),
+        (["--target", "job_config.rankr"], 'matches "job_config.rankr"; did'),
+        (["--exclude", "bb"], 'matches "bb"'),
+        (["--target", "alpha", "--exclude", "job_config.x"], 'matches "job_c'),
+        (["--target", "nobody-*"], 'matches "nobody-*"'),
+        (["--target", "alpha", "--exclude", "[!a-z]*"], 'matches "[!a-z'),
+        (["--target", "jobs/nlp/rnk.toml"], 'matches "jobs/nlp/rnk.toml"; did'),
+        (["--exclude", "jobs/nlp"], 'matches "jobs/nlp"'),
         (["--target", "alpha", "--exclude", "a*"], "--target and --exclude together select no "),
         (["--exclude", "*"], "--target and --exclude together select no job config"),
         (["--target", ""], "--target is empty; is a variable of the shell not set?"),
@@ -75,17 +60,19 @@ def test_what_selects_nothing_is_an_error_and_nothing_is_sent(
 ) -> None:
     ran = ranker.run(*command, *options)
     assert (ran.code, ran.stdout) == (1, "")
-    assert f"Error: {problem}" in ran.stderr
+    assert "Error: " in ran.stderr
+    assert problem in ran.stderr
     assert cloud.writes() == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_mistake_is_reported_at_once(command: list[str], ranker: Repository) -> None:
     ran = ranker.run(*command, "--target", "rankr", "--target", "x*", "--exclude", "bta")
+    nothing = "no job config in a file or in the state matches"
     assert ran.stderr.splitlines()[-3:] == [
-        'Error: no job config in a file or in the state matches "rankr"; did you mean "ranker" or "ranker-2"?',
-        'no job config in a file or in the state matches "x*"',
-        'no job config in a file or in the state matches "bta"; did you mean "beta"?',
+        f'Error: {nothing} "rankr"; did you mean "ranker" or "ranker-2"?',
+        f'{nothing} "x*"',
+        f'{nothing} "bta"; did you mean "beta"?',
     ]
 
 

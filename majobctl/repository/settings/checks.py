@@ -58,9 +58,8 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             what = "templates" if key == "templates" else "job configs"
             yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
-            yield Violation(
-                (key,), home_of(key) or f"unknown table {quoted(key)}{nearest(key, TABLES)}"
-            )
+            unknown = f"unknown table {quoted(key)}{nearest(key, TABLES)}"
+            yield Violation((key,), home_of(key) or unknown)
 
 
 def _unknown_key(table: str, key: str) -> Violation:

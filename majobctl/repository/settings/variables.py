@@ -119,10 +119,9 @@ def with_overrides(
 def misspelt(declared: Iterable[str]) -> Iterator[Problem]:
     """A warning for each variable of the environment that is like a declared one. Others are
     passed over: several repositories may share an environment."""
-    known = {name.casefold(): name for name in declared}
-    for name in {name for name in os.environ if name.startswith(PREFIX)}:
-        near = nearest(name.removeprefix(PREFIX).casefold(), known)
-        if near and name.removeprefix(PREFIX) not in known.values():
+    known = {PREFIX + name: name for name in declared}
+    for name in {name for name in os.environ if name.startswith(PREFIX)} - known.keys():
+        if near := nearest(name.removeprefix(PREFIX).casefold(), known.values()):
             yield Problem(where=name, message=f"no such variable{near}")
 
 
