@@ -37,10 +37,12 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
         content, found = checked_table(data, table)
         values[table] = {key: setting.default for key, setting in known.items()}
         for key, value in content.items():
+            place = (table, key)
             if key not in known:
-                found.append(_unknown_key(table, key))
+                unknown = f"unknown key {quoted(key)}{nearest(key, known)}"
+                found.append(Violation(place, secret_key_message(key) or home_of(key) or unknown))
             elif message := _wrong_value(key, known[key], value):
-                found.append(Violation((table, key), message))
+                found.append(Violation(place, message))
             else:
                 values[table][key] = value
         violations += found
@@ -60,11 +62,6 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
         elif key not in TABLES:
             unknown = f"unknown table {quoted(key)}{nearest(key, TABLES)}"
             yield Violation((key,), home_of(key) or unknown)
-
-
-def _unknown_key(table: str, key: str) -> Violation:
-    unknown = f"unknown key {quoted(key)}{nearest(key, SETTINGS[table])}"
-    return Violation((table, key), secret_key_message(key) or home_of(key) or unknown)
 
 
 _WANTED: Mapping[Kind, tuple[str, tuple[type, ...]]] = {

@@ -113,8 +113,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
 
 def home_of(key: str) -> str | None:
     """A sentence about the table that ``key`` belongs in; None if there is no such table."""
-    home = next((table for table, known in SETTINGS.items() if key in known), None)
-    if home:
-        return f"{key} belongs in [{home}]"
-    is_key = key in FIELDS or key in DIRECTIVES
-    return f"{key} belongs in [defaults] or in a job config" if is_key else None
+    homes = [f"[{table}]" for table, known in SETTINGS.items() if key in known]
+    if key in FIELDS or key in DIRECTIVES:
+        homes = ["[defaults] or in a job config"]
+    return f"{key} belongs in {homes[0]}" if homes else None

@@ -194,7 +194,7 @@ class Sources:
         """
         for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
             yield layer
-            if key == "project_id" and os.environ.get(names[key][0]) == "":
+            if key == "project_id" and not os.environ.get(names[key][0], "unset").strip():
                 # Another source would give a project that nobody chose.
                 raise AuthError(f"{names[key][0]} is empty: set a project's id, or unset it")
         if key in CLOUD_KEYS:
