@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import click
 
@@ -53,10 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Characters that the output's encoding lacks are shown as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _check(arguments)
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
-        _with_dashes(error, sys.argv[1:] if arguments is None else arguments).show()
+        _with_hint(error, arguments).show()
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -85,8 +88,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _with_dashes(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:
-    """The same error, or a hint if an option has one dash, as in Terraform."""
+def _check(arguments: Sequence[str]) -> None:
+    """Raises UsageError for an empty value, which would count as a choice that nobody made, and
+    for what click reads as ``-e xclude=x``."""
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if not argument or (equals and not value and option.startswith("--")):
+            which = option or (before if before.startswith("-") else "an argument")
+            raise click.UsageError(f"{which} is empty; is a variable of the shell not set?")
+        if option in ("-exclude", "-environment"):
+            raise click.UsageError(f"No such option: {option}; write -{option}")
+
+
+_OF_TERRAFORM = {
+    "destroy": "remove the job configs from the files, with apply.delete_removed = true",
+    "force-unlock": "majobctl unlock ID",
+    "refresh": "majobctl plan --refresh",
+    "state mv": 'write renamed_from = "OLD" in the job config',
+    "state show": "majobctl show NAME",
+    "workspace": "choose an environment: -e NAME",
+}
+
+
+def _with_hint(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:
+    """The same error, or a hint if the command or the option is spelled as in Terraform."""
+    words = " ".join(argument for argument in arguments if not argument.startswith("-"))
+    for command, hint in _OF_TERRAFORM.items():
+        if f"{words} ".startswith(f"{command} "):
+            return click.UsageError(f"No such command: {command}; {hint}")
     if isinstance(error, click.NoSuchOption) and error.ctx:
         known = {name for parameter in error.ctx.command.params for name in parameter.opts}
         for name in (argument.partition("=")[0] for argument in arguments):

@@ -11,7 +11,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import reading_progress
-from majobctl.text import counted, printable, quoted
+from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
     from majobctl.operations.importing import Imported
@@ -68,16 +68,13 @@ def command(
 
 
 def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:
-    from majobctl.operations.import_selection import chosen_names, is_glob
+    from majobctl.job_config.fields import plain_name
 
     seen = [*result.imported, *result.passed_over, *result.left_out]
-    if not names and not seen:
+    if not seen:
         yield "Warning: the service has no configuration"
-    for name in dict.fromkeys(names):
-        if is_glob(name) and not chosen_names(seen, [name]):
-            advice = "`majobctl drift` lists those that are not imported"
-            yield f"Warning: the service has no configuration that matches {quoted(name)}; {advice}"
-        elif name in result.passed_over:
+    for name in dict.fromkeys(map(plain_name, names)):
+        if name in result.passed_over:
             yield f"job_config.{name} is in the state and in a job file already."
     for warning in result.warnings:
         yield f"Warning: {printable(warning)}"

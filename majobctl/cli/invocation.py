@@ -5,6 +5,7 @@ Everything is imported where it is used: the help of a command needs none of it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import kept
+from majobctl.cli.options import ENVIRONMENT, kept
 from majobctl.errors import MajobctlError
 
 if TYPE_CHECKING:
@@ -33,9 +34,12 @@ def repository(
     """The config repository; its warnings are printed. Raises MajobctlError if there is none."""
     from majobctl.operations import ConfigRepository, Overrides
 
+    chosen = kept("environment", "values", "files")
+    if not chosen["environment"] and os.environ.get(ENVIRONMENT) == "":
+        raise MajobctlError(f"{ENVIRONMENT} is empty: name an environment, or unset it")
     return ConfigRepository(
         root(),
-        overrides=Overrides(**kept("environment", "values", "files")),
+        overrides=Overrides(**chosen),
         command=command_line(),
         warn=warn,
         observe_reading=observe_reading,

@@ -19,6 +19,7 @@ INTERRUPTED = 130
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
 _KEPT = "majobctl.options"
+ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,7 +60,7 @@ environment_option = _kept_option(
     *("-e", "--environment"),
     metavar="NAME",
     default="",
-    envvar="MAJOBCTL_ENVIRONMENT",
+    envvar=ENVIRONMENT,
     help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
 )
 _var_option = _repeatable_option(
@@ -69,10 +70,10 @@ _var_file_option = _repeatable_option(
     "--var-file", "files", "FILE", "A TOML file of variables. Repeatable; later files win."
 )
 _target_option = _repeatable_option(
-    "--target", "targeted", "GLOB", "Only the job configs whose names match. Repeatable."
+    "--target", "targeted", "NAME|GLOB|FILE", "Only the job configs that match. Repeatable."
 )
 _exclude_option = _repeatable_option(
-    "--exclude", "excluded", "GLOB", "Exclude the job configs whose names match. Repeatable."
+    "--exclude", "excluded", "NAME|GLOB|FILE", "Exclude the job configs that match. Repeatable."
 )
 parallelism_option = _kept_option(
     "--parallelism",

@@ -10,7 +10,7 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import NAME
+from majobctl.job_config.fields import NAME, plain_name
 from majobctl.operations.context import store_of
 from majobctl.text import nearest, printable, quoted
 
@@ -27,14 +27,15 @@ def command(name: str | None, format_: str) -> None:
     Example:
       majobctl show resnet50
     """
-    if name is not None and not NAME.fullmatch(name):
-        _show_plan(name, format_)
+    file, name = name, plain_name(name) if name else name
+    if file is not None and not NAME.fullmatch(name or ""):
+        _show_plan(file, format_)
         return
     state = store_of(invocation.load_settings()).read()
     known = state.job_configs if state else {}
     if name is not None and name not in known:
-        if os.path.isfile(name):
-            _show_plan(name, format_)
+        if file and os.path.isfile(file):
+            _show_plan(file, format_)
             return
         hint = nearest(name, known)
         raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
@@ -56,7 +57,7 @@ def _show_plan(file: str, format_: str) -> None:
     from majobctl.plan.document import dumps, plan_file_document, read_plan
     from majobctl.render.text import plan_text
 
-    content = invocation.read_file(file)
+    content = invocation.read_file(file, "\nshow takes the name of a job config, or a saved plan")
     plan = read_plan(content, printable(file))
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)

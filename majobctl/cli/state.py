@@ -9,6 +9,7 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
 from majobctl.errors import MajobctlError, StateError
+from majobctl.job_config.fields import plain_name
 from majobctl.operations.context import store_of, target_of
 from majobctl.text import nearest, printable, quoted
 
@@ -58,7 +59,7 @@ def rm(names: tuple[str, ...]) -> None:
     Example:
       majobctl state rm resnet50
     """
-    repository = invocation.repository()
+    repository, names = invocation.repository(), tuple(map(plain_name, names))
     with repository.locked(repository.load_settings()) as locked:
         known = locked.state.job_configs if locked.state else {}
         missing = [name for name in names if name not in known]

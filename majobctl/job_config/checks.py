@@ -67,8 +67,8 @@ def _check_of(field: Field) -> _Check:
 
 
 def _unknown_key(key: str) -> str:
-    unknown = f"unknown key {quoted(key)}{nearest(key, (*FIELDS, *DIRECTIVES))}"
-    return secret_key_message(key) or unknown
+    hint = nearest(key, (*FIELDS, *DIRECTIVES)) or "; hyperparameters have a table of their own"
+    return secret_key_message(key) or f"unknown key {quoted(key)}{hint}"
 
 
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:

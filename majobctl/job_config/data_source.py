@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from majobctl.job_config.fields import DATA_SOURCE_KEYS
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
 from majobctl.job_config.scalars import Checked, obs_path_at, refused, string_at
 from majobctl.job_config.secrets import UnsetText, is_masked, unset_variables
 from majobctl.job_config.values import is_blank, type_name, wrong_type
@@ -71,4 +72,6 @@ def _foreign_key(key: str, kind: str) -> str:
     known = ("type", *(name for names in DATA_SOURCE_KEYS.values() for name in names))
     if key in known:
         return f'data_source: {key} cannot be used with type "{kind}"'
-    return f"data_source: unknown key {quoted(key)}{nearest(key, known)}"
+    is_misplaced = key in FIELDS or key in DIRECTIVES
+    hint = "; it belongs above data_source, in the job config" if is_misplaced else ""
+    return f"data_source: unknown key {quoted(key)}{hint or nearest(key, known)}"

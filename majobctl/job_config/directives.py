@@ -124,11 +124,12 @@ def _texts(table: Mapping[str, Any], key: str) -> tuple[dict[int, str], list[Vio
         return {}, [Violation((key,), wrong_type(key, _WANTED[key], items))]
     wanted = f"{key} must be {_WANTED[key]}"
     violations = [
-        Violation((key, index), f"{wanted}; this is {type_name(item)}")
+        Violation((key, index), f"{wanted}; this is {'empty' if item == '' else type_name(item)}")
         for index, item in enumerate(items)
-        if not isinstance(item, str)
+        if not (item and isinstance(item, str))
     ]
-    return {index: item for index, item in enumerate(items) if isinstance(item, str)}, violations
+    texts = {at: item for at, item in enumerate(items) if item and isinstance(item, str)}
+    return texts, violations
 
 
 def _flag(value: object) -> tuple[bool | None, list[Violation]]:

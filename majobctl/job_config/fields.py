@@ -143,6 +143,11 @@ LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "mode
 DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
 
 
+def plain_name(text: str) -> str:
+    """``NAME``, also of ``job_config.NAME``, as a plan shows it."""
+    return text.removeprefix("job_config.")
+
+
 def name_violation(name: object) -> Violation | None:
     """The rule of ``config_name`` (table 2): 1 to 20 letters, digits, underscores, hyphens."""
     if isinstance(name, str) and NAME.fullmatch(name):

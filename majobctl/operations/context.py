@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError
+from majobctl.job_config.secrets import KEY_VARIABLE
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.target import Target, checked_project_id, endpoint_of
@@ -99,7 +100,10 @@ class ConfigRepository:
         return self.parallelism or settings.parallelism
 
     def locked(self, settings: Settings) -> AbstractContextManager[LockedState]:
-        """The state, locked. Raises LockedError and StateError."""
+        """The state, locked. Raises LockedError and StateError, MajobctlError without a key."""
+        if os.environ.get(KEY_VARIABLE) == "":
+            # Hashes without the state's key would make every secret look changed.
+            raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
         return store_of(settings).locked(self.command, self.lock_timeout)
 
 

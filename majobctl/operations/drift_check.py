@@ -7,6 +7,7 @@ from dataclasses import replace
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
+from majobctl.operations.selection import resolved
 from majobctl.plan.drift import Drift, find_drift, names_to_compare
 from majobctl.plan.plan import EVERYTHING, Selection
 from majobctl.repository.config import compare_policies
@@ -22,17 +23,18 @@ def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) ->
     and ProviderError if the service cannot be read, MajobctlError for the rest.
     """
     repository = context.as_repository(repository)
-    settings, policies, problems = compare_policies(repository.folder, repository.overrides)
+    settings, policies, files, problems = compare_policies(repository.folder, repository.overrides)
     repository.warn_all(problems)
     state = context.store_of(settings).read()
     target = context.target_of(settings)
     context.check_target(state, settings)
-    names = names_to_compare(state, selection)
-    if selection and state and not names:
-        repository.warn("--target and --exclude select no job config")
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
     with context.provider_of(settings, at_once) as provider:
         listed = provider.config_names()
+        if selection:
+            others = {*listed, *(state.job_configs if state else ())}
+            selection = resolved(selection, repository.folder, files, others)
+        names = names_to_compare(state, selection)
         live = read_live(provider, names, parallelism=at_once, observe=observe, listed=listed)
     found = find_drift(state, target, live, listed=listed, selection=selection, policies=policies)
     repository.warn_all(found.warnings)

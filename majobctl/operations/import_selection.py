@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import name_violation
+from majobctl.job_config.fields import name_violation, plain_name
 from majobctl.repository.config import Config
 from majobctl.state.document import State
 from majobctl.text import nearest, quoted
@@ -28,25 +28,19 @@ class Selected:
 def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """Those of ``existing`` that are in ``wanted`` or match a glob in it, in the same order.
 
-    Raises MajobctlError if a plain name does not exist.
+    Raises MajobctlError for a name or a glob that selects nothing, other than "*".
     """
     known = frozenset(existing)
     chosen: set[str] = set()
     missing = []
-    for name in wanted:
-        if is_glob(name):
-            chosen.update(item for item in existing if fnmatch.fnmatchcase(item, name))
-        elif name in known:
-            chosen.add(name)
-        else:
+    for name in map(plain_name, wanted):
+        matching = {item for item in existing if fnmatch.fnmatchcase(item, name)}
+        if not matching and name != "*":
             missing.append(f"the service has no configuration {quoted(name)}{nearest(name, known)}")
+        chosen |= matching
     if missing:
         raise MajobctlError("\n".join([*missing, "nothing was imported"]))
     return [name for name in existing if name in chosen]
-
-
-def is_glob(name: str) -> bool:
-    return any(char in name for char in "*?[")
 
 
 def select(names: Iterable[str], config: Config, state: State | None) -> Selected:

@@ -11,9 +11,11 @@ from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
+from majobctl.operations.selection import resolved
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan, names_to_guard, names_to_read, only_shown
 from majobctl.repository.config import Config
+from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
@@ -73,6 +75,10 @@ def plan_config(
     A plan ``for_saving``, or to be applied, has the salt that the first state needs.
     """
     context.check_target(state, config.settings)
+    if selection:
+        files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
+        others = state.job_configs if state else ()
+        selection = resolved(selection, repository.folder, files, others)
     apply = config.settings.apply
     make = partial(
         make_plan,
@@ -94,7 +100,7 @@ def plan_config(
         deletes = apply["delete_removed"]
         names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
         live = _read(repository, config, provider, names)
-    unread = tuple(_unread(live or {}))
+    unread = (*_unread(live or {}), *_unknown_old_names(config, state))
     repository.warn_all(unread)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
@@ -107,7 +113,7 @@ def plan_config(
             f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
         )
     if selection and not made.total:
-        repository.warn("--target and --exclude select no job config")
+        repository.warn("what is selected waits for the job config that is renamed from it")
     return only_shown(made) if needs_salt and not for_saving else made
 
 
@@ -123,6 +129,18 @@ def _read(
 
     at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
     return read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
+
+
+def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]:
+    """A new job config whose old name nothing has: it may be misspelt, and its state be lost."""
+    known = state.job_configs if state else {}
+    for item in config.job_configs.values():
+        old = item.renamed_from
+        if known and old and known.keys().isdisjoint({old, item.name}):
+            message = (
+                f"renamed_from: the state has no job config {quoted(old)}{nearest(old, known)}"
+            )
+            yield Problem(where=f"job_config.{item.name}", message=message)
 
 
 def _unread(live: Mapping[str, LiveConfig | None]) -> Iterator[Problem]:

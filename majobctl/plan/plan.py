@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from majobctl.errors import Problem
@@ -16,10 +16,12 @@ from majobctl.text import counted
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The names that a plan looks at, as glob patterns: those that match one of ``targeted`` (every
-    name, if it is empty) and none of ``excluded``."""
+    name, if it is empty) and none of ``excluded``. An operation takes ``job_config.NAME`` and a
+    job file's path as well, and finds ``names``."""
 
     targeted: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    names: frozenset[str] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         require_strings(targeted=self.targeted, excluded=self.excluded)
@@ -28,6 +30,8 @@ class Selection:
         return bool(self.targeted or self.excluded)
 
     def covers(self, name: str) -> bool:
+        if self.names is not None:
+            return name in self.names
         wanted = not self.targeted or any(fnmatchcase(name, glob) for glob in self.targeted)
         return wanted and not any(fnmatchcase(name, glob) for glob in self.excluded)
 

@@ -15,7 +15,7 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files, unlisted_folders
 from majobctl.repository.jobs.reader import Reading, read_job_files
 from majobctl.repository.settings.settings import Settings, read_settings
-from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
+from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import in_short
 
@@ -39,7 +39,10 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     Raises ConfigError with every problem of every file, in the order of files and lines.
     """
     found = _read(root, overrides)
-    problems, warnings = {*found.settings_problems, *found.unreadable}, {*found.unmatched}
+    problems, warnings = (
+        {*found.settings_problems, *found.unreadable},
+        {*found.unmatched, *misspelt(found.settings.variables)},
+    )
     problems.update(unlisted_folders(found.settings))
     for reading in found.readings:
         if reading.warnings:
@@ -66,9 +69,9 @@ def valid_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mappin
 
 def compare_policies(
     root: Path, overrides: Overrides = NO_OVERRIDES
-) -> tuple[Settings, ComparePolicies, Sequence[Problem]]:
-    """The settings, the compare policies, and a problem for each job file that cannot be read and
-    each table that cannot be expanded.
+) -> tuple[Settings, ComparePolicies, Mapping[str, str], Sequence[Problem]]:
+    """The settings, the compare policies, the file of each job config, and a problem for each job
+    file that cannot be read and each table that cannot be expanded.
 
     No value is needed, so that an environment variable may be missing or a rule may be broken.
     Raises ConfigError if the settings are wrong.
@@ -77,10 +80,11 @@ def compare_policies(
     if found.settings_problems:
         raise ConfigError(sorted(found.settings_problems))
     described = {it.name: it.policy for it in found.readings if it.name is not None}
+    files = {it.name: it.origin.file for it in found.readings if it.name is not None}
     problems = [*found.unreadable]
     for reading in found.readings:
         problems += _problems(reading, reading.expansion_violations)
-    return found.settings, ComparePolicies(described, found.default_policy), problems
+    return found.settings, ComparePolicies(described, found.default_policy), files, problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,14 +89,42 @@ def test_the_process_may_name_the_environment_and_the_option_wins(repo: Reposito
     assert states(repo) == ["prod.state.json"]
     assert repo.done("state", "list").stdout == "alpha\n"
     assert repo.done("state", "list", "-e", "test").stdout == ""
-    assert repo.done("state", "list", "-e", "").stdout == ""
     repo.environment["MAJOBCTL_ENVIRONMENT"] = "prd"
     for command in (("plan",), ("show",), ("state", "pull"), ("flavors",), ("drift",)):
         ran = repo.run(*command)
         assert ran.code == 1
         assert 'no environment "prd"; did you mean "prod"?' in ran.stderr
+
+
+@pytest.mark.parametrize("other", ["HW_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"])
+def test_an_empty_project_is_not_replaced_by_that_of_another_source(
+    other: str, repository: Repository
+) -> None:
+    repository.settings('[provider]\nregion = "eu-de"\n')
+    repository.job("alpha")
+    repository.environment[other] = "another"
+    assert repository.done("plan", "--format", "json").document["target"]["project_id"] == "another"
+    repository.environment["OS_PROJECT_ID"] = ""
+    for command in (["plan"], ["apply", "--auto-approve"], ["drift"]):
+        ran = repository.run(*command)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert "OS_PROJECT_ID is empty: set a project's id, or unset it" in ran.stderr
+
+
+@pytest.mark.parametrize("command", [["plan"], ["apply", "--auto-approve"], ["state", "list"]])
+def test_an_empty_environment_is_an_error_and_not_none(
+    command: list[str], repo: Repository
+) -> None:
+    for option in (["-e", ""], ["--environment="]):
+        ran = repo.run(*command, *option)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert f"{option[0].rstrip('=')} is empty; is a variable of the shell" in ran.stderr
     repo.environment["MAJOBCTL_ENVIRONMENT"] = ""
-    assert repo.done("state", "list").stdout == ""
+    ran = repo.run(*command)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "MAJOBCTL_ENVIRONMENT is empty: name an environment, or unset it" in ran.stderr
+    assert states(repo) == []
+    assert repo.done(*command, "-e", "prod").code == 0
 
 
 def test_drift_show_and_the_state_commands_look_at_the_chosen_one(repo: Repository) -> None:

@@ -24,6 +24,14 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> list[tuple[str
 ALL = sorted(commands(cli))
 
 
+def found_at(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    return command
+
+
 def test_the_help_of_all_says_what_each_says_first() -> None:
     for name, entry in COMMANDS.items():
         assert cli.commands[name].get_short_help_str(1000) == entry.help
@@ -90,6 +98,21 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
             ["apply", "-auto-approve"],
             "Error: No such option: -auto-approve; write --auto-approve\n",
         ),
+        (["plan", "-exclude=x"], "Error: No such option: -exclude; write --exclude\n"),
+        (["apply", "-exclude", "x"], "Error: No such option: -exclude; write --exclude\n"),
+        (["plan", "-environment=x"], "Error: No such option: -environment; write --environment\n"),
+        (["-C", "", "plan"], "Error: -C is empty; is a variable of the shell not set?\n"),
+        (
+            ["destroy"],
+            "Error: No such command: destroy; remove the job configs from the files, with"
+            " apply.delete_removed = true\n",
+        ),
+        (["destroy", "-auto-approve"], "apply.delete_removed = true\n"),
+        (["refresh"], "Error: No such command: refresh; majobctl plan --refresh\n"),
+        (["state", "show", "x"], "Error: No such command: state show; majobctl show NAME\n"),
+        (["state", "mv", "x", "y"], 'write renamed_from = "OLD" in the job config\n'),
+        (["workspace", "select", "x"], "choose an environment: -e NAME\n"),
+        (["force-unlock", "x"], "Error: No such command: force-unlock; majobctl unlock ID\n"),
         (["-chdir=x", "plan"], "Error: No such option: -chdir; write --chdir\n"),
         (["apply", "--lock-timeout", "5s"], '"5s" is not a number of seconds\n'),
         (["emulator", "serve", "--throttle", "x"], '"x" is not a number\n'),
@@ -104,9 +127,49 @@ def test_wrong_usage_is_answered_with_what_to_write(
     assert ran.stderr.endswith(told)
 
 
+TEXTS = [
+    (path, parameter)
+    for path in ALL
+    for parameter in found_at(path).params
+    if parameter.type is click.STRING
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"), TEXTS, ids=[f"{' '.join(path)} {it.name}" for path, it in TEXTS]
+)
+def test_an_empty_text_is_an_error_wherever_it_is_written(
+    path: tuple[str, ...], parameter: click.Parameter, on_emulator: Repository
+) -> None:
+    before = sorted(on_emulator.root.rglob("*"))
+    is_option = isinstance(parameter, click.Option)
+    ran = on_emulator.run(*path, *([parameter.opts[-1], ""] if is_option else [""]))
+    which = parameter.opts[-1] if is_option else "an argument"
+    problem = f"Error: {which} is empty; is a variable of the shell not set?\n"
+    assert (ran.code, ran.stdout, ran.stderr) == (1, "", problem)
+    if is_option:
+        assert on_emulator.run(*path, f"{parameter.opts[-1]}=").stderr == problem
+    assert sorted(on_emulator.root.rglob("*")) == before
+
+
+def test_all_options_and_arguments_that_take_a_text_are_among_those() -> None:
+    found = {f"{' '.join(path)} {parameter.name}" for path, parameter in TEXTS}
+    assert len(found) >= 40
+    every = {
+        "plan out",
+        "apply planfile",
+        "init directory",
+        "import names",
+        "show name",
+        "fmt files",
+    }
+    every |= {"state rm names", "unlock holder_id", "emulator serve data", "schema out_dir"}
+    assert every <= found
+
+
 def test_a_folder_that_is_not_there_cannot_be_gone_to(repository: Repository) -> None:
     repository.write("file", "")
-    for folder in ("missing", "file", "", "x" * 5000):
+    for folder in ("missing", "file", "x" * 5000):
         ran = repository.run("-C", folder, "version")
         assert ran.code == 1
         assert f"cannot change to {folder}: " in ran.stderr

@@ -21,7 +21,6 @@ from tests.config_repository import Repository
         "jobs",
         "pipe",
         "loop",
-        "",
     ],
 )
 def test_what_is_not_a_plan_is_not_overwritten(on_emulator: Repository, name: str) -> None:
@@ -94,13 +93,6 @@ def test_the_text_around_a_variable_is_not_reported(
         assert "literal-words" not in text
         assert "variable-words" not in text
     assert on_emulator.run("apply", "saved.plan").code == 0
-
-
-def test_a_selection_of_nothing_is_warned_of(on_emulator: Repository) -> None:
-    on_emulator.cloud("alpha", "one")
-    on_emulator.job("one")
-    ran = on_emulator.done("plan", "--target", "nobody-*")
-    assert "Warning: --target and --exclude select no job config" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,16 @@ class TestOneThatSaysSo:
         assert "renamed" not in text
         assert '"the one" -> "later"' in text
 
+    def test_is_warned_of_where_nothing_has_the_old_name(self, repo: Repository) -> None:
+        rename(repo, renamed_from="odl")
+        warning = 'job_config.new: renamed_from: the state has no job config "odl"; did you mean'
+        for options in ([], ["--refresh"]):
+            ran = repo.done("plan", "--format", "json", *options)
+            assert f'Warning: {warning} "old"?\n' in ran.stderr
+            assert len(ran.document["warnings"]) == 1
+        repo.apply("--overwrite")
+        assert repo.done("plan").stderr == ""
+
     def test_names_one_that_the_state_does_not_know(self, repo: Repository) -> None:
         repo.job("new", renamed_from="unheard-of")
         found = change(repo.done("plan", "--format", "json"), "new")

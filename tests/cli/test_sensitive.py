@@ -89,6 +89,22 @@ def test_the_key_of_the_environment_makes_other_hashes(secretive: Repository, ke
     assert secretive.done("plan").stdout.startswith("No changes.")
 
 
+@pytest.mark.parametrize(
+    "command", [["apply", "--auto-approve"], ["import", "--all"], ["state", "rm", "one"]]
+)
+def test_an_empty_key_is_an_error_of_all_that_write(
+    command: list[str], secretive: Repository, rest: FakeService
+) -> None:
+    secretive.apply()
+    before = secretive.state_path.read_bytes()
+    secretive.environment["MAJOBCTL_STATE_KEY"] = ""
+    rest.forget_requests()
+    ran = secretive.run(*command)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "Error: MAJOBCTL_STATE_KEY is empty: set the state's key, or unset it\n" in ran.stderr
+    assert (rest.requests, secretive.state_path.read_bytes()) == ([], before)
+
+
 def test_what_becomes_sensitive_is_no_longer_shown(on_rest: Repository) -> None:
     on_rest.job("one", config_desc="of-the-file")
     on_rest.apply()

@@ -38,7 +38,7 @@ def test_a_lock_that_somebody_elsewhere_holds_blocks_until_it_is_freed(
     on_emulator.apply()
 
 
-@pytest.mark.parametrize("holder_id", ["", "wrong", "*", "\x1b", "x" * 10_000])
+@pytest.mark.parametrize("holder_id", ["wrong", "*", "\x1b", "x" * 10_000])
 def test_only_the_right_id_frees_a_lock(on_emulator: Repository, holder_id: str) -> None:
     put_holder(on_emulator)
     ran = on_emulator.run("unlock", holder_id)

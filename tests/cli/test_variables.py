@@ -40,6 +40,10 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
     ("options", "told"),
     [
         (("--var", "bukcet=x"), 'Error: --var: no variable "bukcet"; did you mean "bucket"?\n'),
+        (
+            ("--var", "bucket="),
+            "Error: --var: bucket must not be empty, unless the settings declar",
+        ),
         (("--var", "bucket"), "Error: --var bucket: write --var NAME=VALUE\n"),
         (("--var-file", "none.toml"), "none.toml: cannot be read: No such file or directory\n"),
         (
@@ -59,6 +63,26 @@ def test_what_is_wrong_with_an_option_is_reported(
         assert (ran.code, ran.stdout) == (1, "")
         assert ran.stderr.startswith(told)
     assert not rest.puts
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("bukcet", "bucket"),
+        ("BUCKET", "bucket"),
+        ("secret_word", "secret-word"),
+        ("bucket", ""),
+        ("zone_of_another_repository", ""),
+        ("", ""),
+    ],
+)
+def test_a_variable_of_the_environment_that_is_probably_misspelt_is_warned_of(
+    name: str, near: str, repo: Repository
+) -> None:
+    repo.environment[f"MAJOBCTL_VAR_{name}"] = "x"
+    warning = f'Warning: MAJOBCTL_VAR_{name}: no such variable; did you mean "{near}"?\n'
+    for command in ("plan", "validate"):
+        assert repo.done(command).stderr == (warning if near else "")
 
 
 def test_validate_as_json_reports_a_wrong_file(repo: Repository) -> None:
@@ -150,8 +174,8 @@ def test_what_the_service_has_in_the_place_of_a_sensitive_value_is_hidden(
     # Another state, of another lineage: what the service has is now somebody else's.
     repo.settings(settings + '[environments.other]\nprovider.kind = "emulator"\n')
     for command in ("drift", "plan --refresh", "plan --refresh --format json"):
-        for environment in ("", "other"):
-            ran = repo.done(*command.split(), "-e", environment)
+        for options in ([], ["-e", "other"]):
+            ran = repo.done(*command.split(), *options)
             assert HIDDEN not in ran.stdout + ran.stderr
     refreshed = repo.done("plan", "--refresh").stdout
     assert "config_desc" in refreshed

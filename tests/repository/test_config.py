@@ -411,7 +411,6 @@ def names_of(root: Path, files: Mapping[str, str | bytes], patterns: str) -> lis
         ('["**/*.toml"]', ["a", "b", "c"]),
         ('["*.toml", "jobs/?/b.toml"]', ["b", "c"]),
         ('["jobs/**/*.toml", "nothing/*.toml"]', ["a", "b"]),
-        ("[]", []),
     ],
 )
 def test_a_job_file_is_read_once_and_the_settings_never_as_one(

@@ -53,6 +53,24 @@ def chosen(root: Path, text: str, name: str) -> Settings:
     return settings
 
 
+@pytest.mark.parametrize(
+    ("line", "where", "problem"),
+    [
+        ("defaults.hyperparameters.log_url", "defaults", "log_url is a key of [defaults], not a"),
+        ("variables.max_change_percent", "variables", "max_change_percent belongs in [apply]; a"),
+        ("apply.prevent_delete", "apply", "prevent_delete belongs in [defaults] or in a job"),
+    ],
+)
+def test_a_key_of_another_table_is_found_in_an_environment(
+    line: str, where: str, problem: str, tmp_path: Path
+) -> None:
+    text = f"{SETTINGS}[environments.prod]\n{line} = 1\n"
+    write_files(tmp_path, {"majobctl.toml": text})
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path, Overrides("prod"))
+    assert str(raised.value).startswith(f"majobctl.toml:4: {where}: {problem}")
+
+
 def told(root: Path, text: str, name: str = "") -> list[str]:
     write_files(root, {"majobctl.toml": text})
     return [str(problem) for problem in read_settings(root, Overrides(name))[1]]
@@ -226,7 +244,7 @@ _settings = st.fixed_dictionaries(
                 "timeout": st.sampled_from([1, 2.5]),
             },
         ),
-        "jobs": st.fixed_dictionaries({"files": st.lists(st.sampled_from(["a", "b"]))}),
+        "jobs": st.fixed_dictionaries({"files": st.lists(st.sampled_from("ab"), min_size=1)}),
         "apply": st.fixed_dictionaries(
             {}, optional={"parallelism": st.integers(1, 9), "create_missing": st.booleans()}
         ),

@@ -16,6 +16,7 @@ from majobctl.errors import ConfigError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig, normalise
 from majobctl.job_config.live import LiveConfig
+from majobctl.repository.authoring.format import formatted
 from majobctl.repository.authoring.generate import (
     Defaults,
     JobTable,
@@ -24,6 +25,7 @@ from majobctl.repository.authoring.generate import (
     table_of,
 )
 from majobctl.repository.config import Config, load_config
+from majobctl.repository.jobs.tables import KEYS
 from majobctl.service.codec import live_config
 from tests.config_files import SETTINGS, write_files
 from tests.strategies import plain_values, texts, toml_value, valid_params
@@ -136,6 +138,19 @@ def test_what_is_written_says_the_same_below_any_defaults(data: st.DataObject) -
         config = loaded(written, defaults, Path(folder)).job_configs["x"]
     assert config.params == params
     assert {place[-1] for place in config.sensitive} == set(written.secrets)
+
+
+@pytest.mark.parametrize("label", sorted(KEYS))
+@pytest.mark.parametrize("below", [{}, {"hyperparameters": {"lr": "0.001", "epochs": "3"}}])
+def test_a_label_with_the_name_of_a_key_is_written_so_that_it_reads_back(
+    label: str, below: Params, tmp_path: Path
+) -> None:
+    labelled = {"epochs": "10", label: "its value", "lr": "0.001"}
+    params = {**PARAMS, "hyperparameters": dict(sorted(labelled.items()))}
+    written = table(params, below)
+    assert loaded(written, below, tmp_path).job_configs["x"].params == params
+    assert f'{{ label = "{label}", value = "its value" }}' in written.text()
+    assert formatted(written.text().encode(), "x").content.decode() == written.text()
 
 
 @given(texts)

@@ -58,6 +58,7 @@ def test_settings_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
 
 
 def test_settings_that_are_written_count(tmp_path: Path) -> None:
+    (tmp_path / "cloud.toml").touch()
     settings = good_settings(
         tmp_path,
         "[provider]\n"
@@ -95,6 +96,7 @@ def test_a_wrong_value_stands_as_its_default(tmp_path: Path) -> None:
     ],
 )
 def test_each_kind_of_provider_has_what_it_needs(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").touch()
     good_settings(tmp_path, text)
 
 

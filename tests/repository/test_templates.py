@@ -134,7 +134,7 @@ def test_directives_of_a_template_hold_for_those_that_use_it(tmp_path: Path) -> 
         ("hyperparameters", "key"),
     }
     assert config.prevent_delete
-    _, watches, unread = compare_policies(tmp_path)
+    _, watches, _, unread = compare_policies(tmp_path)
     assert watches.of("sentiment").ignored == {("inputs",), ("config_desc",)}
     assert watches.of("sentiment").secret_names == {"log_url", "config_desc", "lr", "key"}
     assert not unread
@@ -177,7 +177,7 @@ def test_what_is_watched_is_known_though_the_template_is_not(tmp_path: Path) -> 
     job = f'[job_config.a]\n{PARAMS}use = "bsae"\nsensitive = ["lr"]\nignore_changes = ["inputs"]\n'
     sweep = f'[job_config.b]\n{PARAMS}matrix = {{ lr = 1 }}\nname = "x-{{lr}}"\n'
     write_files(tmp_path, {"jobs/a.toml": job + sweep})
-    _, watches, unread = compare_policies(tmp_path)
+    _, watches, _, unread = compare_policies(tmp_path)
     assert watches.of("a").secret_names == {"lr"}
     assert watches.of("a").ignored == {("inputs",)}
     assert [str(problem) for problem in unread] == [

@@ -99,8 +99,8 @@ def test_the_last_of_several_options_and_files_wins(tmp_path: Path) -> None:
     found = with_overrides(DECLARED, Overrides(files=(str(first), str(second))))
     assert found["bucket"] == Variable("b", f"{second}:2")
     assert found["lr"] == Variable("1", f"{first}:2")
-    found = with_overrides(DECLARED, Overrides(values=("bucket=c", "bucket=d=e", "lr=")))
-    assert found == {"bucket": Variable("d=e", "--var"), "lr": Variable("", "--var")}
+    found = with_overrides(DECLARED, Overrides(values=("bucket=c", "bucket=d=e")))
+    assert found == {"bucket": Variable("d=e", "--var"), "lr": DECLARED["lr"]}
 
 
 def test_a_file_is_read_as_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +133,24 @@ def test_a_variable_of_the_process_that_nobody_declares_is_passed_over(
 )
 def test_a_wrong_option_is_told(option: str, told: str) -> None:
     assert refused(Overrides(values=(option,))).startswith(told)
+
+
+def test_an_empty_value_counts_only_if_the_settings_declare_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = 'bucket must not be empty, unless the settings declare it as ""'
+    assert refused(Overrides(values=("bucket=",))) == f"--var: {problem}"
+    monkeypatch.setenv(f"{PREFIX}bucket", "")
+    assert refused(Overrides()) == f"{PREFIX}bucket: {problem}"
+    text = '[variables]\nbucket = ""\n'
+    assert chosen(tmp_path, text, Overrides(values=("bucket=",)))["bucket"].text == ""
+    text = '[variables]\nbucket = "ml"\n[environments.prod.variables]\nbucket = ""\n'
+    assert chosen(tmp_path, text, Overrides("prod"))["bucket"].origin == f"{PREFIX}bucket"
+    # What is written in a file is meant.
+    monkeypatch.delenv(f"{PREFIX}bucket")
+    (tmp_path / "vars.toml").write_text('bucket = ""\n')
+    files = (str(tmp_path / "vars.toml"),)
+    assert chosen(tmp_path, text, Overrides(files=files))["bucket"].text == ""
 
 
 def test_a_wrong_value_of_the_process_is_told_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

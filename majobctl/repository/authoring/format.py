@@ -17,7 +17,7 @@ from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.values import WrittenFloat
 from majobctl.repository.jobs.matrix import MATRIX, NAME
-from majobctl.repository.jobs.templates import USE
+from majobctl.repository.jobs.tables import USE
 from majobctl.repository.settings.keys import SETTINGS
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import printable

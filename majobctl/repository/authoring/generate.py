@@ -14,12 +14,12 @@ from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import place_of, secret_key_message, with_known
 from majobctl.repository.jobs.references import resolve
+from majobctl.repository.jobs.tables import KEYS
 from majobctl.text import printable, quoted
 
 Params = Mapping[str, Any]
 
 _LABELLED = "hyperparameters"
-_SOURCES = "data_source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,15 @@ class JobTable:
     def text(self) -> str:
         """TOML, with the keys in the documented order and no invisible characters."""
         values = dict(self.values)
-        labelled = values.pop(_LABELLED, None) if values.get(_LABELLED) else None
-        sources = values.pop(_SOURCES, None) if values.get(_SOURCES) else None
-        sensitive = values.pop(SENSITIVE, None)
-        text = "".join(comment(remark) for remark in self.remarks)
-        text += f"[job_config.{self.name}]\n{_lines(values)}"
-        if sources:
-            text += f"{_SOURCES} = [\n{''.join(map(_entry_line, sources))}]\n"
-        if sensitive:
-            text += f"{SENSITIVE} = [{', '.join(map(_string, sensitive))}]\n"
+        labelled = values.get(_LABELLED) or {}
+        if not KEYS.isdisjoint(labelled):
+            # Below a header, such a label would be taken for a key in the wrong table.
+            pairs = [{"label": label, "value": value} for label, value in labelled.items()]
+            values[_LABELLED], labelled = pairs, {}
+        elif labelled:
+            del values[_LABELLED]
+        text = "".join(map(comment, self.remarks)) + f"[job_config.{self.name}]\n"
+        text += "".join(_key_lines(key, value) for key, value in values.items())
         if labelled:
             text += f"\n[job_config.{self.name}.{_LABELLED}]\n{_lines(labelled)}"
         return text
@@ -164,13 +164,14 @@ def _lines(values: Mapping[str, Any]) -> str:
     return _visible(tomli_w.dumps(values))
 
 
-def _entry_line(entry: Mapping[str, str]) -> str:
-    pairs = _lines(entry).rstrip("\n").split("\n")
-    return f"    {{ {', '.join(pairs)} }},\n"
-
-
-def _string(text: str) -> str:
-    return _lines({"x": text}).removeprefix("x = ").rstrip("\n")
+def _key_lines(key: str, value: Any) -> str:
+    """A key with its value; an array of tables has a line for each."""
+    if not (value and isinstance(value, list)):
+        return _lines({key: value})
+    if isinstance(value[0], str):
+        return f"{key} = [{', '.join(_lines({'x': text})[4:-1] for text in value)}]\n"
+    tables = "".join(f"    {{ {', '.join(_lines(item).splitlines())} }},\n" for item in value)
+    return f"{key} = [\n{tables}]\n"
 
 
 def _visible(toml: str) -> str:

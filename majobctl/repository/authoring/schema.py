@@ -21,7 +21,7 @@ from majobctl.repository.authoring.schema_rules import (
     rules_between_keys,
 )
 from majobctl.repository.jobs.matrix import MATRIX, NAME
-from majobctl.repository.jobs.templates import USE
+from majobctl.repository.jobs.tables import KEYS, USE
 from majobctl.repository.settings.keys import SETTINGS, Setting
 from majobctl.repository.settings.keys import Kind as SettingKind
 from majobctl.repository.settings.variables import NAME as VARIABLE_NAME
@@ -89,11 +89,12 @@ def settings_schema() -> Schema:
     blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
     shared = {**_fields(), **_directives(), RENAMED_FROM: blank}
     tables["defaults"] = _table("Below every job config", shared)
+    misplaced = sorted({*FIELDS, *DIRECTIVES}.union(*SETTINGS.values()))
     tables["variables"] = {
         "title": "Variables",
         "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
         "type": "object",
-        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$"},
+        "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$", "not": {"enum": misplaced}},
         "additionalProperties": {**_VALUE, **_ONE_LINE, **_WITHOUT_REFERENCE},
     }
     references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
@@ -197,7 +198,10 @@ def _hyperparameters(field: Field) -> Schema:
     return {
         "type": ["object", "array", "string"],
         "pattern": MAY_BE_BLANK,
-        "propertyNames": {"minLength": 1, "not": _WITH_REFERENCE},
+        "propertyNames": {
+            "minLength": 1,
+            "not": {"anyOf": [{"enum": sorted(KEYS)}, _WITH_REFERENCE]},
+        },
         "additionalProperties": _VALUE,
         "items": {**pair, "required": ["label", "value"]},
     }
@@ -244,7 +248,7 @@ _KINDS: Mapping[Kind, Callable[[Field], Schema]] = {
 
 def _directives() -> dict[str, Schema]:
     rules: Mapping[str, Schema] = {
-        directives.SENSITIVE: {"type": "array", "items": {"type": "string"}},
+        directives.SENSITIVE: {"type": "array", "items": {"type": "string", "minLength": 1}},
         directives.IGNORE_CHANGES: {"type": "array", "items": _place()},
         directives.PREVENT_DELETE: {"type": "boolean"},
         RENAMED_FROM: {"type": "string", "pattern": f"^({JOB_CONFIG_NAME.pattern})?$"},
@@ -278,7 +282,8 @@ def _setting_rule(setting: Setting) -> Schema:
     if setting.kind is SettingKind.FLAG:
         return {"type": "boolean"}
     if setting.kind is SettingKind.TEXTS:
-        return {"type": "array", "items": text}
+        items = {**text, "minLength": 1}
+        return {"type": "array", "items": items, "minItems": len(setting.default)}
     if setting.choices:
         return {"type": "string", "enum": list(setting.choices)}
     text = {**text, "not": _WITH_REFERENCE}

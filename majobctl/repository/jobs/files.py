@@ -60,7 +60,9 @@ def unlisted_folders(settings: Settings) -> Iterator[Problem]:
 
 def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
     """Lists the folders that ``pattern`` leads to, and no others, which may be anything."""
-    start = _fixed_part(pattern)
+    # The folder above the first part with a wildcard.
+    fixed = takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts[:-1])
+    start = os.path.join("", *fixed)
     top, parts = root / start, Path(pattern).parts[len(Path(start).parts) :]
     seen: set[str] = set()
     for folder, folders, _ in os.walk(top, onerror=failures.append, followlinks=True):
@@ -74,9 +76,3 @@ def _walk(root: Path, pattern: str, failures: list[OSError]) -> None:
             for name in folders
             if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in seen
         ]
-
-
-def _fixed_part(pattern: str) -> str:
-    """The folder above the first part of ``pattern`` with a wildcard."""
-    folders = Path(pattern).parts[:-1]
-    return os.path.join("", *takewhile(lambda part: not glob.has_magic(part), folders))

@@ -83,8 +83,11 @@ def _matrix_violations(matrix: object, labels: Collection[object]) -> Iterator[V
         shown = "an empty one" if matrix == {} else type_name(matrix)
         yield Violation((MATRIX,), f"{MATRIX} must be {wanted}, not {shown}")
         return
+    import difflib
+
     for key, values in matrix.items():
-        near = [] if key in FIELDS or key in labels else _meant_keys(key)
+        likely = () if key in FIELDS or key in labels else FIELDS
+        near = difflib.get_close_matches(key, likely, n=1, cutoff=_MIN_LIKENESS)
         if key in _FIXED or (key in FIELDS and FIELDS[key].is_array):
             wrong = [f"{key} cannot vary; name a label of hyperparameters"]
         elif near:
@@ -101,12 +104,6 @@ def _matrix_violations(matrix: object, labels: Collection[object]) -> Iterator[V
         if count > MAX_COMBINATIONS:
             message = f"{MATRIX} has more than {MAX_COMBINATIONS} combinations"
             yield Violation((MATRIX,), message)
-
-
-def _meant_keys(label: str) -> list[str]:
-    import difflib
-
-    return difflib.get_close_matches(label, FIELDS, n=1, cutoff=_MIN_LIKENESS)
 
 
 def _wrong_values(key: str, values: list[Any]) -> Iterator[str]:

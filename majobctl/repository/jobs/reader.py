@@ -20,28 +20,27 @@ from typing import Any, NamedTuple
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
-    DIRECTIVES,
     RENAMED_FROM,
     Directives,
     unknown_secrets,
     without_directives,
 )
-from majobctl.job_config.fields import DATA_KEYS, name_violation
+from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
 from majobctl.job_config.secrets import place_of, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
+from majobctl.repository.jobs import tables
 from majobctl.repository.jobs.layers import Layer, Origin, merged
-from majobctl.repository.jobs.matrix import MATRIX, NAME, combinations, without_matrix
+from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
 from majobctl.repository.jobs.references import reference_alone, resolve
-from majobctl.repository.jobs.tables import JOB_CONFIG, TEMPLATES, foreign_tables, named_tables
-from majobctl.repository.jobs.templates import USE, Template, template_of, template_used
+from majobctl.repository.jobs.templates import Template, template_of, template_used
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import quoted
 
-_OTHER_KEYS = frozenset({*DIRECTIVES, USE, MATRIX, NAME})
+_OTHER_KEYS = tables.KEYS - FIELDS.keys()
 """The keys of a job config that are not parameters."""
 
 
@@ -83,8 +82,8 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     templates, readings = _read_templates(files, context)
     for file in files:
         top = Origin((Layer(file, (), file.data),))
-        readings.append(Reading(origin=top, violations=foreign_tables(file)))
-        for layer, violations in named_tables(file, JOB_CONFIG):
+        readings.append(Reading(origin=top, violations=tables.foreign_tables(file)))
+        for layer, violations in tables.named_tables(file, tables.JOB_CONFIG):
             if violations:
                 readings.append(Reading(origin=Origin((layer,)), violations=violations))
             elif _OTHER_KEYS.isdisjoint(layer.table):
@@ -106,7 +105,7 @@ def _read_table(
     template, wrong_template = template_used(written, templates)
     below = template.directives.over(plain.effective) if template else plain.effective
     effective = own.over(below)
-    written.pop(USE, None)
+    written.pop(tables.USE, None)
     expanded, wrong_matrix = combinations(layer.name, written, effective.sensitive)
     unexpanded = [*wrong_template, *wrong_matrix]
     yield Reading(origin=Origin((layer,)), violations=violations, expansion_violations=unexpanded)
@@ -149,7 +148,7 @@ def _read_job_config(
     params, wrong = checked_values(values)
     if matrix_paths:
         wrong = [item for item in wrong if item.path not in matrix_paths]
-    violations += wrong
+    violations += _with_misplaced(origin, wrong)
     if not context.lacks_template:
         violations += map(origin.explained, rule_violations(values, params))
         violations += unknown_secrets(context.own_sensitive, params)
@@ -215,7 +214,9 @@ def _read_templates(
 ) -> tuple[Mapping[str, Template], list[Reading]]:
     templates: dict[str, Template] = {}
     readings: list[Reading] = []
-    for layer, violations in (found for file in files for found in named_tables(file, TEMPLATES)):
+    for layer, violations in (
+        found for file in files for found in tables.named_tables(file, tables.TEMPLATES)
+    ):
         if not violations:
             template, violations = template_of(layer)
             first = templates.setdefault(layer.name, template)
@@ -237,8 +238,14 @@ def _read_alone(
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
     found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
-    policy = _policy(effective, resolved.secret_paths)
-    return Reading(origin=Origin((layer,)), policy=policy, violations=[*violations, *found])
+    policy, origin = _policy(effective, resolved.secret_paths), Origin((layer,))
+    violations = [*violations, *_with_misplaced(origin, found)]
+    return Reading(origin=origin, policy=policy, violations=violations)
+
+
+def _with_misplaced(origin: Origin, wrong: Iterable[Violation]) -> list[Violation]:
+    found = {item.path: item for item in tables.misplaced_labels(origin.layers)}
+    return [*found.values(), *(item for item in wrong if item.path not in found)]
 
 
 def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:

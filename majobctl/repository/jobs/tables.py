@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
+from majobctl.repository.jobs.matrix import MATRIX, NAME
 from majobctl.repository.settings.checks import TABLES
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import TomlFile
-from majobctl.text import nearest, quoted
+from majobctl.text import nearest, printable, quoted
 
 JOB_CONFIG = "job_config"
 TEMPLATES = "templates"
+USE = "use"
+KEYS = frozenset({*FIELDS, *DIRECTIVES, USE, MATRIX, NAME})
+"""Every key of a job config."""
 
 
 def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violation]]]:
@@ -33,6 +38,22 @@ def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violat
         if kind == JOB_CONFIG and name in FIELDS:
             message = "a job config needs a name; write [job_config.NAME] above its keys"
         yield Layer(file, (kind, name), {}), [Violation((), message)]
+
+
+def misplaced_labels(layers: Sequence[Layer]) -> Iterator[Violation]:
+    """A violation for each key of a job config that was written below the header of its
+    hyperparameters, where it would be a label. A label that is written as a string is meant."""
+    for layer in layers:
+        labels = layer.table.get("hyperparameters")
+        for key in KEYS & labels.keys() if isinstance(labels, Mapping) else ():
+            path = ("hyperparameters", key)
+            if next(it for it in layers if it.has(path)) is layer:
+                table = printable(".".join(map(str, layer.prefix)))
+                yield Violation(
+                    path,
+                    f"{key} is a key of [{table}], not a hyperparameter; move it there, or, for a"
+                    f" label, write hyperparameters = [{{label = {quoted(key)}, value = ...}}]",
+                )
 
 
 def foreign_tables(file: TomlFile) -> list[Violation]:

@@ -12,10 +12,9 @@ from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
 from majobctl.repository.jobs.matrix import MATRIX, NAME
-from majobctl.repository.jobs.tables import TEMPLATES
+from majobctl.repository.jobs.tables import TEMPLATES, USE
 from majobctl.text import nearest, quoted
 
-USE = "use"
 _OF_JOB_CONFIGS = (USE, MATRIX, NAME, RENAMED_FROM)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from majobctl.errors import ConfigError
 from majobctl.job_config.compare_policy import ignored_places
-from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings import environments, variables
-from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
+from majobctl.repository.settings.keys import SETTINGS, Kind, Setting, home_of
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 from majobctl.text import nearest, printable, quoted
 
@@ -38,10 +37,12 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
         content, found = checked_table(data, table)
         values[table] = {key: setting.default for key, setting in known.items()}
         for key, value in content.items():
+            place = (table, key)
             if key not in known:
-                found.append(_unknown_key(table, key))
+                unknown = f"unknown key {quoted(key)}{nearest(key, known)}"
+                found.append(Violation(place, secret_key_message(key) or home_of(key) or unknown))
             elif message := _wrong_value(key, known[key], value):
-                found.append(Violation((table, key), message))
+                found.append(Violation(place, message))
             else:
                 values[table][key] = value
         violations += found
@@ -59,24 +60,8 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             what = "templates" if key == "templates" else "job configs"
             yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
-            yield Violation((key,), _foreign(key) or f"unknown table {_with_hint(key, TABLES)}")
-
-
-def _unknown_key(table: str, key: str) -> Violation:
-    unknown = f"unknown key {_with_hint(key, SETTINGS[table])}"
-    return Violation((table, key), secret_key_message(key) or _foreign(key) or unknown)
-
-
-def _with_hint(key: str, known: Iterable[str]) -> str:
-    return quoted(key) + nearest(key, known)
-
-
-def _foreign(key: str) -> str | None:
-    """The message for a key that belongs in another table; None if there is no such table."""
-    home = next((table for table, known in SETTINGS.items() if key in known), None)
-    if home:
-        return f"{key} belongs in [{home}]"
-    return f"{key} belongs in [defaults] or in a job config" if key in FIELDS else None
+            unknown = f"unknown table {quoted(key)}{nearest(key, TABLES)}"
+            yield Violation((key,), home_of(key) or unknown)
 
 
 _WANTED: Mapping[Kind, tuple[str, tuple[type, ...]]] = {
@@ -96,6 +81,8 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
         other = next((item for item in value if not isinstance(item, str)), None)
         if other is not None:
             return f"{key} must be {wanted}, not one with {type_name(other)}"
+        if "" in value or (setting.default and not value):
+            return f"{key} must not {'have an empty string' if value else 'be empty'}"
         return _wrong_texts(key, value)
     if isinstance(value, str):
         return _wrong_text(key, setting, value)
@@ -105,7 +92,9 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
 def _wrong_text(key: str, setting: Setting, value: str) -> str | None:
     if setting.choices and value not in setting.choices:
         choices = ", ".join(map(quoted, setting.choices))
-        return f"{key} must be one of {choices}, not {_with_hint(value, setting.choices)}"
+        return (
+            f"{key} must be one of {choices}, not {quoted(value)}{nearest(value, setting.choices)}"
+        )
     if not value and setting.default:
         return f"{key} must not be empty"
     return _wrong_texts(key, [value])

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.fields import FIELDS
+
 
 class Kind(enum.Enum):
     """The type of a setting; its value is the reference page's term."""
@@ -106,3 +109,11 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         )
     },
 }
+
+
+def home_of(key: str) -> str | None:
+    """A sentence about the table that ``key`` belongs in; None if there is no such table."""
+    homes = [f"[{table}]" for table, known in SETTINGS.items() if key in known]
+    if key in FIELDS or key in DIRECTIVES:
+        homes = ["[defaults] or in a job config"]
+    return f"{key} belongs in {homes[0]}" if homes else None

@@ -127,6 +127,9 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
     ]
+    seed = values["provider"]["seed"]
+    if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):
+        violations.append(Violation(("provider", "seed"), f"seed: no file {quoted(seed)}"))
     settings = Settings(
         root=root,
         file=seen,

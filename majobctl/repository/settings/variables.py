@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
 from majobctl.job_config.violations import Violation
+from majobctl.repository.settings.keys import home_of
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
 
@@ -56,7 +57,12 @@ def checked_variables(
         path = (*prefix, name)
         text = hyperparameter_text(value) or ""
         found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
-        if message := _wrong_variable(name, value):
+        home = home_of(name) if prefix else None
+        if (
+            message := f"{home}; a variable needs another name"
+            if home
+            else _wrong_variable(name, value)
+        ):
             violations.append(Violation(path, message))
     return found, violations
 
@@ -97,7 +103,7 @@ def with_overrides(
     variables = dict(declared)
     for name in declared:
         if (text := os.environ.get(PREFIX + name)) is not None:
-            variables[name] = _checked(name, text, PREFIX + name)
+            variables[name] = _checked(name, text, PREFIX + name, declared[name])
     for file_name in overrides.files:
         variables |= _of_file(file_name, declared)
     for option in overrides.values:
@@ -106,12 +112,25 @@ def with_overrides(
             raise MajobctlError(f"--var {printable(option)}: write --var NAME=VALUE")
         if name not in declared:
             raise MajobctlError(f"--var: {unknown_variable(name, declared)}")
-        variables[name] = _checked(name, text, "--var")
+        variables[name] = _checked(name, text, "--var", declared[name])
     return variables
 
 
-def _checked(name: str, text: str, origin: str) -> Variable:
-    if wrong := _wrong_text(name, text):
+def misspelt(declared: Iterable[str]) -> Iterator[Problem]:
+    """A warning for each variable of the environment that is like a declared one. Others are
+    passed over: several repositories may share an environment."""
+    known = {PREFIX + name: name for name in declared}
+    for name in {name for name in os.environ if name.startswith(PREFIX)} - known.keys():
+        if near := nearest(name.removeprefix(PREFIX).casefold(), known.values()):
+            yield Problem(where=name, message=f"no such variable{near}")
+
+
+def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
+    wrong = _wrong_text(name, text)
+    if declared.text and not text:
+        # It comes from another variable, which is not set.
+        wrong = f'{name} must not be empty, unless the settings declare it as ""'
+    if wrong:
         raise MajobctlError(f"{origin}: {wrong}")
     return Variable(text, origin)
 

@@ -192,7 +192,11 @@ class Sources:
 
         Other files are not read, so that a damaged one does no harm if it is not needed.
         """
-        yield from self._environment
+        for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
+            yield layer
+            if key == "project_id" and not os.environ.get(names[key][0], "unset").strip():
+                # Another source would give a project that nobody chose.
+                raise AuthError(f"{names[key][0]} is empty: set a project's id, or unset it")
         if key in CLOUD_KEYS:
             yield self._cloud
         if key in HUAWEI_CLOUD_KEYS:

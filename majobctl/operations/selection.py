@@ -1,0 +1,52 @@
+"""Which job configs are selected, by name, by glob or by job file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from majobctl.errors import MajobctlError
+from majobctl.job_config.fields import plain_name
+from majobctl.plan.plan import Selection
+from majobctl.text import nearest, quoted
+
+
+def resolved(
+    selection: Selection, root: Path, files: Mapping[str, str], others: Iterable[str]
+) -> Selection:
+    """``selection`` with the names that it covers.
+
+    ``files`` has the job file of each job config that one describes, relative to ``root``;
+    ``others`` are the names that only the state or the service knows. Raises MajobctlError for
+    each part of the selection that selects nothing, and if nothing is left of it.
+    """
+    known = {*files, *others}
+    parts = (*selection.targeted, *selection.excluded)
+    found = {part: _matching(part, root, files, known) for part in parts}
+    wrong = []
+    for part in (part for part in parts if not found[part]):
+        hint = nearest(plain_name(part), {*known, *files.values()})
+        wrong.append(f"no job config in a file or in the state matches {quoted(part)}{hint}")
+    names = {it for part in selection.targeted for it in found[part]} or known
+    names = names.difference(*(found[part] for part in selection.excluded))
+    if not (wrong or names):
+        wrong = ["--target and --exclude together select no job config"]
+    if wrong:
+        raise MajobctlError("\n".join(wrong))
+    return replace(selection, names=frozenset(names))
+
+
+def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection[str]) -> set[str]:
+    if os.sep not in part and not part.endswith(".toml"):
+        return {name for name in known if fnmatchcase(name, plain_name(part))}
+    # From the folder where the user is, or from that of the settings.
+    top = os.path.realpath(root)
+    places = [os.path.relpath(os.path.realpath(os.path.join(at, part)), top) for at in ("", top)]
+    return {
+        name
+        for name, file in files.items()
+        if any(place == file or fnmatchcase(file, place) for place in places)
+    }

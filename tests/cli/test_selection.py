@@ -1,0 +1,134 @@
+"""``--target`` and ``--exclude``: what they accept, and that nothing is selected by mistake."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.config_repository import JOB, Repository, toml_of
+from tests.live_cloud import Cloud
+
+COMMANDS = (["plan"], ["plan", "--refresh"], ["apply", "--auto-approve"], ["drift"])
+
+
+@pytest.fixture
+def ranker(repo: Repository, cloud: Cloud) -> Repository:
+    """Of alpha, beta and gamma, applied, only alpha changes; two more are in one file, and old is
+    only in the state."""
+    pair = {name: toml_of(name, JOB) for name in ("ranker", "ranker-2", "old")}
+    repo.write("jobs/nlp/rank.toml", "".join(pair.values()))
+    repo.settings(cloud.settings("[apply]\ncreate_missing = true\n"))
+    repo.apply("--overwrite")
+    repo.write("jobs/nlp/rank.toml", pair["ranker"] + pair["ranker-2"])
+    repo.job("alpha", config_desc="second")
+    cloud.take()
+    return repo
+
+
+def selected(repository: Repository, *options: str) -> list[str]:
+    """The names that a plan of a repository looks at: what is left out is never drift."""
+    found = json.loads(repository.done("plan", "--format", "json", *options).stdout)
+    every = {"alpha", "beta", "gamma", "ranker", "ranker-2", "old"}
+    assert len(every) - found["selection"]["left_out"] == found["summary"]["no-op"] + len(
+        found["changes"]
+    )
+    return [change["name"] for change in found["changes"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--target", "rankr"], 'matches "rankr"; did you mean "ranker"'),
+        (["--target", "job_config.rankr"], 'matches "job_config.rankr"; did'),
+        (["--exclude", "bb"], 'matches "bb"'),
+        (["--target", "alpha", "--exclude", "job_config.x"], 'matches "job_c'),
+        (["--target", "nobody-*"], 'matches "nobody-*"'),
+        (["--target", "alpha", "--exclude", "[!a-z]*"], 'matches "[!a-z'),
+        (["--target", "jobs/nlp/rnk.toml"], 'matches "jobs/nlp/rnk.toml"; did'),
+        (["--exclude", "jobs/nlp"], 'matches "jobs/nlp"'),
+        (["--target", "alpha", "--exclude", "a*"], "--target and --exclude together select no "),
+        (["--exclude", "*"], "--target and --exclude together select no job config"),
+        (["--target", ""], "--target is empty; is a variable of the shell not set?"),
+        (["--exclude", ""], "--exclude is empty; is a variable of the shell not set?"),
+    ],
+    ids=repr,
+)
+def test_what_selects_nothing_is_an_error_and_nothing_is_sent(
+    command: list[str], options: list[str], problem: str, ranker: Repository, cloud: Cloud
+) -> None:
+    ran = ranker.run(*command, *options)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "Error: " in ran.stderr
+    assert problem in ran.stderr
+    assert cloud.writes() == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_mistake_is_reported_at_once(command: list[str], ranker: Repository) -> None:
+    ran = ranker.run(*command, "--target", "rankr", "--target", "x*", "--exclude", "bta")
+    nothing = "no job config in a file or in the state matches"
+    assert ran.stderr.splitlines()[-3:] == [
+        f'Error: {nothing} "rankr"; did you mean "ranker" or "ranker-2"?',
+        f'{nothing} "x*"',
+        f'{nothing} "bta"; did you mean "beta"?',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--target", "job_config.alpha"], ["alpha"]),
+        (["--target", "job_config.a*"], ["alpha"]),
+        (["--exclude", "job_config.alpha"], ["old"]),
+        (["--target", "jobs/alpha.toml"], ["alpha"]),
+        (["--target", "./jobs/../jobs/alpha.toml"], ["alpha"]),
+        (["--target", "jobs/*.toml"], ["alpha"]),
+        (["--exclude", "jobs/alpha.toml"], ["old"]),
+        (["--target", "jobs/nlp/rank.toml"], []),
+        (["--target", "old"], ["old"]),
+    ],
+    ids=repr,
+)
+def test_names_as_a_plan_prints_them_and_job_files_select(
+    options: list[str], names: list[str], ranker: Repository
+) -> None:
+    assert selected(ranker, *options) == names
+
+
+def test_a_job_file_is_found_from_where_the_user_is(ranker: Repository) -> None:
+    root = ranker.root
+    ranker.root = root / "jobs"
+    for path in ("alpha.toml", "jobs/alpha.toml", str(root / "jobs" / "alpha.toml")):
+        assert selected(ranker, "--target", path) == ["alpha"], path
+
+
+def test_drift_knows_what_is_only_in_a_broken_table_or_in_the_service(
+    ranker: Repository, cloud: Cloud
+) -> None:
+    ranker.write("jobs/broken.toml", "[job_config.broken]\n")
+    ranker.done("drift", "--target", "broken")
+    cloud.console.create("stranger")
+    assert '"stranger"' in ranker.done("drift", "--target", "stranger").stdout
+    assert ranker.run("drift", "--target", "strangr").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["show", "job_config.alpha"], 0, "config_desc"),
+        (["show", "job_config.alhpa"], 1, 'no job config "alhpa"; did you mean "alpha"?'),
+        (["show", "al*"], 1, "show takes the name of a job config, or a saved plan"),
+        (["state", "rm", "job_config.alpha"], 0, "Removed 1 from the state."),
+        (["state", "rm", "job_config.alhpa"], 1, 'no job config "alhpa"; did you mean "alpha"?'),
+        (["state", "rm", "al*"], 1, 'the state has no job config "al*"'),
+    ],
+    ids=repr,
+)
+def test_the_name_that_a_plan_prints_is_taken_by_the_commands_of_the_state(
+    arguments: list[str], code: int, said: str, ranker: Repository
+) -> None:
+    ran = ranker.run(*arguments)
+    assert ran.code == code
+    assert said in ran.stdout + ran.stderr
