@@ -13,7 +13,14 @@ from typing import Any
 
 from majobctl.errors import AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import Password
-from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
+from majobctl.service.http.responses import (
+    Failure,
+    NoResponse,
+    Response,
+    classify,
+    read_object,
+    refuses_token,
+)
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
@@ -54,7 +61,7 @@ class PasswordAuth:
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         """Drops the token in ``sent`` if the service refused it; another worker may have already
         renewed it."""
-        if response.status != 401:
+        if not refuses_token(response):
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
