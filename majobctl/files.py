@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NOT_SUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
-"""A file system that does not have a call, such as a network share or one in user space."""
+_REFUSALS = {
+    *(errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+}
 
 
 def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_IWUSR) -> None:
@@ -76,5 +77,5 @@ def _if_supported() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.EPERM, errno.EACCES, *NOT_SUPPORTED}:
+        if error.errno not in _REFUSALS:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -11,8 +10,6 @@ from majobctl.plan.guard import field_sentence
 from majobctl.plan.results import ApplyResult, ChangeResult, ChangeStatus
 from majobctl.render.wording import DONE_WORDS
 from majobctl.text import printable
-
-_WIDTH = 100
 
 
 def result_line(result: ChangeResult) -> str:
@@ -77,8 +74,7 @@ def _not_attempted(items: Iterable[ChangeResult]) -> Iterator[str]:
     for item in items:
         names.setdefault(_reason(item), []).append(f"job_config.{printable(item.name)}")
     for reason, found in names.items():
-        text = ", ".join(found) + (f": {reason}" if reason else "")
-        yield textwrap.indent(textwrap.fill(text, _WIDTH, break_on_hyphens=False), "  ")
+        yield f"  {', '.join(found)}" + (f": {reason}" if reason else "")
 
 
 def _reason(item: ChangeResult) -> str:

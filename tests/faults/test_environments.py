@@ -166,8 +166,10 @@ class Place:
         )
 
     def run(self, *arguments: str) -> Ran:
-        encoding = self.environment.variables.get("PYTHONIOENCODING") or "utf-8"
-        return finished(self.start("-m", "majobctl", *arguments), encoding=encoding)
+        # Click writes UTF-8 where only ASCII is promised.
+        is_cp1252 = "cp1252" in self.environment.variables.values()
+        started = self.start("-m", "majobctl", *arguments)
+        return finished(started, encoding="cp1252" if is_cp1252 else "utf-8")
 
     def skip_if_impossible(self) -> None:
         if self.environment.refused and self.library is None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from majobctl.errors import TOKEN_CODES, ServiceError, TransportError
+from majobctl.errors import ServiceError, TransportError
 from majobctl.job_config.values import WrittenFloat
 from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import printable
@@ -93,15 +92,6 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
     if flag is True or (flag is None and not writes):
         return document
     return _unreadable(result, "it does not say whether the call succeeded", writes)
-
-
-def refuses_token(response: Response) -> bool:
-    """Whether a new token may help."""
-    with suppress(JsonError):
-        is_known = response.status in (400, 403)
-        if is_known and read_object(response.body).get("error_code") in TOKEN_CODES:
-            return True
-    return response.status == 401
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -16,20 +16,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import (
-    NOT_SUPPORTED,
-    create_durably,
-    flush_folder,
-    temporary_prefix,
-    write_durably,
-)
+from majobctl.files import create_durably, flush_folder, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_of, may_live, this_process
 from majobctl.text import printable
@@ -37,7 +31,7 @@ from majobctl.text import printable
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
@@ -99,11 +93,12 @@ class LocalBackend:
         """Whether ``holder`` has the lock now. Raises StateError if nobody can have it."""
         if not self._acquire(system_lock):
             return False
-        other = self._holder()
         try:
-            if not self._has_no_locks and (other is None or other.host == holder.host):
-                # A holder on this machine that is alive has the system's lock.
-                self._holder_path.unlink(missing_ok=True)
+            if not self._has_no_locks and self._holder_path.exists():
+                other = self._holder_in_a_moment(lambda found: True)
+                if other is None or other.host == holder.host:
+                    # One that is alive on this machine would have the system's lock.
+                    self._holder_path.unlink(missing_ok=True)
             create_durably(self._holder_path, json.dumps(asdict(holder)).encode())
         except FileExistsError:
             # `unlock` needs the system's lock, and may be what this waits for.
@@ -172,17 +167,17 @@ class LocalBackend:
         except Timeout:
             self._is_held = True
         except OSError as error:
-            if error.errno not in {errno.ENOLCK, *NOT_SUPPORTED}:
+            if error.errno not in _NO_LOCKS:
                 raise self._not_lockable(error) from error
             self._has_no_locks = True
         return not self._is_held
 
-    def _holder_in_a_moment(self) -> Holder | None:
+    def _holder_in_a_moment(self, is_it: Callable[[Holder], bool] = may_live) -> Holder | None:
         """The holder; a process that has just taken the lock has a moment to say who it is."""
         deadline = time.monotonic() + _HOLDER_SECONDS
         while True:
             holder = self._holder()
-            if (holder and may_live(holder)) or time.monotonic() >= deadline:
+            if (holder and is_it(holder)) or time.monotonic() >= deadline:
                 return holder
             time.sleep(_POLL_SECONDS / 10)
 
