@@ -81,6 +81,14 @@ WORKING = {
 }
 """Where every command does its work."""
 
+REFUSED = [
+    *(f"flock={number}" for number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)),
+    *(
+        f"{call}={number}"
+        for call in ("fsync-folder", "chmod")
+        for number in (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENOTSUP)
+    ),
+]
 WRITABLE = "nothing was done; make {root}/state writable for this user\n"
 READ_ONLY = "cannot be locked: Read-only file system\n" + WRITABLE
 REFUSING = {
