@@ -154,7 +154,7 @@ class LocalBackend:
         from filelock import FileLock
 
         # Its own way on without flock is another one in each version.
-        return FileLock(self._lock_path, mode=0o600, thread_local=False, fallback_to_soft=False)
+        return FileLock(self._lock_path, thread_local=False, fallback_to_soft=False)
 
     def _acquire(self, system_lock: BaseFileLock) -> bool:
         """Whether nobody else has the system's lock. Raises StateError if nobody can have it."""
@@ -163,6 +163,7 @@ class LocalBackend:
         self._is_held = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_path.touch(mode=0o600)
             system_lock.acquire(timeout=0)
         except Timeout:
             self._is_held = True
