@@ -316,7 +316,7 @@ def test_without_flock_one_of_two_works(
     assert [script.end() for script in both] == [0, 0]
 
 
-@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5h://127.0.0.1:1"])
 @pytest.mark.parametrize("command", [["drift"], ["import", "--all"], ["apply", "--auto-approve"]])
 def test_a_proxy_that_is_none_is_no_traceback(
     repository: Repository, proxy: str, command: list[str]
