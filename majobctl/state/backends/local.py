@@ -163,8 +163,9 @@ class LocalBackend:
         self._is_held = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            os.close(os.open(self._lock_path, flags, 0o600))
+            if not self._lock_path.exists():
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+                os.close(os.open(self._lock_path, flags, 0o600))
             system_lock.acquire(timeout=0)
         except Timeout:
             self._is_held = True
