@@ -18,6 +18,11 @@ from dataclasses import dataclass
 
 from majobctl.text import printable
 
+TOKEN_CODES = frozenset(f"ModelArts.{code}" for code in ("0201", "0202", "0203", "2784", "6401"))
+"""No token, or one that has expired or is not valid; their statuses are 400, 401 and 403."""
+CREDENTIAL_CODES = TOKEN_CODES | {"ModelArts.0206", "ModelArts.0210", "APIGW.0301", "APIG.0301"}
+"""Also a wrong access key or signature, and a project that is not the credentials' own."""
+
 
 class MajobctlError(Exception):
     """A failure with a message for the user: a summary line, then what to do about it."""
@@ -70,13 +75,20 @@ class StalePlanError(MajobctlError):
 
 
 class ProviderError(MajobctlError):
-    """The service failed, or could not be reached. ``may_pass``: the failure may be temporary."""
+    """The service failed, or could not be reached.
+
+    ``may_pass``: the failure may be temporary. ``is_about_credentials``: the credentials were
+    refused, so every other call would fail, too.
+    """
 
     may_pass = False
+    is_about_credentials = False
 
 
 class AuthError(ProviderError):
     """Credentials are missing or were rejected."""
+
+    is_about_credentials = True
 
 
 class ServiceError(ProviderError):
@@ -87,6 +99,8 @@ class ServiceError(ProviderError):
         self, code: str, reason: str, *, status: int, request_id: str = "", may_pass: bool = False
     ) -> None:
         self.may_pass = may_pass
+        # Any other 403 is about one configuration, or about what the caller may do.
+        self.is_about_credentials = status == 401 or code in CREDENTIAL_CODES
         self.code = code
         self.reason = reason
         self.status = status

@@ -161,7 +161,9 @@ class Repository:
         return finished(self.start(*arguments, stdin=subprocess.PIPE), stdin)
 
 
-def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Ran:
+def finished(
+    process: subprocess.Popen[bytes], stdin: bytes | None = None, encoding: str = "utf-8"
+) -> Ran:
     """How a process ended; one that does not end is killed."""
     try:
         out, err = process.communicate(stdin, timeout=PATIENCE)
@@ -169,7 +171,7 @@ def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Ra
         process.kill()
         process.communicate()
         raise
-    return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())
+    return Ran(process.returncode, (out or b"").decode(encoding), (err or b"").decode(encoding))
 
 
 def until(is_so: Any, what: str) -> None:

@@ -105,6 +105,7 @@ class FakeService:
     engines: list[dict[str, Any]] = field(default_factory=ENGINES.copy)
     models: list[dict[str, Any]] = field(default_factory=MODELS.copy)
     tokens: set[str] = field(default_factory=set)
+    password: str = PASSWORD
     issued: int = 0
     token_life: timedelta = timedelta(days=1)
     paged: bool = True
@@ -247,7 +248,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def issue_token(self, received: Received) -> None:
         user = received.document["auth"]["identity"]["password"]["user"]
-        if user["password"] != PASSWORD:
+        if user["password"] != self.service.password:
             self.answer(401, {"error": {"message": "wrong user or password", "code": 401}})
             return
         now = datetime.now(timezone.utc)

@@ -139,7 +139,7 @@ def _show(error: MajobctlError) -> None:
     else:
         click.echo(f"Error: {error}", err=True)
         cause = error.__cause__ or error
-        if isinstance(cause, ServiceError) and cause.status in (401, 403):
-            from majobctl.operations.executor import ADVICE
+        if isinstance(cause, ServiceError) and (cause.is_about_credentials or cause.status == 403):
+            from majobctl.operations.advice import ADVICE
 
             click.echo(ADVICE.get(cause.code, "check the credentials and their rights"), err=True)

@@ -55,8 +55,9 @@ def command(
     changed in the service, it is held back (exit code 5), unless you typed yes to a plan that
     shows it, the saved plan was made with --refresh, or --overwrite is given.
 
-    Each success is on disk before it is reported. A failed call does not stop the others. One
-    Ctrl-C starts no further call and waits for those under way; a second one exits at once.
+    Each success is on disk before it is reported. A failed call does not stop the others, but
+    refused credentials do: no further call is begun. One Ctrl-C starts no further call and waits
+    for those under way; a second one exits at once.
 
     \b
     Example:

@@ -132,7 +132,7 @@ def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
 
 def _check_present(plan: Plan) -> None:
     """Raises MajobctlError for what the service does not have, and is not to be created."""
-    from majobctl.operations.guard import MISSING
+    from majobctl.operations.advice import MISSING
 
     missing = [
         f"job_config.{printable(change.name)}: the service does not have it"

@@ -6,13 +6,14 @@ Independent of how many run at once and of what is on disk.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.secrets import SHOWN, masked_places
 from majobctl.job_config.violations import Path
-from majobctl.operations.guard import MISSING, Guard
+from majobctl.operations.advice import advice_on
+from majobctl.operations.guard import Guard
 from majobctl.plan.change import Action, Change, FieldChange
 from majobctl.plan.diff import field_changes
 from majobctl.plan.guard import foreign_fields
@@ -45,13 +46,15 @@ class ChangeExecutor:
         was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         is_refused = call.status is CallStatus.REFUSED and not was_unknown
         code = self.guard.without_secrets(change, call.code)
+        advice = advice_on(code, call.is_about_credentials)
         return replace(
             result,
             status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
             code=code,
             message=self.guard.without_secrets(change, call.message),
-            advice=ADVICE.get(code, "") if is_refused else _APPLY_AGAIN,
+            advice=advice if is_refused or call.is_about_credentials else _APPLY_AGAIN,
             may_pass=call.may_pass,
+            is_about_credentials=call.is_about_credentials,
         )
 
     def _send(self, change: Change) -> tuple[Action, CallResult]:
@@ -73,6 +76,9 @@ class ChangeExecutor:
         try:
             live = self.guard.provider.read_job_config(change.name)
         except ProviderError as error:
+            if error.is_about_credentials:
+                advice = advice_on(getattr(error, "code", ""), True)
+                result = replace(result, is_about_credentials=True, advice=advice)
             wrong = [f"it could not be read back: {self.guard.without_secrets(change, str(error))}"]
         else:
             if change.action is Action.DELETE:
@@ -87,7 +93,10 @@ class ChangeExecutor:
         if not wrong:
             return result
         return replace(
-            result, status=ChangeStatus.UNVERIFIED, message="; ".join(wrong), advice=_LOOK
+            result,
+            status=ChangeStatus.UNVERIFIED,
+            message="; ".join(wrong),
+            advice=result.advice or _LOOK,
         )
 
 
@@ -106,24 +115,3 @@ def _differences(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> It
             yield f"{path} is set, but blank was sent"
         else:
             yield f"{path} is {shortened(item.after)}, but {shortened(item.before)} was sent"
-
-
-ADVICE: Mapping[str, str] = {
-    NOT_FOUND: MISSING,
-    "ModelArts.0103": "majobctl plan --refresh shows what the service has",
-    "ModelArts.0201": "sign in again: the token is missing",
-    "ModelArts.0202": "sign in again: the token has expired",
-    "ModelArts.0203": "sign in again: the token is not valid",
-    "ModelArts.0206": "check OS_ACCESS_KEY and OS_SECRET_KEY",
-    "ModelArts.0210": "check provider.project_id against the credentials",
-    "APIGW.0301": "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock",
-    "ModelArts.2780": "choose an engine that the service offers",
-    "ModelArts.2781": "choose a flavor that the service offers",
-    "ModelArts.2782": "check dataset_version_id",
-    "ModelArts.2783": "check dataset_id",
-    "ModelArts.2791": "check that the OBS paths exist",
-    "ModelArts.2793": "lower train_instance_count, or choose another flavor",
-    "ModelArts.2799": "the service is busy: apply again later, or with less --parallelism",
-    "APIGW.0308": "the service is busy: apply again later, or with less --parallelism",
-    "ModelArts.0010": "an error inside the service: apply again later",
-}

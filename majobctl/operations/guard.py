@@ -13,6 +13,7 @@ from majobctl.errors import ProviderError
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Masker
+from majobctl.operations.advice import MISSING, advice_on
 from majobctl.plan.change import SENDING, Action, Change, Params
 from majobctl.plan.guard import GUARDED, Allowed, field_sentence, foreign_fields, with_live
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
@@ -109,14 +110,14 @@ class Guard:
             reason = self.without_secrets(change, str(error))
             again = " again" if change.was_read else ""
             message = f"it could not be read{again}, and nothing was sent: {reason}"
-            failed = result_of(change, ChangeStatus.FAILED, message)
-            return replace(failed, may_pass=error.may_pass)
+            return replace(
+                result_of(change, ChangeStatus.FAILED, message),
+                may_pass=error.may_pass,
+                is_about_credentials=error.is_about_credentials,
+                advice=advice_on(getattr(error, "code", ""), error.is_about_credentials),
+            )
 
 
-MISSING = (
-    "create it in ModelArts, or set apply.create_missing = true (and check the project); then apply"
-    " again"
-)
 _REASONS = {
     Action.ADD: "the state does not know it, and the service has it with other values",
     Action.UPDATE: "somebody changed it in the service since the last apply",

@@ -2,7 +2,7 @@
 
 Each change goes through one worker thread: its intent is on disk before the call, its outcome
 before it is reported. A worker's outcome and its next intent share a flush. A change that fails
-does not stop the others.
+does not stop the others, unless the service refused the credentials.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def run_changes(
     """Runs each change of ``plan``, at most ``parallelism`` at once; deletions go last.
 
     ``observe`` is called in this thread with each result that is on disk, in the order in which
-    the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails, no
-    further change is begun, and those under way are waited for. With ``retry_failed``, calls that
-    failed transiently are made once more, after all others, if any other succeeded.
+    the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails, or
+    the service refuses the credentials, no further change is begun, and those under way are waited
+    for. With ``retry_failed``, calls that failed transiently are made once more, after all others,
+    if any other succeeded.
     """
     runner = _Runner(journal, executor, parallelism, retry_failed, should_stop, observe)
     staying = [item for item in plan.changes if item.after is not None]
@@ -55,15 +56,10 @@ def run_changes(
     removable = [item for item in leaving if runner.may_be_removed(item, new_names.get(item.name))]
     runner.run_with_retry(removable)
     ordered = tuple(
-        runner.results.get(item.name) or _not_attempted(item, new_names.get(item.name, ""))
+        runner.results.get(item.name) or runner.not_attempted(item, new_names.get(item.name, ""))
         for item in plan.changes
     )
     return Applied(ordered, runner.failure, runner.defect)
-
-
-def _not_attempted(change: Change, new_name: str) -> ChangeResult:
-    message = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
-    return result_of(change, ChangeStatus.NOT_ATTEMPTED, message)
 
 
 @dataclass(eq=False)
@@ -81,6 +77,8 @@ class _Runner:
     unsaved: set[str] = field(default_factory=set)
     failure: OSError | None = None
     defect: BaseException | None = None
+    is_refused: bool = False
+    """Whether the service refused the credentials."""
 
     def __post_init__(self) -> None:
         self.pool: WorkerPool[Change, ChangeResult] = WorkerPool("apply", self._work, self._is_over)
@@ -105,8 +103,14 @@ class _Runner:
         is_forgotten = change.action is Action.FORGET and result.is_acknowledged
         return is_forgotten or result.status is ChangeStatus.DONE
 
+    def not_attempted(self, change: Change, new_name: str) -> ChangeResult:
+        reason = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
+        if self.is_refused:
+            reason = "the service refused the credentials"
+        return result_of(change, ChangeStatus.NOT_ATTEMPTED, reason)
+
     def _is_over(self) -> bool:
-        return bool(self.should_stop() or self.failure or self.defect)
+        return bool(self.should_stop() or self.failure or self.defect or self.is_refused)
 
     def _run(self, changes: Sequence[Change]) -> None:
         """Runs ``changes`` and reports each result but those of transient failures."""
@@ -117,7 +121,7 @@ class _Runner:
                     self.results[result.name] = result
                     if not result.may_pass:
                         self._report(result)
-                if self.should_stop():
+                if self.should_stop() or self.is_refused:
                     self.executor.guard.provider.stop()
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.
@@ -156,6 +160,8 @@ class _Runner:
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
         result = found if isinstance(found, ChangeResult) else None
+        if result is None and self.is_refused:
+            return
         if not isinstance(found, ChangeResult) and change.action in CALLS:
             self.sent[change.name] = found
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
@@ -169,6 +175,7 @@ class _Runner:
             self._publish(ended)
             result = self.executor.execute(found, earlier)
         result = result or result_of(change, ChangeStatus.DONE)
+        self.is_refused = self.is_refused or result.is_about_credentials
         self._record(change, result)
         ended.append(result)
 

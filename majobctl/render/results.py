@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from majobctl.plan.change import CALLS
 from majobctl.plan.guard import field_sentence
@@ -37,10 +38,16 @@ def result_text(result: ApplyResult) -> str:
     for status in ChangeStatus:
         items = [item for item in result.results if item.status is status]
         if items and status is not ChangeStatus.DONE:
-            lines += [f"{status.value.capitalize()}:", *(_not_done(item) for item in items), ""]
+            is_short = status is ChangeStatus.NOT_ATTEMPTED
+            told = _not_attempted(items) if is_short else map(_not_done, items)
+            lines += [f"{status.value.capitalize()}:", *told, ""]
     undone = [item for item in result.results if item.foreign and item.is_acknowledged]
     if undone:
         lines += ["Undone in the service:", *map(_undone, undone), ""]
+    refused = dict.fromkeys(item.advice for item in result.results if item.is_about_credentials)
+    if refused:
+        lines += ["The service refused the credentials; no further call was begun."]
+        lines += [f"    {'; '.join(refused)}; then apply again", ""]
     always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
     parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
@@ -57,7 +64,17 @@ def _not_done(item: ChangeResult) -> str:
     line = f"  job_config.{printable(item.name)}"
     if item.message:
         line += f": {_reason(item)}"
-    return f"{line}\n      {item.advice}" if item.advice else line
+    # What to do about credentials comes once, at the end.
+    return line if item.is_about_credentials or not item.advice else f"{line}\n      {item.advice}"
+
+
+def _not_attempted(items: Iterable[ChangeResult]) -> Iterator[str]:
+    """All that have the same reason, together; there may be thousands."""
+    names: dict[str, list[str]] = {}
+    for item in items:
+        names.setdefault(_reason(item), []).append(f"job_config.{printable(item.name)}")
+    for reason, found in names.items():
+        yield f"  {', '.join(found)}" + (f": {reason}" if reason else "")
 
 
 def _reason(item: ChangeResult) -> str:

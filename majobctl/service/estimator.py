@@ -211,8 +211,10 @@ def _answered(call: Callable[[], T]) -> T | Answer:
     except ServiceError as error:
         reason = error.reason or str(error)
         answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
-        # In addition to the SDK's keys: after such a status the call may have been carried out.
-        return {**answer, "http_status": error.status} if error.status >= 500 else answer
+        # In addition to the SDK's keys: after 500 and more, the call may have been carried out, and
+        # a 401 refuses the credentials whatever its code.
+        is_needed = error.status >= 500 or error.status == 401
+        return {**answer, "http_status": error.status} if is_needed else answer
 
 
 def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:

@@ -164,7 +164,11 @@ def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallRes
 
 
 def _unread(result: CallResult, error: ProviderError) -> CallResult:
-    return replace(result, message=f"{result.message}; it could not be read either: {error}")
+    return replace(
+        result,
+        message=f"{result.message}; it could not be read either: {error}",
+        is_about_credentials=error.is_about_credentials,
+    )
 
 
 def _configuration(answer: Any) -> Mapping[str, Any]:

@@ -31,12 +31,14 @@ class CallResult:
     """How a call ended, with the service's code ("" if it gave none) and message.
 
     ``may_pass``: the reason has nothing to do with what was sent, so a later call may succeed.
+    ``is_about_credentials``: they were refused, so every other call would fail, too.
     """
 
     status: CallStatus
     code: str = ""
     message: str = ""
     may_pass: bool = False
+    is_about_credentials: bool = False
 
 
 DONE = CallResult(status=CallStatus.DONE)
@@ -62,8 +64,9 @@ class SdkCalls:
         try:
             answer = getattr(self._estimator(own), name)(**arguments)
         except TransportError as error:
-            status = CallStatus.UNKNOWN if error.outcome_unknown else CallStatus.REFUSED
-            return CallResult(status=status, message=str(error), may_pass=error.may_pass)
+            return _failed(error, str(error), is_unknown=error.outcome_unknown)
+        except ProviderError as error:
+            return _failed(error, str(error))
         except MajobctlError as error:
             return CallResult(status=CallStatus.REFUSED, message=str(error))
         except Exception as error:
@@ -119,12 +122,7 @@ class SdkCalls:
         refusal = self._refusal(answer)
         # An internal error leaves open what was done.
         is_internal = refusal.code == INTERNAL_ERROR or refusal.status >= 500
-        return CallResult(
-            status=CallStatus.UNKNOWN if is_internal else CallStatus.REFUSED,
-            code=refusal.code,
-            message=refusal.reason,
-            may_pass=refusal.may_pass,
-        )
+        return _failed(refusal, refusal.reason, is_unknown=is_internal)
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
@@ -136,7 +134,7 @@ class SdkCalls:
     def _outcome_of_official(self, error: Exception) -> CallResult:
         code, message = self._of_official(error)
         if code and code != INTERNAL_ERROR:
-            return CallResult(status=CallStatus.REFUSED, code=code, message=message)
+            return _failed(ServiceError(code, message, status=0), message)
         return CallResult(status=CallStatus.UNKNOWN, code=code, message=self._described(error))
 
     def _problem_of_official(self, name: str, error: Exception) -> ProviderError:
@@ -158,3 +156,13 @@ class SdkCalls:
         for secret in self._secrets:
             text = text.replace(secret, "(sensitive)")
         return printable(text)
+
+
+def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> CallResult:
+    return CallResult(
+        status=CallStatus.UNKNOWN if is_unknown else CallStatus.REFUSED,
+        code=error.code if isinstance(error, ServiceError) else "",
+        message=message,
+        may_pass=error.may_pass,
+        is_about_credentials=error.is_about_credentials,
+    )

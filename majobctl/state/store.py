@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
+from majobctl.files import create_durably
 from majobctl.state.backends import Backend
 from majobctl.state.document import State
 from majobctl.text import printable
@@ -172,15 +173,8 @@ def _rescued(state: State, name: str, error: OSError) -> str:
     reason = f"{not_kept(name, error)}\n"
     restore = f"once {name} can be written, restore it with\n    majobctl state push"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        create_durably(path, content)
     except OSError:
-        # A half-written file would look like a rescue.
-        with suppress(OSError):
-            path.unlink()
         return (
             f"{reason}what was done is in the state below, which no file could hold: save it as"
             f" rescue.json and, {restore} rescue.json\n{content.decode()}"

@@ -348,7 +348,7 @@ class TestOneThatWasRefreshed:
     def test_does_not_send_what_cannot_be_read_again(
         self, reviewed: Repository, cloud: Cloud
     ) -> None:
-        refusal = Reply(403, {"error_code": "ModelArts.0210", "error_msg": "wrong project"})
+        refusal = Reply(403, {"error_code": "X.1", "error_msg": "not yours"})
         cloud.before = lambda asked: refusal if asked == ("GET", "alpha") else None
         ran = reviewed.run("apply", "saved.plan")
         assert ran.code == 3

@@ -73,7 +73,7 @@ MISDEEDS: Mapping[str, Misdeed] = {
     ),
     "429-page": Misdeed(plain(429, PAGE), FAILED, "HTTP status 429", True),
     "400": Misdeed(coded(400, "ModelArts.0104"), FAILED, "ModelArts.0104 as told", False),
-    "401": Misdeed(coded(401, "APIGW.0301"), FAILED, "APIGW.0301 as told", False),
+    "403": Misdeed(coded(403, "APIGW.0302"), FAILED, "APIGW.0302 as told", False),
     "403-page": Misdeed(plain(403, PAGE), FAILED, "HTTP status 403", False),
     "404": Misdeed(coded(404, "ModelArts.0102"), FAILED, "ModelArts.0102 as told", False),
     "200-no": Misdeed(coded(200, "ModelArts.0105"), FAILED, "ModelArts.0105 as told", False),

@@ -293,14 +293,28 @@ class TestAPassword:
             auth.headers("GET", "", b"")
         assert len(issued) == 2
 
-    @pytest.mark.parametrize("document", [b"", {"error_code": "ModelArts.0203"}])
-    def test_repeats_a_refused_call_once(self, document: object, service: FakeService) -> None:
-        for _ in range(2):
+    @pytest.mark.parametrize(
+        ("status", "document", "tries"),
+        [
+            (401, b"", 2),
+            (401, {"error_code": "ModelArts.0203"}, 2),
+            (403, {"error_code": "ModelArts.0203"}, 2),
+            (403, {"error_code": "ModelArts.2784"}, 2),
+            (400, {"error_code": "ModelArts.6401"}, 2),
+            (403, {"error_code": "ModelArts.0210"}, 1),
+            (403, b"<html>", 1),
+            (400, {"error_code": "ModelArts.0101"}, 1),
+        ],
+    )
+    def test_repeats_once_a_call_whose_token_is_refused(
+        self, status: int, document: object, tries: int, service: FakeService
+    ) -> None:
+        for _ in range(tries):
             service.script.append(Handler.handle_one_token)
-            service.answer_next(401, document)
+            service.answer_next(status, document)
         with open_with_password(service) as session:
-            assert service_error(lambda: put(session)).status == 401
-        assert len(service.asked("PUT")) == 2
+            assert service_error(lambda: put(session)).status == status
+        assert len(service.asked("PUT")) == service.issued == tries
 
     @pytest.mark.parametrize(("life", "issued"), [(timedelta(days=1), 1), (timedelta(0), 3)])
     def test_renews_a_token_before_its_end(

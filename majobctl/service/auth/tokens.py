@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from majobctl.errors import AuthError, ServiceError, TransportError
+from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import Password
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
 
@@ -54,7 +54,7 @@ class PasswordAuth:
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         """Drops the token in ``sent`` if the service refused it; another worker may have already
         renewed it."""
-        if response.status != 401:
+        if not _refuses_token(response):
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
@@ -84,6 +84,15 @@ class PasswordAuth:
             renew_at = time.monotonic() + _time_to_use(found)
             return _Issued(token=found["token"], project_id=found["project_id"], renew_at=renew_at)
         raise AuthError(self._refusal)
+
+
+def _refuses_token(response: Response) -> bool:
+    if response.status not in (400, 403):
+        return response.status == 401
+    try:
+        return str(read_object(response.body).get("error_code")) in TOKEN_CODES
+    except ValueError:
+        return False
 
 
 def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:

@@ -84,5 +84,7 @@ def _final_error(
     error: ProviderError, is_unknown: bool, *, may_pass: bool = False
 ) -> ProviderError:
     if is_unknown or (may_pass and isinstance(error, TransportError)):
-        return TransportError(str(error), outcome_unknown=is_unknown, may_pass=may_pass)
+        final = TransportError(str(error), outcome_unknown=is_unknown, may_pass=may_pass)
+        final.is_about_credentials = error.is_about_credentials
+        return final
     return error

@@ -4,7 +4,8 @@ The lock is the operating system's, because that ends with its process, however 
 lock file that a crash leaves behind would lock everybody out until somebody dares to remove it. A
 second file says who holds the lock, for the message to those who wait. In a folder that several
 machines share, the system's lock may not reach the others; so a holder on another machine counts as
-alive for as long as its file exists, and only `majobctl unlock` or the holder removes that.
+alive for as long as its file exists, and only `majobctl unlock` or the holder removes that. Where
+the file system has no locks at all, that holds for every holder: the file is created exclusively.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import flush_folder, temporary_prefix, write_durably
+from majobctl.files import create_durably, flush_folder, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_of, may_live, this_process
 from majobctl.text import printable
@@ -30,7 +31,7 @@ from majobctl.text import printable
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
@@ -46,6 +47,8 @@ class LocalBackend:
         suffixes = (".journal", ".backup", ".lock", ".lock.holder")
         paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
         self._journal_path, self._backup_path, self._lock_path, self._holder_path = paths
+        self._is_held = False  # the system's lock, when it was last wanted
+        self._has_no_locks = False  # the file system
 
     def read(self) -> bytes | None:
         return _read(self._path, self.name)
@@ -69,26 +72,52 @@ class LocalBackend:
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
-        deadline = time.monotonic() + timeout
+        deadline, holder = time.monotonic() + timeout, this_process(command)
         system_lock = self._system_lock()
-        self._acquire(system_lock, timeout)
         try:
-            self._await_remote_holder(system_lock, deadline)
+            while not self._take(system_lock, holder):
+                if time.monotonic() >= deadline:
+                    raise self._locked(self._holder_in_a_moment())
+                time.sleep(_POLL_SECONDS)
+            self._check_not_mounted()
             self._sweep()
-            holder = this_process(command)
-            try:
-                write_durably(self._holder_path, json.dumps(asdict(holder)).encode())
-            except OSError as error:
-                raise self._not_lockable(error) from error
-            try:
-                yield holder
-            finally:
-                # What was done under the lock must be reported, whatever happens to this file; on
-                # this machine it locks nobody out.
-                with suppress(OSError):
-                    self._holder_path.unlink()
+            yield holder
         finally:
+            # What was done under the lock must be reported, whatever happens to this file.
+            with suppress(OSError, StateError):
+                if (found := self._holder()) and found.id == holder.id:
+                    self._holder_path.unlink()
             system_lock.release()
+
+    def _take(self, system_lock: BaseFileLock, holder: Holder) -> bool:
+        """Whether ``holder`` has the lock now. Raises StateError if nobody can have it."""
+        if not self._acquire(system_lock):
+            return False
+        try:
+            if not self._has_no_locks and self._holder_path.exists():
+                other = self._holder_in_a_moment(lambda found: True)
+                if other is None or other.host == holder.host:
+                    # One that is alive on this machine would have the system's lock.
+                    self._holder_path.unlink(missing_ok=True)
+            create_durably(self._holder_path, json.dumps(asdict(holder)).encode())
+        except FileExistsError:
+            # `unlock` needs the system's lock, and may be what this waits for.
+            system_lock.release()
+            return False
+        except OSError as error:
+            raise self._not_lockable(error) from error
+        return True
+
+    def _check_not_mounted(self) -> None:
+        """Raises StateError if the file is a mount point, which no rename can replace."""
+        path = os.fsencode(self._path).replace(b" ", rb"\040")
+        with suppress(OSError):
+            mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+            if path in (line.split()[4] for line in mounts):
+                raise StateError(
+                    f"{self.name} is mounted as a single file, and cannot be replaced; nothing was"
+                    " done\nmount the folder that it is in"
+                )
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
@@ -102,10 +131,13 @@ class LocalBackend:
 
     def unlock(self, holder_id: str) -> Holder:
         self._check_holder(holder_id)
-        system_lock = self._system_lock()
-        self._acquire(system_lock, _HOLDER_SECONDS)
+        system_lock, deadline = self._system_lock(), time.monotonic() + _HOLDER_SECONDS
         try:
+            while not self._acquire(system_lock) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
             holder = self._check_holder(holder_id)
+            if self._is_held or (self._has_no_locks and _lives_here(holder)):
+                raise self._locked(holder)
             self._holder_path.unlink(missing_ok=True)
         finally:
             system_lock.release()
@@ -121,37 +153,34 @@ class LocalBackend:
     def _system_lock(self) -> BaseFileLock:
         from filelock import FileLock
 
-        return FileLock(self._lock_path, mode=0o600, thread_local=False)
+        # Its own way on without flock is another one in each version.
+        return FileLock(self._lock_path, thread_local=False, fallback_to_soft=False)
 
-    def _acquire(self, system_lock: BaseFileLock, timeout: float) -> None:
+    def _acquire(self, system_lock: BaseFileLock) -> bool:
+        """Whether nobody else has the system's lock. Raises StateError if nobody can have it."""
         from filelock import Timeout
 
+        self._is_held = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            system_lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS)
-        except Timeout as error:
-            raise self._locked(self._holder_in_a_moment(), lives=True) from error
-        except (OSError, NotImplementedError) as error:
-            raise self._not_lockable(error) from error
+            if not self._lock_path.exists():
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+                os.close(os.open(self._lock_path, flags, 0o600))
+            system_lock.acquire(timeout=0)
+        except Timeout:
+            self._is_held = True
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise self._not_lockable(error) from error
+            self._has_no_locks = True
+        return not self._is_held
 
-    def _await_remote_holder(self, system_lock: BaseFileLock, deadline: float) -> None:
-        while True:
-            holder = self._holder()
-            if holder is None or holder.host == platform.node():
-                return
-            if time.monotonic() >= deadline:
-                raise self._locked(holder, lives=False)
-            # Released meanwhile, since `unlock` needs it, and may be what this waits for.
-            system_lock.release()
-            time.sleep(_POLL_SECONDS)
-            self._acquire(system_lock, max(0, deadline - time.monotonic()))
-
-    def _holder_in_a_moment(self) -> Holder | None:
+    def _holder_in_a_moment(self, is_it: Callable[[Holder], bool] = may_live) -> Holder | None:
         """The holder; a process that has just taken the lock has a moment to say who it is."""
         deadline = time.monotonic() + _HOLDER_SECONDS
         while True:
             holder = self._holder()
-            if (holder and may_live(holder)) or time.monotonic() >= deadline:
+            if (holder and is_it(holder)) or time.monotonic() >= deadline:
                 return holder
             time.sleep(_POLL_SECONDS / 10)
 
@@ -159,17 +188,21 @@ class LocalBackend:
         content = _read(self._holder_path, self._holder_path.name)
         return None if content is None else holder_of(content)
 
-    def _locked(self, holder: Holder | None, *, lives: bool) -> LockedError:
+    def _locked(self, holder: Holder | None) -> LockedError:
         who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
-        if holder and not lives:
+        if holder and not self._is_held and not _lives_here(holder):
             ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
+        elif self._has_no_locks:
+            ways += f"; or, if no majobctl is running, remove {printable(str(self._holder_path))}"
         return LockedError(f"{self.name} is locked by {who}\n{ways}")
 
-    def _not_lockable(self, error: Exception) -> StateError:
-        mend = "nothing was done"
-        if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
-            mend += f"; make {printable(str(self._path.parent))} writable for this user"
+    def _not_lockable(self, error: OSError) -> StateError:
+        mend, folder = "nothing was done", printable(str(self._path.parent))
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            mend += f"; make {folder} writable for this user"
+        elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend += f"; make room in {folder}"
         return StateError(f"{self.name} cannot be locked: {_reason(error)}\n{mend}")
 
 
@@ -205,6 +238,10 @@ def _read(path: Path, name: str) -> bytes | None:
         return None
     except OSError as error:
         raise StateError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def _lives_here(holder: Holder) -> bool:
+    return holder.host == platform.node() and may_live(holder)
 
 
 def _reason(error: Exception) -> str:
