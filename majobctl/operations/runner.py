@@ -163,6 +163,8 @@ class _Runner:
         if result is None and self.is_refused:
             return
         if not isinstance(found, ChangeResult) and change.action in CALLS:
+            if self._is_over():
+                return  # The read took long: meanwhile this was interrupted, or failed.
             self.sent[change.name] = found
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
             params, protect = change.after or change.before or {}, change.prevent_delete
