@@ -9,10 +9,11 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
-from majobctl.cli.progress import apply_progress, reading_progress
+from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
 from majobctl.errors import MajobctlError, StalePlanError
 
 if TYPE_CHECKING:
+    from majobctl.operations import SavedPlan
     from majobctl.plan.plan import Plan
     from majobctl.plan.results import ApplyResult
 
@@ -30,7 +31,7 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @click.option(
     "--overwrite", is_flag=True, help="Undo what was changed in the service: the files win."
 )
-@click.option("--force", is_flag=True, help="Apply more changes than apply.max_change_percent.")
+@click.option("--force", is_flag=True, help="Apply more than apply.max_*_percent allow.")
 @click.option(
     "--verify", is_flag=True, help="Read each configuration back after writing it, and compare."
 )
@@ -63,37 +64,41 @@ def command(
     Example:
       majobctl apply --auto-approve --parallelism 20
     """
-    from majobctl.operations import SavedPlan, apply
+    from majobctl.operations import apply
 
-    selection, saved = invocation.selection(), None
-    if planfile is not None:
-        if selection or refresh == "all":
-            what = "--target, --exclude and --refresh"
-            raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
-        saved = SavedPlan.read(invocation.read_file(planfile, _HINT), planfile)
+    saved = _saved_plan(planfile, refresh) if planfile is not None else None
     is_approved = auto_approve or saved is not None
     with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
-
-        def begin(plan: Plan) -> None:
-            interrupts.defer()
-            applying.start(len(plan.changes))
-
         result = apply(
             invocation.repository(reading),
             approve=lambda plan: is_approved or _is_confirmed(plan),
             saved_plan=saved,
-            selection=selection,
+            selection=invocation.selection(),
             refresh=refresh or "",
             overwrite=overwrite,
             reviewed=not is_approved and options.is_terminal(sys.stdin),
             force=force,
             verify=verify,
             show=lambda plan: _show_plan(plan, format_, is_approved),
-            begin=begin,
+            begin=lambda plan: _begin(plan, interrupts, applying),
             observe=applying.observe,
             should_stop=interrupts.should_stop,
         )
     return _report(result, format_)
+
+
+def _saved_plan(planfile: str, refresh: str | None) -> SavedPlan:
+    from majobctl.operations import SavedPlan
+
+    if invocation.selection() or refresh == "all":
+        what = "--target, --exclude and --refresh"
+        raise click.UsageError(f"a saved plan is applied as it was made; give {what} to plan")
+    return SavedPlan.read(invocation.read_file(planfile, _HINT), planfile)
+
+
+def _begin(plan: Plan, interrupts: Interrupts, progress: ApplyProgress) -> None:
+    interrupts.defer()
+    progress.start(len(plan.changes))
 
 
 def _report(result: ApplyResult, format_: str) -> int:

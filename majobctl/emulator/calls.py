@@ -171,8 +171,7 @@ def _describe(record: Record) -> Document:
         **{key: flavor[key] for key in ("spec_code", "core", "cpu", "gpu_num", "gpu_type")},
         "dataset_name": dataset and f"dataset-{dataset}",
         "dataset_version_name": version and f"version-{version}",
-        **dict.fromkeys(("pool_id", "pool_name", "volumes")),
-        **dict.fromkeys(("nas_type", "nas_mount_path", "nas_share_addr")),
+        **dict.fromkeys(("pool_id", "pool_name")),
     }
 
 

@@ -32,6 +32,10 @@ FIELDS: dict[str, type] = {
     "log_url": str,
     "user_image_url": str,
     "user_command": str,
+    "volumes": list,
+    "nas_type": str,
+    "nas_mount_path": str,
+    "nas_share_addr": str,
 }
 _TYPE_NAMES = {str: "a string", int: "an integer", list: "an array"}
 _OBS_FIELDS = ("app_url", "boot_file_url", "data_url", "train_url", "log_url")

@@ -1,9 +1,16 @@
-"""Applies: makes a plan or takes a saved one, asks for approval, sends, and saves the outcomes."""
+"""Applies: makes a plan or takes a saved one, asks for approval, sends, and saves the outcomes.
+
+An apply calls back: ``show`` with the plan, and ``approve`` if it has changes, without whose True
+nothing is sent; ``begin`` just before the first change; ``observe`` with each result once it is on
+disk; ``should_stop`` before each change, in several threads. Once that returns True, no further
+change is begun. After an interruption, too, calls under way are waited for and saved.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +23,7 @@ from majobctl.operations.planning import plan_config
 from majobctl.operations.saved_plan import SavedPlan, with_secrets
 from majobctl.plan.change import SENDING, Action, Params
 from majobctl.plan.guard import Allowed
+from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
@@ -28,9 +36,6 @@ if TYPE_CHECKING:
     from majobctl.service.provider import Provider
     from majobctl.state.journal import Journal
     from majobctl.state.store import LockedState
-
-_GUARDED_TOTAL = 10
-"""apply.max_change_percent applies from this number of job configs on."""
 
 
 def apply(
@@ -51,83 +56,143 @@ def apply(
 ) -> ApplyResult:
     """Brings the service to what ``repository`` says. Failed calls are in the result.
 
-    ``show`` is called with the plan, and ``approve`` if it has changes: nothing is sent unless it
-    returns True. A ``saved_plan`` is applied as it is, without ``selection`` and ``refresh``.
-    ``begin`` is called just before the first change, ``observe`` with each result once it is on
-    disk, ``should_stop`` before each change, in several threads: once it returns True, no further
-    change is begun. After an interruption, too, calls under way are waited for and saved.
+    A ``saved_plan`` is applied without ``selection`` and ``refresh``, which is what is read first:
+    "changed", "all" or "none". What somebody changed in the service is held back, unless a saved
+    plan shows it, a person whom ``approve`` asks has ``reviewed`` it, or with ``overwrite``.
 
-    ``refresh`` is what is read before it is written: "changed", "all" or "none"; by default what
-    the settings say. What somebody changed in the service is undone if a saved plan shows it, if
-    the plan shows it and was ``reviewed`` (``approve`` asks a person), or with ``overwrite``;
-    otherwise it is held back.
-
-    Raises as ``plan``, and LockedError, StalePlanError for a saved plan that does not fit,
-    ConfigError for a value to send that needs a variable of the environment that is not set, and
-    MajobctlError for a plan that is not approved or changes too much.
+    Raises as ``plan``, LockedError, StalePlanError for a saved plan that does not fit, ConfigError
+    for a value that is not set, MajobctlError without approval, or ``force`` to exceed a limit.
     """
     repository = context.as_repository(repository)
     source = saved_plan or repository.load_config()
     settings = source.settings if isinstance(source, Config) else repository.load_settings()
-    at_once, refresh = repository.calls_at_once(settings), refresh or settings.apply["refresh"]
+    refresh = refresh or settings.apply["refresh"]
     allowed = Allowed(
         overwrites=overwrite or settings.apply["overwrite"],
         is_reviewed=reviewed or saved_plan is not None,
         is_blind=refresh == "none",
     )
     with repository.locked(settings) as locked, ExitStack() as opened:
+        at_once = repository.calls_at_once(settings)
         provider = cache(lambda: opened.enter_context(context.provider_of(settings, at_once)))
-        state = locked.state
-        if isinstance(source, Config):
-            # What nobody looks at is read only by the worker that sends it.
-            ahead = refresh if reviewed or refresh == "all" else "none"
-            plan = plan_config(repository, source, state, provider, ahead, selection=selection)
-        else:
-            plan = source.checked(state, context.target_of(settings), settings.environment)
+        run = _Run(
+            repository=repository,
+            source=source,
+            settings=settings,
+            locked=locked,
+            provider=provider,
+            allowed=allowed,
+        )
+        plan = run.plan(selection, refresh)
         show(plan)
-        _check_share(plan, settings, force)
-        if not plan.changes:
+        if not run.has_changes(plan, force):
             return ApplyResult(results=(), serial=plan.serial)
+        return run.carry_out(plan, approve, begin, observe, should_stop, verify)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One apply, while it holds the lock of the state."""
+
+    repository: ConfigRepository
+    source: Config | SavedPlan
+    settings: Settings
+    locked: LockedState
+    provider: Callable[[], Provider]
+    allowed: Allowed
+
+    def plan(self, selection: Selection, refresh: str) -> Plan:
+        """The saved plan if it fits; otherwise a new one."""
+        source, state, settings = self.source, self.locked.state, self.settings
+        if not isinstance(source, Config):
+            return source.checked(state, context.target_of(settings), settings.environment)
+        # What nobody looks at is read only by the worker that sends it.
+        ahead = refresh if self.allowed.is_reviewed or refresh == "all" else "none"
+        return plan_config(
+            *(self.repository, source, state, self.provider, ahead),
+            selection=selection,
+            overwrites=self.allowed.overwrites,
+        )
+
+    def has_changes(self, plan: Plan, force: bool) -> bool:
+        """Raises MajobctlError for a plan that exceeds a limit without ``force``."""
+        patterns, apply = self.settings.job_files, self.settings.apply
+        exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
+        lines = [f"the plan {found}; nothing was sent" for found in exceeded]
+        if lines and not force:
+            chosen = [f"-e {printable(plan.environment)}"] if plan.environment else []
+            chosen += [] if isinstance(self.source, Config) else [self.source.name]
+            command = " ".join(["majobctl apply", *chosen, "--force"])
+            raise MajobctlError("\n".join([*lines, f"if this is intended, run `{command}`"]))
+        return bool(plan.changes)
+
+    def carry_out(
+        self,
+        plan: Plan,
+        approve: Callable[[Plan], bool],
+        begin: Callable[[Plan], None],
+        observe: Callable[[ChangeResult], None],
+        should_stop: Callable[[], bool],
+        verify: bool,
+    ) -> ApplyResult:
+        from majobctl.operations.executor import ChangeExecutor
+        from majobctl.operations.guard import Guard
+        from majobctl.operations.runner import run_changes
+
+        plan, params = self._approved(plan, approve)
+        begin(plan)
+        state = self.locked.state or State.new(plan.target, plan.salt)
+        guard = Guard(
+            provider=self.provider(),
+            masker=state.masker(),
+            params_of=lambda change: params[change.name],
+            allowed=self.allowed,
+            creates_missing=plan.creates_missing,
+            environment=plan.environment,
+        )
+        with closing(self.locked.open_journal(state)) as journal:
+            applied = run_changes(
+                plan,
+                journal,
+                ChangeExecutor(guard=guard, verifies=verify),
+                parallelism=self.repository.calls_at_once(self.settings),
+                retry_failed=self.settings.provider["retries"] > 0,
+                should_stop=should_stop,
+                observe=observe,
+            )
+        problem = _save(self.locked, journal, applied)
+        if applied.defect is not None:
+            if problem:
+                self.repository.warn(StateError(problem))
+            raise applied.defect
+        return ApplyResult(
+            results=applied.results,
+            serial=self.locked.state.serial if self.locked.state else 0,
+            is_interrupted=should_stop(),
+            problem=problem,
+        )
+
+    def _approved(
+        self, plan: Plan, approve: Callable[[Plan], bool]
+    ) -> tuple[Plan, Mapping[str, Params]]:
+        """``plan`` with all that it needs, and the params of each job config."""
+        state = self.locked.state
         masker = state.masker() if state else Masker(plan.salt)
-        params = _params(source, settings, masker)
+        params = self._params(masker)
         plan = with_secrets(plan, params, masker)
-        if isinstance(source, Config):
+        if isinstance(self.source, Config):
             _check_present(plan)
         if approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
-        _check_names(plan, provider(), params)
-        begin(plan)
-        return _send(
-            repository,
-            settings,
-            locked,
-            provider(),
-            plan,
-            params,
-            allowed,
-            verify,
-            observe,
-            should_stop,
-        )
+        _check_names(plan, self.provider(), params)
+        return plan, params
 
-
-def _params(source: Config | SavedPlan, settings: Settings, masker: Masker) -> Mapping[str, Params]:
-    """The params of each job config; for a saved plan, TOML files are read only for secrets."""
-    if isinstance(source, Config):
-        return {name: job_config.params for name, job_config in source.job_configs.items()}
-    return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
-
-
-def _check_share(plan: Plan, settings: Settings, force: bool) -> None:
-    """Raises MajobctlError if the plan changes a larger share than the settings allow."""
-    most = settings.apply["max_change_percent"]
-    changes, total = len(plan.changes) - plan.count(Action.RECORD), plan.total
-    if most and total >= _GUARDED_TOTAL and changes * 100 > most * total and not force:
-        raise MajobctlError(
-            f"the plan changes {changes} of {total} job configs, more than"
-            f" apply.max_change_percent = {most} allows; nothing was sent\n"
-            "if this is intended, run `majobctl apply --force`"
-        )
+    def _params(self, masker: Masker) -> Mapping[str, Params]:
+        """The params of each job config; for a saved plan, TOML is read only for secrets."""
+        source, settings = self.source, self.settings
+        if isinstance(source, Config):
+            return {name: job_config.params for name, job_config in source.job_configs.items()}
+        return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
 
 
 def _check_present(plan: Plan) -> None:
@@ -141,54 +206,6 @@ def _check_present(plan: Plan) -> None:
     ]
     if missing:
         raise MajobctlError("\n".join([*missing, f"nothing was sent; {MISSING}"]))
-
-
-def _send(
-    repository: ConfigRepository,
-    settings: Settings,
-    locked: LockedState,
-    provider: Provider,
-    plan: Plan,
-    params: Mapping[str, Params],
-    allowed: Allowed,
-    verify: bool,
-    observe: Callable[[ChangeResult], None],
-    should_stop: Callable[[], bool],
-) -> ApplyResult:
-    from majobctl.operations.executor import ChangeExecutor
-    from majobctl.operations.guard import Guard
-    from majobctl.operations.runner import run_changes
-
-    state = locked.state or State.new(plan.target, plan.salt)
-    guard = Guard(
-        provider=provider,
-        masker=state.masker(),
-        params_of=lambda change: params[change.name],
-        allowed=allowed,
-        creates_missing=plan.creates_missing,
-        environment=plan.environment,
-    )
-    with closing(locked.open_journal(state)) as journal:
-        applied = run_changes(
-            plan,
-            journal,
-            ChangeExecutor(guard=guard, verifies=verify),
-            parallelism=repository.calls_at_once(settings),
-            retry_failed=settings.provider["retries"] > 0,
-            should_stop=should_stop,
-            observe=observe,
-        )
-    problem = _save(locked, journal, applied)
-    if applied.defect is not None:
-        if problem:
-            repository.warn(StateError(problem))
-        raise applied.defect
-    return ApplyResult(
-        results=applied.results,
-        serial=locked.state.serial if locked.state else 0,
-        is_interrupted=should_stop(),
-        problem=problem,
-    )
 
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:

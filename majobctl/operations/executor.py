@@ -41,7 +41,8 @@ class ChangeExecutor:
         seconds = time.monotonic() - start
         result = replace(result_of(change, ChangeStatus.DONE), action=action, seconds=seconds)
         if call.status is CallStatus.DONE:
-            return self._verified(replace(result, foreign=foreign_fields(change)), change)
+            foreign, unknown = foreign_fields(change), change.unknown_fields
+            return self._verified(replace(result, foreign=foreign, unknown_fields=unknown), change)
         # If the first try may have been carried out, this one does not say.
         was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         is_refused = call.status is CallStatus.REFUSED and not was_unknown

@@ -10,12 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from majobctl.errors import ProviderError
-from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Masker
 from majobctl.operations.advice import MISSING, advice_on
 from majobctl.plan.change import SENDING, Action, Change, Params
-from majobctl.plan.guard import GUARDED, Allowed, field_sentence, foreign_fields, with_live
+from majobctl.plan.guard import (
+    GUARDED,
+    Allowed,
+    field_sentence,
+    foreign_fields,
+    may_remove_unknown,
+    with_live,
+)
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.provider import Provider
@@ -42,16 +49,15 @@ class Guard:
 
     def check(self, change: Change) -> Change | ChangeResult:
         """The change as it is to be sent, or how it ended without a call."""
-        if change.was_read:
-            is_held = not (self.allowed.overwrites or self.allowed.is_reviewed)
-            return (is_held and self._held_back(change)) or self._unchanged(change)
         if not self.reads(change):
             return change
+        if change.was_read:
+            return self._held_back(change, self.allowed.is_reviewed) or self._unchanged(change)
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live
         found = with_live(change, live, self.masker)
-        return (not self.allowed.overwrites and self._held_back(found)) or self._checked(found)
+        return self._held_back(found) or self._checked(found)
 
     def without_secrets(self, change: Change, text: str) -> str:
         """``text``, written by the service, with no secret of ``change`` in it."""
@@ -65,7 +71,8 @@ class Guard:
         if isinstance(live, ChangeResult):
             return live
         if (self.masker.digest(live.params) if live else "") == change.live_digest:
-            return self._checked(change)
+            found = replace(change, unknown_fields=live.unknown_fields if live else ())
+            return self._held_back(found, True) or self._checked(found)
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:
             return self._checked(with_live(change, live, self.masker))
         what = "was created" if change.is_missing else "was changed" if live else "was deleted"
@@ -88,20 +95,26 @@ class Guard:
         failed = result_of(change, ChangeStatus.FAILED, message)
         return replace(failed, code=NOT_FOUND, advice=MISSING)
 
-    def _held_back(self, change: Change) -> ChangeResult | None:
-        foreign = foreign_fields(change)
-        if not foreign:
+    def _held_back(self, change: Change, is_shown: bool = False) -> ChangeResult | None:
+        """How ``change`` ended if it undoes more than is allowed. What no key can say is not shown
+        side by side, so that only the files' winning is consent."""
+        foreign = () if is_shown else foreign_fields(change)
+        unknown = change.unknown_fields if may_remove_unknown(change) else ()
+        if self.allowed.overwrites or not (foreign or unknown):
             return None
         option = f" -e {printable(self.environment)}" if self.environment else ""
         target = f"--target {printable(change.name)}"
-        fields = "; ".join(field_sentence(item, change.action) for item in foreign)
-        message = f"{_REASONS[change.action]}; nothing was sent: {fields}"
+        found = [field_sentence(item, change.action) for item in foreign]
+        found += [f"the service has {unknown_sentence(unknown)}"] if unknown else []
+        reason = f"{_REASONS[change.action]}; " if foreign else ""
+        message = f"{reason}nothing was sent: {'; '.join(found)}"
         advice = (
             f"`majobctl plan{option} --refresh {target}` shows it;"
-            f" `majobctl apply{option} --overwrite {target}` undoes it"
+            f" `majobctl apply{option} --overwrite {target}`"
+            f" {'undoes it' if foreign else 'sends it all the same'}"
         )
         held = result_of(change, ChangeStatus.HELD_BACK, message)
-        return replace(held, advice=advice, foreign=foreign)
+        return replace(held, advice=advice, foreign=foreign, unknown_fields=unknown)
 
     def _read(self, change: Change) -> LiveConfig | ChangeResult | None:
         try:

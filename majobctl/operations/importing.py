@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
-from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
@@ -226,8 +226,7 @@ def _state_with(
 
 def _warnings(taken: _Taken, written: Mapping[str, str]) -> Iterator[str]:
     for name, found in taken.live.items():
-        for problem in found.problems:
-            yield f"job_config.{name}: {problem}"
+        yield from map(str, notes([found]))
         table = taken.tables.get(name)
         for secret in table.secrets if table else ():
             yield (

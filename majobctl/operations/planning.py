@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
+from majobctl.job_config.live import notes
 from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
+from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import make_plan, names_to_guard, names_to_read, only_shown
+from majobctl.plan.planner import Live, make_plan, names_to_guard, names_to_read, only_shown
 from majobctl.repository.config import Config
 from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
-    from majobctl.job_config.live import LiveConfig
     from majobctl.service.provider import Provider
     from majobctl.state.document import State
 
@@ -69,6 +71,7 @@ def plan_config(
     *,
     selection: Selection,
     for_saving: bool = True,
+    overwrites: bool = False,
 ) -> Plan:
     """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service.
 
@@ -79,56 +82,65 @@ def plan_config(
         files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
         others = state.job_configs if state else ()
         selection = resolved(selection, repository.folder, files, others)
-    apply = config.settings.apply
+    settings, deletes = config.settings, config.settings.apply["delete_removed"]
     make = partial(
         make_plan,
         config.job_configs,
         state,
-        context.target_of(config.settings),
+        context.target_of(settings),
         selection=selection,
-        creates_missing=apply["create_missing"],
-        deletes_removed=apply["delete_removed"],
-        environment=config.settings.environment,
+        creates_missing=settings.apply["create_missing"],
+        deletes_removed=deletes,
+        environment=settings.environment,
         default_policy=config.default_policy,
     )
-    live = None
-    if refresh == "changed":
-        # The few that changed are read one by one, without a list of all.
-        names = names_to_guard(make())
-        live = _read(repository, config, provider, names, listed=names) if names else None
-    elif refresh == "all":
-        deletes = apply["delete_removed"]
-        names = names_to_read(config.job_configs, state, selection, deletes_removed=deletes)
-        live = _read(repository, config, provider, names)
-    unread = (*_unread(live or {}), *_unknown_old_names(config, state))
+    names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
+    live = _live(repository, config, provider, refresh, make, names)
+    unread = (*notes((live or {}).values()), *_unknown_old_names(config, state))
     repository.warn_all(unread)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *unread), salt=salt, live=live)
-    if made.calls["delete_job_configs"] and config.unmatched:
-        missed = config.unmatched[0]
-        raise MajobctlError(
-            "this plan would delete configurations, perhaps only because their files were not"
-            f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
-        )
+    made = replace(
+        made,
+        needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
+        overwrites=overwrites or settings.apply["overwrite"],
+    )
+    _check_found(made, config)
     if selection and not made.total:
         repository.warn("what is selected waits for the job config that is renamed from it")
     return only_shown(made) if needs_salt and not for_saving else made
 
 
-def _read(
+def _check_found(plan: Plan, config: Config) -> None:
+    """Raises MajobctlError for deletions if a pattern of the job files matches nothing."""
+    if plan.calls["delete_job_configs"] and config.unmatched:
+        missed = config.unmatched[0]
+        raise MajobctlError(
+            "this plan would delete configurations, perhaps only because their files were not"
+            f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
+        )
+
+
+def _live(
     repository: ConfigRepository,
     config: Config,
     provider: Callable[[], Provider],
-    names: Sequence[str],
-    *,
-    listed: Sequence[str] | None = None,
-) -> Mapping[str, LiveConfig | None]:
+    refresh: str,
+    make: Callable[[], Plan],
+    all_names: Callable[[], list[str]],
+) -> Live | None:
+    """What the service has, as far as it is to be read; None if it is not."""
+    # The few that changed are read one by one, without a list of all.
+    changed = names_to_guard(make()) if refresh == "changed" else None
+    if refresh == "none" or changed == []:
+        return None
     from majobctl.operations.refresh import read_live
 
     at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
-    return read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
+    names = changed or all_names()
+    return read_live(provider(), names, parallelism=at_once, observe=observe, listed=changed)
 
 
 def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]:
@@ -141,10 +153,3 @@ def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]
                 f"renamed_from: the state has no job config {quoted(old)}{nearest(old, known)}"
             )
             yield Problem(where=f"job_config.{item.name}", message=message)
-
-
-def _unread(live: Mapping[str, LiveConfig | None]) -> Iterator[Problem]:
-    """What the service answered that no job config could say, such as an id without a name."""
-    for name, found in live.items():
-        for text in found.problems if found else ():
-            yield Problem(where=f"job_config.{name}", message=text)

@@ -160,8 +160,8 @@ class _Runner:
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
         result = found if isinstance(found, ChangeResult) else None
-        if result is None and self.is_refused:
-            return
+        if result is None and self._is_over():
+            return  # The read took long: meanwhile this was interrupted, refused, or failed.
         if not isinstance(found, ChangeResult) and change.action in CALLS:
             self.sent[change.name] = found
             # If the outcome of a deletion is unknown, the next plan must not call it unchanged.

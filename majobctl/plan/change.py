@@ -132,6 +132,8 @@ class Change:
     renamed: Renamed | None = None
     live_digest: str = ""
     """A keyed hash of what the service had; "" if it was not read, or has nothing."""
+    unknown_fields: tuple[str, ...] = ()
+    """What the service has and no key can say: the call may remove it."""
     is_missing: bool = False
     """The service was read, and does not have the configuration."""
 

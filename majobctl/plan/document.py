@@ -18,6 +18,7 @@ from majobctl import __version__
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.job_config.fields import FIELDS
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
+from majobctl.plan.guard import is_held_back
 from majobctl.plan.members import (
     ANYTHING,
     FLAG,
@@ -98,6 +99,7 @@ _CHANGE = [
     Member("old_name", TEXT, default="", omits=True),
     Member("renamed", one_of(Renamed), default=None, omits=True),
     Member("live_digest", TEXT, default="", omits=True),
+    Member("unknown_fields", _TEXTS, default=(), omits=True),
     Member("missing", FLAG, "is_missing", default=False, omits=True),
 ]
 
@@ -133,6 +135,10 @@ def _read_change(node: Node) -> Change:
     raise unknown.wrong("is not a key of a job config")
 
 
+def _held_back(plan: Plan) -> list[str]:
+    return [it.name for it in plan.changes if is_held_back(it) and not plan.overwrites]
+
+
 _COUNTS = [Member(action.value, Form(methodcaller("count", action)), "") for action in Action]
 _SUMMARY = object_of(dict, *_COUNTS, Member("no-op", INTEGER, "unchanged"))
 _TARGET = object_of(
@@ -153,6 +159,8 @@ _PLAN = [
     Member("environment", TEXT, default=""),
     Member("refreshed", FLAG, "is_refreshed", default=False),
     Member("create_missing", FLAG, "creates_missing", default=False),
+    Member("needs_force", _TEXTS, default=()),
+    Member("held_back", Form(_held_back), ""),
     Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),
     Member("summary", _SUMMARY, ""),
     Member("calls", Form(dict)),

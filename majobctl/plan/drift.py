@@ -5,11 +5,11 @@ Independent of what the TOML files desire, except for the places that they let t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
-from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.secrets import Masker, masked_places, suspect_places
 from majobctl.job_config.values import is_blank
 from majobctl.plan.change import FieldChange, Params
@@ -18,7 +18,6 @@ from majobctl.plan.plan import Selection
 from majobctl.plan.planner import Live
 from majobctl.state.document import Entry, State
 from majobctl.target import Target
-from majobctl.text import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ def find_drift(
         selection=selection,
         left_out=len(known) - len(names),
         unmanaged=tuple(sorted(filter(selection.covers, strangers))),
-        warnings=tuple(_warnings(live[name] for name in names)),
+        warnings=tuple(map(str, notes(live[name] for name in names))),
     )
 
 
@@ -125,9 +124,3 @@ def _sides(entry: Entry) -> list[Params]:
     sides = [entry.params, entry.attempted or {}] if entry.pending else [entry.params]
     sides = [{key: value for key, value in side.items() if not is_blank(value)} for side in sides]
     return [side for side in sides if side] or [{}]
-
-
-def _warnings(live: Iterable[LiveConfig | None]) -> Iterator[str]:
-    for config in filter(None, live):
-        for problem in config.problems:
-            yield f"job_config.{printable(config.name)}: {problem}"

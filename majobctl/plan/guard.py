@@ -52,7 +52,8 @@ def with_live(change: Change, live: LiveConfig | None, masker: Masker) -> Change
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
     before, now, after = _masked_sides(change, live.params, masker)
-    read = replace(change, live_digest=masker.digest(live.params))
+    digest, unknown = masker.digest(live.params), live.unknown_fields
+    read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
         return replace(read, fields=tuple(removed_from_service(before or {}, now)))
     fields = three_way(before, now, after, change.ignored)
@@ -92,6 +93,15 @@ def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
         for item in change.fields
         if _is_foreign(item) and item.path[0] in FIELDS and not policy.ignores(item.path)
     )
+
+
+def is_held_back(change: Change) -> bool:
+    """Whether an apply that nobody watches does not make it, unless the files are to win."""
+    return bool(foreign_fields(change)) or may_remove_unknown(change)
+
+
+def may_remove_unknown(change: Change) -> bool:
+    return change.action in GUARDED and bool(change.unknown_fields)
 
 
 def _is_foreign(item: FieldChange) -> bool:

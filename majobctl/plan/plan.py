@@ -64,6 +64,10 @@ class Plan:
     """The name of the settings' environment; "" without one."""
     creates_missing: bool = False
     """An update of a configuration that the service does not have becomes a creation."""
+    overwrites: bool = False
+    """The files win, so that nothing is held back."""
+    needs_force: tuple[str, ...] = ()
+    """What the plan does more of than the settings allow, such as ``forgets 6 of the 10 ...``."""
 
     @property
     def total(self) -> int:
@@ -75,9 +79,9 @@ class Plan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reviewer must not overlook: deletions, and a plan that forgets most of the state.
-        These sentences are part of the JSON."""
-        found = []
+        """What a reviewer must not overlook: deletions, a plan that forgets most of the state, and
+        one that needs --force. These sentences are part of the JSON."""
+        found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)
         if deleted:
             found.append(f"This plan deletes {counted(deleted, 'configuration')} from the service.")
@@ -85,7 +89,7 @@ class Plan:
             change.before is not None and change.renamed is not Renamed.DECLARED
             for change in self.changes
         )
-        if forgotten * 2 > in_state:
+        if forgotten * 2 > in_state and not any("forgets" in it for it in self.needs_force):
             of_all = f"{forgotten} of the {in_state} job configs"
             found.append(f"This plan forgets {of_all} in the state.")
         return tuple(found)

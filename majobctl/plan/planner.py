@@ -171,6 +171,7 @@ class _Planner:
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
             live_digest=self.masker.digest(live.params) if live else "",
+            unknown_fields=live.unknown_fields if live else (),
         )
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
@@ -216,7 +217,7 @@ class _Planner:
             fields = three_way(before, now, after)
             sent = {**_ever_sent(entry), **live.params}
             change = self._changed(config, _action_of(entry), fields, sent)
-            return replace(change, live_digest=digest)
+            return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
         protects_alike = entry is not None and entry.prevent_delete == config.prevent_delete
         if entry and is_sure and protects_alike and entry.params == self._masked(config):
             return None

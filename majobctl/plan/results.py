@@ -30,8 +30,8 @@ class ChangeResult:
     ``action`` is what was done: an update of what the service did not have may have become a
     creation. ``may_pass``: the failure has nothing to do with what was sent, and may be temporary.
     ``is_about_credentials``: the service refused the credentials, which ends the run.
-    ``foreign`` are the fields that somebody else set in the service: they were undone if it was
-    done, and are why it was held back.
+    ``foreign`` are the fields that somebody else set in the service, ``unknown_fields`` those that
+    no key can say: they were undone if it was done, and are why it was held back.
     """
 
     name: str
@@ -44,6 +44,7 @@ class ChangeResult:
     may_pass: bool = False
     is_about_credentials: bool = False
     foreign: tuple[FieldChange, ...] = ()
+    unknown_fields: tuple[str, ...] = ()
 
     @property
     def is_acknowledged(self) -> bool:

@@ -38,6 +38,8 @@ def _result(item: ChangeResult) -> dict[str, Any]:
             {"path": list(field.path), **{key: getattr(field, key) for key in keys}}
             for field in item.foreign
         ]
+    if item.unknown_fields:
+        document["unknown_fields"] = list(item.unknown_fields)
     return document
 
 

@@ -18,6 +18,7 @@ from majobctl.render.markdown_blocks import (
     Block,
     Mark,
     Taken,
+    bold,
     code,
     code_element,
     collapsed,
@@ -82,7 +83,7 @@ def plan_markdown(plan: Plan) -> str:
 
 
 def _notes(plan: Plan) -> Iterator[str]:
-    yield from (f"**{notice}**" for notice in plan.notices)
+    yield from map(bold, plan.notices)
     yield f"{counted(len(plan.changes), 'change')}. {_target(plan)}"
     for remark in remarks_on_plan(plan, lambda text: code(quoted(text))):
         is_short = size(remark) <= _MAX_NOTE_BYTES

@@ -21,6 +21,7 @@ MAX_BYTES = 65_000
 LAST_LINE_BYTES = 400
 """Reserved for the line that says what is left out."""
 CODE_WIDTH = 100
+_MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|]")
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
 Mark = Callable[[str, int], str]
@@ -62,6 +63,11 @@ def table_head(cells: Sequence[str]) -> str:
 def collapsed(title: str, parts: Iterable[str]) -> str:
     """A section that is closed at first; ``title`` is HTML, ``parts`` are Markdown."""
     return "\n\n".join([f"<details><summary>{title}</summary>", *parts, "</details>"])
+
+
+def bold(text: str) -> str:
+    """``text`` in bold, and nothing in it interpreted."""
+    return f"**{_MEANS_SOMETHING.sub(lambda match: chr(92) + match[0], text)}**"
 
 
 def sentence(remark: str) -> str:

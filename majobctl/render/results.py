@@ -41,7 +41,9 @@ def result_text(result: ApplyResult) -> str:
             is_short = status is ChangeStatus.NOT_ATTEMPTED
             told = _not_attempted(items) if is_short else map(_not_done, items)
             lines += [f"{status.value.capitalize()}:", *told, ""]
-    undone = [item for item in result.results if item.foreign and item.is_acknowledged]
+    undone = [
+        it for it in result.results if it.is_acknowledged and (it.foreign or it.unknown_fields)
+    ]
     if undone:
         lines += ["Undone in the service:", *map(_undone, undone), ""]
     refused = dict.fromkeys(item.advice for item in result.results if item.is_about_credentials)
@@ -56,8 +58,10 @@ def result_text(result: ApplyResult) -> str:
 
 
 def _undone(item: ChangeResult) -> str:
-    fields = "; ".join(field_sentence(field, item.action) for field in item.foreign)
-    return f"  job_config.{printable(item.name)}: {fields}"
+    fields = [field_sentence(field, item.action) for field in item.foreign]
+    if item.unknown_fields:
+        fields.append(f"{', '.join(item.unknown_fields)}: may have been removed")
+    return f"  job_config.{printable(item.name)}: {'; '.join(fields)}"
 
 
 def _not_done(item: ChangeResult) -> str:

@@ -6,10 +6,12 @@ makes text from outside safe, and marks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
+from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
 from majobctl.text import counted, quoted
 
@@ -73,7 +75,19 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
         yield "A configuration that the service does not have is created instead."
+    held = [change.name for change in plan.changes if foreign_fields(change)]
+    if held and not plan.overwrites:
+        yield (
+            "`apply --auto-approve` holds back what would undo a change in the service:"
+            f" {_listed(held, show)}. To undo it, type yes to this plan, apply it saved (`plan"
+            " --refresh --out FILE`), or add --overwrite."
+        )
     yield from _selected(plan, plan.total, show)
+
+
+def _listed(names: Sequence[str], show: Show) -> str:
+    more = len(names) - _MAX_NAMES
+    return ", ".join(map(show, names[:_MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
 def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
@@ -87,6 +101,9 @@ def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
 def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
     """What the fields of a change do not show."""
     yield from _remarks_on_action(change)
+    if may_remove_unknown(change):
+        names = [show(name) for name in change.unknown_fields]
+        yield f"the service has {unknown_sentence(names)}"
     if change.renamed is Renamed.DECLARED:
         yield f"renamed from {show(change.old_name)}"
     elif change.renamed is Renamed.DETECTED:
@@ -139,11 +156,9 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
         )
     if drift.unmanaged:
         number = len(drift.unmanaged)
-        names = ", ".join(map(show, drift.unmanaged[:_MAX_NAMES]))
-        more = f" and {number - _MAX_NAMES} more" if number > _MAX_NAMES else ""
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
-            f" file knows: {names}{more}. `majobctl import --all` imports"
+            f" file knows: {_listed(drift.unmanaged, show)}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)

@@ -8,13 +8,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
-from majobctl.job_config.live import LiveConfig
+from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.values import INTEGER_LIMIT, as_text, is_blank
 from majobctl.service.catalog import NAMES, Catalog
 from majobctl.text import printable, quoted
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UNSET_IDS = ("", "0")
+_COMPUTED = re.compile(
+    r"is_success|error_(code|message|msg)|request_id|config_(name|id|type)|(create|update)_time"
+    r"|spec_code|flavor(_code)?|core|cpu|[gn]pu_\w+|memory_unit|storage|(unit|max)_num"
+    r"|interface_type|no_resource|engine_(type|name|version)|dataset_(version_)?name"
+    r"|pool_(name|type)|nas_type|label|value|type|dataset_version"
+)
+"""What answers have beside the fields of a request, and the keys of their arrays. The service
+computes it. It answers a ``nas_type`` by default: only with an address does that mean anything."""
+_SAID = frozenset(field.rest for field in FIELDS.values())
 
 Document = Mapping[str, Any]
 
@@ -78,7 +87,21 @@ def live_config(name: str, document: Document, names: Names) -> LiveConfig:
             if not is_blank(value):
                 found[key] = _READERS[field.kind](value, problems)
     params = {key: found[key] for key in FIELDS if not is_blank(found.get(key))}
-    return LiveConfig(name, params, tuple(problems))
+    unknown = tuple(sorted({*_unknown_fields(document)}))
+    if unknown:
+        problems.append(f"the service has {unknown_sentence(unknown)}")
+    return LiveConfig(name, params, tuple(problems), unknown)
+
+
+def _unknown_fields(document: Document, prefix: str = "") -> Iterator[str]:
+    """The names of all fields that are set (0 and false are not) and that no key can say."""
+    for name, value in document.items():
+        is_public_pool = name == "pool_id" and document.get("pool_type") == "SYSTEM_DEFINED"
+        if name in _SAID or is_public_pool or _COMPUTED.fullmatch(name):
+            for item in value if isinstance(value, (list, tuple)) else ():
+                yield from _unknown_fields(item, f"{name}.") if isinstance(item, Mapping) else ()
+        elif value:
+            yield prefix + printable(name)
 
 
 def _flavor(document: Document, names: Names, problems: list[str]) -> dict[str, str]:

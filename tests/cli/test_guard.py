@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.config_repository import JOB, Ran, Repository, terminal, toml_of
+from tests.config_repository import (
+    JOB,
+    PATIENCE,
+    Ran,
+    Repository,
+    finished,
+    terminal,
+    toml_of,
+    until,
+)
 from tests.live_cloud import LOST, Asked, Cloud, Reply
 
 SECRET = "SECRET-of-theirs"
@@ -531,6 +542,192 @@ class TestARename:
         assert "1 recorded" in ran.last_line
         assert cloud.writes() == []
         assert sorted(repo.state["job_configs"]) == ["beta", "gamma"]
+
+
+class TestWhatNoKeyCanSay:
+    """Somebody has mounted a disk in the console: no job config can say that."""
+
+    SAID = "the service has nas_share_addr, volumes, which no key can say; a call may remove them"
+
+    @pytest.fixture
+    def mounted(self, repo: Repository, cloud: Cloud) -> Repository:
+        cloud.console.change("alpha", volumes=[{"nfs": {"id": SECRET}}], nas_share_addr=SECRET)
+        cloud.console.change("gamma", nas_type="efs")  # a default that mounts nothing
+        return repo
+
+    @pytest.fixture
+    def edited(self, mounted: Repository) -> Repository:
+        for name in ("alpha", "beta", "gamma"):
+            mounted.job(name, config_desc="second")
+        return mounted
+
+    def held(self, ran: Ran, cloud: Cloud) -> None:
+        assert ran.code == 5
+        assert "PUT alpha" not in cloud.writes()
+        assert f"held back: nothing was sent: {self.SAID}, and needs --overwrite\n" in ran.stderr
+        way_out = "`majobctl apply --overwrite --target alpha` "
+        assert f"{way_out}sends it all the same" in told(ran, "alpha")
+        assert SECRET not in ran.stdout + ran.stderr
+        assert cloud.console.config("alpha")["nas_share_addr"] == SECRET
+
+    @pytest.mark.parametrize("planning", [None, [], ["--refresh"], ["--refresh=changed"]], ids=repr)
+    def test_is_not_removed_without_overwrite(
+        self, planning: list[str] | None, edited: Repository, cloud: Cloud
+    ) -> None:
+        if planning is None:
+            self.held(auto(edited), cloud)
+        else:
+            edited.done("plan", "--out", "saved.plan", *planning)
+            self.held(edited.run("apply", "saved.plan"), cloud)
+        assert cloud.console.config("beta")["config_desc"] == "second"
+        assert cloud.console.config("gamma")["config_desc"] == "second"
+
+    def test_is_not_removed_by_a_yes_to_a_plan_that_showed_it(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        with terminal(edited, "apply") as shown:
+            shown.expect("Only yes is accepted")
+            assert "which no key can say" in shown.plain
+            shown.type("yes\n")
+            assert shown.finish()[0] == 5
+        assert "PUT alpha" not in cloud.writes()
+
+    def test_is_not_removed_if_it_came_after_the_plan(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second")
+        repo.done("plan", "--refresh", "--out", "saved.plan")
+        cloud.console.change("alpha", volumes=[{"nfs": {}}], nas_share_addr=SECRET)
+        self.held(repo.run("apply", "saved.plan"), cloud)
+
+    @pytest.mark.parametrize("by", ["option", "settings", "blind"])
+    def test_is_removed_where_the_files_win(
+        self, by: str, edited: Repository, cloud: Cloud
+    ) -> None:
+        if by == "settings":
+            allow(edited, cloud, "overwrite = true")
+        options = {"option": ["--overwrite"], "settings": [], "blind": ["--refresh=none"]}
+        ran = edited.apply(*options[by])
+        assert "volumes" not in cloud.console.config("alpha")
+        said = "  job_config.alpha: nas_share_addr, volumes: may have been removed\n"
+        assert (said in ran.stdout) is (by != "blind")
+
+    def test_is_named_with_what_else_would_be_undone(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("alpha", worker_server_num=4)
+        ran = auto(edited)
+        assert "somebody changed it in the service since the last apply" in told(ran, "alpha")
+        assert f"4 in the service, 1 wanted; {self.SAID}" in told(ran, "alpha")
+        (held,) = (it for it in auto(edited, "--format", "json").document["results"])
+        assert held["unknown_fields"] == ["nas_share_addr", "volumes"]
+
+    def test_holds_back_what_the_state_does_not_know_and_what_would_be_deleted(
+        self, mounted: Repository, cloud: Cloud
+    ) -> None:
+        allow(mounted, cloud, "delete_removed = true")
+        mounted.remove("alpha")
+        self.held(auto(mounted), cloud)
+        mounted.done("state", "rm", "alpha")
+        mounted.job("alpha", config_desc="first", log_url="/ml/log/")
+        self.held(auto(mounted), cloud)
+
+    def test_does_not_keep_what_is_there_as_desired_from_being_recorded(
+        self, mounted: Repository, cloud: Cloud
+    ) -> None:
+        mounted.done("state", "rm", "alpha")
+        assert "1 recorded" in mounted.apply().last_line
+        assert cloud.writes() == []
+
+    def test_is_reported_by_every_command_that_reads(self, mounted: Repository) -> None:
+        note = f"job_config.alpha: {self.SAID}, and needs --overwrite"
+        for command in (["plan", "--refresh"], ["drift"]):
+            ran = mounted.done(*command, "--format", "json")
+            assert ran.document["warnings"] == [note]
+            assert note in ran.stderr
+            assert mounted.done(*command, "--detailed-exitcode").code == 0
+        mounted.done("state", "rm", "alpha")
+        assert note in mounted.done("import", "alpha").stderr
+
+    def test_is_a_remark_on_the_change_in_every_format(self, edited: Repository) -> None:
+        text = edited.done("plan", "--refresh").stdout
+        names = 'the service has "nas_share_addr", "volumes", which'
+        assert f"      {names}{self.SAID.partition('which')[2]}, and needs --overwrite\n" in text
+        document = edited.done("plan", "--refresh", "--format", "json").document
+        assert document["held_back"] == ["alpha"]
+        assert document["changes"][0]["unknown_fields"] == ["nas_share_addr", "volumes"]
+        for format_, name in {"markdown": '`"volumes"`', "html": "&quot;volumes&quot;"}.items():
+            said = edited.done("plan", "--refresh", "--format", format_).stdout
+            assert f"{name}, which no key can say" in said
+            assert SECRET not in said
+
+
+class TestAPlan:
+    """A plan that read the service says beforehand what ``--auto-approve`` will hold back."""
+
+    SAID = (
+        "`apply --auto-approve` holds back what would undo a change in the service: {}. To undo it,"
+        " type yes to this plan, apply it saved (`plan --refresh --out FILE`), or add --overwrite."
+    )
+
+    @pytest.mark.parametrize("command", [["plan"], ["apply", "--auto-approve"]], ids=repr)
+    def test_says_what_is_going_to_be_held_back(
+        self, command: list[str], edited: Repository
+    ) -> None:
+        edited.job("gamma", config_desc="second")
+        ran = edited.run(*command, "--refresh")
+        assert self.SAID.format('"alpha"') in ran.stdout
+        document = edited.done("plan", "--refresh", "--format", "json").document
+        assert document["held_back"] == ["alpha"]
+
+    @pytest.mark.parametrize("by", ["option", "settings"])
+    def test_says_nothing_of_it_where_the_files_win(
+        self, by: str, edited: Repository, cloud: Cloud
+    ) -> None:
+        if by == "settings":
+            allow(edited, cloud, "overwrite = true")
+            document = edited.done("plan", "--refresh", "--format", "json").document
+            assert document["held_back"] == []
+        options = ["--overwrite"] if by == "option" else []
+        assert "holds back" not in edited.apply("--refresh", *options).stdout
+
+    def test_says_nothing_of_it_where_nothing_is(
+        self, repo: Repository, edited: Repository
+    ) -> None:
+        for options in ([], ["--refresh", "--exclude", "alpha"]):
+            ran = edited.done("plan", *options, "--format", "json")
+            assert ran.document["held_back"] == []
+            assert "holds back" not in edited.done("plan", *options).stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_during_the_read_before_a_call_keeps_it_from_being_sent(
+    number: signal.Signals, repo: Repository, cloud: Cloud
+) -> None:
+    repo.job("alpha", config_desc="second")
+    repo.job("beta", config_desc="second")
+    is_reading, may_answer = threading.Event(), threading.Event()
+
+    def be_slow(asked: Asked) -> None:
+        if asked == Asked("GET", "alpha"):
+            is_reading.set()
+            assert may_answer.wait(PATIENCE)
+
+    cloud.before = be_slow
+    process = repo.start("apply", "--auto-approve", start_new_session=True)
+    until(lambda: is_reading.is_set() and "PUT beta" in cloud.writes(), "the call of beta")
+    process.send_signal(number)
+    assert process.stderr is not None
+    said = ""
+    while "Stopping" not in said:
+        said += process.stderr.readline().decode()
+    may_answer.set()
+    ran = finished(process)
+    assert ran.code == 130
+    assert "  job_config.alpha\n" in ran.stdout.partition("Not attempted:\n")[2]
+    assert cloud.take() == {"GET alpha": 1, "GET beta": 1, "PUT beta": 1}
+    assert repo.state["job_configs"]["beta"]["params"]["config_desc"] == "second"
+    assert repo.state["job_configs"]["alpha"]["params"]["config_desc"] == "first"
+    assert "pending" not in repo.state["job_configs"]["alpha"]
+    assert "1 updated" in repo.apply().last_line
 
 
 def test_what_is_sent_again_is_not_guarded(repo: Repository, cloud: Cloud) -> None:

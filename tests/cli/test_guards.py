@@ -1,7 +1,9 @@
-"""What keeps a large mistake from being applied: ``apply.max_change_percent``, and the words for a
-plan that forgets most of the state."""
+"""What keeps a large mistake from being applied: ``apply.max_change_percent`` and
+``apply.max_delete_percent``, and the words for a plan that forgets most of the state."""
 
 from __future__ import annotations
+
+from html import unescape
 
 import pytest
 
@@ -64,7 +66,9 @@ def test_the_bound_holds_for_a_saved_plan_too(guarded: Repository, rest: FakeSer
 def test_what_is_forgotten_counts_as_a_change(guarded: Repository) -> None:
     for name in NAMES[:4]:
         guarded.remove(name)
-    assert "changes 4 of 10" in guarded.run("apply", "--auto-approve").stderr
+    ran = guarded.run("apply", "--auto-approve")
+    assert "changes 4 of 10" in ran.stderr
+    assert "forgets 4 of the 10" in ran.stderr
 
 
 def test_fewer_than_ten_job_configs_are_not_bounded(guarded: Repository) -> None:
@@ -74,12 +78,160 @@ def test_fewer_than_ten_job_configs_are_not_bounded(guarded: Repository) -> None
     assert "9 updated" in guarded.apply().last_line
 
 
-def test_a_plan_that_forgets_more_than_half_of_the_state_says_so(guarded: Repository) -> None:
-    for name in NAMES[:5]:
-        guarded.remove(name)
-    assert "forgets" not in guarded.done("plan").stdout
-    guarded.remove(NAMES[5])
-    sentence = "This plan forgets 6 of the 10 job configs in the state."
-    assert sentence in guarded.done("plan").stdout
-    assert sentence in guarded.done("plan", "--format", "json").document["warnings"]
-    assert "forgets" not in guarded.done("plan", "--target", "config-9").stdout
+@pytest.fixture
+def full(on_rest: Repository) -> Repository:
+    """Ten job configs that are applied, with the settings as they are by default."""
+    for name in NAMES:
+        on_rest.job(name, train_instance_count=int(name[-1]) + 1)
+    on_rest.apply()
+    return on_rest
+
+
+def settings_with(repository: Repository, rest: FakeService, lines: str) -> None:
+    repository.settings(rest.settings() + lines)
+
+
+def lose(repository: Repository, number: int) -> None:
+    """The files of the first job configs are moved out of the pattern."""
+    for name in NAMES[:number]:
+        (repository.root / "jobs" / f"{name}.toml").rename(repository.root / f"{name}.toml")
+
+
+LOSS = (
+    "of the 10 job configs in the state, more than apply.max_delete_percent = 30 allows (no file"
+    ' that matches jobs.files describes them: "jobs/**/*.toml")'
+)
+DELETES = "[apply]\ndelete_removed = true\n"
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_part_of_the_files_moved_away_loses_nothing_unseen(
+    deletes: bool, full: Repository, rest: FakeService
+) -> None:
+    settings_with(full, rest, DELETES if deletes else "")
+    lose(full, 4)
+    sentence = f"{'deletes' if deletes else 'forgets'} 4 {LOSS}"
+    told = f"This plan {sentence}. An apply needs --force."
+    assert told in full.done("plan", "--out", "saved.plan").stdout
+    assert told in full.done("show", "saved.plan").stdout
+    assert told in full.done("plan", "--format", "markdown").stdout.replace("\\", "")
+    assert told in unescape(full.done("plan", "--format", "html").stdout)
+    document = full.done("plan", "--format", "json").document
+    assert document["needs_force"] == [sentence]
+    assert told in document["warnings"]
+    rest.forget_requests()
+    for arguments in (["--auto-approve"], ["saved.plan"]):
+        ran = full.run("apply", *arguments)
+        assert ran.code == 1
+        assert f"Error: the plan {sentence}; nothing was sent\n" in ran.stderr
+        file = arguments[0].replace("--auto-approve", "")
+        assert f"run `{' '.join(f'majobctl apply {file} --force'.split())}`\n" in ran.stderr
+    assert rest.requests == []
+    assert len(full.state["job_configs"]) == len(rest.configs) == 10
+    assert full.run("apply", "saved.plan", "--force").code == 0
+    assert len(full.state["job_configs"]) == 6
+    assert len(rest.configs) == (6 if deletes else 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "lost", "is_refused"),
+    [
+        ("", "", 3, False),
+        ("", "", 4, True),
+        ("max_delete_percent = 0", "", 10, False),
+        ("max_delete_percent = 100", "", 10, False),
+        ("max_delete_percent = 9", "", 1, True),
+        ("max_delete_percent = 10", "", 1, False),
+        ("\n[environments.prod]\napply.max_delete_percent = 9", "prod", 1, True),
+        (
+            "max_delete_percent = 9\n[environments.prod]\napply.max_delete_percent = 0",
+            "prod",
+            9,
+            False,
+        ),
+    ],
+)
+def test_the_share_that_may_be_lost(
+    settings: str,
+    environment: str,
+    lost: int,
+    is_refused: bool,
+    full: Repository,
+    rest: FakeService,
+) -> None:
+    chosen = ["-e", environment] if environment else []
+    settings_with(full, rest, f"[apply]\n{settings}\n")
+    if environment:
+        full.run("apply", "--auto-approve", *chosen, "--overwrite")
+    lose(full, lost)
+    ran = full.run("apply", "--auto-approve", *chosen)
+    assert (ran.code == 1) is is_refused, ran
+    command = " ".join(["majobctl apply", *chosen, "--force"])
+    assert (f"run `{command}`" in ran.stderr) is is_refused
+
+
+def add(repository: Repository) -> None:
+    """Twenty further job configs."""
+    for number in range(20):
+        repository.job(f"more-{number}", train_instance_count=100 + number)
+
+
+def rename(repository: Repository, rest: FakeService, *, says_so: bool) -> None:
+    for number, name in enumerate(NAMES[:4]):
+        was = {"renamed_from": name} if says_so else {}
+        repository.job(f"new-{number}", train_instance_count=number + 1, **was)
+
+
+def test_what_is_new_does_not_make_a_loss_smaller(full: Repository) -> None:
+    add(full)
+    lose(full, 4)
+    assert f"forgets 4 {LOSS}" in full.run("apply", "--auto-approve").stderr
+
+
+def test_the_share_is_that_of_the_complete_state(full: Repository) -> None:
+    lose(full, 4)
+    chosen = [f"--target={name}" for name in NAMES[:4]]
+    assert f"forgets 4 {LOSS}" in full.run("apply", "--auto-approve", *chosen).stderr
+    assert "3 forgotten" in full.apply(*chosen[:3]).last_line
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+@pytest.mark.parametrize("deletes", [False, True])
+def test_what_is_renamed_is_not_lost(
+    deletes: bool, says_so: bool, full: Repository, rest: FakeService
+) -> None:
+    settings_with(full, rest, DELETES if deletes else "")
+    rename(full, rest, says_so=says_so)
+    lose(full, 4)
+    assert full.done("plan", "--format", "json").document["needs_force"] == []
+    assert f"4 {'deleted' if deletes else 'forgotten'}" in full.apply().last_line
+
+
+def test_deletions_and_what_is_gone_already_are_counted_together(
+    full: Repository, rest: FakeService
+) -> None:
+    settings_with(full, rest, DELETES)
+    rest.has_every_name = False
+    del rest.configs[NAMES[0]]
+    lose(full, 4)
+    said = full.run("apply", "--auto-approve", "--refresh").stderr
+    assert f"deletes 3 and forgets 1 {LOSS}" in said
+
+
+def test_fewer_than_ten_job_configs_may_all_be_lost(full: Repository) -> None:
+    full.done("state", "rm", NAMES[9])
+    full.remove(NAMES[9])
+    lose(full, 9)
+    assert "9 forgotten" in full.apply().last_line
+
+
+def test_a_plan_that_forgets_more_than_half_of_the_state_says_so(full: Repository) -> None:
+    full.done("state", "rm", NAMES[9])
+    lose(full, 4)
+    full.remove(NAMES[9])
+    assert "forgets" not in full.done("plan").stdout
+    full.remove(NAMES[5])
+    sentence = "This plan forgets 5 of the 9 job configs in the state."
+    assert sentence in full.done("plan").stdout
+    assert sentence in full.done("plan", "--format", "json").document["warnings"]
+    assert "forgets" not in full.done("plan", "--target", "config-8").stdout

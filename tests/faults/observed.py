@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 from majobctl.state.backends import open_backend
-from majobctl.state.document import State
+from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
 from tests.fake_service import IDS
+from tests.faults.service import Body, body_of
 
 STATE = "majobctl.state.json"
 REST_IDS = IDS
@@ -29,6 +30,19 @@ def claims_in(stderr: str) -> list[tuple[str, str]]:
 def held_back_in(stderr: str) -> set[str]:
     """The job configs that an apply held back."""
     return set(_HELD_BACK.findall(stderr))
+
+
+def lost(entry: Entry | None, held: Body, body: Body) -> set[str]:
+    """The fields that somebody else set in the service, which has ``held``, and ``body`` undoes."""
+    if entry is not None and entry.pending:
+        return set()
+    if entry is None:
+        return {key for key, value in held.items() if value != body.get(key)}
+    hidden = {key for key, value in entry.params.items() if isinstance(value, dict)}
+    visible = {key: value for key, value in entry.params.items() if key not in hidden}
+    known = body_of(visible, **REST_IDS)
+    keys = {*held, *known} - hidden
+    return {key for key in keys if held.get(key) not in (known.get(key), body.get(key))}
 
 
 def counted_codes(codes: dict[int, int]) -> str:

@@ -31,7 +31,7 @@ from tests.fake_service import FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
 from tests.faults.launcher import NO_FAULT, Fault, Launcher, Watched, launching
-from tests.faults.observed import REST_IDS, claims_in, held_back_in, state_in
+from tests.faults.observed import REST_IDS, claims_in, held_back_in, lost, state_in
 from tests.faults.service import Body, body_of, without_blanks
 
 NAMES = [f"job-{letter}" for letter in "abcde"]
@@ -293,19 +293,6 @@ class Histories(RuleBasedStateMachine):
             assert pending
             assert pending <= self.losing & wanted
             self.done["apply with lost answers"] += 1
-
-
-def lost(entry: Entry | None, held: Body, body: Body) -> set[str]:
-    """The fields that somebody else set in the service, which has ``held``, and ``body`` undoes."""
-    if entry is not None and entry.pending:
-        return set()
-    if entry is None:
-        return {key for key, value in held.items() if value != body.get(key)}
-    hidden = {key for key, value in entry.params.items() if isinstance(value, dict)}
-    visible = {key: value for key, value in entry.params.items() if key not in hidden}
-    known = body_of(visible, **REST_IDS)
-    keys = {*held, *known} - hidden
-    return {key for key in keys if held.get(key) not in (known.get(key), body.get(key))}
 
 
 def fits(entry: Entry, body: Body) -> bool:

@@ -227,12 +227,19 @@ def test_notices_remarks_and_warnings_come_before_the_changes() -> None:
     page = page_of(plan)
     for kind, text in {
         "notices": "This plan deletes 1 configuration from the service.",
-        "remarks-on-plan": '9 of 10 job configs selected by --exclude "left-*".',
         "warnings": "jobs/vision.toml:3: job_config.vision: two types of data sources",
     }.items():
         assert page.one("ul", class_=kind).text == text
+    assert page.one("ul", class_="remarks-on-plan").text == "".join(remarks_on_plan(plan))
     body = page.one("body").text
-    order = [summary(plan), *plan.notices, "9 of 10", "two types of", "job_config.audio"]
+    order = [
+        summary(plan),
+        *plan.notices,
+        "holds back",
+        "9 of 10",
+        "two types of",
+        "job_config.audio",
+    ]
     assert sorted(order, key=body.index) == order
     sides = ["serial 7, lineage a-lineage", "the state and the service"]
     assert [item.text for item in page.all("dd")] == [TARGET.endpoint, TARGET.project_id, *sides]

@@ -49,6 +49,7 @@ def test_settings_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         "create_missing": False,
         "delete_removed": False,
         "max_change_percent": 0,
+        "max_delete_percent": 30,
     }
     assert settings.parallelism == 10
     assert settings.job_files == ("jobs/**/*.toml",)

@@ -30,13 +30,14 @@ COMPUTED = {
     "dataset_version_name": "v",
     "pool_id": "p",
     "pool_name": "q",
-    "volumes": [{"nas": {}}],
-    "nas_type": "nfs",
-    "nas_mount_path": "/m",
-    "nas_share_addr": "a",
+    "pool_type": "SYSTEM_DEFINED",
+    "volumes": None,
+    "nas_type": "efs",
+    "nas_mount_path": None,
+    "nas_share_addr": "",
+    "flavor": {"code": "flavor-b"},
     "create_time": 1524189990635,
     "is_success": True,
-    "what_is_to_come": {"a": 1},
 }
 
 
@@ -104,6 +105,35 @@ class TestACompleteAnswer:
         )
         assert list(found.params) == [key for key in FIELDS if key in found.params]
         assert list(found.params["hyperparameters"]) == ["classes", "lr"]
+
+    @pytest.mark.parametrize(
+        ("answered", "names"),
+        [
+            ({"volumes": [{"nfs": {"id": "x"}}]}, ["volumes"]),
+            ({"nas_share_addr": "a:/", "nas_type": "nfs"}, ["nas_share_addr"]),
+            (
+                {"nas_mount_path": "/m", "pool_id": "own", "pool_type": ""},
+                ["nas_mount_path", "pool_id"],
+            ),
+            ({"pool_id": "own", "pool_type": "USER_DEFINED"}, ["pool_id"]),
+            ({"what_is_to_come": {"a": 1}}, ["what_is_to_come"]),
+            ({"is_private": True, "is_new": False, "level": 0}, ["is_private"]),
+            ({"data_source": [{"data_url": "/b/x/", "split": "1"}]}, ["data_source.split"]),
+            ({"parameter": [{"label": "a", "value": "1", "unit": "s"}]}, ["parameter.unit"]),
+            ({"z": 1, "a\n": 1}, ["a\\n", "z"]),
+            *(({"what_is_to_come": blank}, []) for blank in BLANKS),
+        ],
+    )
+    def test_names_the_fields_that_no_key_can_say(
+        self, answered: dict[str, Any], names: list[str]
+    ) -> None:
+        found = live(**COMPUTED | answered)
+        assert found.unknown_fields == tuple(names)
+        assert [text for text in found.problems if "no key can say" in text] == [
+            f"the service has {', '.join(names)}, which no key can say; a call may remove"
+            f" {'it' if len(names) == 1 else 'them'}, and needs --overwrite"
+            for _ in names[:1]
+        ]
 
     @pytest.mark.parametrize("blank", BLANKS, ids=repr)
     def test_of_blank_values_only_says_nothing(self, blank: object) -> None:
@@ -247,7 +277,9 @@ class TestHyperparameters:
 class TestADataSource:
     def test_gets_the_type_that_it_lacks_and_loses_blank_and_foreign_keys(self) -> None:
         obs = [{"data_url": "obs://b/x/", "dataset_id": None, "type": "", "size": 5}]
-        assert params(data_source=obs) == {"data_source": [{"type": "obs", "data_url": "/b/x/"}]}
+        assert live(data_source=obs).params == {
+            "data_source": [{"type": "obs", "data_url": "/b/x/"}]
+        }
         dataset = [{"dataset_version": "v", "dataset_id": "d", "data_url": ""}]
         assert params(data_source=dataset) == {
             "data_source": [{"type": "dataset", "dataset_id": "d", "dataset_version": "v"}]

@@ -97,7 +97,14 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "max_change_percent": Setting(
             Kind.COUNT,
             0,
-            "Over 0: refuse a plan that changes a larger share of 10 or more job configs.",
+            "Over 0: changing a larger share of 10 or more job configs needs `--force`.",
+            maximum=100,
+        ),
+        "max_delete_percent": Setting(
+            Kind.COUNT,
+            30,
+            "Over 0: deleting or forgetting a larger share of the 10 or more job configs in the"
+            " state needs `--force`.",
             maximum=100,
         ),
     },
