@@ -30,7 +30,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     for label in sorted(contents):
         content = contents[label]
         text = hyperparameter_text(content)
-        if text is None or not (label and label.isascii() and text.isascii()) or "${" in label:
+        sent = "" if text is None else label + text
+        if text is None or not (label and sent.isascii() and sent.isprintable()) or "${" in label:
             place = (*path, places.get(label, label))
             violations += _violations(place, label, content)
         labelled[label] = content.mask if isinstance(content, UnsetText) else text or ""
