@@ -15,7 +15,7 @@ from majobctl.job_config.values import is_blank
 from majobctl.service.catalog import COLUMNS, entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
-from majobctl.text import printable
+from majobctl.text import harmless_in_job_log, printable
 
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ class Estimator:
             return answer
         configs = entries_in(answer, "configs")
         if is_show:
-            print(_as_table(configs))
+            print(harmless_in_job_log(_as_table(configs)))
         return [_listed(modelarts_session, config) for config in configs]
 
     @staticmethod
