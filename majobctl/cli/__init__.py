@@ -39,8 +39,11 @@ def cli(chdir: str | None, verbose: bool) -> None:
     if verbose:
         import logging
 
-        logging.basicConfig(format="%(asctime)s %(message)s", force=True)
-        logging.getLogger("majobctl").setLevel(logging.DEBUG)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        own = logging.getLogger("majobctl")
+        own.handlers = [handler]
+        own.setLevel(logging.DEBUG)
     if chdir is not None:
         try:
             os.chdir(chdir)
