@@ -21,6 +21,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     violations: list[Violation] = []
     if isinstance(value, Mapping):
         contents = value
+        if foreign := [label for label in value if not isinstance(label, str)]:
+            return refused(path, wrong_type(f"{what}: a label", "a string", foreign[0]))
     elif isinstance(value, (list, tuple)):
         contents, places, violations = _array_contents(value, what)
     else:

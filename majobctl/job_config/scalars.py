@@ -14,7 +14,7 @@ Checked = tuple[Any, Sequence[Violation]]
 """A normalised value, or None and what is wrong with it."""
 
 COUNT_LIMIT = 2**31
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 _PART = r"(?!\.\.(?:/|\Z))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 _OBS_PATH = re.compile(rf"(?:obs:/)?(/{_PART}/(?:{_PART}/)*(?:{_PART})?)")
 
@@ -31,7 +31,7 @@ def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Chec
         return refused(path, wrong_type(what, "a string", value))
     if not (value.isascii() and value.isprintable()):
         # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
-        if _SURROGATE.search(value):
+        if SURROGATE.search(value):
             return refused(path, f"{what} must be Unicode text")
         if CONTROL_CHARACTER.search(value):
             return refused(path, f"{what} must not have a control character, such as a line break")
