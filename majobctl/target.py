@@ -19,7 +19,9 @@ OPEN_TELEKOM_CLOUD = "eu-de"
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*)(?::[0-9]*)?", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(
+    rf"(\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*)(?::[0-9]*)?", re.ASCII | re.IGNORECASE
+)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str]) -> int:
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
         error = _with_hint(error, arguments)
-        error.message = printable(error.message)
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return 1
     except (click.Abort, KeyboardInterrupt):

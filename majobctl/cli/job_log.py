@@ -1,4 +1,4 @@
-"""What is printed in a CI job's log is not read as a command by GitHub Actions and its relatives."""
+"""No text in the log of a CI job is a command to GitHub Actions and its relatives."""
 
 from __future__ import annotations
 

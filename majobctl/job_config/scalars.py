@@ -58,7 +58,8 @@ def _wrong_path(plain: str) -> str:
     parts = plain.split("/")
     if len(parts) < 3 or parts[0] or not parts[1]:
         return 'must be an OBS path such as "/bucket/dir/", not'
-    return "must not have an empty part (//):" if "" in parts[2:-1] else 'must not have a ".." part:'
+    what = "an empty part (//)" if "" in parts[2:-1] else 'a ".." part'
+    return f"must not have {what}:"
 
 
 def count_at(path: Path, value: object, what: str) -> Checked:

@@ -218,7 +218,9 @@ def _data_source(field: Field) -> Schema:
     for kind in reversed(list(DATA_SOURCE_KEYS)):
         rule = {"if": _of_type(kind), "then": _source_rule(kind), "else": rule}
     types = {"anyOf": [{"enum": list(DATA_SOURCE_KEYS)}, _WITH_REFERENCE]}
-    keys = {key: {"type": "string", **_ONE_LINE} for keys in DATA_SOURCE_KEYS.values() for key in keys}
+    keys = {
+        key: {"type": "string", **_ONE_LINE} for keys in DATA_SOURCE_KEYS.values() for key in keys
+    }
     keys["data_url"] = _obs_path(field)
     entry = _table("Source of data", {"type": {"type": "string", **types}, **keys})
     mixed = [{"contains": _of_type(kind)} for kind in DATA_SOURCE_KEYS]
