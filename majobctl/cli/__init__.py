@@ -42,8 +42,9 @@ def cli(chdir: str | None, verbose: bool) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         own = logging.getLogger("majobctl")
-        own.handlers = [handler]
+        own.addHandler(handler)
         own.setLevel(logging.DEBUG)
+        click.get_current_context().call_on_close(lambda: own.removeHandler(handler))
     if chdir is not None:
         try:
             os.chdir(chdir)
