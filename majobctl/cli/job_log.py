@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from majobctl.text import harmless_in_job_log
@@ -29,12 +29,13 @@ class _Guarded:
 @contextmanager
 def guarded_streams() -> Iterator[None]:
     """Guards stdout and stderr in a job of such a system."""
-    with ExitStack() as stack:
-        if any(map(os.environ.get, _SIGNS)):
-            for redirect, stream in ((redirect_stdout, sys.stdout), (redirect_stderr, sys.stderr)):
-                if stream is not None:
-                    stack.enter_context(redirect(_Guarded(stream)))
+    streams = sys.stdout, sys.stderr
+    if any(map(os.environ.get, _SIGNS)):
+        sys.stdout, sys.stderr = (stream and _Guarded(stream) for stream in streams)
+    try:
         yield
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def unguarded_stdout() -> TextIO:

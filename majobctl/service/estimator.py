@@ -12,8 +12,8 @@ from majobctl.errors import ConfigError, Problem, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.scalars import SURROGATE
-from majobctl.job_config.values import is_blank, wrong_type
-from majobctl.service.arguments import require_integers, require_texts
+from majobctl.job_config.values import is_blank
+from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.catalog import COLUMNS, entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
@@ -123,7 +123,7 @@ class Estimator:
         is the SDK's other name for ``sort_by``.
         """
         _session(modelarts_session)
-        require_integers(per_page=per_page, page=page)
+        require_numbers(int, per_page=per_page, page=page)
         require_texts(sort_by=sort_by, order=order, search_content=search_content, sortBy=sortBy)
         if any(map(SURROGATE.search, (sort_by, order, search_content, sortBy or ""))):
             raise ConfigError([Problem(message="what to list must be Unicode text")])
@@ -217,8 +217,7 @@ class Estimator:
 def _session(session: object) -> Session:
     """``session``; ConfigError if it is something else."""
     if not isinstance(session, Session):
-        message = wrong_type("", "a Session", session).strip()
-        raise ConfigError([Problem(where="modelarts_session", message=message)])
+        raise ConfigError([Problem(where="modelarts_session", message="must be a Session")])
     return session
 
 

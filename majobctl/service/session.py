@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
-from majobctl.service.arguments import require_integers, require_numbers, require_texts
+from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
@@ -88,8 +88,8 @@ class Session:
             **{"password": password, "security_token": security_token, "token": token},
             **{"auth": auth, "endpoint": endpoint, "iam_endpoint": iam_endpoint},
         )
-        require_numbers(timeout=timeout, backoff=backoff)
-        require_integers(retries=retries, connections=connections)
+        require_numbers(int, float, timeout=timeout, backoff=backoff)
+        require_numbers(int, retries=retries, connections=connections)
         sources, defaults = Sources(), Session._defaults
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")

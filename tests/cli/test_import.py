@@ -28,7 +28,12 @@ def fields(**more: Any) -> dict[str, Any]:
 def various(number: int) -> dict[str, Any]:
     """The fields of the configuration with this number: nulls, blanks and missing ones mixed."""
     kinds: list[Mapping[str, Any]] = [
-        {"parameter": [{"label": "lr", "value": 1e-5}, {"label": "a b", "value": "é\u3164\u202e${x}"}]},
+        {
+            "parameter": [
+                {"label": "lr", "value": 1e-5},
+                {"label": "a b", "value": "é\u3164\u202e${x}"},
+            ]
+        },
         {"data_url": None, "data_source": [{"data_url": "/b/x/"}, {"data_url": "/b/y/"}]},
         {"data_url": "", "dataset_id": "d", "dataset_version_id": "v", "parameter": []},
         {**dict.fromkeys(CODE), "model_id": 4, "log_url": "/ml/log/", "config_desc": "${env.X}"},
