@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from majobctl.errors import Problem
-from majobctl.text import harmless_in_job_log, printable
+from majobctl.text import printable
 
 
 def workflow_commands(
@@ -30,7 +30,7 @@ def _command(name: str, problem: Problem, path_of: Callable[[str], str]) -> str:
         "title": printable(problem.where) or "majobctl",
     }
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::{name} {given}::{_data(harmless_in_job_log(str(problem)))}\n"
+    return f"::{name} {given}::{_data(str(problem))}\n"
 
 
 def _data(text: str) -> str:

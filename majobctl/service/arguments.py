@@ -19,7 +19,8 @@ def require_numbers(*kinds: type, **given: object) -> None:
     """Raises ConfigError for each that is not from 0 to ``LARGEST``, and of one of ``kinds``."""
 
     def is_right(value: Any) -> bool:
-        return type(value) in kinds and bool(0 <= value <= LARGEST)
+        is_number = isinstance(value, kinds) and not isinstance(value, bool)
+        return is_number and bool(0 <= value <= LARGEST)
 
     kind = "a number" if float in kinds else "an integer"
     _require(f"{kind} from 0 to {LARGEST}", is_right, given)
