@@ -50,10 +50,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_object(
     content: bytes, *, parse_float: Callable[[str], Any] = _finite, is_ours: bool = True
 ) -> dict[str, Any]:
-    """The JSON object in ``content``. Raises JsonError for anything else.
-
-    A key that appears twice is an error in a file of ours.
-    """
+    """The JSON object in ``content``. Raises JsonError for anything else, and for a key that
+    appears twice in one object: two readers would read it in two ways."""
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
     if is_ours and is_utf16(content):
@@ -63,7 +61,7 @@ def parse_object(
         decoder = json.JSONDecoder(
             parse_constant=_refuse_constant,
             parse_float=parse_float,
-            object_pairs_hook=_unique if is_ours else None,
+            object_pairs_hook=_unique,
         )
         document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):

@@ -18,6 +18,11 @@ OPEN_TELEKOM_CLOUD = "eu-de"
 
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(
+    rf"(\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*)(?::[0-9]*)?", re.ASCII | re.IGNORECASE
+)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -122,7 +127,21 @@ def _wrong_address(url: str) -> str | None:
             "must start with https://: plain http is allowed only to a loopback address, not to"
             f" {quoted(parts.hostname)}"
         )
+    if not _is_one_host(parts.netloc) or "\\" in url or parts.path.rstrip("/").startswith("//"):
+        return "must name one host: letters, digits, hyphens and dots, or a complete IP address"
     return None
+
+
+def _is_one_host(place: str) -> bool:
+    """Whether every reader of ``place`` finds the same host: no escapes, and no number that one
+    reads as a name and another as an IP address."""
+    match = _HOST.fullmatch(place)
+    host = match[1] if match else ""
+    is_address = host.startswith("[") or _NUMBER.fullmatch(host.rpartition(".")[2])
+    try:
+        return bool(not is_address or ipaddress.ip_address(host.strip("[]"))) and bool(host)
+    except ValueError:
+        return False
 
 
 def _refusal(key: str, message: str) -> ConfigError:

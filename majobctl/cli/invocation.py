@@ -15,6 +15,7 @@ import click
 
 from majobctl.cli.options import ENVIRONMENT, kept
 from majobctl.errors import MajobctlError
+from majobctl.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from majobctl.operations import ConfigRepository, Selection
@@ -61,13 +62,11 @@ def load_settings() -> Settings:
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
     label = "Error" if isinstance(warning, MajobctlError) else "Warning"
-    click.echo(f"{label}: {warning}", err=True)
+    click.echo(f"{label}: {printable_lines(str(warning))}", err=True)
 
 
 def read_file(file: str, hint: str = "") -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError if it cannot be read."""
-    from majobctl.text import printable
-
     try:
         if file == "-":
             return sys.stdin.buffer.read() if sys.stdin else b""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.job_log import unguarded_stdout
 from majobctl.cli.options import format_choice, variable_options
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def _validate_for_tools(format_: str) -> int:
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     if format_ == "github":
-        click.echo(workflow_commands(problems, warnings, _path_in_workspace()), nl=False)
+        annotations = workflow_commands(problems, warnings, _path_in_workspace())
+        click.echo(annotations, unguarded_stdout(), nl=False)
         click.echo(_summary(config) if config else f"{counted(len(problems), 'problem')}.")
     else:
         document: dict[str, object] = {

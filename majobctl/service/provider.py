@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from majobctl.errors import ProviderError, ServiceError
+from majobctl.errors import ProviderError, ServiceError, TransportError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.service.catalog import sdk_catalog
 from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
+from majobctl.text import quoted
 
 DUPLICATE = "ModelArts.0103"
 NAMES_PER_PAGE = 1000
@@ -84,6 +85,9 @@ class Provider:
             if error.code == NOT_FOUND:
                 return None
             raise
+        if (other := document.get("config_name") or name) != name:
+            message = f"the service was asked for {name} and answered with {quoted(str(other))}"
+            raise TransportError(message, outcome_unknown=False)
         return live_config(name, document, self.catalog)
 
     def update_job_config(

@@ -103,12 +103,15 @@ class SdkCalls:
                 raise
             problem = self._problem_of_official(name, error)
         else:
-            if isinstance(answer, Mapping) and answer.get("is_success", True) is not True:
+            flag = answer.get("is_success", True) if isinstance(answer, Mapping) else True
+            if flag is False:
                 raise self._refusal(answer)
             try:
-                return read(answer)
+                if flag is True:
+                    return read(answer)
             except (KeyError, TypeError, ValueError, AttributeError):
-                message = f"unreadable answer ({type(answer).__name__}) of {name}"
+                pass
+            message = f"unreadable answer ({type(answer).__name__}) of {name}"
             problem = TransportError(message, outcome_unknown=False)
         # Raised here, so that no exception of the official SDK is its context.
         raise problem

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
+from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
@@ -52,11 +53,12 @@ class Session:
         region_name: str | None = None,
     ) -> None:
         """Sets the addresses and the region of all later Sessions; majobctl does not call OBS."""
+        given = {"iam": iam_endpoint, "modelarts": modelarts_endpoint, "region": region_name}
+        require_texts(obs=obs_endpoint, **given)
         if modelarts_endpoint or region_name:
             endpoint_of(region_name, modelarts_endpoint)
         if iam_endpoint:
             iam_endpoint_of(None, iam_endpoint)
-        given = {"iam": iam_endpoint, "modelarts": modelarts_endpoint, "region": region_name}
         Session._defaults = given
 
     def __init__(
@@ -80,6 +82,14 @@ class Session:
         connections: int = 10,
         transport: BaseAdapter | None = None,
     ) -> None:
+        require_texts(
+            **{"access_key": access_key, "secret_key": secret_key, "project_id": project_id},
+            **{"region_name": region_name, "account": account, "username": username},
+            **{"password": password, "security_token": security_token, "token": token},
+            **{"auth": auth, "endpoint": endpoint, "iam_endpoint": iam_endpoint},
+        )
+        require_numbers(int, float, timeout=timeout, backoff=backoff)
+        require_numbers(int, retries=retries, connections=connections)
         sources, defaults = Sources(), Session._defaults
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")
@@ -99,7 +109,7 @@ class Session:
         self._auth = auth_method(credentials, project, self._issue_token)
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
-        self._timeout, self._connections = timeout, connections
+        self._timeout, self._connections = timeout, max(connections, 1)
         self._ca_file = None if transport else sources.ca_file()
         self._adapter = transport
         self._backoff = Backoff(backoff)

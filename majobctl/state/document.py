@@ -19,7 +19,7 @@ from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
 from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
-from majobctl.text import printable
+from majobctl.text import printable, printable_json
 
 FORMAT_VERSION = 1
 _MAX_DEPTH = 9
@@ -124,7 +124,7 @@ class State:
     def dump(self) -> bytes:
         """The state's bytes: JSON with sorted keys, two spaces and a newline at the end."""
         text = json.dumps(self.document(), indent=2, sort_keys=True, ensure_ascii=False)
-        return (text + "\n").encode()
+        return (printable_json(text) + "\n").encode()
 
     @classmethod
     def load(cls, content: bytes, name: str) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ BUILT_IN: dict[str, Any] = {
     "output_path": "/b/o/",
     "model_name": "model_7",
 }
+ODD_FLAGS: list[Any] = [None, "true", 1, [], {}, 0]
 STAND_IN = Path(__file__).parent / "stand_in"
 
 
@@ -902,3 +904,30 @@ class TestTheOfficialPackage:
         monkeypatch.setitem(sys.modules, "modelarts.session", None)
         with pytest.raises(ProviderError, match="needs the official ModelArts SDK"):
             opened("sdk")
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        *(({"is_success": flag}, "does not say whether") for flag in ODD_FLAGS),
+        *(
+            (f'{{"is_success": {first}, "is_success": {last}}}'.encode(), "is_success")
+            for first in ("true", "false")
+            for last in ("true", "false", "null")
+        ),
+        (b'{"config_desc": "a", "config_desc": "b"}', "config_desc"),
+        (b'{"parameter": [{"label": "a", "label": "b"}]}', "label"),
+        ({"is_success": True, "config_name": "X"}, 'asked for x and answered with "X"'),
+        ({"is_success": True, "config_name": ["x"]}, "asked for x and answered with"),
+    ],
+)
+def test_an_answer_that_can_be_read_in_two_ways_is_not_taken(
+    service: FakeService, document: object, problem: str
+) -> None:
+    service.answer_next(200, document)
+    with (
+        opened("modelarts", endpoint=service.url, project_id=PROJECT, retries=0) as provider,
+        pytest.raises(TransportError, match=re.escape(problem)),
+    ):
+        provider.read_job_config("x")

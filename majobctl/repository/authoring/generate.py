@@ -15,7 +15,7 @@ from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import place_of, secret_key_message, with_known
 from majobctl.repository.jobs.references import resolve
 from majobctl.repository.jobs.tables import KEYS
-from majobctl.text import printable, quoted
+from majobctl.text import is_unseen, printable, quoted
 
 Params = Mapping[str, Any]
 
@@ -180,7 +180,7 @@ def _visible(toml: str) -> str:
     if toml.isascii():
         return toml
     return "".join(
-        char if char == "\n" or char.isprintable() else _escape(ord(char)) for char in toml
+        _escape(ord(char)) if char != "\n" and is_unseen(char) else char for char in toml
     )
 
 

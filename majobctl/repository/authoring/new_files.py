@@ -95,6 +95,8 @@ class NewFiles:
         Names that differ only in case are equal, as on some file systems. Raises MajobctlError if
         the file cannot be written.
         """
+        # Commands would take a name that begins with a hyphen for options.
+        stem = f"_{stem}" if stem.startswith("-") else stem
         name = f"{stem}.toml"
         try:
             taken = self._taken_names()

@@ -61,6 +61,7 @@ def resolve(
             if CONTROL_CHARACTER.search(text):
                 message = f"the environment variable {name} must not have a control character"
                 violations.append(Violation(path, f"{message}, such as a line break"))
+                text = CONTROL_CHARACTER.sub("", text)
         if text is not None:
             if reference in secrets:
                 secret_paths.add(path)
