@@ -7,6 +7,9 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from itertools import islice
+
+_MOST_COMPARED = 300
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u2d7f\u3164\ufe00-\ufe0f\uffa0\U0001107f"
@@ -59,9 +62,14 @@ def harmless_in_job_log(text: str) -> str:
     return _JOB_LOG_COMMAND.sub(r"\1\2 ", text)
 
 
+def cut(text: str, most: int = 500) -> str:
+    """The first ``most`` characters of a text that may have millions, and how many it has."""
+    return text if len(text) <= most + 50 else f"{text[:most]}… ({len(text):,} characters)"
+
+
 def quoted(text: str) -> str:
-    """``text`` in double quotes, safe to print."""
-    return printable(json.dumps(text, ensure_ascii=False))
+    """``text`` in double quotes, safe to print, ``cut``."""
+    return printable(json.dumps(cut(text), ensure_ascii=False))
 
 
 def shortened(value: object, width: int = 60) -> str:
@@ -90,7 +98,12 @@ def utc_now() -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean "log_url"?``, or "" if no known word is similar."""
-    return _nearest(word, tuple(known))
+    known = list(known)
+    if len(known) > _MOST_COMPARED:
+        # A comparison is slow: 10,000 wrong words of 10,000 would be 100,000,000.
+        alike = (it for it in known if it[:1] == word[:1] and abs(len(it) - len(word)) < 3)
+        known = list(islice(alike, _MOST_COMPARED))
+    return _nearest(word[:200], tuple(known))
 
 
 @lru_cache(maxsize=1024)

@@ -70,11 +70,12 @@ def _files_here() -> Iterator[tuple[Path, str]]:
     from majobctl.repository.settings.settings import FILE_NAME, read_settings
 
     settings, _ = read_settings(invocation.root())
-    files, warnings = job_files(settings)
-    for warning in warnings:
+    found = job_files(settings)
+    for warning in (*found.unmatched, *found.problems):
         invocation.warn(warning)
     yield settings.file_path, FILE_NAME
-    yield from files
+    for path, name in found.files:
+        yield Path(path), name
 
 
 def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
@@ -105,10 +106,11 @@ def _replace(path: Path, name: str, content: bytes) -> None:
     import errno
     import stat
 
-    from majobctl.files import write_durably
+    from majobctl.files import refuse_link_out, write_durably
 
-    path = Path(os.path.realpath(path))
     try:
+        refuse_link_out(path, invocation.root_or_here())
+        path = Path(os.path.realpath(path))
         mode = stat.S_IMODE(path.stat().st_mode)
         if not os.access(path, os.W_OK):
             # Replacing the file would need no permission to write it.

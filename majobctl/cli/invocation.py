@@ -29,6 +29,14 @@ def root() -> Path:
     return find_root(Path.cwd())
 
 
+def root_or_here() -> Path:
+    """The config repository's folder, or the current one: where links must not lead out."""
+    try:
+        return root()
+    except MajobctlError:
+        return Path.cwd()
+
+
 def repository(
     observe_reading: Callable[[int, int], None] = lambda done, total: None,
 ) -> ConfigRepository:
@@ -67,10 +75,12 @@ def warn(warning: object) -> None:
 
 def read_file(file: str, hint: str = "") -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError if it cannot be read."""
+    from majobctl.files import read_all, read_file
+
     try:
         if file == "-":
-            return sys.stdin.buffer.read() if sys.stdin else b""
-        return Path(file).read_bytes()
+            return read_all(sys.stdin.buffer) if sys.stdin else b""
+        return read_file(file, may_be_pipe=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MajobctlError(f"{printable(file)} cannot be read: {reason}{hint}") from error

@@ -17,7 +17,7 @@ from majobctl.text import quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderOptions:
-    """The settings of ``[provider]``, and the emulator's files.
+    """The settings of ``[provider]``, and the emulator's files, the data in a folder of a root.
 
     ``kind`` is one of ``KINDS``, ``timeout`` in seconds, ``retries`` the number of further tries,
     ``connections`` how many are kept open. Messages call the emulator's seed
@@ -72,8 +72,11 @@ def _open_emulator(options: ProviderOptions) -> Provider:
     project_id = options.project_id or "emulator"
     require_werkzeug()
     from majobctl import emulator
+    from majobctl.files import refuse_link_out
 
     try:
+        if data := options.emulator_data:
+            refuse_link_out(data, data.parent.parent)
         app = emulator.create_app(
             options.emulator_data,
             seed=options.emulator_seed,
@@ -82,6 +85,8 @@ def _open_emulator(options: ProviderOptions) -> Provider:
         )
     except emulator.EmulatorError as error:
         raise ProviderError(str(error)) from error
+    except OSError as error:
+        raise ProviderError(error.strerror) from error
     return _provider(
         options,
         on_close=app.close,

@@ -12,8 +12,9 @@ from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
-from majobctl.repository.jobs.files import job_files, unlisted_folders
-from majobctl.repository.jobs.reader import Reading, read_job_files
+from majobctl.repository.jobs.files import job_files
+from majobctl.repository.jobs.reader import read_job_files
+from majobctl.repository.jobs.readings import Reading
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
@@ -43,7 +44,6 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         {*found.settings_problems, *found.unreadable},
         {*found.unmatched, *misspelt(found.settings.variables)},
     )
-    problems.update(unlisted_folders(found.settings))
     for reading in found.readings:
         if reading.warnings:
             warnings.update(_problems(reading, reading.warnings))
@@ -108,10 +108,10 @@ class _Repository:
 
 def _read(root: Path, overrides: Overrides) -> _Repository:
     settings, settings_problems = read_settings(root, overrides)
-    paths, unmatched = job_files(settings)
+    found = job_files(settings)
     files: list[TomlFile] = []
-    unreadable: list[Problem] = []
-    for path, name in paths:
+    unreadable = [*found.problems]
+    for path, name in found.files:
         try:
             files.append(TomlFile.read(path, name))
         except ConfigError as error:
@@ -119,7 +119,7 @@ def _read(root: Path, overrides: Overrides) -> _Repository:
     return _Repository(
         settings=settings,
         settings_problems=settings_problems,
-        unmatched=unmatched,
+        unmatched=found.unmatched,
         unreadable=unreadable,
         readings=read_job_files(settings, files),
     )

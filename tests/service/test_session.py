@@ -651,7 +651,7 @@ class TestABrokenAnswer:
         service.script.append(flood)
         with open_session(service, retries=0, timeout=30) as session:
             error = transport_error(lambda: put(session))
-        assert str(error) == f"{service.url}: the answer is larger than 64 MiB"
+        assert str(error) == f"{service.url}: the answer is larger than 16 MiB"
 
 
 class TestRetrying:

@@ -19,6 +19,8 @@ from majobctl.text import nearest, quoted
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+MOST_CHARACTERS = 1_000_000
+"""How much the references in one table may add: more than any request takes."""
 _MAX_DEPTH = 4
 """No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""
 
@@ -27,11 +29,13 @@ _MAX_DEPTH = 4
 class Resolved:
     """A table with its references resolved. ``secret_paths`` are those of the strings with an
     ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``. A string
-    with a variable of the environment that is not set, or blank, is an ``UnsetText``."""
+    with a variable of the environment that is not set, or blank, is an ``UnsetText``. ``added``
+    is the length of all texts that came in."""
 
     values: Mapping[str, Any]
     secret_paths: Collection[Path] = ()
     matrix_paths: Collection[Path] = ()
+    added: int = 0
 
 
 def resolve(
@@ -46,8 +50,10 @@ def resolve(
     secret_paths: set[Path] = set()
     matrix_paths: set[Path] = set()
     violations: list[Violation] = []
+    added = 0
 
     def replaced(match: re.Match[str], path: Path, unset: list[str]) -> str:
+        nonlocal added
         written, reference, end = match[0], match[1], match[2]
         if reference is None:
             return "${"
@@ -65,7 +71,8 @@ def resolve(
         if text is not None:
             if reference in secrets:
                 secret_paths.add(path)
-            return text
+            added += len(text)
+            return text if added <= MOST_CHARACTERS else ""
         if end and reference.partition(".")[0] == "matrix":
             matrix_paths.add(path)
         violations.append(Violation(path, _why_unresolved(written, reference, known)))
@@ -77,8 +84,11 @@ def resolve(
         return UnsetText(text, unset) if unset else text
 
     values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
-    found = Resolved(values=values, secret_paths=secret_paths, matrix_paths=matrix_paths)
-    return found, violations
+    if added > MOST_CHARACTERS:
+        message = f"references make this table longer by more than {MOST_CHARACTERS:,} characters"
+        violations.append(Violation((), message))
+    paths = {"secret_paths": secret_paths, "matrix_paths": matrix_paths}
+    return Resolved(values=values, added=added, **paths), violations
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:

@@ -35,7 +35,7 @@ def template_of(written: Layer) -> tuple[Template, list[Violation]]:
         violations.append(wrong_name)
     plain = without_directives(written.table)
     keys = {key: value for key, value in plain.items() if key not in foreign}
-    return Template(replace(written, table=keys), directives), violations
+    return Template(replace(written, table=keys, size=len(repr(keys))), directives), violations
 
 
 def template_used(

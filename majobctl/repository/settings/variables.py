@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
@@ -136,7 +135,7 @@ def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
 
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:
-    file = TomlFile.read(Path(name), printable(name))
+    file = TomlFile.read(name, printable(name), may_be_pipe=True)
     found, violations = checked_variables(file.data, file, ())
     violations += [
         Violation((key,), unknown_variable(key, declared)) for key in found if key not in declared

@@ -52,7 +52,9 @@ class Deadlines:
                 self._thread = threading.Thread(
                     target=self._cut_overdue, name="deadlines", daemon=True
                 )
-                self._thread.start()
+                # Without one more thread, each read still has the socket's own timeout.
+                with contextlib.suppress(RuntimeError):
+                    self._thread.start()
 
     def remove(self, deadline: _Deadline) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from majobctl.service.http.responses import NoResponse, Response
 from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
 
-SIZE_LIMIT = 64 * 2**20
+SIZE_LIMIT = 16 * 2**20
 """The largest response that is read, in bytes."""
 
 _CHUNK = 2**16

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import create_durably, flush_folder, temporary_prefix, write_durably
+from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_of, may_live, this_process
 from majobctl.text import printable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
@@ -43,6 +44,7 @@ class LocalBackend:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self.journal_name = f"{name}.journal"
+        self._named = path
         self._path = Path(os.path.realpath(path))
         suffixes = (".journal", ".backup", ".lock", ".lock.holder")
         paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
@@ -51,6 +53,7 @@ class LocalBackend:
         self._has_no_locks = False  # the file system
 
     def read(self) -> bytes | None:
+        self._check_links()
         return _read(self._path, self.name)
 
     def read_journal(self) -> bytes | None:
@@ -59,7 +62,7 @@ class LocalBackend:
     def write(self, content: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            write_durably(self._backup_path, self._path.read_bytes())
+            write_durably(self._backup_path, read_file(self._path))
         write_durably(self._path, content)
 
     def open_journal(self) -> LocalJournalFile:
@@ -72,6 +75,7 @@ class LocalBackend:
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+        self._check_links()
         deadline, holder = time.monotonic() + timeout, this_process(command)
         system_lock = self._system_lock()
         try:
@@ -118,6 +122,19 @@ class LocalBackend:
                     f"{self.name} is mounted as a single file, and cannot be replaced; nothing was"
                     " done\nmount the folder that it is in"
                 )
+
+    def _check_links(self) -> None:
+        """Raises StateError for a link in place of a file that majobctl itself makes, and for one
+        that leads nowhere: a state on a share that is not mounted would seem to be none yet."""
+        own = (self._journal_path, self._lock_path, self._holder_path)
+        for link in (*own, self._named, *self._named.parents):
+            if link.is_symlink() and (link in own or not os.path.exists(link)):
+                there = (
+                    "mount or make that place, which does not exist, or name another as state.path"
+                )
+                text = printable(f"{link} is a link to {os.readlink(link)}")
+                mend = "remove it" if link in own else there
+                raise StateError(f"{self.name} cannot be used: {text}\nnothing was done; {mend}")
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
@@ -210,7 +227,7 @@ class LocalJournalFile:
     """A new journal file, which replaces an old one. Each write is flushed to disk."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._descriptor = os.open(path, _NEW_FILE, 0o600)
         try:
             flush_folder(path.parent)
         except OSError:
@@ -233,7 +250,7 @@ class LocalJournalFile:
 
 def _read(path: Path, name: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:
