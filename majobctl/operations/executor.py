@@ -25,11 +25,8 @@ from majobctl.text import printable, shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExecutor:
-    """What all changes of one apply have in common.
-
-    ``guard`` knows the provider and the params, and is asked before ``execute``. ``verifies``: each
-    configuration is read back once it is written.
-    """
+    """Makes the calls of one apply; its ``guard`` is asked before. ``verifies``: each configuration
+    is read back once it is written."""
 
     guard: Guard
     verifies: bool = False

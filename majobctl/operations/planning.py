@@ -73,10 +73,8 @@ def plan_config(
     for_saving: bool = True,
     overwrites: bool = False,
 ) -> Plan:
-    """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service.
-
-    A plan ``for_saving``, or to be applied, has the salt that the first state needs.
-    """
+    """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service. One
+    ``for_saving``, or to be applied, has the salt that the first state needs."""
     context.check_target(state, config.settings)
     if selection:
         files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
@@ -149,7 +147,5 @@ def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]
     for item in config.job_configs.values():
         old = item.renamed_from
         if known and old and known.keys().isdisjoint({old, item.name}):
-            message = (
-                f"renamed_from: the state has no job config {quoted(old)}{nearest(old, known)}"
-            )
-            yield Problem(where=f"job_config.{item.name}", message=message)
+            what = f"the state has no job config {quoted(old)}{nearest(old, known)}"
+            yield Problem(where=f"job_config.{item.name}", message=f"renamed_from: {what}")

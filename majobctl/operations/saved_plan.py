@@ -45,10 +45,8 @@ class SavedPlan:
 
     @classmethod
     def read(cls, content: bytes, name: str) -> SavedPlan:
-        """The plan in ``content``, the bytes of a file.
-
-        Raises MajobctlError for what is not a plan file, StalePlanError for one that was edited.
-        """
+        """Raises MajobctlError for what is not a plan file, StalePlanError for one that was
+        edited."""
         shown = printable(name)
         return cls(plan=read_plan(content, shown), name=shown)
 
@@ -84,12 +82,10 @@ class SavedPlan:
         return "" if is_same else "the state that it was made for had other entries"
 
     def params(self, masker: Masker, desired: DesiredConfigs) -> Mapping[str, Params]:
-        """The params of each change with its secrets, by the job config's name.
-
-        Those that came from the environment are looked up again there, the others in ``desired``,
-        which is only called for them. One whose variable is not set keeps its mask. Raises
-        StalePlanError if one is missing, or is not what the plan was made with.
-        """
+        """The params of each change with its secrets, by name. What came from the environment is
+        looked up again there, the rest in ``desired``, called only for that. One whose variable is
+        not set keeps its mask. Raises StalePlanError if one is missing, or is not what the plan was
+        made with."""
         return {
             change.name: self._checked(change, self._filled_in(change, masker, desired))
             for change in self.plan.changes

@@ -188,10 +188,8 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 
 def read_plan(content: bytes, name: str) -> Plan:
-    """The plan in ``content``, read from the file ``name``.
-
-    Raises MajobctlError if it is not a plan file, StalePlanError if it was changed.
-    """
+    """The plan in the file ``name``. Raises MajobctlError if it is not a plan file, StalePlanError
+    if it was changed."""
     document = plan_file_document(content, name)
     try:
         found = read_members([*_PLAN, *_SAVED], Node(document))
@@ -230,8 +228,6 @@ def _not_a_plan(name: str, reason: str) -> MajobctlError:
 
 
 def dumps(document: Any) -> str:
-    """The text of a document, two spaces deep, with a newline at the end.
-
-    In ASCII, so that it is the same in every encoding and holds nothing that a terminal acts on.
-    """
+    """The text of a document. In ASCII, so that it is the same in every encoding and holds nothing
+    that a terminal acts on."""
     return json.dumps(document, indent=2) + "\n"

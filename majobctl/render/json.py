@@ -63,13 +63,8 @@ def drift_document(drift: Drift) -> dict[str, Any]:
 
 def _drifted(item: DriftedConfig) -> dict[str, Any]:
     fields = [
-        {
-            "path": list(field.path),
-            "action": field.action.value,
-            "state": field.before,
-            "live": field.after,
-        }
-        for field in item.fields
+        {"path": list(it.path), "action": it.action.value, "state": it.before, "live": it.after}
+        for it in item.fields
     ]
     kind = "missing" if item.is_missing else "changed"
     pending = {"pending": True} if item.is_pending else {}
