@@ -104,8 +104,7 @@ class ServiceError(ProviderError):
 
 
 class TransportError(ProviderError):
-    """No response, or an unreadable one. ``outcome_unknown``: it may have been done
-    nevertheless."""
+    """No response, or an unreadable one. ``outcome_unknown``: the call may have been made."""
 
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:
         self.outcome_unknown = outcome_unknown

@@ -1,7 +1,4 @@
-"""The commands and their modules; each is imported when it is first used.
-
-The help of ``majobctl`` itself needs none of them: their first sentences are repeated here.
-"""
+"""The commands, each imported when it is first used; majobctl's own help needs none of them."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-
 
 COMMANDS: Mapping[str, str] = {
     "init": "Create a config repository in DIR: settings, one example job config, files for git.",

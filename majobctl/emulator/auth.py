@@ -140,8 +140,7 @@ class Tokens:
 
     def issue(self, body: Any) -> tuple[str, dict[str, Any]]:
         """Answers POST /v3/auth/tokens: the token, and the document that describes it. Raises
-        Refusal in IAM's form: 400 for anything but a password and a project, 401 if one of them is
-        wrong."""
+        Refusal in IAM's form: 400 for anything but a password and a project, 401 for wrong ones."""
         project = _read_token_request(body, self._project_id)
         token = f"emulator-{uuid4().hex}{uuid4().hex}"
         issued = datetime.now(timezone.utc)

@@ -1,7 +1,4 @@
-"""Warns, offline, of names in job configs that the service did not offer when it was last asked.
-
-Apply asks the service itself.
-"""
+"""Warns, offline, of names in job configs that the service did not offer when it was last asked."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def store_of(settings: Settings) -> StateStore:
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:
-    """The provider of the settings' target, with so many connections. Raises as ``connect``."""
+    """The provider of the settings' target, for ``parallelism`` calls. Raises as ``connect``."""
     from majobctl.operations.connect import ProviderOptions, connect
 
     values = settings.provider

@@ -1,7 +1,4 @@
-"""Carries out one change with the provider: checks, calls, reads back. It keeps no record.
-
-Independent of how many run at once and of what is on disk.
-"""
+"""Carries out one change with the provider: checks, calls, reads back. It keeps no record."""
 
 from __future__ import annotations
 

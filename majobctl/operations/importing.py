@@ -49,10 +49,8 @@ def import_configs(
     out_dir: str = "jobs/imported",
     single_file: bool = False,
 ) -> Imported:
-    """Imports the configurations ``names``, which may be globs such as ``resnet-*``.
-
-    Those that no job file describes get one in ``out_dir``, a folder of the repository, or all of
-    them one file there with ``single_file``.
+    """Imports the configurations ``names``, which may be globs such as ``resnet-*``. Those that no
+    job file describes get one in ``out_dir``, or, with ``single_file``, one for all of them.
 
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the

@@ -32,10 +32,8 @@ def plan(
     refresh: str = "none",
     out: str | None = None,
 ) -> Plan:
-    """What ``apply`` would do with ``repository``. Changes nothing.
-
-    ``refresh`` is what is read first: "all", "changed" (what would be sent) or "none". ``out`` is
-    a file to save the plan in, for ``SavedPlan``.
+    """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
+    first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
 
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
     used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
@@ -94,12 +92,12 @@ def plan_config(
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
     live = _live(repository, config, provider, refresh, make, names)
-    unread = (*notes((live or {}).values()), *_unknown_old_names(config, state))
-    repository.warn_all(unread)
+    noted = (*notes((live or {}).values()), *_unknown_old_names(config, state))
+    repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
-    made = make(warnings=(*config.warnings, *unread), salt=salt, live=live)
+    made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
     made = replace(
         made,
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),

@@ -22,9 +22,8 @@ def read_live(
     """The configurations of ``names``, in their order; None for one that does not exist. Only those
     in the service's list (``listed``, if it was read already) are read. ``observe`` is called in
     this thread, after the list and after each, with the number of names that are settled and that
-    of all. Raises ProviderError, which names the job config, for the first that cannot be read.
-    Then, and after an interruption, the provider is stopped, and the calls under way are waited
-    for."""
+    of all. Raises ProviderError, which names the job config, for the first that cannot be read. The
+    provider is then stopped, as after an interruption, and the calls under way are waited for."""
     live: dict[str, LiveConfig | None] = dict.fromkeys(names)
     if not live:
         return live

@@ -19,8 +19,7 @@ def resolved(
 ) -> Selection:
     """``selection`` with the names that it covers. ``files`` has the job file, relative to
     ``root``, of each job config that one describes; ``others`` are the names without. Raises
-    MajobctlError for each part of the selection that selects nothing, and if nothing is left of
-    it."""
+    MajobctlError for each part that selects nothing, and if nothing is left."""
     known = {*files, *others}
     parts = (*selection.targeted, *selection.excluded)
     found = {part: _matching(part, root, files, known) for part in parts}

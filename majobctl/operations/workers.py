@@ -1,7 +1,4 @@
-"""Worker threads that share one list of items and one queue of results.
-
-Independent of what is done with an item.
-"""
+"""Worker threads that share one list of items and one queue of results."""
 
 from __future__ import annotations
 
@@ -57,7 +54,7 @@ class WorkerPool(Generic[Item, Result]):
         self._results.put(result)
 
     def wait(self) -> Iterator[Result]:
-        """The next result, or none if a worker ended or nothing came for a moment. Raises its
+        """The next result; none if a worker ended or nothing came for a moment. Raises its
         error."""
         try:
             # Not for ever: a signal that arrives just before the wait is only seen after it.

@@ -1,7 +1,5 @@
-"""Live against state: what the service has changed since the last apply.
-
-Independent of what the TOML files desire, except for the places that they let the service change.
-"""
+"""Live against state: what was changed in the service since the last apply. The TOML files count
+only for the places that they let the service change."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ from majobctl.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftedConfig:
-    """A job config that the service no longer has, or has with other ``fields``, masked: ``before``
-    is the state's value, ``after`` the service's. ``is_pending``: the last call's outcome is
+    """A job config that the service no longer has, or has with other ``fields``: ``before`` is the
+    state's value, ``after`` the service's, both masked. ``is_pending``: the last outcome is
     unknown."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from majobctl.plan.document import HEAD
+from majobctl.plan.document import HEAD, SELECTION
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.render.results import result_counts
@@ -52,11 +52,7 @@ def drift_document(drift: Drift) -> dict[str, Any]:
         "changes": [_drifted(item) for item in drift.changes],
         "summary": {key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
         "unmanaged": list(drift.unmanaged),
-        "selection": {
-            "target": list(drift.selection.targeted),
-            "exclude": list(drift.selection.excluded),
-            "left_out": drift.left_out,
-        },
+        "selection": SELECTION.write(drift),
         "warnings": list(drift.warnings),
     }
 

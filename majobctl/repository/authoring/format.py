@@ -1,7 +1,5 @@
 """Job files and settings in the documented form: order of keys, spaces, blank lines.
-
-The result is checked to have the same data and every visible character.
-"""
+The result is checked to have the same data and every visible character."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""A TOML file: its data, and the line of each of its keys.
-
-tomli gives no positions: if a line is needed, a second pass over the text finds them.
-"""
+"""A TOML file: its data, and the line of each of its keys. tomli gives no positions: if a line is
+needed, a second pass over the text finds them."""
 
 from __future__ import annotations
 
