@@ -41,13 +41,13 @@ class JobConfig:
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
     """The places of secret values: a key, or ``hyperparameters`` and a label. Each has its text if
     that is a single ``${env.NAME}``, else None: the file holds a part of the value."""
-    watched: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
+    policy: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
     prevent_delete: bool = field(default=False, compare=False)
     renamed_from: str = field(default="", compare=False)
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
         """The secret places of ``params``, which come from the state or from the service."""
-        return [*self.sensitive, *self.watched.hidden(params)]
+        return [*self.sensitive, *self.policy.hidden(params)]
 
     def agrees_with(self, params: Mapping[str, Any]) -> bool:
         """Whether it describes ``params``, as far as its values are known."""

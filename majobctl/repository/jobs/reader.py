@@ -155,7 +155,7 @@ def _read_job_config(
         sent,
         source=origin,
         sensitive=_secrets(policy, sent, written),
-        watched=policy,
+        policy=policy,
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
