@@ -50,10 +50,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_object(
     content: bytes, *, parse_float: Callable[[str], Any] = _finite, is_ours: bool = True
 ) -> dict[str, Any]:
-    """The JSON object in ``content``. Raises JsonError for anything else.
-
-    A key that appears twice is an error in a file of ours.
-    """
+    """The JSON object in ``content``. Raises JsonError for anything else; in a file of ours, for a
+    key that appears twice, too."""
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
     if is_ours and is_utf16(content):
@@ -103,11 +101,9 @@ def json_type(value: object) -> str:
 
 
 class Node:
-    """A value in a document, which knows its path, such as ``changes[3].source``.
-
-    Each method returns the value as one type, or raises JsonError with the path, what was expected
-    and what was found.
-    """
+    """A value in a document, which knows its path, such as ``changes[3].source``. Each method
+    returns it as one type, or raises JsonError with the path, what was expected and what was
+    found."""
 
     __slots__ = ("_parent", "_step", "value")
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        _check(arguments)
+        _check_arguments(arguments)
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
         _with_hint(error, arguments).show()
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check_arguments(arguments: Sequence[str]) -> None:
     """Raises UsageError for an empty value, which would count as a choice that nobody made, and
     for what click reads as ``-e xclude=x``."""
     for before, argument in pairwise(["", *arguments]):

@@ -45,12 +45,9 @@ _OTHER_KEYS = tables.KEYS - FIELDS.keys()
 
 
 class Reading(NamedTuple):
-    """What became of one table, or of one combination of its matrix.
-
-    ``name`` is None if it does not describe a job config, ``job_config`` if that is not valid.
-    ``expansion_violations`` leave open which job configs a table describes. No message may show
-    what is secret by ``policy``.
-    """
+    """What became of one table, or of one combination of its matrix. ``name`` is None if it does
+    not describe a job config, ``job_config`` if that is not valid. ``expansion_violations`` leave
+    open which job configs a table describes. No message may show what is secret by ``policy``."""
 
     origin: Origin
     policy: ComparePolicy = ComparePolicy()
@@ -140,9 +137,7 @@ def _read_job_config(
         resolved, unresolved = resolve(written, texts, secrets)
         values, matrix_paths = resolved.values, resolved.matrix_paths
         # The job config lacks the matrix, not the table below it that needs one.
-        violations += [
-            origin.explained(item) if item.path in matrix_paths else item for item in unresolved
-        ]
+        violations += [origin.explained(it) if it.path in matrix_paths else it for it in unresolved]
         if resolved.secret_paths:
             policy = _policy(effective, resolved.secret_paths)
     params, wrong = checked_values(values)
@@ -160,7 +155,7 @@ def _read_job_config(
         sent,
         source=origin,
         sensitive=_secrets(policy, sent, written),
-        watched=policy,
+        policy=policy,
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
