@@ -35,11 +35,8 @@ class MajobctlError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
-    """A broken rule, and where the user finds it.
-
-    ``file`` is as the user would type it. ``line`` and ``column`` count from 1; 0 means that they
-    are unknown. ``where`` is a dotted path such as ``job_config.sentiment``.
-    """
+    """A broken rule, and where the user finds it: ``file`` as it would be typed, ``line`` and
+    ``column`` from 1 on (0: unknown), ``where`` a dotted path such as ``job_config.sentiment``."""
 
     file: str = ""
     line: int = 0
@@ -83,11 +80,8 @@ class StalePlanError(MajobctlError):
 
 
 class ProviderError(MajobctlError):
-    """The service failed, or could not be reached.
-
-    ``may_pass``: the failure may be temporary. ``is_about_credentials``: the credentials were
-    refused, so every other call would fail, too.
-    """
+    """The service failed, or could not be reached. ``may_pass``: the failure may be temporary.
+    ``is_about_credentials``: they were refused, so every other call would fail, too."""
 
     may_pass = False
     is_about_credentials = False
@@ -118,10 +112,7 @@ class ServiceError(ProviderError):
 
 
 class TransportError(ProviderError):
-    """No response, or an unreadable one.
-
-    ``outcome_unknown``: the request may have been carried out nevertheless.
-    """
+    """No response, or an unreadable one. ``outcome_unknown``: the call may have been made."""
 
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:
         self.outcome_unknown = outcome_unknown

@@ -107,11 +107,9 @@ def json_type(value: object) -> str:
 
 
 class Node:
-    """A value in a document, which knows its path, such as ``changes[3].source``.
-
-    Each method returns the value as one type, or raises JsonError with the path, what was expected
-    and what was found.
-    """
+    """A value in a document, which knows its path, such as ``changes[3].source``. Each method
+    returns it as one type, or raises JsonError with the path, what was expected and what was
+    found."""
 
     __slots__ = ("_parent", "_step", "value")
 

@@ -47,11 +47,9 @@ class Target:
 
 
 def endpoint_of(region: str | None, endpoint: str | None) -> str:
-    """The address of ModelArts: ``endpoint`` normalised, or else the region's.
-
-    Normalised means: scheme and host in lower case, no default port, no slash at the end. Raises
-    ConfigError if neither is given or one is invalid; its message continues after the key's name.
-    """
+    """The address of ModelArts: ``endpoint`` with scheme and host in lower case, without a default
+    port or a slash at the end; or else the region's. Raises ConfigError if neither is given or one
+    is invalid; its message continues after the key's name."""
     if endpoint:
         return _normalised(endpoint, "endpoint")
     return _regional("modelarts", region, "endpoint")

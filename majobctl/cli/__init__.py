@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str]) -> int:
         # Characters that the output's encoding lacks are shown as escapes.
         stdout.reconfigure(errors="backslashreplace")
     try:
-        _check(arguments)
+        _check_arguments(arguments)
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
         error = _with_hint(error, arguments)
@@ -99,7 +99,7 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check_arguments(arguments: Sequence[str]) -> None:
     """Raises UsageError for an empty value, which would count as a choice that nobody made, and
     for what click reads as ``-e xclude=x``."""
     for before, argument in pairwise(["", *arguments]):

@@ -1,76 +1,47 @@
-"""The commands and their modules; each is imported when it is first used.
-
-The help of ``majobctl`` itself needs none of them: their first sentences are repeated here.
-"""
+"""The commands, each imported when it is first used; majobctl's own help needs none of them."""
 
 from __future__ import annotations
 
 import importlib
 from collections import UserDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The module of a command, the first sentence of its help, and its name there."""
-
-    module: str
-    help: str
-    attribute: str = "command"
-
-
-COMMANDS: Mapping[str, Entry] = {
-    "init": Entry(
-        "init",
-        "Create a config repository in DIR: settings, one example job config, files for git.",
-    ),
-    "validate": Entry("validate", "Check the settings and all job configs, offline."),
-    "plan": Entry("plan", "Show what apply would do."),
-    "apply": Entry(
-        "apply",
-        'Plan, show the plan, ask for the literal "yes", and send the calls that are needed.',
-    ),
-    "drift": Entry("drift", "Show what was changed in the service since it was last applied."),
-    "show": Entry(
-        "show", "Show the job configs in the state, or the one called NAME; or show a saved plan."
-    ),
-    "state": Entry("state", "Inspect and repair the state."),
-    "unlock": Entry(
-        "unlock",
-        "Release a lock of the state that another machine left behind; the lock message shows its"
-        " ID.",
-    ),
-    "emulator": Entry(
-        "emulator", "Run the embedded emulator of the service, or change a value in it."
-    ),
-    "version": Entry("version", "Print the version."),
-    "flavors": Entry("catalog", "List the service's flavors, for train_instance_type.", "flavors"),
-    "engines": Entry("catalog", "List the service's engines, for framework_type.", "engines"),
-    "algorithms": Entry("catalog", "List the service's algorithms, for model_name.", "algorithms"),
-    "import": Entry(
-        "import_",
-        "Import configurations of the service into the state, and write TOML files for them.",
-    ),
-    "fmt": Entry("fmt", "Format job files and the settings."),
-    "schema": Entry(
-        "schema", "Print a JSON Schema (2020-12) of job files or of the settings, for editors."
-    ),
+COMMANDS: Mapping[str, str] = {
+    "init": "Create a config repository in DIR: settings, one example job config, files for git.",
+    "validate": "Check the settings and all job configs, offline.",
+    "plan": "Show what apply would do.",
+    "apply": 'Plan, show the plan, ask for the literal "yes", and send the calls that are needed.',
+    "drift": "Show what was changed in the service since it was last applied.",
+    "show": "Show the job configs in the state, or the one called NAME; or show a saved plan.",
+    "state": "Inspect and repair the state.",
+    "unlock": "Release a lock of the state that another machine left behind; the lock message"
+    " shows its ID.",
+    "emulator": "Run the embedded emulator of the service, or change a value in it.",
+    "version": "Print the version.",
+    "flavors": "List the service's flavors, for train_instance_type.",
+    "engines": "List the service's engines, for framework_type.",
+    "algorithms": "List the service's algorithms, for model_name.",
+    "import": "Import configurations of the service into the state, and write TOML files for them.",
+    "fmt": "Format job files and the settings.",
+    "schema": "Print a JSON Schema (2020-12) of job files or of the settings, for editors.",
 }
+"""The first sentence of each command's help."""
+_CATALOG = ("flavors", "engines", "algorithms")
+_MODULES = {"import": "import_", **dict.fromkeys(_CATALOG, "catalog")}
+"""Those that are not called as their commands."""
 
 
 class _Commands(UserDict[str, Any]):
-    """The commands by name; an Entry becomes its command when it is looked up."""
+    """The commands by name; a sentence becomes its command when it is looked up."""
 
     def __getitem__(self, name: str) -> click.Command:
-        found = self.data[name]
-        if isinstance(found, Entry):
-            module = importlib.import_module(f"majobctl.cli.{found.module}")
-            found = self.data[name] = getattr(module, found.attribute)
-        command: click.Command = found
+        if isinstance(self.data[name], str):
+            module = importlib.import_module(f"majobctl.cli.{_MODULES.get(name, name)}")
+            self.data[name] = getattr(module, name if name in _CATALOG else "command")
+        command: click.Command = self.data[name]
         return command
 
 
@@ -82,4 +53,4 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].help) for name in sorted(COMMANDS)])
+            formatter.write_dl(sorted(COMMANDS.items()))

@@ -80,9 +80,7 @@ def _files_here() -> Iterator[tuple[Path, str]]:
 
 def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
     """Shows the changes of a file, or writes it, as the options say; returns whether there are any.
-
-    Raises ConfigError if it cannot be formatted.
-    """
+    Raises ConfigError if it cannot be formatted."""
     from majobctl.repository.authoring.format import formatted
     from majobctl.repository.toml.file import content_of
 

@@ -1,7 +1,5 @@
 """What a running command works with, by its options: its repository, its selection, its files.
-
-Everything is imported where it is used: the help of a command needs none of it.
-"""
+Everything is imported where it is used: the help of a command needs none of it."""
 
 from __future__ import annotations
 

@@ -58,14 +58,12 @@ def command(
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise click.UsageError("--also and --out: each output needs a file of its own")
     with reading_progress() as reading:
-        repository = invocation.repository(reading)
-        made = plan(
-            repository, selection=invocation.selection(), refresh=refresh or "none", out=out
-        )
+        repository, selection = invocation.repository(reading), invocation.selection()
+        made = plan(repository, selection=selection, refresh=refresh or "none", out=out)
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
-        saved = f"{option}{printable(out)}"
-        click.echo(f"Saved the plan; apply it with: majobctl apply {saved}", err=True)
+        again = f"majobctl apply {option}{printable(out)}"
+        click.echo(f"Saved the plan; apply it with: {again}", err=True)
     _write(made, outputs)
     text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
     click.echo(text, nl=False)

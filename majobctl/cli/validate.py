@@ -99,10 +99,8 @@ def _validate_for_tools(format_: str) -> int:
 
 
 def _path_in_workspace() -> Callable[[str], str]:
-    """Makes paths relative to the folder that the repository is checked out in, as GitHub does.
-
-    A path stays as it is if GITHUB_WORKSPACE is not set or the file is elsewhere.
-    """
+    """Makes paths below the folder that the repository is checked out in relative to it, as GitHub
+    does; a path stays as it is without GITHUB_WORKSPACE."""
     folder, root = os.environ.get("GITHUB_WORKSPACE"), invocation.root()
     workspace = Path(folder).resolve() if folder else None
 

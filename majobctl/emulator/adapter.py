@@ -18,11 +18,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class WsgiAdapter(HTTPAdapter):
-    """Sends each request to `app`; timeouts, proxies and certificates have no effect.
-
-    A lost answer raises requests.exceptions.ConnectionError, as a broken connection does. Does not
-    close `app`.
-    """
+    """Sends each request to `app`, which it does not close; timeouts, proxies and certificates have
+    no effect. A lost answer raises requests' ConnectionError, as a broken connection does."""
 
     def __init__(self, app: Emulator) -> None:
         super().__init__()

@@ -63,12 +63,9 @@ def read_authorization(header: str) -> Authorization | None:
 def compute_signature(
     secret_key: str, pieces: Pieces, signed_headers: Sequence[str], scope: Sequence[str] = ()
 ) -> str:
-    """The hex signature that `secret_key` gives to the request.
-
-    `signed_headers` are lower-case names in the request's order; all of them, and x-sdk-date, must
-    be in `pieces.headers`. `scope` (date, region, service, sdk_request) is that of the older form,
-    whose key is derived from it step by step.
-    """
+    """The hex signature that `secret_key` gives to the request. `signed_headers` are lower-case
+    names in the request's order. `scope` (date, region, service, sdk_request) is that of the older
+    form, whose key is derived from it step by step."""
     hashed = hashlib.sha256(_canonical_request(pieces, signed_headers).encode()).hexdigest()
     lines = [ALGORITHM, pieces.headers["x-sdk-date"].strip()]
     key = secret_key.encode()
@@ -97,11 +94,9 @@ def _canonical_request(pieces: Pieces, signed_headers: Sequence[str]) -> str:
 
 
 def check_signature(pieces: Pieces, now: float) -> None:
-    """Raises Refusal unless the request is signed with the emulator's keys.
-
-    An unknown access key or security token is 403 ModelArts.0206; a signature that cannot be
-    verified, or a date more than 15 minutes from `now` (seconds since 1970), 401 APIGW.0301.
-    """
+    """Raises Refusal unless the request is signed with the emulator's keys: 403 ModelArts.0206 for
+    an unknown access key or security token, 401 APIGW.0301 for a wrong signature, or a date more
+    than 15 minutes from `now` (seconds since 1970)."""
     given = read_authorization(pieces.headers.get("authorization", ""))
     if given is None:
         raise _unverified("The Authorization header is not of the SDK-HMAC-SHA256 form.")
@@ -136,10 +131,7 @@ def _unverified(reason: str) -> Refusal:
 
 
 class Tokens:
-    """Checks passwords and issues tokens, which are valid for as long as the process runs.
-
-    Safe to use from several threads.
-    """
+    """Checks passwords and issues tokens, valid while the process runs; safe in several threads."""
 
     def __init__(self, project_id: str) -> None:
         self._project_id = project_id
@@ -147,11 +139,8 @@ class Tokens:
         self._lock = threading.Lock()
 
     def issue(self, body: Any) -> tuple[str, dict[str, Any]]:
-        """Answers POST /v3/auth/tokens: the token, and the document that describes it.
-
-        Raises Refusal in IAM's form: 400 for a body that requests anything but a token for a
-        project with a password, 401 for a wrong account, user, password or project.
-        """
+        """Answers POST /v3/auth/tokens: the token, and the document that describes it. Raises
+        Refusal in IAM's form: 400 for anything but a password and a project, 401 for wrong ones."""
         project = _read_token_request(body, self._project_id)
         token = f"emulator-{uuid4().hex}{uuid4().hex}"
         issued = datetime.now(timezone.utc)
@@ -216,10 +205,8 @@ def _dig(value: Any, *keys: str) -> Any:
 
 
 def check_caller(pieces: Pieces, project_id: str, own_project_id: str, tokens: Tokens) -> None:
-    """Raises Refusal unless the request is signed, or carries a token, for the account's project.
-
-    `project_id` is the one in the path, `own_project_id` the account's.
-    """
+    """Raises Refusal unless the request is signed, or carries a token, for the account's project,
+    `own_project_id`."""
     if "x-auth-token" in pieces.headers:
         tokens.check(pieces.headers["x-auth-token"])
     elif "authorization" in pieces.headers:
@@ -231,11 +218,8 @@ def check_caller(pieces: Pieces, project_id: str, own_project_id: str, tokens: T
 
 
 def raw_path_and_query(environ: Mapping[str, Any]) -> tuple[str, str]:
-    """The path and query as they were on the wire, from a WSGI environment.
-
-    WSGI itself has the decoded path only; servers add the raw one as RAW_URI or REQUEST_URI.
-    Without it the path is quoted again, which gives the same signature.
-    """
+    """The path and query as they were on the wire, which servers add as RAW_URI or REQUEST_URI.
+    Without it WSGI's decoded path is quoted again, which gives the same signature."""
     if (raw := environ.get("RAW_URI") or environ.get("REQUEST_URI")) is None:
         decoded = environ.get("PATH_INFO", "").encode("latin-1")
         return quote(decoded, safe="/~"), environ.get("QUERY_STRING", "")

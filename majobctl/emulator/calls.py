@@ -110,9 +110,7 @@ class Calls:
         key = catalog.ALGORITHM_ORDERS[_read_order_key(query, catalog.ALGORITHM_ORDERS, "engine")]
         descending = _read_choice(query, "order", _DIRECTIONS, "desc") == "desc"
         search = query.get("search_content", "").lower()
-        models = [
-            model for model in catalog.list_algorithms() if search in model["model_name"].lower()
-        ]
+        models = [it for it in catalog.list_algorithms() if search in it["model_name"].lower()]
         models.sort(key=lambda model: (model[key], model["model_name"]), reverse=descending)
         return {**DONE, "model_total_count": len(models), "models": models[offset : offset + limit]}
 

@@ -115,11 +115,8 @@ def list_engines(job_type: str) -> list[dict[str, Any]]:
 
 
 def list_flavors(job_type: str, engine: Engine | None, project_type: str) -> list[dict[str, Any]]:
-    """The flavors for a job type, an engine and a project type.
-
-    The rules are invented, since no document has any: Ascend flavors (kat1) go with the Ascend
-    engine only, and projects of the types 1 to 3 (ExeML) are trained on GPU flavors.
-    """
+    """The rules are invented, since no document has any: Ascend flavors (kat1) go with the Ascend
+    engine only, and projects of the types 1 to 3 (ExeML) are trained on GPU flavors."""
     flavors = list(_FLAVORS) if job_type == "train" else []
     if engine is not None:
         is_ascend = engine.engine_type == _ASCEND_ENGINE_TYPE
@@ -136,9 +133,7 @@ def list_algorithms() -> list[dict[str, Any]]:
 
 def _describe_algorithm(algorithm: Algorithm) -> dict[str, Any]:
     engine = ENGINES[algorithm.engine_id]
-    parameters = [
-        {"label": label, "value": value, "required": True} for label, value in algorithm.labels
-    ]
+    parameters = [{"label": key, "value": text, "required": True} for key, text in algorithm.labels]
     return {
         "model_id": algorithm.model_id,
         "model_name": algorithm.model_name,

@@ -27,10 +27,8 @@ class AnswerLost(Exception):
 
 
 class Refusal(Exception):
-    """A request that is answered with an error: HTTP `status`, JSON `document`, extra `headers`.
-
-    `field` names the wrong REST field, if there is one.
-    """
+    """A request that is answered with an error: HTTP `status`, JSON `document`, extra `headers`,
+    and the wrong REST `field`, if there is one."""
 
     def __init__(
         self,

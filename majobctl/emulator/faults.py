@@ -64,10 +64,7 @@ class Fate:
 
 
 class Draw:
-    """Draws each request's fate; safe to use from several threads.
-
-    `clock` counts seconds and never goes back.
-    """
+    """Draws each request's fate, in any thread. `clock` counts seconds and never goes back."""
 
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
         self._faults = faults

@@ -14,9 +14,7 @@ from majobctl.emulator.errors import EmulatorError
 
 class RequestLog:
     """Appends lines to a file, each with one write, so that threads and processes never mix them.
-
-    Raises EmulatorError if the file cannot be opened.
-    """
+    Raises EmulatorError if the file cannot be opened."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:

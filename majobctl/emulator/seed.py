@@ -60,10 +60,8 @@ class _Problem(Exception):
 
 
 def read_seed(path: str | os.PathLike[str], seed_name: str = "") -> list[tuple[str, Fields]]:
-    """The name and the REST fields of every [job_config.NAME] table, in the file's order.
-
-    Raises EmulatorError for the first problem, with `seed_name` or else the path.
-    """
+    """The name and the REST fields of every [job_config.NAME] table, in the file's order. Raises
+    EmulatorError for the first problem, with `seed_name` or else the path."""
     where = seed_name or os.fspath(path)
     tables = _load(path, where)
     unknown = ", ".join(key for key in tables if key != "job_config")

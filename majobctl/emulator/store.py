@@ -56,11 +56,9 @@ class Record:
 
 
 class Store:
-    """The configurations of one project; safe to use from several threads.
-
-    `documents` gives the first configurations (name, fields); it is called if the file has never
-    held this project before. Raises EmulatorError for a file that is not the emulator's.
-    """
+    """The configurations of one project; safe to use from several threads. `documents` gives the
+    first ones (name, fields) if the file has never held this project. Raises EmulatorError for a
+    file that is not the emulator's."""
 
     def __init__(
         self,
@@ -124,10 +122,8 @@ class Store:
     def list_page(
         self, *, order_by: str, descending: bool, search: str, limit: int, offset: int
     ) -> tuple[int, list[Record]]:
-        """How many names contain `search` (in any case), and one page of them.
-
-        `order_by` is a key of ORDERS; equal ones follow in name order.
-        """
+        """How many names contain `search` (in any case), and one page of them, ordered by a key of
+        ORDERS and then by name."""
         where = "project = ? AND instr(lower(name), lower(?)) > 0"
         direction = "DESC" if descending else "ASC"
         with self._transaction("DEFERRED"):  # both queries see the same moment
@@ -208,10 +204,8 @@ def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """Makes the file, and its folder, for this user alone, if they are missing.
-
-    Configurations may hold secrets. SQLite gives the files beside it the mode of this one.
-    """
+    """Makes the file, and its folder, for this user alone, if they are missing: they may hold
+    secrets. SQLite gives the files beside it the mode of this one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -30,10 +30,8 @@ _REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
 
 
 def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
-    """The params of ``raw``, each key checked by itself; None stands for a wrong value.
-
-    A wrong value still counts as set, so that the rules between keys report nothing false.
-    """
+    """The params of ``raw``, each key checked by itself. A wrong value is None: it still counts as
+    set, so that the rules between keys report nothing false."""
     params: dict[str, Any] = {}
     checks, unknown = _checks_of(tuple(raw))
     violations = [*unknown]

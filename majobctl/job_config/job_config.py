@@ -30,11 +30,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobConfig:
-    """A name and its params: SDK names and normalised plain values, without blank ones.
-
-    Keys are in the documented order; ``hyperparameters`` is ``{label: text}`` sorted by label; OBS
-    paths start with ``/bucket/``. ``job_description`` is left out: no request carries it.
-    """
+    """A name and its params: SDK names in the documented order, normalised, without blank ones.
+    ``hyperparameters`` is ``{label: text}`` sorted by label; OBS paths start with ``/bucket/``;
+    ``job_description`` is left out, since no request carries it."""
 
     name: str
     params: Mapping[str, Any]
@@ -43,13 +41,13 @@ class JobConfig:
     sensitive: Mapping[Path, Any] = field(default_factory=dict)
     """The places of secret values: a key, or ``hyperparameters`` and a label. Each has its text if
     that is a single ``${env.NAME}``, else None: the file holds a part of the value."""
-    watched: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
+    policy: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
     prevent_delete: bool = field(default=False, compare=False)
     renamed_from: str = field(default="", compare=False)
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
         """The secret places of ``params``, which come from the state or from the service."""
-        return [*self.sensitive, *self.watched.hidden(params)]
+        return [*self.sensitive, *self.policy.hidden(params)]
 
     def agrees_with(self, params: Mapping[str, Any]) -> bool:
         """Whether it describes ``params``, as far as its values are known."""
@@ -79,10 +77,7 @@ _UNSENT = frozenset(name for name, spec in FIELDS.items() if spec.rest is None)
 
 
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
-    """The params that ``raw`` describes, and every rule that it breaks.
-
-    ``raw`` has SDK names and plain TOML or Python values. The params are normalised as those of a
-    JobConfig, and complete only without violations.
-    """
+    """The params that ``raw``, SDK names with plain values, describes, and every rule that it
+    breaks. The params are complete only without violations."""
     params, violations = checked_values(raw)
     return params, violations + rule_violations(raw, params)

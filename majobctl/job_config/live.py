@@ -12,19 +12,16 @@ from majobctl.errors import Problem
 def unknown_sentence(names: Sequence[str]) -> str:
     """What is said of the fields ``names`` that no key can say, without its first words."""
     them = "it" if len(names) == 1 else "them"
-    return (
-        f"{', '.join(names)}, which no key can say; a call may remove {them}, and needs --overwrite"
-    )
+    what = f"{', '.join(names)}, which no key can say"
+    return f"{what}; a call may remove {them}, and needs --overwrite"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveConfig:
-    """A configuration as the service has it.
-
-    ``params`` are normalised like those of a JobConfig. A value that no job config could have is
-    kept as text, and so is an id without a name, such as ``(spec_id 77)``. ``unknown_fields`` are
-    set, but no key can say them. ``problems`` are sentences about all of those, without values.
-    """
+    """A configuration as the service has it. ``params`` are like a JobConfig's; what no job config
+    could have is kept as text, and so is an id without a name, such as ``(spec_id 77)``.
+    ``unknown_fields`` are set, but no key can say them. ``problems`` are sentences about all of
+    those, without values."""
 
     name: str
     params: Mapping[str, Any]

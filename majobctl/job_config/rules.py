@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,36 +11,29 @@ from majobctl.job_config.violations import Violation
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
-    """Each of two keys needs the other."""
-
-    first: str
-    second: str
-
-    @property
-    def text(self) -> str:
-        return f"`{self.first}` and `{self.second}` go together."
-
-    def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
-        for key, other in ((self.first, self.second), (self.second, self.first)):
-            if key in params and other not in params:
-                yield Violation((key,), f"{key} needs {other} as well", with_key=other)
-
-
-@dataclass(frozen=True, slots=True)
 class Needs:
-    """One key makes sense only with another."""
+    """One key makes sense only with another; if they go ``together``, so does that one."""
 
     key: str
     other: str
+    together: bool = False
 
     @property
     def text(self) -> str:
-        return f"`{self.key}` needs `{self.other}`."
+        key, other = f"`{self.key}`", f"`{self.other}`"
+        return f"{key} and {other} go together." if self.together else f"{key} needs {other}."
+
+    @property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """Each key that needs another, with that one."""
+        pair = (self.key, self.other)
+        return (pair, pair[::-1]) if self.together else (pair,)
 
     def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
-        if self.key in params and self.other not in params:
-            yield Violation((self.key,), f"{self.key} needs {self.other}", with_key=self.other)
+        end = " as well" if self.together else ""
+        for key, other in self.pairs:
+            if key in params and other not in params:
+                yield Violation((key,), f"{key} needs {other}{end}", with_key=other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +108,20 @@ class HasAlgorithm:
             yield Violation((), f"no algorithm: {message}")
 
 
-Rule = Together | Needs | Excludes | LiesInside | HasAlgorithm
+Rule = Needs | Excludes | LiesInside | HasAlgorithm
 """``text`` is its sentence on the reference page."""
 _INSIDE = LiesInside("boot_file", "code_dir")
 RULES: tuple[Rule, ...] = (
-    Together("code_dir", "boot_file"),
+    Needs("code_dir", "boot_file", together=True),
     _INSIDE,
-    Together("framework_type", "framework_version"),
+    Needs("framework_type", "framework_version", together=True),
     Excludes(
         "model_name",
         ("code_dir", "boot_file", "framework_type", "framework_version", "user_image_url"),
     ),
     Needs("user_command", "user_image_url"),
     HasAlgorithm(),
-    Together("dataset_id", "dataset_version_id"),
+    Needs("dataset_id", "dataset_version_id", together=True),
     Excludes("inputs", ("dataset_id", "dataset_version_id", "data_source")),
     Excludes("data_source", ("dataset_id", "dataset_version_id")),
 )

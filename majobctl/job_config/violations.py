@@ -12,11 +12,9 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule broken at ``path``.
-
-    ``with_key`` is the other key of a rule between two keys. ``value`` ends the sentence of
-    ``message``; it is kept apart, with its own ``value_path``, so that a sensitive one is hidden.
-    """
+    """A rule broken at ``path``; ``with_key`` is the other key of a rule between two keys.
+    ``value`` ends the sentence of ``message``, and has a ``value_path`` of its own, so that a
+    secret one is hidden."""
 
     path: Path
     message: str

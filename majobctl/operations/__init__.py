@@ -1,7 +1,5 @@
-"""One module for each thing that majobctl does, without a command line.
-
-The names below are the Python interface (docs/python.md); each is imported when it is first used.
-"""
+"""One module for each thing that majobctl does. The names below are the Python interface
+(docs/python.md); each is imported when it is first used."""
 
 from __future__ import annotations
 

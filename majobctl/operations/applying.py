@@ -85,7 +85,9 @@ def apply(
         )
         plan = run.plan(selection, refresh)
         show(plan)
-        if not run.has_changes(plan, force):
+        if not force:
+            run.check_limits(plan)
+        if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
         return run.carry_out(plan, approve, begin, observe, should_stop, verify)
 
@@ -114,17 +116,16 @@ class _Run:
             overwrites=self.allowed.overwrites,
         )
 
-    def has_changes(self, plan: Plan, force: bool) -> bool:
-        """Raises MajobctlError for a plan that exceeds a limit without ``force``."""
+    def check_limits(self, plan: Plan) -> None:
+        """Raises MajobctlError for a plan that needs ``--force``."""
         patterns, apply = self.settings.job_files, self.settings.apply
         exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
         lines = [f"the plan {found}; nothing was sent" for found in exceeded]
-        if lines and not force:
+        if lines:
             chosen = [f"-e {printable(plan.environment)}"] if plan.environment else []
             chosen += [] if isinstance(self.source, Config) else [self.source.name]
             command = " ".join(["majobctl apply", *chosen, "--force"])
             raise MajobctlError("\n".join([*lines, f"if this is intended, run `{command}`"]))
-        return bool(plan.changes)
 
     def carry_out(
         self,

@@ -1,7 +1,4 @@
-"""Warns, offline, of names in job configs that the service did not offer when it was last asked.
-
-Apply asks the service itself.
-"""
+"""Warns, offline, of names in job configs that the service did not offer when it was last asked."""
 
 from __future__ import annotations
 
@@ -23,10 +20,8 @@ _Check = tuple[tuple[str, ...], Callable[..., str]]
 
 
 def warnings_of(config: Config, folder: Path) -> list[Problem]:
-    """What the cache in ``folder`` says about the job configs, or why it cannot be used; in order.
-
-    No cache is used if the settings and the environment do not name a project.
-    """
+    """What the cache in ``folder`` says about the job configs, in order, or why it cannot be used.
+    It is not used if nothing names a project."""
     path = folder / FILE_NAME
     if not os.path.lexists(path):
         return []
@@ -42,11 +37,8 @@ def warnings_of(config: Config, folder: Path) -> list[Problem]:
 
 
 def catalog_warnings(config: Config, lists: Mapping[str, CachedList]) -> list[Problem]:
-    """A warning for each name that was not offered, and for more nodes than a flavor allows.
-
-    Sensitive values are neither checked nor shown. Each warning has the place of the job config's
-    own key, or of the key in ``[defaults]``, where it appears once.
-    """
+    """A warning for each name that was not offered, and for more nodes than a flavor allows,
+    without sensitive values: at the job config's own key, or once at the key in ``[defaults]``."""
     checks = list(_checks(lists))
     found: set[Problem] = set()
     for job_config in config.job_configs.values():

@@ -17,12 +17,9 @@ from majobctl.text import quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderOptions:
-    """The settings of ``[provider]``, and the emulator's files, the data in a folder of a root.
-
-    ``kind`` is one of ``KINDS``, ``timeout`` in seconds, ``retries`` the number of further tries,
-    ``connections`` how many are kept open. Messages call the emulator's seed
-    ``emulator_seed_name``, by default its path.
-    """
+    """The settings of ``[provider]``, and the emulator's files. ``timeout`` is in seconds;
+    ``retries`` counts further tries, ``connections`` those that are kept open. Messages call the
+    emulator's seed ``emulator_seed_name``, by default its path."""
 
     kind: str
     region: str | None = None
@@ -39,11 +36,8 @@ class ProviderOptions:
 
 
 def connect(options: ProviderOptions) -> Provider:
-    """The provider; nothing is sent yet. Close it when done.
-
-    Raises AuthError if credentials or a project are missing, ConfigError for a wrong address,
-    ProviderError if what the kind needs is not installed or cannot be opened.
-    """
+    """The provider; nothing is sent yet. Close it when done. Raises AuthError without credentials
+    or a project, ConfigError for a wrong address, ProviderError if the kind cannot be opened."""
     if options.kind not in KINDS:
         raise ProviderError(f"provider {quoted(options.kind)} is none of {', '.join(KINDS)}")
     return KINDS[options.kind](options)

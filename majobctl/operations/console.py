@@ -13,10 +13,8 @@ from majobctl.text import nearest, quoted
 
 
 def set_values(emulator: Provider, name: str, values: Mapping[str, str]) -> None:
-    """Sets each key, ``hyperparameters.LABEL`` among them, to its text; "" clears it.
-
-    Raises MajobctlError, and changes nothing, if the console would refuse that.
-    """
+    """Sets each key, ``hyperparameters.LABEL`` among them, to its text; "" clears it. Raises
+    MajobctlError, and changes nothing, if the console would refuse that."""
     if name not in (names := emulator.config_names()):
         hint = nearest(name, names)
         raise MajobctlError(f"the emulator has no configuration {quoted(name)}{hint}")

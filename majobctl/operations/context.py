@@ -28,15 +28,12 @@ WORKING_FOLDER = ".majobctl"
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepository:
-    """A config repository, and what the operations on it have in common.
-
-    ``root`` is the folder of majobctl.toml. At most ``parallelism`` calls are made at once, by
-    default as many as the settings say. ``lock_timeout`` is how many seconds to wait for the
-    state's lock; while it is held, others see ``command``. ``warn`` is called with each warning,
-    and with a MajobctlError that must be reported beside another one; ``str`` of either is the
-    message. ``observe_reading`` is called with the number of configurations read, and of all.
-    Raises MajobctlError for a wrong argument.
-    """
+    """A config repository, and what the operations on it have in common. ``root`` is the folder of
+    majobctl.toml. At most ``parallelism`` calls are made at once, by default as many as the
+    settings say. ``lock_timeout`` is in seconds; others see ``command`` while the state is locked.
+    ``warn`` gets each warning, and each MajobctlError to report beside another one: ``str`` of
+    either is the message. ``observe_reading`` gets the number of configurations read, and of all.
+    Raises MajobctlError for a wrong argument."""
 
     root: str | os.PathLike[str]
     _: KW_ONLY
@@ -72,10 +69,8 @@ class ConfigRepository:
         return settings
 
     def load_config(self) -> Config:
-        """Settings and job configs, whose warnings include those of the cached catalog.
-
-        Raises ConfigError with every problem of every file, and MajobctlError.
-        """
+        """Settings and job configs, whose warnings include those of the cached catalog. Raises
+        ConfigError with every problem of every file, and MajobctlError."""
         from majobctl.repository import config
 
         try:
@@ -129,10 +124,7 @@ def store_of(settings: Settings) -> StateStore:
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:
-    """The provider of the settings' target; nothing is sent yet. Close it when done.
-
-    ``parallelism`` is the number of connections to keep open. Raises as ``connect``.
-    """
+    """The provider of the settings' target, for ``parallelism`` calls. Raises as ``connect``."""
     from majobctl.operations.connect import ProviderOptions, connect
 
     values = settings.provider
@@ -154,10 +146,8 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
 
 
 def target_of(settings: Settings) -> Target:
-    """The target in the settings; its project may come from the environment.
-
-    Raises MajobctlError if no project is named, or the environment's cannot be one.
-    """
+    """The target in the settings; its project may come from the environment. Raises MajobctlError
+    without a project, or for one that cannot be."""
     if settings.provider["kind"] == "emulator":
         return Target("emulator", settings.provider["project_id"] or "emulator")
     endpoint = endpoint_of(settings.provider["region"], settings.provider["endpoint"])

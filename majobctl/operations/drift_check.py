@@ -14,10 +14,8 @@ from majobctl.repository.config import compare_policies
 
 
 def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) -> Drift:
-    """How the service differs from the state of ``repository``.
-
-    Changes nothing and takes no lock. Of the job files only ``ignore_changes`` counts, so that
-    they may break rules. Warnings about configurations and files are in the drift, too.
+    """How the service differs from the state of ``repository``. Changes nothing, takes no lock. Of
+    the job files only ``ignore_changes`` counts, so that they may break rules.
 
     Raises ConfigError for wrong settings, StateError for a state that cannot be used, AuthError
     and ProviderError if the service cannot be read, MajobctlError for the rest.

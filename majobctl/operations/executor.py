@@ -1,7 +1,4 @@
-"""Carries out one change with the provider: checks, calls, reads back. It keeps no record.
-
-Independent of how many run at once and of what is on disk.
-"""
+"""Carries out one change with the provider: checks, calls, reads back. It keeps no record."""
 
 from __future__ import annotations
 
@@ -25,11 +22,8 @@ from majobctl.text import printable, shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExecutor:
-    """What all changes of one apply have in common.
-
-    ``guard`` knows the provider and the params, and is asked before ``execute``. ``verifies``: each
-    configuration is read back once it is written.
-    """
+    """Makes the calls of one apply; its ``guard`` is asked before. ``verifies``: each configuration
+    is read back once it is written."""
 
     guard: Guard
     verifies: bool = False

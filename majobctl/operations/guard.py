@@ -31,11 +31,8 @@ from majobctl.text import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """The guard of one apply.
-
-    ``params_of`` returns the params of a change with its secrets. ``creates_missing``: what the
-    service does not have is created.
-    """
+    """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
+    ``creates_missing``: what the service does not have is created."""
 
     provider: Provider
     masker: Masker
@@ -82,13 +79,10 @@ class Guard:
 
     def _checked(self, change: Change) -> Change | ChangeResult:
         """``change``, which nothing holds back; the service was just read for it."""
-        if change.is_missing and change.action in SENDING:
-            return self._of_missing(change)
         if change.action in (Action.RECORD, Action.FORGET):
             return result_of(change, ChangeStatus.DONE)
-        return change
-
-    def _of_missing(self, change: Change) -> Change | ChangeResult:
+        if not (change.is_missing and change.action in SENDING):
+            return change
         if change.action is Action.CREATE or self.creates_missing:
             return replace(change, action=Action.CREATE)
         message = "the service does not have it; nothing was sent"

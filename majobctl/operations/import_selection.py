@@ -26,10 +26,8 @@ class Selected:
 
 
 def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
-    """Those of ``existing`` that are in ``wanted`` or match a glob in it, in the same order.
-
-    Raises MajobctlError for a name or a glob that selects nothing, other than "*".
-    """
+    """Those of ``existing`` that match a name or a glob in ``wanted``, in the same order. Raises
+    MajobctlError for one that selects nothing, other than "*"."""
     known = frozenset(existing)
     chosen: set[str] = set()
     missing = []

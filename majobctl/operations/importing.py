@@ -16,13 +16,7 @@ from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.import_selection import Selected, chosen_names, select
 from majobctl.operations.refresh import read_live
-from majobctl.repository.authoring.generate import (
-    Defaults,
-    JobTable,
-    comment,
-    reason_against,
-    table_of,
-)
+from majobctl.repository.authoring import generate
 from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place, place_of_files
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, Settings
@@ -55,10 +49,8 @@ def import_configs(
     out_dir: str = "jobs/imported",
     single_file: bool = False,
 ) -> Imported:
-    """Imports the configurations ``names``, which may be globs such as ``resnet-*``.
-
-    Those that no job file describes get one in ``out_dir``, a folder of the repository, or all of
-    them one file there with ``single_file``.
+    """Imports the configurations ``names``, which may be globs such as ``resnet-*``. Those that no
+    job file describes get one in ``out_dir``, or, with ``single_file``, one for all of them.
 
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
@@ -89,7 +81,7 @@ class _Taken:
     """The configurations to import as they are, and the tables of those without a file."""
 
     live: dict[str, LiveConfig] = field(default_factory=dict)
-    tables: dict[str, JobTable] = field(default_factory=dict)
+    tables: dict[str, generate.JobTable] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -102,12 +94,9 @@ def import_selected(
     locked: LockedState,
     now: str,
 ) -> Imported:
-    """Imports ``live``, read for ``selected.wanted``, into the state of ``locked``.
-
-    ``config`` is what the files say, ``now`` the time as the state writes it. The state is written
-    once, when all files are written and say what the service says. Raises MajobctlError, with
-    nothing done, if any of that fails.
-    """
+    """Imports ``live``, read for ``selected.wanted``, into the state of ``locked``, at the time
+    ``now``. The state is written once, when all files are written and say what the service says.
+    Raises MajobctlError, with nothing done, if any of that fails."""
     before = locked.state
     taken = _taken(selected, live, config, before)
     done = Imported(
@@ -120,7 +109,7 @@ def import_selected(
         return done
     with NewFiles(place) as files:
         try:
-            head = comment(f"Imported from {context.target_of(config.settings)}, {now}.")
+            head = generate.comment(f"Imported from {context.target_of(config.settings)}, {now}.")
             written = _write(files, place, taken.tables, head)
             if written:
                 config = _read_again(config.settings, taken, written)
@@ -148,7 +137,7 @@ def _taken(
     selected: Selected, live: Mapping[str, LiveConfig | None], config: Config, state: State | None
 ) -> _Taken:
     taken = _Taken()
-    defaults = Defaults.of(config.settings.defaults, config.settings.references)
+    defaults = generate.Defaults.of(config.settings.defaults, config.settings.references)
     entries = state.job_configs if state else {}
     for name in selected.wanted:
         found = live[name]
@@ -160,27 +149,26 @@ def _taken(
             # No file describes it any more, but the state still knows what is secret or protected.
             entry = entries.get(name)
             secrets = frozenset(str(place[-1]) for place in secret_places(entry))
-            reason = reason_against(found.params, defaults, secrets)
+            reason = generate.reason_against(found.params, defaults, secrets)
             if reason:
                 taken.left_out[name] = reason
                 continue
             taken.live[name] = found
             protect = entry is not None and entry.prevent_delete
-            taken.tables[name] = table_of(found, defaults, secrets, prevent_delete=protect)
+            table = generate.table_of(found, defaults, secrets, prevent_delete=protect)
+            taken.tables[name] = table
     return taken
 
 
 def _write(
-    files: NewFiles, place: Place, tables: Mapping[str, JobTable], head: str
+    files: NewFiles, place: Place, tables: Mapping[str, generate.JobTable], head: str
 ) -> dict[str, str]:
     """The file of each table, by its name."""
     if place.is_single and tables:
         texts = [head, *(table.text() for table in tables.values())]
         names = dict.fromkeys(tables, files.write(SINGLE_STEM, "\n".join(texts)))
     else:
-        names = {
-            name: files.write(name, f"{head}\n{table.text()}") for name, table in tables.items()
-        }
+        names = {it: files.write(it, f"{head}\n{table.text()}") for it, table in tables.items()}
     return {name: (PurePath(place.shown) / file).as_posix() for name, file in names.items()}
 
 

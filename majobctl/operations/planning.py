@@ -32,10 +32,8 @@ def plan(
     refresh: str = "none",
     out: str | None = None,
 ) -> Plan:
-    """What ``apply`` would do with ``repository``. Changes nothing.
-
-    ``refresh`` is what is read first: "all", "changed" (what would be sent) or "none". ``out`` is
-    a file to save the plan in, for ``SavedPlan``.
+    """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
+    first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
 
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
     used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
@@ -73,10 +71,8 @@ def plan_config(
     for_saving: bool = True,
     overwrites: bool = False,
 ) -> Plan:
-    """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service.
-
-    A plan ``for_saving``, or to be applied, has the salt that the first state needs.
-    """
+    """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service. One
+    ``for_saving``, or to be applied, has the salt that the first state needs."""
     context.check_target(state, config.settings)
     if selection:
         files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
@@ -96,12 +92,12 @@ def plan_config(
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
     live = _live(repository, config, provider, refresh, make, names)
-    unread = (*notes((live or {}).values()), *_unknown_old_names(config, state))
-    repository.warn_all(unread)
+    noted = (*notes((live or {}).values()), *_unknown_old_names(config, state))
+    repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
-    made = make(warnings=(*config.warnings, *unread), salt=salt, live=live)
+    made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
     made = replace(
         made,
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
@@ -149,7 +145,5 @@ def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]
     for item in config.job_configs.values():
         old = item.renamed_from
         if known and old and known.keys().isdisjoint({old, item.name}):
-            message = (
-                f"renamed_from: the state has no job config {quoted(old)}{nearest(old, known)}"
-            )
-            yield Problem(where=f"job_config.{item.name}", message=message)
+            what = f"the state has no job config {quoted(old)}{nearest(old, known)}"
+            yield Problem(where=f"job_config.{item.name}", message=f"renamed_from: {what}")

@@ -19,15 +19,11 @@ def read_live(
     observe: Callable[[int, int], None] = lambda done, total: None,
     listed: Collection[str] | None = None,
 ) -> dict[str, LiveConfig | None]:
-    """The configurations of ``names``, in their order; None for one that does not exist.
-
-    One list of the service says which exist (``listed``, if it was read already); only those are
-    read, at most ``parallelism`` at once. ``observe`` is called in this thread with the number of
-    names that are settled and the number of all: once after the list, then after each.
-
-    Raises ProviderError, which names the job config, for the first that cannot be read. After it,
-    and after an interruption, the provider is stopped, and the calls under way are waited for.
-    """
+    """The configurations of ``names``, in their order; None for one that does not exist. Only those
+    in the service's list (``listed``, if it was read already) are read. ``observe`` is called in
+    this thread, after the list and after each, with the number of names that are settled and that
+    of all. Raises ProviderError, which names the job config, for the first that cannot be read. The
+    provider is then stopped, as after an interruption, and the calls under way are waited for."""
     live: dict[str, LiveConfig | None] = dict.fromkeys(names)
     if not live:
         return live

@@ -1,7 +1,5 @@
 """A saved plan: read from its file, checked against the state, its secrets filled in again.
-
-Right before an apply, each value that a plan needs must be known, saved or not.
-"""
+Right before an apply, each value that a plan needs must be known, saved or not."""
 
 from __future__ import annotations
 
@@ -45,10 +43,7 @@ class SavedPlan:
 
     @classmethod
     def read(cls, content: bytes, name: str) -> SavedPlan:
-        """The plan in ``content``, the bytes of a file.
-
-        Raises MajobctlError for what is not a plan file, StalePlanError for one that was edited.
-        """
+        """Raises MajobctlError for what is not a plan file, StalePlanError for an edited one."""
         shown = printable(name)
         return cls(plan=read_plan(content, shown), name=shown)
 
@@ -84,12 +79,10 @@ class SavedPlan:
         return "" if is_same else "the state that it was made for had other entries"
 
     def params(self, masker: Masker, desired: DesiredConfigs) -> Mapping[str, Params]:
-        """The params of each change with its secrets, by the job config's name.
-
-        Those that came from the environment are looked up again there, the others in ``desired``,
-        which is only called for them. One whose variable is not set keeps its mask. Raises
-        StalePlanError if one is missing, or is not what the plan was made with.
-        """
+        """The params of each change with its secrets, by name. What came from the environment is
+        looked up again there, the rest in ``desired``, called only for that. One whose variable is
+        not set keeps its mask. Raises StalePlanError for one that is missing or not the one of the
+        plan."""
         return {
             change.name: self._checked(change, self._filled_in(change, masker, desired))
             for change in self.plan.changes
@@ -109,7 +102,8 @@ class SavedPlan:
 
     def _secret(self, change: Change, place: Path, desired: DesiredConfigs) -> Any:
         if place in change.references:
-            found, violations = resolve(_nested(place, change.references[place]))
+            (key, *label), text = place, change.references[place]
+            found, violations = resolve({str(key): {label[0]: text} if label else text})
             if violations:
                 raise self._stale_secret(change, place, f"is wrong: {violations[0].text()}")
             params = checked_values(found.values)[0]
@@ -171,7 +165,3 @@ def _completed(change: Change, params: Params, masker: Masker) -> Change:
         for it in change.fields
     )
     return replace(change, after=after, fields=fields)
-
-
-def _nested(place: Path, value: Any) -> dict[str, Any]:
-    return {str(place[0]): {place[1]: value} if len(place) == 2 else value}

@@ -17,12 +17,9 @@ from majobctl.text import nearest, quoted
 def resolved(
     selection: Selection, root: Path, files: Mapping[str, str], others: Iterable[str]
 ) -> Selection:
-    """``selection`` with the names that it covers.
-
-    ``files`` has the job file of each job config that one describes, relative to ``root``;
-    ``others`` are the names that only the state or the service knows. Raises MajobctlError for
-    each part of the selection that selects nothing, and if nothing is left of it.
-    """
+    """``selection`` with the names that it covers. ``files`` has the job file, relative to
+    ``root``, of each job config that one describes; ``others`` are the names without. Raises
+    MajobctlError for each part that selects nothing, and if nothing is left."""
     known = {*files, *others}
     parts = (*selection.targeted, *selection.excluded)
     found = {part: _matching(part, root, files, known) for part in parts}

@@ -1,7 +1,4 @@
-"""Worker threads that share one list of items and one queue of results.
-
-Independent of what is done with an item.
-"""
+"""Worker threads that share one list of items and one queue of results."""
 
 from __future__ import annotations
 
@@ -16,11 +13,9 @@ _WAIT_SECONDS = 0.2
 
 
 class WorkerPool(Generic[Item, Result]):
-    """Daemon threads, as many as the system allows, each of which runs ``work`` once.
-
-    ``work`` iterates over the items that it is given and calls ``publish`` with its results. No
-    item is handed out once ``should_stop`` returns True or a worker has failed.
-    """
+    """Daemon threads, as many as the system allows, each of which runs ``work`` once: it iterates
+    over the items that it is given and calls ``publish`` with its results. No item is handed
+    out once ``should_stop`` returns True or a worker has failed."""
 
     def __init__(
         self,
@@ -67,10 +62,8 @@ class WorkerPool(Generic[Item, Result]):
         self._results.put(result)
 
     def wait(self) -> Iterator[Result]:
-        """The next result, or none if a worker ended or nothing came for a moment.
-
-        Raises the error that ended a worker.
-        """
+        """The next result; none if a worker ended or nothing came for a moment. Raises its
+        error."""
         try:
             # Not for ever: a signal that arrives just before the wait is only seen after it.
             result = self._results.get(timeout=_WAIT_SECONDS)

@@ -59,11 +59,9 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """``before`` is the state's value, ``after`` the desired one; None means that it is not set.
-
-    ``live`` is the service's value, if the service was read. ``reason`` then says who changed it;
-    it is None if the state does not know the job config.
-    """
+    """``before`` is the state's value, ``after`` the desired one, ``live`` the service's, if it was
+    read; None means that it is not set. ``reason`` then says who changed it; it is None if the
+    state does not know the job config."""
 
     path: tuple[str, ...]
     """A key, or ``hyperparameters`` and a label."""

@@ -1,7 +1,4 @@
-"""Which values of a job config differ between two sides, or three.
-
-Only this module uses deepdiff, and only inside arrays that differ.
-"""
+"""Which values of a job config differ between two sides, or three; with deepdiff inside arrays."""
 
 from __future__ import annotations
 

@@ -141,12 +141,7 @@ def _held_back(plan: Plan) -> list[str]:
 
 _COUNTS = [Member(action.value, Form(methodcaller("count", action)), "") for action in Action]
 _SUMMARY = object_of(dict, *_COUNTS, Member("no-op", INTEGER, "unchanged"))
-_TARGET = object_of(
-    dict,
-    Member("endpoint", TEXT, "target.endpoint"),
-    Member("project_id", TEXT, "target.project_id"),
-)
-_SELECTION = object_of(
+SELECTION = object_of(
     dict,
     Member("target", _TEXTS, "selection.targeted"),
     Member("exclude", _TEXTS, "selection.excluded"),
@@ -155,7 +150,7 @@ _SELECTION = object_of(
 _PLAN = [
     Member("lineage", TEXT),
     Member("serial", INTEGER),
-    Member("target", _TARGET, ""),
+    Member("target", Form(Target.document, Target.of_document)),
     Member("environment", TEXT, default=""),
     Member("refreshed", FLAG, "is_refreshed", default=False),
     Member("create_missing", FLAG, "creates_missing", default=False),
@@ -164,7 +159,7 @@ _PLAN = [
     Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),
     Member("summary", _SUMMARY, ""),
     Member("calls", Form(dict)),
-    Member("selection", _SELECTION, ""),
+    Member("selection", SELECTION, ""),
     Member("warnings", Form(lambda plan: [*map(str, plan.warnings), *plan.notices]), ""),
 ]
 _SAVED = [Member("state_digest", TEXT), Member("salt", TEXT, default="", omits=True)]
@@ -188,18 +183,15 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 
 def read_plan(content: bytes, name: str) -> Plan:
-    """The plan in ``content``, read from the file ``name``.
-
-    Raises MajobctlError if it is not a plan file, StalePlanError if it was changed.
-    """
+    """The plan in the file ``name``. Raises MajobctlError if it is not a plan file, StalePlanError
+    if it was changed."""
     document = plan_file_document(content, name)
     try:
         found = read_members([*_PLAN, *_SAVED], Node(document))
     except JsonError as error:
         raise _not_a_plan(name, str(error)) from error
-    target = Target(found.pop("endpoint"), found.pop("project_id"))
     selection = Selection(found.pop("targeted"), found.pop("excluded"))
-    return Plan(target=target, selection=selection, **found)
+    return Plan(selection=selection, **found)
 
 
 def plan_file_document(content: bytes, name: str) -> dict[str, Any]:
@@ -230,8 +222,6 @@ def _not_a_plan(name: str, reason: str) -> MajobctlError:
 
 
 def dumps(document: Any) -> str:
-    """The text of a document, two spaces deep, with a newline at the end.
-
-    In ASCII, so that it is the same in every encoding and holds nothing that a terminal acts on.
-    """
+    """The text of a document. In ASCII, so that it is the same in every encoding and holds nothing
+    that a terminal acts on."""
     return printable_json(json.dumps(document, indent=2)) + "\n"

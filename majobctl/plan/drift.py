@@ -1,7 +1,5 @@
-"""Live against state: what the service has changed since the last apply.
-
-Independent of what the TOML files desire, except for the places that they let the service change.
-"""
+"""Live against state: what was changed in the service since the last apply. The TOML files count
+only for the places that they let the service change."""
 
 from __future__ import annotations
 
@@ -22,11 +20,9 @@ from majobctl.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftedConfig:
-    """A job config that the service no longer has, or has with other ``fields``.
-
-    ``before`` of a field is the state's value, ``after`` the service's; sensitive values are
-    masked. ``is_pending``: the outcome of the last call is unknown.
-    """
+    """A job config that the service no longer has, or has with other ``fields``: ``before`` is the
+    state's value, ``after`` the service's, both masked. ``is_pending``: the last outcome is
+    unknown."""
 
     name: str
     fields: tuple[FieldChange, ...] = ()
@@ -36,12 +32,9 @@ class DriftedConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Everything that has drifted, in name order, and what it was compared with.
-
-    Without a state, ``lineage`` is "" and ``serial`` is 0. ``left_out`` counts the job configs of
-    the state that are not selected. ``unmanaged`` are the names that only the service knows, which
-    is not drift; ``warnings`` are sentences about what could not be read back.
-    """
+    """Everything that has drifted, in name order. Without a state, ``lineage`` is "" and ``serial``
+    is 0. ``left_out`` counts what is not selected; ``unmanaged`` are the names that only the
+    service knows, which is not drift; ``warnings`` say what could not be read back."""
 
     target: Target
     lineage: str
@@ -76,11 +69,9 @@ def find_drift(
     selection: Selection,
     policies: ComparePolicies,
 ) -> Drift:
-    """How ``live``, which has each of ``names_to_compare``, differs from ``state``.
-
-    ``listed`` are the names of all configurations of the service. Those that neither the state nor
-    a TOML file (a key of ``policies.described``) knows, and that are selected, are unmanaged.
-    """
+    """How ``live``, which has each of ``names_to_compare``, differs from ``state``. What the
+    service ``listed`` is unmanaged if it is selected, and neither the state nor a TOML file (a key
+    of ``policies.described``) knows it."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
     masker = state.masker() if state else Masker("")

@@ -31,11 +31,8 @@ GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.DELETE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """What may be undone of what was changed in the service.
-
-    ``overwrites``: everything. ``is_reviewed``: what the plan shows. ``is_blind``: whatever the
-    plan did not read.
-    """
+    """What may be undone of what was changed in the service: everything (``overwrites``), what the
+    plan shows (``is_reviewed``), whatever the plan did not read (``is_blind``)."""
 
     overwrites: bool = False
     is_reviewed: bool = False
@@ -43,11 +40,8 @@ class Allowed:
 
 
 def with_live(change: Change, live: LiveConfig | None, masker: Masker) -> Change:
-    """``change``, which was planned offline, as a plan would have it that had read ``live``.
-
-    An update of what the service has already becomes a RECORD, a deletion of what it does not have
-    a FORGET.
-    """
+    """``change``, planned offline, as a plan would have it that had read ``live``. An update of
+    what the service has already becomes a RECORD, a deletion of what it does not have a FORGET."""
     if live is None:
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
@@ -81,10 +75,8 @@ def _masked_sides(
 
 
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
-    """The fields that somebody else has set in the service, and that ``change`` would undo.
-
-    None if the service was not read for it, or does not have it.
-    """
+    """The fields that somebody else has set in the service, and that ``change`` would undo; none if
+    the service was not read for it, or does not have it."""
     if not change.live_digest or change.action not in GUARDED:
         return ()
     policy = ComparePolicy(ignored=change.ignored)

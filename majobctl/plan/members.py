@@ -17,10 +17,8 @@ _NULL = type(None)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a value is written, and read from a Node, unless it follows from other values.
-
-    Values of the types ``kinds`` are read as they are, without a Node: a plan has thousands.
-    """
+    """How a value is written, and read from a Node, unless it follows from other values. Values of
+    the types ``kinds`` are read as they are, without a Node: a plan has thousands."""
 
     write: Callable[[Any], Any]
     read: Callable[[Node], Any] | None = None
@@ -28,11 +26,9 @@ class Form:
 
 
 class Member:
-    """A key of a JSON object, and the attribute that it holds if that has another name.
-
-    If the attribute is "", the form writes the object itself, and reads some of its attributes.
-    Reading gives ``default`` if the key is missing; writing ``omits`` the key for this value.
-    """
+    """A key of a JSON object, and its attribute if that has another name. If it is "", the form
+    writes the object itself, and reads some of its attributes. Reading gives ``default`` if the key
+    is missing; writing ``omits`` the key for this value."""
 
     def __init__(
         self,

@@ -41,11 +41,9 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All changes in name order, and what they were planned against.
-
-    Without a state, ``lineage`` is "", ``serial`` is 0, and ``salt`` is the one that the new state
-    will have. ``left_out`` counts the job configs that are not selected.
-    """
+    """All changes in name order, and what they were planned against. Without a state, ``lineage``
+    is "", ``serial`` is 0, and ``salt`` is the new state's. ``left_out`` counts what is not
+    selected."""
 
     target: Target
     lineage: str

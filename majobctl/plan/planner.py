@@ -201,13 +201,13 @@ class _Planner:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
         hidden = [*config.hidden(live.params), *secret_places(entry)]
-        hidden += config.watched.hidden(_ever_sent(entry))
+        hidden += config.policy.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
         after = self.masker.masked(self._masked(config), hidden)
         now = self.masker.masked(live.params, hidden)
         is_sure = entry is not None and not entry.pending
         before = self.masker.masked(entry.params, hidden) if entry and is_sure else None
-        ignored = config.watched.ignored
+        ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
         fields = three_way(before, now, after, ignored)
@@ -247,8 +247,8 @@ class _Planner:
             fields=fields,
             cleared=tuple(key for key in FIELDS if key in sent and key not in after),
             references={at: text for at, text in config.sensitive.items() if text is not None},
-            ignored=config.watched.ignored,
-            secret_names=config.watched.secret_names,
+            ignored=config.policy.ignored,
+            secret_names=config.policy.secret_names,
             prevent_delete=config.prevent_delete,
             old_name=old_name,
             renamed=Renamed.DECLARED if old_name else None,

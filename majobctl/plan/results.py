@@ -25,14 +25,12 @@ class ChangeStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResult:
-    """How one change ended; ``code``, ``message`` and ``advice`` are "" if it was done.
-
-    ``action`` is what was done: an update of what the service did not have may have become a
-    creation. ``may_pass``: the failure has nothing to do with what was sent, and may be temporary.
-    ``is_about_credentials``: the service refused the credentials, which ends the run.
-    ``foreign`` are the fields that somebody else set in the service, ``unknown_fields`` those that
-    no key can say: they were undone if it was done, and are why it was held back.
-    """
+    """How one change ended; ``code``, ``message`` and ``advice`` are "" if it was done. ``action``
+    is what was done: an update may have become a creation. ``may_pass``: the failure has nothing to
+    do with what was sent, and may be temporary. ``is_about_credentials``: they were refused, which
+    ends the run. ``foreign`` are the fields that somebody else set in the service,
+    ``unknown_fields`` those that no key can say: undone if it was done, and otherwise why it was
+    held back."""
 
     name: str
     action: Action

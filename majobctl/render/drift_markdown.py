@@ -23,11 +23,8 @@ from majobctl.text import quoted
 
 
 def drift_markdown(drift: Drift) -> str:
-    """The summary, and a table of fields for each job config that has drifted.
-
-    At most MAX_BYTES in UTF-8. A job config whose table does not fit is left out completely, and
-    the last line counts those.
-    """
+    """The summary, and a table of fields for each job config that has drifted: at most MAX_BYTES in
+    UTF-8. Tables that do not fit are left out completely, and the last line counts them."""
     notes = notes_on_drift(drift, lambda text: code(quoted(text)))
     room = MAX_BYTES - LAST_LINE_BYTES
     head = take((Block(part, Counter()) for part in [f"**{drift_summary(drift)}**", *notes]), room)

@@ -11,12 +11,9 @@ from majobctl.text import printable
 def workflow_commands(
     problems: Iterable[Problem], warnings: Iterable[Problem], path_of: Callable[[str], str] = str
 ) -> str:
-    """A line for each problem, then for each warning, as "Workflow commands for GitHub Actions".
-
-    ``path_of`` gives the path from the top of the git repository for a problem's file. A message
-    repeats its place, since GitHub's log shows the message alone, and GitHub annotates only ten
-    errors and ten warnings of a step.
-    """
+    """A line for each problem, then for each warning; ``path_of`` gives a file's path from the top
+    of the git repository. A message repeats its place, since GitHub's log shows the message alone,
+    and GitHub annotates only ten errors and ten warnings of a step."""
     lines = [_command("error", problem, path_of) for problem in problems]
     lines += [_command("warning", warning, path_of) for warning in warnings]
     return "".join(lines)

@@ -36,10 +36,8 @@ _NOT_SET = '<td class="unset">not set</td>'
 
 
 def plan_html(plan: Plan) -> str:
-    """The complete page, in ASCII, so that it is the same in every encoding.
-
-    The same plan gives the same bytes. No value is cut; sensitive ones are left out.
-    """
+    """The complete page, in ASCII; the same plan gives the same bytes. No value is cut; sensitive
+    ones are left out."""
     style, script = _asset("plan.css"), _asset("plan.js")
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
@@ -112,9 +110,7 @@ def _changes(plan: Plan) -> str:
 def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
     """The controls, which the script makes visible."""
     options = ['<option value="">All files</option>']
-    options += [
-        f'<option value="{value}">{_text(file)}</option>' for file, value in numbers.items()
-    ]
+    options += [f'<option value="{at}">{_text(file)}</option>' for file, at in numbers.items()]
     if any(change.source is None for change in plan.changes):
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from majobctl.plan.document import HEAD
+from majobctl.plan.document import HEAD, SELECTION
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.render.results import result_counts
@@ -52,24 +52,15 @@ def drift_document(drift: Drift) -> dict[str, Any]:
         "changes": [_drifted(item) for item in drift.changes],
         "summary": {key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
         "unmanaged": list(drift.unmanaged),
-        "selection": {
-            "target": list(drift.selection.targeted),
-            "exclude": list(drift.selection.excluded),
-            "left_out": drift.left_out,
-        },
+        "selection": SELECTION.write(drift),
         "warnings": list(drift.warnings),
     }
 
 
 def _drifted(item: DriftedConfig) -> dict[str, Any]:
     fields = [
-        {
-            "path": list(field.path),
-            "action": field.action.value,
-            "state": field.before,
-            "live": field.after,
-        }
-        for field in item.fields
+        {"path": list(it.path), "action": it.action.value, "state": it.before, "live": it.after}
+        for it in item.fields
     ]
     kind = "missing" if item.is_missing else "changed"
     pending = {"pending": True} if item.is_pending else {}

@@ -37,7 +37,7 @@ from majobctl.render.wording import (
     remarks_on_plan,
     summary,
 )
-from majobctl.text import counted, quoted
+from majobctl.text import counted, in_short, quoted
 
 _MAX_NOTE_BYTES = 2_000
 _MAX_WARNING_BYTES = 6_000
@@ -69,10 +69,8 @@ _RENAMED = {
 
 
 def plan_markdown(plan: Plan) -> str:
-    """The summary, the notices, a table of all changes, and their fields in closed sections.
-
-    At most MAX_BYTES in UTF-8; the same plan gives the same text.
-    """
+    """The summary, the notices, a table of all changes, and their fields in closed sections: at
+    most MAX_BYTES in UTF-8, and the same text for the same plan."""
     warnings = _warnings(plan)
     parts = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
     left_out = warnings.left_out
@@ -149,10 +147,8 @@ def _action(change: Change, mark: Mark) -> str:
 
 
 def _who(row: Row) -> str:
-    names, total = [code(change.name) for change in row.changes[:_MAX_NAMES]], len(row.changes)
-    if total == 1:
-        return names[0]
-    return f"{total} job configs: {', '.join(names)} and {total - len(names)} more"
+    total, names = len(row.changes), in_short([code(it.name) for it in row.changes], _MAX_NAMES)
+    return names if total == 1 else f"{total} job configs: {names}"
 
 
 def _where(row: Row) -> str:
@@ -179,9 +175,7 @@ def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> 
     if all(field.action is FieldAction.ADD for field in fields):
         brief = counted(len(fields), "field")
     else:
-        paths = [mark(field.dotted, _BRIEF_WIDTH) for field in fields[:_MAX_PATHS]]
-        more = len(fields) - len(paths)
-        brief = ", ".join(paths) + (f" and {more} more" if more else "")
+        brief = in_short([mark(field.dotted, _BRIEF_WIDTH) for field in fields], _MAX_PATHS)
     return brief if is_equal else f"{brief}, each to values of its own"
 
 
@@ -255,30 +249,23 @@ def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
 
 def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, limit: int) -> Block:
     """A row for each field, as many as fit into ``limit`` bytes."""
+    heads, sides = ["before", "after"], ["before", "after"]
     if all(field.before is None and field.live is None for field in fields):
-        heads, cells = ["field", "value"], _new_cells
+        heads, sides = ["value"], ["after"]
     elif is_refreshed:
-        heads, cells = ["field", "state", "service", "desired", "why"], _refreshed_cells
-    else:
-        heads, cells = ["field", "before", "after"], _offline_cells
+        heads, sides = ["state", "service", "desired", "why"], ["before", "live", "after"]
     looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
-    rows = (Block(table_row([code(it.dotted), *cells(it)]), Counter()) for it in looked_at)
+    rows = (Block(table_row(_cells(field, sides)), Counter()) for field in looked_at)
     taken = take(rows, limit, "\n")
     left_out = len(fields) - len(taken.blocks)
-    text = "\n".join([table_head(heads), *taken.texts])
+    text = "\n".join([table_head(["field", *heads]), *taken.texts])
     if left_out:
         text += f"\n\n{counted(left_out, 'more field')}."
     return Block(text, Counter(), Counter(field=left_out))
 
 
-def _new_cells(field: FieldChange) -> list[str]:
-    return shown_values(field.after)
-
-
-def _offline_cells(field: FieldChange) -> list[str]:
-    return shown_values(field.before, field.after)
-
-
-def _refreshed_cells(field: FieldChange) -> list[str]:
-    reason = REASONS[field.reason] if field.reason else ""
-    return [*shown_values(field.before, field.live, field.after), reason]
+def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
+    cells = [code(field.dotted), *shown_values(*(getattr(field, side) for side in sides))]
+    if "live" in sides:
+        cells.append(REASONS[field.reason] if field.reason else "")
+    return cells

@@ -39,8 +39,8 @@ def result_text(result: ApplyResult) -> str:
         items = [item for item in result.results if item.status is status]
         if items and status is not ChangeStatus.DONE:
             is_short = status is ChangeStatus.NOT_ATTEMPTED
-            told = _not_attempted(items) if is_short else map(_not_done, items)
-            lines += [f"{status.value.capitalize()}:", *told, ""]
+            shown = _not_attempted(items) if is_short else map(_not_done, items)
+            lines += [f"{status.value.capitalize()}:", *shown, ""]
     undone = [
         it for it in result.results if it.is_acknowledged and (it.foreign or it.unknown_fields)
     ]

@@ -10,12 +10,8 @@ _MAX_WIDTH = 60
 
 
 def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A line of heads and a line for each row, with two spaces between columns; numbers are
-    aligned to the right.
-
-    No cell is cut, since names are there to be copied; one of more than 60 characters pushes the
-    rest of its line to the right.
-    """
+    """Columns, two spaces apart; numbers are aligned to the right. No cell is cut, since names are
+    there to be copied: one of more than 60 characters pushes the rest of its line to the right."""
     lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
     columns = list(zip(*lines, strict=True))
     widths = [min(_MAX_WIDTH, max(map(len, column))) for column in columns]

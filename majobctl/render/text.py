@@ -31,11 +31,9 @@ _MIN_WIDTH = 40
 
 
 def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) -> str:
-    """Each change with its fields, and the summary as the last line.
-
-    ``width`` is the terminal's, in columns: values and sentences are made to fit it; names and
-    places are never cut. Without a width, the same plan gives the same text everywhere.
-    """
+    """Each change with its fields, and the summary as the last line. Values and sentences are made
+    to fit ``width``, the terminal's; names and places are never cut. Without a width, the same plan
+    gives the same text everywhere."""
     width = width and max(width, _MIN_WIDTH)
     lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
@@ -84,10 +82,7 @@ def entry_text(state: State, name: str) -> str:
 
 
 def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None) -> str:
-    """Each job config that has drifted with its fields, and the summary as the last line.
-
-    ``width`` is as in ``plan_text``.
-    """
+    """Each job config that has drifted, and the summary; ``width`` is as in ``plan_text``."""
     width = width and max(width, _MIN_WIDTH)
     lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
     lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]

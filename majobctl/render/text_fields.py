@@ -1,7 +1,5 @@
-"""The fields of one change as lines of text, for plans and for drift.
-
-Paths are never cut; values are, to VALUE_WIDTH or to what fits on the terminal.
-"""
+"""The fields of one change as lines of text, for plans and for drift. Paths are never cut;
+values are, to VALUE_WIDTH or to what fits on the terminal."""
 
 from __future__ import annotations
 

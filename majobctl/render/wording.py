@@ -6,14 +6,14 @@ makes text from outside safe, and marks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
-from majobctl.text import counted, quoted
+from majobctl.text import counted, in_short, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -77,17 +77,13 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
         yield "A configuration that the service does not have is created instead."
     held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
+        names = in_short([*map(show, held)], _MAX_NAMES)
         yield (
-            "`apply --auto-approve` holds back what would undo a change in the service:"
-            f" {_listed(held, show)}. To undo it, type yes to this plan, apply it saved (`plan"
-            " --refresh --out FILE`), or add --overwrite."
+            f"`apply --auto-approve` holds back what would undo a change in the service: {names}."
+            " To undo it, type yes to this plan, apply it saved (`plan --refresh --out FILE`), or"
+            " add --overwrite."
         )
     yield from _selected(plan, plan.total, show)
-
-
-def _listed(names: Sequence[str], show: Show) -> str:
-    more = len(names) - _MAX_NAMES
-    return ", ".join(map(show, names[:_MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
 def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
@@ -155,10 +151,10 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             " creates it."
         )
     if drift.unmanaged:
-        number = len(drift.unmanaged)
+        number, names = len(drift.unmanaged), in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
-            f" file knows: {_listed(drift.unmanaged, show)}. `majobctl import --all` imports"
+            f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)

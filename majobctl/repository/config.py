@@ -35,18 +35,13 @@ class Config:
 
 
 def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
-    """Reads the settings of ``root`` and all job files that they name.
-
-    Raises ConfigError with every problem of every file, in the order of files and lines.
-    """
+    """The settings of ``root`` and all job files that they name. Raises ConfigError with every
+    problem of every file, in the order of files and lines."""
     found = _read(root, overrides)
-    problems, warnings = (
-        {*found.settings_problems, *found.unreadable},
-        {*found.unmatched, *misspelt(found.settings.variables)},
-    )
+    problems = {*found.settings_problems, *found.unreadable}
+    warnings = {*found.unmatched, *misspelt(found.settings.variables)}
     for reading in found.readings:
-        if reading.warnings:
-            warnings.update(_problems(reading, reading.warnings))
+        warnings.update(_problems(reading, reading.warnings))
         if reading.job_config is None:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))
@@ -70,12 +65,9 @@ def valid_job_configs(root: Path, overrides: Overrides = NO_OVERRIDES) -> Mappin
 def compare_policies(
     root: Path, overrides: Overrides = NO_OVERRIDES
 ) -> tuple[Settings, ComparePolicies, Mapping[str, str], Sequence[Problem]]:
-    """The settings, the compare policies, the file of each job config, and a problem for each job
-    file that cannot be read and each table that cannot be expanded.
-
-    No value is needed, so that an environment variable may be missing or a rule may be broken.
-    Raises ConfigError if the settings are wrong.
-    """
+    """The settings, the compare policies, the file of each job config, and a problem for each file
+    that cannot be read and each table that cannot be expanded. A variable may be missing, or a rule
+    be broken, since no value is needed. Raises ConfigError if the settings are wrong."""
     found = _read(root, overrides)
     if found.settings_problems:
         raise ConfigError(sorted(found.settings_problems))

@@ -33,8 +33,8 @@ def found_at(path: tuple[str, ...]) -> click.Command:
 
 
 def test_the_help_of_all_says_what_each_says_first() -> None:
-    for name, entry in COMMANDS.items():
-        assert cli.commands[name].get_short_help_str(1000) == entry.help
+    for name, sentence in COMMANDS.items():
+        assert cli.commands[name].get_short_help_str(1000) == sentence
 
 
 @pytest.mark.parametrize("command", [(), *ALL], ids=" ".join)

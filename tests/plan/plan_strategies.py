@@ -84,7 +84,7 @@ def _secretive(draw: st.DrawFn, name: str) -> JobConfig:
         name,
         content,
         sensitive={place: draw(st.none() | st.just("${env.X}")) for place in chosen},
-        watched=ComparePolicy(frozenset(draw(st.lists(st.sampled_from(places), max_size=2)))),
+        policy=ComparePolicy(frozenset(draw(st.lists(st.sampled_from(places), max_size=2)))),
         prevent_delete=draw(st.booleans()),
         renamed_from=draw(st.sampled_from(["", "a", "b", "z"])),
     )

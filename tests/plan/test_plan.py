@@ -469,7 +469,7 @@ def test_a_protection_that_ends_is_a_field_of_a_change() -> None:
 def test_what_an_interrupted_apply_did_not_edit_stays_ignored() -> None:
     place = ("config_desc",)
     before, desired, live = ({**PLAIN, place[0]: word * 2} for word in ("own", "own", "theirs"))
-    config = JobConfig("one", desired, watched=ComparePolicy(ignored=frozenset({place})))
+    config = JobConfig("one", desired, policy=ComparePolicy(ignored=frozenset({place})))
     change = only_change(refreshed({"one": config}, state_of(one=unsure(before, before)), one=live))
     assert (change.action, change.fields) == (Action.RECORD, ())
 

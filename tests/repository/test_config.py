@@ -317,7 +317,7 @@ def test_what_a_job_config_has_in_place_of_a_secret_default_is_no_secret(
     }
     plain, directed = loaded(tmp_path, files).job_configs.values()
     assert plain.sensitive == directed.sensitive == {}
-    assert plain.watched == directed.watched
+    assert plain.policy == directed.policy
 
 
 _CODE_DEFAULTS = 'code_dir = "${env.SECRET}"\nframework_type = "F"\nframework_version = "V"\n'
@@ -637,7 +637,7 @@ def test_directives_are_read_and_are_not_parameters(tmp_path: Path) -> None:
     lines = ('ignore_changes = ["config_desc"]', "prevent_delete = true", 'renamed_from = "zero"')
     (one,) = loaded(tmp_path, {"jobs/a.toml": job("one", *lines)}).job_configs.values()
     assert one == plain
-    assert one.watched.ignored == {("config_desc",)}
+    assert one.policy.ignored == {("config_desc",)}
     assert (one.prevent_delete, one.renamed_from) == (True, "zero")
     assert plain.prevent_delete is False
 
@@ -650,8 +650,8 @@ def test_directives_of_the_defaults_and_the_settings_hold_for_all(tmp_path: Path
         + job("two", 'ignore_changes = ["config_desc"]', "prevent_delete = false"),
     }
     one, two = loaded(tmp_path, files).job_configs.values()
-    assert one.watched.ignored == {("log_url",), ("inputs",)}
-    assert two.watched.ignored == {("log_url",), ("inputs",), ("config_desc",)}
+    assert one.policy.ignored == {("log_url",), ("inputs",)}
+    assert two.policy.ignored == {("log_url",), ("inputs",), ("config_desc",)}
     assert (one.prevent_delete, two.prevent_delete) == (True, False)
 
 

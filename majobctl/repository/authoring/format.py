@@ -1,7 +1,5 @@
 """Job files and settings in the documented form: order of keys, spaces, blank lines.
-
-The result is checked to have the same data and every visible character.
-"""
+The result is checked to have the same data and every visible character."""
 
 from __future__ import annotations
 
@@ -53,11 +51,9 @@ class _Entry:
 
 @dataclass(slots=True, kw_only=True)
 class _Section:
-    """A table's header and everything up to the next one.
-
-    ``above`` are the comments directly above the header, ``about`` those below it that a blank
-    line separates from the first key, ``below`` the lines after the last key.
-    """
+    """A table's header and everything up to the next one. ``above`` are the comments directly above
+    the header, ``about`` those below it that a blank line separates from the first key, ``below``
+    the lines after the last key."""
 
     header: str
     above: list[str] = field(default_factory=list)
@@ -67,11 +63,8 @@ class _Section:
 
 
 def formatted(content: bytes, name: str) -> Formatted:
-    """The documented form of ``content``, a job file or settings.
-
-    All lines get the line ending of the first one; a byte order mark stays. Raises ConfigError, as
-    validation does, for invalid TOML; ``name`` is the file's name in it.
-    """
+    """The documented form of ``content``, with the line ending of its first line and its byte order
+    mark. Raises ConfigError, as validation does, for invalid TOML."""
     before = TomlFile.parse(content, name)
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     text = content.removeprefix(mark).decode().replace("\r\n", "\n")
@@ -105,11 +98,8 @@ def _visible(text: str) -> Counter[str]:
 
 
 def _formatted_text(file: TomlFile) -> str:
-    """Raises _UnreadError if tomlkit does not read all of ``file``.
-
-    tomlkit puts the tables of a file together anew, and not always in their old order, so it gets
-    one section at a time.
-    """
+    """tomlkit puts the tables of a file together anew, and not always in their old order, so it
+    gets one section at a time. Raises _UnreadError if it does not read all of ``file``."""
     sections = [*map(_section, file.sections())]
     for section, following in pairwise(sections):
         following.above = _taken_last_paragraph(section.below)

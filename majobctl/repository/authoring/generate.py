@@ -45,11 +45,9 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTable:
-    """One ``[job_config.NAME]``; ``values`` are those that the defaults do not give already.
-
-    ``secrets`` are the keys and labels with values that look secret and are written in plain text.
-    ``remarks`` become comments above the table.
-    """
+    """One ``[job_config.NAME]``; ``values`` are those that the defaults do not give already,
+    ``secrets`` the keys and labels with values that look secret and are written in plain text.
+    ``remarks`` become comments above the table."""
 
     name: str
     values: Mapping[str, Any]
@@ -81,11 +79,8 @@ def comment(text: str) -> str:
 def reason_against(
     params: Params, defaults: Defaults, secret: Collection[str] = frozenset()
 ) -> str | None:
-    """Why ``params`` cannot be written as a job config below ``defaults``; None if they can.
-
-    ``params`` are those of a LiveConfig and may break any rule. No value of a key or label in
-    ``secret`` is shown.
-    """
+    """Why ``params``, a LiveConfig's, cannot be written as a job config below ``defaults``; None if
+    they can. No value of a key or label in ``secret`` is shown."""
     policy = defaults.policy
     policy = replace(policy, secret_names=policy.secret_names | set(secret))
     reasons = [violation.text(policy.is_secret) for violation in normalise(params)[1]]
@@ -108,11 +103,9 @@ def table_of(
     *,
     prevent_delete: bool = False,
 ) -> JobTable:
-    """The table that, laid over ``defaults``, gives the params of ``live``.
-
-    There must be no reason against it. Its key ``sensitive`` names the secret values, including
-    those at the keys and labels in ``secret``, so that the state stores only their hashes.
-    """
+    """The table that, laid over ``defaults``, gives the params of ``live``, if there is no reason
+    against it. ``sensitive`` names its secret values, those at ``secret`` keys and labels included,
+    so that the state stores only their hashes."""
     # A default that is not known may be a secret: the service's value is not written in its place.
     params, below = live.params, with_known(defaults.params, live.params)
     values = {
@@ -179,9 +172,7 @@ def _visible(toml: str) -> str:
     toml = toml.replace("\t", "\\t")
     if toml.isascii():
         return toml
-    return "".join(
-        _escape(ord(char)) if char != "\n" and is_unseen(char) else char for char in toml
-    )
+    return "".join(_escape(ord(it)) if it != "\n" and is_unseen(it) else it for it in toml)
 
 
 def _escape(code: int) -> str:

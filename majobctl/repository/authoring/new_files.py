@@ -97,11 +97,9 @@ class NewFiles:
             self.remove()
 
     def write(self, stem: str, text: str) -> str:
-        """Writes ``STEM.toml``, or ``STEM-2.toml`` if that is taken, and returns its name.
-
-        Names that differ only in case are equal, as on some file systems. Raises MajobctlError if
-        the file cannot be written.
-        """
+        """Writes ``STEM.toml``, or ``STEM-2.toml`` if that is taken, and returns its name. Case
+        does not count, as on some file systems. Raises MajobctlError if the file cannot be
+        written."""
         # Commands would take a name that begins with a hyphen for options.
         stem = f"_{stem}" if stem.startswith("-") else stem
         name = f"{stem}.toml"

@@ -1,7 +1,5 @@
 """The rules of job files and of the settings as JSON Schema (2020-12), for editors.
-
-The schemas do not require what a default, a template, a variable or a matrix may provide.
-"""
+They do not require what a default, a template, a variable or a matrix may provide."""
 
 from __future__ import annotations
 

@@ -6,15 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from majobctl.job_config.fields import FIELDS, Kind
-from majobctl.job_config.rules import (
-    RULES,
-    Excludes,
-    HasAlgorithm,
-    LiesInside,
-    Needs,
-    Rule,
-    Together,
-)
+from majobctl.job_config.rules import RULES, Excludes, HasAlgorithm, LiesInside, Needs, Rule
 from majobctl.repository.jobs.matrix import MATRIX, NAME
 
 Schema = dict[str, Any]
@@ -27,11 +19,8 @@ OTHERS: Schema = {"additionalProperties": True}
 
 
 def rules_between_keys() -> Schema:
-    """The rules between a job config's own keys.
-
-    They override [defaults] and templates, so two of them that exclude each other are certainly
-    wrong. A matrix may replace any of them.
-    """
+    """The rules between a job config's own keys. They override [defaults] and templates, so two
+    that exclude each other are certainly wrong; a matrix may replace any of them."""
     parts = (part for rule in RULES for part in _parts(rule))
     return {
         **OTHERS,
@@ -60,11 +49,8 @@ def _required_rule() -> Schema:
 
 
 def _parts(rule: Rule) -> Iterator[Schema]:
-    if isinstance(rule, Together):
-        yield _when_set(rule.first, {rule.second: _FILLED}, rule)
-        yield _when_set(rule.second, {rule.first: _FILLED}, rule)
-    elif isinstance(rule, Needs):
-        yield _when_set(rule.key, {rule.other: _FILLED}, rule)
+    if isinstance(rule, Needs):
+        yield from (_when_set(key, {other: _FILLED}, rule) for key, other in rule.pairs)
     elif isinstance(rule, Excludes):
         yield _when_set(rule.key, {other: _blank(other) for other in rule.others}, rule)
     elif not isinstance(rule, (LiesInside, HasAlgorithm)):

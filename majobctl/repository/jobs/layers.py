@@ -61,10 +61,8 @@ class Layer:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a job config is written: its layers, its own first. Lines are looked up on demand.
-
     ``key`` is the key that describes it: its matrix, or () for the table itself. The values at
-    ``matrix_places`` are written below that key.
-    """
+    ``matrix_places`` are written below that key."""
 
     layers: tuple[Layer, ...]
     key: KeyPath = ()

@@ -44,11 +44,9 @@ class Combination:
 def combinations(
     label: str, table: Mapping[str, Any], sensitive: Collection[str] = ()
 ) -> tuple[Iterable[Combination], list[Violation]]:
-    """The job configs that the table ``label`` describes; [] if its matrix breaks a rule.
-
-    A character that no name may have, such as the point of ``0.1``, is ``_`` in a name. Names are
-    shown everywhere, so that they may have no value of a ``sensitive`` key or label.
-    """
+    """The job configs that the table ``label`` describes; none if its matrix breaks a rule. A name
+    has ``_`` for a character that it may not have, such as the point of ``0.1``, and no value of a
+    ``sensitive`` key or label, since names are shown everywhere."""
     if MATRIX not in table:
         if NAME not in table:
             return [Combination(name=label, table=table)], []
@@ -178,10 +176,8 @@ def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, 
     written = [item.get("label") if isinstance(item, Mapping) else None for item in own]
     # Each item stays in its place, by which its line is found.
     items = [
-        {"label": label, "value": labels[label]}
-        if isinstance(label, str) and label in labels
-        else item
-        for label, item in zip(written, own, strict=True)
+        {"label": it, "value": labels[it]} if isinstance(it, str) and it in labels else item
+        for it, item in zip(written, own, strict=True)
     ]
     added = [{"label": key, "value": labels[key]} for key in labels if key not in written]
     return {_LABELLED: [*items, *added]}

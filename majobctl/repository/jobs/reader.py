@@ -133,9 +133,7 @@ def _read_job_config(
         values, matrix_paths = resolved.values, resolved.matrix_paths
         size += resolved.added
         # The job config lacks the matrix, not the table below it that needs one.
-        violations += [
-            origin.explained(item) if item.path in matrix_paths else item for item in unresolved
-        ]
+        violations += [origin.explained(it) if it.path in matrix_paths else it for it in unresolved]
         if resolved.secret_paths:
             policy = _policy(effective, resolved.secret_paths)
     params, wrong = checked_values(values)
@@ -153,7 +151,7 @@ def _read_job_config(
         sent,
         source=origin,
         sensitive=_secrets(policy, sent, written),
-        watched=policy,
+        policy=policy,
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )

@@ -42,10 +42,8 @@ def resolve(
     raw: Mapping[str, Any], texts: Mapping[str, str] | None = None, secrets: Collection[str] = ()
 ) -> tuple[Resolved, list[Violation]]:
     """``raw`` with the references in its strings resolved, and a violation for each that is wrong.
-
-    ``texts`` are those of all references but the environment's, by what is between the braces;
-    ``secrets`` are the references among them that no message may show.
-    """
+    ``texts`` are those of all but the environment's, by what is between the braces; ``secrets`` are
+    those among them that no message may show."""
     known = texts or {}
     secret_paths: set[Path] = set()
     matrix_paths: set[Path] = set()

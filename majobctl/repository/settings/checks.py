@@ -91,10 +91,8 @@ def _wrong_value(key: str, setting: Setting, value: object) -> str | None:
 
 def _wrong_text(key: str, setting: Setting, value: str) -> str | None:
     if setting.choices and value not in setting.choices:
-        choices = ", ".join(map(quoted, setting.choices))
-        return (
-            f"{key} must be one of {choices}, not {quoted(value)}{nearest(value, setting.choices)}"
-        )
+        choices, hint = ", ".join(map(quoted, setting.choices)), nearest(value, setting.choices)
+        return f"{key} must be one of {choices}, not {quoted(value)}{hint}"
     if not value and setting.default:
         return f"{key} must not be empty"
     return _wrong_texts(key, [value])

@@ -20,10 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class OverlaidFile(TomlFile):
-    """A settings file with ``[environments.NAME]`` laid over the other tables.
-
-    ``data`` has no environments. A line is that of the environment's own key if it has one.
-    """
+    """A settings file with ``[environments.NAME]`` laid over the other tables; ``data`` has no
+    environments. A line is that of the environment's own key if it has one."""
 
     def __init__(self, file: TomlFile, name: str) -> None:
         self._file = file

@@ -84,11 +84,9 @@ def find_root(start: Path) -> Path:
 def read_settings(
     root: Path, overrides: Overrides = NO_OVERRIDES
 ) -> tuple[Settings, list[Problem]]:
-    """The settings of ``root`` and every problem in them. Wrong values have their defaults.
-
-    ``overrides`` choose an environment and give variables other values. Raises ConfigError for a
-    file that cannot be read or is not TOML, MajobctlError for a wrong override.
-    """
+    """The settings of ``root``, with defaults for wrong values, and every problem in them. Raises
+    ConfigError for a file that cannot be read or is not TOML, MajobctlError for a wrong
+    override."""
     file = TomlFile.read(root / FILE_NAME, FILE_NAME)
     known = environments.environments_of(file)
     name = overrides.environment

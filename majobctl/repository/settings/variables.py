@@ -57,16 +57,12 @@ def checked_variables(
         text = hyperparameter_text(value) or ""
         found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
         home = home_of(name) if prefix else None
-        if (
-            message := f"{home}; a variable needs another name"
-            if home
-            else _wrong_variable(name, value)
-        ):
-            violations.append(Violation(path, message))
+        if wrong := f"{home}; a variable needs another name" if home else _wrong(name, value):
+            violations.append(Violation(path, wrong))
     return found, violations
 
 
-def _wrong_variable(name: str, value: object) -> str | None:
+def _wrong(name: str, value: object) -> str | None:
     if secret := secret_key_message(name):
         return secret
     if not NAME.fullmatch(name):
@@ -94,11 +90,8 @@ def _wrong_text(name: str, text: str) -> str | None:
 def with_overrides(
     declared: Mapping[str, Variable], overrides: Overrides
 ) -> Mapping[str, Variable]:
-    """``declared`` with the values of the environment, files and options.
-
-    An undeclared variable in the environment is ignored. Raises ConfigError for a wrong file,
-    MajobctlError for a wrong option; both must name declared variables.
-    """
+    """``declared`` with the values of the environment, whose other variables are ignored, of files
+    and of options. Raises ConfigError for a wrong file, MajobctlError for a wrong option."""
     variables = dict(declared)
     for name in declared:
         if (text := os.environ.get(PREFIX + name)) is not None:

@@ -1,7 +1,5 @@
-"""A TOML file: its data, and the line of each of its keys.
-
-tomli gives no positions: if a line is needed, a second pass over the text finds them.
-"""
+"""A TOML file: its data, and the line of each of its keys. tomli gives no positions: if a line is
+needed, a second pass over the text finds them."""
 
 from __future__ import annotations
 
@@ -157,10 +155,8 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
 
 
 def _first_refused_line(text: str) -> int:
-    """The line where tomli failed without giving a position.
-
-    It fails on every text that includes that line, and on none that ends before it.
-    """
+    """The line where tomli failed without giving a position: it fails on every text that includes
+    that line, and on none that ends before it."""
     ends = [match.end() for match in re.finditer("\n|$", text)]
     return bisect_left(ends, True, key=lambda end: _is_refused(text[:end])) + 1
 

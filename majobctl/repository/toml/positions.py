@@ -33,10 +33,8 @@ _MAX_DEPTH = 16
 
 @dataclass(slots=True)
 class Positions:
-    """The offsets of a document's parts: each key and array item by its path, and each header.
-
-    ``repeated`` is a key that is defined twice, with both offsets.
-    """
+    """The offsets of keys and array items, by path, and of headers. ``repeated`` is a key that is
+    defined twice, with both offsets."""
 
     keys: dict[KeyPath, int] = field(default_factory=dict)
     headers: list[int] = field(default_factory=list)
@@ -68,12 +66,10 @@ def plain_headers(text: str) -> Mapping[KeyPath, int]:
 
 
 class _Scanner:
-    """Finds the positions in a document that is valid up to ``end``.
-
-    ``run`` raises IndexError or ValueError at what is not valid. No recursion. Keys deeper than
-    ``_MAX_DEPTH`` have the position of the table around them: a dotted key of thousands of parts
-    would cost quadratic time.
-    """
+    """Finds the positions in a document that is valid up to ``end``, without recursion. ``run``
+    raises IndexError or ValueError at what is not valid. Keys deeper than ``_MAX_DEPTH`` have the
+    position of the table around them: a dotted key of thousands of parts would cost quadratic
+    time."""
 
     def __init__(self, text: str, end: int) -> None:
         self.positions = Positions()
