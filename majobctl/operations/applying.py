@@ -123,7 +123,9 @@ class _Run:
             chosen = [f"-e {printable(plan.environment)}"] if plan.environment else []
             chosen += [] if isinstance(self.source, Config) else [self.source.name]
             command = " ".join(["majobctl apply", *chosen, "--force"])
-            raise MajobctlError("\n".join([*lines, f"if this is intended, run `{command}`"]))
+            raise MajobctlError(
+                "\n".join([*lines, f"check the files first; if this is intended, run `{command}`"])
+            )
         return bool(plan.changes)
 
     def carry_out(

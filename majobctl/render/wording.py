@@ -78,9 +78,10 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         yield (
-            "`apply --auto-approve` holds back what would undo a change in the service:"
-            f" {_listed(held, show)}. To undo it, type yes to this plan, apply it saved (`plan"
-            " --refresh --out FILE`), or add --overwrite."
+            f"This plan would undo what somebody changed in the service: {_listed(held, show)}."
+            " To keep that, write it into the TOML; to undo it, type yes to this plan, apply it"
+            " saved (`plan --refresh --out FILE`), or add --overwrite."
+            " `apply --auto-approve` holds it back."
         )
     yield from _selected(plan, plan.total, show)
 

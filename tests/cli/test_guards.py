@@ -98,8 +98,8 @@ def lose(repository: Repository, number: int) -> None:
 
 
 LOSS = (
-    "of the 10 job configs in the state, more than apply.max_delete_percent = 30 allows (no file"
-    ' that matches jobs.files describes them: "jobs/**/*.toml")'
+    "of the 10 job configs in the state, more than apply.max_delete_percent = 30 allows (they are"
+    ' in no file that jobs.files finds: "jobs/**/*.toml")'
 )
 DELETES = "[apply]\ndelete_removed = true\n"
 

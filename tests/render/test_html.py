@@ -235,7 +235,7 @@ def test_notices_remarks_and_warnings_come_before_the_changes() -> None:
     order = [
         summary(plan),
         *plan.notices,
-        "holds back",
+        "would undo",
         "9 of 10",
         "two types of",
         "job_config.audio",
