@@ -74,7 +74,7 @@ def summary(plan: Plan) -> str:
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
-        yield "A configuration that the service does not have is created instead."
+        yield "A configuration that the service does not have yet is created."
     held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         yield (

@@ -416,6 +416,21 @@ class TestSecrets:
             assert SECRET not in shown.stdout + shown.stderr
 
     @pytest.mark.parametrize("is_saved", [False, True])
+    def test_of_the_environment_are_kept_there_and_not_in_the_file(
+        self, is_saved: bool, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.monkeypatch.setenv("GUARD_API", "mine")
+        for lr in ("1", "2"):
+            repo.job("alpha", hyperparameters={"api": "${env.GUARD_API}", "lr": lr})
+            if lr == "1":
+                repo.apply()
+        self.parameter(cloud, SECRET)
+        repo.done("plan", "--out", "saved.plan")
+        ran = repo.run("apply", "saved.plan") if is_saved else auto(repo)
+        assert "set the variable of that secret to it; to undo it, run" in told(ran, "alpha")
+        assert "jobs/alpha.toml" not in told(ran, "alpha")
+
+    @pytest.mark.parametrize("is_saved", [False, True])
     def test_that_are_named_but_not_written_are_not_shown(
         self, is_saved: bool, repo: Repository, cloud: Cloud
     ) -> None:
