@@ -133,8 +133,8 @@ def _is_confirmed(plan: Plan) -> bool:
     if not options.is_terminal(sys.stdin):
         raise MajobctlError(
             "cannot ask for approval: stdin is not a terminal; nothing was sent\n"
-            "save a plan (`majobctl plan --out FILE`), review it and run `majobctl apply FILE`; or"
-            " run `majobctl apply --auto-approve`"
+            "save a plan (`majobctl plan --refresh --out FILE`), review it and run"
+            " `majobctl apply FILE`; or run `majobctl apply --auto-approve`"
         )
     place = f" to the environment {plan.environment}" if plan.environment else ""
     question = f"Apply these changes{place}? Only yes is accepted"

@@ -122,10 +122,8 @@ class _Run:
         exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
         lines = [f"the plan {found}; nothing was sent" for found in exceeded]
         if lines:
-            chosen = [f"-e {printable(plan.environment)}"] if plan.environment else []
-            chosen += [] if isinstance(self.source, Config) else [self.source.name]
-            command = " ".join(["majobctl apply", *chosen, "--force"])
-            raise MajobctlError("\n".join([*lines, f"if this is intended, run `{command}`"]))
+            advice = "check the files first; if this is intended, run the same command with --force"
+            raise MajobctlError("\n".join([*lines, advice]))
 
     def carry_out(
         self,

@@ -6,13 +6,14 @@ can be. The service has no versions, so what is changed in that moment is still 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Masker
+from majobctl.job_config.violations import Path
 from majobctl.operations.advice import MISSING, advice_on
 from majobctl.plan.change import SENDING, Action, Change, Params
 from majobctl.plan.guard import (
@@ -96,19 +97,31 @@ class Guard:
         unknown = change.unknown_fields if may_remove_unknown(change) else ()
         if self.allowed.overwrites or not (foreign or unknown):
             return None
-        option = f" -e {printable(self.environment)}" if self.environment else ""
-        target = f"--target {printable(change.name)}"
         found = [field_sentence(item, change.action) for item in foreign]
         found += [f"the service has {unknown_sentence(unknown)}"] if unknown else []
         reason = f"{_REASONS[change.action]}; " if foreign else ""
         message = f"{reason}nothing was sent: {'; '.join(found)}"
-        advice = (
-            f"`majobctl plan{option} --refresh {target}` shows it;"
-            f" `majobctl apply{option} --overwrite {target}`"
-            f" {'undoes it' if foreign else 'sends it all the same'}"
-        )
         held = result_of(change, ChangeStatus.HELD_BACK, message)
+        advice = self._ways_out(change, [item.path for item in foreign])
         return replace(held, advice=advice, foreign=foreign, unknown_fields=unknown)
+
+    def _ways_out(self, change: Change, foreign: Sequence[Path]) -> str:
+        """How to keep what the service has, and how to undo it."""
+        name = printable(change.name)
+        if change.action is Action.DELETE or not change.source:
+            keep = f"put [job_config.{name}] back into a job file"
+            otherwise = "to delete it all the same"
+        elif foreign and change.references.keys() >= set(foreign):
+            keep, otherwise = "set the variable of that secret to it", "to undo it"
+        elif foreign:
+            file = printable(change.source.file)
+            keep = f"write it into {file} (or `git pull`, if a colleague applied it)"
+            otherwise = "to undo it"
+        else:
+            keep, otherwise = "make your change in the console", "to send yours all the same"
+        option = f" -e {printable(self.environment)}" if self.environment else ""
+        command = f"majobctl apply{option} --overwrite --target {name}"
+        return f"to keep what the service has, {keep}; {otherwise}, run `{command}`"
 
     def _read(self, change: Change) -> LiveConfig | ChangeResult | None:
         try:

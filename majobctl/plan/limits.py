@@ -37,7 +37,7 @@ def exceeded_limits(
         what = " and ".join(f"{verb} {number}" for verb, number in lost.items() if number)
         yield (
             f"{what} of the {in_state} job configs in the state, more than apply.{key} ="
-            f" {apply[key]} allows (no file that matches jobs.files describes them:"
+            f" {apply[key]} allows (they are in no file that jobs.files finds:"
             f" {', '.join(map(quoted, patterns))})"
         )
 

@@ -74,14 +74,15 @@ def summary(plan: Plan) -> str:
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
     if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
-        yield "A configuration that the service does not have is created instead."
+        yield "A configuration that the service does not have yet is created."
     held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         names = in_short([*map(show, held)], _MAX_NAMES)
         yield (
-            f"`apply --auto-approve` holds back what would undo a change in the service: {names}."
-            " To undo it, type yes to this plan, apply it saved (`plan --refresh --out FILE`), or"
-            " add --overwrite."
+            f"This plan would undo what somebody changed in the service: {names}."
+            " To keep that, write it into the TOML; to undo it, type yes to this plan, apply it"
+            " saved (`plan --refresh --out FILE`), or add --overwrite."
+            " `apply --auto-approve` holds it back."
         )
     yield from _selected(plan, plan.total, show)
 

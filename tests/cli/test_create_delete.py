@@ -105,7 +105,7 @@ class TestCreateMissing:
 
     def test_an_offline_plan_falls_back_to_creating(self, repo: Repository, cloud: Cloud) -> None:
         ran = repo.done("plan")
-        assert "A configuration that the service does not have is created instead." in ran.stdout
+        assert "A configuration that the service does not have yet is created." in ran.stdout
         assert planned(repo) == {"new": "add"}
         ran = repo.apply()
         assert "job_config.new: created" in ran.stderr

@@ -66,8 +66,8 @@ class TestAnUpdate:
         assert told(ran, "alpha") == (
             "  job_config.alpha: somebody changed it in the service since the last apply; nothing"
             " was sent: train_instance_count: 1 in the state, 4 in the service, 1 wanted\n"
-            "      `majobctl plan --refresh --target alpha` shows it;"
-            " `majobctl apply --overwrite --target alpha` undoes it"
+            "      to keep what the service has, write it into jobs/alpha.toml (or `git pull`, if a"
+            " colleague applied it); to undo it, run `majobctl apply --overwrite --target alpha`"
         )
         assert ran.last_line.startswith("Apply incomplete: 0 added, 1 updated,")
         assert "1 held back" in ran.last_line
@@ -161,7 +161,7 @@ class TestAnUpdate:
         repo.job("alpha", config_desc="second")
         cloud.console.change("alpha", worker_server_num=4)
         ran = auto(repo, "-e", "prod")
-        assert "`majobctl apply -e prod --overwrite --target alpha` undoes it" in ran.stdout
+        assert "to undo it, run `majobctl apply -e prod --overwrite --target alpha`" in ran.stdout
 
     def test_is_not_sent_if_it_cannot_be_read(self, edited: Repository, cloud: Cloud) -> None:
         refusal = Reply(403, {"error_code": "X.1", "error_msg": "no"})
@@ -416,6 +416,21 @@ class TestSecrets:
             assert SECRET not in shown.stdout + shown.stderr
 
     @pytest.mark.parametrize("is_saved", [False, True])
+    def test_of_the_environment_are_kept_there_and_not_in_the_file(
+        self, is_saved: bool, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.monkeypatch.setenv("GUARD_API", "mine")
+        for lr in ("1", "2"):
+            repo.job("alpha", hyperparameters={"api": "${env.GUARD_API}", "lr": lr})
+            if lr == "1":
+                repo.apply()
+        self.parameter(cloud, SECRET)
+        repo.done("plan", "--out", "saved.plan")
+        ran = repo.run("apply", "saved.plan") if is_saved else auto(repo)
+        assert "set the variable of that secret to it; to undo it, run" in told(ran, "alpha")
+        assert "jobs/alpha.toml" not in told(ran, "alpha")
+
+    @pytest.mark.parametrize("is_saved", [False, True])
     def test_that_are_named_but_not_written_are_not_shown(
         self, is_saved: bool, repo: Repository, cloud: Cloud
     ) -> None:
@@ -565,8 +580,8 @@ class TestWhatNoKeyCanSay:
         assert ran.code == 5
         assert "PUT alpha" not in cloud.writes()
         assert f"held back: nothing was sent: {self.SAID}, and needs --overwrite\n" in ran.stderr
-        way_out = "`majobctl apply --overwrite --target alpha` "
-        assert f"{way_out}sends it all the same" in told(ran, "alpha")
+        way_out = "all the same, run `majobctl apply --overwrite --target alpha`"
+        assert way_out in told(ran, "alpha")
         assert SECRET not in ran.stdout + ran.stderr
         assert cloud.console.config("alpha")["nas_share_addr"] == SECRET
 
@@ -664,8 +679,9 @@ class TestAPlan:
     """A plan that read the service says beforehand what ``--auto-approve`` will hold back."""
 
     SAID = (
-        "`apply --auto-approve` holds back what would undo a change in the service: {}. To undo it,"
-        " type yes to this plan, apply it saved (`plan --refresh --out FILE`), or add --overwrite."
+        "This plan would undo what somebody changed in the service: {}. To keep that, write it"
+        " into the TOML; to undo it, type yes to this plan, apply it saved"
+        " (`plan --refresh --out FILE`), or add --overwrite. `apply --auto-approve` holds it back."
     )
 
     @pytest.mark.parametrize("command", [["plan"], ["apply", "--auto-approve"]], ids=repr)
@@ -687,7 +703,7 @@ class TestAPlan:
             document = edited.done("plan", "--refresh", "--format", "json").document
             assert document["held_back"] == []
         options = ["--overwrite"] if by == "option" else []
-        assert "holds back" not in edited.apply("--refresh", *options).stdout
+        assert "would undo" not in edited.apply("--refresh", *options).stdout
 
     def test_says_nothing_of_it_where_nothing_is(
         self, repo: Repository, edited: Repository
@@ -695,7 +711,7 @@ class TestAPlan:
         for options in ([], ["--refresh", "--exclude", "alpha"]):
             ran = edited.done("plan", *options, "--format", "json")
             assert ran.document["held_back"] == []
-            assert "holds back" not in edited.done("plan", *options).stdout
+            assert "would undo" not in edited.done("plan", *options).stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -42,7 +42,7 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
         (("--var", "bukcet=x"), 'Error: --var: no variable "bukcet"; did you mean "bucket"?\n'),
         (
             ("--var", "bucket="),
-            "Error: --var: bucket must not be empty, unless the settings declar",
+            "Error: --var: bucket is empty; give it a value, or declare it as",
         ),
         (("--var", "bucket"), "Error: --var bucket: write --var NAME=VALUE\n"),
         (("--var-file", "none.toml"), "none.toml: cannot be read: No such file or directory\n"),

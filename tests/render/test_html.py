@@ -235,7 +235,7 @@ def test_notices_remarks_and_warnings_come_before_the_changes() -> None:
     order = [
         summary(plan),
         *plan.notices,
-        "holds back",
+        "would undo",
         "9 of 10",
         "two types of",
         "job_config.audio",
@@ -366,7 +366,7 @@ def test_each_remark_of_the_text_is_in_the_page(plan: Plan) -> None:
 
 def test_an_update_of_what_may_be_missing_says_that_it_is_created() -> None:
     plan = make_plan(desired_of(a=PLAIN), None, TARGET, creates_missing=True)
-    assert "A configuration that the service does not have is created instead." in plan_html(plan)
+    assert "A configuration that the service does not have yet is created." in plan_html(plan)
 
 
 def test_nothing_from_outside_becomes_an_element_or_an_attribute() -> None:

@@ -357,7 +357,7 @@ def test_a_variable_that_is_not_utf_8_is_a_problem(
 def test_a_name_that_is_used_twice_is_reported_with_both_places(tmp_path: Path) -> None:
     files = {"jobs/a.toml": "\n" + JOB, "jobs/b.toml": "x = 1\n\n" + JOB, "jobs/c.toml": JOB}
     assert problems_of(tmp_path, files) == [
-        'jobs/b.toml:1: unknown table "x"',
+        'jobs/b.toml:1: unknown key "x"',
         "jobs/b.toml:3: job_config.sentiment: this name is already used at jobs/a.toml:2",
         "jobs/c.toml:1: job_config.sentiment: this name is already used at jobs/a.toml:2",
     ]

@@ -138,7 +138,7 @@ def test_a_wrong_option_is_told(option: str, told: str) -> None:
 def test_an_empty_value_counts_only_if_the_settings_declare_it_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = 'bucket must not be empty, unless the settings declare it as ""'
+    problem = 'bucket is empty; give it a value, or declare it as "" in the settings'
     assert refused(Overrides(values=("bucket=",))) == f"--var: {problem}"
     monkeypatch.setenv(f"{PREFIX}bucket", "")
     assert refused(Overrides()) == f"{PREFIX}bucket: {problem}"

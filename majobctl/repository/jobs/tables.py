@@ -66,13 +66,14 @@ def foreign_tables(file: TomlFile) -> list[Violation]:
 
 
 def _foreign_message(key: str, content: object) -> str:
-    if key in FIELDS:
+    if key in KEYS:
         if isinstance(content, Mapping):
             return f"{key} is outside a job config; write [job_config.NAME.{key}]"
         return f"{key} is outside a table; write [job_config.NAME] above it"
     if key in TABLES:
         return f"[{key}] belongs in {FILE_NAME}"
-    unknown = f"unknown table {quoted(key)}"
+    kind = "table" if isinstance(content, (Mapping, list)) else "key"
+    unknown = f"unknown {kind} {quoted(key)}"
     if isinstance(content, Mapping) and not FIELDS.keys().isdisjoint(content):
         return f"{unknown}; write [job_config.{quoted(key) if name_violation(key) else key}]"
     return unknown + nearest(key, [JOB_CONFIG, TEMPLATES])

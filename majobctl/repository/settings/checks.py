@@ -51,7 +51,7 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
 
 
 def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator[Violation]:
-    for key in data:
+    for key, content in data.items():
         if secret := secret_key_message(key):
             yield Violation((key,), secret)
         elif key == environments.TABLE and in_environment:
@@ -60,7 +60,8 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             what = "templates" if key == "templates" else "job configs"
             yield Violation((key,), f"{what} belong in files of their own, such as jobs/NAME.toml")
         elif key not in TABLES:
-            unknown = f"unknown table {quoted(key)}{nearest(key, TABLES)}"
+            kind = "table" if isinstance(content, (Mapping, list)) else "key"
+            unknown = f"unknown {kind} {quoted(key)}{nearest(key, TABLES)}"
             yield Violation((key,), home_of(key) or unknown)
 
 

@@ -121,7 +121,7 @@ def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
     wrong = _wrong_text(name, text)
     if declared.text and not text:
         # It comes from another variable, which is not set.
-        wrong = f'{name} must not be empty, unless the settings declare it as ""'
+        wrong = f'{name} is empty; give it a value, or declare it as "" in the settings'
     if wrong:
         raise MajobctlError(f"{origin}: {wrong}")
     return Variable(text, origin)
