@@ -180,7 +180,8 @@ class _Planner:
         for side in (entry.params, live.params):
             hidden += self.default_policy.hidden(side)
         before, now = (self.masker.masked(side, hidden) for side in (entry.params, live.params))
-        return removed_from_service(before, now)
+        attempted = self.masker.masked(entry.attempted or {}, hidden) if entry.pending else None
+        return removed_from_service(before, now, attempted)
 
     def _offline(self, config: JobConfig) -> Change | None:
         entry = self.known.get(config.name)

@@ -524,6 +524,35 @@ class TestADeletion:
         removed.apply()
         assert cloud.take() == {"GET alpha": 1, "DELETE alpha": 1}
 
+    @pytest.mark.parametrize("option", ["", "--refresh"])
+    @pytest.mark.parametrize("edit", ["", "theirs"])
+    def test_after_a_call_without_outcome_holds_back_only_what_somebody_changed(
+        self, edit: str, option: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        allow(repo, cloud, "delete_removed = true")
+        repo.environment["CONNECTION"] = SECRET
+        parameters = {"connection": "${env.CONNECTION}"}
+        repo.job("alpha", config_desc="second", log_url="/ml/log/", hyperparameters=parameters)
+        cloud.after = lambda asked: LOST if asked.method == "PUT" else None
+        assert auto(repo).code == 3
+        cloud.after = lambda asked: None
+        repo.remove("alpha")
+        if edit:
+            cloud.console.change("alpha", config_desc=edit)
+        ran = auto(repo, *filter(None, [option]))
+        assert SECRET not in ran.stdout + ran.stderr
+        if not edit:
+            assert "1 deleted" in ran.last_line
+            return
+        assert ran.code == 5
+        assert (
+            told(ran, "alpha")
+            .splitlines()[0]
+            .endswith(
+                'nothing was sent: config_desc: "first" in the state, "theirs" in the service'
+            )
+        )
+
     def test_of_what_is_gone_needs_no_call(self, removed: Repository, cloud: Cloud) -> None:
         cloud.console.delete("alpha")
         assert "1 forgotten" in removed.apply().last_line
