@@ -79,16 +79,18 @@ def _masked_sides(
 
 
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
-    """The fields that somebody else has set in the service, and that ``change`` would undo; none if
+    """The fields that somebody else has set in the service, and that ``change`` may not undo
+    unseen: those of ``undone_fields`` that are not ignored."""
+    policy = ComparePolicy(ignored=change.ignored)
+    return tuple(item for item in undone_fields(change) if not policy.ignores(item.path))
+
+
+def undone_fields(change: Change) -> tuple[FieldChange, ...]:
+    """The fields that somebody else has set in the service, and that ``change`` undoes; none if
     the service was not read for it, or does not have it."""
     if not change.live_digest or change.action not in GUARDED:
         return ()
-    policy = ComparePolicy(ignored=change.ignored)
-    return tuple(
-        item
-        for item in change.fields
-        if _is_foreign(item) and item.path[0] in FIELDS and not policy.ignores(item.path)
-    )
+    return tuple(it for it in change.fields if _is_foreign(it) and it.path[0] in FIELDS)
 
 
 def is_held_back(change: Change) -> bool:

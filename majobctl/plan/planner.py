@@ -201,7 +201,8 @@ class _Planner:
         if live is None:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
-        hidden = [*config.hidden(live.params), *secret_places(entry)]
+        former = entry or self.known.get(self._old_name(config))
+        hidden = [*config.hidden(live.params), *secret_places(former)]
         hidden += config.policy.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
         after = self.masker.masked(self._masked(config), hidden)

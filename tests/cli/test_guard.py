@@ -355,10 +355,14 @@ class TestWhatIsIgnored:
         cloud.console.change("alpha", worker_server_num=4)
         if is_saved:
             repo.done("plan", "--out", "saved.plan")
-            repo.done("apply", "saved.plan")
+            ran = repo.done("apply", "saved.plan")
         else:
-            repo.apply()
+            ran = repo.apply()
         updates(cloud, "alpha")
+        undone = (
+            "job_config.alpha: train_instance_count: 1 in the state, 4 in the service, 1 wanted"
+        )
+        assert f"Undone in the service:\n  {undone}\n" in ran.stdout
 
     def test_does_not_cover_other_fields(self, repo: Repository, cloud: Cloud) -> None:
         repo.job("alpha", config_desc="second", ignore_changes=["train_instance_count"])
@@ -561,6 +565,18 @@ class TestADeletion:
 
 
 class TestARename:
+    def test_shows_no_secret_of_the_old_name(self, repo: Repository, cloud: Cloud) -> None:
+        repo.environment["CONNECTION"] = SECRET
+        repo.job("alpha", hyperparameters={"connection": "${env.CONNECTION}"})
+        repo.apply()
+        cloud.console.create("new", parameter=cloud.console.config("alpha")["parameter"])
+        repo.remove("alpha")
+        repo.job("new", renamed_from="alpha")
+        for command in (["plan", "--refresh"], ["apply", "--auto-approve"]):
+            ran = repo.run(*command)
+            assert "hyperparameters.connection" in ran.stdout
+            assert SECRET not in ran.stdout + ran.stderr
+
     def test_to_a_name_that_somebody_uses_is_held_back_and_keeps_the_old_one(
         self, repo: Repository, cloud: Cloud
     ) -> None:

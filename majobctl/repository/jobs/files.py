@@ -17,22 +17,26 @@ from majobctl.text import printable, quoted
 
 def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]]:
     """The job files with their names, in that order, each once; and a warning for each pattern that
-    matches no file. A broken link counts: its job configs must not seem to be removed."""
-    names: set[str] = set()
+    matches no file but the settings. A broken link counts: its job configs must not seem to be
+    removed."""
+    own = os.path.realpath(settings.file_path)
+    places: dict[str, str] = {}
     unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):
-        if not (files := _matches(settings.root, pattern)):
+        matches = _matches(settings.root, pattern)
+        files = {name: os.path.realpath(settings.root / name) for name in matches}
+        if not {*files.values()} - {own}:
             message = f"files: {quoted(pattern)} matches no file"
             if os.path.isdir(settings.root / pattern):
                 below = quoted(f"{pattern.rstrip('/')}/*.toml")
                 message = f"files: {quoted(pattern)} is a folder; write {below}"
             violation = Violation(("jobs", "files", index), message)
             unmatched.append(settings.file.problem(violation))
-        names |= files
+        places |= files
     found: dict[str, str] = {}
-    for name in sorted(names):
-        found.setdefault(os.path.realpath(settings.root / name), name)
-    found.pop(os.path.realpath(settings.file_path), None)
+    for name, place in sorted(places.items()):
+        found.setdefault(place, name)
+    found.pop(own, None)
     return [(settings.root / name, printable(name)) for name in found.values()], unmatched
 
 
