@@ -57,6 +57,23 @@ def test_files_that_a_pattern_misses_are_not_deleted_in_the_service(
     assert cloud.writes() == []
 
 
+def test_a_folder_whose_link_leads_nowhere_is_not_taken_for_removed_job_configs(
+    repo: Repository, cloud: Cloud
+) -> None:
+    repo.settings(cloud.settings(DELETE))
+    mounted = repo.root / "mounted"
+    mounted.mkdir()
+    (repo.root / "jobs" / "beta.toml").rename(mounted / "beta.toml")
+    (repo.root / "jobs" / "shared").symlink_to(mounted)
+    assert repo.done("plan").stderr == ""
+    mounted.rename(repo.root / "elsewhere")
+    ran = repo.run("apply", "--auto-approve")
+    assert ran.code == 1
+    assert ran.stderr.startswith("Warning: jobs/shared: this link leads nowhere; if job files were")
+    assert ran.stderr.endswith("were not found\ncorrect jobs/shared, or remove it\n")
+    assert cloud.writes() == []
+
+
 class TestWithoutTheSettings:
     def test_a_missing_configuration_fails_and_names_both_ways_out(
         self, repo: Repository, cloud: Cloud

@@ -171,6 +171,16 @@ class TestAnUpdate:
         assert "it could not be read, and nothing was sent: " in told(ran, "alpha")
         assert cloud.writes() == ["PUT beta"]
 
+    def test_is_not_sent_if_another_configuration_is_answered(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        other = {**cloud.console.config("gamma"), "is_success": True}
+        cloud.before = lambda asked: Reply(200, other) if asked.method == "GET" else None
+        ran = auto(edited)
+        assert ran.code == 3
+        assert "could not be read, and nothing was sent" in told(ran, "alpha")
+        assert cloud.writes() == []
+
     def test_is_blind_where_nothing_is_to_be_read(self, edited: Repository, cloud: Cloud) -> None:
         edited.apply("--refresh=none")
         assert cloud.take() == {"PUT alpha": 1, "PUT beta": 1}
