@@ -28,7 +28,7 @@ class Config:
     job_configs: Mapping[str, JobConfig]
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
-    """The warnings about patterns that match no file."""
+    """The warnings about patterns that match no file, and about links that lead nowhere."""
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 
@@ -37,8 +37,9 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     """The settings of ``root`` and all job files that they name. Raises ConfigError with every
     problem of every file, in the order of files and lines."""
     found = _read(root, overrides)
-    problems = {*found.settings_problems, *found.unreadable, *unlisted_folders(found.settings)}
-    warnings = {*found.unmatched, *misspelt(found.settings.variables)}
+    unlisted, broken = unlisted_folders(found.settings)
+    problems = {*found.settings_problems, *found.unreadable, *unlisted}
+    warnings = {*found.unmatched, *broken, *misspelt(found.settings.variables)}
     for reading in found.readings:
         warnings.update(_problems(reading, reading.warnings))
         if reading.job_config is None:
@@ -51,7 +52,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         settings=found.settings,
         job_configs=dict(sorted(found.job_configs.items())),
         warnings=tuple(sorted(warnings)),
-        unmatched=tuple(found.unmatched),
+        unmatched=(*found.unmatched, *sorted(broken)),
         default_policy=found.default_policy,
     )
 
