@@ -148,6 +148,7 @@ class _Run:
             allowed=self.allowed,
             creates_missing=plan.creates_missing,
             environment=plan.environment,
+            attempted=state.attempted(),
         )
         with closing(self.locked.open_journal(state)) as journal:
             applied = run_changes(

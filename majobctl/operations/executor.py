@@ -13,7 +13,7 @@ from majobctl.operations.advice import advice_on
 from majobctl.operations.guard import Guard
 from majobctl.plan.change import Action, Change, FieldChange
 from majobctl.plan.diff import field_changes
-from majobctl.plan.guard import foreign_fields
+from majobctl.plan.guard import undone_fields
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import CallResult, CallStatus
@@ -35,7 +35,7 @@ class ChangeExecutor:
         seconds = time.monotonic() - start
         result = replace(result_of(change, ChangeStatus.DONE), action=action, seconds=seconds)
         if call.status is CallStatus.DONE:
-            foreign, unknown = foreign_fields(change), change.unknown_fields
+            foreign, unknown = undone_fields(change), change.unknown_fields
             return self._verified(replace(result, foreign=foreign, unknown_fields=unknown), change)
         # If the first try may have been carried out, this one does not say.
         was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN

@@ -6,8 +6,8 @@ can be. The service has no versions, so what is changed in that moment is still 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.live import LiveConfig, unknown_sentence
@@ -33,7 +33,8 @@ from majobctl.text import printable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
-    ``creates_missing``: what the service does not have is created."""
+    ``creates_missing``: what the service does not have is created. ``attempted`` has what calls
+    without a known outcome sent."""
 
     provider: Provider
     masker: Masker
@@ -41,6 +42,7 @@ class Guard:
     allowed: Allowed
     creates_missing: bool = False
     environment: str = ""
+    attempted: Mapping[str, Params] = field(default_factory=dict)
 
     def reads(self, change: Change) -> bool:
         return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
@@ -54,7 +56,7 @@ class Guard:
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live
-        found = with_live(change, live, self.masker)
+        found = self._with_live(change, live)
         return self._held_back(found) or self._checked(found)
 
     def without_secrets(self, change: Change, text: str) -> str:
@@ -62,6 +64,9 @@ class Guard:
         if change.after is None:
             return text
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
+
+    def _with_live(self, change: Change, live: LiveConfig | None) -> Change:
+        return with_live(change, live, self.masker, self.attempted.get(change.name))
 
     def _unchanged(self, change: Change) -> Change | ChangeResult:
         """Whether the service still has what the plan saw."""
@@ -72,7 +77,7 @@ class Guard:
             found = replace(change, unknown_fields=live.unknown_fields if live else ())
             return self._held_back(found, True) or self._checked(found)
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:
-            return self._checked(with_live(change, live, self.masker))
+            return self._checked(self._with_live(change, live))
         what = "was created" if change.is_missing else "was changed" if live else "was deleted"
         message = f"it {what} in the service after the plan was made; nothing was sent"
         advice = "run `majobctl plan --refresh` and review what was changed in the service"

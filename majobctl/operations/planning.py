@@ -110,12 +110,14 @@ def plan_config(
 
 
 def _check_found(plan: Plan, config: Config) -> None:
-    """Raises MajobctlError for deletions if a pattern of the job files matches nothing."""
+    """Raises MajobctlError for deletions if a pattern of the job files matches nothing, or leads
+    to a broken link."""
     if plan.calls["delete_job_configs"] and config.unmatched:
         missed = config.unmatched[0]
+        what = f"the pattern at {missed.file}:{missed.line}" if missed.line else missed.file
         raise MajobctlError(
             "this plan would delete configurations, perhaps only because their files were not"
-            f" found\ncorrect the pattern at {missed.file}:{missed.line}, or remove it"
+            f" found\ncorrect {what}, or remove it"
         )
 
 

@@ -42,8 +42,13 @@ def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection
     # From the folder where the user is, or from that of the settings.
     top = os.path.realpath(root)
     places = [os.path.relpath(os.path.realpath(os.path.join(at, part)), top) for at in ("", top)]
+    # A file may be reached through links: its own place counts, too.
+    own = {
+        it: os.path.relpath(os.path.realpath(os.path.join(top, it)), top) for it in files.values()
+    }
     return {
         name
         for name, file in files.items()
-        if any(place == file or fnmatchcase(file, place) for place in places)
+        for place in places
+        if place in (file, own[file]) or fnmatchcase(file, place) or fnmatchcase(own[file], place)
     }

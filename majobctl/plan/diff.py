@@ -72,12 +72,18 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
     return Reason.CHANGED if before == after else Reason.BOTH
 
 
-def removed_from_service(before: Params, live: Params) -> Iterator[FieldChange]:
-    """What somebody set in the service, and a deletion would take away."""
+def removed_from_service(
+    before: Params, live: Params, attempted: Params | None = None
+) -> Iterator[FieldChange]:
+    """What somebody set in the service, and a deletion would take away.
+
+    ``attempted`` is what a call without a known outcome sent after ``before``, and so may have set.
+    """
     for item in field_changes(before, live):
-        yield replace(
-            item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
-        )
+        if attempted is None or value_at(attempted, item.path) != item.after:
+            yield replace(
+                item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
+            )
 
 
 def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:

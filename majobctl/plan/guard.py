@@ -39,17 +39,20 @@ class Allowed:
     is_blind: bool = False
 
 
-def with_live(change: Change, live: LiveConfig | None, masker: Masker) -> Change:
+def with_live(
+    change: Change, live: LiveConfig | None, masker: Masker, attempted: Params | None = None
+) -> Change:
     """``change``, planned offline, as a plan would have it that had read ``live``. An update of
-    what the service has already becomes a RECORD, a deletion of what it does not have a FORGET."""
+    what the service has already becomes a RECORD, a deletion of what it does not have a FORGET.
+    ``attempted`` is what a last call without a known outcome sent."""
     if live is None:
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
-    before, now, after = _masked_sides(change, live.params, masker)
+    before, now, after, sent = _masked_sides(change, live.params, masker, attempted)
     digest, unknown = masker.digest(live.params), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
-        return replace(read, fields=tuple(removed_from_service(before or {}, now)))
+        return replace(read, fields=tuple(removed_from_service(before or {}, now, sent)))
     fields = three_way(before, now, after, change.ignored)
     if all(item.live == item.after for item in fields):
         return replace(read, action=Action.RECORD, fields=fields, cleared=())
@@ -59,32 +62,35 @@ def with_live(change: Change, live: LiveConfig | None, masker: Masker) -> Change
 
 
 def _masked_sides(
-    change: Change, live: Params, masker: Masker
-) -> tuple[Params | None, Params, Params]:
-    """What the state has, what the service has, and what is desired, masked at the same places.
+    change: Change, live: Params, masker: Masker, attempted: Params | None
+) -> tuple[Params | None, Params, Params, Params | None]:
+    """What the state has, what the service has, what is desired, and what was ``attempted``, masked
+    at the same places.
 
     The state does not know what is added; of a renamed job config it knows the old name's values.
     """
-    sides = (change.before or {}, change.after or {})
-    hidden = [*change.references, *suspect_places(live, *sides)]
+    sides = (change.before or {}, live, change.after or {}, attempted or {})
+    hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
     hidden += named_places(live, change.secret_names)
     hidden += [place for side in sides for place in masked_places(side)]
-    before, after = (masker.masked(side, hidden) for side in sides)
+    before, now, after, sent = (masker.masked(side, hidden) for side in sides)
     is_known = change.action is not Action.ADD
-    return before if is_known else None, masker.masked(live, hidden), after
+    return before if is_known else None, now, after, None if attempted is None else sent
 
 
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
-    """The fields that somebody else has set in the service, and that ``change`` would undo; none if
+    """The fields that somebody else has set in the service, and that ``change`` may not undo
+    unseen: those of ``undone_fields`` that are not ignored."""
+    policy = ComparePolicy(ignored=change.ignored)
+    return tuple(item for item in undone_fields(change) if not policy.ignores(item.path))
+
+
+def undone_fields(change: Change) -> tuple[FieldChange, ...]:
+    """The fields that somebody else has set in the service, and that ``change`` undoes; none if
     the service was not read for it, or does not have it."""
     if not change.live_digest or change.action not in GUARDED:
         return ()
-    policy = ComparePolicy(ignored=change.ignored)
-    return tuple(
-        item
-        for item in change.fields
-        if _is_foreign(item) and item.path[0] in FIELDS and not policy.ignores(item.path)
-    )
+    return tuple(it for it in change.fields if _is_foreign(it) and it.path[0] in FIELDS)
 
 
 def is_held_back(change: Change) -> bool:

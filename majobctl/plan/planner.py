@@ -180,7 +180,8 @@ class _Planner:
         for side in (entry.params, live.params):
             hidden += self.default_policy.hidden(side)
         before, now = (self.masker.masked(side, hidden) for side in (entry.params, live.params))
-        return removed_from_service(before, now)
+        attempted = self.masker.masked(entry.attempted or {}, hidden) if entry.pending else None
+        return removed_from_service(before, now, attempted)
 
     def _offline(self, config: JobConfig) -> Change | None:
         entry = self.known.get(config.name)
@@ -200,7 +201,8 @@ class _Planner:
         if live is None:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
-        hidden = [*config.hidden(live.params), *secret_places(entry)]
+        former = entry or self.known.get(self._old_name(config))
+        hidden = [*config.hidden(live.params), *secret_places(former)]
         hidden += config.policy.hidden(_ever_sent(entry))
         hidden += suspect_places(live.params, config.params, _ever_sent(entry))
         after = self.masker.masked(self._masked(config), hidden)

@@ -29,7 +29,7 @@ class Config:
     job_configs: Mapping[str, JobConfig]
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
-    """The warnings about patterns that match no file."""
+    """The warnings about patterns that match no file, and about links that lead nowhere."""
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 

@@ -82,6 +82,11 @@ class State:
         """Hashes for this state. One written by hand may have no salt: its lineage replaces it."""
         return Masker(self.salt or self.lineage)
 
+    def attempted(self) -> Mapping[str, Mapping[str, Any]]:
+        """What calls without a known outcome sent, by the job config's name."""
+        entries = self.job_configs.items()
+        return {name: entry.attempted or {} for name, entry in entries if entry.pending}
+
     def changed(self, job_configs: Mapping[str, Entry]) -> State:
         """The state after one more write, with these job configs."""
         return replace(self, serial=self.serial + 1, job_configs=job_configs)

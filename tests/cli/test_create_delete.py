@@ -42,16 +42,35 @@ def entries(repo: Repository) -> list[str]:
     return list(repo.state["job_configs"])
 
 
+@pytest.mark.parametrize("pattern", ["jobs/**/*.toml", "*.toml"])
 def test_files_that_a_pattern_misses_are_not_deleted_in_the_service(
-    repo: Repository, cloud: Cloud
+    pattern: str, repo: Repository, cloud: Cloud
 ) -> None:
-    repo.settings(cloud.settings(DELETE))
+    """The settings, which ``*.toml`` matches, are no job file."""
+    repo.settings(cloud.settings(f'{DELETE}\n[jobs]\nfiles = ["{pattern}"]\n'))
     (repo.root / "jobs").rename(repo.root / "elsewhere")
     for command in (["plan"], ["apply", "--auto-approve"]):
         ran = repo.run(*command)
         assert ran.code == 1
-        assert ran.stderr.count('"jobs/**/*.toml" matches no file') == 1
+        assert ran.stderr.count(f'"{pattern}" matches no file') == 1
         assert "perhaps only because their files were not found" in ran.stderr
+    assert cloud.writes() == []
+
+
+def test_a_folder_whose_link_leads_nowhere_is_not_taken_for_removed_job_configs(
+    repo: Repository, cloud: Cloud
+) -> None:
+    repo.settings(cloud.settings(DELETE))
+    mounted = repo.root / "mounted"
+    mounted.mkdir()
+    (repo.root / "jobs" / "beta.toml").rename(mounted / "beta.toml")
+    (repo.root / "jobs" / "shared").symlink_to(mounted)
+    assert repo.done("plan").stderr == ""
+    mounted.rename(repo.root / "elsewhere")
+    ran = repo.run("apply", "--auto-approve")
+    assert ran.code == 1
+    assert ran.stderr.startswith("Warning: jobs/shared: this link leads nowhere; if job files were")
+    assert ran.stderr.endswith("were not found\ncorrect jobs/shared, or remove it\n")
     assert cloud.writes() == []
 
 

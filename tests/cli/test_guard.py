@@ -171,6 +171,16 @@ class TestAnUpdate:
         assert "it could not be read, and nothing was sent: " in told(ran, "alpha")
         assert cloud.writes() == ["PUT beta"]
 
+    def test_is_not_sent_if_another_configuration_is_answered(
+        self, edited: Repository, cloud: Cloud
+    ) -> None:
+        other = {**cloud.console.config("gamma"), "is_success": True}
+        cloud.before = lambda asked: Reply(200, other) if asked.method == "GET" else None
+        ran = auto(edited)
+        assert ran.code == 3
+        assert "could not be read, and nothing was sent" in told(ran, "alpha")
+        assert cloud.writes() == []
+
     def test_is_blind_where_nothing_is_to_be_read(self, edited: Repository, cloud: Cloud) -> None:
         edited.apply("--refresh=none")
         assert cloud.take() == {"PUT alpha": 1, "PUT beta": 1}
@@ -355,10 +365,14 @@ class TestWhatIsIgnored:
         cloud.console.change("alpha", worker_server_num=4)
         if is_saved:
             repo.done("plan", "--out", "saved.plan")
-            repo.done("apply", "saved.plan")
+            ran = repo.done("apply", "saved.plan")
         else:
-            repo.apply()
+            ran = repo.apply()
         updates(cloud, "alpha")
+        undone = (
+            "job_config.alpha: train_instance_count: 1 in the state, 4 in the service, 1 wanted"
+        )
+        assert f"Undone in the service:\n  {undone}\n" in ran.stdout
 
     def test_does_not_cover_other_fields(self, repo: Repository, cloud: Cloud) -> None:
         repo.job("alpha", config_desc="second", ignore_changes=["train_instance_count"])
@@ -524,6 +538,35 @@ class TestADeletion:
         removed.apply()
         assert cloud.take() == {"GET alpha": 1, "DELETE alpha": 1}
 
+    @pytest.mark.parametrize("option", ["", "--refresh"])
+    @pytest.mark.parametrize("edit", ["", "theirs"])
+    def test_after_a_call_without_outcome_holds_back_only_what_somebody_changed(
+        self, edit: str, option: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        allow(repo, cloud, "delete_removed = true")
+        repo.environment["CONNECTION"] = SECRET
+        parameters = {"connection": "${env.CONNECTION}"}
+        repo.job("alpha", config_desc="second", log_url="/ml/log/", hyperparameters=parameters)
+        cloud.after = lambda asked: LOST if asked.method == "PUT" else None
+        assert auto(repo).code == 3
+        cloud.after = lambda asked: None
+        repo.remove("alpha")
+        if edit:
+            cloud.console.change("alpha", config_desc=edit)
+        ran = auto(repo, *filter(None, [option]))
+        assert SECRET not in ran.stdout + ran.stderr
+        if not edit:
+            assert "1 deleted" in ran.last_line
+            return
+        assert ran.code == 5
+        assert (
+            told(ran, "alpha")
+            .splitlines()[0]
+            .endswith(
+                'nothing was sent: config_desc: "first" in the state, "theirs" in the service'
+            )
+        )
+
     def test_of_what_is_gone_needs_no_call(self, removed: Repository, cloud: Cloud) -> None:
         cloud.console.delete("alpha")
         assert "1 forgotten" in removed.apply().last_line
@@ -532,6 +575,18 @@ class TestADeletion:
 
 
 class TestARename:
+    def test_shows_no_secret_of_the_old_name(self, repo: Repository, cloud: Cloud) -> None:
+        repo.environment["CONNECTION"] = SECRET
+        repo.job("alpha", hyperparameters={"connection": "${env.CONNECTION}"})
+        repo.apply()
+        cloud.console.create("new", parameter=cloud.console.config("alpha")["parameter"])
+        repo.remove("alpha")
+        repo.job("new", renamed_from="alpha")
+        for command in (["plan", "--refresh"], ["apply", "--auto-approve"]):
+            ran = repo.run(*command)
+            assert "hyperparameters.connection" in ran.stdout
+            assert SECRET not in ran.stdout + ran.stderr
+
     def test_to_a_name_that_somebody_uses_is_held_back_and_keeps_the_old_one(
         self, repo: Repository, cloud: Cloud
     ) -> None:

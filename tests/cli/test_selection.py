@@ -97,6 +97,19 @@ def test_names_as_a_plan_prints_them_and_job_files_select(
     assert selected(ranker, *options) == names
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["jobs/link/linked job.toml", "jobs/link/*.toml", "jobs/*/linked*.toml", "shared/*.toml"],
+)
+def test_a_job_file_behind_a_link_is_found_by_either_name(given: str, ranker: Repository) -> None:
+    ranker.job("linked")
+    (ranker.root / "shared").mkdir()
+    (ranker.root / "jobs" / "linked.toml").rename(ranker.root / "shared" / "linked job.toml")
+    (ranker.root / "jobs" / "link").symlink_to("../shared")
+    ran = ranker.done("plan", "--format", "json", "--target", given)
+    assert [change["name"] for change in ran.document["changes"]] == ["linked"]
+
+
 def test_a_job_file_is_found_from_where_the_user_is(ranker: Repository) -> None:
     root = ranker.root
     ranker.root = root / "jobs"

@@ -63,6 +63,36 @@ def test_broken_toml_is_told_with_line_and_column(text: str, line: int, column: 
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> b\n", 1),
+        ("a = [\n<<<<<<< HEAD\n1,\n=======\n2,\n>>>>>>> b\n]\n", 2),
+        ('a = """\n<<<<<<< HEAD\nb"""\n=======\nc"""\n>>>>>>> b\n', 2),
+        ('a = """\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> b\n', 2),
+        ("a = 1\n=======\n", 2),
+    ],
+)
+def test_a_conflict_is_named_at_its_first_marker(text: str, line: int) -> None:
+    problem = refusal(text.encode())
+    assert (problem.line, problem.column) == (line, 1)
+    assert "git's conflict marker" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a = '''\n=======\n<<<<<<< HEAD\n'''\nb = \n", 5, "the value is missing"),
+        ('a = """\n>>>>>>> b\n"""\nc = True\n', 4, "small letters"),
+        ('a = """\nTitle\n=======\n', 4, ""),
+    ],
+)
+def test_a_line_of_a_string_is_no_conflict_marker(text: str, line: int, message: str) -> None:
+    problem = refusal(text.encode())
+    assert problem.line == line and message in problem.message
+    assert "conflict" not in problem.message
+
+
+@pytest.mark.parametrize(
     ("text", "place", "key", "first"),
     [
         ("a = 1\n\na = 2\n", (3, 1), "a", 1),

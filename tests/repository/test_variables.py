@@ -135,15 +135,17 @@ def test_a_wrong_option_is_told(option: str, told: str) -> None:
     assert refused(Overrides(values=(option,))).startswith(told)
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_value_counts_only_if_the_settings_declare_it_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = 'bucket is empty; give it a value, or declare it as "" in the settings'
-    assert refused(Overrides(values=("bucket=",))) == f"--var: {problem}"
-    monkeypatch.setenv(f"{PREFIX}bucket", "")
+    assert refused(Overrides(values=(f"bucket={empty}",))) == f"--var: {problem}"
+    monkeypatch.setenv(f"{PREFIX}bucket", empty)
     assert refused(Overrides()) == f"{PREFIX}bucket: {problem}"
     text = '[variables]\nbucket = ""\n'
-    assert chosen(tmp_path, text, Overrides(values=("bucket=",)))["bucket"].text == ""
+    values = (f"bucket={empty}",)
+    assert chosen(tmp_path, text, Overrides(values=values))["bucket"].text == empty
     text = '[variables]\nbucket = "ml"\n[environments.prod.variables]\nbucket = ""\n'
     assert chosen(tmp_path, text, Overrides("prod"))["bucket"].origin == f"{PREFIX}bucket"
     # What is written in a file is meant.

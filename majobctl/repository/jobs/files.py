@@ -20,11 +20,10 @@ MOST_ENTRIES = 1_000_000
 
 
 class JobFiles(NamedTuple):
-    """The paths of the job files with their names, in that order, each file once.
-
-    ``unmatched`` has a warning for each pattern that matches no file, ``problems`` what keeps job
-    files from being found: their job configs must not seem to be removed.
-    """
+    """The paths of the job files with their names, in that order, each file once. ``unmatched`` has
+    a warning for each pattern that matches no file but the settings, and for each link that leads
+    nowhere; ``problems`` what keeps job files from being found. Their job configs must not seem to
+    be removed."""
 
     files: list[tuple[str, str]]
     unmatched: list[Problem]
@@ -33,13 +32,15 @@ class JobFiles(NamedTuple):
 
 def job_files(settings: Settings) -> JobFiles:
     """A broken link counts: its job configs must not seem to be removed."""
+    own = os.path.realpath(settings.file_path)
     names: dict[str, str] = {}
-    unmatched: list[Problem] = []
     problems: list[Problem] = []
+    broken: dict[Problem, None] = {}
+    unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):
-        found = dict(_matches(settings.root, pattern, problems))
+        found = dict(_matches(settings.root, pattern, problems, broken))
         names |= found
-        if not found:
+        if not {*found.values()} - {own}:
             message = f"files: {quoted(pattern)} matches no file"
             if os.path.isdir(settings.root / pattern):
                 below = quoted(f"{pattern.rstrip('/')}/*.toml")
@@ -49,12 +50,14 @@ def job_files(settings: Settings) -> JobFiles:
     by_place: dict[str, str] = {}
     for name in sorted(names):
         by_place.setdefault(names[name], name)
-    by_place.pop(os.path.realpath(settings.file_path), None)
+    by_place.pop(own, None)
     files = [(os.path.join(settings.root, it), printable(it)) for it in by_place.values()]
-    return JobFiles(files, unmatched, problems)
+    return JobFiles(files, [*unmatched, *sorted(broken)], problems)
 
 
-def _matches(root: Path, pattern: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def _matches(
+    root: Path, pattern: str, problems: list[Problem], broken: dict[Problem, None]
+) -> Iterator[tuple[str, str]]:
     """The files that ``pattern`` matches, as ``glob`` does: the name of each, and its real place.
 
     Each folder is looked into once for each part of the pattern, however many links lead to it,
@@ -89,6 +92,9 @@ def _matches(root: Path, pattern: str, problems: list[Problem]) -> Iterator[tupl
                 problems.append(Problem(file=printable(name), message=f"{message}; {mend}"))
             elif is_folder and (is_any or not is_last):
                 (linked if is_link else todo).append((name, below, depth + (not is_any)))
+            elif is_link and not is_last and not os.path.exists(os.path.join(root, name)):
+                message = "this link leads nowhere; if job files were there, they are missing"
+                broken[Problem(file=printable(name), message=message)] = None
         if left < 0:
             message = f"{quoted(pattern)} leads past more than {MOST_ENTRIES:,} files and folders"
             mend = "name the folders that have job files"

@@ -119,7 +119,7 @@ def misspelt(declared: Iterable[str]) -> Iterator[Problem]:
 
 def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
     wrong = _wrong_text(name, text)
-    if declared.text and not text:
+    if declared.text.strip() and not text.strip():
         # It comes from another variable, which is not set.
         wrong = f'{name} is empty; give it a value, or declare it as "" in the settings'
     if wrong:

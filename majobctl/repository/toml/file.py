@@ -136,7 +136,7 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
     """tomli's message, or a clearer one. A repeated key is reported with both lines."""
-    if marker := CONFLICT_MARKER.search(text):
+    if marker := _refused_marker(text, error):
         line = text.count("\n", 0, marker.start()) + 1
         return _broken(name, line, 1, _CONFLICT)
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
@@ -152,6 +152,16 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
     here = f"{error.msg}@" + text[error.pos :].partition("\n")[0]
     found = (reason for mistake, reason in _MISTAKES if re.match(mistake, here))
     return _broken(name, error.lineno, error.colno, next(found, error.msg))
+
+
+def _refused_marker(text: str, error: tomli.TOMLDecodeError) -> re.Match[str] | None:
+    """The first of git's conflict markers if one is why ``text`` is not TOML. A string may have
+    lines that look like them, and the mistake be elsewhere; a conflict may leave it open."""
+    markers = [*CONFLICT_MARKER.finditer(text)]
+    line = text.rfind("\n", 0, error.pos) + 1
+    kinds = {marker[0][0] for marker in markers}
+    is_conflict = error.pos == len(text) and kinds >= {*"<=>"}
+    return markers[0] if is_conflict or any(it.start() == line for it in markers) else None
 
 
 def _first_refused_line(text: str) -> int:
