@@ -241,6 +241,7 @@ def is_shown(how: str, shown: str, name: str, key: str, value: object) -> bool:
     return re.search(f"^      . {path} .*{re.escape(text)}", block, re.MULTILINE) is not None
 
 
+@pytest.mark.timeout(900)
 def test_no_history_of_two_clones_and_a_console_loses_an_edit_unseen(
     tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
