@@ -14,7 +14,7 @@ from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal
 from majobctl.state.store import LockedState, StateStore
-from tests.faults.sabotage import WAYS, clear
+from tests.faults.sabotage import JOURNAL, STATE, SUFFIXES, WAYS, clear
 from tests.plan.values import AT, TARGET
 from tests.state.test_local_backend import FOREIGN
 
@@ -203,10 +203,6 @@ def test_a_journal_that_cannot_be_opened_is_shown(store: StateStore, path: Path)
         with pytest.raises(StateError, match="journal cannot be written"):
             locked.open_journal(State.new(TARGET))
         journal_path(path).rmdir()
-
-
-STATE, JOURNAL, LOCK, HOLDER, BACKUP = "", ".journal", ".lock", ".lock.holder", ".backup"
-SUFFIXES = (STATE, JOURNAL, LOCK, HOLDER, BACKUP)
 
 
 @pytest.mark.parametrize("way", WAYS)
