@@ -165,7 +165,8 @@ class LockedState:
             content = self._backend.read_journal()
             kept, is_all = journal.kept(content or b"", name)
         except StateError:
-            return -1, f"{name} was damaged or replaced meanwhile: move it away"
+            advice = "move it away, unless another majobctl is running"
+            return -1, f"{name} was damaged or replaced meanwhile: {advice}"
         if is_all:
             return kept, ""
         fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import shutil
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,16 +15,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from majobctl.errors import StateError
 from majobctl.state.document import State
 from tests import fake_service
-from tests.config_repository import JOB, toml_of
+from tests.config_repository import JOB, Repository, finished, toml_of, until
 from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, Watched, launching
 from tests.faults.observed import REST_IDS, STATE, claims_in, state_in
 from tests.faults.sabotage import SUFFIXES, WAYS, clear
 from tests.faults.service import Body, contradictions, without_blanks
+from tests.faults.test_interrupts import NAMES as INTERRUPTED
+from tests.faults.test_interrupts import Gate
 
 ROUNDS = 500
 SEEDS = (20261, 20262)
@@ -169,6 +174,35 @@ def played(folder: Path, seed: int, rounds: int) -> Stage:
         for number in range(rounds):
             made.play(number)
         return made
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git cleans")
+def test_a_second_apply_after_git_clean_takes_nothing_from_the_first(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    for name in INTERRUPTED:
+        on_rest.job(name)
+    gate = Gate(rest, 4)
+    first = on_rest.start(*APPLY)
+    until(lambda: gate.waiting == 3, "the calls under way")
+    on_rest.write(".gitignore", "majobctl.*\n")
+    for command in ("init -q", "clean -q -xdf -e majobctl.toml -e jobs"):
+        subprocess.run(["git", *command.split()], cwd=on_rest.root, check=True)
+    second = on_rest.start(*APPLY, "--overwrite")
+    until(lambda: gate.waiting > 3 or second.poll() is not None, "the second apply")
+    gate.open()
+    one, two = finished(first), finished(second)
+    assert (one.code, two.code) == (1, 0), (one, two)
+    assert "its lock was replaced, and another process may have it now" in one.stderr
+    assert "journal was damaged or replaced meanwhile: move it away, unless another" in one.stderr
+    (rescue,) = on_rest.root.glob("majobctl.rescue-*.json")
+    assert rescue.name in one.stderr
+    for content, ran in ((rescue.read_bytes(), one), (on_rest.state_path.read_bytes(), two)):
+        entries = State.load(content, "state").job_configs
+        told = {name for name, _ in claims_in(ran.stderr)}
+        assert told <= {name for name, entry in entries.items() if not entry.pending}
+    assert "--force" in on_rest.run("state", "push", rescue.name).stderr
+    assert "No changes." in on_rest.done("plan", "--refresh").stdout
 
 
 def test_what_was_told_is_kept_beside_a_saboteur(tmp_path: Path, tally: Tally) -> None:
