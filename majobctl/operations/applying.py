@@ -158,7 +158,7 @@ class _Run:
                 should_stop=should_stop,
                 observe=observe,
             )
-        problem = _save(self.locked, journal, applied)
+        problem = self.locked.save(journal)
         if applied.defect is not None:
             if problem:
                 self.repository.warn(StateError(problem))
