@@ -41,13 +41,17 @@ class StateStore:
 
         Raises StateError if either cannot be used.
         """
+        return self._read()[0]
+
+    def _read(self) -> tuple[State | None, bytes | None]:
+        """The same, and the bytes of the state file."""
         while True:
             # In this order: if the journal is merged meanwhile, the state read after it has it.
             journal = self._backend.read_journal() or b""
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
-                return _replayed(state, journal, self._backend)
+                return _replayed(state, journal, self._backend), content
             except StateError:
                 # Unless a writer changed them between the two reads.
                 again = (self._backend.read_journal() or b"", self._backend.read())
@@ -70,10 +74,10 @@ class StateStore:
         LockedError and StateError.
         """
         with self._backend.lock(command, timeout):
-            content = self._backend.read()
             try:
-                locked = LockedState(self._backend, self.read(), content)
+                locked = LockedState(self._backend, *self._read())
             except StateError:
+                content = self._backend.read()
                 if instead is None or not self._is_replaced_by(instead, force or content is None):
                     raise
                 locked = LockedState(self._backend, None, content)
@@ -141,9 +145,9 @@ class LockedState:
                 self._write(state)
         except (OSError, StateError) as error:
             reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
-            if not fault and not self._is_replaced():
-                return f"{reason}\n{_in_journal(self._backend)}"
             is_replaced = self._is_replaced()
+            if not fault and not is_replaced:
+                return f"{reason}\n{_in_journal(self._backend)}"
             # The part that the journal still has is merged before the rest can be restored.
             serial = state.serial + (kept > 1 and not is_replaced)
             self.state = replace(state, serial=serial)
