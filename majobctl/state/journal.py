@@ -107,7 +107,7 @@ class Journal:
             return after if after is self._state else replace(after, merged=merged)
 
     def kept(self, content: bytes, name: str) -> tuple[int, bool]:
-        """How many records the file ``name``, with ``content``, has, and whether that is all. Raises
+        """How many records the file ``name``, with ``content``, has, and if that is all. Raises
         StateError if it is not the beginning of this journal."""
         found = last_sum_of(content, name)
         if found not in self._sums:
