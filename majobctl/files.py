@@ -74,7 +74,7 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     Raises OSError: either ``path`` is unchanged, or it has the new content, which may not survive
     a power failure.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(".tmp", temporary_prefix(path), path.parent)
     with _written(descriptor, temporary, content):
         with _if_supported():
             os.chmod(temporary, mode)
@@ -94,8 +94,9 @@ def create_durably(path: Path, content: bytes) -> None:
 
 def temporary_prefix(path: Path) -> str:
     """How the names of the temporary files of ``path`` begin."""
-    # Of a long name, only the end distinguishes the files of one state.
-    return f".{path.name[-100:]}."
+    # Of a long name, only the end distinguishes the files of one state. Nobody else's file is
+    # called like this: what a killed process left is removed by its name.
+    return f".{path.name[-50:]}.majobctl-"
 
 
 def flush_folder(folder: Path) -> None:

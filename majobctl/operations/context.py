@@ -94,12 +94,16 @@ class ConfigRepository:
     def calls_at_once(self, settings: Settings) -> int:
         return self.parallelism or settings.parallelism
 
-    def locked(self, settings: Settings) -> AbstractContextManager[LockedState]:
-        """The state, locked. Raises LockedError and StateError, MajobctlError without a key."""
+    def locked(
+        self, settings: Settings, *, instead: State | None = None, force: bool = False
+    ) -> AbstractContextManager[LockedState]:
+        """As ``StateStore.locked``. Raises MajobctlError, too, for an empty key of the state."""
         if os.environ.get(KEY_VARIABLE) == "":
             # Hashes without the state's key would make every secret look changed.
             raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
-        return store_of(settings).locked(self.command, self.lock_timeout)
+        return store_of(settings).locked(
+            self.command, self.lock_timeout, instead=instead, force=force
+        )
 
 
 RepositoryOrPath: TypeAlias = ConfigRepository | str | os.PathLike[str]

@@ -4,7 +4,9 @@ of the ModelArts SDK's "Session Authentication"; requests is imported with the f
 from __future__ import annotations
 
 import json
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A connection to ModelArts for one project; safe to use from several threads.
+    """A connection to ModelArts for one project; safe to use from several threads, and in processes
+    that are forked.
 
     ``Session()`` takes what the environment and the credential files hold: credentials, project,
     region, and an address in place of the region's in ``MAJOBCTL_ENDPOINT`` (and ``OS_AUTH_URL``
@@ -118,6 +121,7 @@ class Session:
         # Taken last: a worker may hold the catalog's lock, or the token's, as it opens connections.
         self._lock = threading.Lock()
         self._transport_in_use: Transport | None = None
+        _SESSIONS.add(self)
 
     def __repr__(self) -> str:
         project = self._project_id or "by name"
@@ -204,6 +208,22 @@ class Session:
                     adapter=self._adapter,
                 )
             return self._transport_in_use
+
+
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In the new process: the connections are the parent's, and so is whoever holds a lock."""
+    for session in _SESSIONS:
+        session._transport_in_use = None
+        for owner in (session, session._auth, session._backoff, session.catalog):
+            if hasattr(owner, "_lock"):
+                owner._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _headers(body: bytes) -> dict[str, str]:

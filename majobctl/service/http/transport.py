@@ -69,10 +69,13 @@ class Transport:
                     route = replace(route, proxy=proxy_for(url), ca=ca)
                 result = self._exchange(request, route)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                was_cut = deadline.has_passed and not deadline.was_sent
                 # The socket's own timeout is as long, and may be first.
                 deadline.has_passed |= deadline.was_sent and timed_out(error)
-                result = no_response(error, route, was_sent=deadline.was_sent)
-        if deadline.has_passed:
+                result = no_response(
+                    TimeoutError() if was_cut else error, route, was_sent=deadline.was_sent
+                )
+        if deadline.has_passed and deadline.was_sent:
             reason = f"{route.address}: no complete answer within {self._timeout:g} s"
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
