@@ -147,7 +147,7 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
     labelled = params.get(_LABELLED)
     for label in labelled if isinstance(labelled, Mapping) else ():
         place = (_LABELLED, label)
-        if all(value_at(side, place) is None for side in known) and secret_key_message(label):
+        if all(value_at(side, place) is None for side in known) and looks_secret(label):
             yield place
 
 
@@ -169,6 +169,18 @@ _SECRET_KEY = re.compile(
     r"ak|sk|secret|.*(accesskey|accesskeyid|secretkey|apikey|password|passwd|token)"
 )
 """Matches a whole key in lower case without its separators, such as ``ossecretkey``."""
+
+_SECRET_WORD = re.compile(
+    r"(?:.*[-_. ])?(?:pass|pwd)|.*(?:passphrase|credentials?|privatekey|secrets?|password|passwd)"
+)
+"""Further names of hyperparameters, in lower case, that are no keys that must not be in TOML."""
+
+
+def looks_secret(label: str) -> bool:
+    """Whether ``label`` names what is probably a secret."""
+    lower = label.lower()
+    forms = (lower, re.sub(r"[-_. ]", "", lower))
+    return any(_SECRET_KEY.fullmatch(form) or _SECRET_WORD.fullmatch(form) for form in forms)
 
 
 def secret_key_message(key: str) -> str | None:

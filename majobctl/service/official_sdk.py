@@ -87,10 +87,10 @@ def _arguments(found: Credentials) -> tuple[dict[str, str], tuple[str, ...]]:
     """The credentials as the session's arguments, and the secrets among them."""
     if isinstance(found, AkSk) and not found.security_token:
         keys = {"access_key": found.access_key, "secret_key": found.secret_key}
-        return keys, tuple(keys.values())
+        return keys, found.secrets
     if isinstance(found, Password) and found.account:
         user = {"account": found.account, "username": found.username, "password": found.password}
-        return user, (found.password,)
+        return user, found.secrets
     kinds = {AkSk: "a temporary access key", Password: "an account's id", Token: "a token"}
     what = kinds[type(found)]
     raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

@@ -78,6 +78,10 @@ class AkSk:
         _check_header_value(self.security_token or "", "security token")
         _check_encodable(self.secret_key, "secret key")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return self.access_key, self.secret_key, self.security_token or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Password:
@@ -93,6 +97,10 @@ class Password:
         _check_encodable(self.username, "user name")
         _check_encodable(self.password, "password")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.password,)
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -102,6 +110,10 @@ class Token:
 
     def __post_init__(self) -> None:
         _check_header_value(self.token, "token")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.token,)
 
 
 Credentials = AkSk | Password | Token
