@@ -10,10 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-from majobctl.job_config.secrets import SHOWN, masked_places, value_at
-
-PUBLIC = "emulator"
-"""The account of the emulator, which is in its documents."""
+from majobctl.job_config.secrets import PUBLIC, SHOWN, masked_places, value_at
 
 _MESSAGE_LENGTH = 4000
 _LAYERS = 3

@@ -24,6 +24,27 @@ NO_HASH = "hmac-sha256:no-state-yet"
 _NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
+PUBLIC = "emulator"
+"""The account of the emulator, which is in its documents."""
+
+OWN_CREDENTIALS = frozenset(
+    f"""OS_ACCESS_KEY OS_SECRET_KEY OS_SECURITY_TOKEN OS_PASSWORD OS_TOKEN OS_AUTH_TOKEN
+    HUAWEICLOUD_SDK_AK HUAWEICLOUD_SDK_SK HUAWEICLOUD_SDK_SECURITY_TOKEN
+    HW_ACCESS_KEY HW_SECRET_KEY HW_SECURITY_TOKEN {KEY_VARIABLE}
+    GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN
+    GITLAB_TOKEN CI_JOB_TOKEN CI_BUILD_TOKEN CI_JOB_JWT CI_JOB_JWT_V1 CI_JOB_JWT_V2
+    CI_REPOSITORY_URL CI_REGISTRY_PASSWORD CI_DEPLOY_PASSWORD CI_DEPENDENCY_PROXY_PASSWORD
+    """.split()
+)
+"""The variables of the environment with the credentials of majobctl, and of the CI it runs in."""
+
+
+def is_own_credential(text: str, variable: str = "") -> bool:
+    """Whether ``text``, the value of ``variable``, has a credential that no job may get."""
+    own = (os.environ.get(name, "") for name in OWN_CREDENTIALS)
+    return variable in OWN_CREDENTIALS or any(
+        len(value) >= 8 and value != PUBLIC and value in text for value in own
+    )
 
 
 def new_salt() -> str:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from majobctl.job_config.secrets import OWN_CREDENTIALS
+from majobctl.service.auth import credentials
 from tests.config_repository import BODY, JOB, Repository, toml_of
 from tests.fake_service import FakeService, refusal
 
@@ -436,3 +438,47 @@ def test_an_import_writes_no_value_of_a_default_that_is_not_known(
     assert on_rest.done("plan", "--refresh").stdout.startswith("No changes.")
     set_variable(on_rest, OTHER)
     assert "2 to update" in on_rest.done("plan").stdout
+
+
+# majobctl's own credentials
+
+OWN = "0wn-credential-4711"
+
+
+def test_every_variable_with_a_credential_is_known_as_one() -> None:
+    secret = ("access_key", "secret_key", "security_token", "password", "token")
+    named = [names.get(key, ()) for names in credentials._ENVIRONMENT for key in secret]
+    assert {name for names in named for name in names} <= OWN_CREDENTIALS
+
+
+@pytest.mark.parametrize("text", ["${env.{}}", "user:${env.{}}@host", "${env.ALIAS}"])
+@pytest.mark.parametrize("own", sorted(OWN_CREDENTIALS))
+def test_no_job_gets_a_credential_of_majobctl_or_of_the_ci(
+    on_rest: Repository, rest: FakeService, own: str, text: str
+) -> None:
+    on_rest.job("one", hyperparameters={"key": text.replace("{}", own)})
+    on_rest.environment |= {own: OWN, "ALIAS": f"x{OWN}"}
+    for command in (["validate"], ["plan"], ["plan", "--out", "p"], ["apply", "--auto-approve"]):
+        ran = on_rest.run(*command)
+        assert ran.code == 1
+        assert "is a credential of majobctl itself, or of the CI" in ran.stderr
+        assert OWN not in ran.stdout + ran.stderr
+    assert (rest.requests, (on_rest.root / "p").exists()) == ([], False)
+
+
+@pytest.mark.parametrize("how", ["option", "file", "environment", "settings"])
+def test_no_variable_holds_a_credential_of_majobctl(
+    on_rest: Repository, rest: FakeService, how: str
+) -> None:
+    text = OWN if how == "settings" else "x"
+    on_rest.settings(f'{rest.settings()}[variables]\nv = "{text}"\n')
+    on_rest.write("one.toml", f'v = "{OWN}"\n')
+    on_rest.job("one", config_desc="${var.v}")
+    on_rest.environment["OS_SECURITY_TOKEN"] = OWN
+    if how == "environment":
+        on_rest.environment["MAJOBCTL_VAR_v"] = OWN
+    options = {"option": ["--var", f"v={OWN}"], "file": ["--var-file", "one.toml"]}.get(how, [])
+    ran = on_rest.run("plan", *options)
+    assert ran.code == 1
+    assert "v: a variable cannot hold a credential of majobctl itself" in ran.stderr
+    assert OWN not in ran.stdout + ran.stderr
