@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
-from majobctl.job_config.secrets import PUBLIC, SHOWN, masked_places, value_at
+from majobctl.job_config.secrets import PLAIN, PUBLIC, SHOWN, looks_secret, masked_places, value_at
 
 _MESSAGE_LENGTH = 4000
 _LAYERS = 3
@@ -39,18 +39,42 @@ def texts_in(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def without_traces(text: str, values: Iterable[str]) -> str:
+def written_secrets(data: Any, names: Collection[str] = ()) -> Iterator[str]:
+    """The values in ``data``, as read from TOML, at keys and labels in ``names`` or that look
+    secret. A reference is not a value."""
+    for key, value in data.items() if isinstance(data, Mapping) else ():
+        label = str(data.get("label", "")) if key == "value" else key
+        for text in texts_in(value) if label in names or looks_secret(label) else ():
+            if "${" not in text and (label in names or not PLAIN.fullmatch(text)):
+                yield text
+    for item in data.values() if isinstance(data, Mapping) else data:
+        if isinstance(item, (Mapping, list)):
+            yield from written_secrets(item, names)
+
+
+def sensitive_names(data: Any) -> Iterator[str]:
+    """What each ``sensitive`` in ``data``, as read from TOML, names."""
+    for key, item in data.items() if isinstance(data, Mapping) else ():
+        if key == "sensitive":
+            yield from texts_in(item)
+        elif isinstance(item, Mapping):
+            yield from sensitive_names(item)
+
+
+def without_traces(
+    text: str, values: Iterable[str], max_length: int | None = _MESSAGE_LENGTH
+) -> str:
     """``text``, from outside, without ``values``; a note instead if it has parts of them.
 
     A value may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name
     gives away are hidden, whoever they belong to.
     """
-    text = _CREDENTIAL.sub(rf"\1{SHOWN}", text[:_MESSAGE_LENGTH])
+    text = _CREDENTIAL.sub(rf"\1{SHOWN}", text[:max_length])
     hidden = sorted({value for value in values if value and value != PUBLIC}, key=len, reverse=True)
     for value in hidden:
         text = text.replace(value, SHOWN)
     if hidden and has_traces(text.replace(SHOWN, "\0"), hidden):
-        return f"{SHOWN} (the message has a part of a sensitive value)"
+        return f"{SHOWN} (this text has a part of a sensitive value)"
     return text
 
 

@@ -13,9 +13,10 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from majobctl.job_config.violations import Path
+from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
 
 SHOWN = "(sensitive)"
@@ -172,6 +173,29 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
             yield place
 
 
+def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
+    """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
+    labelled = {(_LABELLED, label): text for label, text in params.get(_LABELLED, {}).items()}
+    for place, text in labelled.items():
+        label = place[1]
+        if place in hidden or not looks_secret(label) or PLAIN.fullmatch(text):
+            continue
+        name = re.sub(r"\W", "_", label, flags=re.ASCII).upper()
+        name = f"JOB_{name}" if name in OWN_CREDENTIALS or not name[:1].isalpha() else name
+        key = label if re.fullmatch(r"[\w-]+", label, re.ASCII) else quoted(label)
+        yield Violation(
+            place,
+            f"{quoted(label)} looks like a secret, and its value is shown and stored in clear;"
+            f' write {key} = "${{env.{name}}}", or sensitive = [{quoted(label)}]',
+        )
+    for at in [] if os.environ.get(KEY_VARIABLE) else hidden:
+        value = value_at(params, at)
+        if isinstance(value, str) and len(value) < (15 if value.isdigit() else 10):
+            what = f"{'.'.join(map(str, at))} is sensitive, and so short that it can be found from"
+            advice = f"its hash in the state; take a longer value, or set {KEY_VARIABLE}"
+            yield Violation(at, f"{what} {advice}")
+
+
 def value_at(params: Mapping[str, Any], place: Path) -> Any:
     """The value at ``place``; None if there is none."""
     value: Any = params
@@ -197,11 +221,16 @@ _SECRET_WORD = re.compile(
 """Further names of hyperparameters, in lower case, that are no keys that must not be in TOML."""
 
 
+@lru_cache(maxsize=1024)
 def looks_secret(label: str) -> bool:
     """Whether ``label`` names what is probably a secret."""
     lower = label.lower()
     forms = (lower, re.sub(r"[-_. ]", "", lower))
     return any(_SECRET_KEY.fullmatch(form) or _SECRET_WORD.fullmatch(form) for form in forms)
+
+
+PLAIN = re.compile(r"true|false|[-+.\de]{0,6}", re.IGNORECASE)
+"""No secret, whatever its label, such as that of ``max_token``."""
 
 
 def secret_key_message(key: str) -> str | None:

@@ -415,7 +415,8 @@ def test_the_password_that_iam_quotes_is_not_shown(
 ) -> None:
     sign_in(on_rest, rest, "password")
     on_rest.environment["OS_PASSWORD"] = password
-    rest.answer_next(*answer(quoting(password)))
+    status, document, headers = answer(quoting(password))
+    rest.answer_next(status, document, dict(headers))
     caplog.set_level(logging.DEBUG)
     ran = on_rest.run("plan", "--refresh")
     assert ran.code == 1

@@ -27,14 +27,14 @@ from majobctl.job_config.directives import (
 )
 from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
-from majobctl.job_config.secrets import place_of, value_at
+from majobctl.job_config.secrets import place_of, secret_warnings, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs import tables
 from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
 from majobctl.repository.jobs.references import reference_alone, resolve
-from majobctl.repository.jobs.templates import Template, template_of, template_used
+from majobctl.repository.jobs.templates import Template, template_of, template_used, useless_secrets
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -90,6 +90,10 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
             else:
                 readings += _read_table(layer, templates, context)
     readings = list(_with_valid_names(readings))
+    for shared in (*templates.values(), Template(context.defaults, context.effective)):
+        wrong, doubtful = useless_secrets(shared, readings)
+        origin = Origin((shared.layer,))
+        readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
     return [defaults, *readings, *_broken_renames(readings)]
 
 
@@ -159,7 +163,7 @@ def _read_job_config(
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
-    warnings = _warnings(params)
+    warnings = [*_warnings(params), *secret_warnings(params, job_config.sensitive)]
     return Reading(
         origin=origin, policy=policy, name=name, job_config=job_config, warnings=warnings
     )

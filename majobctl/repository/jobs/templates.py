@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from majobctl.job_config.directives import RENAMED_FROM, Directives, without_directives
-from majobctl.job_config.fields import name_violation
+from majobctl.job_config.directives import (
+    RENAMED_FROM,
+    SENSITIVE,
+    Directives,
+    without_directives,
+)
+from majobctl.job_config.fields import FIELDS, name_violation
+from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
-from majobctl.repository.jobs.layers import Layer
+from majobctl.repository.jobs.layers import Layer, Origin
 from majobctl.repository.jobs.matrix import MATRIX, NAME
 from majobctl.repository.jobs.tables import TEMPLATES, USE
 from majobctl.text import nearest, quoted
@@ -52,3 +58,36 @@ def template_used(
         hint = nearest(name, templates) or f"; write [{TEMPLATES}.{written}] in a job file"
         return None, [Violation((USE,), f"{USE}: no template {quoted(name)}{hint}")]
     return templates[name], []
+
+
+class User(Protocol):
+    """One table of a job file."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def job_config(self) -> JobConfig | None: ...
+
+
+def useless_secrets(
+    shared: Template, tables: Iterable[User]
+) -> tuple[list[Violation], list[Violation]]:
+    """The ``sensitive`` names of a template, or of ``[defaults]``, that hide nothing in the job
+    configs among ``tables`` that have it: those that look misspelt, and the others.
+    """
+    found: tuple[list[Violation], list[Violation]] = ([], [])
+    if not (names := shared.directives.sensitive):
+        return found
+    used = [it.job_config for it in tables if it.name and shared.layer in it.origin.layers[1:]]
+    valid = [it for it in used if it]
+    labels = {label for it in valid for label in it.params.get("hyperparameters", ())}
+    for index, name in enumerate(names if len(valid) == len(used) > 0 else ()):
+        if name not in FIELDS and name not in labels:
+            hint = nearest(name, labels.difference(names))
+            what = "is neither a key nor a label of a job config that has it from here"
+            found[not hint].append(Violation((SENSITIVE, index), f"{quoted(name)} {what}{hint}"))
+    return found
