@@ -157,7 +157,9 @@ class SdkCalls:
         # The official session gets tokens of its own.
         own = getattr(self.session, "__dict__", {}) if self.is_official_sdk else {}
         found = {text for key, text in own.items() if isinstance(text, str) and looks_secret(key)}
-        return printable(without_traces("" if value is None else str(value), {*self._secrets, *found}))
+        return printable(
+            without_traces("" if value is None else str(value), {*self._secrets, *found})
+        )
 
 
 def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> CallResult:

@@ -11,7 +11,13 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
-from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
+from majobctl.service.auth.credentials import (
+    Password,
+    Sources,
+    checked_project,
+    given_credentials,
+    secrets_of,
+)
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
 from majobctl.service.catalog import api_catalog
@@ -140,12 +146,12 @@ class Session:
         sent = {key: value for key, value in (query or {}).items() if value is not None}
         if sent:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
-        rule, quotes = RETRY_RULES[method], QuoteFilter(self._credentials.secrets)
+        rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
         send = self._sender(method, url, b"" if body is None else _encoded(body), quotes)
 
         def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
             found = classify(result, writes=rule.writes)
-            return quotes.checked(result, found, is_data=not rule.writes)
+            return quotes.checked(found, data=not rule.writes)
 
         return self._retries.call(rule, send, read)
 
@@ -168,11 +174,11 @@ class Session:
 
     def _issue_token(self, body: bytes) -> dict[str, Any]:
         url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
-        quotes = QuoteFilter(self._credentials.secrets)
+        quotes = QuoteFilter(secrets_of(self._credentials))
         return self._retries.call(
             ISSUE_TOKEN,
             lambda: self._transport.send("POST", url, headers, body),
-            lambda result: quotes.checked(result, classify_issue(result)),
+            lambda result: quotes.checked(classify_issue(result), data=False),
         )
 
     def _sender(self, method: str, url: str, body: bytes, quotes: QuoteFilter) -> Send:

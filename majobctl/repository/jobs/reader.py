@@ -91,9 +91,11 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
                 readings += _read_table(layer, templates, context)
     readings = list(_with_valid_names(readings))
     for shared in (*templates.values(), Template(context.defaults, context.effective)):
-        wrong, doubtful = useless_secrets(shared, readings)
-        origin = Origin((shared.layer,))
-        readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
+        if names := shared.directives.sensitive:
+            found = (it for it in readings if it.name and shared.layer in it.origin.layers[1:])
+            wrong, doubtful = useless_secrets(names, [it.job_config for it in found])
+            origin = Origin((shared.layer,))
+            readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
     return [defaults, *readings, *_broken_renames(readings)]
 
 

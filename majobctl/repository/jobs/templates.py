@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from majobctl.job_config.directives import (
     RENAMED_FROM,
@@ -16,7 +16,7 @@ from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
-from majobctl.repository.jobs.layers import Layer, Origin
+from majobctl.repository.jobs.layers import Layer
 from majobctl.repository.jobs.matrix import MATRIX, NAME
 from majobctl.repository.jobs.tables import TEMPLATES, USE
 from majobctl.text import nearest, quoted
@@ -60,32 +60,16 @@ def template_used(
     return templates[name], []
 
 
-class User(Protocol):
-    """One table of a job file."""
-
-    @property
-    def origin(self) -> Origin: ...
-
-    @property
-    def name(self) -> str | None: ...
-
-    @property
-    def job_config(self) -> JobConfig | None: ...
-
-
 def useless_secrets(
-    shared: Template, tables: Iterable[User]
+    names: Sequence[str], users: Sequence[JobConfig | None]
 ) -> tuple[list[Violation], list[Violation]]:
     """The ``sensitive`` names of a template, or of ``[defaults]``, that hide nothing in the job
-    configs among ``tables`` that have it: those that look misspelt, and the others.
+    configs that have it (None for one that is not valid): those that look misspelt, and others.
     """
     found: tuple[list[Violation], list[Violation]] = ([], [])
-    if not (names := shared.directives.sensitive):
-        return found
-    used = [it.job_config for it in tables if it.name and shared.layer in it.origin.layers[1:]]
-    valid = [it for it in used if it]
+    valid = [it for it in users if it]
     labels = {label for it in valid for label in it.params.get("hyperparameters", ())}
-    for index, name in enumerate(names if len(valid) == len(used) > 0 else ()):
+    for index, name in enumerate(names if len(valid) == len(users) > 0 else ()):
         if name not in FIELDS and name not in labels:
             hint = nearest(name, labels.difference(names))
             what = "is neither a key nor a label of a job config that has it from here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import repeat
 
@@ -78,10 +78,6 @@ class AkSk:
         _check_header_value(self.security_token or "", "security token")
         _check_encodable(self.secret_key, "secret key")
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return self.access_key, self.secret_key, self.security_token or ""
-
 
 @dataclass(frozen=True, slots=True)
 class Password:
@@ -97,10 +93,6 @@ class Password:
         _check_encodable(self.username, "user name")
         _check_encodable(self.password, "password")
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.password,)
-
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -111,12 +103,15 @@ class Token:
     def __post_init__(self) -> None:
         _check_header_value(self.token, "token")
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.token,)
-
 
 Credentials = AkSk | Password | Token
+
+
+def secrets_of(credentials: Credentials) -> set[str]:
+    """What ``repr`` does not show of them."""
+    return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
+
+
 _Triple = tuple[str | None, str | None, str | None]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from majobctl.errors import ServiceError, TransportError
 from majobctl.job_config.redaction import texts_in, without_traces
-from majobctl.service.http.responses import Failure, NoResponse, Response
+from majobctl.service.http.responses import Failure
 
 _MIN_LENGTH = 4
 """A shorter secret protects nothing, and is in many words."""
@@ -19,7 +18,7 @@ _ENOUGH = 24
 class QuoteFilter:
     """Knows the secrets of one call; ``secrets`` are those of the session."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = {secret for secret in secrets if len(secret) >= _MIN_LENGTH}
         self._sent: set[str] = set()
 
@@ -28,22 +27,14 @@ class QuoteFilter:
         tokens = (headers.get(name, "") for name in ("X-Auth-Token", "X-Security-Token"))
         self._sent.update({*tokens, headers.get("Authorization", "").rpartition("=")[2]} - {""})
 
-    def checked(
-        self,
-        result: Response | NoResponse,
-        found: dict[str, Any] | Failure,
-        *,
-        is_data: bool = False,
-    ) -> dict[str, Any] | Failure:
-        """``found``, which was read from ``result``, as a failure that shows no secret.
+    def checked(self, found: dict[str, Any] | Failure, *, data: bool) -> dict[str, Any] | Failure:
+        """``found``, read from an answer; a failure shows no secret.
 
-        Data with a secret of the request is a failure, too: it would be shown, and kept in files.
+        ``data`` with a secret of the request is a failure, too: it would be shown, and kept.
         """
         if isinstance(found, Failure):
-            issued = "" if isinstance(result, NoResponse) else result.headers.get("x-subject-token")
-            secrets = {*self._secrets, *self._sent, issued or ""}
-            return replace(found, error=_without_secrets(found.error, secrets))
-        if is_data and self._is_quoted_in("\n".join(texts_in(found))):
+            _clean(found.error, self._secrets | self._sent)
+        elif data and self._is_quoted_in("\n".join(texts_in(found))):
             text = "the answer has credentials of the request in it, and is not used"
             return Failure(error=TransportError(text, outcome_unknown=False))
         return found
@@ -53,14 +44,9 @@ class QuoteFilter:
         return any(it[len(it) // 2 :][:_ENOUGH] in text for it in self._sent)
 
 
-def _without_secrets(
-    error: ServiceError | TransportError, secrets: Iterable[str]
-) -> ServiceError | TransportError:
-    if isinstance(error, TransportError):
-        text, is_unknown = without_traces(str(error), secrets), error.outcome_unknown
-        return TransportError(text, outcome_unknown=is_unknown, may_pass=error.may_pass)
-    texts = (error.code, error.reason, error.request_id)
-    code, reason, request_id = (without_traces(text, secrets) for text in texts)
-    return ServiceError(
-        code, reason, status=error.status, request_id=request_id, may_pass=error.may_pass
-    )
+def _clean(error: ServiceError | TransportError, secrets: Iterable[str]) -> None:
+    error.args = (without_traces(str(error), secrets),)
+    if isinstance(error, ServiceError):
+        texts = (error.code, error.reason, error.request_id)
+        found = (without_traces(text, secrets) for text in texts)
+        error.code, error.reason, error.request_id = found
