@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from majobctl.errors import ConfigError, Problem
@@ -28,22 +28,28 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: an address as of ``endpoint_of``, and a project."""
+    """What a state belongs to: an address as of ``endpoint_of``, and a project.
+
+    A password goes to ``iam_endpoint``, "" for the region's own, whatever state is used.
+    """
 
     endpoint: str
     project_id: str
+    iam_endpoint: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return printable(f"{self.endpoint}, project {self.project_id}")
 
     def document(self) -> dict[str, str]:
         """The target as a JSON object."""
-        return {"endpoint": self.endpoint, "project_id": self.project_id}
+        iam = {"iam_endpoint": self.iam_endpoint} if self.iam_endpoint else {}
+        return {"endpoint": self.endpoint, "project_id": self.project_id, **iam}
 
     @classmethod
     def of_document(cls, node: Node) -> Target:
         """The target that ``document`` gave. Raises JsonError for anything else."""
-        return cls(node["endpoint"].text(), node["project_id"].text())
+        iam = node.get("iam_endpoint")
+        return cls(node["endpoint"].text(), node["project_id"].text(), iam.text() if iam else "")
 
 
 def endpoint_of(region: str | None, endpoint: str | None) -> str:

@@ -96,11 +96,11 @@ def trickles(byte: bytes, *heads: bytes) -> Answer:
     """Says each of ``heads`` when it is its turn, and then ``byte`` again and again for longer than
     anybody should wait."""
 
-    def answer(connection: socket.socket, _: bytes) -> None:
+    def answer(connection: socket.socket, head: bytes) -> None:
         connection.sendall(heads[0])
-        for head in heads[1:]:
+        for following in heads[1:]:
             connection.recv(4096)
-            connection.sendall(head)
+            connection.sendall(following)
         for _ in range(200):
             time.sleep(0.1)
             connection.sendall(byte)

@@ -15,7 +15,6 @@ from majobctl.cli.options import format_choice, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
-    from majobctl.repository.settings.settings import Settings
 
 
 @click.command("validate")
@@ -42,7 +41,7 @@ def command(format_: str, verbose: bool) -> int:
         return _validate_for_tools(format_)
     config = invocation.repository().load_config()
     if verbose:
-        for line in _chosen(config.settings):
+        for line in _chosen(config):
             click.echo(line)
     click.echo(_summary(config))
     return 0
@@ -53,16 +52,27 @@ def _summary(config: Config) -> str:
     return f"{count} job config{' is' if count == 1 else 's are'} valid."
 
 
-def _chosen(settings: Settings) -> Iterator[str]:
+def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
+    from majobctl.job_config.redaction import texts_in
+    from majobctl.job_config.secrets import SHOWN, value_at
     from majobctl.render.tables import table_text
     from majobctl.text import printable, quoted
 
+    settings, configs = config.settings, config.job_configs.values()
+    secrets = {
+        it for own in configs for at in own.sensitive for it in texts_in(value_at(own.params, at))
+    }
     yield f"Environment: {settings.environment or 'none'}"
     yield f"State: {printable(str(settings.values['state']['path']))}"
     rows = [
-        (name, quoted(variable.text), variable.origin)
+        (
+            name,
+            SHOWN if text and any(text in secret for secret in secrets) else quoted(text),
+            variable.origin,
+        )
         for name, variable in sorted(settings.variables.items())
+        for text in [variable.text]
     ]
     if rows:
         yield table_text(("variable", "value", "from"), rows).rstrip()

@@ -14,12 +14,19 @@ from urllib.parse import quote, urlencode
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
 from majobctl.service.arguments import require_numbers, require_texts
-from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
+from majobctl.service.auth.credentials import (
+    Password,
+    Sources,
+    checked_project,
+    given_credentials,
+    secrets_of,
+)
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
-from majobctl.service.http.responses import NoResponse, Response, classify
+from majobctl.service.http.quoting import QuoteFilter
+from majobctl.service.http.responses import Failure, NoResponse, Response, classify
 from majobctl.service.http.retries import ISSUE_TOKEN, RETRY_RULES, Retries, Send
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
@@ -110,6 +117,7 @@ class Session:
             address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
             self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
         self._auth = auth_method(credentials, project, self._issue_token)
+        self._credentials = credentials
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections = timeout, max(connections, 1)
@@ -152,9 +160,14 @@ class Session:
         sent = {key: value for key, value in (query or {}).items() if value is not None}
         if sent:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
-        rule = RETRY_RULES[method]
-        send = self._sender(method, url, b"" if body is None else _encoded(body))
-        return self._retries.call(rule, send, lambda result: classify(result, writes=rule.writes))
+        rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
+        send = self._sender(method, url, b"" if body is None else _encoded(body), quotes)
+
+        def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
+            found = classify(result, writes=rule.writes)
+            return quotes.checked(found, data=not rule.writes)
+
+        return self._retries.call(rule, send, read)
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
@@ -175,17 +188,21 @@ class Session:
 
     def _issue_token(self, body: bytes) -> dict[str, Any]:
         url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
+        quotes = QuoteFilter(secrets_of(self._credentials))
         return self._retries.call(
-            ISSUE_TOKEN, lambda: self._transport.send("POST", url, headers, body), classify_issue
+            ISSUE_TOKEN,
+            lambda: self._transport.send("POST", url, headers, body),
+            lambda result: quotes.checked(classify_issue(result), data=False),
         )
 
-    def _sender(self, method: str, url: str, body: bytes) -> Send:
+    def _sender(self, method: str, url: str, body: bytes, quotes: QuoteFilter) -> Send:
         """Sends this request once each time it is called, with fresh headers."""
         may_renew = True
 
         def send() -> Response | NoResponse:
             nonlocal may_renew
             headers = self._auth.headers(method, url, body)
+            quotes.add(headers)
             result = transport.send(method, url, {**plain, **headers}, body)
             if may_renew and isinstance(result, Response) and self._auth.renew(headers, result):
                 may_renew = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -763,6 +766,28 @@ class TestTheOfficialPackage:
         self, name: str, outcome: CallResult, official: Provider
     ) -> None:
         assert official.update_job_config(name, PARAMS) == outcome
+
+    @pytest.mark.parametrize("name", ["raises-quoting", "answers-quoting"])
+    @pytest.mark.parametrize("secret", [SECRET_KEY, ACCESS_KEY, "a-token/that=the+SDK/got"])
+    @pytest.mark.parametrize(
+        "quoting",
+        [
+            str,
+            lambda text: text[:12],
+            lambda text: quote(text, safe=""),
+            lambda text: json.dumps({"X-Auth-Token": text}),
+            lambda text: b64encode(f"token {text}".encode()).decode(),
+        ],
+    )
+    def test_shows_no_secret_that_is_quoted(
+        self, name: str, secret: str, quoting: Callable[[str], str], official: Provider
+    ) -> None:
+        official._session.token = "a-token/that=the+SDK/got"
+        official._session.quoted = quoted = quoting(secret)
+        message = official.update_job_config(name, PARAMS).message
+        assert "(sensitive)" in message
+        assert secret[:8] not in message
+        assert quoted[-12:-2] not in message
 
     def test_reads_names_and_configurations(self, official: Provider) -> None:
         official._session.configs = {f"n{number:04}": {} for number in range(1001)}

@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import takewhile
 from pathlib import Path, PurePath
 
@@ -96,10 +96,10 @@ class NewFiles:
         if not self._is_kept:
             self.remove()
 
-    def write(self, stem: str, text: str) -> str:
+    def write(self, stem: str, text: str, *, is_secret: bool = False) -> str:
         """Writes ``STEM.toml``, or ``STEM-2.toml`` if that is taken, and returns its name. Case
-        does not count, as on some file systems. Raises MajobctlError if the file cannot be
-        written."""
+        does not count, as on some file systems. Only the user may read one that ``is_secret``.
+        Raises MajobctlError if the file cannot be written."""
         # Commands would take a name that begins with a hyphen for options.
         stem = f"_{stem}" if stem.startswith("-") else stem
         name = f"{stem}.toml"
@@ -111,7 +111,9 @@ class NewFiles:
                 name = f"{stem}-{number}.toml"
             taken.add(name.casefold())
             # "x": a file that appeared meanwhile belongs to somebody else.
-            with (self._folder / name).open("x", encoding="utf-8", newline="\n") as file:
+            opener = partial(os.open, mode=0o600 if is_secret else 0o666)
+            path = self._folder / name
+            with open(path, "x", encoding="utf-8", newline="\n", opener=opener) as file:
                 self._files.append(self._folder / name)
                 file.write(text)
                 # Before the state: an empty file after a power cut would look like a removal.

@@ -27,7 +27,7 @@ from majobctl.job_config.directives import (
 )
 from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
-from majobctl.job_config.secrets import place_of, value_at
+from majobctl.job_config.secrets import place_of, secret_warnings, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs import tables
@@ -35,7 +35,7 @@ from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
 from majobctl.repository.jobs.readings import Reading, within_bounds
 from majobctl.repository.jobs.references import reference_alone, resolve
-from majobctl.repository.jobs.templates import Template, template_of, template_used
+from majobctl.repository.jobs.templates import Template, template_of, template_used, useless_secrets
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -66,6 +66,12 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     templates, readings = _read_templates(files, context)
     readings += within_bounds(_readings(files, templates, context))
     readings = list(_with_valid_names(readings))
+    for shared in (*templates.values(), Template(context.defaults, context.effective)):
+        if names := shared.directives.sensitive:
+            found = (it for it in readings if it.name and shared.layer in it.origin.layers[1:])
+            wrong, doubtful = useless_secrets(names, [it.job_config for it in found])
+            origin = Origin((shared.layer,))
+            readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
     return [defaults, *readings, *_broken_renames(readings)]
 
 
@@ -155,7 +161,8 @@ def _read_job_config(
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
-    return Reading(origin, policy, name, job_config, warnings=_warnings(params), size=size)
+    warnings = [*_warnings(params), *secret_warnings(params, job_config.sensitive)]
+    return Reading(origin, policy, name, job_config, warnings=warnings, size=size)
 
 
 def _secrets(

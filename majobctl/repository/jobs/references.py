@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from majobctl.job_config.secrets import UnsetText
+from majobctl.job_config.secrets import UnsetText, is_own_credential
 from majobctl.job_config.values import CONTROL_CHARACTER
 from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.variables import unknown_variable
@@ -21,6 +21,11 @@ _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
 MOST_CHARACTERS = 1_000_000
 """How much the references in one table may add: more than any request takes."""
+
+_OWN = (
+    "is a credential of majobctl itself, or of the CI, which it sends to no job; set a variable of"
+    " another name to a credential of the job's own"
+)
 _MAX_DEPTH = 4
 """No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""
 
@@ -59,10 +64,12 @@ def resolve(
         if variable := _ENV.fullmatch(reference) if end and text is None else None:
             secret_paths.add(path)
             text, name = os.environ.get(variable[1], ""), variable[1]
-            if not text.strip():
+            if is_own_credential(text, name):
+                violations.append(Violation(path, f"{quoted(written)} {_OWN}"))
+            elif not text.strip():
                 unset.append(name)
                 return written
-            if CONTROL_CHARACTER.search(text):
+            elif CONTROL_CHARACTER.search(text):
                 message = f"the environment variable {name} must not have a control character"
                 violations.append(Violation(path, f"{message}, such as a line break"))
                 text = CONTROL_CHARACTER.sub("", text)

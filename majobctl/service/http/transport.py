@@ -25,6 +25,9 @@ SIZE_LIMIT = 16 * 2**20
 
 _CHUNK = 2**16
 _LOG = logging.getLogger(__name__)
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    # This warning quotes the answer.
+    logging.getLogger(_name).addFilter(lambda it: "parse headers" not in str(it.msg))
 
 
 class Transport:
