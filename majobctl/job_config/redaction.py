@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
 from majobctl.job_config.secrets import PLAIN, PUBLIC, SHOWN, looks_secret, masked_places, value_at
+from majobctl.text import cut
 
 _MESSAGE_LENGTH = 4000
 _LAYERS = 3
@@ -69,7 +70,7 @@ def without_traces(
     A value may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name
     gives away are hidden, whoever they belong to.
     """
-    text = _CREDENTIAL.sub(rf"\1{SHOWN}", text[:max_length])
+    text = _CREDENTIAL.sub(rf"\1{SHOWN}", text if max_length is None else cut(text, max_length))
     hidden = sorted({value for value in values if value and value != PUBLIC}, key=len, reverse=True)
     for value in hidden:
         text = text.replace(value, SHOWN)

@@ -45,8 +45,9 @@ class QuoteFilter:
 
 
 def _clean(error: ServiceError | TransportError, secrets: Iterable[str]) -> None:
-    error.args = (without_traces(str(error), secrets),)
+    # The texts of an error have bounds already.
+    error.args = (without_traces(str(error), secrets, None),)
     if isinstance(error, ServiceError):
         texts = (error.code, error.reason, error.request_id)
-        found = (without_traces(text, secrets) for text in texts)
+        found = (without_traces(text, secrets, None) for text in texts)
         error.code, error.reason, error.request_id = found
