@@ -103,7 +103,7 @@ class LockedState:
 
     def __init__(self, backend: Backend, state: State | None, content: bytes | None) -> None:
         self._backend = backend
-        self._content = content
+        self._content = self._unfinished = content
         self.state = state
 
     def write(self, state: State) -> None:
@@ -118,6 +118,8 @@ class LockedState:
             name = self._backend.name
             raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
         content = state.dump()
+        # A write that fails may have been carried out, and is not somebody else's.
+        self._unfinished = content
         self._backend.write(content)
         self.state, self._content = state, content
 
@@ -182,7 +184,7 @@ class LockedState:
     def _is_replaced(self) -> bool:
         """Whether somebody else changed the state file since it was read."""
         with suppress(StateError):
-            return self._backend.read() != self._content
+            return self._backend.read() not in (self._content, self._unfinished)
         return True
 
     def _remove_journal(self) -> str:

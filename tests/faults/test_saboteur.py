@@ -97,6 +97,8 @@ class Stage:
     def check(self, root: Path, ran: Watched, claims: list[str]) -> None:
         assert ran.code in (0, 1, 5), ran
         self.claims += len(claims)
+        for suffix in SUFFIXES:
+            clear(root / (STATE + suffix))
         if ran.code != 0:
             self.mend(root, ran)
         if not claims:
@@ -117,8 +119,6 @@ class Stage:
 
     def mend(self, root: Path, ran: Watched) -> None:
         """What a person does who reads the message."""
-        for suffix in SUFFIXES:
-            clear(root / (STATE + suffix))
         if "move it away" in ran.stderr:
             (root / f"{STATE}.journal").unlink(missing_ok=True)
         for rescue in root.glob("majobctl.rescue-*.json"):

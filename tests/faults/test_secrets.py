@@ -30,7 +30,7 @@ from tests.faults.conftest import Tally
 from tests.faults.launcher import Fault, Launcher
 
 FROM_ENVIRONMENT = "env-secret-not-a-real-one"
-SEVERAL_LINES = '-----BEGIN-----\nlines of a not\treal ☃ "key"\n-----END-----'
+SEVERAL_LINES = '-----BEGIN----- lines of a not real ☃ "key" -----END-----'
 IN_FILE = "file-secret-not-a-real-one"
 FLAVOR = "flavor-secret.not.real"
 HIDDEN = (FROM_ENVIRONMENT, SEVERAL_LINES, IN_FILE, SECRET_KEY)
