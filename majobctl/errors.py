@@ -16,7 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from majobctl.text import printable
+from majobctl.text import cut, printable
+
+_MOST_CHARACTERS = 4000
+"""Of a message: it may quote a text of millions."""
 
 TOKEN_CODES = frozenset(f"ModelArts.{code}" for code in ("0201", "0202", "0203", "2784", "6401"))
 """No token, or one that has expired or is not valid; their statuses are 400, 401 and 403."""
@@ -40,6 +43,11 @@ class Problem:
     column: int = 0
     where: str = ""
     message: str
+
+    def __post_init__(self) -> None:
+        if len(self.where) + len(self.message) > _MOST_CHARACTERS:
+            object.__setattr__(self, "where", cut(self.where))
+            object.__setattr__(self, "message", cut(self.message, _MOST_CHARACTERS))
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -95,10 +103,10 @@ class ServiceError(ProviderError):
         self.may_pass = may_pass
         # Any other 403 is about one configuration, or about what the caller may do.
         self.is_about_credentials = status == 401 or code in CREDENTIAL_CODES
-        self.code = code
-        self.reason = reason
+        self.code = code = cut(code)
+        self.reason = reason = cut(reason, _MOST_CHARACTERS)
         self.status = status
-        self.request_id = request_id
+        self.request_id = cut(request_id)
         text = f"{code} {reason}".strip() or f"HTTP status {status}"
         super().__init__(printable(text))
 
@@ -109,4 +117,4 @@ class TransportError(ProviderError):
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:
         self.outcome_unknown = outcome_unknown
         self.may_pass = may_pass
-        super().__init__(printable(message))
+        super().__init__(printable(cut(message, _MOST_CHARACTERS)))

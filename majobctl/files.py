@@ -1,4 +1,4 @@
-"""Durable writes: a file is replaced completely, or not at all."""
+"""Files: read within bounds, replaced completely or not at all, not through links that lead out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,59 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from majobctl.text import printable
+
+_CHUNK = 2**16
+MOST_BYTES = 2**30
+"""The largest file that is read: a state of far more than 100,000 job configs is smaller."""
+
+
+def read_file(path: str | Path, most: int = MOST_BYTES, *, may_be_pipe: bool = False) -> bytes:
+    """The content of a regular file, or of a pipe.
+
+    Raises OSError, also for a device and whatever else may never end, and for over ``most`` bytes.
+    """
+    about = os.stat(path)
+    mode = about.st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (may_be_pipe and stat.S_ISFIFO(mode))):
+        # Opening a pipe would wait for somebody to write.
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if about.st_size > most:
+        raise _too_large(most)
+    with open(path, "rb") as file:
+        return read_all(file, most)
+
+
+def read_all(file: BinaryIO, most: int = MOST_BYTES) -> bytes:
+    """Everything in ``file``. Raises OSError if that is more than ``most`` bytes."""
+    content = bytearray()
+    while len(content) <= most:
+        content += (chunk := file.read(_CHUNK))
+        if len(chunk) < _CHUNK:
+            return bytes(content)
+    raise _too_large(most)
+
+
+def _too_large(most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most // 2**20} MiB")
+
+
+def refuse_link_out(path: str | Path, root: Path) -> None:
+    """Raises OSError, which names the link, if writing ``path`` would follow one out of ``root``,
+    or make the file that one lacks."""
+    top = os.path.realpath(root)
+    place = Path.cwd() / path
+    for part in (*reversed(place.parents), place):
+        if not os.path.islink(part):
+            continue
+        target = Path(os.path.realpath(part))
+        is_inside = Path(os.path.realpath(part.parent)).is_relative_to(top)
+        if (is_inside or not os.path.exists(part)) and not target.is_relative_to(top):
+            link, to = (printable(os.path.relpath(it)) for it in (part, target))
+            raise OSError(errno.ELOOP, f"{link} is a link out of the repository, to {to}")
+
 
 _REFUSALS = {
     *(errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -21,7 +74,7 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     Raises OSError: either ``path`` is unchanged, or it has the new content, which may not survive
     a power failure.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=temporary_prefix(path), dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(".tmp", temporary_prefix(path), path.parent)
     with _written(descriptor, temporary, content):
         with _if_supported():
             os.chmod(temporary, mode)
@@ -41,8 +94,9 @@ def create_durably(path: Path, content: bytes) -> None:
 
 def temporary_prefix(path: Path) -> str:
     """How the names of the temporary files of ``path`` begin."""
-    # Of a long name, only the end distinguishes the files of one state.
-    return f".{path.name[-100:]}."
+    # Of a long name, only the end distinguishes the files of one state. Nobody else's file is
+    # called like this: what a killed process left is removed by its name.
+    return f".{path.name[-50:]}.majobctl-"
 
 
 def flush_folder(folder: Path) -> None:

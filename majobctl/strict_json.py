@@ -10,12 +10,15 @@ import codecs
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from majobctl.text import CONFLICT_MARKER, is_utf16
 
 T = TypeVar("T")
+_MOST_VALUES, _MOST_OF_OTHERS = 20_000_000, 1_000_000
+"""A byte or two of JSON can become a value of sixty: a few megabytes would fill the memory."""
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -42,7 +45,7 @@ def _finite(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ConflictError(f"the key {json.dumps(twice)} appears twice in one object")
     return members
 
@@ -50,8 +53,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_object(
     content: bytes, *, parse_float: Callable[[str], Any] = _finite, is_ours: bool = True
 ) -> dict[str, Any]:
-    """The JSON object in ``content``. Raises JsonError for anything else; in a file of ours, for a
-    key that appears twice, too."""
+    """The JSON object in ``content``. Raises JsonError for anything else, and for a key that
+    appears twice in one object: two readers would read it in two ways."""
+    most = _MOST_VALUES if is_ours else _MOST_OF_OTHERS
+    if sum(map(content.count, (b",", b"[", b"{"))) > most:
+        raise JsonError(f"it has more than {most:,} values")
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
     if is_ours and is_utf16(content):
@@ -61,7 +67,7 @@ def parse_object(
         decoder = json.JSONDecoder(
             parse_constant=_refuse_constant,
             parse_float=parse_float,
-            object_pairs_hook=_unique if is_ours else None,
+            object_pairs_hook=_unique,
         )
         document = decoder.decode(text)
         if _ESCAPED_SURROGATE.search(text):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from majobctl.errors import ConfigError, Problem
@@ -18,27 +18,38 @@ OPEN_TELEKOM_CLOUD = "eu-de"
 
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(
+    rf"(\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*)(?::[0-9]*)?", re.ASCII | re.IGNORECASE
+)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: an address as of ``endpoint_of``, and a project."""
+    """What a state belongs to: an address as of ``endpoint_of``, and a project.
+
+    A password goes to ``iam_endpoint``, "" for the region's own, whatever state is used.
+    """
 
     endpoint: str
     project_id: str
+    iam_endpoint: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return printable(f"{self.endpoint}, project {self.project_id}")
 
     def document(self) -> dict[str, str]:
         """The target as a JSON object."""
-        return {"endpoint": self.endpoint, "project_id": self.project_id}
+        iam = {"iam_endpoint": self.iam_endpoint} if self.iam_endpoint else {}
+        return {"endpoint": self.endpoint, "project_id": self.project_id, **iam}
 
     @classmethod
     def of_document(cls, node: Node) -> Target:
         """The target that ``document`` gave. Raises JsonError for anything else."""
-        return cls(node["endpoint"].text(), node["project_id"].text())
+        iam = node.get("iam_endpoint")
+        return cls(node["endpoint"].text(), node["project_id"].text(), iam.text() if iam else "")
 
 
 def endpoint_of(region: str | None, endpoint: str | None) -> str:
@@ -120,7 +131,21 @@ def _wrong_address(url: str) -> str | None:
             "must start with https://: plain http is allowed only to a loopback address, not to"
             f" {quoted(parts.hostname)}"
         )
+    if not _is_one_host(parts.netloc) or "\\" in url or parts.path.rstrip("/").startswith("//"):
+        return "must name one host: letters, digits, hyphens and dots, or a complete IP address"
     return None
+
+
+def _is_one_host(place: str) -> bool:
+    """Whether every reader of ``place`` finds the same host: no escapes, and no number that one
+    reads as a name and another as an IP address."""
+    match = _HOST.fullmatch(place)
+    host = match[1] if match else ""
+    is_address = host.startswith("[") or _NUMBER.fullmatch(host.rpartition(".")[2])
+    try:
+        return bool(not is_address or ipaddress.ip_address(host.strip("[]"))) and bool(host)
+    except ValueError:
+        return False
 
 
 def _refusal(key: str, message: str) -> ConfigError:

@@ -7,6 +7,16 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from itertools import islice
+
+_MOST_COMPARED = 300
+
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u2d7f\u3164\ufe00-\ufe0f\uffa0\U0001107f"
+    "\U00011a47\U00011a99\U00013441\U00013442\U00016fe4\U0001bc9d\U0001d159\U000e0000-\U000e0fff]"
+)
+"""Fillers, blanks, selectors and joiners, which Python counts as printable and nobody sees."""
+_DOUBTFUL = re.compile(r"[^\n -~]")
 
 CONFLICT_MARKER = re.compile(r"^(?:(?:<{7}|\|{7}|>{7})(?: |\r?$)|={7}\r?$)", re.MULTILINE)
 """A line that git leaves in a file that it could not merge."""
@@ -18,18 +28,48 @@ def is_utf16(content: bytes) -> bool:
 
 
 def printable(text: str) -> str:
-    """``text`` with an escape for every character that a terminal could act on."""
-    if text.isprintable():
+    """``text`` with an escape for every character that a terminal acts on or that nobody sees."""
+    if text.isprintable() and (text.isascii() or not _UNSEEN.search(text)):
         return text
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
+        char.encode("unicode_escape").decode("ascii") if is_unseen(char) else char for char in text
     )
 
 
+def printable_json(text: str) -> str:
+    """JSON in lines that means the same, safe to print, in the log of a CI job, too."""
+    text = _DOUBTFUL.sub(lambda it: json.dumps(it[0])[1:-1] if is_unseen(it[0]) else it[0], text)
+    return text.replace("##", "#\\u0023")
+
+
+def is_unseen(char: str) -> bool:
+    return not char.isprintable() or _UNSEEN.match(char) is not None
+
+
+def printable_lines(text: str) -> str:
+    """``text`` as ``printable``, with its line ends."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+_JOB_LOG_COMMAND = re.compile(
+    r"((?:^|[\r\n])(?:[^\S\r\n]|\x1b\[[0-9;]*m)*:)(?=:)|(##)(?=\[|vso\[|teamcity\[)"
+)
+
+
+def harmless_in_job_log(text: str) -> str:
+    """``text`` with a space in what the log of a CI job takes for a command, such as
+    ``::stop-commands::`` at the beginning of a line and ``##[add-mask]`` anywhere."""
+    return _JOB_LOG_COMMAND.sub(r"\1\2 ", text)
+
+
+def cut(text: str, most: int = 500) -> str:
+    """The first ``most`` characters of a text that may have millions, and how many it has."""
+    return text if len(text) <= most + 50 else f"{text[:most]}… ({len(text):,} characters)"
+
+
 def quoted(text: str) -> str:
-    """``text`` in double quotes, safe to print."""
-    return printable(json.dumps(text, ensure_ascii=False))
+    """``text`` in double quotes, safe to print, ``cut``."""
+    return printable(json.dumps(cut(text), ensure_ascii=False))
 
 
 def shortened(value: object, width: int = 60) -> str:
@@ -58,7 +98,12 @@ def utc_now() -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean "log_url"?``, or "" if no known word is similar."""
-    return _nearest(word, tuple(known))
+    known = list(known)
+    if len(known) > _MOST_COMPARED:
+        # A comparison is slow: 10,000 wrong words of 10,000 would be 100,000,000.
+        alike = (it for it in known if it[:1] == word[:1] and abs(len(it) - len(word)) < 3)
+        known = list(islice(alike, _MOST_COMPARED))
+    return _nearest(word[:200], tuple(known))
 
 
 @lru_cache(maxsize=1024)

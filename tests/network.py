@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,13 +35,16 @@ class Listener:
 
 
 @contextmanager
-def listening(answer: Answer) -> Iterator[Listener]:
-    """Calls ``answer`` with each connection and its first bytes, then hangs up."""
+def listening(answer: Answer, certificate: Path | None = None) -> Iterator[Listener]:
+    """Calls ``answer`` with each connection and its first bytes, then hangs up.
+
+    With a ``certificate`` it speaks TLS.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener = Listener(server.getsockname()[1])
 
         def serve(connection: socket.socket) -> None:
-            with connection, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), _wrapped(connection, certificate) as connection:
                 if not (head := connection.recv(4096)):
                     return
                 listener.heads.append(head)
@@ -66,6 +70,14 @@ def listening(answer: Answer) -> Iterator[Listener]:
             thread.join()
 
 
+def _wrapped(connection: socket.socket, certificate: Path | None) -> socket.socket:
+    if certificate is None:
+        return connection
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context.wrap_socket(connection, server_side=True)
+
+
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -78,6 +90,22 @@ def says(raw: bytes) -> Answer:
 def hangs(connection: socket.socket, head: bytes) -> None:
     """Says nothing until the other side gives up."""
     connection.recv(1)
+
+
+def trickles(byte: bytes, *heads: bytes) -> Answer:
+    """Says each of ``heads`` when it is its turn, and then ``byte`` again and again for longer than
+    anybody should wait."""
+
+    def answer(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(heads[0])
+        for following in heads[1:]:
+            connection.recv(4096)
+            connection.sendall(following)
+        for _ in range(200):
+            time.sleep(0.1)
+            connection.sendall(byte)
+
+    return answer
 
 
 def tunnels_to(port: int, then: Answer | None = None, after: int = 0) -> Answer:

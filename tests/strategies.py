@@ -16,10 +16,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 names = st.text(_LETTERS, min_size=1, max_size=20)
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).filter(
     lambda text: "${" not in text
 )
-"""Any text that TOML can hold and that names no variable."""
+"""Any text that a job config can hold and that names no variable."""
 
 _some_text = texts.filter(bool)
 _path_parts = st.text(

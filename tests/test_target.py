@@ -159,3 +159,44 @@ def test_a_target_has_one_form_for_people_and_one_for_documents() -> None:
 def test_what_is_not_a_target_is_told_with_its_path(document: object, told: str) -> None:
     with pytest.raises(JsonError, match=f"^{told}$"):
         Target.of_document(Node(document, Node({}), "target"))
+
+
+ONE_HOST = [
+    *("modelarts.example.com", "a_b.local", "xn--e1afmkfd.com", "1a.2b", "h", "10.0.0.1", "a" * 63),
+    *("[2001:db8::1]", "[::1]", "h:8443", "[::1]:8443", "10.0.0.1:8443", "A.B"),
+]
+NOT_ONE_HOST = [
+    *("a%2eb.com", "a.com%00.b.com", "good.com\\.evil.com", "good.com\\evil.com", "a.com%2f.b"),
+    *("[::1]evil.com", "evil[::1]", "[::1%25eth0]", "[fe80::1%eth0]", "[v1.a]", "[127.0.0.1]"),
+    *("[::1", "::1]", "::1", "[]", "[:::]", "[1:2:3:4:5:6:7:8:9]"),
+    *(
+        "0177.0.0.1",
+        "0x7f.1",
+        "127.1",
+        "2130706433",
+        "1.2.3.4.5",
+        "1.2.3.04",
+        "a.1",
+        "a.0x",
+        "256.1.1.1",
+    ),
+    *("a..b", "a.com.", ".a.com", "-a.com", "a-.com", "a" * 64 + ".com", "."),
+    *(f"a{char}b" for char in ";,'\"{}|^`<>!$&()*+=~"),
+    *("h:80:90", "h:-1", "h:99999", "h:x", "h:+80"),
+    *("h//evil.example", "h/a\\b", "h/\\evil.example"),
+]
+
+
+@pytest.mark.parametrize("host", ONE_HOST)
+def test_an_address_of_one_host_is_taken(host: str) -> None:
+    for place in (host, f"{host}/", f"{host}/path/v3"):
+        assert endpoint_of(None, f"https://{place}").startswith(f"https://{host.lower()}")
+
+
+@pytest.mark.parametrize("host", NOT_ONE_HOST)
+def test_an_address_that_two_readers_take_for_two_hosts_is_refused(host: str) -> None:
+    for scheme in ("https", "http", "HTTPS"):
+        for address_of in (endpoint_of, iam_endpoint_of):
+            with pytest.raises(ConfigError) as raised:
+                address_of(None, f"{scheme}://{host}/")
+            assert str(raised.value).isprintable()

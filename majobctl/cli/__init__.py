@@ -16,9 +16,10 @@ import click
 
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
+from majobctl.cli.job_log import guarded_streams, unguarded_stdout
 from majobctl.cli.options import INTERRUPTED
 from majobctl.errors import ConfigError, MajobctlError, ServiceError
-from majobctl.text import counted, printable
+from majobctl.text import counted, printable, printable_lines
 
 
 @click.group(
@@ -38,8 +39,12 @@ def cli(chdir: str | None, verbose: bool) -> None:
     if verbose:
         import logging
 
-        logging.basicConfig(format="%(asctime)s %(message)s", force=True)
-        logging.getLogger("majobctl").setLevel(logging.DEBUG)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        own = logging.getLogger("majobctl")
+        own.addHandler(handler)
+        own.setLevel(logging.DEBUG)
+        click.get_current_context().call_on_close(lambda: own.removeHandler(handler))
     if chdir is not None:
         try:
             os.chdir(chdir)
@@ -49,17 +54,24 @@ def cli(chdir: str | None, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
+    with guarded_streams():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     # Few of a command's objects are cyclic garbage, and most live until it ends.
     gc.set_threshold(50_000, 50)
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(stdout := unguarded_stdout(), io.TextIOWrapper):
         # Characters that the output's encoding lacks are shown as escapes.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = sys.argv[1:] if arguments is None else arguments
+        stdout.reconfigure(errors="backslashreplace")
     try:
+        _take_standard_streams()
         _check_arguments(arguments)
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
-        _with_hint(error, arguments).show()
+        error = _with_hint(error, arguments)
+        error.message = printable(error.message)  # type: ignore[misc]
+        error.show()
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -86,6 +98,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _take_standard_streams() -> None:
+    """Where stdin, stdout or stderr is closed, the next file to be opened would get its number, and
+    with it what is meant for the terminal."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
@@ -134,10 +156,10 @@ def _reason(error: OSError) -> str:
 
 def _show(error: MajobctlError) -> None:
     if isinstance(error, ConfigError):
-        click.echo(str(error), err=True)
+        click.echo(printable_lines(str(error)), err=True)
         click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
     else:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {printable_lines(str(error))}", err=True)
         cause = error.__cause__ or error
         if isinstance(cause, ServiceError) and (cause.is_about_credentials or cause.status == 403):
             from majobctl.operations.advice import ADVICE

@@ -70,11 +70,12 @@ def _files_here() -> Iterator[tuple[Path, str]]:
     from majobctl.repository.settings.settings import FILE_NAME, read_settings
 
     settings, _ = read_settings(invocation.root())
-    files, warnings = job_files(settings)
-    for warning in warnings:
+    found = job_files(settings)
+    for warning in (*found.unmatched, *found.problems):
         invocation.warn(warning)
     yield settings.file_path, FILE_NAME
-    yield from files
+    for path, name in found.files:
+        yield Path(path), name
 
 
 def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
@@ -85,9 +86,10 @@ def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
 
     before = content_of(path, name)
     after = formatted(before, name)
+    hidden = _hidden(before, name) if diff else []
     is_changed = before != after.content
     if is_changed and diff:
-        click.echo(_difference(name, before, after.content), nl=False)
+        click.echo(_difference(name, before, after.content, hidden), nl=False)
     elif is_changed and check:
         click.echo(f"would change {name}")
     elif is_changed:
@@ -103,10 +105,11 @@ def _replace(path: Path, name: str, content: bytes) -> None:
     import errno
     import stat
 
-    from majobctl.files import write_durably
+    from majobctl.files import refuse_link_out, write_durably
 
-    path = Path(os.path.realpath(path))
     try:
+        refuse_link_out(path, invocation.root_or_here())
+        path = Path(os.path.realpath(path))
         mode = stat.S_IMODE(path.stat().st_mode)
         if not os.access(path, os.W_OK):
             # Replacing the file would need no permission to write it.
@@ -117,13 +120,29 @@ def _replace(path: Path, name: str, content: bytes) -> None:
         raise ConfigError([Problem(file=name, message=reason)]) from error
 
 
-def _difference(name: str, before: bytes, after: bytes) -> str:
-    """A unified diff without control characters."""
+def _hidden(content: bytes, name: str) -> list[str]:
+    """The sensitive values in a file, by its own names and those of the settings' defaults."""
+    from contextlib import suppress
+
+    from majobctl.job_config.redaction import sensitive_names, written_secrets
+    from majobctl.repository.settings.settings import FILE_NAME
+    from majobctl.repository.toml.file import TomlFile
+
+    data = TomlFile.parse(content, name).data
+    names = {*sensitive_names(data)}
+    with suppress(MajobctlError):
+        names.update(sensitive_names(TomlFile.read(invocation.root() / FILE_NAME, name).data))
+    found = [*written_secrets(data, names)]
+    return [*found, *(line for text in found for line in text.splitlines() if len(line) > 3)]
+
+
+def _difference(name: str, before: bytes, after: bytes, hidden: Sequence[str]) -> str:
+    """A unified diff without control characters and ``hidden`` values."""
     from difflib import unified_diff
 
     old, new = (content.decode().split("\n") for content in (before, after))
     lines = unified_diff(_ended(old), _ended(new), f"a/{name}", f"b/{name}")
-    return "".join(map(_shown, lines))
+    return "".join(_shown(line, hidden) for line in lines)
 
 
 def _ended(lines: Sequence[str]) -> list[str]:
@@ -132,8 +151,11 @@ def _ended(lines: Sequence[str]) -> list[str]:
     return [*ended, f"{last}\n\\ No newline at end of file\n"] if last else ended
 
 
-def _shown(line: str) -> str:
-    parts = line.removesuffix("\n").split("\n")
+def _shown(line: str, hidden: Sequence[str]) -> str:
+    from majobctl.job_config.redaction import without_traces
+
+    clean = without_traces(line[1:].removesuffix("\n"), hidden, None) if hidden else line[1:-1]
+    parts = f"{line[0]}{clean}".split("\n")
     return "".join(f"{_visible(part)}\n" for part in parts)
 
 

@@ -40,7 +40,7 @@ def command(directory: str) -> None:
     root = Path(directory)
     is_new = not os.path.lexists(root / FILE_NAME)
     for name, content in (*_templates(is_new), *_schemas()):
-        is_new_file = _create(root / name, content)
+        is_new_file = _create(root, root / name, content)
         note = "" if is_new_file else _NOTES.get(name, "")
         outcome = "created" if is_new_file else "kept"
         click.echo(f"{outcome} {printable(str(root / name))}{note}")
@@ -69,9 +69,12 @@ def _schemas() -> Iterator[tuple[str, bytes]]:
         yield f"schema/{file_name(kind)}", dumps(schema()).encode()
 
 
-def _create(path: Path, content: bytes) -> bool:
+def _create(root: Path, path: Path, content: bytes) -> bool:
     """Whether ``path`` did not exist. Raises MajobctlError if it cannot be created."""
+    from majobctl.files import refuse_link_out
+
     try:
+        refuse_link_out(path.parent, root)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(content)

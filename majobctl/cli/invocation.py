@@ -13,6 +13,7 @@ import click
 
 from majobctl.cli.options import ENVIRONMENT, kept
 from majobctl.errors import MajobctlError
+from majobctl.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from majobctl.operations import ConfigRepository, Selection
@@ -24,6 +25,14 @@ def root() -> Path:
     from majobctl.repository.settings.settings import find_root
 
     return find_root(Path.cwd())
+
+
+def root_or_here() -> Path:
+    """The config repository's folder, or the current one: where links must not lead out."""
+    try:
+        return root()
+    except MajobctlError:
+        return Path.cwd()
 
 
 def repository(
@@ -59,17 +68,17 @@ def load_settings() -> Settings:
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
     label = "Error" if isinstance(warning, MajobctlError) else "Warning"
-    click.echo(f"{label}: {warning}", err=True)
+    click.echo(f"{label}: {printable_lines(str(warning))}", err=True)
 
 
 def read_file(file: str, hint: str = "") -> bytes:
     """The bytes of ``file``, "-" being stdin. Raises MajobctlError if it cannot be read."""
-    from majobctl.text import printable
+    from majobctl.files import read_all, read_file
 
     try:
         if file == "-":
-            return sys.stdin.buffer.read() if sys.stdin else b""
-        return Path(file).read_bytes()
+            return read_all(sys.stdin.buffer) if sys.stdin else b""
+        return read_file(file, may_be_pipe=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MajobctlError(f"{printable(file)} cannot be read: {reason}{hint}") from error

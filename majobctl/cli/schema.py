@@ -39,13 +39,16 @@ def command(kind: str | None, out_dir: str | None) -> None:
 
 
 def _write(folder: Path, kind: str, text: str) -> None:
+    from majobctl.cli import invocation
     from majobctl.errors import MajobctlError
+    from majobctl.files import refuse_link_out
     from majobctl.repository.authoring.schema import file_name
     from majobctl.text import printable
 
     path = folder / file_name(kind)
     shown = printable(str(path))
     try:
+        refuse_link_out(path, invocation.root_or_here())
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

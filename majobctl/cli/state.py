@@ -94,7 +94,10 @@ def pull() -> None:
 @environment_option
 @click.argument("file", metavar="FILE")
 @click.option(
-    "--force", is_flag=True, help="Accept FILE even if it is older, or of another lineage."
+    "--force",
+    is_flag=True,
+    help="Accept FILE even if it is older, of the same serial or another lineage, or if the state"
+    " is damaged.",
 )
 @lock_timeout_option
 def push(file: str, force: bool) -> None:
@@ -122,7 +125,7 @@ def push(file: str, force: bool) -> None:
             ' PowerShell: cmd /c "majobctl state pull > FILE")'
         ) from error
     pushed.check_target(target_of(settings), file)
-    with repository.locked(settings) as locked:
+    with repository.locked(settings, instead=pushed, force=force) as locked:
         current = locked.state
         if current is not None and not force:
             _check_follows(pushed, current, file)
@@ -141,6 +144,8 @@ def _check_follows(pushed: State, current: State, file: str) -> None:
         reason = f"is of another lineage ({theirs}) than the state ({ours})"
     elif pushed.serial < current.serial:
         reason = f"has serial {pushed.serial}, the state {current.serial}: it is older"
+    elif pushed.serial == current.serial and pushed.digest() != current.digest():
+        reason = f"has serial {pushed.serial}, as the state, but other entries"
     else:
         return
     file = printable(file)

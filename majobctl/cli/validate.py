@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.job_log import unguarded_stdout
 from majobctl.cli.options import format_choice, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
-    from majobctl.repository.settings.settings import Settings
 
 
 @click.command("validate")
@@ -41,7 +41,7 @@ def command(format_: str, verbose: bool) -> int:
         return _validate_for_tools(format_)
     config = invocation.repository().load_config()
     if verbose:
-        for line in _chosen(config.settings):
+        for line in _chosen(config):
             click.echo(line)
     click.echo(_summary(config))
     return 0
@@ -52,16 +52,27 @@ def _summary(config: Config) -> str:
     return f"{count} job config{' is' if count == 1 else 's are'} valid."
 
 
-def _chosen(settings: Settings) -> Iterator[str]:
+def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
+    from majobctl.job_config.redaction import texts_in
+    from majobctl.job_config.secrets import SHOWN, value_at
     from majobctl.render.tables import table_text
     from majobctl.text import printable, quoted
 
+    settings, configs = config.settings, config.job_configs.values()
+    secrets = {
+        it for own in configs for at in own.sensitive for it in texts_in(value_at(own.params, at))
+    }
     yield f"Environment: {settings.environment or 'none'}"
     yield f"State: {printable(str(settings.values['state']['path']))}"
     rows = [
-        (name, quoted(variable.text), variable.origin)
+        (
+            name,
+            SHOWN if text and any(text in secret for secret in secrets) else quoted(text),
+            variable.origin,
+        )
         for name, variable in sorted(settings.variables.items())
+        for text in [variable.text]
     ]
     if rows:
         yield table_text(("variable", "value", "from"), rows).rstrip()
@@ -83,7 +94,8 @@ def _validate_for_tools(format_: str) -> int:
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     if format_ == "github":
-        click.echo(workflow_commands(problems, warnings, _path_in_workspace()), nl=False)
+        annotations = workflow_commands(problems, warnings, _path_in_workspace())
+        click.echo(annotations, unguarded_stdout(), nl=False)
         click.echo(_summary(config) if config else f"{counted(len(problems), 'problem')}.")
     else:
         document: dict[str, object] = {

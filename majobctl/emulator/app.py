@@ -121,7 +121,7 @@ class Emulator:
             else:
                 read: Callable[..., dict[str, Any]] = getattr(self._calls, endpoint)
                 document = read(request.args, **values)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise refuse("ModelArts.0010", f"Internal error: {error}.") from error
         return _Answer(200, document, {}, name)
 

@@ -5,8 +5,10 @@ that a mistake in the client's table is noticed."""
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,7 @@ _LOOKED_UP = {
 _WITHOUT_FIELD = ("job_description", "sensitive")
 _OBS_KEYS = ("code_dir", "boot_file", "output_path", "log_url", "inputs")
 _KEY_OF_FIELD = {field: key for key, field in {**_LOOKED_UP, **_PLAIN}.items()}
+_MOST_BYTES = 64 * 2**20
 _VARIABLE = re.compile(r"(?<!\$)\$\{")
 
 
@@ -76,7 +79,7 @@ def _load(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
     import tomli
 
     try:
-        return tomli.loads(Path(path).read_text("utf-8-sig"), parse_float=_Written)
+        return tomli.loads(_text(Path(path)), parse_float=_Written)
     except OSError as error:
         raise EmulatorError(
             f"{where}: the seed cannot be read: {error.strerror}. Check the path"
@@ -93,6 +96,15 @@ def _reason(content: bytes, error: Exception) -> str:
     if re.search(rb"^(<{7}|>{7}) ", content, re.MULTILINE):
         return "it contains git's conflict markers. Resolve the conflict"
     return f"not valid TOML: {error}. Correct the seed"
+
+
+def _text(path: Path) -> str:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > _MOST_BYTES:
+        # A pipe or a device may never end.
+        limit = f"{_MOST_BYTES // 2**20} MiB"
+        raise OSError(errno.EINVAL, f"it is not a regular file, or larger than {limit}")
+    return path.read_text("utf-8-sig")
 
 
 def _read_config(where: str, name: str, table: Any) -> Fields:

@@ -71,6 +71,10 @@ class Store:
         self._connection = _connect(data)
         try:
             self._plant(documents)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            self._connection.close()
+            place = ":memory:" if data is None else os.fspath(data)
+            raise _unusable(place, _reason(error)) from error
         except BaseException:
             self._connection.close()
             raise
@@ -169,7 +173,13 @@ def _columns(fields: Fields) -> tuple[str, int | None, str]:
 
 
 def _read(row: tuple[str, int, str]) -> Record:
-    return Record(row[0], row[1], json.loads(row[2]))
+    try:
+        name, create_time, fields = row[0], row[1], json.loads(row[2])
+        if isinstance(name, str) and isinstance(create_time, int) and "spec_id" in fields:
+            return Record(name, create_time, {**fields})
+    except (TypeError, ValueError):
+        pass
+    raise sqlite3.DatabaseError("a configuration is damaged")
 
 
 def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
@@ -184,9 +194,9 @@ def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
         raise _unusable(path, str(error)) from error
     try:
         _prepare(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise _unusable(path, str(error)) from error
+        raise _unusable(path, _reason(error)) from error
     except EmulatorError:
         connection.close()
         raise
@@ -248,6 +258,11 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 def _engine_value(key: str) -> Callable[[int | None], int | str | None]:
     values = {engine_id: getattr(engine, key) for engine_id, engine in ENGINES.items()}
     return lambda engine_id: None if engine_id is None else values.get(engine_id)
+
+
+def _reason(error: Exception) -> str:
+    # SQLite's own message may quote the damage.
+    return str(error) if isinstance(error, sqlite3.Error) else "it is damaged"
 
 
 def _unusable(path: str, reason: str) -> EmulatorError:

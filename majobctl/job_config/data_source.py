@@ -68,7 +68,9 @@ def _wrong_type(kind: object, path: Path) -> Violation:
     return Violation(path, f"{message}, not", value=kind, value_path=path)
 
 
-def _foreign_key(key: str, kind: str) -> str:
+def _foreign_key(key: object, kind: str) -> str:
+    if not isinstance(key, str):
+        return wrong_type("data_source: a key", "a string", key)
     known = ("type", *(name for names in DATA_SOURCE_KEYS.values() for name in names))
     if key in known:
         return f'data_source: {key} cannot be used with type "{kind}"'

@@ -21,6 +21,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     violations: list[Violation] = []
     if isinstance(value, Mapping):
         contents = value
+        if foreign := [label for label in value if not isinstance(label, str)]:
+            return refused(path, wrong_type(f"{what}: a label", "a string", foreign[0]))
     elif isinstance(value, (list, tuple)):
         contents, places, violations = _array_contents(value, what)
     else:
@@ -30,7 +32,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     for label in sorted(contents):
         content = contents[label]
         text = hyperparameter_text(content)
-        if text is None or not (label and label.isascii() and text.isascii()) or "${" in label:
+        sent = "" if text is None else label + text
+        if text is None or not (label and sent.isascii() and sent.isprintable()) or "${" in label:
             place = (*path, places.get(label, label))
             violations += _violations(place, label, content)
         labelled[label] = content.mask if isinstance(content, UnsetText) else text or ""

@@ -1,60 +1,142 @@
-"""Removes secret values from text that the service wrote."""
+"""Removes secret values from text that comes from outside: the service, a gateway, a proxy, IAM."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import string
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
 
-from majobctl.job_config.secrets import SHOWN, masked_places, value_at
+from majobctl.job_config.secrets import PLAIN, PUBLIC, SHOWN, looks_secret, masked_places, value_at
+from majobctl.text import cut
 
 _MESSAGE_LENGTH = 4000
-_PART_LENGTH = 5
-"""A part of a secret value with this many characters is hidden, too."""
+_LAYERS = 3
+"""How many escapes around one another are looked through, such as JSON in JSON in a page."""
+_WORD = "password"
+"""A word of many messages, so that it says nothing about a secret that has it, too."""
+_CREDENTIAL = re.compile(
+    r"(\bsignature\W{1,6}|\bx-(?:auth|security|subject)-token\W{1,6})[\w+/.-]{8,}=*", re.IGNORECASE
+)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-def secret_texts(masked: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """The texts in ``params`` that ``masked``, made from it, hides; the longest first."""
-    texts = {
-        text for place in masked_places(masked) for text in _texts(value_at(params, place)) if text
-    }
-    return sorted(texts, key=lambda text: (-len(text), text))
+def secret_texts(masked: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
+    """The texts in ``params`` that ``masked``, made from it, hides."""
+    return {text for place in masked_places(masked) for text in texts_in(value_at(params, place))}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """The plain values in ``value`` as texts."""
     if isinstance(value, (Mapping, list, tuple)):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+            yield from texts_in(item)
     elif value is not None:
         yield str(value)
 
 
-def redacted(text: str, values: Iterable[str]) -> str:
-    """``text``, written by the service, with none of ``values`` in it."""
-    for value in values:
-        text = text.replace(value, SHOWN)
-    return text
+def written_secrets(data: Any, names: Collection[str] = ()) -> Iterator[str]:
+    """The values in ``data``, as read from TOML, at keys and labels in ``names`` or that look
+    secret. A reference is not a value."""
+    for key, value in data.items() if isinstance(data, Mapping) else ():
+        label = str(data.get("label", "")) if key == "value" else key
+        for text in texts_in(value) if label in names or looks_secret(label) else ():
+            if "${" not in text and (label in names or not PLAIN.fullmatch(text)):
+                yield text
+    for item in data.values() if isinstance(data, Mapping) else data:
+        if isinstance(item, (Mapping, list)):
+            yield from written_secrets(item, names)
 
 
-def without_traces(text: str, values: Iterable[str]) -> str:
-    """``text``, written by the service, without ``values``; a note instead if it has parts of them.
+def sensitive_names(data: Any) -> Iterator[str]:
+    """What each ``sensitive`` in ``data``, as read from TOML, names."""
+    for key, item in data.items() if isinstance(data, Mapping) else ():
+        if key == "sensitive":
+            yield from texts_in(item)
+        elif isinstance(item, Mapping):
+            yield from sensitive_names(item)
 
-    The service may send back only a part of a value, or an escaped one.
+
+def without_traces(
+    text: str, values: Iterable[str], max_length: int | None = _MESSAGE_LENGTH
+) -> str:
+    """``text``, from outside, without ``values``; a note instead if it has parts of them.
+
+    A value may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name
+    gives away are hidden, whoever they belong to.
     """
-    if not (hidden := [value for value in values if value]):
-        return text
-    text = redacted(text[:_MESSAGE_LENGTH], hidden)
-    rest = text.replace(SHOWN, "")
-    if any(_has_part(rest, form) for value in hidden for form in _forms(value)):
-        return f"{SHOWN} (the service's message has a part of a sensitive value)"
+    text = _CREDENTIAL.sub(rf"\1{SHOWN}", text if max_length is None else cut(text, max_length))
+    hidden = sorted({value for value in values if value and value != PUBLIC}, key=len, reverse=True)
+    for value in hidden:
+        text = text.replace(value, SHOWN)
+    if hidden and has_traces(text.replace(SHOWN, "\0"), hidden):
+        return f"{SHOWN} (this text has a part of a sensitive value)"
     return text
+
+
+def has_traces(text: str, values: Iterable[str]) -> bool:
+    """Whether ``text`` has a part of one of ``values`` that is long enough to matter."""
+    forms = {text}
+    for _ in range(_LAYERS):
+        forms |= {decoded for form in forms for decoded in _decoded(form)}
+    parts = {
+        size: {part for form in forms for part in _parts(form.translate(_LOWER), size)}
+        for size in _SIZES
+    }
+    return any(not found.isdisjoint(parts[size]) for it in values for size, found in _traces(it))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    from html import unescape
+
+    yield from (unquote(text), unquote_plus(text), unescape(text))
+    plain = _ESCAPE.sub(_character, text)
+    # The escapes of a surrogate pair are one character.
+    yield plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _character(escape: re.Match[str]) -> str:
+    code, letter = escape[1] or escape[2], escape[3]
+    return chr(int(code, 16)) if code else _CONTROLS.get(letter, letter)
+
+
+_SIZES = range(4, 9)
+_PART = 6
+"""Two thirds of a form give it away, but no fewer characters than these, and always eight."""
+
+
+def _parts(text: str, size: int) -> Iterator[str]:
+    return (text[start : start + size] for start in range(len(text) - size + 1))
+
+
+@lru_cache(maxsize=64)
+def _traces(value: str) -> list[tuple[int, frozenset[str]]]:
+    """The parts of each form of ``value`` that give it away, by their length."""
+    found: dict[int, set[str]] = {}
+    for form in _forms(value):
+        size = min(len(form), max(_PART, len(form) * 2 // 3), _SIZES[-1])
+        found.setdefault(size, set()).update(_parts(form.translate(_LOWER), size))
+    return [
+        (size, frozenset(parts.difference(_parts(_WORD, size)))) for size, parts in found.items()
+    ]
 
 
 def _forms(value: str) -> set[str]:
-    escaped = value.encode("unicode_escape").decode()
-    return {value, escaped, json.dumps(value), json.dumps(value, ensure_ascii=False)}
+    """``value`` and what text may have in its place that ``_decoded`` does not read."""
+    from base64 import b64encode
 
-
-def _has_part(text: str, value: str) -> bool:
-    starts = range(max(1, len(value) - _PART_LENGTH + 1))
-    return any(value[start : start + _PART_LENGTH] in text for start in starts)
+    written = (value, json.dumps(value)[1:-1], quote(value, safe="", errors="replace"))
+    forms = set(written)
+    for content in (text.encode("utf-8", "surrogatepass") for text in written):
+        forms.add(content.hex())
+        for before in range(3):
+            # Only the characters that depend on nothing but the value, wherever it begins.
+            encoded = b64encode(b"\0" * before + content).decode().rstrip("=")
+            inner = encoded[(0, 2, 3)[before] : -1]
+            forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return {form for form in forms if len(form) >= _SIZES[0]}

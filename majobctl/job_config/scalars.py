@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from majobctl.job_config.secrets import UnsetText
-from majobctl.job_config.values import INTEGER_LIMIT, wrong_type
+from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, wrong_type
 from majobctl.job_config.violations import Path, Violation
 
 Checked = tuple[Any, Sequence[Violation]]
 """A normalised value, or None and what is wrong with it."""
 
 COUNT_LIMIT = 2**31
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_PART = r"(?!\.\.(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+"
+SURROGATE = re.compile("[\ud800-\udfff]")
+_PART = r"(?!\.\.(?:/|\Z))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 _OBS_PATH = re.compile(rf"(?:obs:/)?(/{_PART}/(?:{_PART}/)*(?:{_PART})?)")
 
 
@@ -29,9 +29,12 @@ def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Chec
         return value.mask, ()
     if not isinstance(value, str):
         return refused(path, wrong_type(what, "a string", value))
-    # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
-    if not value.isascii() and _SURROGATE.search(value):
-        return refused(path, f"{what} must be Unicode text")
+    if not (value.isascii() and value.isprintable()):
+        # A lone surrogate comes from Python, or from an environment variable that is not UTF-8.
+        if SURROGATE.search(value):
+            return refused(path, f"{what} must be Unicode text")
+        if CONTROL_CHARACTER.search(value):
+            return refused(path, f"{what} must not have a control character, such as a line break")
     if 0 < max_length < len(value):
         allowed = f"at most {max_length} are allowed"
         return refused(path, f"{what} has {len(value)} characters; {allowed}")
@@ -55,9 +58,8 @@ def _wrong_path(plain: str) -> str:
     parts = plain.split("/")
     if len(parts) < 3 or parts[0] or not parts[1]:
         return 'must be an OBS path such as "/bucket/dir/", not'
-    if "" in parts[2:-1]:
-        return "must not have an empty part (//):"
-    return 'must not have a ".." part:' if ".." in parts else "must not have a control character:"
+    what = "an empty part (//)" if "" in parts[2:-1] else 'a ".." part'
+    return f"must not have {what}:"
 
 
 def count_at(path: Path, value: object, what: str) -> Checked:

@@ -13,9 +13,10 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from majobctl.job_config.violations import Path
+from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
 
 SHOWN = "(sensitive)"
@@ -24,6 +25,27 @@ NO_HASH = "hmac-sha256:no-state-yet"
 _NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
 _LABELLED = "hyperparameters"
+PUBLIC = "emulator"
+"""The account of the emulator, which is in its documents."""
+
+OWN_CREDENTIALS = frozenset(
+    f"""OS_ACCESS_KEY OS_SECRET_KEY OS_SECURITY_TOKEN OS_PASSWORD OS_TOKEN OS_AUTH_TOKEN
+    HUAWEICLOUD_SDK_AK HUAWEICLOUD_SDK_SK HUAWEICLOUD_SDK_SECURITY_TOKEN
+    HW_ACCESS_KEY HW_SECRET_KEY HW_SECURITY_TOKEN {KEY_VARIABLE}
+    GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN
+    GITLAB_TOKEN CI_JOB_TOKEN CI_BUILD_TOKEN CI_JOB_JWT CI_JOB_JWT_V1 CI_JOB_JWT_V2
+    CI_REPOSITORY_URL CI_REGISTRY_PASSWORD CI_DEPLOY_PASSWORD CI_DEPENDENCY_PROXY_PASSWORD
+    """.split()
+)
+"""The variables of the environment with the credentials of majobctl, and of the CI it runs in."""
+
+
+def is_own_credential(text: str, variable: str = "") -> bool:
+    """Whether ``text``, the value of ``variable``, has a credential that no job may get."""
+    own = (os.environ.get(name, "") for name in OWN_CREDENTIALS)
+    return variable in OWN_CREDENTIALS or any(
+        len(value) >= 8 and value != PUBLIC and value in text for value in own
+    )
 
 
 def new_salt() -> str:
@@ -147,8 +169,31 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
     labelled = params.get(_LABELLED)
     for label in labelled if isinstance(labelled, Mapping) else ():
         place = (_LABELLED, label)
-        if all(value_at(side, place) is None for side in known) and secret_key_message(label):
+        if all(value_at(side, place) is None for side in known) and looks_secret(label):
             yield place
+
+
+def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
+    """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
+    labelled = {(_LABELLED, label): text for label, text in params.get(_LABELLED, {}).items()}
+    for place, text in labelled.items():
+        label = place[1]
+        if place in hidden or not looks_secret(label) or PLAIN.fullmatch(text):
+            continue
+        name = re.sub(r"\W", "_", label, flags=re.ASCII).upper()
+        name = f"JOB_{name}" if name in OWN_CREDENTIALS or not name[:1].isalpha() else name
+        key = label if re.fullmatch(r"[\w-]+", label, re.ASCII) else quoted(label)
+        yield Violation(
+            place,
+            f"{quoted(label)} looks like a secret, and its value is shown and stored in clear;"
+            f' write {key} = "${{env.{name}}}", or sensitive = [{quoted(label)}]',
+        )
+    for at in [] if os.environ.get(KEY_VARIABLE) else hidden:
+        value = value_at(params, at)
+        if isinstance(value, str) and len(value) < (15 if value.isdigit() else 10):
+            what = f"{'.'.join(map(str, at))} is sensitive, and so short that it can be found from"
+            advice = f"its hash in the state; take a longer value, or set {KEY_VARIABLE}"
+            yield Violation(at, f"{what} {advice}")
 
 
 def value_at(params: Mapping[str, Any], place: Path) -> Any:
@@ -169,6 +214,23 @@ _SECRET_KEY = re.compile(
     r"ak|sk|secret|.*(accesskey|accesskeyid|secretkey|apikey|password|passwd|token)"
 )
 """Matches a whole key in lower case without its separators, such as ``ossecretkey``."""
+
+_SECRET_WORD = re.compile(
+    r"(?:.*[-_. ])?(?:pass|pwd)|.*(?:passphrase|credentials?|privatekey|secrets?|password|passwd)"
+)
+"""Further names of hyperparameters, in lower case, that are no keys that must not be in TOML."""
+
+
+@lru_cache(maxsize=1024)
+def looks_secret(label: str) -> bool:
+    """Whether ``label`` names what is probably a secret."""
+    lower = label.lower()
+    forms = (lower, re.sub(r"[-_. ]", "", lower))
+    return any(_SECRET_KEY.fullmatch(form) or _SECRET_WORD.fullmatch(form) for form in forms)
+
+
+PLAIN = re.compile(r"true|false|[-+.\de]{0,6}", re.IGNORECASE)
+"""No secret, whatever its label, such as that of ``max_token``."""
 
 
 def secret_key_message(key: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from majobctl.errors import MajobctlError
 
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 INTEGER_LIMIT = 2**63
 
 

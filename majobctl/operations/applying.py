@@ -31,10 +31,8 @@ from majobctl.state.document import State
 from majobctl.text import printable
 
 if TYPE_CHECKING:
-    from majobctl.operations.runner import Applied
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
-    from majobctl.state.journal import Journal
     from majobctl.state.store import LockedState
 
 
@@ -160,7 +158,7 @@ class _Run:
                 should_stop=should_stop,
                 observe=observe,
             )
-        problem = _save(self.locked, journal, applied)
+        problem = self.locked.save(journal)
         if applied.defect is not None:
             if problem:
                 self.repository.warn(StateError(problem))
@@ -227,14 +225,3 @@ def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -
     ]
     if unknown:
         raise MajobctlError("\n".join([*unknown, "nothing was sent"]))
-
-
-def _save(locked: LockedState, journal: Journal, applied: Applied) -> str:
-    """Brings the outcomes into the state file; if that fails, says why and what to do."""
-    if applied.failure is not None:
-        return locked.rescue(journal)
-    try:
-        locked.merge()
-    except StateError as error:
-        return str(error)
-    return ""

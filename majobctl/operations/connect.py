@@ -66,8 +66,11 @@ def _open_emulator(options: ProviderOptions) -> Provider:
     project_id = options.project_id or "emulator"
     require_werkzeug()
     from majobctl import emulator
+    from majobctl.files import refuse_link_out
 
     try:
+        if data := options.emulator_data:
+            refuse_link_out(data, data.parent.parent)
         app = emulator.create_app(
             options.emulator_data,
             seed=options.emulator_seed,
@@ -76,6 +79,8 @@ def _open_emulator(options: ProviderOptions) -> Provider:
         )
     except emulator.EmulatorError as error:
         raise ProviderError(str(error)) from error
+    except OSError as error:
+        raise ProviderError(error.strerror) from error
     return _provider(
         options,
         on_close=app.close,

@@ -13,7 +13,7 @@ from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import KEY_VARIABLE
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
-from majobctl.target import Target, checked_project_id, endpoint_of
+from majobctl.target import Target, checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -94,12 +94,16 @@ class ConfigRepository:
     def calls_at_once(self, settings: Settings) -> int:
         return self.parallelism or settings.parallelism
 
-    def locked(self, settings: Settings) -> AbstractContextManager[LockedState]:
-        """The state, locked. Raises LockedError and StateError, MajobctlError without a key."""
+    def locked(
+        self, settings: Settings, *, instead: State | None = None, force: bool = False
+    ) -> AbstractContextManager[LockedState]:
+        """As ``StateStore.locked``. Raises MajobctlError, too, for an empty key of the state."""
         if os.environ.get(KEY_VARIABLE) == "":
             # Hashes without the state's key would make every secret look changed.
             raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
-        return store_of(settings).locked(self.command, self.lock_timeout)
+        return store_of(settings).locked(
+            self.command, self.lock_timeout, instead=instead, force=force
+        )
 
 
 RepositoryOrPath: TypeAlias = ConfigRepository | str | os.PathLike[str]
@@ -150,8 +154,12 @@ def target_of(settings: Settings) -> Target:
     without a project, or for one that cannot be."""
     if settings.provider["kind"] == "emulator":
         return Target("emulator", settings.provider["project_id"] or "emulator")
-    endpoint = endpoint_of(settings.provider["region"], settings.provider["endpoint"])
-    return Target(endpoint, settings.provider["project_id"] or _project_id_of_environment())
+    values = settings.provider
+    endpoint = endpoint_of(values["region"], values["endpoint"])
+    project_id = values["project_id"] or _project_id_of_environment()
+    iam = values["iam_endpoint"] and iam_endpoint_of(None, values["iam_endpoint"])
+    is_own = not iam or (values["region"] and iam == iam_endpoint_of(values["region"], None))
+    return Target(endpoint, project_id, "" if is_own else iam)
 
 
 def _project_id_of_environment() -> str:

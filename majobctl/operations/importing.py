@@ -166,9 +166,14 @@ def _write(
     """The file of each table, by its name."""
     if place.is_single and tables:
         texts = [head, *(table.text() for table in tables.values())]
-        names = dict.fromkeys(tables, files.write(SINGLE_STEM, "\n".join(texts)))
+        has_secrets = any(table.secrets for table in tables.values())
+        file = files.write(SINGLE_STEM, "\n".join(texts), is_secret=has_secrets)
+        names = dict.fromkeys(tables, file)
     else:
-        names = {it: files.write(it, f"{head}\n{table.text()}") for it, table in tables.items()}
+        names = {
+            name: files.write(name, f"{head}\n{table.text()}", is_secret=bool(table.secrets))
+            for name, table in tables.items()
+        }
     return {name: (PurePath(place.shown) / file).as_posix() for name, file in names.items()}
 
 

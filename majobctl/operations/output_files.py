@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def write_rendered(text: str, file: str, settings: Settings) -> None:
     """Raises MajobctlError if ``file`` cannot be written, or is one of the repository's own."""
+    from majobctl.files import refuse_link_out
+
     path = Path(os.path.realpath(file))
     if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
         raise MajobctlError(f'"{printable(file)}" is not a place for a rendered plan')
     try:
+        refuse_link_out(file, settings.root)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MajobctlError(f"{printable(file)} cannot be written: {error.strerror}") from error
@@ -29,7 +32,7 @@ def write_rendered(text: str, file: str, settings: Settings) -> None:
 
 def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> None:
     """Raises MajobctlError if ``out`` cannot be written, or exists and is not a plan file."""
-    from majobctl.files import write_durably
+    from majobctl.files import refuse_link_out, write_durably
     from majobctl.plan.document import plan_bytes
 
     path = Path(os.path.realpath(out))
@@ -39,6 +42,7 @@ def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> 
         advice = "choose the name of a new file, or of a plan file"
         raise MajobctlError(f'"{printable(out)}" is {reason}; {advice}')
     try:
+        refuse_link_out(out, settings.root)
         write_durably(path, plan_bytes(plan, state))
     except OSError as error:
         raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
@@ -60,8 +64,10 @@ def _is_plan_file(path: Path) -> bool:
 
 
 def _can_be_read(path: Path, read: Callable[[bytes, str], object]) -> bool:
+    from majobctl.files import read_file
+
     try:
-        read(path.read_bytes() if path.is_file() else b"", path.name)
+        read(read_file(path), path.name)
     except (MajobctlError, OSError):
         return False
     return True

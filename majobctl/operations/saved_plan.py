@@ -60,6 +60,9 @@ class SavedPlan:
             raise self._stale(reason, "does not fit", advice)
         if plan.target != target:
             raise self._stale(reason, "does not fit")
+        if plan.target.iam_endpoint != target.iam_endpoint:
+            iam = printable(plan.target.iam_endpoint) or "the region's IAM"
+            raise self._stale(f"it was made with another iam_endpoint: {iam}", "does not fit")
         reason = self._state_mismatch(state)
         if reason:
             raise self._stale(reason)
@@ -67,6 +70,10 @@ class SavedPlan:
 
     def _state_mismatch(self, state: State | None) -> str:
         plan = self.plan
+        if state is None and not plan.lineage and not plan.salt:
+            # Nothing would tell the secrets of this plan from others.
+            has_secrets = any(any(masked_places(it.after or {})) for it in plan.changes)
+            return "it has sensitive values, but neither a salt nor a state" if has_secrets else ""
         if state is None:
             return "the state that it was made for is gone" if plan.lineage else ""
         if not plan.lineage:
@@ -102,6 +109,10 @@ class SavedPlan:
 
     def _secret(self, change: Change, place: Path, desired: DesiredConfigs) -> Any:
         if place in change.references:
+            # A value that was not known then has no hash that would tell it from others.
+            shown = unset_variables(value_at(change.after or {}, place))
+            if shown and change.references[place] != f"${{env.{shown[0]}}}":
+                raise self._stale_secret(change, place, "names another variable than it needs")
             (key, *label), text = place, change.references[place]
             found, violations = resolve({str(key): {label[0]: text} if label else text})
             if violations:

@@ -13,9 +13,9 @@ _WAIT_SECONDS = 0.2
 
 
 class WorkerPool(Generic[Item, Result]):
-    """Daemon threads, each of which runs ``work`` once: it iterates over the items that it is given
-    and calls ``publish`` with its results. No item is handed out once ``should_stop`` returns True
-    or a worker has failed."""
+    """Daemon threads, as many as the system allows, each of which runs ``work`` once: it iterates
+    over the items that it is given and calls ``publish`` with its results. No item is handed
+    out once ``should_stop`` returns True or a worker has failed."""
 
     def __init__(
         self,
@@ -46,7 +46,15 @@ class WorkerPool(Generic[Item, Result]):
             worker = threading.Thread(target=self._run, name=name, daemon=True)
             # Known before it runs, so that ``close`` waits for it whenever a signal comes.
             self._workers.append(worker)
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError:
+                # The system's limit of threads: those that run take all items, or else this one.
+                self._workers.pop()
+                if not self._running:
+                    self._running = 1
+                    self._run()
+                return
             self._running += 1
 
     def publish(self, result: Result) -> None:

@@ -38,7 +38,7 @@ from majobctl.plan.plan import Plan, Selection
 from majobctl.state.document import State
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
-from majobctl.text import printable, quoted
+from majobctl.text import printable, printable_json, quoted
 
 HEAD = {"format_version": "1.0", "majobctl_version": __version__}
 """What every document begins with."""
@@ -224,4 +224,4 @@ def _not_a_plan(name: str, reason: str) -> MajobctlError:
 def dumps(document: Any) -> str:
     """The text of a document. In ASCII, so that it is the same in every encoding and holds nothing
     that a terminal acts on."""
-    return json.dumps(document, indent=2) + "\n"
+    return printable_json(json.dumps(document, indent=2)) + "\n"

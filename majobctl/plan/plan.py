@@ -10,7 +10,7 @@ from majobctl.errors import Problem
 from majobctl.job_config.values import require_strings
 from majobctl.plan.change import CALLS, Action, Change, Renamed
 from majobctl.target import Target
-from majobctl.text import counted
+from majobctl.text import counted, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,12 @@ class Plan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reviewer must not overlook: deletions, a plan that forgets most of the state, and
-        one that needs --force. These sentences are part of the JSON."""
+        """What a reviewer must not overlook: deletions, a plan that forgets most of the state, one
+        that needs --force, and a password that does not go to the region's IAM. These sentences
+        are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
+        if iam := self.target.iam_endpoint:
+            found.append(f"A password is sent to {printable(iam)} (provider.iam_endpoint).")
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)
         if deleted:
             found.append(f"This plan deletes {counted(deleted, 'configuration')} from the service.")

@@ -23,7 +23,7 @@ from majobctl.plan.change import Change, FieldChange, Params
 from majobctl.plan.plan import Plan
 from majobctl.render.values import json_text, shared_length
 from majobctl.render.wording import REASONS, counts, remarks_on_change, remarks_on_plan, summary
-from majobctl.text import counted, printable
+from majobctl.text import counted, printable, printable_lines
 
 _MAX_OPEN = 20
 """Longer plans show each field only once its change is opened."""
@@ -218,7 +218,7 @@ def _shown(value: Any) -> str:
     """A value as JSON: one line, or several for an array or a table."""
     indent = 2 if isinstance(value, (Mapping, list, tuple)) else None
     text = json.dumps(without_hashes(value, SHOWN), ensure_ascii=False, indent=indent)
-    return "\n".join(map(printable, text.split("\n")))
+    return printable_lines(text)
 
 
 def _pair(old: Any, new: Any) -> str:

@@ -39,7 +39,7 @@ def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) ->
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.environment:
-        lines.append(f"Environment {plan.environment}: {plan.target}.")
+        lines.append(f"Environment {printable(plan.environment)}: {plan.target}.")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
 

@@ -12,8 +12,9 @@ from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
-from majobctl.repository.jobs.files import job_files, unlisted_folders
-from majobctl.repository.jobs.reader import Reading, read_job_files
+from majobctl.repository.jobs.files import job_files
+from majobctl.repository.jobs.reader import read_job_files
+from majobctl.repository.jobs.readings import Reading
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
@@ -37,9 +38,8 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
     """The settings of ``root`` and all job files that they name. Raises ConfigError with every
     problem of every file, in the order of files and lines."""
     found = _read(root, overrides)
-    unlisted, broken = unlisted_folders(found.settings)
-    problems = {*found.settings_problems, *found.unreadable, *unlisted}
-    warnings = {*found.unmatched, *broken, *misspelt(found.settings.variables)}
+    problems = {*found.settings_problems, *found.unreadable}
+    warnings = {*found.unmatched, *misspelt(found.settings.variables)}
     for reading in found.readings:
         warnings.update(_problems(reading, reading.warnings))
         if reading.job_config is None:
@@ -52,7 +52,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         settings=found.settings,
         job_configs=dict(sorted(found.job_configs.items())),
         warnings=tuple(sorted(warnings)),
-        unmatched=(*found.unmatched, *sorted(broken)),
+        unmatched=tuple(found.unmatched),
         default_policy=found.default_policy,
     )
 
@@ -100,10 +100,10 @@ class _Repository:
 
 def _read(root: Path, overrides: Overrides) -> _Repository:
     settings, settings_problems = read_settings(root, overrides)
-    paths, unmatched = job_files(settings)
+    found = job_files(settings)
     files: list[TomlFile] = []
-    unreadable: list[Problem] = []
-    for path, name in paths:
+    unreadable = [*found.problems]
+    for path, name in found.files:
         try:
             files.append(TomlFile.read(path, name))
         except ConfigError as error:
@@ -111,7 +111,7 @@ def _read(root: Path, overrides: Overrides) -> _Repository:
     return _Repository(
         settings=settings,
         settings_problems=settings_problems,
-        unmatched=unmatched,
+        unmatched=found.unmatched,
         unreadable=unreadable,
         readings=read_job_files(settings, files),
     )

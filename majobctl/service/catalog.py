@@ -5,7 +5,6 @@ Job Resource Specifications", "Querying Job Engine Specifications", "Querying a 
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
@@ -156,13 +155,14 @@ def api_catalog(request: Request) -> Catalog:
 
 _PATHS = {"flavors": ("/job/resource-specs", "specs"), "engines": ("/job/ai-engines", "engines")}
 _ALGORITHMS_PER_PAGE = 100
+_MOST_PAGES = 100
 
 
 def _read_algorithms(request: Request) -> Entries:
     found: Entries = []
     seen: set[object] = set()
     query = {"per_page": _ALGORITHMS_PER_PAGE, "sortBy": "model_name", "order": "asc"}
-    for page in itertools.count(1):
+    for page in range(1, _MOST_PAGES + 1):
         answer = request("GET", "/built-in-algorithms", query={**query, "page": page})
         models = entries_in(answer, "models")
         new = [model for model in models if repr(model.get("model_id")) not in seen]
@@ -170,8 +170,9 @@ def _read_algorithms(request: Request) -> Entries:
         seen.update(repr(model.get("model_id")) for model in new)
         # A service that ignores `page` sends the same models again, which ends the loop, too.
         if not new or len(models) < _ALGORITHMS_PER_PAGE:
-            break
-    return found
+            return found
+    message = f"the list of algorithms does not end: page {page} has new ones"
+    raise TransportError(message, outcome_unknown=False)
 
 
 def entries_in(answer: dict[str, Any], key: str) -> Entries:

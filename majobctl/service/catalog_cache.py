@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -47,10 +46,9 @@ def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
 
 
 def _document(path: Path) -> Node:
-    # Reading a pipe would wait for ever.
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise JsonError("it is not a regular file")
-    return Node(parse_object(path.read_bytes()))
+    from majobctl.files import read_file
+
+    return Node(parse_object(read_file(path)))
 
 
 def _lists_of(document: Node, target: Target) -> dict[str, CachedList]:
@@ -76,8 +74,9 @@ def save_list(path: Path, target: Target, name: str, cached: CachedList) -> None
 
     Makes the file's folder if it is missing. Raises OSError.
     """
-    from majobctl.files import write_durably
+    from majobctl.files import refuse_link_out, write_durably
 
+    refuse_link_out(path, path.parent.parent)
     lists = {**load_lists(path, target)[0], name: cached}
     document = {
         "format_version": FORMAT_VERSION,

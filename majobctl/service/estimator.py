@@ -11,11 +11,13 @@ from urllib.parse import quote
 from majobctl.errors import ConfigError, Problem, ServiceError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.scalars import SURROGATE
 from majobctl.job_config.values import is_blank
+from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.catalog import COLUMNS, entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
-from majobctl.text import printable
+from majobctl.text import harmless_in_job_log, printable
 
 T = TypeVar("T")
 
@@ -55,6 +57,9 @@ class Estimator:
     user_image_url: str | None = None
     user_command: str | None = None
     config_name: str | None = None
+
+    def __post_init__(self) -> None:
+        _session(self.modelarts_session)
 
     def __repr__(self) -> str:
         return f"Estimator(config_name={self.config_name!r})"
@@ -117,6 +122,11 @@ class Estimator:
         ``per_page`` is 1 to 1000, ``page`` counts from 1, ``order`` is "asc" or "desc". ``sortBy``
         is the SDK's other name for ``sort_by``.
         """
+        _session(modelarts_session)
+        require_numbers(int, per_page=per_page, page=page)
+        require_texts(sort_by=sort_by, order=order, search_content=search_content, sortBy=sortBy)
+        if any(map(SURROGATE.search, (sort_by, order, search_content, sortBy or ""))):
+            raise ConfigError([Problem(message="what to list must be Unicode text")])
         query = {
             "per_page": per_page,
             "page": page,
@@ -146,12 +156,13 @@ class Estimator:
             return answer
         configs = entries_in(answer, "configs")
         if is_show:
-            print(_as_table(configs))
+            print(harmless_in_job_log(_as_table(configs)))
         return [_listed(modelarts_session, config) for config in configs]
 
     @staticmethod
     def get_framework_list(modelarts_session: Session) -> list[dict[str, str]] | Answer:
         """The engines: a list of ``{framework_type, framework_version}``."""
+        _session(modelarts_session)
         columns = COLUMNS["engines"].items()
         return _answered(
             lambda: [
@@ -163,7 +174,7 @@ class Estimator:
     @staticmethod
     def get_train_instance_types(modelarts_session: Session) -> list[str] | Answer:
         """The flavors: a list of their codes."""
-        catalog = modelarts_session.catalog
+        catalog = _session(modelarts_session).catalog
         return _answered(
             lambda: [flavor.get("spec_code", "") for flavor in catalog.entries("flavors")]
         )
@@ -172,15 +183,17 @@ class Estimator:
     def get_built_in_algorithms(modelarts_session: Session) -> Answer:
         """All built-in algorithms: ``model_total_count`` and ``models``."""
 
+        catalog = _session(modelarts_session).catalog
+
         def read() -> Answer:
-            models = modelarts_session.catalog.entries("algorithms")
+            models = catalog.entries("algorithms")
             return {"is_success": True, "model_total_count": len(models), "models": models}
 
         return _answered(read)
 
     def _name_or(self, config_name: object) -> str:
         name = self.config_name if config_name is None else config_name
-        if not isinstance(name, str) or not name.strip("."):
+        if not isinstance(name, str) or not name.strip(".") or SURROGATE.search(name):
             raise ConfigError([Problem(message="config_name must be a name")])
         return name
 
@@ -199,6 +212,13 @@ class Estimator:
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
         self.modelarts_session.request(method, path, body=body)
         return {"is_success": True}
+
+
+def _session(session: object) -> Session:
+    """``session``; ConfigError if it is something else."""
+    if not isinstance(session, Session):
+        raise ConfigError([Problem(where="modelarts_session", message="must be a Session")])
+    return session
 
 
 def _path(config_name: str) -> str:

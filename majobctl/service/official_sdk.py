@@ -7,7 +7,14 @@ import importlib
 from typing import Any
 
 from majobctl.errors import AuthError, ProviderError
-from majobctl.service.auth.credentials import AkSk, Credentials, Password, Sources, Token
+from majobctl.service.auth.credentials import (
+    AkSk,
+    Credentials,
+    Password,
+    Sources,
+    Token,
+    secrets_of,
+)
 from majobctl.target import endpoint_of, iam_endpoint_of
 from majobctl.text import printable
 
@@ -19,7 +26,7 @@ def open_session(
     iam_endpoint: str | None,
     project_id: str | None,
     auth: str | None,
-) -> tuple[Any, Any, tuple[str, ...]]:
+) -> tuple[Any, Any, set[str]]:
     """The package's session, its Estimator class, and the secrets that were passed to it.
 
     If majobctl finds no credentials, as in a notebook, the session finds its own. Raises
@@ -44,7 +51,7 @@ def open_session(
                 f"the notebook's session belongs to the project {printable(str(own))}, the settings"
                 f" name {printable(project_id)}; set credentials of that project in the environment"
             )
-        return session, estimator_class, ()
+        return session, estimator_class, set()
     arguments, secrets = _arguments(found)
     project = {"project_id": project_id or sources.get("project_id"), "region_name": region}
     return _opened(session_class, {**arguments, **project}, places), estimator_class, secrets
@@ -83,14 +90,14 @@ def _credentials(sources: Sources, auth: str | None) -> Credentials | None:
         return None
 
 
-def _arguments(found: Credentials) -> tuple[dict[str, str], tuple[str, ...]]:
+def _arguments(found: Credentials) -> tuple[dict[str, str], set[str]]:
     """The credentials as the session's arguments, and the secrets among them."""
     if isinstance(found, AkSk) and not found.security_token:
         keys = {"access_key": found.access_key, "secret_key": found.secret_key}
-        return keys, tuple(keys.values())
+        return keys, secrets_of(found)
     if isinstance(found, Password) and found.account:
         user = {"account": found.account, "username": found.username, "password": found.password}
-        return user, (found.password,)
+        return user, secrets_of(found)
     kinds = {AkSk: "a temporary access key", Password: "an account's id", Token: "a token"}
     what = kinds[type(found)]
     raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

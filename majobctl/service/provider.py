@@ -3,23 +3,25 @@ or the official SDK's."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from majobctl.errors import ProviderError, ServiceError
+from majobctl.errors import ProviderError, ServiceError, TransportError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.service.catalog import sdk_catalog
 from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
+from majobctl.text import quoted
 
 DUPLICATE = "ModelArts.0103"
 NAMES_PER_PAGE = 1000
 """The largest page of the service's list."""
+MOST_PAGES = 1000
+MOST_NAMES = 100_000
+_LONGEST_NAME = 1000
 
 
 class Provider:
@@ -63,15 +65,18 @@ class Provider:
         own = {"sort_by": "config_name", "order": "asc"}
         order = {} if self._calls.is_official_sdk else own
         found: set[str] = set()
-        for page in itertools.count(1):
+        for page in range(1, MOST_PAGES + 1):
             place = {"per_page": NAMES_PER_PAGE, "page": page, **order}
             size, names, total = self._calls.ask("get_job_configs_list", _listed_names, **place)
             is_new = not names <= found
             found |= names
             # A service that ignores `page` sends the same names again, which ends the loop, too.
             if not is_new or (len(found) >= total if total else size < NAMES_PER_PAGE):
+                return sorted(found)
+            if len(found) > MOST_NAMES:
                 break
-        return sorted(found)
+        message = f"the list of configurations does not end: page {page} has new names"
+        raise TransportError(message, outcome_unknown=False)
 
     def read_job_config(self, name: str) -> LiveConfig | None:
         """The configuration as the service has it; None if it does not exist.
@@ -80,12 +85,15 @@ class Provider:
         """
         own = {"config_name": name}
         try:
-            read = partial(_configuration, name)
-            document = self._calls.ask_estimator("get_job_configs_info", read, own)
+            document = self._calls.ask_estimator("get_job_configs_info", _configuration, own)
         except ServiceError as error:
             if error.code == NOT_FOUND:
                 return None
             raise
+        # What a cache mixed up must not pass for what is overwritten.
+        if (other := document.get("config_name") or name) != name:
+            message = f"the service was asked for {name} and answered with {quoted(str(other))}"
+            raise TransportError(message, outcome_unknown=False)
         return live_config(name, document, self.catalog)
 
     def update_job_config(
@@ -173,14 +181,11 @@ def _unread(result: CallResult, error: ProviderError) -> CallResult:
     )
 
 
-def _configuration(name: str, answer: Any) -> Mapping[str, Any]:
-    """``answer``; TypeError if nothing in it shows that it is a configuration, ValueError if it is
-    another one than ``name``: what a cache mixed up must not pass for what is overwritten."""
+def _configuration(answer: Any) -> Mapping[str, Any]:
+    """``answer``; TypeError if nothing in it shows that it is a configuration."""
     keys = ("is_success", *(field.rest for field in FIELDS.values()))
     if not isinstance(answer, Mapping) or not any(key in answer for key in keys):
         raise TypeError("not a configuration")
-    if answer.get("config_name") not in (None, "", name):
-        raise ValueError("another configuration")
     return answer
 
 
@@ -189,7 +194,9 @@ def _listed_names(answer: Any) -> tuple[int, set[str], int]:
     # An empty list may be null or missing, as any other field.
     configs = answer.get("configs") or []
     names = {config["config_name"] for config in configs}
-    if not isinstance(configs, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(configs, list) or not all(
+        isinstance(name, str) and len(name) <= _LONGEST_NAME for name in names
+    ):
         raise TypeError("not a list of names")
     total = answer.get("config_total_count")
     return len(configs), names, total if isinstance(total, int) else 0

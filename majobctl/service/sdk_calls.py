@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from majobctl.errors import MajobctlError, ProviderError, ServiceError, TransportError
+from majobctl.job_config.redaction import without_traces
+from majobctl.job_config.secrets import looks_secret
 from majobctl.service.http.responses import RETRIED_STATUSES
 from majobctl.text import printable
 
@@ -103,12 +105,15 @@ class SdkCalls:
                 raise
             problem = self._problem_of_official(name, error)
         else:
-            if isinstance(answer, Mapping) and answer.get("is_success", True) is not True:
+            flag = answer.get("is_success", True) if isinstance(answer, Mapping) else True
+            if flag is False:
                 raise self._refusal(answer)
             try:
-                return read(answer)
+                if flag is True:
+                    return read(answer)
             except (KeyError, TypeError, ValueError, AttributeError):
-                message = f"unreadable answer ({type(answer).__name__}) of {name}"
+                pass
+            message = f"unreadable answer ({type(answer).__name__}) of {name}"
             problem = TransportError(message, outcome_unknown=False)
         # Raised here, so that no exception of the official SDK is its context.
         raise problem
@@ -152,10 +157,12 @@ class SdkCalls:
         return f"{type(error).__name__}: {self._shown(error)}"
 
     def _shown(self, value: object) -> str:
-        text = "" if value is None else str(value)
-        for secret in self._secrets:
-            text = text.replace(secret, "(sensitive)")
-        return printable(text)
+        # The official session gets tokens of its own.
+        own = getattr(self.session, "__dict__", {}) if self.is_official_sdk else {}
+        found = {text for key, text in own.items() if isinstance(text, str) and looks_secret(key)}
+        return printable(
+            without_traces("" if value is None else str(value), {*self._secrets, *found})
+        )
 
 
 def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> CallResult:

@@ -4,19 +4,29 @@ of the ModelArts SDK's "Session Authentication"; requests is imported with the f
 from __future__ import annotations
 
 import json
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
-from majobctl.service.auth.credentials import Password, Sources, checked_project, given_credentials
+from majobctl.service.arguments import require_numbers, require_texts
+from majobctl.service.auth.credentials import (
+    Password,
+    Sources,
+    checked_project,
+    given_credentials,
+    secrets_of,
+)
 from majobctl.service.auth.methods import auth_method
 from majobctl.service.auth.tokens import classify_issue
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
-from majobctl.service.http.responses import NoResponse, Response, classify
+from majobctl.service.http.quoting import QuoteFilter
+from majobctl.service.http.responses import Failure, NoResponse, Response, classify
 from majobctl.service.http.retries import ISSUE_TOKEN, RETRY_RULES, Retries, Send
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
@@ -27,7 +37,8 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A connection to ModelArts for one project; safe to use from several threads.
+    """A connection to ModelArts for one project; safe to use from several threads, and in processes
+    that are forked.
 
     ``Session()`` takes what the environment and the credential files hold: credentials, project,
     region, and an address in place of the region's in ``MAJOBCTL_ENDPOINT`` (and ``OS_AUTH_URL``
@@ -52,11 +63,12 @@ class Session:
         region_name: str | None = None,
     ) -> None:
         """Sets the addresses and the region of all later Sessions; majobctl does not call OBS."""
+        given = {"iam": iam_endpoint, "modelarts": modelarts_endpoint, "region": region_name}
+        require_texts(obs=obs_endpoint, **given)
         if modelarts_endpoint or region_name:
             endpoint_of(region_name, modelarts_endpoint)
         if iam_endpoint:
             iam_endpoint_of(None, iam_endpoint)
-        given = {"iam": iam_endpoint, "modelarts": modelarts_endpoint, "region": region_name}
         Session._defaults = given
 
     def __init__(
@@ -80,6 +92,14 @@ class Session:
         connections: int = 10,
         transport: BaseAdapter | None = None,
     ) -> None:
+        require_texts(
+            **{"access_key": access_key, "secret_key": secret_key, "project_id": project_id},
+            **{"region_name": region_name, "account": account, "username": username},
+            **{"password": password, "security_token": security_token, "token": token},
+            **{"auth": auth, "endpoint": endpoint, "iam_endpoint": iam_endpoint},
+        )
+        require_numbers(int, float, timeout=timeout, backoff=backoff)
+        require_numbers(int, retries=retries, connections=connections)
         sources, defaults = Sources(), Session._defaults
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")
@@ -97,9 +117,10 @@ class Session:
             address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
             self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
         self._auth = auth_method(credentials, project, self._issue_token)
+        self._credentials = credentials
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
-        self._timeout, self._connections = timeout, connections
+        self._timeout, self._connections = timeout, max(connections, 1)
         self._ca_file = None if transport else sources.ca_file()
         self._adapter = transport
         self._backoff = Backoff(backoff)
@@ -108,6 +129,7 @@ class Session:
         # Taken last: a worker may hold the catalog's lock, or the token's, as it opens connections.
         self._lock = threading.Lock()
         self._transport_in_use: Transport | None = None
+        _SESSIONS.add(self)
 
     def __repr__(self) -> str:
         project = self._project_id or "by name"
@@ -138,9 +160,14 @@ class Session:
         sent = {key: value for key, value in (query or {}).items() if value is not None}
         if sent:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
-        rule = RETRY_RULES[method]
-        send = self._sender(method, url, b"" if body is None else _encoded(body))
-        return self._retries.call(rule, send, lambda result: classify(result, writes=rule.writes))
+        rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
+        send = self._sender(method, url, b"" if body is None else _encoded(body), quotes)
+
+        def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
+            found = classify(result, writes=rule.writes)
+            return quotes.checked(found, data=not rule.writes)
+
+        return self._retries.call(rule, send, read)
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
@@ -161,17 +188,21 @@ class Session:
 
     def _issue_token(self, body: bytes) -> dict[str, Any]:
         url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
+        quotes = QuoteFilter(secrets_of(self._credentials))
         return self._retries.call(
-            ISSUE_TOKEN, lambda: self._transport.send("POST", url, headers, body), classify_issue
+            ISSUE_TOKEN,
+            lambda: self._transport.send("POST", url, headers, body),
+            lambda result: quotes.checked(classify_issue(result), data=False),
         )
 
-    def _sender(self, method: str, url: str, body: bytes) -> Send:
+    def _sender(self, method: str, url: str, body: bytes, quotes: QuoteFilter) -> Send:
         """Sends this request once each time it is called, with fresh headers."""
         may_renew = True
 
         def send() -> Response | NoResponse:
             nonlocal may_renew
             headers = self._auth.headers(method, url, body)
+            quotes.add(headers)
             result = transport.send(method, url, {**plain, **headers}, body)
             if may_renew and isinstance(result, Response) and self._auth.renew(headers, result):
                 may_renew = False
@@ -194,6 +225,22 @@ class Session:
                     adapter=self._adapter,
                 )
             return self._transport_in_use
+
+
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In the new process: the connections are the parent's, and so is whoever holds a lock."""
+    for session in _SESSIONS:
+        session._transport_in_use = None
+        for owner in (session, session._auth, session._backoff, session.catalog):
+            if hasattr(owner, "_lock"):
+                owner._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _headers(body: bytes) -> dict[str, str]:

@@ -19,7 +19,7 @@ from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
 from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
-from majobctl.text import printable
+from majobctl.text import printable, printable_json
 
 FORMAT_VERSION = 1
 _MAX_DEPTH = 9
@@ -75,7 +75,11 @@ class State:
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        lineage, salt = str(uuid.uuid4()), salt or new_salt()
+        lineage, salt, target = (
+            str(uuid.uuid4()),
+            salt or new_salt(),
+            replace(target, iam_endpoint=""),
+        )
         return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
     def masker(self) -> Masker:
@@ -129,7 +133,7 @@ class State:
     def dump(self) -> bytes:
         """The state's bytes: JSON with sorted keys, two spaces and a newline at the end."""
         text = json.dumps(self.document(), indent=2, sort_keys=True, ensure_ascii=False)
-        return (text + "\n").encode()
+        return (printable_json(text) + "\n").encode()
 
     @classmethod
     def load(cls, content: bytes, name: str) -> State:

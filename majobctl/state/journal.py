@@ -57,12 +57,12 @@ class Journal:
         self._file = file
         self._state = state
         self._records: list[Record] = []
-        self._sum = ""
+        self._sums = [""]
         self._waiting: list[bytes] = []
         self._added = 0
         self._flushed = 0
         self._is_flushing = False
-        self._failure: OSError | None = None
+        self.failure: OSError | None = None
         self._changed = threading.Condition()
         begin = {"begin": VERSION, "lineage": state.lineage, "serial": state.serial}
         self._add({**begin, "salt": state.salt, "target": state.target.document()})
@@ -99,10 +99,21 @@ class Journal:
     def record_forgotten(self, name: str) -> None:
         self._add({"forget": name})
 
-    def outcome(self) -> State:
-        """The state after all records, including those that could not be written to disk."""
+    def outcome(self, kept: int = 0) -> State:
+        """The state after all records, of which the first ``kept`` are on disk."""
         with self._changed:
-            return _merged(self._state, self._records[1:], "the journal")
+            after = _merged(self._state, self._records[1:], "the journal")
+            merged = self._sums[kept] or after.merged
+            return after if after is self._state else replace(after, merged=merged)
+
+    def kept(self, content: bytes, name: str) -> tuple[int, bool]:
+        """How many records the file ``name``, with ``content``, has, and if that is all. Raises
+        StateError if it is not the beginning of this journal."""
+        found = last_sum_of(content, name)
+        if found not in self._sums:
+            raise StateError(f"{name} is another journal")
+        kept = self._sums.index(found)
+        return kept, kept == self._added and self.failure is None
 
     def close(self) -> None:
         self._file.close()
@@ -111,10 +122,10 @@ class Journal:
         """Returns when all records are on disk. Raises OSError if they cannot be written."""
         with self._changed:
             mine = self._added
-            while self._is_flushing and self._flushed < mine and self._failure is None:
+            while self._is_flushing and self._flushed < mine and self.failure is None:
                 self._changed.wait()
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             if self._flushed >= mine:
                 return
             content, self._waiting = b"".join(self._waiting), []
@@ -124,7 +135,8 @@ class Journal:
     def _add(self, record: Record) -> None:
         with self._changed:
             self._records.append(record)
-            line, self._sum = _line(record, self._sum)
+            line, checksum = _line(record, self._sums[-1])
+            self._sums.append(checksum)
             self._waiting.append(line)
             self._added += 1
 
@@ -137,7 +149,7 @@ class Journal:
             failure = error
         finally:
             with self._changed:
-                self._is_flushing, self._flushed, self._failure = False, upto, failure
+                self._is_flushing, self._flushed, self.failure = False, upto, failure
                 self._changed.notify_all()
         if failure is not None:
             raise failure

@@ -41,13 +41,17 @@ class StateStore:
 
         Raises StateError if either cannot be used.
         """
+        return self._read()[0]
+
+    def _read(self) -> tuple[State | None, bytes | None]:
+        """The same, and the bytes of the state file."""
         while True:
             # In this order: if the journal is merged meanwhile, the state read after it has it.
             journal = self._backend.read_journal() or b""
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
-                return _replayed(state, journal, self._backend)
+                return _replayed(state, journal, self._backend), content
             except StateError:
                 # Unless a writer changed them between the two reads.
                 again = (self._backend.read_journal() or b"", self._backend.read())
@@ -55,17 +59,38 @@ class StateStore:
                     raise
 
     @contextmanager
-    def locked(self, command: str, timeout: float = 0) -> Iterator[LockedState]:
+    def locked(
+        self,
+        command: str,
+        timeout: float = 0,
+        *,
+        instead: State | None = None,
+        force: bool = False,
+    ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
 
-        Raises LockedError and StateError.
+        ``instead`` is to be written in its place: what it holds already, a journal or a state that
+        is missing, need not be readable, and with ``force`` the state need not be either. Raises
+        LockedError and StateError.
         """
         with self._backend.lock(command, timeout):
-            state = self.read()
-            locked = LockedState(self._backend, state)
-            if self._backend.read_journal() is not None:
-                locked.merge()
+            try:
+                locked = LockedState(self._backend, *self._read())
+            except StateError:
+                content = self._backend.read()
+                if instead is None or not self._is_replaced_by(instead, force or content is None):
+                    raise
+                locked = LockedState(self._backend, None, content)
+            else:
+                if self._backend.read_journal() is not None:
+                    locked.merge()
             yield locked
+
+    def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
+        from majobctl.state.journal import last_sum_of
+
+        last_sum = last_sum_of(self._backend.read_journal() or b"", self._backend.journal_name)
+        return may_lack_state and last_sum in ("", state.merged)
 
     def unlock(self, holder_id: str) -> str:
         """Frees the lock of a holder that is gone; returns a description of it."""
@@ -73,19 +98,30 @@ class StateStore:
 
 
 class LockedState:
-    """A state that only this process may write. ``state`` is None if there is none yet."""
+    """A state that only this process may write. ``state`` is None if there is none yet; ``content``
+    are its bytes, which nobody else may have changed when they are replaced."""
 
-    def __init__(self, backend: Backend, state: State | None) -> None:
+    def __init__(self, backend: Backend, state: State | None, content: bytes | None) -> None:
         self._backend = backend
+        self._content = self._unfinished = content
         self.state = state
 
     def write(self, state: State) -> None:
         """Writes ``state`` as it is. Raises StateError if it cannot be written."""
         try:
-            self._backend.write(state.dump())
+            self._write(state)
         except OSError as error:
             raise not_kept(self._backend.name, error) from error
-        self.state = state
+
+    def _write(self, state: State) -> None:
+        if self._is_replaced():
+            name = self._backend.name
+            raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
+        content = state.dump()
+        # A write that fails may have been carried out, and is not somebody else's.
+        self._unfinished = content
+        self._backend.write(content)
+        self.state, self._content = state, content
 
     def open_journal(self, state: State) -> Journal:
         """A journal that continues ``state``. Raises StateError if it cannot be written."""
@@ -97,32 +133,59 @@ class LockedState:
             error_text = not_kept(self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error
 
-    def rescue(self, journal: Journal) -> str:
-        """Saves what ``journal`` could not: to the state file, or else to a new file here.
+    def save(self, journal: Journal) -> str:
+        """Brings what ``journal`` holds into the state file, whatever became of its own file; or
+        else into a new file here.
 
-        Returns the message that says where; it ends with the state itself if no file can be
-        written at all.
+        Returns "", or the message that says what went wrong, where the outcomes are and what to do;
+        it ends with the state itself if no file can be written at all.
         """
-        serial = self.state.serial if self.state else 0
-        self.state = state = replace(journal.outcome(), merged=self._last_sum())
+        kept, fault = self._kept(journal)
+        state = journal.outcome(max(kept, 0))
         try:
-            if state.serial > serial:
-                self._backend.write(state.dump())
-        except OSError as error:
-            return _rescued(state, self._backend.name, error)
+            if state.serial > (self.state.serial if self.state else 0):
+                self._write(state)
+        except (OSError, StateError) as error:
+            reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
+            is_replaced = self._is_replaced()
+            if not fault and not is_replaced:
+                return f"{reason}\n{_in_journal(self._backend)}"
+            # The part that the journal still has is merged before the rest can be restored.
+            serial = state.serial + (kept > 1 and not is_replaced)
+            self.state = replace(state, serial=serial)
+            restore = _rescued(self.state, self._backend.name, is_replaced)
+            return "\n".join(filter(None, (fault, str(reason), restore)))
+        if not fault:
+            return self._remove_journal()
+        if kept < 0:
+            return f"{fault}\nwhat was done is in the state: look at it with majobctl plan"
         return self._remove_journal() or (
-            f"{self._backend.journal_name} cannot be written, so no further call was started; what"
-            " was done is in the state\napply again once there is room for it"
+            f"{fault}; what was done is in the state\nlook at what is left to do: majobctl plan"
         )
 
-    def _last_sum(self) -> str:
-        """The last sum of the journal that is on disk."""
-        from majobctl.state.journal import last_sum_of
+    def _kept(self, journal: Journal) -> tuple[int, str]:
+        """How many records of ``journal`` its file still has, -1 if it is another one; and what is
+        wrong with it."""
+        name = self._backend.journal_name
+        try:
+            content = self._backend.read_journal()
+            kept, is_all = journal.kept(content or b"", name)
+        except StateError:
+            advice = "move it away, unless another majobctl is running"
+            return -1, f"{name} was damaged or replaced meanwhile: {advice}"
+        if is_all:
+            return kept, ""
+        fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"
+        if journal.failure:
+            reason = printable(journal.failure.strerror or str(journal.failure))
+            fault = f"cannot be written: {reason}, so no further call was started"
+        return kept, f"{name} {fault}"
 
+    def _is_replaced(self) -> bool:
+        """Whether somebody else changed the state file since it was read."""
         with suppress(StateError):
-            content = self._backend.read_journal() or b""
-            return last_sum_of(content, self._backend.journal_name)
-        return ""
+            return self._backend.read() not in (self._content, self._unfinished)
+        return True
 
     def _remove_journal(self) -> str:
         """Why the merged journal cannot be removed, and what to do; "" if it is removed."""
@@ -137,24 +200,17 @@ class LockedState:
             )
 
     def merge(self) -> None:
-        """Merges the journal into the state file, and removes the journal.
+        """Merges what an interrupted run left in the journal, and removes the journal.
 
         Raises StateError if the state cannot be written; the journal then stays.
         """
-        journal = self._backend.read_journal() or b""
-        content = self._backend.read()
-        before = None if content is None else State.load(content, self._backend.name)
-        after = _replayed(before, journal, self._backend)
+        name, content = self._backend.name, self._content
+        before = None if content is None else State.load(content, name)
         try:
-            if after is not None and after != before:
-                self._backend.write(after.dump())
+            if self.state is not None and self.state != before:
+                self._write(self.state)
         except OSError as error:
-            raise StateError(
-                f"{not_kept(self._backend.name, error)}\n"
-                f"nothing is lost: what was done is in {self._backend.journal_name}, and the next"
-                " majobctl command that can write merges it"
-            ) from error
-        self.state = after
+            raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
         if left := self._remove_journal():
             raise StateError(left)
 
@@ -167,19 +223,27 @@ def _replayed(state: State | None, journal: bytes, backend: Backend) -> State | 
     return replayed(state, journal, backend.journal_name)
 
 
-def _rescued(state: State, name: str, error: OSError) -> str:
+def _in_journal(backend: Backend) -> str:
+    return (
+        f"nothing is lost: what was done is in {backend.journal_name}, and the next majobctl"
+        " command that can write merges it"
+    )
+
+
+def _rescued(state: State, name: str, is_replaced: bool) -> str:
     content = state.dump()
     path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
-    reason = f"{not_kept(name, error)}\n"
     restore = f"once {name} can be written, restore it with\n    majobctl state push"
+    if is_replaced:
+        restore = f"unless {name} is right as it is now, run\n    majobctl state push --force"
     try:
         create_durably(path, content)
     except OSError:
         return (
-            f"{reason}what was done is in the state below, which no file could hold: save it as"
-            f" rescue.json and, {restore} rescue.json\n{content.decode()}"
+            f"what was done is in the state below, which no file could hold: save it as rescue.json"
+            f" and, {restore} rescue.json\n{content.decode()}"
         )
-    return f"{reason}what was done is in {path}: {restore} {path}"
+    return f"what was done is in {path}: {restore} {path}"
 
 
 def not_kept(name: str, error: OSError) -> StateError:

@@ -137,11 +137,12 @@ def _use(machine: Machine, step: Any, branch: str, workspace: Path, artifacts: P
         url = f"file://{machine.remote}"
         machine.git("clone", "--quiet", "--depth=1", "--branch", ref, url, str(workspace))
     elif action == "actions/upload-artifact":
-        artifacts.mkdir()
-        shutil.copy(workspace / given["path"], artifacts / given["name"])
+        folder = artifacts / given["name"]
+        folder.mkdir(parents=True)
+        for path in (file for glob in given["path"].split() for file in workspace.glob(glob)):
+            shutil.copy(path, folder)
     elif action == "actions/download-artifact":
-        # Each artifact has the one file of that name.
-        shutil.copy(artifacts / given["name"], workspace / "majobctl.plan")
+        shutil.copytree(artifacts / given["name"], workspace, dirs_exist_ok=True)
 
 
 def _filled(text: str, known: Mapping[str, str]) -> str:

@@ -63,7 +63,7 @@ def test_a_wrong_key_is_not_valid(
     text = file.read_text(encoding="utf-8")
     wrong = tmp_path / file.name
     wrong.write_text(text.replace(old, new), encoding="utf-8")
-    assert text.count(old) == 1
+    assert old in text
     assert check(schema, wrong).returncode == 1
 
 

@@ -223,6 +223,19 @@ def test_a_state_in_conflict_is_rescued_whole(host: Machine) -> None:
     assert host.subjects()[0] == "Hand-made"
 
 
+@pytest.mark.parametrize("name", ["majobctl.rescue-2-77.json", f"{STATE}.journal"])
+def test_what_could_not_be_saved_outlives_the_machine(host: Machine, name: str) -> None:
+    damaged = "neither a state\nnor a journal\n"
+    job = run_workflow(
+        host,
+        "apply",
+        before={"Commit the state": lambda place: (place / name).write_text(damaged)},
+    )
+    assert job.has_failed is name.endswith(".journal")
+    (kept,) = host.root.glob("artifacts-*/majobctl-rescue/*")
+    assert (kept.name, kept.read_text()) == (name, damaged)
+
+
 def test_what_a_killed_apply_has_done_is_in_the_committed_state(tmp_path: Path) -> None:
     def is_midway(journal: bytes) -> bool:
         return b'"done":"alpha"' in journal and b'"beta"' in journal

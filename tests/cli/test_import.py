@@ -28,7 +28,12 @@ def fields(**more: Any) -> dict[str, Any]:
 def various(number: int) -> dict[str, Any]:
     """The fields of the configuration with this number: nulls, blanks and missing ones mixed."""
     kinds: list[Mapping[str, Any]] = [
-        {"parameter": [{"label": "lr", "value": 1e-5}, {"label": "a b", "value": "é\n\u202e${x}"}]},
+        {
+            "parameter": [
+                {"label": "lr", "value": 1e-5},
+                {"label": "a b", "value": "é\u3164\u202e${x}"},
+            ]
+        },
         {"data_url": None, "data_source": [{"data_url": "/b/x/"}, {"data_url": "/b/y/"}]},
         {"data_url": "", "dataset_id": "d", "dataset_version_id": "v", "parameter": []},
         {**dict.fromkeys(CODE), "model_id": 4, "log_url": "/ml/log/", "config_desc": "${env.X}"},
@@ -422,3 +427,15 @@ def test_a_thousand_and_more_need_one_request_each(
     paths = [path for _, path in cloud.requests]
     assert len(paths) - len(set(paths)) <= 3, "only the list, of two pages, is asked for twice"
     assert len(cloud.files) == 1100
+
+
+def test_a_configuration_with_a_control_character_is_left_out_with_the_reason(
+    connect: Connect, repository: Repository
+) -> None:
+    cloud = Cloud(connect, repository)
+    cloud.client.create("a", **fields(config_desc="one\ntwo"))
+    cloud.client.create("b", **fields(config_desc="one two"))
+    ran = repository.done("import", "--all")
+    reason = "config_desc must not have a control character, such as a line break"
+    assert f"Warning: job_config.a was left out: {reason}\n" in ran.stderr
+    assert list(repository.state["job_configs"]) == ["b"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -76,6 +78,29 @@ def test_working_files_are_left_out_of_git(repository: Repository) -> None:
     ignored = (repository.root / ".gitignore").read_text().splitlines()
     assert {".majobctl/", "*.plan"} < set(ignored)
     assert "majobctl.state.json" not in ignored
+
+
+FILES_BESIDE = (
+    *(
+        f"majobctl.state.json{suffix}"
+        for suffix in (".journal", ".lock", ".lock.holder", ".backup")
+    ),
+    *(".majobctl.state.json.majobctl-a1b2c3d4.tmp", "majobctl.rescue-2-77.json"),
+)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git cleans")
+@pytest.mark.parametrize("options", [["-df"], ["-xdf", "-e", "*.state.json*", "-e", "*.rescue-*"]])
+def test_git_clean_leaves_the_files_of_the_state(
+    options: list[str], repository: Repository
+) -> None:
+    repository.done("init")
+    for name in (*FILES_BESIDE, "other.txt"):
+        repository.write(name, "mine")
+    for command in (["init", "-q"], ["clean", "-q", *options]):
+        subprocess.run(["git", *command], cwd=repository.root, check=True)
+    assert not (repository.root / "other.txt").exists()
+    assert [name for name in FILES_BESIDE if not (repository.root / name).exists()] == []
 
 
 def test_git_attributes_that_are_there_are_kept_and_the_line_is_named(

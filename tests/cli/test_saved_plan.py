@@ -151,6 +151,86 @@ def test_the_first_state_can_come_from_a_saved_plan(on_rest: Repository, rest: F
     assert on_rest.done("plan").stdout.startswith("No changes.")
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"salt": ""}, "it has sensitive values, but neither a salt nor a state"),
+        ({"text": "${env.OTHER}"}, "the sensitive value of config_desc has changed"),
+        ({"text": "${env.OTHER}", "mask": "hmac-sha256:no-state-yet"}, "config_desc has changed"),
+        ({"text": "${env.OTHER}", "mask": ["KEY"]}, "config_desc names another variable than"),
+        ({"text": "${env.OTHER}${env.KEY}", "mask": ["KEY"]}, "names another variable than it"),
+        ({"text": "${env.OS_SECRET_KEY}"}, "config_desc is wrong"),
+        ({"text": "${env.OS_SECRET_KEY}", "mask": ["OS_SECRET_KEY"]}, "config_desc is wrong"),
+    ],
+)
+@pytest.mark.parametrize("has_state", [False, True])
+def test_a_forged_plan_gets_no_other_secret(
+    on_rest: Repository,
+    rest: FakeService,
+    has_state: bool,
+    change: dict[str, Any],
+    reason: str,
+) -> None:
+    on_rest.environment |= {"KEY": "the-secret", "OTHER": "another-secret"}
+    if has_state:
+        on_rest.job("two")
+        on_rest.apply()
+    on_rest.job("one", config_desc="${env.KEY}")
+    on_rest.done("plan", "--out", "saved.plan")
+
+    def forged(document: dict[str, Any]) -> None:
+        (added,) = document["changes"]
+        if "salt" in change:
+            document.pop("salt", None)
+            added["references"][0]["text"] = "${env.OTHER}"
+            added["after"]["config_desc"] = {"$sensitive": "hmac-sha256:no-state-yet"}
+        if "text" in change:
+            added["references"][0]["text"] = change["text"]
+        if "mask" in change:
+            added["after"]["config_desc"] = {"$sensitive": change["mask"]}
+
+    forge(on_rest, forged)
+    rest.forget_requests()
+    ran = on_rest.run("apply", "saved.plan")
+    assert ran.code == 5
+    assert ("config_desc has changed" if has_state and "salt" in change else reason) in ran.stderr
+    assert rest.puts == {}
+
+
+REGIONAL = "https://iam.eu-de.otc.t-systems.com"
+ELSEWHERE = "https://iam.example.com"
+
+
+@pytest.mark.parametrize(
+    ("planned", "applied", "shown", "fits"),
+    [
+        ("", "", False, True),
+        (REGIONAL, "", False, True),
+        ("", f"{REGIONAL}/v3/", False, True),
+        (ELSEWHERE, ELSEWHERE, True, True),
+        ("", ELSEWHERE, False, False),
+        (ELSEWHERE, "", True, False),
+        (ELSEWHERE, "https://iam.example.org", True, False),
+    ],
+)
+def test_where_a_password_goes_is_shown_and_belongs_to_the_plan(
+    on_rest: Repository, rest: FakeService, planned: str, applied: str, shown: bool, fits: bool
+) -> None:
+    settings = rest.settings('region = "eu-de"')
+    on_rest.settings(settings + (f'iam_endpoint = "{planned}"\n' if planned else ""))
+    on_rest.job("one")
+    for format_ in ("text", "json", "markdown", "html"):
+        text = on_rest.done("plan", "--format", format_, "--out", "saved.plan").stdout
+        assert ("A password is sent to https://iam.example.com/v3 (" in text) is shown
+    assert ("A password is sent" in on_rest.done("show", "saved.plan").stdout) is shown
+    on_rest.settings(settings + (f'iam_endpoint = "{applied}"\n' if applied else ""))
+    ran = on_rest.run("apply", "saved.plan")
+    assert (ran.code, bool(rest.puts)) == ((0, True) if fits else (5, False))
+    assert ("it was made with another iam_endpoint" in ran.stderr) is not fits
+    if fits:
+        assert "iam_endpoint" not in on_rest.state_path.read_text()
+
+
 def test_it_forgets_and_clears_what_it_shows(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one", log_url="/ml/log/")
     on_rest.job("two")

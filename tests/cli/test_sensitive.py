@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from majobctl.job_config.secrets import OWN_CREDENTIALS
+from majobctl.service.auth import credentials
 from tests.config_repository import BODY, JOB, Repository, toml_of
 from tests.fake_service import FakeService, refusal
 
@@ -436,3 +438,217 @@ def test_an_import_writes_no_value_of_a_default_that_is_not_known(
     assert on_rest.done("plan", "--refresh").stdout.startswith("No changes.")
     set_variable(on_rest, OTHER)
     assert "2 to update" in on_rest.done("plan").stdout
+
+
+# majobctl's own credentials
+
+OWN = "0wn-credential-4711"
+
+
+def test_every_variable_with_a_credential_is_known_as_one() -> None:
+    secret = ("access_key", "secret_key", "security_token", "password", "token")
+    named = [names.get(key, ()) for names in credentials._ENVIRONMENT for key in secret]
+    assert {name for names in named for name in names} <= OWN_CREDENTIALS
+
+
+@pytest.mark.parametrize("text", ["${env.{}}", "user:${env.{}}@host", "${env.ALIAS}"])
+@pytest.mark.parametrize("own", sorted(OWN_CREDENTIALS))
+def test_no_job_gets_a_credential_of_majobctl_or_of_the_ci(
+    on_rest: Repository, rest: FakeService, own: str, text: str
+) -> None:
+    on_rest.job("one", hyperparameters={"key": text.replace("{}", own)})
+    on_rest.environment |= {own: OWN, "ALIAS": f"x{OWN}"}
+    for command in (["validate"], ["plan"], ["plan", "--out", "p"], ["apply", "--auto-approve"]):
+        ran = on_rest.run(*command)
+        assert ran.code == 1
+        assert "is a credential of majobctl itself, or of the CI" in ran.stderr
+        assert OWN not in ran.stdout + ran.stderr
+    assert (rest.requests, (on_rest.root / "p").exists()) == ([], False)
+
+
+@pytest.mark.parametrize("how", ["option", "file", "environment", "settings"])
+def test_no_variable_holds_a_credential_of_majobctl(
+    on_rest: Repository, rest: FakeService, how: str
+) -> None:
+    text = OWN if how == "settings" else "x"
+    on_rest.settings(f'{rest.settings()}[variables]\nv = "{text}"\n')
+    on_rest.write("one.toml", f'v = "{OWN}"\n')
+    on_rest.job("one", config_desc="${var.v}")
+    on_rest.environment["OS_SECURITY_TOKEN"] = OWN
+    if how == "environment":
+        on_rest.environment["MAJOBCTL_VAR_v"] = OWN
+    options = {"option": ["--var", f"v={OWN}"], "file": ["--var-file", "one.toml"]}.get(how, [])
+    ran = on_rest.run("plan", *options)
+    assert ran.code == 1
+    assert "v: a variable cannot hold a credential of majobctl itself" in ran.stderr
+    assert OWN not in ran.stdout + ran.stderr
+
+
+# Secrets that are written, short, or only meant to be hidden
+
+LOOKS_SECRET = [
+    *("password", "db_password", "api.key", "apikey", "aws_secret_access_key", "sk", "hf_token"),
+    *("db_pass", "pass", "pwd", "DB-PWD", "passphrase", "ssh_passphrase", "credential"),
+    *("credentials", "private_key", "client_secret", "app secret"),
+]
+PLAIN = ["lr", "bypass", "compass", "n_passes", "tokens", "tokenizer", "secretary", "key", "keys"]
+
+
+@pytest.mark.parametrize("label", [*LOOKS_SECRET, *PLAIN])
+@pytest.mark.parametrize(
+    ("value", "sensitive", "is_clear"),
+    [
+        ("written-in-the-file", [], True),
+        ("1234567", [], True),
+        ("512", [], False),
+        (0.1, [], False),
+        (True, [], False),
+        ("${env.API_SECRET}", [], False),
+        ("written-in-the-file", ["hyperparameters"], False),
+    ],
+)
+def test_a_written_value_that_looks_secret_is_a_warning_that_says_what_to_write(
+    on_rest: Repository, label: str, value: object, sensitive: list[str], is_clear: bool
+) -> None:
+    on_rest.environment |= {"API_SECRET": SECRET}
+    on_rest.job("one", hyperparameters={label: value}, sensitive=sensitive)
+    wanted = is_clear and label in LOOKS_SECRET
+    for command in ("validate", "plan", "apply"):
+        ran = on_rest.run(command, *(["--auto-approve"] if command == "apply" else []))
+        assert ran.code == 0
+        assert ("looks like a secret, and its value is shown and stored" in ran.stderr) is wanted
+    if wanted:
+        line = on_rest.done("validate").stderr.split("; write ")[1].partition(", or ")
+        written, _, other = line
+        name = written.partition("${env.")[2].removesuffix('}"')
+        assert other == f"sensitive = [{json.dumps(label)}]\n"
+        on_rest.write("jobs/one.toml", toml_of("one", {**JOB, "hyperparameters": {}}))
+        table = f"[job_config.one.hyperparameters]\n{written}\n"
+        on_rest.write("jobs/one.toml", f"{toml_of('one', JOB)}{table}")
+        on_rest.environment[name] = "of-the-environment"
+        assert on_rest.done("validate").stderr == ""
+
+
+def test_the_line_to_write_names_no_variable_with_a_credential(on_rest: Repository) -> None:
+    on_rest.job("one", hyperparameters={"github_token": "written-in-the-file"})
+    assert 'write github_token = "${env.JOB_GITHUB_TOKEN}", or' in on_rest.done("plan").stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "is_short"),
+    [
+        ("a", True),
+        ("123456789", True),
+        ("1234567890", True),
+        ("12345678901234", True),
+        ("123456789012345", False),
+        ("hunter2xx", True),
+        ("hunter2xxx", False),
+    ],
+)
+@pytest.mark.parametrize("how", ["environment", "sensitive", "defaults"])
+def test_a_sensitive_value_that_can_be_guessed_is_a_warning_without_a_state_key(
+    on_rest: Repository, rest: FakeService, value: str, is_short: bool, how: str
+) -> None:
+    on_rest.environment["API_SECRET"] = value
+    if how == "environment":
+        on_rest.job("one", hyperparameters={"x": "${env.API_SECRET}"})
+    elif how == "sensitive":
+        on_rest.job("one", hyperparameters={"x": value}, sensitive=["x"])
+    else:
+        table = f'[defaults]\nsensitive = ["x"]\n[defaults.hyperparameters]\nx = "{value}"\n'
+        on_rest.settings(rest.settings() + table)
+        on_rest.job("one")
+        on_rest.job("two")
+    ran = on_rest.done("validate")
+    assert ran.stderr.count("hyperparameters.x is sensitive, and so short") == is_short
+    assert is_short or ran.stderr == ""
+    on_rest.environment["MAJOBCTL_STATE_KEY"] = "a-key-of-the-state"
+    assert on_rest.done("validate").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "what"),
+    [
+        ('["api_key"]', 0, ""),
+        ('["hyperparameters", "log_url"]', 0, ""),
+        ('["api_kay"]', 1, '"api_kay" is neither a key nor a label of a job config'),
+        ('["api_key", "api_keys"]', 0, 'Warning: {}: "api_keys" is neither a key nor'),
+        ('["something"]', 0, 'Warning: {}: "something" is neither a key nor a label of a'),
+    ],
+)
+@pytest.mark.parametrize("where", ["defaults", "template", "environment"])
+def test_a_shared_sensitive_name_that_hides_nothing_is_reported(
+    on_rest: Repository, rest: FakeService, where: str, names: str, code: int, what: str
+) -> None:
+    line = f"sensitive = {names}\n"
+    settings = {
+        "defaults": f"[defaults]\n{line}",
+        "environment": f"[environments.e.defaults]\n{line}",
+    }.get(where, "")
+    on_rest.settings(rest.settings() + settings)
+    own = {**JOB, "hyperparameters": {"api_key": "written-in-the-file"}}
+    if where == "template":
+        own["use"] = "t"
+        on_rest.write("jobs/t.toml", f"[templates.t]\n{line}[templates.unused]\n{line}")
+    on_rest.write("jobs/one.toml", toml_of("one", own))
+    on_rest.job("two")
+    options = ["-e", "e"] if where == "environment" else []
+    ran = on_rest.run("validate", *options)
+    assert ran.code == code
+    place = "jobs/t.toml:2: templates.t" if where == "template" else "majobctl.toml:7: defaults"
+    assert what.replace("{}", place) in ran.stderr
+    assert bool(ran.stderr) is (bool(what) or "log_url" in names) or "api_key" not in names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token='{}'\nlr=1\n",
+        'lr = 1\n token= "{}" # old\n',
+        'token = """\\\n{}"""\nlr = 1\n  x=2\n',
+        '"token"   = "x{}"\n',
+        'db_pass   = "{}"\n',
+    ],
+)
+def test_fmt_shows_no_sensitive_value(on_rest: Repository, rest: FakeService, text: str) -> None:
+    on_rest.settings(rest.settings() + '[defaults]\nsensitive = ["token"]\n')
+    table = f"[job_config.one.hyperparameters]\n{text.replace('{}', 'of-the-file')}"
+    on_rest.write("jobs/one.toml", f"{toml_of('one', JOB)}{table}")
+    for options in (["--diff"], ["--check", "--diff"], ["--diff", "jobs/one.toml"]):
+        ran = on_rest.run("fmt", *options)
+        assert "(sensitive)" in ran.stdout
+        assert "of-the-file" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("how", ["sensitive", "environment"])
+def test_validate_shows_no_variable_that_is_part_of_a_secret(
+    on_rest: Repository, rest: FakeService, how: str
+) -> None:
+    on_rest.settings(f'{rest.settings()}[variables]\na = "of-the-file"\nb = "shown"\n')
+    text = "x-${var.a}" + ("${env.API_SECRET}" if how == "environment" else "")
+    on_rest.environment["API_SECRET"] = SECRET
+    names = ["x"] if how == "sensitive" else []
+    on_rest.job("one", hyperparameters={"x": text}, sensitive=names, config_desc="${var.b}")
+    lines = on_rest.done("validate", "--verbose").stdout.splitlines()
+    assert [line.split() for line in lines[3:5]] == [
+        ["a", "(sensitive)", "majobctl.toml:7"],
+        ["b", '"shown"', "majobctl.toml:8"],
+    ]
+
+
+@pytest.mark.parametrize("single", [[], ["--single-file"]], ids=["files", "one file"])
+@pytest.mark.parametrize("label", ["lr", *LOOKS_SECRET])
+def test_an_imported_secret_is_for_the_user_alone(
+    on_rest: Repository, rest: FakeService, label: str, single: list[str]
+) -> None:
+    parameters = [{"label": label, "value": SECRET}]
+    rest.configs |= {"one": {**BODY, "parameter": parameters}, "two": BODY}
+    ran = on_rest.done("import", "--all", *single)
+    (path, *other) = sorted((on_rest.root / "jobs").rglob("*.toml"))
+    is_secret = label != "lr"
+    assert (path.stat().st_mode & 0o077 == 0) is is_secret
+    assert [file.stat().st_mode & 0o044 for file in other] == ([] if single else [0o044])
+    assert ("looks like a secret" in ran.stderr) is is_secret
+    assert (SECRET in on_rest.state_path.read_text()) is not is_secret
+    assert (SECRET in on_rest.done("show").stdout + ran.stdout) is False

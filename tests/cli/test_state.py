@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from majobctl.state.backends import open_backend
+from majobctl.state.document import State
+from majobctl.state.store import StateStore
+from majobctl.target import Target
 from tests.config_repository import Repository
 
 
@@ -113,6 +119,47 @@ def test_an_older_state_is_pushed_only_by_force(applied: Repository) -> None:
     assert applied.state_path.read_bytes() == content
     applied.done("state", "push", older, "--force")
     assert (applied.state["serial"], applied.state["job_configs"]) == (3, {})
+
+
+def test_other_entries_of_the_same_serial_are_pushed_only_by_force(applied: Repository) -> None:
+    content = applied.state_path.read_bytes()
+    entries = {"alpha": {**applied.state["job_configs"]["alpha"], "applied_at": ""}}
+    for job_configs in ({}, entries):
+        other = copy_of(applied, job_configs=job_configs)
+        ran = applied.run("state", "push", other)
+        assert ran.code == 1
+        assert "copy.json has serial 1, as the state, but other entries\n" in ran.stderr
+        assert "majobctl state push --force copy.json" in ran.stderr
+        assert applied.state_path.read_bytes() == content
+    applied.done("state", "push", "--force", other)
+    assert (applied.state["serial"], applied.state["job_configs"]) == (2, entries)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"rubbish", b"\xff" * 9])
+def test_a_damaged_state_is_replaced_only_by_force(applied: Repository, content: bytes) -> None:
+    copy, before = copy_of(applied), applied.state
+    applied.state_path.write_bytes(content)
+    assert "is damaged" in applied.run("state", "push", copy).stderr
+    assert applied.state_path.read_bytes() == content
+    applied.done("state", "push", "--force", copy)
+    assert applied.state == before
+
+
+def test_a_journal_that_the_pushed_state_does_not_hold_is_never_passed_over(
+    applied: Repository, tmp_path: Path
+) -> None:
+    copy = copy_of(applied)
+    applied.state_path.unlink()
+    with StateStore(open_backend("local", tmp_path / "other", "other")).locked("apply") as locked:
+        other = locked.open_journal(replace(State.new(Target("emulator", "p")), serial=3))
+        other.intend("alpha", {})
+        other.close()
+    for content in ("rubbish\nmore\n", (tmp_path / "other.journal").read_text()):
+        journal = applied.write("majobctl.state.json.journal", content)
+        for force in ([], ["--force"]):
+            assert applied.run("state", "push", *force, copy).code == 1
+            assert journal.read_text() == content
+            assert not applied.state_path.exists()
 
 
 def test_a_state_of_another_lineage_is_pushed_only_by_force(applied: Repository) -> None:

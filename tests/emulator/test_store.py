@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 import requests
@@ -246,3 +248,48 @@ def test_a_change_that_fails_rolls_back_and_leaves_the_store_usable(tmp_path: Pa
         assert record.fields == {"spec_id": 4, "engine_id": 4}
     finally:
         store.close()
+
+
+DAMAGES = [
+    "drop table config",
+    "drop table project",
+    *(f"update config set fields = {text}" for text in ("'x'", "'[]'", "'null'", "'1'", "'{}'")),
+    *(f"update config set fields = {text}" for text in ("x'00ff'", "cast(x'ff' as text)", "5")),
+    "update config set name = cast(x'ff' as text)",
+    "update config set create_time = 'x'",
+    "alter table config rename column fields to others",
+    "pragma user_version = 7",
+    "pragma application_id = 1",
+    *range(30),
+    *("", "cut"),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_data_have_an_answer_or_an_error(
+    connect: Connect, tmp_path: Path, damage: str | int
+) -> None:
+    """``damage`` is a statement, the seed of random bytes, or a cut."""
+    data = tmp_path / "emulator.db"
+    first = connect(data=data)
+    first.create("a")
+    first.app.close()
+    content = bytearray(data.read_bytes())
+    if isinstance(damage, int):
+        random = Random(damage)
+        for _ in range(random.choice((1, 10, 400))):
+            content[random.randrange(len(content))] = random.randrange(256)
+        data.write_bytes(content)
+    elif not damage or damage == "cut":
+        data.write_bytes(content[: len(content) // 2 if damage else 5])
+    else:
+        with closing(sqlite3.connect(data)) as connection, connection:
+            connection.execute(damage)
+    try:
+        client = connect(data=data)
+    except EmulatorError as error:
+        assert "cannot be used as the emulator's data: " in str(error)
+        return
+    for path in (f"{CONFIGS}/a", CONFIGS):
+        answer = client.call("GET", path)
+        assert answer.json()["is_success"] is (answer.status_code == 200)

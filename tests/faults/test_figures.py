@@ -79,7 +79,7 @@ def test_the_bytes_of_an_update_do_not_depend_on_the_number_of_job_configs(
             journal.flush()
             sizes[size] = (file.stat().st_size - before) / UPDATES
             journal.close()
-            locked.merge()
+            assert locked.save(journal) == ""
     assert len(set(sizes.values())) == 1
     told = ", ".join(f"{sizes[size]:.0f} bytes of {size}" for size in SIZES)
     tally("an update's record", told)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import errno
+import html
 import json
 import logging
-from collections.abc import Iterator
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from tests.config_repository import JOB, Ran, Repository, toml_of
-from tests.fake_service import SECRET_KEY, FakeService, Reply, refusal
+from tests.fake_service import (
+    ENVIRONMENT,
+    PASSWORD,
+    SECRET_KEY,
+    SECURITY_TOKEN,
+    FakeService,
+    Handler,
+    Received,
+    Reply,
+    refusal,
+)
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Fault, Launcher
 
 FROM_ENVIRONMENT = "env-secret-not-a-real-one"
-SEVERAL_LINES = '-----BEGIN-----\nlines of a not\treal ☃ "key"\n-----END-----'
+SEVERAL_LINES = '-----BEGIN----- lines of a not real ☃ "key" -----END-----'
 IN_FILE = "file-secret-not-a-real-one"
 FLAVOR = "flavor-secret.not.real"
 HIDDEN = (FROM_ENVIRONMENT, SEVERAL_LINES, IN_FILE, SECRET_KEY)
@@ -252,3 +265,202 @@ def test_what_is_rescued_holds_no_secret(
         search.in_files(secretive.root)
         rescued += "state push" in ran.stderr
     assert rescued
+
+
+# What the answers quote
+
+PASSWORD_OF_USER = 'pä"ss <w0rd> & 100%\\+/x'
+QUOTES: dict[str, Callable[[str], str]] = {
+    "plain": lambda text: f"token {text} is invalid",
+    "quoted": lambda text: f'cannot read "{text}"',
+    "first 20": lambda text: f"cannot read {text[:20]}...",
+    "last 20": lambda text: f"cannot read ...{text[-20:]}",
+    "repr": lambda text: f"headers: { ({'X-Auth-Token': text})!r}",
+    "JSON": lambda text: json.dumps({"X-Auth-Token": text}),
+    "JSON in JSON": lambda text: json.dumps(json.dumps({"a": text})),
+    "escapes": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "URL": lambda text: f"/v3?token={quote(text, safe='')}",
+    "form": lambda text: urlencode({"token": text}),
+    "URL twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "HTML": lambda text: html.escape(text),
+    "HTML numbers": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "URL in HTML": lambda text: html.escape(f"?a=b&token={quote(text, safe='')}"),
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "base64 of a header": lambda text: b64encode(f"X-Auth-Token: {text}".encode()).decode(),
+    "base64 of JSON": lambda text: b64encode(json.dumps({"password": text}).encode()).decode(),
+    "Basic": lambda text: f"Basic {urlsafe_b64encode(f'user:{text}'.encode()).decode()}",
+    "hex": lambda text: text.encode().hex(),
+    "upper case": lambda text: text.upper(),
+    "header": lambda text: f"header x-auth-token={text} (23 characters) rejected",
+    "after spaces": lambda text: " " * 300 + text,
+    "cut off": lambda text: "x" * 190 + text,
+}
+"""The ways to quote a secret."""
+
+
+def header(name: str, start: str = "") -> Callable[[Received], str]:
+    return lambda received: received.headers[name].rpartition(start)[2]
+
+
+SENT: dict[str, tuple[str, Callable[[Received], str]]] = {
+    "token": ("token", header("x-auth-token", " ")),
+    "issued token": ("password", header("x-auth-token", " ")),
+    "security token": ("aksk", header("x-security-token", " ")),
+    "signature": ("aksk", header("authorization", "Signature=")),
+    "authorization": ("aksk", header("authorization", "Access=")),
+}
+"""What a request holds, by the way to sign in."""
+ANSWERS: dict[str, Callable[[str], Reply]] = {
+    "error_msg": lambda text: (400, {"error_code": "ModelArts.0101", "error_msg": text}, {}),
+    "bad token": lambda text: (401, {"error_code": "ModelArts.0203", "error_msg": text}, {}),
+    "unauthorized": lambda text: (401, {"error_code": "APIGW.0301", "error_msg": text}, {}),
+    "unsuccessful": lambda text: (200, {"is_success": False, "error_message": text}, {}),
+    "code": lambda text: (400, {"error_code": text, "error_msg": "refused"}, {}),
+    "other keys": lambda text: (400, {"reason": text}, {}),
+    "page": lambda text: (502, f"<html><pre>PUT /v1/... {text}</pre></html>".encode(), {}),
+    "text": lambda text: (401, text.encode(), {}),
+    "half a document": lambda text: (500, json.dumps({"x": text})[:-1].encode(), {}),
+    "redirect": lambda text: (302, b"", {"Location": f"https://{quote(text)}.example.com/"}),
+    "request id": lambda text: (400, {"error_code": "a", "request_id": text}, {}),
+}
+"""The places of an answer that majobctl shows."""
+
+
+def sign_in(repository: Repository, rest: FakeService, auth: str) -> None:
+    """Leaves one job config, and the credentials of one kind in the environment."""
+    token = "gAAAAABmZx7Q0k3vK9-2nWfYpLr_8tHcUeXbJdMs5iAoTgVyNq4zC1hE6jRw"
+    rest.tokens.add(token)
+    own = {
+        "token": {"OS_TOKEN": token},
+        "password": {
+            "OS_DOMAIN_NAME": "account",
+            "OS_USERNAME": "user",
+            "OS_PASSWORD": PASSWORD,
+            "OS_AUTH_URL": rest.url,
+        },
+        "aksk": {**ENVIRONMENT, "OS_SECURITY_TOKEN": SECURITY_TOKEN},
+    }
+    repository.settings(rest.settings("retries = 0"))
+    repository.environment.clear()
+    for name in ENVIRONMENT:
+        repository.monkeypatch.delenv(name, raising=False)
+    repository.environment |= own[auth]
+    repository.job("one")
+
+
+def assert_hidden(output: str, quoting: Callable[[str], str], secret: str) -> None:
+    """No stretch of a quoted secret is in ``output``, except what stands around it."""
+    framed = quoting("~" * len(secret)).lower()
+    text = quoting(secret).lower()
+    for start in range(len(text) - _STRETCH + 1):
+        part = text[start : start + _STRETCH]
+        is_around = part in framed or part != part.strip()
+        assert is_around or part not in output.lower(), (part, text, output)
+
+
+_STRETCH = 10
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("auth", "secret_in"), SENT.values(), ids=SENT)
+def test_what_an_answer_quotes_of_its_request_is_not_shown(
+    on_rest: Repository,
+    rest: FakeService,
+    caplog: pytest.LogCaptureFixture,
+    auth: str,
+    secret_in: Callable[[Received], str],
+    answer: Callable[[str], Reply],
+) -> None:
+    sign_in(on_rest, rest, auth)
+    names = {f"job-{number}": quoting for number, quoting in enumerate(QUOTES.values())}
+    on_rest.remove("one")
+    for name in names:
+        on_rest.job(name)
+    secrets: dict[str, str] = {}
+    caplog.set_level(logging.DEBUG)
+
+    def quote_it(name: str) -> Reply:
+        secrets[name] = secret_in(rest.asked("PUT", f"/{name}")[-1])
+        return answer(names[name](secrets[name]))
+
+    rest.before_put = quote_it
+    # Refused credentials end an apply.
+    alone = [["--target", name] for name in names] if answer("")[0] == 401 else [[]]
+    outputs: list[str] = []
+    for chosen in alone:
+        for format_ in ("text", "json"):
+            ran = on_rest.run("apply", "--auto-approve", "--format", format_, *chosen)
+            assert ran.code in (1, 3)
+            outputs += [ran.stdout, ran.stderr]
+    files = [path.read_text() for path in on_rest.root.rglob("*") if path.is_file()]
+    output = "\n".join([*outputs, caplog.text, *files])
+    assert len(secrets) == len(names)
+    for name, secret in secrets.items():
+        assert_hidden(output, names[name], secret)
+
+
+IAM_ANSWERS: dict[str, Callable[[str], Reply]] = {
+    "message": lambda text: (401, {"error": {"message": text, "title": "Unauthorized"}}, {}),
+    "error_msg": lambda text: (400, {"error_msg": text}, {}),
+    "code": lambda text: (400, {"error_code": text, "error_msg": "refused"}, {}),
+    "page": lambda text: (503, f"<p>{text}</p>".encode(), {}),
+    "not a token": lambda text: (201, {"token": text}, {}),
+    "redirect": lambda text: (302, b"", {"Location": f"https://{quote(text)}.example.com/"}),
+}
+
+
+@pytest.mark.parametrize("answer", IAM_ANSWERS.values(), ids=IAM_ANSWERS)
+@pytest.mark.parametrize("quoting", QUOTES.values(), ids=QUOTES)
+@pytest.mark.parametrize("password", [PASSWORD, PASSWORD_OF_USER], ids=["long", "special"])
+def test_the_password_that_iam_quotes_is_not_shown(
+    on_rest: Repository,
+    rest: FakeService,
+    caplog: pytest.LogCaptureFixture,
+    password: str,
+    quoting: Callable[[str], str],
+    answer: Callable[[str], Reply],
+) -> None:
+    sign_in(on_rest, rest, "password")
+    on_rest.environment["OS_PASSWORD"] = password
+    status, document, headers = answer(quoting(password))
+    rest.answer_next(status, document, dict(headers))
+    caplog.set_level(logging.DEBUG)
+    ran = on_rest.run("plan", "--refresh")
+    assert ran.code == 1
+    assert_hidden(ran.stdout + ran.stderr + caplog.text, quoting, password)
+
+
+@pytest.mark.parametrize("command", ["plan --refresh", "drift", "import --all", "flavors"])
+@pytest.mark.parametrize("auth", ["token", "aksk"])
+def test_data_with_a_credential_of_the_request_is_not_used(
+    on_rest: Repository, rest: FakeService, auth: str, command: str
+) -> None:
+    sign_in(on_rest, rest, auth)
+    name = "authorization" if auth == "aksk" else "x-auth-token"
+
+    def quote_it(handler: Handler) -> None:
+        text = header(name, "=")(rest.requests[-1])
+        flavors = [{"spec_id": 70, "spec_code": text}]
+        listed = [{"config_name": text, "config_desc": text}]
+        handler.answer(200, {"is_success": True, "configs": listed, "specs": flavors})
+
+    rest.script.append(quote_it)
+    ran = on_rest.run(*command.split())
+    sent = rest.requests[0].headers[name].rpartition("=")[2]
+    files = [path.read_text() for path in on_rest.root.rglob("*") if path.is_file()]
+    assert (ran.code, len(sent) > 20) == (1, True)
+    assert "the answer has credentials of the request in it" in ran.stderr
+    assert sent not in "".join([ran.stdout, ran.stderr, *files])
+
+
+@pytest.mark.parametrize("option", [[], ["-v"]], ids=["plain", "verbose"])
+def test_a_broken_header_line_is_not_quoted(
+    on_rest: Repository, rest: FakeService, option: list[str]
+) -> None:
+    sign_in(on_rest, rest, "token")
+    token = on_rest.environment["OS_TOKEN"]
+    head = f"HTTP/1.1 400 {token}\r\nX-Auth-Token {token}\r\nContent-Length: 2\r\n\r\n{{}}"
+    rest.script.append(lambda handler: handler.send_raw(head.encode()))
+    ran = on_rest.process(*option, "plan", "--refresh")
+    assert ran.code == 1
+    assert token not in ran.stdout + ran.stderr

@@ -392,6 +392,26 @@ def test_reading_one_file_grows_with_its_job_configs_and_no_faster(tmp_path: Pat
     check_growth(prepare, load_config, 1000)
 
 
+def test_reading_many_files_grows_with_their_number_and_no_faster(tmp_path: Path) -> None:
+    def prepare(count: int) -> Path:
+        files = {f"jobs/{number % 7}/{number}.toml": job(f"j{number}") for number in range(count)}
+        root = write_files(tmp_path / str(count), files)
+        assert len(load_config(root).job_configs) == count
+        return root
+
+    check_growth(prepare, load_config, 500)
+
+
+def test_wrong_names_in_many_files_grow_with_their_number_and_no_faster(tmp_path: Path) -> None:
+    def prepare(count: int) -> Path:
+        tables = [f"[templates.t{it}]\n" + job(f"j{it}", f'use = "u{it}"') for it in range(count)]
+        root = write_files(tmp_path / str(count), {"jobs/a.toml": "".join(tables)})
+        assert len(problems_of(root, {})) == count
+        return root
+
+    check_growth(prepare, lambda root: problems_of(root, {}), 500)
+
+
 # Which files
 
 

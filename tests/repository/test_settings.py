@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from majobctl.cli import main
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.operations.context import target_of
 from majobctl.repository.settings.keys import SETTINGS
@@ -187,6 +189,42 @@ def test_settings_are_found_above_where_a_link_leads(tmp_path: Path) -> None:
     root = write_files(tmp_path / "real", {"jobs/deep/x": ""})
     (tmp_path / "link").symlink_to(root / "jobs" / "deep")
     assert find_root(tmp_path / "link") == root.resolve()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
+@pytest.mark.parametrize(
+    ("file_owner", "folder_owner", "sudo", "is_trusted"),
+    [
+        (0, 0, None, True),
+        (4711, 0, None, False),
+        (0, 4711, None, False),
+        (4711, 4711, None, False),
+        (4711, 4711, "4711", True),
+        (4711, 4711, "4712", False),
+        (4711, 4711, "", False),
+        (4711, 4711, "x", False),
+    ],
+)
+def test_settings_of_somebody_else_above_count_only_if_they_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file_owner: int,
+    folder_owner: int,
+    sudo: str | None,
+    is_trusted: bool,
+) -> None:
+    root = write_files(tmp_path / "theirs", {"majobctl.toml": REGION, "jobs/deep/x": ""})
+    os.chown(root / "majobctl.toml", file_owner, 0)
+    os.chown(root, folder_owner, 0)
+    if sudo is not None:
+        monkeypatch.setenv("SUDO_UID", sudo)
+    monkeypatch.chdir(root / "jobs" / "deep")
+    assert (main(["validate"]) == 0) is is_trusted
+    if not is_trusted:
+        told = capsys.readouterr().err
+        assert "belongs to another user, and would decide where your credentials are sent" in told
+        assert main([*told.splitlines()[-1].partition("majobctl ")[2].split()[:2], "validate"]) == 0
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "dangling link"])

@@ -271,7 +271,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_told(tmp_path: Path) -> None:
-    assert unreadable(tmp_path) == "jobs/a.toml: cannot be read: it is not a regular file"
+    assert unreadable(tmp_path) == "jobs/a.toml: cannot be read: Is a directory"
 
 
 def test_a_pipe_is_told_and_not_waited_for(tmp_path: Path) -> None:

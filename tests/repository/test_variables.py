@@ -194,7 +194,7 @@ def test_a_wrong_file_is_told_with_every_line(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("none.toml", "No such file"), (".", "it is not a regular file")]
+    ("name", "reason"), [("none.toml", "No such file"), (".", "Is a directory")]
 )
 def test_a_file_that_cannot_be_read_is_told(
     name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -266,10 +266,10 @@ def test_what_a_later_version_added_is_passed_over(tmp_path: Path) -> None:
 def test_a_file_that_is_not_regular_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
     os.mkfifo(path)
-    assert load_lists(path, TARGET) == ({}, "it is damaged: it is not a regular file")
+    assert load_lists(path, TARGET) == ({}, "it cannot be read: it is not a regular file")
     path.unlink()
-    path.symlink_to("nowhere")
-    assert load_lists(path, TARGET) == ({}, "it is damaged: it is not a regular file")
+    path.symlink_to("/dev/zero")
+    assert load_lists(path, TARGET) == ({}, "it cannot be read: it is not a regular file")
 
 
 def test_a_path_below_a_file_cannot_be_read_or_written(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.network import (
     make_certificate,
     says,
     secure,
+    trickles,
     tunnels_to,
     unused_port,
 )
@@ -272,6 +273,36 @@ def test_a_proxy_on_the_way_that_answers_in_the_services_place(
     error = failed(call, service.url)
     assert str(error) == "a proxy on the way wants a user and a password (HTTP status 407)"
     assert len(service.requests) == 1
+
+
+TRICKLES: Mapping[str, Answer] = {
+    "the first line": trickles(b"O", b"HTTP/1.1 200 "),
+    "a header": trickles(b"y", b"HTTP/1.1 200 OK\r\nX-Slow: "),
+    "the TLS behind it": trickles(b"\2", b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\3\3\x40\0"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES)
+def test_a_proxy_whose_answer_trickles_in_is_given_up(
+    answer: Answer,
+    scheme: str,
+    call: str,
+    certificates: Mapping[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OS_CACERT", str(certificates["good"]))
+    with listening(answer, certificates["good"] if scheme == "https" else None) as there:
+        proxy = f"{scheme}://localhost:{there.port}"
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        error = failed(call, f"https://{HOST}", timeout=1, retries=0)
+        there.over.set()
+    assert len(there.heads) == 1
+    assert error.may_pass
+    assert str(error) == (
+        f"cannot connect to https://{HOST}:443 through the proxy {proxy} (HTTPS_PROXY): timed out"
+    )
 
 
 class TestThroughAProxy:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -44,6 +48,7 @@ BUILT_IN: dict[str, Any] = {
     "output_path": "/b/o/",
     "model_name": "model_7",
 }
+ODD_FLAGS: list[Any] = [None, "true", 1, [], {}, 0]
 STAND_IN = Path(__file__).parent / "stand_in"
 
 
@@ -762,6 +767,28 @@ class TestTheOfficialPackage:
     ) -> None:
         assert official.update_job_config(name, PARAMS) == outcome
 
+    @pytest.mark.parametrize("name", ["raises-quoting", "answers-quoting"])
+    @pytest.mark.parametrize("secret", [SECRET_KEY, ACCESS_KEY, "a-token/that=the+SDK/got"])
+    @pytest.mark.parametrize(
+        "quoting",
+        [
+            str,
+            lambda text: text[:12],
+            lambda text: quote(text, safe=""),
+            lambda text: json.dumps({"X-Auth-Token": text}),
+            lambda text: b64encode(f"token {text}".encode()).decode(),
+        ],
+    )
+    def test_shows_no_secret_that_is_quoted(
+        self, name: str, secret: str, quoting: Callable[[str], str], official: Provider
+    ) -> None:
+        official._session.token = "a-token/that=the+SDK/got"
+        official._session.quoted = quoted = quoting(secret)
+        message = official.update_job_config(name, PARAMS).message
+        assert "(sensitive)" in message
+        assert secret[:8] not in message
+        assert quoted[-12:-2] not in message
+
     def test_reads_names_and_configurations(self, official: Provider) -> None:
         official._session.configs = {f"n{number:04}": {} for number in range(1001)}
         assert len(official.config_names()) == 1001
@@ -902,3 +929,30 @@ class TestTheOfficialPackage:
         monkeypatch.setitem(sys.modules, "modelarts.session", None)
         with pytest.raises(ProviderError, match="needs the official ModelArts SDK"):
             opened("sdk")
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        *(({"is_success": flag}, "does not say whether") for flag in ODD_FLAGS),
+        *(
+            (f'{{"is_success": {first}, "is_success": {last}}}'.encode(), "is_success")
+            for first in ("true", "false")
+            for last in ("true", "false", "null")
+        ),
+        (b'{"config_desc": "a", "config_desc": "b"}', "config_desc"),
+        (b'{"parameter": [{"label": "a", "label": "b"}]}', "label"),
+        ({"is_success": True, "config_name": "X"}, 'asked for x and answered with "X"'),
+        ({"is_success": True, "config_name": ["x"]}, "asked for x and answered with"),
+    ],
+)
+def test_an_answer_that_can_be_read_in_two_ways_is_not_taken(
+    service: FakeService, document: object, problem: str
+) -> None:
+    service.answer_next(200, document)
+    with (
+        opened("modelarts", endpoint=service.url, project_id=PROJECT, retries=0) as provider,
+        pytest.raises(TransportError, match=re.escape(problem)),
+    ):
+        provider.read_job_config("x")

@@ -316,7 +316,14 @@ class TestAPassword:
             assert service_error(lambda: put(session)).status == status
         assert len(service.asked("PUT")) == service.issued == tries
 
-    @pytest.mark.parametrize(("life", "issued"), [(timedelta(days=1), 1), (timedelta(0), 3)])
+    @pytest.mark.parametrize(
+        ("life", "issued"),
+        [
+            (timedelta(days=1), 1),
+            (timedelta(microseconds=1), 3),
+            *((timedelta(days=days), 1) for days in (0, -1, -999)),
+        ],
+    )
     def test_renews_a_token_before_its_end(
         self, life: timedelta, issued: int, service: FakeService
     ) -> None:
@@ -326,6 +333,19 @@ class TestAPassword:
             assert [put(session) for _ in range(3)] == [OK] * 3
         assert service.issued == issued
         assert len(service.asked("PUT")) == 3
+
+    def test_renews_a_token_that_never_worked_once(self, service: FakeService) -> None:
+        with open_with_password(service) as session:
+            service.script.append(Handler.handle_one_token)
+            for _ in range(2):
+                service.answer_next(401, {"error_code": "ModelArts.0203"})
+                service.script.append(Handler.handle_one_token)
+            service.script.pop()
+            assert service_error(lambda: put(session)).status == 401
+            for _ in range(3):
+                service.answer_next(401, {"error_code": "ModelArts.0203"})
+                assert service_error(lambda: put(session)).status == 401
+        assert service.issued == 2
 
     def test_takes_a_token_whose_times_cannot_be_read(self, service: FakeService) -> None:
         service.configs["x"] = {}
@@ -631,7 +651,7 @@ class TestABrokenAnswer:
         service.script.append(flood)
         with open_session(service, retries=0, timeout=30) as session:
             error = transport_error(lambda: put(session))
-        assert str(error) == f"{service.url}: the answer is larger than 64 MiB"
+        assert str(error) == f"{service.url}: the answer is larger than 16 MiB"
 
 
 class TestRetrying:

@@ -297,6 +297,20 @@ class TestLocal:
             local.write(b"3")
         assert {item.name for item in tmp_path.iterdir()} <= known
 
+    @pytest.mark.parametrize("state", ["env", "state.json", "s" * 125 + ".json"])
+    def test_what_majobctl_did_not_make_is_not_removed(self, state: str, tmp_path: Path) -> None:
+        own = {state + suffix for suffix in ("", ".backup", ".lock")}
+        suffixes = ("producti", "majobctl", "a1b2c3d4.tmp", "majobctl-notes.txt", "backup.producti")
+        others = {f".{state[-100:]}.{suffix}" for suffix in suffixes}
+        for name in others:
+            (tmp_path / name).write_text("mine")
+        local = LocalBackend(tmp_path / state, state)
+        with local.lock("x"):
+            local.write(b"one")
+            local.write(b"two")
+        assert {item.name for item in tmp_path.iterdir()} == own | others
+        assert all((tmp_path / name).read_text() == "mine" for name in others)
+
     def test_nothing_is_left_beside_the_files(self, local: LocalBackend, path: Path) -> None:
         with local.lock("x"):
             local.write(b"one")

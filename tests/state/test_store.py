@@ -12,7 +12,9 @@ import pytest
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 from majobctl.state.document import Entry, State
-from majobctl.state.store import StateStore
+from majobctl.state.journal import Journal
+from majobctl.state.store import LockedState, StateStore
+from tests.faults.sabotage import JOURNAL, STATE, SUFFIXES, WAYS, clear
 from tests.plan.values import AT, TARGET
 from tests.state.test_local_backend import FOREIGN
 
@@ -40,17 +42,23 @@ def journal_path(path: Path) -> Path:
     return path.with_name(path.name + ".journal")
 
 
+def recorded(locked: LockedState, *names: str) -> Journal:
+    """The journal of an apply that has done these."""
+    journal = locked.open_journal(locked.state or State.new(TARGET))
+    with contextlib.closing(journal):
+        for name in names:
+            journal.intend(name, PARAMS)
+            journal.record_done(name)
+        journal.flush()
+    return journal
+
+
 def record(store: StateStore, *names: str, merge: bool) -> None:
     """An apply that does these; without ``merge`` it ends like a process that is killed."""
     with store.locked("apply") as locked:
-        state = locked.state or State.new(TARGET)
-        with contextlib.closing(locked.open_journal(state)) as journal:
-            for name in names:
-                journal.intend(name, PARAMS)
-                journal.record_done(name)
-            journal.flush()
+        journal = recorded(locked, *names)
         if merge:
-            locked.merge()
+            assert locked.save(journal) == ""
 
 
 def test_without_a_file_there_is_no_state(store: StateStore) -> None:
@@ -176,17 +184,17 @@ def test_a_folder_that_cannot_be_written_is_shown(store: StateStore, path: Path)
 def test_a_state_that_cannot_be_written_is_shown_and_the_journal_stays(
     store: StateStore, path: Path
 ) -> None:
+    record(store, "a", merge=True)
+    content = path.read_bytes()
+    path.with_name(path.name + ".backup").mkdir()
     with store.locked("apply") as locked:
-        with contextlib.closing(locked.open_journal(State.new(TARGET))) as journal:
-            journal.intend("a", PARAMS)
-            journal.record_done("a")
-            journal.flush()
-        path.with_name(path.name + ".backup").mkdir()
-        path.write_bytes(State(lineage="l", serial=0, target=TARGET, job_configs={}).dump())
-        journal_path(path).write_bytes(b"")
+        message = locked.save(recorded(locked, "b"))
+        assert "cannot be written: Is a directory\nnothing is lost" in message
+        assert locked.state is not None
         with pytest.raises(StateError, match="cannot be written"):
-            locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={"a": ENTRY}))
-    assert State.load(path.read_bytes(), "x").serial == 0
+            locked.write(locked.state.changed({}))
+    assert path.read_bytes() == content
+    assert list(read(store).job_configs) == ["a", "b"]
 
 
 def test_a_journal_that_cannot_be_opened_is_shown(store: StateStore, path: Path) -> None:
@@ -197,12 +205,47 @@ def test_a_journal_that_cannot_be_opened_is_shown(store: StateStore, path: Path)
         journal_path(path).rmdir()
 
 
-def test_a_journal_that_cannot_be_removed_is_shown(store: StateStore, path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("suffixes", [*((suffix,) for suffix in SUFFIXES), SUFFIXES])
+def test_what_was_told_survives_whatever_becomes_of_the_files(
+    store: StateStore,
+    path: Path,
+    suffixes: tuple[str, ...],
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(path.parent)
+    record(store, "a", merge=True)
+    record(store, "b", merge=True)
+    files = [path.with_name(path.name + suffix) for suffix in suffixes]
     with store.locked("apply") as locked:
-        locked.write(State(lineage="l", serial=1, target=TARGET, job_configs={}))
-        journal_path(path).mkdir()
-        with pytest.raises(StateError, match="cannot be read"):
-            locked.merge()
+        journal = recorded(locked, "c")
+        for file in files:
+            WAYS[way](file)
+        left = path.read_bytes() if path.is_file() else None
+        message = locked.save(journal)
+    is_replaced = STATE in suffixes and way != "copy"
+    assert bool(message) >= is_replaced
+    assert bool(message) >= (JOURNAL in suffixes and way not in ("copy", "append"))
+    # A person puts in order what is not as it was, and does what the message says.
+    rescues = [*path.parent.glob("majobctl.rescue-*")]
+    assert len(rescues) == is_replaced
+    assert (path.read_bytes() if path.is_file() else None) == left or not is_replaced
+    for file in files:
+        clear(file)
+    if "move it away" in message:
+        journal_path(path).unlink(missing_ok=True)
+    for rescue in rescues:
+        assert f"majobctl state push --force {rescue.name}" in message
+        rescued = State.load(rescue.read_bytes(), rescue.name)
+        with store.locked("push", instead=rescued, force=True) as locked:
+            locked.write(rescued)
+    with store.locked("plan"):
+        pass
+    after = State.load(path.read_bytes(), path.name)
+    assert (after.serial, list(after.job_configs)) == (3, ["a", "b", "c"])
+    assert not any(entry.pending for entry in after.job_configs.values())
+    assert not journal_path(path).exists()
 
 
 class FullDisk(LocalBackend):
@@ -251,7 +294,7 @@ def fill_while_applying(disk: FullDisk) -> str:
             journal.record_done("after")
             with pytest.raises(OSError, match="No space left"):
                 journal.intend("never", PARAMS)
-        message = locked.rescue(journal)
+        message = locked.save(journal)
         assert locked.state is not None
         assert list(locked.state.job_configs) == ["after", "before"]
         return message
@@ -302,7 +345,7 @@ def test_where_the_state_cannot_be_written_a_rescue_file_takes_the_outcomes(
 def test_where_no_file_can_be_written_the_message_holds_the_outcomes(
     disk: FullDisk, path: Path
 ) -> None:
-    (path.parent / f"majobctl.rescue-1-{os.getpid()}.json").mkdir()
+    (path.parent / f"majobctl.rescue-2-{os.getpid()}.json").mkdir()
     message = fill_while_applying(disk)
     assert "majobctl state push rescue.json" in message
     assert rescued_names(message[message.index("\n{") :].encode()) == ["after", "before"]

@@ -12,10 +12,10 @@ from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import place_of, secret_key_message, with_known
+from majobctl.job_config.secrets import looks_secret, place_of, with_known
 from majobctl.repository.jobs.references import resolve
 from majobctl.repository.jobs.tables import KEYS
-from majobctl.text import printable, quoted
+from majobctl.text import is_unseen, printable, quoted
 
 Params = Mapping[str, Any]
 
@@ -147,7 +147,7 @@ def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]
         if value and key in named:
             yield key
     for label, text in (values.get(_LABELLED) or {}).items():
-        if text and (label in named or secret_key_message(label)):
+        if text and (label in named or looks_secret(label)):
             yield label
 
 
@@ -170,7 +170,9 @@ def _key_lines(key: str, value: Any) -> str:
 def _visible(toml: str) -> str:
     """``toml``, whose strings are all in double quotes, with escapes for invisible characters."""
     toml = toml.replace("\t", "\\t")
-    return "".join(it if it == "\n" or it.isprintable() else _escape(ord(it)) for it in toml)
+    if toml.isascii():
+        return toml
+    return "".join(_escape(ord(it)) if it != "\n" and is_unseen(it) else it for it in toml)
 
 
 def _escape(code: int) -> str:

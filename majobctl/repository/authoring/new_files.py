@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import takewhile
 from pathlib import Path, PurePath
 
 from majobctl.errors import MajobctlError
+from majobctl.files import refuse_link_out
 from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.text import printable, quoted
 
@@ -41,6 +42,10 @@ def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Plac
             f"--out-dir {quoted(out_dir)} is outside the folder of {FILE_NAME}; choose a place"
             " below it"
         )
+    try:
+        refuse_link_out(folder, root)
+    except OSError as error:
+        raise MajobctlError(f"--out-dir {quoted(out_dir)}: {error.strerror}") from error
     shown = printable(folder.relative_to(root).as_posix())
     # Any stem will do: if a pattern wants other names, that is found when the files are read again.
     example = folder / f"{SINGLE_STEM}.toml"
@@ -59,7 +64,9 @@ def _matches(root: Path, pattern: str, path: Path) -> bool:
     return _parts_match(parts, (path if is_absolute else path.relative_to(root)).parts)
 
 
-def _parts_match(pattern: Sequence[str], path: Sequence[str]) -> bool:
+@lru_cache(maxsize=4096)
+def _parts_match(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    # Cached: many ** can fit in more ways than could be tried.
     if not pattern or not path:
         return not pattern and not path
     is_hidden = path[0].startswith(".") and not pattern[0].startswith(".")
@@ -89,10 +96,12 @@ class NewFiles:
         if not self._is_kept:
             self.remove()
 
-    def write(self, stem: str, text: str) -> str:
+    def write(self, stem: str, text: str, *, is_secret: bool = False) -> str:
         """Writes ``STEM.toml``, or ``STEM-2.toml`` if that is taken, and returns its name. Case
-        does not count, as on some file systems. Raises MajobctlError if the file cannot be
-        written."""
+        does not count, as on some file systems. Only the user may read one that ``is_secret``.
+        Raises MajobctlError if the file cannot be written."""
+        # Commands would take a name that begins with a hyphen for options.
+        stem = f"_{stem}" if stem.startswith("-") else stem
         name = f"{stem}.toml"
         try:
             taken = self._taken_names()
@@ -102,7 +111,9 @@ class NewFiles:
                 name = f"{stem}-{number}.toml"
             taken.add(name.casefold())
             # "x": a file that appeared meanwhile belongs to somebody else.
-            with (self._folder / name).open("x", encoding="utf-8", newline="\n") as file:
+            opener = partial(os.open, mode=0o600 if is_secret else 0o666)
+            path = self._folder / name
+            with open(path, "x", encoding="utf-8", newline="\n", opener=opener) as file:
                 self._files.append(self._folder / name)
                 file.write(text)
                 # Before the state: an empty file after a power cut would look like a removal.

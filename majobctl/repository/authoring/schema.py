@@ -26,16 +26,16 @@ from majobctl.repository.settings.variables import NAME as VARIABLE_NAME
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = r"\$\{"
-_CONTROL = r"\x00-\x1f\x7f"
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
 _OBS_PATH = rf"^$|^(obs:/)?/[^/]+/|{_REFERENCE}"
 _NO_OBS_PATH = rf"[^:}}]//|/\.\.(/|$)|[{_CONTROL}]"
 """An empty part, a ``..`` part, or a control character. ``obs://`` has no empty part, and a
 reference before ``//`` may be ``obs:``."""
-_VALUE: Schema = {"type": ["string", "number", "boolean"]}
+_ONE_LINE: Schema = {"pattern": f"^[^{_CONTROL}]*$"}
+_VALUE: Schema = {"type": ["string", "number", "boolean"], **_ONE_LINE}
 _WITH_REFERENCE: Schema = {"pattern": _REFERENCE}
 _WITHOUT_REFERENCE: Schema = {"not": {"type": "string", **_WITH_REFERENCE}}
 _NAMES: Schema = {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"}
-_ONE_LINE: Schema = {"pattern": f"^[^{_CONTROL}]*$"}
 
 
 def job_file_schema() -> Schema:
@@ -93,7 +93,7 @@ def settings_schema() -> Schema:
         "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
         "type": "object",
         "propertyNames": {"pattern": f"^{VARIABLE_NAME.pattern}$", "not": {"enum": misplaced}},
-        "additionalProperties": {**_VALUE, **_ONE_LINE, **_WITHOUT_REFERENCE},
+        "additionalProperties": {**_VALUE, **_WITHOUT_REFERENCE},
     }
     references = {name: {"$ref": f"#/$defs/{name}"} for name in tables}
     environments = {
@@ -152,7 +152,11 @@ def _matrix_keys() -> Schema:
     """A job config's key has values of its type; any other key is a hyperparameter's label."""
     fixed = [*(name for name, field in FIELDS.items() if field.is_array), *DIRECTIVES]
     return {
-        "propertyNames": {"minLength": 1, "not": {"anyOf": [{"enum": fixed}, _WITH_REFERENCE]}},
+        "propertyNames": {
+            "minLength": 1,
+            **_ONE_LINE,
+            "not": {"anyOf": [{"enum": fixed}, _WITH_REFERENCE]},
+        },
         "properties": {
             name: {"type": "array", "minItems": 1, "items": schema}
             for name, schema in _fields().items()
@@ -174,11 +178,12 @@ def _fields() -> dict[str, Schema]:
 
 
 def _text(field: Field) -> Schema:
+    text: Schema = {"type": "string", **_ONE_LINE}
     if not field.max_length:
-        return {"type": "string"}
+        return text
     # The value of a reference may be shorter than its name.
     limits = [{"maxLength": field.max_length}, _WITH_REFERENCE]
-    return {"type": "string", "anyOf": limits}
+    return {**text, "anyOf": limits}
 
 
 def _obs_path(field: Field) -> Schema:
@@ -192,12 +197,13 @@ def _count(field: Field) -> Schema:
 
 
 def _hyperparameters(field: Field) -> Schema:
-    pair = _table("Hyperparameter", {"label": {"type": "string", "minLength": 1}, "value": _VALUE})
+    label: Schema = {"minLength": 1, **_ONE_LINE}
+    pair = _table("Hyperparameter", {"label": {"type": "string", **label}, "value": _VALUE})
     return {
         "type": ["object", "array", "string"],
         "pattern": MAY_BE_BLANK,
         "propertyNames": {
-            "minLength": 1,
+            **label,
             "not": {"anyOf": [{"enum": sorted(KEYS)}, _WITH_REFERENCE]},
         },
         "additionalProperties": _VALUE,
@@ -210,7 +216,9 @@ def _data_source(field: Field) -> Schema:
     for kind in reversed(list(DATA_SOURCE_KEYS)):
         rule = {"if": _of_type(kind), "then": _source_rule(kind), "else": rule}
     types = {"anyOf": [{"enum": list(DATA_SOURCE_KEYS)}, _WITH_REFERENCE]}
-    keys = {key: {"type": "string"} for keys in DATA_SOURCE_KEYS.values() for key in keys}
+    keys = {
+        key: {"type": "string", **_ONE_LINE} for keys in DATA_SOURCE_KEYS.values() for key in keys
+    }
     keys["data_url"] = _obs_path(field)
     entry = _table("Source of data", {"type": {"type": "string", **types}, **keys})
     mixed = [{"contains": _of_type(kind)} for kind in DATA_SOURCE_KEYS]

@@ -5,92 +5,125 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from majobctl.errors import Problem
 from majobctl.job_config.violations import Violation
-from majobctl.repository.settings.settings import Settings
+from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.text import printable, quoted
 
+MOST_ENTRIES = 1_000_000
+"""How many files and folders a pattern may lead past."""
 
-def job_files(settings: Settings) -> tuple[list[tuple[Path, str]], list[Problem]]:
-    """The job files with their names, in that order, each once; and a warning for each pattern that
-    matches no file but the settings. A broken link counts: its job configs must not seem to be
-    removed."""
+
+class JobFiles(NamedTuple):
+    """The paths of the job files with their names, in that order, each file once. ``unmatched`` has
+    a warning for each pattern that matches no file but the settings, and for each link that leads
+    nowhere; ``problems`` what keeps job files from being found. Their job configs must not seem to
+    be removed."""
+
+    files: list[tuple[str, str]]
+    unmatched: list[Problem]
+    problems: list[Problem]
+
+
+def job_files(settings: Settings) -> JobFiles:
+    """A broken link counts: its job configs must not seem to be removed."""
     own = os.path.realpath(settings.file_path)
-    places: dict[str, str] = {}
+    names: dict[str, str] = {}
+    problems: list[Problem] = []
+    broken: dict[Problem, None] = {}
     unmatched: list[Problem] = []
     for index, pattern in enumerate(settings.job_files):
-        matches = _matches(settings.root, pattern)
-        files = {name: os.path.realpath(settings.root / name) for name in matches}
-        if not {*files.values()} - {own}:
+        found = dict(_matches(settings.root, pattern, problems, broken))
+        names |= found
+        if not {*found.values()} - {own}:
             message = f"files: {quoted(pattern)} matches no file"
             if os.path.isdir(settings.root / pattern):
                 below = quoted(f"{pattern.rstrip('/')}/*.toml")
                 message = f"files: {quoted(pattern)} is a folder; write {below}"
             violation = Violation(("jobs", "files", index), message)
             unmatched.append(settings.file.problem(violation))
-        places |= files
-    found: dict[str, str] = {}
-    for name, place in sorted(places.items()):
-        found.setdefault(place, name)
-    found.pop(own, None)
-    return [(settings.root / name, printable(name)) for name in found.values()], unmatched
+    by_place: dict[str, str] = {}
+    for name in sorted(names):
+        by_place.setdefault(names[name], name)
+    by_place.pop(own, None)
+    files = [(os.path.join(settings.root, it), printable(it)) for it in by_place.values()]
+    return JobFiles(files, [*unmatched, *sorted(broken)], problems)
 
 
-def _matches(root: Path, pattern: str) -> set[str]:
-    # Not Path.is_dir: it raises where a folder may not be searched.
-    # And a pattern such as a/** matches "a/" if there is no folder a.
-    return {
-        Path(match).as_posix()
-        for match in glob.glob(pattern, root_dir=root, recursive=True)
-        if not os.path.isdir(root / match) and os.path.lexists(root / match)
-    }
+def _matches(
+    root: Path, pattern: str, problems: list[Problem], broken: dict[Problem, None]
+) -> Iterator[tuple[str, str]]:
+    """The files that ``pattern`` matches, as ``glob`` does: the name of each, and its real place.
+
+    Each folder is looked into once for each part of the pattern, however many links lead to it,
+    and by its own name before that of a link.
+    """
+    parts = () if pattern.endswith("/") else Path(pattern).parts  # a slash means folders
+    real_root = os.path.realpath(root)
+    todo = [("", real_root, 0)] if parts else []
+    linked = todo[:0]
+    seen: set[tuple[str, int]] = set()
+    left = MOST_ENTRIES
+    while todo or linked:
+        folder, place, depth = (todo or linked).pop()
+        if (place, depth) in seen:
+            continue
+        seen.add((place, depth))
+        left -= 1
+        part, is_last, is_any = parts[depth], depth + 1 == len(parts), parts[depth] == "**"
+        if is_any and not is_last:
+            todo.append((folder, place, depth + 1))
+        for entry, is_link, is_folder in _entries(root, folder, part, problems):
+            left -= 1
+            name, below = os.path.join(folder, entry), os.path.join(place, entry)
+            if is_link or entry == os.pardir:
+                below = os.path.realpath(below)
+            if is_last and not is_folder:
+                yield name.replace(os.sep, "/"), below
+            elif is_folder and is_link and Path(below) in Path(real_root).parents:
+                # The walk might be of the complete disk.
+                message = f"it is a link to {printable(below)}, above the folder of {FILE_NAME}"
+                mend = "remove it, or link the folder that has job files"
+                problems.append(Problem(file=printable(name), message=f"{message}; {mend}"))
+            elif is_folder and (is_any or not is_last):
+                (linked if is_link else todo).append((name, below, depth + (not is_any)))
+            elif is_link and not is_last and not os.path.exists(os.path.join(root, name)):
+                message = "this link leads nowhere; if job files were there, they are missing"
+                broken[Problem(file=printable(name), message=message)] = None
+        if left < 0:
+            message = f"{quoted(pattern)} leads past more than {MOST_ENTRIES:,} files and folders"
+            mend = "name the folders that have job files"
+            problems.append(Problem(file=FILE_NAME, where="jobs", message=f"{message}; {mend}"))
+            return
 
 
-def unlisted_folders(settings: Settings) -> tuple[set[Problem], set[Problem]]:
-    """A problem for each folder that a pattern leads to and that cannot be listed, and one for each
-    link that leads nowhere and may have been such a folder: the job configs in it must not seem to
-    be removed."""
-    failures: list[OSError] = []
-    broken: set[str] = set()
-    for pattern in dict.fromkeys(settings.job_files):
-        broken.update(_walk(settings.root, pattern, failures))
-
-    def problem(path: str, message: str) -> Problem:
-        return Problem(file=printable(os.path.relpath(path, settings.root)), message=message)
-
-    unlisted = {
-        problem(error.filename, f"cannot be listed: {error.strerror}")
-        for error in failures
-        if not isinstance(error, (FileNotFoundError, NotADirectoryError))
-    }
-    message = "this link leads nowhere; if job files were there, they are missing"
-    return unlisted, {problem(path, message) for path in broken}
-
-
-def _walk(root: Path, pattern: str, failures: list[OSError]) -> Iterator[str]:
-    """Lists the folders that ``pattern`` leads to, and no others, which may be anything. The links
-    among them that lead nowhere."""
-    # The folder above the first part with a wildcard.
-    fixed = takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts[:-1])
-    start = os.path.join("", *fixed)
-    top, parts = root / start, Path(pattern).parts[len(Path(start).parts) :]
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(top, onerror=failures.append, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        others = [*{*files}.difference(fnmatch.filter(files, parts[-1]))]
-        if "**" not in parts:
-            depth = len(Path(os.path.relpath(folder, top)).parts)
-            for names in (folders, others):
-                names[:] = fnmatch.filter(names, parts[depth]) if depth < len(parts) - 1 else []
-        paths = (os.path.join(folder, name) for name in others if not name.startswith("."))
-        yield from (path for path in paths if os.path.islink(path) and not os.path.exists(path))
-        # glob passes over hidden folders, too; a link may lead back to a folder already seen.
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) not in seen
-        ]
+def _entries(
+    root: Path, folder: str, part: str, problems: list[Problem]
+) -> Iterator[tuple[str, bool, bool]]:
+    """The names in ``folder`` that fit ``part``; whether each is a link, and leads to a folder."""
+    path = os.path.join(root, folder)
+    if not glob.has_magic(part):
+        path = os.path.join(path, part)
+        if os.path.lexists(path):
+            yield part, os.path.islink(path), os.path.isdir(path)
+        return
+    fits = re.compile(fnmatch.translate(os.path.normcase("*" if part == "**" else part))).match
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                is_hidden = entry.name.startswith(".") and not part.startswith(".")
+                if not is_hidden and fits(os.path.normcase(entry.name)):
+                    is_link = entry.is_symlink()
+                    # Not DirEntry.is_dir for a link: it raises where that may not be followed.
+                    is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
+                    yield entry.name, is_link, is_folder
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        message = f"cannot be listed: {error.strerror}"
+        problems.append(Problem(file=printable(folder or "."), message=message))

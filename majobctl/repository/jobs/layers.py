@@ -15,11 +15,15 @@ from majobctl.repository.toml.positions import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The table at ``prefix`` of a file, as written or a part of it."""
+    """The table at ``prefix`` of a file, as written or a part of it.
+
+    ``size`` is the length of what more than one job config has from it, as text.
+    """
 
     file: TomlFile
     prefix: KeyPath
     table: Mapping[str, Any]
+    size: int = 0
 
     @property
     def name(self) -> str:

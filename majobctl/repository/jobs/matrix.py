@@ -7,7 +7,7 @@ configs. A key of a job config is set to its value, any other name is a hyperpar
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -43,7 +43,7 @@ class Combination:
 
 def combinations(
     label: str, table: Mapping[str, Any], sensitive: Collection[str] = ()
-) -> tuple[list[Combination], list[Violation]]:
+) -> tuple[Iterable[Combination], list[Violation]]:
     """The job configs that the table ``label`` describes; none if its matrix breaks a rule. A name
     has ``_`` for a character that it may not have, such as the point of ``0.1``, and no value of a
     ``sensitive`` key or label, since names are shown everywhere."""
@@ -60,8 +60,10 @@ def combinations(
     if violations:
         return [], violations
     plain = without_matrix(table)
+    # More of a template or a value makes no valid name.
+    template = str(template)[:1000]
     choices = (dict(zip(matrix, values, strict=True)) for values in product(*matrix.values()))
-    return [_combination(str(template), plain, chosen) for chosen in choices], []
+    return (_combination(template, plain, chosen) for chosen in choices), []
 
 
 def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, A
     keys = {key: value for key, value in chosen.items() if key in FIELDS}
     labels = {key: value for key, value in chosen.items() if key not in FIELDS}
     return Combination(
-        name=_PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]]), template),
+        name=_PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]][:100]), template),
         table={**table, **keys, **_labelled(table, labels)},
         texts={f"{MATRIX}.{key}": text for key, text in texts.items()},
         places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),

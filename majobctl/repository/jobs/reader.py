@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -27,14 +27,15 @@ from majobctl.job_config.directives import (
 )
 from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
 from majobctl.job_config.job_config import JobConfig, request_params
-from majobctl.job_config.secrets import place_of, value_at
+from majobctl.job_config.secrets import place_of, secret_warnings, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs import tables
 from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
+from majobctl.repository.jobs.readings import Reading, within_bounds
 from majobctl.repository.jobs.references import reference_alone, resolve
-from majobctl.repository.jobs.templates import Template, template_of, template_used
+from majobctl.repository.jobs.templates import Template, template_of, template_used, useless_secrets
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -42,20 +43,6 @@ from majobctl.text import quoted
 
 _OTHER_KEYS = tables.KEYS - FIELDS.keys()
 """The keys of a job config that are not parameters."""
-
-
-class Reading(NamedTuple):
-    """What became of one table, or of one combination of its matrix. ``name`` is None if it does
-    not describe a job config, ``job_config`` if that is not valid. ``expansion_violations`` leave
-    open which job configs a table describes. No message may show what is secret by ``policy``."""
-
-    origin: Origin
-    policy: ComparePolicy = ComparePolicy()
-    name: str | None = None
-    job_config: JobConfig | None = None
-    violations: Sequence[Violation] = ()
-    expansion_violations: Sequence[Violation] = ()
-    warnings: Sequence[Violation] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +64,31 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     """Everything that ``[defaults]`` of the settings, which come first, and ``files`` describe."""
     context, defaults = _read_defaults(settings)
     templates, readings = _read_templates(files, context)
+    readings += within_bounds(_readings(files, templates, context))
+    readings = list(_with_valid_names(readings))
+    for shared in (*templates.values(), Template(context.defaults, context.effective)):
+        if names := shared.directives.sensitive:
+            found = (it for it in readings if it.name and shared.layer in it.origin.layers[1:])
+            wrong, doubtful = useless_secrets(names, [it.job_config for it in found])
+            origin = Origin((shared.layer,))
+            readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
+    return [defaults, *readings, *_broken_renames(readings)]
+
+
+def _readings(
+    files: Iterable[TomlFile], templates: Mapping[str, Template], context: TableContext
+) -> Iterator[Reading]:
     for file in files:
         top = Origin((Layer(file, (), file.data),))
-        readings.append(Reading(origin=top, violations=tables.foreign_tables(file)))
+        yield Reading(origin=top, violations=tables.foreign_tables(file))
         for layer, violations in tables.named_tables(file, tables.JOB_CONFIG):
             if violations:
-                readings.append(Reading(origin=Origin((layer,)), violations=violations))
+                yield Reading(origin=Origin((layer,)), violations=violations)
             elif _OTHER_KEYS.isdisjoint(layer.table):
                 # Most tables: there is nothing to expand.
-                origin = Origin((layer, context.defaults))
-                readings.append(_read_job_config(layer.name, origin, context))
+                yield _read_job_config(layer.name, Origin((layer, context.defaults)), context)
             else:
-                readings += _read_table(layer, templates, context)
-    readings = list(_with_valid_names(readings))
-    return [defaults, *readings, *_broken_renames(readings)]
+                yield from _read_table(layer, templates, context)
 
 
 def _read_table(
@@ -117,8 +115,10 @@ def _read_table(
         lacks_template=bool(wrong_template),
     )
     layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
+    size = len(repr(without_matrix(written))) if MATRIX in layer.table else 0
     for combination in expanded:
-        layers = (replace(layer, table=combination.table), *layers_below)
+        varied = size and size + sum(map(len, combination.texts.values()))
+        layers = (replace(layer, table=combination.table, size=varied), *layers_below)
         origin = Origin(layers, (MATRIX,) if combination.texts else (), combination.places)
         yield _read_job_config(combination.name, origin, context, combination.texts)
 
@@ -131,11 +131,13 @@ def _read_job_config(
     written = values = merged(origin.layers)
     violations: list[Violation] = []
     matrix_paths: Collection[KeyPath] = ()
+    size = sum([layer.size for layer in origin.layers])
     if origin.may_refer:
         secrets = [f"{MATRIX}.{key}" for key in effective.sensitive]
         texts = {**context.texts, **matrix_texts} if matrix_texts else context.texts
         resolved, unresolved = resolve(written, texts, secrets)
         values, matrix_paths = resolved.values, resolved.matrix_paths
+        size += resolved.added
         # The job config lacks the matrix, not the table below it that needs one.
         violations += [origin.explained(it) if it.path in matrix_paths else it for it in unresolved]
         if resolved.secret_paths:
@@ -159,10 +161,8 @@ def _read_job_config(
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
-    warnings = _warnings(params)
-    return Reading(
-        origin=origin, policy=policy, name=name, job_config=job_config, warnings=warnings
-    )
+    warnings = [*_warnings(params), *secret_warnings(params, job_config.sensitive)]
+    return Reading(origin, policy, name, job_config, warnings=warnings, size=size)
 
 
 def _secrets(
@@ -198,7 +198,7 @@ def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
     set_values = {key: value for key, value in written.table.items() if not is_blank(value)}
     ignored = directives.ignored | settings.ignored
     effective = replace(directives, ignored=ignored, renamed_from="")
-    defaults = replace(written, table=set_values)
+    defaults = replace(written, table=set_values, size=len(repr(set_values)))
     policy, texts = _policy(effective), settings.references
     context = TableContext(defaults=defaults, texts=texts, effective=effective, policy=policy)
     return context, _read_alone(written, effective, context, violations)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from majobctl.job_config.secrets import UnsetText
+from majobctl.job_config.secrets import UnsetText, is_own_credential
 from majobctl.job_config.values import CONTROL_CHARACTER
 from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.variables import unknown_variable
@@ -19,6 +19,13 @@ from majobctl.text import nearest, quoted
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
+MOST_CHARACTERS = 1_000_000
+"""How much the references in one table may add: more than any request takes."""
+
+_OWN = (
+    "is a credential of majobctl itself, or of the CI, which it sends to no job; set a variable of"
+    " another name to a credential of the job's own"
+)
 _MAX_DEPTH = 4
 """No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""
 
@@ -27,11 +34,13 @@ _MAX_DEPTH = 4
 class Resolved:
     """A table with its references resolved. ``secret_paths`` are those of the strings with an
     ``${env.NAME}`` or a secret, ``matrix_paths`` those with an unknown ``${matrix.KEY}``. A string
-    with a variable of the environment that is not set, or blank, is an ``UnsetText``."""
+    with a variable of the environment that is not set, or blank, is an ``UnsetText``. ``added``
+    is the length of all texts that came in."""
 
     values: Mapping[str, Any]
     secret_paths: Collection[Path] = ()
     matrix_paths: Collection[Path] = ()
+    added: int = 0
 
 
 def resolve(
@@ -44,8 +53,10 @@ def resolve(
     secret_paths: set[Path] = set()
     matrix_paths: set[Path] = set()
     violations: list[Violation] = []
+    added = 0
 
     def replaced(match: re.Match[str], path: Path, unset: list[str]) -> str:
+        nonlocal added
         written, reference, end = match[0], match[1], match[2]
         if reference is None:
             return "${"
@@ -53,16 +64,20 @@ def resolve(
         if variable := _ENV.fullmatch(reference) if end and text is None else None:
             secret_paths.add(path)
             text, name = os.environ.get(variable[1], ""), variable[1]
-            if not text.strip():
+            if is_own_credential(text, name):
+                violations.append(Violation(path, f"{quoted(written)} {_OWN}"))
+            elif not text.strip():
                 unset.append(name)
                 return written
-            if CONTROL_CHARACTER.search(text):
+            elif CONTROL_CHARACTER.search(text):
                 message = f"the environment variable {name} must not have a control character"
                 violations.append(Violation(path, f"{message}, such as a line break"))
+                text = CONTROL_CHARACTER.sub("", text)
         if text is not None:
             if reference in secrets:
                 secret_paths.add(path)
-            return text
+            added += len(text)
+            return text if added <= MOST_CHARACTERS else ""
         if end and reference.partition(".")[0] == "matrix":
             matrix_paths.add(path)
         violations.append(Violation(path, _why_unresolved(written, reference, known)))
@@ -74,8 +89,11 @@ def resolve(
         return UnsetText(text, unset) if unset else text
 
     values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
-    found = Resolved(values=values, secret_paths=secret_paths, matrix_paths=matrix_paths)
-    return found, violations
+    if added > MOST_CHARACTERS:
+        message = f"references make this table longer by more than {MOST_CHARACTERS:,} characters"
+        violations.append(Violation((), message))
+    paths = {"secret_paths": secret_paths, "matrix_paths": matrix_paths}
+    return Resolved(values=values, added=added, **paths), violations
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from majobctl.job_config.directives import RENAMED_FROM, Directives, without_directives
-from majobctl.job_config.fields import name_violation
+from majobctl.job_config.directives import (
+    RENAMED_FROM,
+    SENSITIVE,
+    Directives,
+    without_directives,
+)
+from majobctl.job_config.fields import FIELDS, name_violation
+from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer
@@ -35,7 +41,7 @@ def template_of(written: Layer) -> tuple[Template, list[Violation]]:
         violations.append(wrong_name)
     plain = without_directives(written.table)
     keys = {key: value for key, value in plain.items() if key not in foreign}
-    return Template(replace(written, table=keys), directives), violations
+    return Template(replace(written, table=keys, size=len(repr(keys))), directives), violations
 
 
 def template_used(
@@ -52,3 +58,20 @@ def template_used(
         hint = nearest(name, templates) or f"; write [{TEMPLATES}.{written}] in a job file"
         return None, [Violation((USE,), f"{USE}: no template {quoted(name)}{hint}")]
     return templates[name], []
+
+
+def useless_secrets(
+    names: Sequence[str], users: Sequence[JobConfig | None]
+) -> tuple[list[Violation], list[Violation]]:
+    """The ``sensitive`` names of a template, or of ``[defaults]``, that hide nothing in the job
+    configs that have it (None for one that is not valid): those that look misspelt, and others.
+    """
+    found: tuple[list[Violation], list[Violation]] = ([], [])
+    valid = [it for it in users if it]
+    labels = {label for it in valid for label in it.params.get("hyperparameters", ())}
+    for index, name in enumerate(names if len(valid) == len(users) > 0 else ()):
+        if name not in FIELDS and name not in labels:
+            hint = nearest(name, labels.difference(names))
+            what = "is neither a key nor a label of a job config that has it from here"
+            found[not hint].append(Violation((SENSITIVE, index), f"{quoted(name)} {what}{hint}"))
+    return found

@@ -74,11 +74,26 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         # Not Path.is_file: it raises in a folder that may not be searched.
         if os.path.isfile(folder / FILE_NAME):
+            if folder != start:
+                _check_owner(folder)
             return folder
     raise MajobctlError(
         f"no {FILE_NAME} in {start} or above it\n"
         "`majobctl init` makes a config repository here; `majobctl -C DIR ...` goes to another one"
     )
+
+
+def _check_owner(folder: Path) -> None:
+    """Raises MajobctlError if somebody else can decide in ``folder``, which nobody named, where the
+    user's credentials go."""
+    owners = {str(os.lstat(path).st_uid) for path in (folder, folder / FILE_NAME)}
+    # Windows has no such ids. Whoever became root with sudo trusts themselves.
+    trusted = {"0", str(getattr(os, "geteuid", lambda: 0)()), os.environ.get("SUDO_UID")}
+    if owners - trusted:
+        raise MajobctlError(
+            f"{folder / FILE_NAME} belongs to another user, and would decide where your credentials"
+            f" are sent\nif you trust it, name its folder: majobctl -C {folder} ..."
+        )
 
 
 def read_settings(

@@ -8,11 +8,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
-from majobctl.job_config.secrets import secret_key_message
+from majobctl.job_config.secrets import is_own_credential, secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.keys import home_of
@@ -79,6 +78,8 @@ def _wrong(name: str, value: object) -> str | None:
 def _wrong_text(name: str, text: str) -> str | None:
     if "${" in text:
         return f"{name}: a variable's value cannot have a reference; write it in the job config"
+    if is_own_credential(text):
+        return f"{name}: a variable cannot hold a credential of majobctl itself, or of the CI"
     if CONTROL_CHARACTER.search(text):
         return f"{name} must not have a control character"
     try:
@@ -129,7 +130,7 @@ def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
 
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:
-    file = TomlFile.read(Path(name), printable(name))
+    file = TomlFile.read(name, printable(name), may_be_pipe=True)
     found, violations = checked_variables(file.data, file, ())
     violations += [
         Violation((key,), unknown_variable(key, declared)) for key in found if key not in declared

@@ -15,24 +15,23 @@ from typing import Any
 import tomli
 
 from majobctl.errors import ConfigError, Problem
+from majobctl.files import read_file
 from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml import positions
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import CONFLICT_MARKER, is_utf16, printable
+from majobctl.text import CONFLICT_MARKER, cut, is_utf16, printable
+
+_MOST_BYTES = 64 * 2**20
 
 
-def content_of(path: Path, name: str) -> bytes:
-    """The bytes of a regular file. Raises ConfigError if it is not one or cannot be read."""
+def content_of(path: str | Path, name: str, *, may_be_pipe: bool = False) -> bytes:
+    """As ``read_file``. Raises ConfigError if it cannot be read."""
     try:
-        # Reading a pipe could block forever.
-        is_file = path.is_file() or not path.exists()
-        content = path.read_bytes() if is_file else b""
+        return read_file(path, _MOST_BYTES, may_be_pipe=may_be_pipe)
     except OSError as error:
-        raise _unreadable(name, error.strerror or str(error)) from error
-    if not is_file:
-        raise _unreadable(name, "it is not a regular file")
-    return content
+        message = f"cannot be read: {error.strerror or error}"
+        raise ConfigError([Problem(file=name, message=message)]) from error
 
 
 class TomlFile:
@@ -44,9 +43,9 @@ class TomlFile:
         self._text = text
 
     @classmethod
-    def read(cls, path: Path, name: str) -> TomlFile:
+    def read(cls, path: str | Path, name: str, *, may_be_pipe: bool = False) -> TomlFile:
         """Raises ConfigError for a file that cannot be read or is not TOML."""
-        return cls.parse(content_of(path, name), name)
+        return cls.parse(content_of(path, name, may_be_pipe=may_be_pipe), name)
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> TomlFile:
@@ -130,10 +129,6 @@ def _loaded(text: str) -> Mapping[str, Any]:
     return tomli.loads(text, parse_float=_written_float)
 
 
-def _unreadable(name: str, reason: str) -> ConfigError:
-    return ConfigError([Problem(file=name, message=f"cannot be read: {reason}")])
-
-
 def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
     message = f"not valid TOML: {printable(reason)}"
     return ConfigError([Problem(file=name, line=line, column=column, message=message)])
@@ -147,7 +142,7 @@ def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigE
     if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
         if repeated := positions.repeated_key(text, error.pos):
             path, first, second = repeated
-            key = ".".join(part for part in path if isinstance(part, str))
+            key = cut(".".join(part for part in path if isinstance(part, str)))
             before = text.count("\n", 0, first) + 1
             line = text.count("\n", 0, second) + 1
             column = second - text.rfind("\n", 0, second)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import AuthError
+from majobctl.files import read_file
 from majobctl.text import nearest, quoted
 
 Names = Mapping[str, tuple[str, ...]]
@@ -63,7 +64,7 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
     # The parser's errors quote lines, which may hold a secret.
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
+        parser.read_string(_read(path).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -125,6 +126,10 @@ def _values_of(path: Path, name: str, cloud: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def _read(path: Path) -> bytes:
+    return read_file(path, 2**20, may_be_pipe=True)
+
+
 def _load_yaml(path: Path) -> Any:
     try:
         yaml = importlib.import_module("yaml")
@@ -133,7 +138,7 @@ def _load_yaml(path: Path) -> Any:
             f"OS_CLOUD is set, and reading {path} needs PyYAML: install it with pip install PyYAML"
         ) from None
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _text_loader(yaml))
+        return yaml.load(_read(path).decode("utf-8"), _text_loader(yaml))
     except OSError as error:
         raise AuthError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import repeat
 
@@ -105,6 +105,13 @@ class Token:
 
 
 Credentials = AkSk | Password | Token
+
+
+def secrets_of(credentials: Credentials) -> set[str]:
+    """What ``repr`` does not show of them."""
+    return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
+
+
 _Triple = tuple[str | None, str | None, str | None]
 
 

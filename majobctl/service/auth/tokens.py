@@ -41,6 +41,8 @@ class PasswordAuth:
         self._lock = threading.Lock()
         self._issued: _Issued | None = None
         self._refusal = ""
+        # A token that was renewed and never worked is not renewed again.
+        self._is_renewed = self._has_worked = False
 
     @property
     def project_id(self) -> str:
@@ -55,11 +57,14 @@ class PasswordAuth:
         """Drops the token in ``sent`` if the service refused it; another worker may have already
         renewed it."""
         if not _refuses_token(response):
+            self._has_worked |= response.status < 500
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
             if self._issued and self._issued.token is sent["X-Auth-Token"]:
-                self._issued = None
+                if self._is_renewed and not self._has_worked:
+                    return False
+                self._issued, self._is_renewed, self._has_worked = None, True, False
         return True
 
     def _current(self) -> _Issued:
@@ -158,14 +163,15 @@ def _iam_message(response: Response) -> str:
 
 
 def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day if IAM's times cannot be read.
+    """Seconds until the token is due for renewal; a day if IAM's times cannot be right.
 
     Both times are IAM's, so a wrong clock on this machine does no harm.
     """
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):
-        life = 24 * 3600.0
+        life = 0.0
+    life = life if life > 0 else 24 * 3600.0
     return life - min(RENEW_EARLY, life / 10)
 
 

@@ -1,4 +1,4 @@
-"""A deadline for a complete response, however slowly it arrives.
+"""A deadline for a connection and for a complete response, however slowly they arrive.
 
 A socket's own timeout starts again with every byte, so a server that sends one now and then could
 hold a worker forever. Here one thread cuts each connection whose time is over.
@@ -40,11 +40,12 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._ends: dict[_Deadline, tuple[float, socket.socket]] = {}
+        self._ends: dict[_Deadline, tuple[float, Any]] = {}
         """In the order of their ends, since all have the same length."""
         self._thread: threading.Thread | None = None
 
-    def add(self, deadline: _Deadline, connection: socket.socket) -> None:
+    def add(self, deadline: _Deadline, connection: Any) -> None:
+        """``connection`` is a socket, or what will have it as its ``sock`` by then."""
         with self._lock:
             self._ends[deadline] = time.monotonic() + self._seconds, connection
             # A forked process does not have its parent's thread.
@@ -52,7 +53,9 @@ class Deadlines:
                 self._thread = threading.Thread(
                     target=self._cut_overdue, name="deadlines", daemon=True
                 )
-                self._thread.start()
+                # Without one more thread, each read still has the socket's own timeout.
+                with contextlib.suppress(RuntimeError):
+                    self._thread.start()
 
     def remove(self, deadline: _Deadline) -> None:
         with self._lock:
@@ -70,10 +73,17 @@ class Deadlines:
                     del self._ends[first]
                     # Under the lock: a moment later the connection may serve another request.
                     first.has_passed = True
-                    # The TLS socket's own shutdown is not safe while another thread reads.
-                    with contextlib.suppress(OSError, TypeError):
-                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+                    _cut(connection)
             time.sleep(min(max(left, 0), _MAX_SLEEP))
+
+
+def _cut(connection: Any) -> None:
+    connection = getattr(connection, "sock", connection)
+    # TLS within the TLS of a proxy has the socket inside.
+    connection = getattr(connection, "socket", connection)
+    # The TLS socket's own shutdown is not safe while another thread reads.
+    with contextlib.suppress(OSError, TypeError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _Current(threading.local):
@@ -96,13 +106,27 @@ def start_deadline(deadlines: Deadlines) -> Iterator[_Deadline]:
 
 
 class _Watched(HTTPConnection):
-    """A connection that notes when a request begins to leave, and then starts its deadline."""
+    """A connection with a deadline until it is made, for a proxy's answer to CONNECT as well, and
+    one for each response; it notes when a request begins to leave."""
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()
+        if deadline := _current.deadline:
+            deadline.deadlines.add(deadline, self)
+        return connection
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        if deadline := _current.deadline:
+            _check(deadline)  # what was cut short may look complete
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         # Apart from the request, so that nothing was sent if the connecting fails.
         if self.sock is None:
             self.connect()
         if deadline := _current.deadline:
+            deadline.deadlines.remove(deadline)
+            _check(deadline)
             deadline.was_sent = True
         super().request(*args, **kwargs)
 
@@ -110,6 +134,11 @@ class _Watched(HTTPConnection):
         if (deadline := _current.deadline) and self.sock:
             deadline.deadlines.add(deadline, self.sock)
         return super().getresponse()
+
+
+def _check(deadline: _Deadline) -> None:
+    if deadline.has_passed:
+        raise TimeoutError
 
 
 class DeadlineAdapter(HTTPAdapter):

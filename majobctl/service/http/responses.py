@@ -89,7 +89,7 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
     has_code = bool(document.get("error_code"))
     if not 200 <= result.status < 300 or flag is False or (has_code and flag is not True):
         return _refused(result, document)
-    if flag is True or (flag is None and not writes):
+    if flag is True or ("is_success" not in document and not writes):
         return document
     return _unreadable(result, "it does not say whether the call succeeded", writes)
 

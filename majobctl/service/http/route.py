@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import requests.utils
 from urllib3.util import parse_url
 
+from majobctl.files import read_file
 from majobctl.target import is_loopback
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -98,6 +99,7 @@ def _problem_of(path: str) -> str:
         if os.path.isdir(path):
             is_hashed = any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]", name) for name in os.listdir(path))
             return "" if is_hashed else "a folder that `openssl rehash` has not prepared"
+        read_file(path, 16 * 2**20)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:
         return "which is not a file of certificates in PEM form"

@@ -20,11 +20,14 @@ from majobctl.service.http.responses import NoResponse, Response
 from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
 
-SIZE_LIMIT = 64 * 2**20
+SIZE_LIMIT = 16 * 2**20
 """The largest response that is read, in bytes."""
 
 _CHUNK = 2**16
 _LOG = logging.getLogger(__name__)
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    # This warning quotes the answer.
+    logging.getLogger(_name).addFilter(lambda it: "parse headers" not in str(it.msg))
 
 
 class Transport:
@@ -69,10 +72,13 @@ class Transport:
                     route = replace(route, proxy=proxy_for(url), ca=ca)
                 result = self._exchange(request, route)
             except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                was_cut = deadline.has_passed and not deadline.was_sent
                 # The socket's own timeout is as long, and may be first.
                 deadline.has_passed |= deadline.was_sent and timed_out(error)
-                result = no_response(error, route, was_sent=deadline.was_sent)
-        if deadline.has_passed:
+                result = no_response(
+                    TimeoutError() if was_cut else error, route, was_sent=deadline.was_sent
+                )
+        if deadline.has_passed and deadline.was_sent:
             reason = f"{route.address}: no complete answer within {self._timeout:g} s"
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason

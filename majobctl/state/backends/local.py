@@ -6,6 +6,10 @@ second file says who holds the lock, for the message to those who wait. In a fol
 machines share, the system's lock may not reach the others; so a holder on another machine counts as
 alive for as long as its file exists, and only `majobctl unlock` or the holder removes that. Where
 the file system has no locks at all, that holds for every holder: the file is created exclusively.
+
+Anybody may remove or replace these files meanwhile, `git clean -xdf` for example. So the journal is
+checked after each write, before the call that its intent belongs to, and the lock before each write
+of the state: another process that has locked a new file has merged, and removed, this journal.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import create_durably, flush_folder, temporary_prefix, write_durably
+from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_of, may_live, this_process
 from majobctl.text import printable
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_NOT_KEPT = "it was removed, replaced or cut short meanwhile"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
@@ -43,14 +49,19 @@ class LocalBackend:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self.journal_name = f"{name}.journal"
+        self._named = path
         self._path = Path(os.path.realpath(path))
         suffixes = (".journal", ".backup", ".lock", ".lock.holder")
         paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
         self._journal_path, self._backup_path, self._lock_path, self._holder_path = paths
+        self._holding: tuple[Holder, os.stat_result] | None = None  # with the lock's file
+        self._system_locks: list[BaseFileLock] = []  # more than one if the file was replaced
         self._is_held = False  # the system's lock, when it was last wanted
         self._has_no_locks = False  # the file system
 
     def read(self) -> bytes | None:
+        if self._holding is None:
+            self._check_links()
         return _read(self._path, self.name)
 
     def read_journal(self) -> bytes | None:
@@ -58,27 +69,30 @@ class LocalBackend:
 
     def write(self, content: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_lock()
         with suppress(FileNotFoundError):
-            write_durably(self._backup_path, self._path.read_bytes())
+            write_durably(self._backup_path, read_file(self._path))
         write_durably(self._path, content)
 
     def open_journal(self) -> LocalJournalFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_lock()
         return LocalJournalFile(self._journal_path)
 
     def remove_journal(self) -> None:
+        self._check_lock()
         self._journal_path.unlink(missing_ok=True)
         flush_folder(self._path.parent)
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+        self._check_links()
         deadline, holder = time.monotonic() + timeout, this_process(command)
-        system_lock = self._system_lock()
+        while not self._take(holder):
+            if time.monotonic() >= deadline:
+                raise self._locked(self._holder_in_a_moment())
+            time.sleep(_POLL_SECONDS)
         try:
-            while not self._take(system_lock, holder):
-                if time.monotonic() >= deadline:
-                    raise self._locked(self._holder_in_a_moment())
-                time.sleep(_POLL_SECONDS)
             self._check_not_mounted()
             self._sweep()
             yield holder
@@ -87,22 +101,51 @@ class LocalBackend:
             with suppress(OSError, StateError):
                 if (found := self._holder()) and found.id == holder.id:
                     self._holder_path.unlink()
-            system_lock.release()
+            self._holding = None
+            while self._system_locks:
+                self._system_locks.pop().release()
 
-    def _take(self, system_lock: BaseFileLock, holder: Holder) -> bool:
+    def _check_lock(self) -> None:
+        """Takes a lock again whose file was removed or replaced. Raises OSError if that fails."""
+        if self._holding is None:
+            return
+        holder, file = self._holding
+        if self._has_no_locks:
+            is_kept = (found := self._holder()) is not None and found.id == holder.id
+        else:
+            is_kept = self._lock_path.exists() and os.path.samestat(file, self._lock_path.stat())
+        with suppress(StateError):
+            is_kept = is_kept or self._take(holder)
+        if not is_kept:
+            raise OSError(
+                errno.ESTALE, "its lock was replaced, and another process may have it now"
+            )
+
+    def _take(self, holder: Holder) -> bool:
         """Whether ``holder`` has the lock now. Raises StateError if nobody can have it."""
-        if not self._acquire(system_lock):
-            return False
+        system_lock, is_taken = self._system_lock(), False
         try:
+            is_taken = self._acquire(system_lock) and self._announce(holder)
+        finally:
+            # `unlock` needs the system's lock, and may be what this waits for.
+            if is_taken:
+                self._system_locks.append(system_lock)
+            else:
+                system_lock.release()
+        return is_taken
+
+    def _announce(self, holder: Holder) -> bool:
+        """Writes who holds the lock, unless somebody else does."""
+        try:
+            file = self._lock_path.stat()
             if not self._has_no_locks and self._holder_path.exists():
                 other = self._holder_in_a_moment(lambda found: True)
                 if other is None or other.host == holder.host:
                     # One that is alive on this machine would have the system's lock.
                     self._holder_path.unlink(missing_ok=True)
             create_durably(self._holder_path, json.dumps(asdict(holder)).encode())
+            self._holding = holder, file
         except FileExistsError:
-            # `unlock` needs the system's lock, and may be what this waits for.
-            system_lock.release()
             return False
         except OSError as error:
             raise self._not_lockable(error) from error
@@ -119,11 +162,24 @@ class LocalBackend:
                     " done\nmount the folder that it is in"
                 )
 
+    def _check_links(self) -> None:
+        """Raises StateError for a link in place of a file that majobctl itself makes, and for one
+        that leads nowhere: a state on a share that is not mounted would seem to be none yet."""
+        own = (self._journal_path, self._lock_path, self._holder_path)
+        for link in (*own, self._named, *self._named.parents):
+            if link.is_symlink() and (link in own or not os.path.exists(link)):
+                there = (
+                    "mount or make that place, which does not exist, or name another as state.path"
+                )
+                text = printable(f"{link} is a link to {os.readlink(link)}")
+                mend = "remove it" if link in own else there
+                raise StateError(f"{self.name} cannot be used: {text}\nnothing was done; {mend}")
+
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
         paths = (self._path, self._backup_path, self._holder_path)
         written = "|".join(re.escape(temporary_prefix(path)) for path in paths)
-        is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}").fullmatch
+        is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}\.tmp").fullmatch
         with suppress(OSError):
             for path in self._path.parent.iterdir():
                 if is_left_over(path.name):
@@ -210,7 +266,8 @@ class LocalJournalFile:
     """A new journal file, which replaces an old one. Each write is flushed to disk."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._path, self._size = path, 0
+        self._descriptor = os.open(path, _NEW_FILE, 0o600)
         try:
             flush_folder(path.parent)
         except OSError:
@@ -222,6 +279,12 @@ class LocalJournalFile:
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
+        self._size += len(content)
+        own, found = os.fstat(self._descriptor), None
+        with suppress(FileNotFoundError):
+            found = os.stat(self._path)
+        if not found or not os.path.samestat(own, found) or found.st_size != self._size:
+            raise OSError(errno.ESTALE, _NOT_KEPT)
 
     def close(self) -> None:
         # Each write is on disk already, so a close that fails loses nothing. The descriptor soon
@@ -233,7 +296,7 @@ class LocalJournalFile:
 
 def _read(path: Path, name: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:

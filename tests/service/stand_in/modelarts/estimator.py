@@ -50,6 +50,10 @@ class Estimator:
     def _answered(self, name: str) -> Any:
         if name == "raises":
             raise RuntimeError(f"cannot reach the service as {self.session.secret_key}")
+        if name == "raises-quoting":
+            raise RuntimeError(self.session.quoted)
+        if name == "answers-quoting":
+            return {"is_success": False, "error_code": "a", "error_msg": self.session.quoted}
         if name == "raises-refused":
             raise ApiError("ModelArts.0102", "does not exist")
         if name == "raises-internal":

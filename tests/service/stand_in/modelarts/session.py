@@ -41,3 +41,5 @@ class Session:
         self.calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.configs: dict[str, Any] = {}
         self.lists_read = 0
+        self.token = ""
+        self.quoted = ""

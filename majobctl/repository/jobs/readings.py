@@ -1,0 +1,49 @@
+"""What became of the tables of job files, and the bounds for all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.job_config import JobConfig
+from majobctl.job_config.violations import Violation
+from majobctl.repository.jobs.layers import Origin
+
+_MOST = {
+    "job configs": 100_000,
+    "characters that are repeated from [defaults], templates, matrices and variables": 100_000_000,
+    "problems": 100_000,
+}
+
+
+class Reading(NamedTuple):
+    """What became of one table, or of one combination of its matrix.
+
+    ``name`` is None if it does not describe a job config, ``job_config`` if that is not valid.
+    ``expansion_violations`` leave open which job configs a table describes. No message may show
+    what is secret by ``policy``. ``size`` is the length of the text that others have as well.
+    """
+
+    origin: Origin
+    policy: ComparePolicy = ComparePolicy()
+    name: str | None = None
+    job_config: JobConfig | None = None
+    violations: Sequence[Violation] = ()
+    expansion_violations: Sequence[Violation] = ()
+    warnings: Sequence[Violation] = ()
+    size: int = 0
+
+
+def within_bounds(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """``readings`` up to a bound: a few lines can describe more than any memory holds."""
+    totals = dict.fromkeys(_MOST, 0)
+    for reading in readings:
+        yield reading
+        amounts = (reading.name is not None, reading.size, len(reading.violations))
+        for what, amount in zip(_MOST, amounts, strict=True):
+            totals[what] += amount
+            if totals[what] > _MOST[what]:
+                violation = Violation((), f"the job files have more than {_MOST[what]:,} {what}")
+                yield Reading(origin=reading.origin, expansion_violations=[violation])
+                return
