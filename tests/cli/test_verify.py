@@ -120,14 +120,14 @@ def test_a_value_that_was_not_sent_is_not_reported(repo: Repository, cloud: Clou
 
 
 def test_one_that_cannot_be_read_back_is_reported_and_kept(repo: Repository, cloud: Cloud) -> None:
-    refusal = Reply(403, {"error_code": "ModelArts.0210", "error_msg": "may not be read"})
+    refusal = Reply(403, {"error_code": "ModelArts.0110", "error_msg": "may not be read"})
     cloud.before = lambda asked: (
         refusal if asked == ("GET", "alpha") and ("PUT", "alpha") in cloud.asked else None
     )
     ran = repo.run("apply", "--auto-approve", "--verify")
     assert ran.code == 3
     assert "job_config.alpha: not verified: it could not be read back: " in ran.stderr
-    assert "ModelArts.0210 may not be read" in ran.stderr
+    assert "ModelArts.0110 may not be read" in ran.stderr
     assert list(repo.state["job_configs"]) == ["alpha", "beta"]
     assert repo.done("plan").stdout.startswith("No changes.")
 
