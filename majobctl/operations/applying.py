@@ -109,7 +109,11 @@ class _Run:
         # What nobody looks at is read only by the worker that sends it.
         ahead = refresh if self.allowed.is_reviewed or refresh == "all" else "none"
         return plan_config(
-            *(self.repository, source, state, self.provider, ahead),
+            self.repository,
+            source,
+            state,
+            self.provider,
+            ahead,
             selection=selection,
             overwrites=self.allowed.overwrites,
         )
