@@ -25,7 +25,7 @@ from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, Watched, launching
 from tests.faults.observed import REST_IDS, STATE, claims_in, state_in
-from tests.faults.sabotage import SUFFIXES, WAYS, clear
+from tests.faults.sabotage import JOURNAL, SUFFIXES, WAYS, clear
 from tests.faults.service import Body, contradictions, without_blanks
 from tests.faults.test_interrupts import NAMES as INTERRUPTED
 from tests.faults.test_interrupts import Gate
@@ -99,7 +99,10 @@ class Stage:
         self.claims += len(claims)
         for suffix in SUFFIXES:
             clear(root / (STATE + suffix))
-        if ran.code != 0:
+        if ran.code == 0:
+            # It removed its journal: the saboteur made this one, too late. The state alone counts.
+            (root / f"{STATE}{JOURNAL}").unlink(missing_ok=True)
+        else:
             self.mend(root, ran)
         if not claims:
             return

@@ -97,8 +97,10 @@ def test_readers_during_an_apply_see_whole_states_and_do_not_wait(
 ) -> None:
     edit(root, "before")
     assert finished(started(root, *APPLY, environment=ENVIRONMENT)).code == 0
-    reads = commands = 0
-    for number in range(3):
+    reads = commands = number = 0
+    while commands <= 30 or number < 3:
+        assert number < 20
+        number += 1
         edit(root, f"after {number}")
         serials = [serial_in(root)]
         writer = started(root, *APPLY, environment=ENVIRONMENT)
@@ -112,10 +114,9 @@ def test_readers_during_an_apply_see_whole_states_and_do_not_wait(
         assert finished(writer).code == 0
         serials.append(serial_in(root))
         assert serials == sorted(serials)
-        assert set(serials) == {number + 1, number + 2}
+        assert set(serials) == {number, number + 1}
         check_all_have(root, slow_cloud, f"after {number}")
     tally("readers during an apply", f"{commands} commands and {reads} reads, none failed")
-    assert commands > 30
 
 
 def serial_in(root: Path) -> int:
