@@ -69,7 +69,8 @@ def _masked_sides(
 
     The state does not know what is added; of a renamed job config it knows the old name's values.
     """
-    sides = (change.before or {}, live, change.after or {}, attempted or {})
+    former, tried = (masker.renewed(side or {}, live) for side in (change.before, attempted))
+    sides = (former, live, change.after or {}, tried)
     hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
     hidden += named_places(live, change.secret_names)
     hidden += [place for side in sides for place in masked_places(side)]
