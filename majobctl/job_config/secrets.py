@@ -111,23 +111,21 @@ class Masker:
     def __repr__(self) -> str:
         return "Masker()"
 
-    def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
-        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
+    def masked(
+        self, params: Mapping[str, Any], places: Iterable[Path], *known: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``. A hash that
+        is there is made anew if one of ``known`` has its value."""
         result = params
         for place in places:
             # If the service has no table of labels, the secret could be anywhere in its text.
             at = place[:1] if isinstance(result.get(str(place[0])), str) else place
             if (value := value_at(result, at)) is not None:
-                result = with_value(result, at, self._mask(at, value))
+                result = with_value(result, at, self._mask(at, value, known))
         return result
 
     def renewed(self, former: Mapping[str, Any], *known: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``former`` with a hash of now for each value that one of ``known`` has, too."""
-        for place in [*masked_places(former)]:
-            mask, values = value_at(former, place), (value_at(side, place) for side in known)
-            if found := [value for value in values if self.hides(mask, place, value)]:
-                former = with_value(former, place, self._mask(place, found[0]))
-        return former
+        return self.masked(former, [*masked_places(former)], *known)
 
     def hides(self, mask: Mapping[str, Any], place: Path, value: Any) -> bool:
         """Whether ``mask`` was made of ``value`` at ``place``, under whatever name."""
@@ -146,7 +144,10 @@ class Masker:
         digest = hmac.new(self._key, content, "sha256").hexdigest()
         return ":".join(filter(None, ("hmac-sha256", name, digest)))
 
-    def _mask(self, place: Path, value: Any) -> Any:
+    def _mask(self, place: Path, value: Any, known: Iterable[Mapping[str, Any]]) -> Any:
+        if is_masked(value):
+            values = (value_at(side, place) for side in known)
+            value = next((it for it in values if self.hides(value, place, it)), value)
         if is_masked(value):
             return value
         if not self._has_salt:

@@ -93,19 +93,19 @@ def find_drift(
 
 
 def _drifted(
-    name: str, entry: Entry, live: LiveConfig | None, maskers: Maskers, policy: ComparePolicy
+    name: str, entry: Entry, live: LiveConfig | None, masker: Maskers, policy: ComparePolicy
 ) -> DriftedConfig | None:
     if live is None:
         if entry.pending and not entry.params:
             return None  # The call that may have created it did not.
         return DriftedConfig(name=name, is_missing=True, is_pending=entry.pending)
-    masker = maskers(name)
-    sides = [masker.renewed(side, live.params) for side in _sides(entry)]
+    sides = _sides(entry)
     # What is secret on one side is compared and shown as its hash on all of them.
     hidden = [place for side in sides for place in (*masked_places(side), *policy.hidden(side))]
     hidden += [*policy.hidden(live.params), *suspect_places(live.params, *sides)]
-    now = masker.masked(live.params, hidden)
-    differing = (field_changes(masker.masked(side, hidden), now) for side in sides)
+    masked, known = masker(name).masked, live.params
+    now = masked(known, hidden)
+    differing = (field_changes(masked(side, hidden, known), now) for side in sides)
     found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None

@@ -69,12 +69,11 @@ def _masked_sides(
 
     The state does not know what is added; of a renamed job config it knows the old name's values.
     """
-    former, tried = (masker.renewed(side or {}, live) for side in (change.before, attempted))
-    sides = (former, live, change.after or {}, tried)
+    sides = (change.before or {}, live, change.after or {}, attempted or {})
     hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
     hidden += named_places(live, change.secret_names)
     hidden += [place for side in sides for place in masked_places(side)]
-    before, now, after, sent = (masker.masked(side, hidden) for side in sides)
+    before, now, after, sent = (masker.masked(side, hidden, live) for side in sides)
     is_known = change.action is not Action.ADD
     return before if is_known else None, now, after, None if attempted is None else sent
 

@@ -171,23 +171,20 @@ class _Planner:
             name=name,
             action=Action.DELETE,
             before=before,
-            fields=tuple(self._changes_in_service(entry, live, masker)) if live else (),
+            fields=tuple(self._changes_in_service(entry, live)) if live else (),
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
             live_digest=masker.digest(live.params) if live else "",
             unknown_fields=live.unknown_fields if live else (),
         )
 
-    def _changes_in_service(
-        self, entry: Entry, live: LiveConfig, masker: Masker
-    ) -> Iterator[FieldChange]:
+    def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
         hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
         for side in (entry.params, live.params):
             hidden += self.default_policy.hidden(side)
-        sides = (entry.params, entry.attempted or {}, live.params)
-        renewed = (masker.renewed(side, live.params) for side in sides)
-        before, attempted, now = (masker.masked(side, hidden) for side in renewed)
+        sides, masker = (entry.params, entry.attempted or {}, live.params), self.masker(live.name)
+        before, attempted, now = (masker.masked(side, hidden, live.params) for side in sides)
         return removed_from_service(before, now, attempted if entry.pending else None)
 
     def _offline(self, config: JobConfig) -> Change | None:
