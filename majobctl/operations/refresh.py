@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from threading import Lock
-from typing import Any
 
 from majobctl.errors import MajobctlError, ProviderError
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations.workers import WorkerPool
 from majobctl.service.provider import Provider
 
-_MAX_KEPT = 250_000_000
+_MAX_KEPT = 200_000_000
 
 
 def read_live(
@@ -59,7 +59,8 @@ def _read(
                 config = provider.read_job_config(name)
             except MajobctlError as error:
                 raise ProviderError(f"job_config.{name}: {error}") from error
-            size = _size((config.params, config.problems, config.unknown_fields)) if config else 0
+            found = config and [config.params, config.problems, config.unknown_fields]
+            size = len(json.dumps(found))
             with lock:
                 kept += size
             if kept > _MAX_KEPT:
@@ -77,10 +78,3 @@ def _read(
         raise
     finally:
         pool.close()
-
-
-def _size(value: Any) -> int:
-    """The characters of what is kept; a value costs memory however short it is."""
-    if isinstance(value, Mapping):
-        return sum(map(_size, value.values())) + sum(map(len, value))
-    return sum(map(_size, value)) if isinstance(value, (list, tuple)) else 50 + len(str(value))

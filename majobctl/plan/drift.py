@@ -9,7 +9,7 @@ from functools import partial
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.live import LiveConfig, notes
-from majobctl.job_config.secrets import Masker, Maskers, masked_places, suspect_places
+from majobctl.job_config.secrets import Masker, Maskers
 from majobctl.job_config.values import is_blank
 from majobctl.plan.change import FieldChange, Params
 from majobctl.plan.diff import field_changes
@@ -99,13 +99,8 @@ def _drifted(
         if entry.pending and not entry.params:
             return None  # The call that may have created it did not.
         return DriftedConfig(name=name, is_missing=True, is_pending=entry.pending)
-    sides = _sides(entry)
-    # What is secret on one side is compared and shown as its hash on all of them.
-    hidden = [place for side in sides for place in (*masked_places(side), *policy.hidden(side))]
-    hidden += [*policy.hidden(live.params), *suspect_places(live.params, *sides)]
-    masked, known = masker(name).masked, live.params
-    now = masked(known, hidden)
-    differing = (field_changes(masked(side, hidden, known), now) for side in sides)
+    now, *sides = policy.masked_alike(masker(name), live.params, *_sides(entry))
+    differing = (field_changes(side, now) for side in sides)
     found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None

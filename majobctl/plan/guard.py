@@ -13,14 +13,7 @@ from dataclasses import dataclass, replace
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import (
-    SHOWN,
-    Masker,
-    is_masked,
-    masked_places,
-    named_places,
-    suspect_places,
-)
+from majobctl.job_config.secrets import SHOWN, Masker, is_masked
 from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
 from majobctl.plan.diff import removed_from_service, three_way
 from majobctl.text import printable, shortened
@@ -69,11 +62,9 @@ def _masked_sides(
 
     The state does not know what is added; of a renamed job config it knows the old name's values.
     """
-    sides = (change.before or {}, live, change.after or {}, attempted or {})
-    hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
-    hidden += named_places(live, change.secret_names)
-    hidden += [place for side in sides for place in masked_places(side)]
-    before, now, after, sent = (masker.masked(side, hidden, live) for side in sides)
+    sides = (change.before or {}, change.after or {}, attempted or {})
+    policy = ComparePolicy(secret_names=change.secret_names)
+    now, before, after, sent = policy.masked_alike(masker, live, *sides, also=change.references)
     is_known = change.action is not Action.ADD
     return before if is_known else None, now, after, None if attempted is None else sent
 

@@ -29,7 +29,6 @@ from majobctl.job_config.secrets import (
     NO_HASH,
     Masker,
     Maskers,
-    suspect_places,
     value_at,
     with_known,
     without_hashes,
@@ -180,11 +179,8 @@ class _Planner:
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
-        hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
-        for side in (entry.params, live.params):
-            hidden += self.default_policy.hidden(side)
-        sides, masker = (entry.params, entry.attempted or {}, live.params), self.masker(live.name)
-        before, attempted, now = (masker.masked(side, hidden, live.params) for side in sides)
+        sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
+        now, before, attempted = self.default_policy.masked_alike(masker, live.params, *sides)
         return removed_from_service(before, now, attempted if entry.pending else None)
 
     def _offline(self, config: JobConfig) -> Change | None:
@@ -205,22 +201,21 @@ class _Planner:
         if live is None:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
-        former = entry or self.known.get(self._old_name(config))
-        hidden = [*config.hidden(live.params), *secret_places(former)]
-        hidden += config.policy.hidden(_ever_sent(entry))
-        hidden += suspect_places(live.params, config.params, _ever_sent(entry))
-        after = masker.masked(self._masked(config), hidden)
-        now = masker.masked(live.params, hidden)
+        former = entry or self._entry(config, self._old_name(config))
+        sides = (former.params, former.attempted or {}) if former else ({}, {})
+        now, after, before, _ = config.policy.masked_alike(
+            *(masker, live.params, self._masked(config), *sides), also=config.sensitive
+        )
         is_sure = entry is not None and not entry.pending
-        before = masker.masked(entry.params, hidden) if entry and is_sure else None
         ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
-        fields = three_way(before, now, after, ignored)
+        known = before if is_sure else None
+        fields = three_way(known, now, after, ignored)
         digest = masker.digest(live.params)
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
-            fields = three_way(before, now, after)
+            fields = three_way(known, now, after)
             sent = {**_ever_sent(entry), **live.params}
             change = self._changed(config, _action_of(entry), fields, sent)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)

@@ -481,7 +481,7 @@ def test_many_large_configurations_are_not_all_kept(
     on_rest.environment.update(rest.environment)
     rest.configs |= {name: {"config_desc": "x" * 15_000_000} for name in names}
     error = refused(on_rest, *arguments)
-    assert "the 20 configurations have more than 250,000,000 characters in the service" in error
+    assert "the 20 configurations have more than 200,000,000 characters in the service" in error
 
 
 # Few threads
