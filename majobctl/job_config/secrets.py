@@ -156,7 +156,6 @@ class Masker:
 
 
 Maskers: TypeAlias = Callable[[str], Masker]
-"""A masker for each name."""
 
 
 def without_hashes(value: Any, instead: object = None) -> Any:

@@ -158,12 +158,13 @@ def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Maskers) -> P
         needed = params[change.name] if change.action in SENDING else change.after or {}
         for place, name in unset_places(needed):
             what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
-            advice = "in the environment; set it, or leave the job config out (--exclude)"
             # A saved plan knows only the line of the table.
-            source = change.source
-            at = source.problem(place, "") if isinstance(source, Origin) else source
+            at, out = change.source, "make the plan again without the job config (plan --exclude)"
+            if isinstance(at, Origin):
+                at, out = at.problem(place, ""), "leave the job config out (--exclude)"
             file, line = (at.file, at.line) if at else ("", 0)
-            problem = Problem(file=file, line=line, message=f"{what} {advice}")
+            text = f"{what} in the environment; set it, or {out}"
+            problem = Problem(file=file, line=line, message=text)
             users.setdefault(problem, []).append(f"job_config.{change.name}")
     if users:
         raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))

@@ -347,6 +347,10 @@ def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
     assert ran.code == 1
     for key in ("config_desc", "hyperparameters.token"):
         assert f"jobs/one.toml:1: job_config.one: {key} needs {UNSET}, which" in ran.stderr
+    out = "or make the plan again without the job config (plan --exclude)\n"
+    assert ran.stderr.count(out) == 2
+    out = "or leave the job config out (--exclude)\n"
+    assert out in unset.run("apply", "--auto-approve").stderr
     set_variable(unset, OTHER)
     ran = unset.run("apply", "saved.plan")
     assert ran.code == 5
