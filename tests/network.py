@@ -108,8 +108,9 @@ def trickles(byte: bytes, *heads: bytes) -> Answer:
     return answer
 
 
-def tunnels_to(port: int, then: Answer | None = None, after: int = 0) -> Answer:
-    """A proxy whose tunnels end at ``port``; after so many, it does ``then``."""
+def tunnels_to(port: int, then: Answer | None = None, after: int = 0, user: str = "") -> Answer:
+    """A proxy whose tunnels end at ``port``; after so many, it does ``then``. ``user`` is who may
+    sign in to SOCKS, ``NAME:PASSWORD``, if anybody wants to."""
     count = 0
 
     def answer(connection: socket.socket, head: bytes) -> None:
@@ -119,8 +120,13 @@ def tunnels_to(port: int, then: Answer | None = None, after: int = 0) -> Answer:
             then(connection, head)
             return
         if head[:1] == b"\x05":
-            # SOCKS 5: no sign-in; then the address, which does not count here.
-            connection.sendall(b"\x05\x00")
+            # SOCKS 5: a sign-in; then the address, which does not count here.
+            wants_sign_in = 2 in head[2:]
+            connection.sendall(b"\x05\x02" if wants_sign_in else b"\x05\x00")
+            if wants_sign_in:
+                texts = (chr(len(text)) + text for text in user.split(":"))
+                is_right = connection.recv(4096) == f"\1{''.join(texts)}".encode()
+                connection.sendall(b"\x01\x00" if is_right else b"\x01\x01")
             connection.recv(4096)
             connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
         else:

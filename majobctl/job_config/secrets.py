@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
@@ -96,41 +96,66 @@ def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[s
 
 
 class Masker:
-    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
+    """Makes the hashes of the job config ``name``, keyed by the salt of a state and by
+    ``MAJOBCTL_STATE_KEY``. Without a salt there is no state to compare with, and all hashes are the
+    same constant.
 
-    Without a salt there is no state to compare with, and all hashes are the same constant.
+    A hash names the job config that it was made for, so that equal values of two have different
+    hashes, and one that was renamed or moved is still known. Those of 0.1 do without a name.
     """
 
-    def __init__(self, salt: str) -> None:
-        self._has_salt = bool(salt)
+    def __init__(self, salt: str, name: str) -> None:
+        self._has_salt, self._name = bool(salt), name
         self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode(errors="surrogateescape")
 
     def __repr__(self) -> str:
         return "Masker()"
 
-    def masked(self, params: Mapping[str, Any], places: Iterable[Path]) -> Mapping[str, Any]:
-        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``."""
+    def masked(
+        self, params: Mapping[str, Any], places: Iterable[Path], *known: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """``params`` with ``{"$sensitive": "hmac-sha256:..."}`` at each of ``places``. A hash that
+        is there is made anew if one of ``known`` has its value."""
         result = params
         for place in places:
             # If the service has no table of labels, the secret could be anywhere in its text.
             at = place[:1] if isinstance(result.get(str(place[0])), str) else place
             if (value := value_at(result, at)) is not None:
-                result = with_value(result, at, self._mask(at, value))
+                result = with_value(result, at, self._mask(at, value, known))
         return result
 
-    def digest(self, value: Any) -> str:
+    def renewed(self, former: Mapping[str, Any], *known: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.masked(former, [*masked_places(former)], *known)
+
+    def hides(self, mask: Mapping[str, Any], place: Path, value: Any) -> bool:
+        """Whether ``mask`` was made of ``value`` at ``place``, under whatever name."""
+        return isinstance(mask[MARK], str) and self.made(mask[MARK], [place, value])
+
+    def made(self, digest: str, value: Any) -> bool:
+        """Whether ``digest`` is that of ``value``, under whatever name."""
+        return digest == self.digest(value, digest.partition(":")[2].rpartition(":")[0])
+
+    def digest(self, value: Any, name: str | None = None) -> str:
         """A keyed hash of JSON with secrets in it, to see later whether they have changed."""
         import hmac
 
-        content = json.dumps(value, sort_keys=True).encode()
-        return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
+        name = self._name if name is None else name
+        content = json.dumps([name, value] if name else value, sort_keys=True).encode()
+        digest = hmac.new(self._key, content, "sha256").hexdigest()
+        return ":".join(filter(None, ("hmac-sha256", name, digest)))
 
-    def _mask(self, place: Path, value: Any) -> Any:
+    def _mask(self, place: Path, value: Any, known: Iterable[Mapping[str, Any]]) -> Any:
+        if is_masked(value):
+            values = (value_at(side, place) for side in known)
+            value = next((it for it in values if self.hides(value, place, it)), value)
         if is_masked(value):
             return value
         if not self._has_salt:
             return _NO_MASK
         return {MARK: self.digest([place, value])}
+
+
+Maskers: TypeAlias = Callable[[str], Masker]
 
 
 def without_hashes(value: Any, instead: object = None) -> Any:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
-from majobctl.job_config.secrets import Masker, is_masked
+from majobctl.job_config.secrets import Masker, Maskers, is_masked
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
@@ -145,7 +145,7 @@ class _Run:
         state = self.locked.state or State.new(plan.target, plan.salt)
         guard = Guard(
             provider=self.provider(),
-            masker=state.masker(),
+            masker=state.masker,
             params_of=lambda change: params[change.name],
             allowed=self.allowed,
             creates_missing=plan.creates_missing,
@@ -179,7 +179,7 @@ class _Run:
     ) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
         state = self.locked.state
-        masker = state.masker() if state else Masker(plan.salt)
+        masker = state.masker if state else partial(Masker, plan.salt)
         params = self._params(masker)
         plan = with_secrets(plan, params, masker)
         if isinstance(self.source, Config):
@@ -189,7 +189,7 @@ class _Run:
         _check_names(plan, self.provider(), params)
         return plan, params
 
-    def _params(self, masker: Masker) -> Mapping[str, Params]:
+    def _params(self, masker: Maskers) -> Mapping[str, Params]:
         """The params of each job config; for a saved plan, TOML is read only for secrets."""
         source, settings = self.source, self.settings
         if isinstance(source, Config):

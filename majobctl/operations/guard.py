@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from majobctl.errors import ProviderError
 from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.redaction import secret_texts, without_traces
-from majobctl.job_config.secrets import Masker
+from majobctl.job_config.secrets import Maskers
 from majobctl.job_config.violations import Path
 from majobctl.operations.advice import MISSING, advice_on
 from majobctl.plan.change import SENDING, Action, Change, Params
@@ -37,7 +37,7 @@ class Guard:
     without a known outcome sent."""
 
     provider: Provider
-    masker: Masker
+    masker: Maskers
     params_of: Callable[[Change], Params]
     allowed: Allowed
     creates_missing: bool = False
@@ -66,14 +66,16 @@ class Guard:
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
     def _with_live(self, change: Change, live: LiveConfig | None) -> Change:
-        return with_live(change, live, self.masker, self.attempted.get(change.name))
+        attempted = self.attempted.get(change.name)
+        return with_live(change, live, self.masker(change.name), attempted)
 
     def _unchanged(self, change: Change) -> Change | ChangeResult:
         """Whether the service still has what the plan saw."""
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live
-        if (self.masker.digest(live.params) if live else "") == change.live_digest:
+        digest = change.live_digest
+        if self.masker(change.name).made(digest, live.params) if live else not digest:
             found = replace(change, unknown_fields=live.unknown_fields if live else ())
             return self._held_back(found, True) or self._checked(found)
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:

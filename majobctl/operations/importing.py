@@ -206,12 +206,11 @@ def _state_with(
 ) -> State:
     """The state once ``live`` is in it, with hashes in place of secret values."""
     state = before or State.new(context.target_of(config.settings))
-    masker = state.masker()
     entries = dict(state.job_configs)
     for name, found in live.items():
         job_config = config.job_configs[name]
         hidden = [*job_config.hidden(found.params), *secret_places(entries.get(name))]
-        params = masker.masked(found.params, hidden)
+        params = state.masker(name).masked(found.params, hidden)
         protect = job_config.prevent_delete
         entries[name] = Entry(params=params, applied_at=now, prevent_delete=protect)
     return state.changed(dict(sorted(entries.items())))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
+from threading import Lock
 
 from majobctl.errors import MajobctlError, ProviderError
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations.workers import WorkerPool
 from majobctl.service.provider import Provider
+
+_MAX_KEPT = 200_000_000
 
 
 def read_live(
@@ -46,12 +50,23 @@ def _read(
 ) -> Generator[tuple[str, LiveConfig | None], None, None]:
     """Each of ``names`` with its configuration, in the order in which the reads end."""
 
+    kept, lock = 0, Lock()
+
     def work(taken: Iterator[str]) -> None:
+        nonlocal kept
         for name in taken:
             try:
-                pool.publish((name, provider.read_job_config(name)))
+                config = provider.read_job_config(name)
             except MajobctlError as error:
                 raise ProviderError(f"job_config.{name}: {error}") from error
+            found = config and [config.params, config.problems, config.unknown_fields]
+            size = len(json.dumps(found))
+            with lock:
+                kept += size
+            if kept > _MAX_KEPT:
+                what = f"the {len(names)} configurations have more than {_MAX_KEPT:,} characters"
+                raise ProviderError(f"{what} in the service; select fewer of them")
+            pool.publish((name, config))
 
     pool: WorkerPool[str, tuple[str, LiveConfig | None]] = WorkerPool("read", work)
     try:

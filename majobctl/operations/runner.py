@@ -174,6 +174,9 @@ class _Runner:
                 return
             self._publish(ended)
             result = self.executor.execute(found, earlier)
+            if result.status is not ChangeStatus.UNKNOWN:
+                # What the service had may be large.
+                del self.sent[change.name]
         result = result or result_of(change, ChangeStatus.DONE)
         self.is_refused = self.is_refused or result.is_about_credentials
         self._record(change, result)

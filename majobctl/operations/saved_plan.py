@@ -12,6 +12,7 @@ from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
     Masker,
+    Maskers,
     masked_places,
     unset_places,
     unset_variables,
@@ -85,7 +86,7 @@ class SavedPlan:
         is_same = plan.state_digest == state.digest()
         return "" if is_same else "the state that it was made for had other entries"
 
-    def params(self, masker: Masker, desired: DesiredConfigs) -> Mapping[str, Params]:
+    def params(self, masker: Maskers, desired: DesiredConfigs) -> Mapping[str, Params]:
         """The params of each change with its secrets, by name. What came from the environment is
         looked up again there, the rest in ``desired``, called only for that. One whose variable is
         not set keeps its mask. Raises StalePlanError for one that is missing or not the one of the
@@ -96,14 +97,14 @@ class SavedPlan:
             if change.after is not None
         }
 
-    def _filled_in(self, change: Change, masker: Masker, desired: DesiredConfigs) -> Params:
+    def _filled_in(self, change: Change, masker: Maskers, desired: DesiredConfigs) -> Params:
         after = change.after or {}
         params = after
         for place in masked_places(after):
             value, planned = self._secret(change, place, desired), value_at(after, place)
             params = with_value(params, place, value)
-            found = value_at(masker.masked(params, [place]), place)
-            if found != planned and not (unset_variables(planned) or unset_variables(value)):
+            is_unset = unset_variables(planned) or unset_variables(value)
+            if not (is_unset or masker(change.name).hides(planned, place, value)):
                 raise self._stale_secret(change, place, "has changed")
         return params
 
@@ -144,22 +145,26 @@ class SavedPlan:
         return StalePlanError(f"{self.name} {what}: {reason}\nnothing was sent; {advice}")
 
 
-def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Masker) -> Plan:
-    """``plan`` with a hash of each of ``params`` that was not known when it was made. Raises
+def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Maskers) -> Plan:
+    """``plan`` with the hashes of now, also of what was not known when it was made. Raises
     ConfigError for every value to send, or to keep in the state, that is still not known."""
-    changes = tuple(_completed(it, params.get(it.name, {}), masker) for it in plan.changes)
+    changes = tuple(
+        it if it.after is None else _completed(it, params[it.name], masker(it.name))
+        for it in plan.changes
+    )
     users: dict[Problem, list[str]] = {}
     for change in changes:
         # A change that is only recorded needs no value that the state has already.
         needed = params[change.name] if change.action in SENDING else change.after or {}
         for place, name in unset_places(needed):
             what = f"{printable('.'.join(map(str, place)))} needs {name}, which is unset or empty"
-            advice = "in the environment; set it, or leave the job config out (--exclude)"
             # A saved plan knows only the line of the table.
-            source = change.source
-            at = source.problem(place, "") if isinstance(source, Origin) else source
+            at, out = change.source, "make the plan again without the job config (plan --exclude)"
+            if isinstance(at, Origin):
+                at, out = at.problem(place, ""), "leave the job config out (--exclude)"
             file, line = (at.file, at.line) if at else ("", 0)
-            problem = Problem(file=file, line=line, message=f"{what} {advice}")
+            text = f"{what} in the environment; set it, or {out}"
+            problem = Problem(file=file, line=line, message=text)
             users.setdefault(problem, []).append(f"job_config.{change.name}")
     if users:
         raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
@@ -167,12 +172,10 @@ def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Masker) -> Pl
 
 
 def _completed(change: Change, params: Params, masker: Masker) -> Change:
-    planned = change.after or {}
+    before, planned = (masker.renewed(it or {}, params) for it in (change.before, change.after))
     after = with_known(planned, masker.masked(params, masked_places(planned)))
-    if after is planned:
-        return change
     fields = tuple(
         replace(it, after=value_at(after, it.path)) if unset_variables(it.after) else it
         for it in change.fields
     )
-    return replace(change, after=after, fields=fields)
+    return replace(change, before=before or change.before, after=after, fields=fields)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.live import LiveConfig, notes
-from majobctl.job_config.secrets import Masker, masked_places, suspect_places
+from majobctl.job_config.secrets import Masker, Maskers
 from majobctl.job_config.values import is_blank
 from majobctl.plan.change import FieldChange, Params
 from majobctl.plan.diff import field_changes
@@ -74,7 +75,7 @@ def find_drift(
     of ``policies.described``) knows it."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
-    masker = state.masker() if state else Masker("")
+    masker = state.masker if state else partial(Masker, "")
     found = (_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names)
     changes = tuple(filter(None, found))
     strangers = set(listed) - known.keys() - policies.described.keys()
@@ -92,18 +93,14 @@ def find_drift(
 
 
 def _drifted(
-    name: str, entry: Entry, live: LiveConfig | None, masker: Masker, policy: ComparePolicy
+    name: str, entry: Entry, live: LiveConfig | None, masker: Maskers, policy: ComparePolicy
 ) -> DriftedConfig | None:
     if live is None:
         if entry.pending and not entry.params:
             return None  # The call that may have created it did not.
         return DriftedConfig(name=name, is_missing=True, is_pending=entry.pending)
-    sides = _sides(entry)
-    # What is secret on one side is compared and shown as its hash on all of them.
-    hidden = [place for side in sides for place in (*masked_places(side), *policy.hidden(side))]
-    hidden += [*policy.hidden(live.params), *suspect_places(live.params, *sides)]
-    now = masker.masked(live.params, hidden)
-    differing = (field_changes(masker.masked(side, hidden), now) for side in sides)
+    now, *sides = policy.masked_alike(masker(name), live.params, *_sides(entry))
+    differing = (field_changes(side, now) for side in sides)
     found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
@@ -27,8 +28,7 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
     NO_HASH,
     Masker,
-    suspect_places,
-    unset_places,
+    Maskers,
     value_at,
     with_known,
     without_hashes,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
+_MAX_ALIKE = 100
+"""Of so many that leave, all alike but for their secrets, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 """What the service has of each name that was looked for; None if it does not have it."""
 
@@ -87,7 +89,7 @@ def make_plan(
     planner = _Planner(
         desired=desired,
         known=known,
-        masker=state.masker() if state else Masker(salt),
+        masker=state.masker if state else partial(Masker, salt),
         live=live,
         creates_missing=creates_missing,
         deletes_removed=deletes_removed,
@@ -100,7 +102,7 @@ def make_plan(
         target=target,
         lineage=state.lineage if state else "",
         serial=state.serial if state else 0,
-        changes=tuple(_with_likely_renames(changes)),
+        changes=tuple(planner.with_likely_renames(changes)),
         unchanged=len(selected) - len(changes),
         selection=selection,
         left_out=len(names) - len(selected),
@@ -136,7 +138,7 @@ class _Planner:
 
     desired: Mapping[str, JobConfig]
     known: Mapping[str, Entry]
-    masker: Masker
+    masker: Maskers
     live: Live | None
     creates_missing: bool
     deletes_removed: bool
@@ -160,7 +162,8 @@ class _Planner:
         entry = self.known[name]
         live = self.live.get(name) if self.live is not None else None
         is_gone = self.live is not None and name in self.live and live is None
-        before = self.masker.masked(entry.params, self.default_policy.hidden(entry.params))
+        masker, hidden = self.masker(name), self.default_policy.hidden(entry.params)
+        before = masker.masked(entry.params, hidden)
         if is_gone or not self.deletes_removed:
             return Change(name=name, action=Action.FORGET, before=before, is_missing=is_gone)
         return Change(
@@ -170,21 +173,18 @@ class _Planner:
             fields=tuple(self._changes_in_service(entry, live)) if live else (),
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
-            live_digest=self.masker.digest(live.params) if live else "",
+            live_digest=masker.digest(live.params) if live else "",
             unknown_fields=live.unknown_fields if live else (),
         )
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
-        hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
-        for side in (entry.params, live.params):
-            hidden += self.default_policy.hidden(side)
-        before, now = (self.masker.masked(side, hidden) for side in (entry.params, live.params))
-        attempted = self.masker.masked(entry.attempted or {}, hidden) if entry.pending else None
-        return removed_from_service(before, now, attempted)
+        sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
+        now, before, attempted = self.default_policy.masked_alike(masker, live.params, *sides)
+        return removed_from_service(before, now, attempted if entry.pending else None)
 
     def _offline(self, config: JobConfig) -> Change | None:
-        entry = self.known.get(config.name)
+        entry = self._entry(config)
         if entry is not None and entry.params == self._masked(config) and not entry.pending:
             if entry.prevent_delete == config.prevent_delete:
                 return None
@@ -193,30 +193,29 @@ class _Planner:
         return self._changed(config, _action_of(entry), fields, _ever_sent(entry))
 
     def _fields(self, config: JobConfig, before: Params) -> tuple[FieldChange, ...]:
-        shown = self.masker.masked(before, config.hidden(before))
+        shown = self.masker(config.name).masked(before, config.hidden(before))
         return field_changes(before, self._masked(config), shown)
 
     def _refreshed(self, config: JobConfig, live: LiveConfig | None) -> Change | None:
-        entry = self.known.get(config.name)
+        entry, masker = self._entry(config), self.masker(config.name)
         if live is None:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
-        former = entry or self.known.get(self._old_name(config))
-        hidden = [*config.hidden(live.params), *secret_places(former)]
-        hidden += config.policy.hidden(_ever_sent(entry))
-        hidden += suspect_places(live.params, config.params, _ever_sent(entry))
-        after = self.masker.masked(self._masked(config), hidden)
-        now = self.masker.masked(live.params, hidden)
+        former = entry or self._entry(config, self._old_name(config))
+        sides = (former.params, former.attempted or {}) if former else ({}, {})
+        now, after, before, _ = config.policy.masked_alike(
+            *(masker, live.params, self._masked(config), *sides), also=config.sensitive
+        )
         is_sure = entry is not None and not entry.pending
-        before = self.masker.masked(entry.params, hidden) if entry and is_sure else None
         ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
-        fields = three_way(before, now, after, ignored)
-        digest = self.masker.digest(live.params)
+        known = before if is_sure else None
+        fields = three_way(known, now, after, ignored)
+        digest = masker.digest(live.params)
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
-            fields = three_way(before, now, after)
+            fields = three_way(known, now, after)
             sent = {**_ever_sent(entry), **live.params}
             change = self._changed(config, _action_of(entry), fields, sent)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
@@ -235,8 +234,8 @@ class _Planner:
     ) -> Change:
         entry, after = self.known.get(config.name), self._masked(config)
         old_name = self._old_name(config)
-        source = self.known.get(old_name) if old_name else entry
-        before = self.masker.masked(source.params, config.hidden(source.params)) if source else None
+        source, masker = self._entry(config, old_name), self.masker(config.name)
+        before = masker.masked(source.params, config.hidden(source.params)) if source else None
         was_protected = entry is not None and entry.prevent_delete
         if was_protected != config.prevent_delete:
             fields = (*fields, _protection_change(was_protected))
@@ -257,8 +256,20 @@ class _Planner:
         )
 
     def _before(self, config: JobConfig) -> Params:
-        entry = self.known.get(self._old_name(config) or config.name)
+        entry = self._entry(config, self._old_name(config))
         return entry.params if entry else {}
+
+    def _entry(self, config: JobConfig, old_name: str = "") -> Entry | None:
+        """What the state has of ``config``, or of its ``old_name``, with hashes of now."""
+        entry = self.known.get(old_name or config.name)
+        if entry is None or not secret_places(entry):
+            return entry
+        live, masker = (self.live or {}).get(config.name), self.masker(config.name)
+        params, attempted = (
+            masker.renewed(side, config.params, live.params if live else {})
+            for side in (entry.params, entry.attempted or {})
+        )
+        return replace(entry, params=params, attempted=attempted)
 
     def _old_name(self, config: JobConfig) -> str:
         """The old name of a job config that is new to the state, or whose first call may have
@@ -271,11 +282,35 @@ class _Planner:
         """What is desired. A value that is not known is the one that was applied last."""
         if not config.sensitive:
             return config.params
-        masked = self.masker.masked(config.params, config.sensitive)
-        entry = self.known.get(self._old_name(config) or config.name)
+        masker = self.masker(config.name)
+        masked = masker.masked(config.params, config.sensitive)
+        entry = self._entry(config, self._old_name(config))
         if entry is None or entry.pending:
             return masked
-        return with_known(masked, self.masker.masked(entry.params, config.hidden(entry.params)))
+        return with_known(masked, masker.masked(entry.params, config.hidden(entry.params)))
+
+    def with_likely_renames(self, changes: list[Change]) -> Iterator[Change]:
+        """``changes``; a new job config that makes the request of one that leaves is marked as
+        that."""
+        declared = {change.old_name for change in changes}
+        leaving: dict[str, list[Change]] = {}
+        for change in changes:
+            if change.after is None and change.name not in declared:
+                leaving.setdefault(_request(change.before), []).append(change)
+        for change in changes:
+            is_new = change.after is not None and change.before is None and not change.old_name
+            old = self._former(change, leaving) if is_new and leaving else None
+            yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
+
+    def _former(self, change: Change, leaving: dict[str, list[Change]]) -> Change | None:
+        """The one of ``leaving`` with this request, whatever the values that are not known."""
+        after, masker = change.after or {}, self.masker(change.name)
+        alike = leaving.get(_request(after), [])
+        for index, old in enumerate(alike[:_MAX_ALIKE]):
+            before = masker.renewed(old.before or {}, self.desired[change.name].params)
+            if with_known(after, before) == before:
+                return alike.pop(index)
+        return None
 
 
 def _action_of(entry: Entry | None) -> Action:
@@ -315,26 +350,6 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
         )
 
 
-def _with_likely_renames(changes: list[Change]) -> Iterator[Change]:
-    """``changes``; a new job config that makes the request of one that leaves is marked as that."""
-    declared = {change.old_name for change in changes}
-    leaving = {
-        _request(change.before): change
-        for change in reversed(changes)
-        if change.after is None and change.name not in declared
-    }
-    for change in changes:
-        is_new = change.after is not None and change.before is None and not change.old_name
-        old = _former(change.after or {}, leaving) if is_new and leaving else None
-        yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
-
-
-def _former(after: Params, leaving: dict[str, Change]) -> Change | None:
-    """The one of ``leaving`` with this request, whatever the values that are not known."""
-    unknown = [*leaving.items()] if any(unset_places(after)) else []
-    alike = (it for it, old in unknown if it == _request(with_known(after, old.before or {})))
-    return leaving.pop(next(alike, _request(after)), None)
-
-
 def _request(params: Params | None) -> str:
-    return json.dumps(params, sort_keys=True)
+    """The request of ``params`` but for their secrets."""
+    return json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)

@@ -82,9 +82,10 @@ class State:
         )
         return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
-    def masker(self) -> Masker:
-        """Hashes for this state. One written by hand may have no salt: its lineage replaces it."""
-        return Masker(self.salt or self.lineage)
+    def masker(self, name: str) -> Masker:
+        """Hashes for the job config ``name``. A state written by hand may have no salt: its lineage
+        replaces it."""
+        return Masker(self.salt or self.lineage, name)
 
     def attempted(self) -> Mapping[str, Mapping[str, Any]]:
         """What calls without a known outcome sent, by the job config's name."""

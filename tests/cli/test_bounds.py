@@ -469,6 +469,21 @@ def test_what_a_service_sends_without_end_is_cut_off(
     assert expected in ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize("arguments", [["plan", "--refresh"], ["drift"], ["import", "--all"]])
+def test_many_large_configurations_are_not_all_kept(
+    on_rest: Repository, rest: FakeService, arguments: list[str]
+) -> None:
+    names = [f"job-{number}" for number in range(20)]
+    for name in names:
+        on_rest.job(name)
+    if "import" not in arguments:
+        on_rest.apply()
+    on_rest.environment.update(rest.environment)
+    rest.configs |= {name: {"config_desc": "x" * 15_000_000} for name in names}
+    error = refused(on_rest, *arguments)
+    assert "the 20 configurations have more than 200,000,000 characters in the service" in error
+
+
 # Few threads
 
 

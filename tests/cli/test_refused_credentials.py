@@ -193,3 +193,43 @@ def test_what_waits_for_a_retry_is_not_sent_again(on_rest: Repository, rest: Fak
     assert [ends[name] for name in NAMES[:3]] == ["unknown", "failed", "not attempted"]
     assert on_rest.state["job_configs"][NAMES[0]]["pending"] is True
     assert {item.path.rpartition("/")[2] for item in rest.asked("PUT")} == set(NAMES[:2])
+
+
+FIRST_REQUESTS = {
+    "plan --refresh": "training-job-configs",
+    "plan --refresh=changed": "training-job-configs/one",
+    "apply --auto-approve": "resource-specs",
+    "apply --auto-approve --refresh": "training-job-configs",
+    "apply --auto-approve --refresh=none": "resource-specs",
+    "apply saved.plan": "resource-specs",
+    "import --all": "training-job-configs",
+    "import one": "training-job-configs",
+    "drift": "training-job-configs",
+    "flavors": "resource-specs",
+    "engines": "ai-engines",
+    "algorithms": "built-in-algorithms",
+}
+
+
+@pytest.mark.parametrize("code", ["APIGW.0301", "APIG.0301"])
+@pytest.mark.parametrize("command", FIRST_REQUESTS)
+def test_a_clock_that_is_wrong_is_a_hint_at_the_first_request(
+    on_rest: Repository, rest: FakeService, command: str, code: str
+) -> None:
+    on_rest.job("one")
+    on_rest.apply()
+    on_rest.job("one", config_desc="edited")
+    on_rest.done("plan", "--out", "saved.plan")
+    before = on_rest.state_path.read_bytes()
+    rest.forget_requests()
+    expired = {"error_code": code, "error_msg": "AK/SK signature expired"}
+    rest.answer_next(401, expired)
+    ran = on_rest.run(*command.split())
+    assert ran.code == 1
+    (asked,) = rest.requests
+    assert asked.path.endswith(f"/{FIRST_REQUESTS[command]}")
+    assert ran.stderr.endswith(
+        f"{code} AK/SK signature expired\ncheck OS_ACCESS_KEY, OS_SECRET_KEY and this machine's"
+        " clock\n"
+    )
+    assert on_rest.state_path.read_bytes() == before

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+from typing import Any
 
 import pytest
 
 from majobctl.job_config.secrets import OWN_CREDENTIALS
 from majobctl.service.auth import credentials
-from tests.config_repository import BODY, JOB, Repository, toml_of
+from tests.cli.test_saved_plan import forge
+from tests.config_repository import BODY, JOB, Ran, Repository, toml_of
 from tests.fake_service import FakeService, refusal
 
 SECRET, OTHER = "first-hidden-value", "second-hidden-value"
@@ -344,6 +347,10 @@ def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
     assert ran.code == 1
     for key in ("config_desc", "hyperparameters.token"):
         assert f"jobs/one.toml:1: job_config.one: {key} needs {UNSET}, which" in ran.stderr
+    out = "or make the plan again without the job config (plan --exclude)\n"
+    assert ran.stderr.count(out) == 2
+    out = "or leave the job config out (--exclude)\n"
+    assert out in unset.run("apply", "--auto-approve").stderr
     set_variable(unset, OTHER)
     ran = unset.run("apply", "saved.plan")
     assert ran.code == 5
@@ -438,6 +445,217 @@ def test_an_import_writes_no_value_of_a_default_that_is_not_known(
     assert on_rest.done("plan", "--refresh").stdout.startswith("No changes.")
     set_variable(on_rest, OTHER)
     assert "2 to update" in on_rest.done("plan").stdout
+
+
+# Hashes that name their job config, and those of 0.1, which do not
+
+KEY = "MAJOBCTL_STATE_KEY"
+HIDDEN = {"config_desc": SECRET, "token": "of-the-file", "log_url": "/ml/hidden-log/"}
+
+
+def write(repository: Repository, name: str = "one", lr: str = "0.1", **options: Any) -> None:
+    labelled = {"token": "of-the-file", "lr": lr}
+    own = {"config_desc": "${env.API_SECRET}", "log_url": "/ml/hidden-log/"}
+    hidden = ["token", "log_url"]
+    repository.job(name, **own, hyperparameters=labelled, sensitive=hidden, **options)
+
+
+def as_of_0_1(repository: Repository, content: Any, place: tuple[str, ...] = ()) -> Any:
+    """``content`` with the hashes that majobctl 0.1 made of ``HIDDEN``, and of what ``one`` is."""
+    salt, key = repository.state["salt"], repository.environment.get(KEY, "")
+
+    def digest(value: object) -> str:
+        text = json.dumps(value, sort_keys=True).encode()
+        return f"hmac-sha256:{hmac.new(f'{salt}:{key}'.encode(), text, 'sha256').hexdigest()}"
+
+    if isinstance(content, list):
+        return [as_of_0_1(repository, item, place) for item in content]
+    if not isinstance(content, dict):
+        return content
+    if "$sensitive" in content:
+        return {"$sensitive": digest([list(place), HIDDEN[place[-1]]])}
+    is_field = "path" in content
+    found = {}
+    for name, item in content.items():
+        inner = (*place, name) if name in ("hyperparameters", *HIDDEN) else place
+        found[name] = as_of_0_1(repository, item, tuple(content["path"]) if is_field else inner)
+    if found.get("live_digest"):
+        labelled = {"lr": "0.1", "token": HIDDEN["token"]}
+        own = {key: text for key, text in HIDDEN.items() if key != "token"}
+        found["live_digest"] = digest({**JOB, **own, "hyperparameters": labelled})
+    return found
+
+
+@pytest.fixture(params=["", "a-key"])
+def key(request: pytest.FixtureRequest, on_rest: Repository) -> None:
+    if request.param:
+        on_rest.environment[KEY] = request.param
+
+
+@pytest.fixture(params=["0.1", "now", "moved"])
+def hashed(
+    request: pytest.FixtureRequest, on_rest: Repository, rest: FakeService, key: None
+) -> Repository:
+    """``one``, applied, with hashes of 0.1, of now, or moved in the state from another name."""
+    on_rest.environment["API_SECRET"] = SECRET
+    name = "former" if request.param == "moved" else "one"
+    write(on_rest, name)
+    on_rest.apply()
+    state = on_rest.state
+    if request.param == "moved":
+        state["job_configs"]["one"] = state["job_configs"].pop("former")
+        rest.configs["one"] = rest.configs.pop("former")
+        on_rest.remove("former")
+        write(on_rest)
+    elif request.param == "0.1":
+        state["job_configs"] = as_of_0_1(on_rest, state["job_configs"])
+    on_rest.state_path.write_text(json.dumps(state))
+    rest.forget_requests()
+    return on_rest
+
+
+def paths(ran: Ran) -> dict[str, list[str]]:
+    """The fields of each change or drift."""
+    changes = ran.document["changes"]
+    return {it["name"]: [".".join(field["path"]) for field in it["fields"]] for it in changes}
+
+
+def check_hashes(repository: Repository, name: str) -> None:
+    """The state has only hashes of now, of ``name``."""
+    text = json.dumps(repository.state["job_configs"])
+    assert text.count(f'"hmac-sha256:{name}:') == text.count("hmac-sha256:") == 3
+    assert repository.done("plan").stdout.startswith("No changes.")
+    assert repository.done("plan", "--refresh").stdout.startswith("No changes.")
+
+
+JSON = ("--format", "json")
+
+
+class TestHashes:
+    def test_of_the_same_values_are_no_change(self, hashed: Repository) -> None:
+        before = hashed.state_path.read_bytes()
+        for options in ([], ["--refresh"]):
+            assert hashed.done("plan", *options).stdout.startswith("No changes.")
+        assert paths(hashed.done("drift", *JSON)) == {}
+        hashed.apply("--refresh")
+        assert hashed.state_path.read_bytes() == before
+
+    @pytest.mark.parametrize("refresh", [[], ["--refresh"]])
+    @pytest.mark.parametrize("what", ["a label", "the secret"])
+    def test_of_what_is_sent_are_those_of_now(
+        self, hashed: Repository, rest: FakeService, what: str, refresh: list[str]
+    ) -> None:
+        if what == "a label":
+            write(hashed, lr="0.2")
+        else:
+            hashed.environment["API_SECRET"] = OTHER
+        edited = "hyperparameters.lr" if what == "a label" else "config_desc"
+        assert paths(hashed.done("plan", *JSON, *refresh)) == {"one": [edited]}
+        hashed.apply(*refresh)
+        check_hashes(hashed, "one")
+
+    def test_show_what_was_changed_in_the_service(
+        self, hashed: Repository, rest: FakeService
+    ) -> None:
+        rest.configs["one"]["config_desc"] = OTHER
+        for command in (["plan", "--refresh"], ["drift"]):
+            assert paths(hashed.done(*command, *JSON)) == {"one": ["config_desc"]}
+        write(hashed, lr="0.2")
+        ran = hashed.run("apply", "--auto-approve")
+        assert (ran.code, rest.puts) == (5, {})
+        assert "config_desc: (sensitive), another value in the service" in ran.stderr
+        assert hidden_in(ran.stdout + ran.stderr)
+
+    @pytest.mark.parametrize("refresh", [[], ["--refresh"]])
+    @pytest.mark.parametrize("how", ["declared", "likely"])
+    @pytest.mark.parametrize("is_same", [True, False])
+    def test_follow_a_rename(
+        self,
+        hashed: Repository,
+        rest: FakeService,
+        how: str,
+        refresh: list[str],
+        is_same: bool,
+    ) -> None:
+        rest.configs["two"] = rest.configs["one"]
+        hashed.remove("one")
+        write(hashed, "two", **({"renamed_from": "one"} if how == "declared" else {}))
+        hashed.environment["API_SECRET"] = SECRET if is_same else OTHER
+        ran = hashed.done("plan", *JSON, *refresh)
+        (found,) = (it for it in ran.document["changes"] if it["name"] == "two")
+        if how == "declared":
+            assert paths(ran)["two"] == ([] if is_same else ["config_desc"])
+        assert ("renamed" in found) is (is_same or how == "declared")
+        hashed.apply("--overwrite", *refresh)
+        check_hashes(hashed, "two")
+
+    @pytest.mark.parametrize("is_foreign", [False, True])
+    def test_tell_whether_a_deletion_takes_what_was_changed(
+        self, hashed: Repository, rest: FakeService, is_foreign: bool
+    ) -> None:
+        hashed.settings(rest.settings() + "[apply]\ndelete_removed = true\n")
+        hashed.write("jobs/one.toml", "")
+        if is_foreign:
+            rest.configs["one"]["config_desc"] = OTHER
+        wanted = {"one": ["config_desc"] if is_foreign else []}
+        assert paths(hashed.done("plan", "--refresh", *JSON)) == wanted
+        assert hashed.run("apply", "--auto-approve").code == (5 if is_foreign else 0)
+        assert ("one" in rest.configs) is is_foreign
+
+    @pytest.mark.parametrize("refresh", [[], ["--refresh"]])
+    @pytest.mark.parametrize("by", ["0.1", "now"])
+    @pytest.mark.parametrize("meanwhile", ["", "the variable", "the service"])
+    def test_bind_a_saved_plan(
+        self,
+        hashed: Repository,
+        rest: FakeService,
+        refresh: list[str],
+        by: str,
+        meanwhile: str,
+    ) -> None:
+        write(hashed, lr="0.2")
+        hashed.done("plan", "--out", "saved.plan", *refresh)
+        if by == "0.1":
+            forge(hashed, lambda plan: plan.update(changes=as_of_0_1(hashed, plan["changes"])))
+        if meanwhile == "the service":
+            rest.configs["one"]["config_desc"] = OTHER
+        hashed.environment["API_SECRET"] = OTHER if meanwhile == "the variable" else SECRET
+        ran = hashed.run("apply", "saved.plan")
+        assert (ran.code, bool(rest.puts)) == ((5, False) if meanwhile else (0, True))
+        if meanwhile == "the variable":
+            assert "the sensitive value of config_desc has changed" in ran.stderr
+        elif not meanwhile:
+            check_hashes(hashed, "one")
+
+    def test_of_a_call_without_a_known_outcome_are_known(
+        self, hashed: Repository, rest: FakeService
+    ) -> None:
+        write(hashed, lr="0.2")
+        rest.before_put = lambda name: refusal(500, "ModelArts.0010", "internal")
+        assert hashed.run("apply", "--auto-approve").code == 3
+        assert paths(hashed.done("drift", *JSON)) == {}
+        rest.before_put = lambda name: None
+        assert hashed.done("plan", *JSON).document["changes"][0]["action"] == "resend"
+        hashed.apply()
+        check_hashes(hashed, "one")
+
+
+def test_equal_job_configs_have_different_hashes(on_rest: Repository, rest: FakeService) -> None:
+    on_rest.environment["API_SECRET"] = SECRET
+    for name in ("one", "two"):
+        write(on_rest, name)
+    on_rest.apply()
+    on_rest.done("import", "--all")
+    for name in ("one", "two"):
+        write(on_rest, name, lr="0.2")
+    on_rest.done("plan", "--refresh", "--out", "saved.plan")
+    for text in (on_rest.state_path.read_text(), (on_rest.root / "saved.plan").read_text()):
+        found = [part.partition('"')[0] for part in text.split("hmac-sha256:")[1:]]
+        one, two = ({it for it in found if it.startswith(name)} for name in ("one:", "two:"))
+        hashes = [{it.partition(":")[2] for it in side} for side in (one, two)]
+        assert len(one) == len(two) >= 3
+        assert not hashes[0] & hashes[1]
+        assert one | two == set(found)
 
 
 # majobctl's own credentials

@@ -49,7 +49,7 @@ def executor(cloud: Cloud) -> Iterator[ChangeExecutor]:
         cloud.take()
         guard = Guard(
             provider=provider,
-            masker=STATE.masker(),
+            masker=STATE.masker,
             params_of=lambda change: change.after or {},
             allowed=Allowed(is_reviewed=True),
         )
@@ -102,7 +102,7 @@ def test_what_was_planned_offline_is_read_and_sent_as_it_was_found(
 ) -> None:
     change = executor.guard.check(offline())
     assert isinstance(change, Change)
-    assert (change.live_digest, change.cleared) == (STATE.masker().digest(JOB), ())
+    assert (change.live_digest, change.cleared) == (STATE.masker("alpha").digest(JOB), ())
     assert [(field.path, field.live) for field in change.fields] == [(("config_desc",), None)]
     assert cloud.take() == {"GET alpha": 1}
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -111,6 +112,47 @@ def test_no_names_need_no_call(provider: Provider, service: FakeService) -> None
 def test_what_was_not_read_is_not_taken_for_missing(provider: Provider) -> None:
     with pytest.raises(ProviderError, match=r"^only 1 of 21 configurations could be read$"):
         read_live(provider, ["gone", *NAMES], parallelism=0)
+
+
+@dataclass
+class Large:
+    """A provider that has ``live`` under every name, and counts the reads."""
+
+    live: LiveConfig
+    reads: int = 0
+
+    def read_job_config(self, name: str) -> LiveConfig:
+        self.reads += 1
+        return self.live
+
+    def stop(self) -> None:
+        pass
+
+
+TEXT, NUMBERS = "x" * 10_000_000, [f"{number:050}" for number in range(180_000)]
+
+
+@pytest.mark.parametrize(
+    ("live", "kept"),
+    [
+        (LiveConfig("n", {"config_desc": TEXT}), 19),
+        (LiveConfig("n", {"hyperparameters": {TEXT: ""}}), 19),
+        (LiveConfig("n", {"hyperparameters": dict.fromkeys(NUMBERS, "")}), 19),
+        (LiveConfig("n", {"data_source": [{"type": "obs", "data_url": TEXT}]}), 19),
+        (LiveConfig("n", {}, (TEXT,)), 19),
+        (LiveConfig("n", {}, (), (TEXT,)), 19),
+        (LiveConfig("n", {}, (), tuple(NUMBERS)), 20),
+    ],
+)
+def test_so_much_is_kept(live: LiveConfig, kept: int) -> None:
+    provider: Any = Large(live)
+    names = [f"n{number}" for number in range(kept)]
+    assert len(read_live(provider, names, parallelism=1, listed=names)) == kept
+    provider.reads, names = 0, [f"n{number}" for number in range(1000)]
+    wanted = "the 1000 configurations have more than 200,000,000 characters in the service"
+    with pytest.raises(ProviderError, match=f"^{wanted}; select fewer of them$"):
+        read_live(provider, names, parallelism=3, listed=names)
+    assert kept < provider.reads <= kept + 3
 
 
 def test_what_is_deleted_after_the_list_is_missing(

@@ -76,7 +76,7 @@ class Run:
     def _executor(self, params_of: Callable[[Change], Mapping[str, Any]]) -> ChangeExecutor:
         guard = Guard(
             provider=self._provider,
-            masker=EMPTY.masker(),
+            masker=EMPTY.masker,
             params_of=params_of,
             allowed=Allowed(is_blind=True),
         )

@@ -49,7 +49,7 @@ def only(drift: Drift) -> DriftedConfig:
 
 
 def masked(state: State, params: Params, *places: tuple[str, ...]) -> Params:
-    return state.masker().masked(params, places)
+    return state.masker("one").masked(params, places)
 
 
 def test_each_value_that_differs_is_shown_with_both_values() -> None:

@@ -308,16 +308,18 @@ def test_any_three_sides_give_a_plan_in_name_order_that_hides_what_is_secret(thr
 
 @given(strategies.threes())
 def test_a_value_that_is_not_known_is_planned_as_the_one_that_was_applied(three: Three) -> None:
-    mask, masker = UnsetText("", ["X"]).mask, Masker(SALT)
+    mask = UnsetText("", ["X"]).mask
     unknown = {name: without_values(config, mask) for name, config in three.desired.items()}
-    planned = {change.name: change for change in replace(three, desired=unknown).plan().changes}
-    known = {change.name: change for change in three.plan().changes}
+    plans = (only_shown(it.plan()) for it in (replace(three, desired=unknown), three))
+    planned, known = ({change.name: change for change in plan.changes} for plan in plans)
     assert planned.keys() <= known.keys()
     entries = three.state.job_configs if three.state else {}
     for name, config in three.desired.items():
-        entry, after = entries.get(name), masker.masked(config.params, config.sensitive)
+        entry, masker = entries.get(name), Masker(SALT, name)
         if entry and not entry.pending:
-            pairs = [[value_at(it, at) for it in (entry.params, after)] for at in config.sensitive]
+            after = masker.masked(config.params, config.sensitive)
+            sides = (masker.renewed(entry.params, config.params), after)
+            pairs = [[value_at(it, at) for it in sides] for at in config.sensitive]
             if all(old == new for old, new in pairs):
                 assert planned.get(name) == known.get(name)
 
@@ -335,7 +337,7 @@ UNSET = secret("one", {"hyperparameters": {"token": UnsetText("", ["X"]).mask}},
 WITH, OTHER, NONE = (
     {"hyperparameters": {"token": text} if text else {}} for text in ("s", "o", "")
 )
-HASHED = Masker(SALT).masked(WITH, [TOKEN])
+HASHED = Masker(SALT, "one").masked(WITH, [TOKEN])
 
 
 @pytest.mark.parametrize(
@@ -405,7 +407,7 @@ def test_once_a_plan_is_carried_out_the_next_one_is_empty(three: Three) -> None:
 def test_a_digest_shows_whether_the_service_still_has_the_same() -> None:
     desired = desired_of(one={**PLAIN, "config_desc": "x"})
     first = only_change(refreshed(desired, state_of(one=PLAIN), one=PLAIN))
-    assert first.live_digest == state_of().masker().digest(PLAIN)
+    assert first.live_digest == state_of().masker("one").digest(PLAIN)
     other = only_change(refreshed(desired, state_of(one=PLAIN), one={**PLAIN, "log_url": "/b/"}))
     assert other.live_digest != first.live_digest
     assert only_change(refreshed(desired, state_of(one=PLAIN), one=None)).live_digest == ""

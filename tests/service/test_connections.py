@@ -275,25 +275,37 @@ def test_a_proxy_on_the_way_that_answers_in_the_services_place(
     assert len(service.requests) == 1
 
 
+SOCKS = (b"\5\0", b"\5\0\0\1" + bytes(6))
+TLS_HEAD = b"\x16\3\3\x40\0"
 TRICKLES: Mapping[str, Answer] = {
     "the first line": trickles(b"O", b"HTTP/1.1 200 "),
     "a header": trickles(b"y", b"HTTP/1.1 200 OK\r\nX-Slow: "),
-    "the TLS behind it": trickles(b"\2", b"HTTP/1.1 200 OK\r\n\r\n", b"\x16\3\3\x40\0"),
+    "the TLS behind it": trickles(b"\2", b"HTTP/1.1 200 OK\r\n\r\n", TLS_HEAD),
+    "SOCKS's answer": trickles(b"x", SOCKS[0], b"\5\0\0\3\xff"),
+    "the TLS behind SOCKS": trickles(b"\2", *SOCKS, TLS_HEAD),
 }
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("answer", TRICKLES.values(), ids=TRICKLES)
+@pytest.mark.parametrize(
+    ("scheme", "what"),
+    [
+        (scheme, what)
+        for what in TRICKLES
+        for scheme in (["socks5h"] if "SOCKS" in what else ["http", "https"])
+    ],
+)
 def test_a_proxy_whose_answer_trickles_in_is_given_up(
-    answer: Answer,
+    what: str,
     scheme: str,
     call: str,
     certificates: Mapping[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if "socks" in scheme:
+        pytest.importorskip("socks")
     monkeypatch.setenv("OS_CACERT", str(certificates["good"]))
-    with listening(answer, certificates["good"] if scheme == "https" else None) as there:
+    with listening(TRICKLES[what], certificates["good"] if scheme == "https" else None) as there:
         proxy = f"{scheme}://localhost:{there.port}"
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         error = failed(call, f"https://{HOST}", timeout=1, retries=0)
@@ -332,12 +344,19 @@ class TestThroughAProxy:
         assert len(service.requests) == 1
         assert "proxy-authorization" not in service.requests[0].headers
 
+    @pytest.mark.parametrize("user", ["", f"us%40er:{SECRET}@"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
     def test_of_socks_a_call_arrives(
-        self, port: int, service: FakeService, monkeypatch: pytest.MonkeyPatch
+        self,
+        host: str,
+        user: str,
+        port: int,
+        service: FakeService,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         pytest.importorskip("socks")
-        with listening(tunnels_to(port)) as there:
-            monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{there.port}")
+        with listening(tunnels_to(port, user=f"us@er:{SECRET}")) as there:
+            monkeypatch.setenv("ALL_PROXY", f"socks5h://{user}{host}:{there.port}")
             assert put(f"https://{HOST}") == OK
         assert len(there.heads) == len(service.requests) == 1
 

@@ -11,8 +11,9 @@ import functools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -109,11 +110,33 @@ class _Watched(HTTPConnection):
     """A connection with a deadline until it is made, for a proxy's answer to CONNECT as well, and
     one for each response; it notes when a request begins to leave."""
 
+    _socks_options: Mapping[str, Any] = {}
+
     def _new_conn(self) -> Any:
-        connection = super()._new_conn()
+        connection = None if self._socks_options else super()._new_conn()
         if deadline := _current.deadline:
             deadline.deadlines.add(deadline, self)
-        return connection
+        return connection or self._through_socks(**self._socks_options)
+
+    def _through_socks(
+        self, socks_version: int, proxy_host: str, proxy_port: int, rdns: bool, **user: Any
+    ) -> Any:
+        """As PySocks connects, which keeps the socket to itself until the proxy has answered."""
+        socks, host, failure = import_module("socks"), proxy_host.strip("[]"), OSError()
+        found = socket.getaddrinfo(host, proxy_port, type=socket.SOCK_STREAM)
+        for family in dict.fromkeys(address[0] for address in found):
+            self.sock = connection = socks.socksocket(family)
+            for option in self.socket_options or ():
+                connection.setsockopt(*option)
+            connection.settimeout(self.timeout)
+            connection.set_proxy(socks_version, host, proxy_port, rdns, *user.values())
+            try:
+                connection.connect((self.host, self.port))
+                return connection
+            except OSError as error:
+                failure = error
+                self.close()
+        raise failure
 
     def _tunnel(self) -> None:
         super()._tunnel()
