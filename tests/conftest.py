@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -92,11 +94,64 @@ def on_rest(repository: Repository, rest: FakeService) -> Repository:
     return repository
 
 
+BAD_INPUTS = 6000
+"""So many distinct bad inputs a run of all tests has, at least."""
+_BAD = "bad inputs, "
+BadInput = Callable[[str, object], None]
+"""Counts an input of a kind that was refused, or did no harm, as it should."""
+
+
+@pytest.fixture
+def bad_input(record_property: Callable[[str, object], None]) -> BadInput:
+    """Equal inputs of a kind count once, also those of other tests; only tests that pass count."""
+
+    def count(kind: str, content: object) -> None:
+        given = content if isinstance(content, bytes) else repr(content).encode()
+        record_property(f"{_BAD}{kind}", hashlib.sha256(given).hexdigest()[:16])
+
+    return count
+
+
+@pytest.fixture(autouse=True)
+def count_bad_inputs(request: pytest.FixtureRequest, bad_input: BadInput) -> None:
+    """``bad_inputs(kind, *names)`` marks a table whose arguments ``names`` are a bad input."""
+    for marker in request.node.iter_markers("bad_inputs"):
+        kind, *names = marker.args
+        bad_input(kind, [request.node.callspec.params[name] for name in names])
+
+
+def bad_inputs(reporter: pytest.TerminalReporter) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for report in reporter.stats.get("passed", []):
+        for subject, text in report.user_properties:
+            if subject.startswith(_BAD):
+                found[subject].add(text)
+    return found
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Shows the figures that tests recorded, those of other processes too."""
     passed = terminalreporter.stats.get("passed", [])
-    figures = sorted(item for report in passed for item in report.user_properties)
+    figures = [item for report in passed for item in report.user_properties]
+    counts = {kind: len(found) for kind, found in bad_inputs(terminalreporter).items()}
+    shown = [item for item in figures if item[0] not in counts]
+    shown += [(kind, str(count)) for kind, count in counts.items()]
     if figures:
         terminalreporter.section("figures")
-        for subject, text in figures:
+        for subject, text in sorted(shown):
             terminalreporter.write_line(f"{subject}: {text}")
+        terminalreporter.write_line(f"bad inputs: {sum(counts.values())}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run of all tests fails with fewer bad inputs than are promised."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    part = ("collectonly", "keyword", "markexpr", "lf", "ignore", "deselect")
+    is_part = any(config.getoption(option, None) for option in part)
+    if is_part or config.args_source is not config.ArgsSource.TESTPATHS or reporter is None:
+        return
+    count = sum(map(len, bad_inputs(reporter).values()))
+    if count < BAD_INPUTS:
+        reporter.write_line(f"{count} bad inputs; there must be {BAD_INPUTS}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

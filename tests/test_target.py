@@ -80,6 +80,7 @@ def test_an_address_has_one_form(written: str, normalised: str) -> None:
         "http://[2001:db8::1]",
     ],
 )
+@pytest.mark.bad_inputs("addresses", "address")
 def test_plain_http_goes_to_a_loopback_address_only(address: str) -> None:
     assert "must start with https://: plain http is allowed only to a loopback" in refusal(address)
     assert not is_loopback(address)
@@ -100,6 +101,7 @@ def test_plain_http_goes_to_a_loopback_address_only(address: str) -> None:
         "https://modelarts.example.com:geheim",
     ],
 )
+@pytest.mark.bad_inputs("addresses", "address")
 def test_an_address_with_a_password_is_refused_without_showing_it(address: str) -> None:
     assert "geheim" not in refusal(address)
 
@@ -121,6 +123,7 @@ def test_an_address_with_a_password_is_refused_without_showing_it(address: str) 
         "file:///etc/passwd",
     ],
 )
+@pytest.mark.bad_inputs("addresses", "address")
 def test_what_is_no_address_is_refused(address: str) -> None:
     told = refusal(address)
     assert told.startswith("endpoint: must ")
@@ -194,6 +197,7 @@ def test_an_address_of_one_host_is_taken(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", NOT_ONE_HOST)
+@pytest.mark.bad_inputs("addresses", "host")
 def test_an_address_that_two_readers_take_for_two_hosts_is_refused(host: str) -> None:
     for scheme in ("https", "http", "HTTPS"):
         for address_of in (endpoint_of, iam_endpoint_of):

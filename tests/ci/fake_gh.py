@@ -86,7 +86,7 @@ def _other(arguments: list[str], kept: Any) -> int:
     parser.add_argument("what")
     parser.add_argument("verb")
     parser.add_argument("name", nargs="?")
-    for option in ("label", "state", "limit", "json", "jq", "title", "color", "description"):
+    for option in ("app", "label", "state", "limit", "json", "jq", "title", "color", "description"):
         parser.add_argument(f"--{option}", default="")
     parser.add_argument("--body-file", default="")
     parser.add_argument("--comment", default="")
@@ -99,13 +99,13 @@ def _other(arguments: list[str], kept: Any) -> int:
         case "label", "create" if given.force:
             kept["labels"].append(given.name)
         case "issue", "list" if (given.json, given.jq) == ("number", ".[].number"):
-            labelled = [issue for issue in open_ if issue["label"] == given.label]
-            for issue in labelled[: int(given.limit)]:
+            own = [i for i in open_ if (i["label"], i["app"]) == (given.label, given.app)]
+            for issue in own[: int(given.limit)]:
                 print(issue["number"])
         case "issue", "create" if given.label in kept["labels"]:
             number = 7 + len(issues)
-            label = given.label
-            issues.append({"number": number, "label": label, "open": True, "body": body})
+            issue = {"number": number, "label": given.label, "app": "github-actions"}
+            issues.append({**issue, "open": True, "body": body})
         case "issue", "edit":
             _issue(open_, given.name)["body"] = body
         case "issue", "close":

@@ -17,7 +17,14 @@ PUSH_URL = "https://majobctl@gitlab.example.com:443/ml/configs.git"
 NO_VARIABLES: Mapping[str, str] = {}
 NOTE_TOKEN = {"MAJOBCTL_NOTE_TOKEN": fake_curl.TOKEN}
 _KEYWORDS = {"stages", "workflow", "variables", "default"}
-_PROTECTED = {**CREDENTIALS, "MAJOBCTL_PUSH_TOKEN": "push-token"}
+_WRITES = {**CREDENTIALS, "MAJOBCTL_PUSH_TOKEN": "push-token"}
+_PROTECTED = {
+    "dev-read": CREDENTIALS,
+    "prod-read": CREDENTIALS,
+    "dev": _WRITES,
+    "prod": _WRITES,
+}
+"""What the protected branch has, by the environment that is its scope."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -78,7 +85,8 @@ def run_pipeline(
             for label, own in _matrix(name, job):
                 place = folder / label.replace(" ", "-")
                 values = given | own
-                values |= _PROTECTED if branch == "main" and job.get("environment") else {}
+                if branch == "main" and "environment" in job:
+                    values |= _PROTECTED[_expanded(environment_of(job), values)]
                 ran[label] = _run(machine, document, job, place, values)
                 if ran[label].code == 0:
                     _collect(job, place, folder / "artifacts")
@@ -103,6 +111,11 @@ def _run(machine: Machine, document: Any, job: Any, place: Path, values: Mapping
         after = machine.shell("\n".join(_lines(document, job["after_script"])), place, variables)
         assert after.code == 0, after
     return ran
+
+
+def environment_of(job: Any) -> str:
+    told = job["environment"]
+    return str(told["name"] if isinstance(told, dict) else told)
 
 
 def _predefined(machine: Machine, source: str, branch: str) -> dict[str, str]:

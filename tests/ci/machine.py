@@ -192,7 +192,7 @@ def _first_commit(machine: Machine, settings: str) -> None:
         {
             "majobctl.toml": settings,
             "jobs/alpha.toml": job_text("alpha"),
-            "requirements-ci.txt": f"majobctl=={__version__}\n",
+            "requirements-ci.txt": f"majobctl=={__version__} --hash=sha256:{'0' * 64}\n",
             ".gitignore": ".majobctl/\n*.plan\n*.state.json.*\n",
         },
     )

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,18 @@ from tests.config_repository import PATIENCE, Repository
 WORKFLOWS = sorted(github.WORKFLOWS.glob("*.yml"))
 HOOKS = yaml.safe_load((EXAMPLES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 PERMISSIONS = {
-    "plan": {"contents": "read", "pull-requests": "write"},
-    "apply": {"contents": "read"},
-    "drift": {"contents": "read", "issues": "write"},
+    "plan": {"plan": {"contents": "read", "pull-requests": "write"}},
+    "apply": {"plan": {"contents": "read"}, "apply": {"actions": "read", "contents": "write"}},
+    "drift": {"drift": {"contents": "read", "issues": "write"}},
 }
+"""What each job of each workflow may do."""
+PINS = {
+    "actions/checkout": "d23441a48e516b6c34aea4fa41551a30e30af803 # v6.1.0",
+    "actions/setup-python": "ece7cb06caefa5fff74198d8649806c4678c61a1 # v6.3.0",
+    "actions/upload-artifact": "b7c566a772e6b6bfb58ed0dc250532a479d7789f # v6.0.0",
+    "actions/download-artifact": "37930b1c2abaa49bbe596cd826c3c89aef350131 # v7.0.0",
+}
+"""The commits that these tags of the actions' repositories name."""
 
 
 def check(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
@@ -70,14 +79,22 @@ def test_a_wrong_key_is_not_valid(
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_a_workflow_has_the_least_permissions(name: str) -> None:
     document = github.load(name)
-    assert document["permissions"] == PERMISSIONS[name]
-    own = {
-        job: told["permissions"] for job, told in document["jobs"].items() if "permissions" in told
-    }
-    assert own == ({"apply": {"actions": "read", "contents": "write"}} if name == "apply" else {})
+    assert document["permissions"] == {}
+    jobs = document["jobs"].items()
+    assert {job: told["permissions"] for job, told in jobs} == PERMISSIONS[name]
 
 
-def test_no_workflow_is_without_its_permissions() -> None:
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_an_action_is_the_commit_of_a_version(file: Path) -> None:
+    used = re.findall(r"uses: (\S+)@(.*)", file.read_text(encoding="utf-8"))
+    assert used == [(action, PINS[action]) for action, _ in used]
+    rare = {action for action in PINS if action.endswith("-artifact")}
+    assert {action for action, _ in used} == set(PINS) - (
+        rare if "apply" not in file.stem else set()
+    )
+
+
+def test_no_workflow_is_left_out() -> None:
     assert [file.stem for file in WORKFLOWS] == [f"majobctl-{name}" for name in sorted(PERMISSIONS)]
 
 
@@ -93,10 +110,6 @@ def test_every_job_installs_majobctl_in_the_same_way() -> None:
 def test_a_script_has_no_expression_that_an_author_could_fill(name: str) -> None:
     steps = [step for job in github.load(name)["jobs"].values() for step in job["steps"]]
     assert not any("${{" in step["run"] for step in steps if "run" in step)
-    artifacts = {"actions/upload-artifact@v6", "actions/download-artifact@v7"}
-    always = {"actions/checkout@v6", "actions/setup-python@v6"}
-    used = {step["uses"] for step in steps if "uses" in step}
-    assert used == (always | artifacts if name == "apply" else always)
 
 
 def test_the_plan_is_read_only_and_the_apply_waits_for_the_protected_environment() -> None:
@@ -131,10 +144,88 @@ def test_an_apply_waits_for_somebody_who_starts_it() -> None:
     ]
 
 
-def test_what_the_jobs_install_is_not_from_the_package_index() -> None:
+def requirements() -> dict[str, list[str]]:
+    """What the jobs install: the hashes of each requirement."""
     lines = (EXAMPLES / "requirements-ci.txt").read_text(encoding="utf-8").splitlines()
-    (requirement,) = (line for line in lines if not line.startswith("#"))
-    assert re.fullmatch(r"majobctl @ git\+https://git\.example\.com/\S+@v\d\S+", requirement)
+    text = "\n".join(line for line in lines if not line.startswith("#"))
+    parts = [logical.split() for logical in text.replace("\\\n", "").splitlines()]
+    return {
+        " ".join(part for part in words if not part.startswith("--hash=")): [
+            part for part in words if part.startswith("--hash=")
+        ]
+        for words in parts
+    }
+
+
+def test_each_requirement_is_one_version_with_hashes() -> None:
+    found = requirements()
+    pattern = re.compile(r"[a-z0-9-]+==[\w.]+|majobctl @ https://git\.example\.com/\S+\.whl")
+    assert [name for name in found if not pattern.fullmatch(name)] == []
+    hashes = [item for items in found.values() for item in items]
+    assert all(found.values())
+    assert [item for item in hashes if not re.fullmatch("--hash=sha256:[0-9a-f]{64}", item)] == []
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_all_that_majobctl_needs_is_required() -> None:
+    """Each requirement of its package, and theirs, as they are installed here."""
+    names = {re.split("==| @ ", requirement)[0] for requirement in requirements()}
+    missing, seen = {"majobctl"}, set[str]()
+    while missing:
+        name = missing.pop()
+        seen.add(name)
+        texts = [text for text in requires(name) or () if "extra ==" not in text]
+        missing |= {re.split(r"[^\w-]", text)[0].lower() for text in texts} - seen
+    assert names >= {name.replace("_", "-") for name in seen}
+    assert (EXAMPLES / "requirements-ci.in").read_text(encoding="utf-8").splitlines()[-1] in (
+        requirements()
+    )
+
+
+@pytest.mark.parametrize(
+    ("requirement", "message"),
+    [
+        ("majobctl @ {url}", "Hashes are required in --require-hashes mode"),
+        ("majobctl @ {url} --hash=sha256:" + "0" * 64, "DO NOT MATCH THE HASHES"),
+    ],
+    ids=["no hash", "another hash"],
+)
+def test_what_has_not_its_hash_is_not_installed(
+    tmp_path: Path, requirement: str, message: str
+) -> None:
+    wheel = tmp_path / "majobctl-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"not the wheel that was meant")
+    text = requirement.format(url=wheel.as_uri())
+    (tmp_path / "requirements-ci.txt").write_text(f"{text}\n", encoding="utf-8")
+    (command,) = gitlab.load()["default"]["before_script"]
+    ended = subprocess.run(
+        [sys.executable, *command.split()[1:], "--no-index", "--ignore-installed", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert message in ended.stderr, ended
+
+
+def test_only_an_apply_sees_the_right_to_push() -> None:
+    document = gitlab.load()
+    names = {
+        name: gitlab.environment_of(job)
+        for name, job in document.items()
+        if isinstance(job, dict) and "environment" in job
+    }
+    assert names == {
+        "plan-dev": "dev-read",
+        "plan-prod": "prod-read",
+        "apply-dev": "dev",
+        "apply-prod": "prod",
+        "drift": "$MAJOBCTL_ENVIRONMENT-read",
+    }
+    # What holds the note's token installs nothing.
+    assert document["note"]["before_script"] == []
 
 
 def test_each_hook_is_a_command_that_is_there() -> None:

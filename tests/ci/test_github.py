@@ -74,6 +74,34 @@ def test_the_comment_is_the_markdown_plan_and_the_next_push_updates_it(host: Mac
     assert puts(host, "only") == []
 
 
+def test_a_comment_of_somebody_else_is_not_ours_whatever_it_begins_with(host: Machine) -> None:
+    """Before ours and after it, edited meanwhile, and while ours is gone."""
+    forged = f"{MARKER}\nPlan of 00000000: nothing to do"
+    before = {"id": 1, "login": "somebody", "body": forged}
+    host.keep(comments=[before])
+    propose(host)
+    assert not run_workflow(host, "plan", branch="change").has_failed
+    kept, ours = host.kept["comments"]
+    assert (kept, ours["login"]) == (before, BOT)
+
+    edited = {**before, "body": f"{MARKER}\nedited"}
+    after = [
+        {"id": 900 + number, "login": login, "body": forged}
+        for number, login in enumerate(("github-actions", "somebody[bot]", f"x{BOT}"))
+    ]
+    host.keep(comments=[edited, {**ours, "body": f"{MARKER}\nedited by somebody"}, *after])
+    commit = propose(host, count=4)
+    assert not run_workflow(host, "plan", branch="change").has_failed
+    first, second, *others = host.kept["comments"]
+    assert (first, second["id"], others) == (edited, ours["id"], after)
+    assert second["body"].startswith(f"{MARKER}\nPlan of {commit[:8]}\n")
+
+    host.keep(comments=[edited, *after])
+    assert not run_workflow(host, "plan", branch="change").has_failed
+    assert host.kept["comments"][:-1] == [edited, *after]
+    assert host.kept["comments"][-1]["body"] == second["body"]
+
+
 def test_a_plan_needs_no_credentials_and_a_fork_gets_no_comment(host: Machine) -> None:
     propose(host)
     job = run_workflow(host, "plan", branch="change", is_fork=True)
@@ -264,28 +292,31 @@ def test_what_a_killed_apply_has_done_is_in_the_committed_state(tmp_path: Path) 
 
 
 def test_drift_opens_one_issue_updates_it_and_closes_it(host: Machine) -> None:
+    of_somebody = {"number": 1, "label": "majobctl-drift", "app": "", "open": True, "body": "mine"}
+    host.keep(issues=[of_somebody])
     assert not run_workflow(host, "apply").has_failed
     job = run_workflow(host, "drift")
     assert not job.has_failed, job
-    assert (host.kept["issues"], host.kept["labels"]) == ([], [])
+    assert (host.kept["issues"], host.kept["labels"]) == ([of_somebody], [])
     assert "No drift" in job.summary
 
     host.change_there("only", "alpha", train_instance_count=2)
     assert not run_workflow(host, "drift").has_failed
-    (issue,) = host.kept["issues"]
+    _, issue = host.kept["issues"]
     assert issue["label"] == "majobctl-drift"
     assert "| `train_instance_count` | `1` | `2` |" in issue["body"]
 
     host.change_there("only", "alpha", train_instance_count=4)
     job = run_workflow(host, "drift")
-    (issue,) = host.kept["issues"]
+    _, issue = host.kept["issues"]
     assert "| `train_instance_count` | `1` | `4` |" in issue["body"]
     assert issue["body"] == job.summary
 
     host.change_there("only", "alpha")
     job = run_workflow(host, "drift")
-    (issue,) = host.kept["issues"]
+    _, issue = host.kept["issues"]
     assert (issue["open"], issue["comment"]) == (False, job.summary.rstrip("\n"))
+    assert host.kept["issues"][0] == of_somebody
     assert len(host.git("for-each-ref").splitlines()) == 1
 
 

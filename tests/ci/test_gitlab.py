@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.ci.fake_curl import OWN
 from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, run_pipeline
 from tests.ci.machine import Machine, job_text, machine, puts
 
 MARKER = "<!-- majobctl plan -->"
+SOMEBODY = {"id": 5, "username": "somebody"}
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +20,10 @@ pytestmark = pytest.mark.slow
 def host(tmp_path: Path) -> Iterator[Machine]:
     with machine(tmp_path, "dev", "prod") as made:
         yield made
+
+
+def note_of(author: dict[str, Any], id_: int, body: str) -> dict[str, Any]:
+    return {"id": id_, "author": author, "body": body}
 
 
 def request(host: Machine, variables: Mapping[str, str] = NO_VARIABLES) -> dict[str, int]:
@@ -36,7 +42,7 @@ def propose(host: Machine, count: int = 2) -> str:
 def test_the_note_has_the_plans_of_all_environments_and_the_next_push_updates_it(
     host: Machine,
 ) -> None:
-    host.keep(notes=[{"id": number, "body": f"Remark {number}"} for number in range(1, 101)])
+    host.keep(notes=[note_of(SOMEBODY, number, f"Remark {number}") for number in range(1, 101)])
     first = propose(host)
     assert request(host, NOTE_TOKEN) == {"plan dev": 0, "plan prod": 0, "note": 0}
     note = host.kept["notes"][100]
@@ -54,6 +60,32 @@ def test_the_note_has_the_plans_of_all_environments_and_the_next_push_updates_it
     assert updated["body"].startswith(f"{MARKER}\nPlans of {second[:8]}\n")
     assert not any("note-token" in part for call in host.kept["calls"] for part in call)
     assert (puts(host, "dev"), puts(host, "prod")) == ([], [])
+
+
+def test_a_note_of_somebody_else_is_not_ours_whatever_it_begins_with(host: Machine) -> None:
+    """Before ours and after it, edited meanwhile, and while ours is gone."""
+    forged = f"{MARKER}\nPlans of 00000000: nothing to do"
+    before = note_of(SOMEBODY, 1, forged)
+    host.keep(notes=[before])
+    propose(host)
+    codes = {"plan dev": 0, "plan prod": 0, "note": 0}
+    assert request(host, NOTE_TOKEN) == codes
+    kept, ours = host.kept["notes"]
+    assert (kept, ours["author"]) == (before, OWN)
+
+    edited = {**before, "body": f"{MARKER}\nedited"}
+    after = note_of(SOMEBODY, 900, forged)
+    host.keep(notes=[edited, {**ours, "body": f"{MARKER}\nedited by somebody"}, after])
+    commit = propose(host, count=4)
+    assert request(host, NOTE_TOKEN) == codes
+    first, second, third = host.kept["notes"]
+    assert (first, second["id"], third) == (edited, ours["id"], after)
+    assert second["body"].startswith(f"{MARKER}\nPlans of {commit[:8]}\n")
+
+    host.keep(notes=[edited, after])
+    assert request(host, NOTE_TOKEN) == codes
+    assert host.kept["notes"][:2] == [edited, after]
+    assert host.kept["notes"][2]["body"] == second["body"]
 
 
 def plan_markdown(host: Machine, environment: str, commit: str) -> str:

@@ -71,6 +71,7 @@ PIPES = {"saved.plan", "pushed.json", "values.toml", "home/.huaweicloud/credenti
 
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("kind", ["pipe", "zeros", "sparse"])
+@pytest.mark.bad_inputs("files, links and lists without end", "name", "kind")
 def test_what_is_no_file_or_has_no_end_is_refused(one: Repository, name: str, kind: str) -> None:
     if kind == "pipe" and name in PIPES:
         pytest.skip("a pipe is read here")
@@ -119,6 +120,7 @@ LINKS = ["", ".journal", ".lock", ".lock.holder"]
 
 @pytest.mark.parametrize("suffix", LINKS)
 @pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.bad_inputs("files, links and lists without end", "suffix", "is_there")
 def test_nothing_is_written_where_a_link_beside_the_state_leads(
     one: Repository, suffix: str, is_there: bool
 ) -> None:
@@ -208,6 +210,7 @@ WRITES = {
 
 @pytest.mark.parametrize("link", WRITES)
 @pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.bad_inputs("files, links and lists without end", "link", "is_there")
 def test_no_link_is_followed_out_of_the_repository(
     one: Repository, link: str, is_there: bool
 ) -> None:
@@ -325,6 +328,7 @@ def many(count: int, text: str) -> str:
         *("name", "value", "problems"),
     ],
 )
+@pytest.mark.bad_inputs("files, links and lists without end", "settings", "jobs")
 def test_what_multiplies_has_a_bound_that_the_message_names(
     repository: Repository, settings: str, jobs: str, expected: str
 ) -> None:
@@ -395,6 +399,7 @@ LONG_SETTINGS = {
 
 @pytest.mark.parametrize("format_", ["text", "json"])
 @pytest.mark.parametrize("what", [*LONG_JOBS, *(f"setting: {it}" for it in LONG_SETTINGS)])
+@pytest.mark.bad_inputs("files, links and lists without end", "what")
 def test_no_message_repeats_a_megabyte(one: Repository, what: str, format_: str) -> None:
     if what in LONG_JOBS:
         one.write("jobs/one.toml", LONG_JOBS[what])
@@ -456,6 +461,7 @@ def refusal_of_a_megabyte(page: int) -> object:
         (refusal_of_a_megabyte, ["apply", "--auto-approve", "--format", "json"], "characters)"),
     ],
 )
+@pytest.mark.bad_inputs("files, links and lists without end", "answer")
 def test_what_a_service_sends_without_end_is_cut_off(
     on_rest: Repository, rest: FakeService, answer: Script, arguments: list[str], expected: str
 ) -> None:

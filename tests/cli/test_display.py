@@ -15,6 +15,7 @@ import pytest
 
 from majobctl.text import is_unseen
 from tests.config_repository import BODY, JOB, Ran, Repository, toml_of
+from tests.conftest import BadInput
 from tests.fake_service import FakeService
 
 HOSTILE = "a\x1b[31mb\u3164\ufe0f\u2800\u202e\x9b\x7f\n::stop-commands::x\n##[add-mask]y\rz"
@@ -78,8 +79,9 @@ VALUES = [
 
 
 @pytest.mark.parametrize("command", ARGUMENTS, ids=" ".join)
-def test_of_arguments(hostile: Repository, command: list[str]) -> None:
+def test_of_arguments(hostile: Repository, command: list[str], bad_input: BadInput) -> None:
     for value in VALUES:
+        bad_input("hostile characters", (command, value))
         assert_harmless(hostile.run(*command, value))
         assert_harmless(hostile.run(*command[:-1], f"{(command or ['-'])[-1]}={value}"))
 
@@ -101,7 +103,7 @@ _VARIABLES = [
 
 @pytest.mark.parametrize("kind", ["emulator", "modelarts"])
 @pytest.mark.parametrize("name", _VARIABLES)
-def test_of_the_environment(hostile: Repository, name: str, kind: str) -> None:
+def test_of_the_environment(hostile: Repository, name: str, kind: str, bad_input: BadInput) -> None:
     """Random bytes, too: none makes a traceback, and any of them may be a MAJOBCTL_STATE_KEY."""
     provider = 'kind = "emulator"' if kind == "emulator" else 'endpoint = "https://127.0.0.1:1"'
     hostile.settings(f'[provider]\n{provider}\nretries = 0\n[variables]\nx = "1"\n')
@@ -109,6 +111,7 @@ def test_of_the_environment(hostile: Repository, name: str, kind: str) -> None:
     hostile.environment["SECRET"] = "s"
     for value in (HOSTILE, ONE_LINE, BYTES, "\udcff\udcfe", f"https://{ONE_LINE}/"):
         hostile.environment[name] = value
+        bad_input("hostile characters", (name, value))
         for command in (["plan"], ["validate", "--verbose"], ["flavors"], ["drift"], ["apply"]):
             assert_harmless(hostile.run(*command))
 
@@ -145,11 +148,12 @@ def _with_each_text_hostile(document: Any) -> Iterator[Any]:
                 yield {**document, key: changed}
 
 
-def test_of_states(hostile: Repository) -> None:
+def test_of_states(hostile: Repository, bad_input: BadInput) -> None:
     documents = list(_with_each_text_hostile(hostile.state))
     assert len(documents) > 20
     for document in documents:
         hostile.state_path.write_text(json.dumps(document))
+        bad_input("hostile characters", ("state", document))
         for command in (
             ["show"],
             ["show", "alpha"],
@@ -163,7 +167,7 @@ def test_of_states(hostile: Repository) -> None:
                 assert ran.document["job_configs"].keys() == document["job_configs"].keys()
 
 
-def test_of_plans(hostile: Repository) -> None:
+def test_of_plans(hostile: Repository, bad_input: BadInput) -> None:
     from majobctl.plan.document import _checksum
 
     hostile.job("alpha", config_desc="second")
@@ -174,6 +178,7 @@ def test_of_plans(hostile: Repository) -> None:
         (hostile.root / "p.plan").write_text(
             json.dumps({**document, "checksum": _checksum(document)})
         )
+        bad_input("hostile characters", ("plan", document))
         for command in (
             ["show", "p.plan"],
             ["show", "p.plan", "--format", "json"],
@@ -193,6 +198,7 @@ _ANSWERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("answer", _ANSWERS, ids=range(len(_ANSWERS)))
+@pytest.mark.bad_inputs("hostile characters", "answer")
 def test_of_what_the_service_has(hostile: Repository, service: FakeService, answer: Any) -> None:
     hostile.environment.update(service.environment)
     hostile.settings(service.settings("retries = 0") + '[state]\npath = "s.json"\n')
@@ -206,6 +212,7 @@ def test_of_what_the_service_has(hostile: Repository, service: FakeService, answ
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 429, 500, 503])
+@pytest.mark.bad_inputs("hostile characters", "status")
 def test_of_refusals(hostile: Repository, service: FakeService, status: int) -> None:
     hostile.environment.update(service.environment)
     hostile.settings(service.settings("retries = 0") + '[state]\npath = "s.json"\n')

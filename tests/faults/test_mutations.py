@@ -14,7 +14,8 @@ from typing import Any
 import tomli
 
 from tests.config_repository import JOB, Ran, Repository
-from tests.fake_service import FakeService
+from tests.conftest import BadInput
+from tests.fake_service import SECRET_KEY, FakeService
 from tests.faults.conftest import Tally
 from tests.faults.mutations import Dice, mutated, mutated_json
 from tests.faults.observed import STATE, counted_codes
@@ -39,7 +40,7 @@ sensitive = ["api_key"]
 [job_config.alpha.hyperparameters]
 lr = 1e-5
 epochs = 10
-api_key = "not-a-real-one"
+api_key = "${env.API_KEY}"
 
 [[job_config.alpha.data_source]]
 type = "obs"
@@ -52,6 +53,7 @@ output_path = "/ml/output/"
 model_name = "yolo_v3"
 inputs = "/ml/data/"
 """
+SECRET = "env-secret-not-a-real-one"
 _KEYS = {*JOB, "config_desc", "sensitive", "hyperparameters", "data_source", "model_name",
          "log_url", "job_description", "user_image_url", "user_command", "dataset_id",
          "dataset_version_id"}  # fmt: skip
@@ -64,9 +66,10 @@ def dice_for(kind: str, number: int) -> Dice:
 class Mutants:
     """Runs commands on mutants of one kind, and counts how they end."""
 
-    def __init__(self, repository: Repository, kind: str) -> None:
+    def __init__(self, repository: Repository, kind: str, bad_input: BadInput) -> None:
         self.repository = repository
         self.kind = kind
+        self.bad_input = bad_input
         self.codes: Counter[int] = Counter()
 
     def run(self, number: int, path: Path, content: bytes, *arguments: str) -> Ran:
@@ -81,6 +84,9 @@ class Mutants:
             )
             if ran.code and not found_nothing:
                 assert path.read_bytes() == content
+                self.bad_input(f"damaged {self.kind}", content)
+            assert SECRET not in ran.stdout + ran.stderr, ran
+            assert SECRET_KEY not in ran.stdout + ran.stderr, ran
         except Exception as error:
             raise self.failure(number, content, arguments, str(error)) from error
         self.codes[ran.code] += 1
@@ -92,6 +98,8 @@ class Mutants:
     def check(self, tally: Tally) -> None:
         figures = f"{self.codes.total()} mutants: {counted_codes(self.codes)}"
         tally(f"mutations, {self.kind}", figures)
+        files = [path for path in self.repository.root.rglob("*") if path.is_file()]
+        assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
         assert self.codes.total() == MUTANTS
         assert self.codes[0] > 0
         assert self.codes[1] + self.codes[5] > MUTANTS / 4
@@ -122,7 +130,10 @@ def has_required(table: dict[str, Any]) -> bool:
     )
 
 
-def test_damaged_toml_is_reported_with_its_line(on_rest: Repository, tally: Tally) -> None:
+def test_damaged_toml_is_reported_with_its_line(
+    on_rest: Repository, tally: Tally, bad_input: BadInput
+) -> None:
+    on_rest.environment["API_KEY"] = SECRET
     jobs = on_rest.write("jobs/all.toml", RICH)
     settings = on_rest.root / "majobctl.toml"
     on_rest.settings(
@@ -130,7 +141,7 @@ def test_damaged_toml_is_reported_with_its_line(on_rest: Repository, tally: Tall
     )
     good = settings.read_bytes()
     on_rest.done("validate")
-    mutants = Mutants(on_rest, "toml")
+    mutants = Mutants(on_rest, "toml", bad_input)
     for number in range(MUTANTS):
         dice = dice_for("toml", number)
         command = dice.choice(("validate", "plan"))
@@ -152,6 +163,7 @@ def test_damaged_toml_is_reported_with_its_line(on_rest: Repository, tally: Tall
 
 def with_state(repository: Repository) -> bytes:
     """Applies both job configs and edits one; returns the state's bytes."""
+    repository.environment["API_KEY"] = SECRET
     repository.write("jobs/all.toml", RICH)
     repository.apply()
     repository.write("jobs/all.toml", RICH.replace("epochs = 10", "epochs = 20"))
@@ -187,9 +199,11 @@ READERS = (("plan",), ("plan", "--format", "json"), ("show",), ("show", "alpha")
 WRITERS = (("state", "rm", "alpha"), ("apply", "--auto-approve", "--target", "nothing"))
 
 
-def test_a_damaged_state_is_refused_and_left_as_it_is(on_rest: Repository, tally: Tally) -> None:
+def test_a_damaged_state_is_refused_and_left_as_it_is(
+    on_rest: Repository, tally: Tally, bad_input: BadInput
+) -> None:
     good = with_state(on_rest)
-    mutants = Mutants(on_rest, "state")
+    mutants = Mutants(on_rest, "state", bad_input)
     for number in range(MUTANTS):
         dice = dice_for("state", number)
         content = state_mutant(good, dice)
@@ -248,11 +262,13 @@ def journal_of(state: dict[str, Any]) -> list[Any]:
     ]
 
 
-def test_a_damaged_journal_is_refused_and_left_as_it_is(on_rest: Repository, tally: Tally) -> None:
+def test_a_damaged_journal_is_refused_and_left_as_it_is(
+    on_rest: Repository, tally: Tally, bad_input: BadInput
+) -> None:
     good = with_state(on_rest)
     records = journal_of(json.loads(good))
     journal = on_rest.root / JOURNAL
-    mutants = Mutants(on_rest, "journal")
+    mutants = Mutants(on_rest, "journal", bad_input)
     for number in range(MUTANTS):
         dice = dice_for("journal", number)
         if dice.random() < 0.6:
@@ -288,14 +304,14 @@ def meaning(content: bytes) -> Any:
 
 
 def test_a_damaged_plan_file_is_refused_and_left_as_it_is(
-    on_rest: Repository, rest: FakeService, tally: Tally
+    on_rest: Repository, rest: FakeService, tally: Tally, bad_input: BadInput
 ) -> None:
     state = with_state(on_rest)
     plan = on_rest.root / "saved.plan"
     on_rest.done("plan", "--out", "saved.plan")
     good = plan.read_bytes()
     document = json.loads(good)
-    mutants = Mutants(on_rest, "plan")
+    mutants = Mutants(on_rest, "plan", bad_input)
     for number in range(MUTANTS):
         dice = dice_for("plan", number)
         is_stamped = dice.random() < 0.4

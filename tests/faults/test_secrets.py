@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.config_repository import JOB, Ran, Repository, toml_of
+from tests.conftest import BadInput
 from tests.fake_service import (
     ENVIRONMENT,
     PASSWORD,
@@ -175,6 +176,7 @@ def test_a_saved_plan_with_another_secret_is_stale_and_shows_neither(
 )
 @pytest.mark.parametrize("form", ["JSON", "escaped JSON", "page", "not JSON"])
 @pytest.mark.parametrize("secret", [FROM_ENVIRONMENT, SEVERAL_LINES], ids=["one line", "lines"])
+@pytest.mark.bad_inputs("answers that quote a secret", "echo", "form", "secret")
 def test_a_refusal_that_echoes_a_secret_does_not_show_it(
     secretive: Repository, rest: FakeService, echo: str, form: str, secret: str
 ) -> None:
@@ -370,6 +372,7 @@ def test_what_an_answer_quotes_of_its_request_is_not_shown(
     auth: str,
     secret_in: Callable[[Received], str],
     answer: Callable[[str], Reply],
+    bad_input: BadInput,
 ) -> None:
     sign_in(on_rest, rest, auth)
     names = {f"job-{number}": quoting for number, quoting in enumerate(QUOTES.values())}
@@ -397,6 +400,7 @@ def test_what_an_answer_quotes_of_its_request_is_not_shown(
     assert len(secrets) == len(names)
     for name, secret in secrets.items():
         assert_hidden(output, names[name], secret)
+        bad_input("answers that quote a secret", answer(names[name](secret)))
 
 
 IAM_ANSWERS: dict[str, Callable[[str], Reply]] = {
@@ -419,6 +423,7 @@ def test_the_password_that_iam_quotes_is_not_shown(
     password: str,
     quoting: Callable[[str], str],
     answer: Callable[[str], Reply],
+    bad_input: BadInput,
 ) -> None:
     sign_in(on_rest, rest, "password")
     on_rest.environment["OS_PASSWORD"] = password
@@ -428,6 +433,7 @@ def test_the_password_that_iam_quotes_is_not_shown(
     ran = on_rest.run("plan", "--refresh")
     assert ran.code == 1
     assert_hidden(ran.stdout + ran.stderr + caplog.text, quoting, password)
+    bad_input("answers that quote a secret", ("IAM", answer(quoting(password))))
 
 
 @pytest.mark.parametrize("command", ["plan --refresh", "drift", "import --all", "flavors"])

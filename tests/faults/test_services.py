@@ -19,6 +19,7 @@ import pytest
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
 from tests.config_repository import JOB, Repository, finished, toml_of
+from tests.conftest import BadInput
 from tests.fake_service import ACCESS_KEY, SECRET_KEY, FakeService, Reply, refusal
 from tests.faults import cloud
 from tests.faults.conftest import Tally
@@ -104,7 +105,7 @@ def name_of(misdeed: str) -> str:
 
 
 def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
-    on_rest: Repository, rest: FakeService, tally: Tally
+    on_rest: Repository, rest: FakeService, tally: Tally, bad_input: BadInput
 ) -> None:
     on_rest.settings(rest.settings(SETTINGS))
     names = {name_of(key): misdeed for key, misdeed in MISDEEDS.items()}
@@ -142,6 +143,8 @@ def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
     on_rest.apply()
     assert all(rest.configs[name]["worker_server_num"] == 3 for name in names)
     assert "No changes." in on_rest.done("plan").stdout
+    for key in MISDEEDS:
+        bad_input("connections", key)
     tally("services", f"{len(MISDEEDS)} ways of answering wrongly in one apply")
 
 

@@ -31,11 +31,13 @@ def expected(name: str, content: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("name", JOB_FILES)
+@pytest.mark.bad_inputs("job files", "name")
 def test_a_bad_job_file_has_exactly_its_expected_problems(name: str, tmp_path: Path) -> None:
     assert problems_of(tmp_path, {name: JOB_FILES[name]}) == expected(name, JOB_FILES[name])
 
 
 @pytest.mark.parametrize("path", SETTINGS_FILES, ids=lambda path: path.stem)
+@pytest.mark.bad_inputs("settings", "path")
 def test_bad_settings_have_exactly_their_expected_problems(path: Path, tmp_path: Path) -> None:
     name, content = "majobctl.toml", path.read_bytes()
     assert problems_of(tmp_path, {name: content}) == expected(name, content)

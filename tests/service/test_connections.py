@@ -151,6 +151,7 @@ PROXIES: Mapping[str, Kind] = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("kind", PROXIES.values(), ids=PROXIES)
+@pytest.mark.bad_inputs("connections", "kind")
 def test_a_proxy_that_gives_no_connection(
     kind: Kind, call: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_proxy_that_gives_no_connection(
         ("ALL_PROXY", "http://nobody.invalid:3128\n", "Name or service not known"),
     ],
 )
+@pytest.mark.bad_inputs("connections", "variable", "proxy")
 def test_nobody_at_the_proxy(
     variable: str, proxy: str, reason: str, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +215,7 @@ def test_nobody_at_the_proxy(
         f"http://us er:{SECRET}@host:3128",
     ],
 )
+@pytest.mark.bad_inputs("connections", "proxy")
 def test_what_is_no_proxys_address(proxy: str, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     error = failed(call, f"https://{HOST}")
@@ -295,6 +298,7 @@ TRICKLES: Mapping[str, Answer] = {
         for scheme in (["socks5h"] if "SOCKS" in what else ["http", "https"])
     ],
 )
+@pytest.mark.bad_inputs("connections", "what", "scheme")
 def test_a_proxy_whose_answer_trickles_in_is_given_up(
     what: str,
     scheme: str,
@@ -409,6 +413,7 @@ TLS: Mapping[str, tuple[Answer, str, int]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("answer", "reason", "tries"), TLS.values(), ids=TLS)
+@pytest.mark.bad_inputs("connections", "answer")
 def test_a_handshake_that_fails(answer: Answer, reason: str, tries: int, call: str) -> None:
     with listening(answer) as there:
         address = f"https://localhost:{there.port}"

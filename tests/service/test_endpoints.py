@@ -63,6 +63,7 @@ def test_an_address_wins_over_the_region_and_is_normalised(given: str, normalise
         ("https://example.com\n", "must have ASCII characters only"),
     ],
 )
+@pytest.mark.bad_inputs("addresses", "address")
 def test_an_address_that_could_give_credentials_away_is_refused(address: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as caught:
         endpoint_of(None, address)
