@@ -150,7 +150,7 @@ def _read_job_config(
         violations += map(origin.explained, rule_violations(values, params))
         violations += unknown_secrets(context.own_sensitive, params)
     if violations or not context.is_valid:
-        return Reading(origin=origin, policy=policy, name=name, violations=violations)
+        return Reading(origin, policy, name, violations=violations, size=size)
     sent = request_params(params)
     job_config = JobConfig(
         name,
