@@ -65,11 +65,9 @@ def sensitive_names(data: Any) -> Iterator[str]:
 def without_traces(
     text: str, values: Iterable[str], max_length: int | None = _MESSAGE_LENGTH
 ) -> str:
-    """``text``, from outside, without ``values``; a note instead if it has parts of them.
-
-    A value may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name
-    gives away are hidden, whoever they belong to.
-    """
+    """``text``, from outside, without ``values``; a note instead if it has parts of them. A value
+    may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name gives
+    away are hidden, whoever they belong to."""
     text = _CREDENTIAL.sub(rf"\1{SHOWN}", text if max_length is None else cut(text, max_length))
     hidden = sorted({value for value in values if value and value != PUBLIC}, key=len, reverse=True)
     for value in hidden:

@@ -96,10 +96,8 @@ def with_known(params: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[s
 
 
 class Masker:
-    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``.
-
-    Without a salt there is no state to compare with, and all hashes are the same constant.
-    """
+    """Makes the hashes of one state, keyed by its salt and by ``MAJOBCTL_STATE_KEY``. Without a
+    salt there is no state to compare with, and all hashes are the same constant."""
 
     def __init__(self, salt: str) -> None:
         self._has_salt = bool(salt)

@@ -59,8 +59,7 @@ def apply(
     plan shows it, a person whom ``approve`` asks has ``reviewed`` it, or with ``overwrite``.
 
     Raises as ``plan``, LockedError, StalePlanError for a saved plan that does not fit, ConfigError
-    for a value that is not set, MajobctlError without approval, or ``force`` to exceed a limit.
-    """
+    for a value that is not set, MajobctlError without approval, or ``force`` to exceed a limit."""
     repository = context.as_repository(repository)
     source = saved_plan or repository.load_config()
     settings = source.settings if isinstance(source, Config) else repository.load_settings()

@@ -54,8 +54,7 @@ def import_configs(
 
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
-    rest, such as a name that the service does not have.
-    """
+    rest, such as a name that the service does not have."""
     require_strings(names=names)
     repository = context.as_repository(repository)
     settings = repository.load_settings()

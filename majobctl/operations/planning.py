@@ -34,10 +34,8 @@ def plan(
 ) -> Plan:
     """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
     first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
-
-    Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
-    used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
-    """
+    Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be used,
+    AuthError and ProviderError if the service cannot be read, MajobctlError for the rest."""
     repository = context.as_repository(repository)
     config = repository.load_config()
     settings = config.settings

@@ -45,8 +45,7 @@ def run_changes(
     the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails, or
     the service refuses the credentials, no further change is begun, and those under way are waited
     for. With ``retry_failed``, calls that failed transiently are made once more, after all others,
-    if any other succeeded.
-    """
+    if any other succeeded."""
     runner = _Runner(journal, executor, parallelism, retry_failed, should_stop, observe)
     staying = [item for item in plan.changes if item.after is not None]
     leaving = [item for item in plan.changes if item.after is None]

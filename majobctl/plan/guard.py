@@ -65,10 +65,8 @@ def _masked_sides(
     change: Change, live: Params, masker: Masker, attempted: Params | None
 ) -> tuple[Params | None, Params, Params, Params | None]:
     """What the state has, what the service has, what is desired, and what was ``attempted``, masked
-    at the same places.
-
-    The state does not know what is added; of a renamed job config it knows the old name's values.
-    """
+    at the same places. The state does not know what is added; of a renamed job config it knows the
+    old name's values."""
     sides = (change.before or {}, live, change.after or {}, attempted or {})
     hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
     hidden += named_places(live, change.secret_names)

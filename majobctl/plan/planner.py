@@ -77,11 +77,9 @@ def make_plan(
     default_policy: ComparePolicy = _EVERYTHING_COUNTS,
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
-
     ``live``, if the service was read, has each name that was; the others are planned offline. It
     needs ``salt``, which keys the hashes of sensitive values until there is a state. Raises
-    MajobctlError if a configuration would be deleted that ``prevent_delete`` protects.
-    """
+    MajobctlError if a configuration would be deleted that ``prevent_delete`` protects."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
     planner = _Planner(

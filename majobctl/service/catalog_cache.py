@@ -31,10 +31,8 @@ class CachedList:
 
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
-    """The lists that the file ``path`` holds for ``target``, and why it cannot be used.
-
-    The reason is "" if nothing is wrong; the file may be missing or another target's.
-    """
+    """The lists that the file ``path`` holds for ``target``, and why it cannot be used. The reason
+    is "" if nothing is wrong; the file may be missing or another target's."""
     try:
         return _lists_of(_document(path), target), ""
     except FileNotFoundError:
@@ -70,10 +68,8 @@ def _list_of(name: str, node: Node) -> CachedList:
 
 
 def save_list(path: Path, target: Target, name: str, cached: CachedList) -> None:
-    """Writes the list ``name`` of ``target``; the other lists of the same target stay.
-
-    Makes the file's folder if it is missing. Raises OSError.
-    """
+    """Writes the list ``name`` of ``target``; the other lists of the same target stay. Makes the
+    file's folder if it is missing. Raises OSError."""
     from majobctl.files import refuse_link_out, write_durably
 
     refuse_link_out(path, path.parent.parent)

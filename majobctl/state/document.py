@@ -28,12 +28,10 @@ _MAX_DEPTH = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One job config as it was last applied.
-
-    ``params`` are normalised as those of a JobConfig. ``pending``: the outcome of the last call is
-    unknown; ``params`` are then those before it (empty if there were none), and ``attempted`` those
-    of all calls since. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
-    """
+    """One job config as it was last applied. ``params`` are normalised as those of a JobConfig.
+    ``pending``: the outcome of the last call is unknown; ``params`` are then those before it (empty
+    if there were none), and ``attempted`` those of all calls since. ``applied_at`` is UTC, as
+    ``2026-11-23T12:00:00Z``."""
 
     params: Mapping[str, Any]
     applied_at: str
@@ -61,9 +59,7 @@ def secret_places(entry: Entry | None) -> list[Path]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A state; ``serial`` counts its writes, ``lineage`` is a UUID made with the first one.
-
-    ``salt``, made with the lineage, keys the hashes that replace sensitive values.
-    """
+    ``salt``, made with the lineage, keys the hashes that replace sensitive values."""
 
     lineage: str
     serial: int
@@ -137,10 +133,8 @@ class State:
 
     @classmethod
     def load(cls, content: bytes, name: str) -> State:
-        """The state in ``content``, read from the file ``name``.
-
-        Raises StateError if it is damaged, or written by a newer majobctl.
-        """
+        """The state in ``content``, read from the file ``name``. Raises StateError if it is
+        damaged, or written by a newer majobctl."""
         try:
             document = Node(parse_object(content))
             version = document["format_version"].integer()

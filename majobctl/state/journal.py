@@ -168,11 +168,9 @@ def _line(record: Record, previous: str) -> tuple[bytes, str]:
 
 
 def replayed(state: State | None, content: bytes, name: str) -> State | None:
-    """``state`` after the records of the journal ``content``, in the file ``name``.
-
-    A journal that was merged before changes nothing, nor does one without changes. Raises
-    StateError for damage, except in the last line, and for the journal of another state.
-    """
+    """``state`` after the records of the journal ``content``, in the file ``name``. A journal that
+    was merged before changes nothing, nor does one without changes. Raises StateError for damage,
+    except in the last line, and for the journal of another state."""
     records, last_sum = _records(content, name)
     if not records:
         return state

@@ -37,10 +37,8 @@ class StateStore:
         return self._backend.name
 
     def read(self) -> State | None:
-        """The state with what the journal adds to it; None if there is none.
-
-        Raises StateError if either cannot be used.
-        """
+        """The state with what the journal adds to it; None if there is none. Raises StateError if
+        either cannot be used."""
         return self._read()[0]
 
     def _read(self) -> tuple[State | None, bytes | None]:
@@ -68,11 +66,9 @@ class StateStore:
         force: bool = False,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
-
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. Raises
-        LockedError and StateError.
-        """
+        LockedError and StateError."""
         with self._backend.lock(command, timeout):
             try:
                 locked = LockedState(self._backend, *self._read())
@@ -135,11 +131,9 @@ class LockedState:
 
     def save(self, journal: Journal) -> str:
         """Brings what ``journal`` holds into the state file, whatever became of its own file; or
-        else into a new file here.
-
-        Returns "", or the message that says what went wrong, where the outcomes are and what to do;
-        it ends with the state itself if no file can be written at all.
-        """
+        else into a new file here. Returns "", or the message that says what went wrong, where the
+        outcomes are and what to do; it ends with the state itself if no file can be written at
+        all."""
         kept, fault = self._kept(journal)
         state = journal.outcome(max(kept, 0))
         try:
@@ -200,10 +194,8 @@ class LockedState:
             )
 
     def merge(self) -> None:
-        """Merges what an interrupted run left in the journal, and removes the journal.
-
-        Raises StateError if the state cannot be written; the journal then stays.
-        """
+        """Merges what an interrupted run left in the journal, and removes the journal. Raises
+        StateError if the state cannot be written; the journal then stays."""
         name, content = self._backend.name, self._content
         before = None if content is None else State.load(content, name)
         try:

@@ -15,10 +15,8 @@ from majobctl.repository.toml.positions import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The table at ``prefix`` of a file, as written or a part of it.
-
-    ``size`` is the length of what more than one job config has from it, as text.
-    """
+    """The table at ``prefix`` of a file, as written or a part of it. ``size`` is the length of what
+    more than one job config has from it, as text."""
 
     file: TomlFile
     prefix: KeyPath
