@@ -96,8 +96,8 @@ class Guard:
         return replace(failed, code=NOT_FOUND, advice=MISSING)
 
     def _held_back(self, change: Change, is_shown: bool = False) -> ChangeResult | None:
-        """How ``change`` ended if it undoes more than is allowed. What no key can say is not shown
-        side by side, so that only the files' winning is consent."""
+        """How ``change`` ended if it undoes more than is allowed. What no key can express is not
+        shown side by side, so that only the files' winning is consent."""
         foreign = () if is_shown else foreign_fields(change)
         unknown = change.unknown_fields if may_remove_unknown(change) else ()
         if self.allowed.overwrites or not (foreign or unknown):

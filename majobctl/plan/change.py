@@ -130,7 +130,7 @@ class Change:
     live_digest: str = ""
     """A keyed hash of what the service had; "" if it was not read, or has nothing."""
     unknown_fields: tuple[str, ...] = ()
-    """What the service has and no key can say: the call may remove it."""
+    """What the service has and no key can express: the call may remove it."""
     is_missing: bool = False
     """The service was read, and does not have the configuration."""
 

@@ -94,7 +94,7 @@ def live_config(name: str, document: Document, names: Names) -> LiveConfig:
 
 
 def _unknown_fields(document: Document, prefix: str = "") -> Iterator[str]:
-    """The names of all fields that are set (0 and false are not) and that no key can say."""
+    """The names of all fields that are set (0 and false are not) and that no key can express."""
     for name, value in document.items():
         is_public_pool = name == "pool_id" and document.get("pool_type") == "SYSTEM_DEFINED"
         if name in _SAID or is_public_pool or _COMPUTED.fullmatch(name):

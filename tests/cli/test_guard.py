@@ -614,10 +614,13 @@ class TestARename:
         assert sorted(repo.state["job_configs"]) == ["beta", "gamma"]
 
 
-class TestWhatNoKeyCanSay:
-    """Somebody has mounted a disk in the console: no job config can say that."""
+class TestWhatNoKeyCanExpress:
+    """Somebody has mounted a disk in the console: no job config can express that."""
 
-    SAID = "the service has nas_share_addr, volumes, which no key can say; a call may remove them"
+    SAID = (
+        "the service has nas_share_addr, volumes, which no key of a job config can express; a call"
+        " may remove them"
+    )
 
     @pytest.fixture
     def mounted(self, repo: Repository, cloud: Cloud) -> Repository:
@@ -657,7 +660,7 @@ class TestWhatNoKeyCanSay:
     ) -> None:
         with terminal(edited, "apply") as shown:
             shown.expect("Only yes is accepted")
-            assert "which no key can say" in shown.plain
+            assert "which no key of a job config can express" in shown.plain
             shown.type("yes\n")
             assert shown.finish()[0] == 5
         assert "PUT alpha" not in cloud.writes()
@@ -726,7 +729,7 @@ class TestWhatNoKeyCanSay:
         assert document["changes"][0]["unknown_fields"] == ["nas_share_addr", "volumes"]
         for format_, name in {"markdown": '`"volumes"`', "html": "&quot;volumes&quot;"}.items():
             said = edited.done("plan", "--refresh", "--format", format_).stdout
-            assert f"{name}, which no key can say" in said
+            assert f"{name}, which no key of a job config can express" in said
             assert SECRET not in said
 
 
