@@ -79,6 +79,11 @@ def apply(
             locked=locked,
             provider=provider,
             allowed=allowed,
+            verifies=verify,
+            approve=approve,
+            begin=begin,
+            observe=observe,
+            should_stop=should_stop,
         )
         plan = run.plan(selection, refresh)
         show(plan)
@@ -86,7 +91,7 @@ def apply(
             run.check_limits(plan)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
-        return run.carry_out(plan, approve, begin, observe, should_stop, verify)
+        return run.carry_out(plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,11 @@ class _Run:
     locked: LockedState
     provider: Callable[[], Provider]
     allowed: Allowed
+    verifies: bool
+    approve: Callable[[Plan], bool]
+    begin: Callable[[Plan], None]
+    observe: Callable[[ChangeResult], None]
+    should_stop: Callable[[], bool]
 
     def plan(self, selection: Selection, refresh: str) -> Plan:
         """The saved plan if it fits; otherwise a new one."""
@@ -126,21 +136,13 @@ class _Run:
             advice = "check the files first; if this is intended, run the same command with --force"
             raise MajobctlError("\n".join([*lines, advice]))
 
-    def carry_out(
-        self,
-        plan: Plan,
-        approve: Callable[[Plan], bool],
-        begin: Callable[[Plan], None],
-        observe: Callable[[ChangeResult], None],
-        should_stop: Callable[[], bool],
-        verify: bool,
-    ) -> ApplyResult:
+    def carry_out(self, plan: Plan) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
-        from majobctl.operations.runner import run_changes
+        from majobctl.operations.runner import Runner
 
-        plan, params = self._approved(plan, approve)
-        begin(plan)
+        plan, params = self._approved(plan)
+        self.begin(plan)
         state = self.locked.state or State.new(plan.target, plan.salt)
         guard = Guard(
             provider=self.provider(),
@@ -152,30 +154,29 @@ class _Run:
             attempted=state.attempted(),
         )
         with closing(self.locked.open_journal(state)) as journal:
-            applied = run_changes(
-                plan,
-                journal,
-                ChangeExecutor(guard=guard, verifies=verify),
+            runner = Runner(
+                plan=plan,
+                journal=journal,
+                executor=ChangeExecutor(guard=guard, verifies=self.verifies),
                 parallelism=self.repository.calls_at_once(self.settings),
                 retry_failed=self.settings.provider["retries"] > 0,
-                should_stop=should_stop,
-                observe=observe,
+                should_stop=self.should_stop,
+                observe=self.observe,
             )
+            runner.run()
         problem = self.locked.save(journal)
-        if applied.defect is not None:
+        if runner.defect is not None:
             if problem:
                 self.repository.warn(StateError(problem))
-            raise applied.defect
+            raise runner.defect
         return ApplyResult(
-            results=applied.results,
+            results=runner.results,
             serial=self.locked.state.serial if self.locked.state else 0,
-            is_interrupted=should_stop(),
+            is_interrupted=self.should_stop(),
             problem=problem,
         )
 
-    def _approved(
-        self, plan: Plan, approve: Callable[[Plan], bool]
-    ) -> tuple[Plan, Mapping[str, Params]]:
+    def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
         state = self.locked.state
         masker = state.masker() if state else Masker(plan.salt)
@@ -183,7 +184,7 @@ class _Run:
         plan = with_secrets(plan, params, masker)
         if isinstance(self.source, Config):
             _check_present(plan)
-        if approve(plan) is not True:
+        if self.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
         return plan, params

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,11 +71,8 @@ class State:
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        lineage, salt, target = (
-            str(uuid.uuid4()),
-            salt or new_salt(),
-            replace(target, iam_endpoint=""),
-        )
+        lineage, target = str(uuid.uuid4()), replace(target, iam_endpoint="")
+        salt = salt or new_salt()
         return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
     def masker(self) -> Masker:
@@ -178,49 +175,25 @@ def _state_of(document: Node) -> State:
         lineage=lineage.text(),
         serial=serial.integer(),
         target=Target.of_document(document["target"]),
-        job_configs={key: _entry_of(table[key], entries, key) for key in sorted(table)},
+        job_configs={key: _entry_of(entries[key]) for key in sorted(table)},
         salt=salt.text() if salt else "",
         merged=merged.text() if merged else "",
     )
 
 
-def _entry_of(content: Any, entries: Node, key: str) -> Entry:
-    if isinstance(content, dict):
-        get: Callable[..., Any] = content.get
-        entry = Entry(
-            params=get("params"),
-            applied_at=get("applied_at"),
-            pending=get("pending", False),
-            attempted=get("attempted"),
-            prevent_delete=get("prevent_delete", False),
-        )
-        if (
-            isinstance(entry.params, dict)
-            and isinstance(entry.applied_at, str)
-            and isinstance(entry.pending, bool)
-            and isinstance(entry.prevent_delete, bool)
-            and isinstance(entry.attempted, (dict, type(None)))
-            and _nests_at_most(_MAX_DEPTH, entry.params)
-            and _nests_at_most(_MAX_DEPTH, entry.attempted or {})
-        ):
-            return entry
-    raise _entry_error(entries[key])
-
-
-def _entry_error(entry: Node) -> JsonError:
-    """What is wrong with an entry. States have thousands of entries: only a wrong one is looked at
-    value by value."""
-    try:
-        entry["params"].table()
-        entry["applied_at"].text()
-        for flag in filter(None, map(entry.get, ("pending", "prevent_delete"))):
-            flag.flag()
-        attempted = entry.get("attempted")
-        if attempted and attempted.value is not None:
-            attempted.table()
-    except JsonError as error:
-        return error
-    return entry.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
+def _entry_of(node: Node) -> Entry:
+    params, attempted = node["params"].table(), node.get("attempted")
+    sent = attempted.table() if attempted and attempted.value is not None else None
+    pending, protected = node.get("pending"), node.get("prevent_delete")
+    if not all(_nests_at_most(_MAX_DEPTH, side) for side in (params, sent or {})):
+        raise node.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
+    return Entry(
+        params=params,
+        applied_at=node["applied_at"].text(),
+        pending=pending.flag() if pending else False,
+        attempted=sent,
+        prevent_delete=protected.flag() if protected else False,
+    )
 
 
 def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
