@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import islice
 
+MOST_CHARACTERS = 4000
+"""Of a message: it may quote a text of millions."""
 _MOST_COMPARED = 300
 
 _UNSEEN = re.compile(

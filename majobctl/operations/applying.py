@@ -80,18 +80,18 @@ def apply(
             provider=provider,
             allowed=allowed,
             verifies=verify,
-            approve=approve,
-            begin=begin,
-            observe=observe,
-            should_stop=should_stop,
+            callbacks=_Callbacks(approve, show, begin, observe, should_stop),
         )
-        plan = run.plan(selection, refresh)
-        show(plan)
-        if not force:
-            run.check_limits(plan)
-        if not plan.changes:
-            return ApplyResult(results=(), serial=plan.serial)
-        return run.carry_out(plan)
+        return run.apply(selection, refresh, force)
+
+
+@dataclass(frozen=True, slots=True)
+class _Callbacks:
+    approve: Callable[[Plan], bool]
+    show: Callable[[Plan], None]
+    begin: Callable[[Plan], None]
+    observe: Callable[[ChangeResult], None]
+    should_stop: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +105,18 @@ class _Run:
     provider: Callable[[], Provider]
     allowed: Allowed
     verifies: bool
-    approve: Callable[[Plan], bool]
-    begin: Callable[[Plan], None]
-    observe: Callable[[ChangeResult], None]
-    should_stop: Callable[[], bool]
+    callbacks: _Callbacks
 
-    def plan(self, selection: Selection, refresh: str) -> Plan:
+    def apply(self, selection: Selection, refresh: str, force: bool) -> ApplyResult:
+        plan = self._plan(selection, refresh)
+        self.callbacks.show(plan)
+        if not force:
+            self._check_limits(plan)
+        if not plan.changes:
+            return ApplyResult(results=(), serial=plan.serial)
+        return self._carried_out(plan)
+
+    def _plan(self, selection: Selection, refresh: str) -> Plan:
         """The saved plan if it fits; otherwise a new one."""
         source, state, settings = self.source, self.locked.state, self.settings
         if not isinstance(source, Config):
@@ -127,7 +133,7 @@ class _Run:
             overwrites=self.allowed.overwrites,
         )
 
-    def check_limits(self, plan: Plan) -> None:
+    def _check_limits(self, plan: Plan) -> None:
         """Raises MajobctlError for a plan that needs ``--force``."""
         patterns, apply = self.settings.job_files, self.settings.apply
         exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
@@ -136,13 +142,13 @@ class _Run:
             advice = "check the files first; if this is intended, run the same command with --force"
             raise MajobctlError("\n".join([*lines, advice]))
 
-    def carry_out(self, plan: Plan) -> ApplyResult:
+    def _carried_out(self, plan: Plan) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
         from majobctl.operations.runner import Runner
 
         plan, params = self._approved(plan)
-        self.begin(plan)
+        self.callbacks.begin(plan)
         state = self.locked.state or State.new(plan.target, plan.salt)
         guard = Guard(
             provider=self.provider(),
@@ -160,8 +166,8 @@ class _Run:
                 executor=ChangeExecutor(guard=guard, verifies=self.verifies),
                 parallelism=self.repository.calls_at_once(self.settings),
                 retry_failed=self.settings.provider["retries"] > 0,
-                should_stop=self.should_stop,
-                observe=self.observe,
+                should_stop=self.callbacks.should_stop,
+                observe=self.callbacks.observe,
             )
             runner.run()
         problem = self.locked.save(journal)
@@ -172,7 +178,7 @@ class _Run:
         return ApplyResult(
             results=runner.results,
             serial=self.locked.state.serial if self.locked.state else 0,
-            is_interrupted=self.should_stop(),
+            is_interrupted=self.callbacks.should_stop(),
             problem=problem,
         )
 
@@ -184,7 +190,7 @@ class _Run:
         plan = with_secrets(plan, params, masker)
         if isinstance(self.source, Config):
             _check_present(plan)
-        if self.approve(plan) is not True:
+        if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
         return plan, params

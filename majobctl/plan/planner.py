@@ -35,7 +35,6 @@ from majobctl.job_config.secrets import (
 )
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
-from majobctl.plan.guard import GUARDED
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.target import Target
@@ -55,11 +54,6 @@ def names_to_read(
     """The names whose details a refreshed plan compares."""
     known = state.job_configs.keys() if state and deletes_removed else ()
     return sorted(name for name in {*desired, *known} if selection.covers(name))
-
-
-def names_to_guard(plan: Plan) -> list[str]:
-    """The names of an offline plan whose changes may undo what was changed in the service."""
-    return [change.name for change in plan.changes if change.action in GUARDED]
 
 
 def make_plan(

@@ -59,7 +59,6 @@ class Journal:
         self._records: list[Record] = []
         self._sums = [""]
         self._waiting: list[bytes] = []
-        self._added = 0
         self._flushed = 0
         self._is_flushing = False
         self.failure: OSError | None = None
@@ -113,7 +112,7 @@ class Journal:
         if found not in self._sums:
             raise StateError(f"{name} is another journal")
         kept = self._sums.index(found)
-        return kept, kept == self._added and self.failure is None
+        return kept, kept == len(self._sums) - 1 and self.failure is None
 
     def close(self) -> None:
         self._file.close()
@@ -121,7 +120,7 @@ class Journal:
     def flush(self) -> None:
         """Returns when all records are on disk. Raises OSError if they cannot be written."""
         with self._changed:
-            mine = self._added
+            mine = len(self._sums)
             while self._is_flushing and self._flushed < mine and self.failure is None:
                 self._changed.wait()
             if self.failure is not None:
@@ -129,7 +128,7 @@ class Journal:
             if self._flushed >= mine:
                 return
             content, self._waiting = b"".join(self._waiting), []
-            upto, self._is_flushing = self._added, True
+            upto, self._is_flushing = len(self._sums), True
         self._flush(content, upto)
 
     def _add(self, record: Record) -> None:
@@ -138,7 +137,6 @@ class Journal:
             line, checksum = _line(record, self._sums[-1])
             self._sums.append(checksum)
             self._waiting.append(line)
-            self._added += 1
 
     def _flush(self, content: bytes, upto: int) -> None:
         failure: OSError | None = OSError(errno.EIO, "the write was interrupted")

@@ -49,7 +49,11 @@ class StateStore:
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
-                return _replayed(state, journal, self._backend), content
+                if not journal:
+                    return state, content
+                from majobctl.state.journal import replayed
+
+                return replayed(state, journal, self._backend.journal_name), content
             except StateError:
                 # Unless a writer changed them between the two reads.
                 again = (self._backend.read_journal() or b"", self._backend.read())
@@ -205,14 +209,6 @@ class LockedState:
             raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
         if left := self._remove_journal():
             raise StateError(left)
-
-
-def _replayed(state: State | None, journal: bytes, backend: Backend) -> State | None:
-    if not journal:
-        return state
-    from majobctl.state.journal import replayed
-
-    return replayed(state, journal, backend.journal_name)
 
 
 def _in_journal(backend: Backend) -> str:
