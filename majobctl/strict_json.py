@@ -160,7 +160,10 @@ class Node:
         return self._as(str, "a string")
 
     def texts(self) -> tuple[str, ...]:
-        return tuple(item.text() for item in self.items())
+        found = self.array()
+        # A plan has thousands: a wrong one alone needs its path.
+        is_right = all(type(item) is str for item in found)
+        return tuple(found) if is_right else tuple(item.text() for item in self.items())
 
     def flag(self) -> bool:
         return self._as(bool, "true or false")

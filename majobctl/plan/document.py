@@ -31,7 +31,6 @@ from majobctl.plan.members import (
     or_null,
     path_steps,
     read_members,
-    texts,
     write_members,
 )
 from majobctl.plan.plan import Plan, Selection
@@ -57,7 +56,7 @@ def _params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: params[key] for key in FIELDS if key in params}, **params}
 
 
-_TEXTS = Form(list, texts)
+_TEXTS = Form(list, Node.texts)
 _PARAMS = or_null(Form(_params, Node.table, frozenset({dict})))
 _REFERENCES = Form(
     lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
@@ -67,7 +66,7 @@ _PLACES = Form(
     lambda places: list(map(list, sorted(places))),
     lambda node: frozenset(map(path_steps, node.items())),
 )
-_NAMES = Form(sorted, lambda node: frozenset(texts(node)))
+_NAMES = Form(sorted, lambda node: frozenset(node.texts()))
 _SOURCE = object_of(PlannedSource, Member("file", TEXT), Member("line", INTEGER))
 _FIELD = [
     Member("path", Form(list, path_steps)),
