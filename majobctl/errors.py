@@ -1,15 +1,4 @@
-"""Every error that a user can meet. The command line turns each into a message and an exit code.
-
-MajobctlError                 exit code 1
- ├── ConfigError              TOML files or arguments that break rules: every problem at once
- ├── StateError               a state file that is damaged, newer, or for another target
- ├── LockedError              somebody else holds the state's lock (4)
- ├── StalePlanError           a saved plan that no longer applies (5)
- └── ProviderError            the service failed, or could not be reached
-      ├── AuthError           missing or rejected credentials
-      ├── ServiceError        the service refused: code, message, HTTP status
-      └── TransportError      no response, or an unreadable one
-"""
+"""Every error that a user can meet. The command line makes a message and an exit code of each."""
 
 from __future__ import annotations
 
@@ -52,7 +41,8 @@ class Problem:
 
 
 class ConfigError(MajobctlError):
-    """Input that breaks rules. ``warnings`` are reported, too, but are not part of the message."""
+    """TOML files or arguments that break rules: every problem at once. ``warnings`` are reported,
+    too, but are not part of the message."""
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
@@ -61,7 +51,7 @@ class ConfigError(MajobctlError):
 
 
 class StateError(MajobctlError):
-    """A state that cannot be used. It was left unchanged."""
+    """A state that is damaged, newer, or for another target. It was left unchanged."""
 
 
 class LockedError(MajobctlError):

@@ -1,8 +1,7 @@
 """One strict reader of JSON from outside, and errors that name the place in the document.
 
 As in RFC 8259: UTF-8, no ``NaN``, no number that a float cannot hold. No lone half of a surrogate
-pair either, which no file or terminal accepts.
-"""
+pair either, which no file or terminal accepts."""
 
 from __future__ import annotations
 

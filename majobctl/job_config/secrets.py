@@ -4,8 +4,7 @@ Values are masked by place: a key of a job config, or ``hyperparameters`` and a 
 from the service is searched for the values themselves.
 
 The mask of a value that is not known names the variables that are not set, in place of a hash. It
-is never sent, and never kept in the state.
-"""
+is never sent, and never kept in the state."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 An apply calls back: ``show`` with the plan, and ``approve`` if it has changes, without whose True
 nothing is sent; ``begin`` just before the first change; ``observe`` with each result once it is on
 disk; ``should_stop`` before each change, in several threads. Once that returns True, no further
-change is begun. After an interruption, too, calls under way are waited for and saved.
-"""
+change is begun. After an interruption, too, calls under way are waited for and saved."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The guard: reads a configuration right before its call, and decides whether it may be sent.
 
 One worker reads and sends, one after the other, so that the time between the two is as short as it
-can be. The service has no versions, so what is changed in that moment is still undone.
-"""
+can be. The service has no versions, so what is changed in that moment is still undone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Imports configurations of the service into the state, and writes TOML for those that no file
-describes. It changes nothing in the service.
-"""
+describes. It changes nothing in the service."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Each change goes through one worker thread: its intent is on disk before the call, its outcome
 before it is reported. A worker's outcome and its next intent share a flush. A change that fails
-does not stop the others, unless the service refused the credentials.
-"""
+does not stop the others, unless the service refused the credentials."""
 
 from __future__ import annotations
 

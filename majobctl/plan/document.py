@@ -2,8 +2,7 @@
 
 One table of members for each object says how it is written and read back, so that the two cannot
 drift apart. A saved plan is bound to its state and target. It holds no secret: at apply, a masked
-value is compared with the one that the environment or the TOML gives.
-"""
+value is compared with the one that the environment or the TOML gives."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ all three: it names what an apply would overwrite, keeps a digest of what it saw
 can tell whether the service still has that, and sends nothing that the service has already.
 
 A call sends a complete job config, never single fields. So if one field differs, all are sent,
-those with ``ignore_changes`` included.
-"""
+those with ``ignore_changes`` included."""
 
 from __future__ import annotations
 

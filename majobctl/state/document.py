@@ -2,8 +2,7 @@
 
 ``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
 "target": {"endpoint", "project_id"},
-"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``
-"""
+"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``"""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ crash leaves, and counts as never written. The first record says which state the
     {"known": NAME, "params": {...}, "at": "..."}         the service has it: no call was needed
 
 ``"prevent_delete": true`` is added to an intent, and to what is known, of such a job config. An
-intent that no outcome follows means that the outcome of the call is unknown.
-"""
+intent that no outcome follows means that the outcome of the call is unknown."""
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ Two applies at once would each send what it planned, and the state would keep on
 wrote: the first one's calls would be forgotten. So whoever writes holds the lock, from before the
 plan is made until after the last outcome is saved; and first merges what an interrupted run left in
 the journal. Readers take no lock, since a `plan` must not wait for an hour's apply. They read the
-journal, then the state, and so see a state that existed at one moment.
-"""
+journal, then the state, and so see a state that existed at one moment."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
-``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
-"""
+``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``."""
 
 from __future__ import annotations
 

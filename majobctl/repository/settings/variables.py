@@ -1,6 +1,5 @@
 """The values of ``${var.NAME}``. Later ones win: ``[variables]``, the chosen environment's,
-``MAJOBCTL_VAR_NAME``, ``--var-file``, ``--var``.
-"""
+``MAJOBCTL_VAR_NAME``, ``--var-file``, ``--var``."""
 
 from __future__ import annotations
 

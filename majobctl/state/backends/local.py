@@ -9,8 +9,7 @@ the file system has no locks at all, that holds for every holder: the file is cr
 
 Anybody may remove or replace these files meanwhile, `git clean -xdf` for example. So the journal is
 checked after each write, before the call that its intent belongs to, and the lock before each write
-of the state: another process that has locked a new file has merged, and removed, this journal.
-"""
+of the state: another process that has locked a new file has merged, and removed, this journal."""
 
 from __future__ import annotations
 
