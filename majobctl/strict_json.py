@@ -144,11 +144,6 @@ class Node:
         for index, item in enumerate(self.array()):
             yield Node(item, self, index)
 
-    def members(self) -> Iterator[tuple[str, Node]]:
-        """The members of an object, with their keys."""
-        for key, value in self.table().items():
-            yield key, Node(value, self, key)
-
     def table(self) -> dict[str, Any]:
         return self._as(dict, "an object")
 

@@ -80,6 +80,11 @@ def shortened(value: object, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def reason_of(error: Exception) -> str:
+    """Why the system refused something, safe to print."""
+    return printable(getattr(error, "strerror", None) or str(error))
+
+
 def counted(number: int, noun: str) -> str:
     """``1 job config``, ``2 job configs``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.errors import ConfigError, MajobctlError, Problem
-from majobctl.text import counted, printable
+from majobctl.text import counted, printable, reason_of
 
 
 @click.command("fmt")
@@ -113,8 +113,8 @@ def _replace(path: Path, name: str, content: bytes) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         write_durably(path, content, mode)
     except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        raise ConfigError([Problem(file=name, message=reason)]) from error
+        message = f"cannot be written: {reason_of(error)}"
+        raise ConfigError([Problem(file=name, message=message)]) from error
 
 
 def _hidden(content: bytes, name: str) -> list[str]:

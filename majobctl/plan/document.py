@@ -127,7 +127,7 @@ def _read_change(node: Node) -> Change:
         raise node["after"].unexpected(f"{wanted} for the action {quoted(change.action.value)}")
     if FIELDS.keys() >= {*(change.after or ()), *change.cleared}:
         return change
-    keys = [*node["after"].members()] if change.after else []
+    keys = [(key, node["after"][key]) for key in change.after or ()]
     keys += [(item.text(), item) for item in node["cleared"].items()]
     unknown = next(item for key, item in keys if key not in FIELDS)
     raise unknown.wrong("is not a key of a job config")

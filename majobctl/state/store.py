@@ -19,7 +19,7 @@ from majobctl.errors import StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend
 from majobctl.state.document import State
-from majobctl.text import printable
+from majobctl.text import reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
@@ -174,8 +174,9 @@ class LockedState:
             return kept, ""
         fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"
         if journal.failure:
-            reason = printable(journal.failure.strerror or str(journal.failure))
-            fault = f"cannot be written: {reason}, so no further call was started"
+            fault = (
+                f"cannot be written: {reason_of(journal.failure)}, so no further call was started"
+            )
         return kept, f"{name} {fault}"
 
     def _is_replaced(self) -> bool:
@@ -190,9 +191,8 @@ class LockedState:
             self._backend.remove_journal()
             return ""
         except OSError as error:
-            reason = printable(error.strerror or str(error))
             return (
-                f"{self._backend.journal_name} cannot be removed: {reason}\n"
+                f"{self._backend.journal_name} cannot be removed: {reason_of(error)}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
 
@@ -235,4 +235,4 @@ def _rescued(state: State, name: str, is_replaced: bool) -> str:
 
 def not_kept(name: str, error: OSError) -> StateError:
     """The error for a file that cannot be written."""
-    return StateError(f"{name} cannot be written: {printable(error.strerror or str(error))}")
+    return StateError(f"{name} cannot be written: {reason_of(error)}")

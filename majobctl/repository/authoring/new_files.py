@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from majobctl.errors import MajobctlError
 from majobctl.files import refuse_link_out
 from majobctl.repository.settings.settings import FILE_NAME, Settings
-from majobctl.text import printable, quoted
+from majobctl.text import printable, quoted, reason_of
 
 SINGLE_STEM = "imported"
 """The name of the single file for all job configs, without its suffix."""
@@ -120,9 +120,8 @@ class NewFiles:
                 file.flush()
                 os.fsync(file.fileno())
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
             place = printable(f"{self._shown}/{name}")
-            raise MajobctlError(f"{place} cannot be written: {printable(reason)}") from error
+            raise MajobctlError(f"{place} cannot be written: {reason_of(error)}") from error
         return name
 
     def keep(self) -> None:

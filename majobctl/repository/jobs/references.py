@@ -49,8 +49,7 @@ def resolve(
     ``texts`` are those of all but the environment's, by what is between the braces; ``secrets`` are
     those among them that no message may show."""
     known = texts or {}
-    secret_paths: set[Path] = set()
-    matrix_paths: set[Path] = set()
+    secret_paths, matrix_paths = set[Path](), set[Path]()
     violations: list[Violation] = []
     added = 0
 

@@ -58,7 +58,6 @@ def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:
 
 
 def environment_violations(file: TomlFile) -> Iterator[Violation]:
-    """What is wrong with the environments as tables, and with their names."""
     tables = file.data.get(TABLE, {})
     if not isinstance(tables, Mapping):
         yield Violation((TABLE,), f"must be tables, [{TABLE}.NAME], not {type_name(tables)}")
