@@ -129,7 +129,6 @@ class Node:
         return f"{before}.{shown}" if before else shown
 
     def __getitem__(self, key: str) -> Node:
-        """The member ``key`` of an object."""
         if (found := self.get(key)) is None:
             raise Node(None, self, key).wrong("is missing")
         return found
@@ -140,7 +139,6 @@ class Node:
         return Node(table[key], self, key) if key in table else None
 
     def items(self) -> Iterator[Node]:
-        """The items of an array."""
         for index, item in enumerate(self.array()):
             yield Node(item, self, index)
 

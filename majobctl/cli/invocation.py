@@ -61,7 +61,6 @@ def selection() -> Selection:
 
 
 def load_settings() -> Settings:
-    """The settings of the repository. Raises ConfigError and MajobctlError."""
     return repository().load_settings()
 
 

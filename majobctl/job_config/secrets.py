@@ -53,7 +53,6 @@ def new_salt() -> str:
 
 
 def place_of(path: Path) -> Path:
-    """The place of the value at ``path``."""
     return path[: 2 if path[0] == _LABELLED else 1] if path else ()
 
 
@@ -143,7 +142,6 @@ def without_hashes(value: Any, instead: object = None) -> Any:
 
 
 def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
-    """The places of ``params`` that are masked."""
     for key, value in params.items():
         if is_masked(value):
             yield (key,)

@@ -133,7 +133,6 @@ class _Run:
         )
 
     def _check_limits(self, plan: Plan) -> None:
-        """Raises MajobctlError for a plan that needs ``--force``."""
         patterns, apply = self.settings.job_files, self.settings.apply
         exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
         lines = [f"the plan {found}; nothing was sent" for found in exceeded]

@@ -63,7 +63,6 @@ class Runner:
         return tuple(self.ended.get(item.name) or self._not_attempted(item) for item in changes)
 
     def _run_with_retry(self, changes: Sequence[Change]) -> None:
-        """Runs ``changes`` and reports each result."""
         self._run(changes)
         failed = [item for item in changes if self._failed_transiently(item)]
         works = any(result.status is ChangeStatus.DONE for result in self.ended.values())

@@ -147,7 +147,6 @@ class State:
 
 
 def damaged(name: str, error: JsonError) -> StateError:
-    """The error for a state file that cannot be trusted."""
     advice = "restore a complete copy: the .backup beside the state, or one from git"
     if isinstance(error, ConflictError):
         advice = (
@@ -196,7 +195,6 @@ def _entry_of(node: Node) -> Entry:
 
 
 def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
-    """Whether at most ``depth`` tables or arrays lie in one another."""
     if depth == 0:
         return False
     values = outer.values() if isinstance(outer, dict) else outer

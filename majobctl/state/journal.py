@@ -87,7 +87,6 @@ class Journal:
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
-        """The service already has this."""
         known = {"known": name, "params": params, "at": utc_now()}
         self._add({**known, **_protected(prevent_delete)})
 

@@ -234,5 +234,4 @@ def _rescued(state: State, name: str, is_replaced: bool) -> str:
 
 
 def not_kept(name: str, error: OSError) -> StateError:
-    """The error for a file that cannot be written."""
     return StateError(f"{name} cannot be written: {reason_of(error)}")

@@ -31,7 +31,6 @@ class JobFiles(NamedTuple):
 
 
 def job_files(settings: Settings) -> JobFiles:
-    """A broken link counts: its job configs must not seem to be removed."""
     own = os.path.realpath(settings.file_path)
     names: dict[str, str] = {}
     problems: list[Problem] = []

@@ -80,7 +80,6 @@ class Origin:
 
     @property
     def may_refer(self) -> bool:
-        """Whether one of its strings may have a reference."""
         return True in [layer.file.may_refer for layer in self.layers]
 
     def problem(self, path: KeyPath, message: str) -> Problem:
@@ -121,7 +120,6 @@ def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``above`` over ``below``."""
     result = {**below, **above}
     if (labelled := by_label(result.get("hyperparameters"))) is not None:
         under = by_label(below.get("hyperparameters"))

@@ -95,7 +95,6 @@ def resolve(
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:
-    """``value`` with its strings ``resolved``."""
     if isinstance(value, str):
         return resolved(value, path) if "${" in value else value
     if len(path) == _MAX_DEPTH:

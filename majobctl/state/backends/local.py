@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
-from majobctl.state.backends.lock import holder_of, may_live, this_process
+from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
@@ -188,7 +187,7 @@ class LocalBackend:
             while not self._acquire(system_lock) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
             holder = self._check_holder(holder_id)
-            if self._is_held or (self._has_no_locks and _lives_here(holder)):
+            if self._is_held or (self._has_no_locks and lives_here(holder)):
                 raise self._locked(holder)
             self._holder_path.unlink(missing_ok=True)
         finally:
@@ -243,7 +242,7 @@ class LocalBackend:
     def _locked(self, holder: Holder | None) -> LockedError:
         who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
-        if holder and not self._is_held and not _lives_here(holder):
+        if holder and not self._is_held and not lives_here(holder):
             ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
         elif self._has_no_locks:
             ways += f"; or, if no majobctl is running, remove {printable(str(self._holder_path))}"
@@ -297,7 +296,3 @@ def _read(path: Path, name: str) -> bytes | None:
         return None
     except OSError as error:
         raise StateError(f"{name} cannot be read: {reason_of(error)}") from error
-
-
-def _lives_here(holder: Holder) -> bool:
-    return holder.host == platform.node() and may_live(holder)
