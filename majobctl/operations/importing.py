@@ -50,7 +50,6 @@ def import_configs(
 ) -> Imported:
     """Imports the configurations ``names``, which may be globs such as ``resnet-*``. Those that no
     job file describes get one in ``out_dir``, or, with ``single_file``, one for all of them.
-
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
     rest, such as a name that the service does not have."""
