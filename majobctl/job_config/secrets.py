@@ -110,8 +110,10 @@ class Masker:
         for place in places:
             # If the service has no table of labels, the secret could be anywhere in its text.
             at = place[:1] if isinstance(result.get(str(place[0])), str) else place
-            if (value := value_at(result, at)) is not None:
-                result = with_value(result, at, self._mask(at, value))
+            value = value_at(result, at)
+            if value is not None and not is_masked(value):
+                mask = {MARK: self.digest([at, value])} if self._has_salt else _NO_MASK
+                result = with_value(result, at, mask)
         return result
 
     def digest(self, value: Any) -> str:
@@ -120,13 +122,6 @@ class Masker:
 
         content = json.dumps(value, sort_keys=True).encode()
         return f"hmac-sha256:{hmac.new(self._key, content, 'sha256').hexdigest()}"
-
-    def _mask(self, place: Path, value: Any) -> Any:
-        if is_masked(value):
-            return value
-        if not self._has_salt:
-            return _NO_MASK
-        return {MARK: self.digest([place, value])}
 
 
 def without_hashes(value: Any, instead: object = None) -> Any:

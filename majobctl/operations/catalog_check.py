@@ -56,7 +56,8 @@ def catalog_warnings(config: Config, lists: Mapping[str, CachedList]) -> list[Pr
 
 
 def _name_check(name: str, cached: CachedList) -> _Check:
-    keys, offered = NAMES[name], names_in(cached.items, NAMES[name])
+    keys, day = NAMES[name], cached.read_at[:10]
+    offered = names_in(cached.items, keys)
 
     @cache  # thousands of job configs have the same values
     def problem(*values: str | None) -> _Wrong | None:
@@ -67,7 +68,7 @@ def _name_check(name: str, cached: CachedList) -> _Check:
         others = keys[: keys.index(key)]
         of_others = "".join(f" with {other} {quoted(params[other])}" for other in others)
         hint = nearest(params[key], sorted(known))
-        text = f"{key} {quoted(params[key])} was not offered{of_others} on {cached.day}{hint}"
+        text = f"{key} {quoted(params[key])} was not offered{of_others} on {day}{hint}"
         return (key, *others), text
 
     return keys, problem

@@ -26,10 +26,6 @@ class CachedList:
     read_at: str
     items: Sequence[Item]
 
-    @property
-    def day(self) -> str:
-        return self.read_at[:10]
-
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
     """The lists that the file ``path`` holds for ``target``, and why it cannot be used. The reason
