@@ -1,7 +1,6 @@
 """majobctl: plan and apply for ModelArts training job configurations.
 
 The command is ``majobctl``; in Python, ``majobctl.session.Session`` and
-``majobctl.estimator.Estimator`` follow the ModelArts SDK.
-"""
+``majobctl.estimator.Estimator`` follow the ModelArts SDK."""
 
 __version__ = "0.1.0"

@@ -1,25 +1,11 @@
-"""Every error that a user can meet. The command line turns each into a message and an exit code.
-
-MajobctlError                 exit code 1
- ├── ConfigError              TOML files or arguments that break rules: every problem at once
- ├── StateError               a state file that is damaged, newer, or for another target
- ├── LockedError              somebody else holds the state's lock (4)
- ├── StalePlanError           a saved plan that no longer applies (5)
- └── ProviderError            the service failed, or could not be reached
-      ├── AuthError           missing or rejected credentials
-      ├── ServiceError        the service refused: code, message, HTTP status
-      └── TransportError      no response, or an unreadable one
-"""
+"""Every error that a user can meet. The command line makes a message and an exit code of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from majobctl.text import cut, printable
-
-_MOST_CHARACTERS = 4000
-"""Of a message: it may quote a text of millions."""
+from majobctl.text import MOST_CHARACTERS, cut, printable
 
 TOKEN_CODES = frozenset(f"ModelArts.{code}" for code in ("0201", "0202", "0203", "2784", "6401"))
 """No token, or one that has expired or is not valid; their statuses are 400, 401 and 403."""
@@ -45,9 +31,9 @@ class Problem:
     message: str
 
     def __post_init__(self) -> None:
-        if len(self.where) + len(self.message) > _MOST_CHARACTERS:
+        if len(self.where) + len(self.message) > MOST_CHARACTERS:
             object.__setattr__(self, "where", cut(self.where))
-            object.__setattr__(self, "message", cut(self.message, _MOST_CHARACTERS))
+            object.__setattr__(self, "message", cut(self.message, MOST_CHARACTERS))
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -55,7 +41,8 @@ class Problem:
 
 
 class ConfigError(MajobctlError):
-    """Input that breaks rules. ``warnings`` are reported, too, but are not part of the message."""
+    """TOML files or arguments that break rules: every problem at once. ``warnings`` are reported,
+    too, but are not part of the message."""
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(problems)
@@ -64,7 +51,7 @@ class ConfigError(MajobctlError):
 
 
 class StateError(MajobctlError):
-    """A state that cannot be used. It was left unchanged."""
+    """A state that is damaged, newer, or for another target. It was left unchanged."""
 
 
 class LockedError(MajobctlError):
@@ -104,7 +91,7 @@ class ServiceError(ProviderError):
         # Any other 403 is about one configuration, or about what the caller may do.
         self.is_about_credentials = status == 401 or code in CREDENTIAL_CODES
         self.code = code = cut(code)
-        self.reason = reason = cut(reason, _MOST_CHARACTERS)
+        self.reason = reason = cut(reason, MOST_CHARACTERS)
         self.status = status
         self.request_id = cut(request_id)
         text = f"{code} {reason}".strip() or f"HTTP status {status}"
@@ -117,4 +104,4 @@ class TransportError(ProviderError):
     def __init__(self, message: str, *, outcome_unknown: bool, may_pass: bool = False) -> None:
         self.outcome_unknown = outcome_unknown
         self.may_pass = may_pass
-        super().__init__(printable(cut(message, _MOST_CHARACTERS)))
+        super().__init__(printable(cut(message, MOST_CHARACTERS)))

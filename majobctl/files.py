@@ -19,10 +19,8 @@ MOST_BYTES = 2**30
 
 
 def read_file(path: str | Path, most: int = MOST_BYTES, *, may_be_pipe: bool = False) -> bytes:
-    """The content of a regular file, or of a pipe.
-
-    Raises OSError, also for a device and whatever else may never end, and for over ``most`` bytes.
-    """
+    """The content of a regular file, or of a pipe. Raises OSError, also for a device and whatever
+    else may never end, and for over ``most`` bytes."""
     about = os.stat(path)
     mode = about.st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (may_be_pipe and stat.S_ISFIFO(mode))):
@@ -69,11 +67,9 @@ _REFUSALS = {
 
 
 def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_IWUSR) -> None:
-    """Writes a temporary file beside ``path``, flushes it to disk and renames it.
-
-    Raises OSError: either ``path`` is unchanged, or it has the new content, which may not survive
-    a power failure.
-    """
+    """Writes a temporary file beside ``path``, flushes it to disk and renames it. Raises OSError:
+    either ``path`` is unchanged, or it has the new content, which may not survive a power
+    failure."""
     descriptor, temporary = tempfile.mkstemp(".tmp", temporary_prefix(path), path.parent)
     with _written(descriptor, temporary, content):
         with _if_supported():
@@ -83,10 +79,8 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
 
 
 def create_durably(path: Path, content: bytes) -> None:
-    """Creates ``path``, for the user alone, and flushes it to disk.
-
-    Raises FileExistsError if it is there already, and OSError: then it is not there.
-    """
+    """Creates ``path``, for the user alone, and flushes it to disk. Raises FileExistsError if it is
+    there already, and OSError: then it is not there."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with _written(descriptor, path, content):
         flush_folder(path.parent)

@@ -1,8 +1,7 @@
 """One strict reader of JSON from outside, and errors that name the place in the document.
 
 As in RFC 8259: UTF-8, no ``NaN``, no number that a float cannot hold. No lone half of a surrogate
-pair either, which no file or terminal accepts.
-"""
+pair either, which no file or terminal accepts."""
 
 from __future__ import annotations
 
@@ -130,7 +129,6 @@ class Node:
         return f"{before}.{shown}" if before else shown
 
     def __getitem__(self, key: str) -> Node:
-        """The member ``key`` of an object."""
         if (found := self.get(key)) is None:
             raise Node(None, self, key).wrong("is missing")
         return found
@@ -141,14 +139,8 @@ class Node:
         return Node(table[key], self, key) if key in table else None
 
     def items(self) -> Iterator[Node]:
-        """The items of an array."""
         for index, item in enumerate(self.array()):
             yield Node(item, self, index)
-
-    def members(self) -> Iterator[tuple[str, Node]]:
-        """The members of an object, with their keys."""
-        for key, value in self.table().items():
-            yield key, Node(value, self, key)
 
     def table(self) -> dict[str, Any]:
         return self._as(dict, "an object")
@@ -160,7 +152,10 @@ class Node:
         return self._as(str, "a string")
 
     def texts(self) -> tuple[str, ...]:
-        return tuple(item.text() for item in self.items())
+        found = self.array()
+        # A plan has thousands: a wrong one alone needs its path.
+        is_right = all(type(item) is str for item in found)
+        return tuple(found) if is_right else tuple(item.text() for item in self.items())
 
     def flag(self) -> bool:
         return self._as(bool, "true or false")

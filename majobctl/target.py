@@ -28,10 +28,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: an address as of ``endpoint_of``, and a project.
-
-    A password goes to ``iam_endpoint``, "" for the region's own, whatever state is used.
-    """
+    """What a state belongs to: an address as of ``endpoint_of``, and a project. A password goes to
+    ``iam_endpoint``, "" for the region's own, whatever state is used."""
 
     endpoint: str
     project_id: str

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import islice
 
+MOST_CHARACTERS = 4000
+"""Of a message: it may quote a text of millions."""
 _MOST_COMPARED = 300
 
 _UNSEEN = re.compile(
@@ -76,6 +78,11 @@ def shortened(value: object, width: int = 60) -> str:
     """A plain value as JSON, safe to print, in at most ``width`` characters; ``blank`` for None."""
     text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def reason_of(error: Exception) -> str:
+    """Why the system refused something, safe to print."""
+    return printable(getattr(error, "strerror", None) or str(error))
 
 
 def counted(number: int, noun: str) -> str:

@@ -128,21 +128,20 @@ class Repository:
     def state(self) -> Any:
         return json.loads(self.state_path.read_bytes())
 
-    def run(self, *arguments: str) -> Ran:
-        """The command in this process, with a stdin that is not a terminal."""
+    def run(self, *arguments: str, code: int | None = None) -> Ran:
+        """The command in this process, with a stdin that is not a terminal; it must end with
+        ``code``, if that is given."""
         self.monkeypatch.chdir(self.root)
         for name, value in self.environment.items():
             self.monkeypatch.setenv(name, value)
         self.capsys.readouterr()
-        code = main(list(arguments))
+        ended = main(list(arguments))
         said = self.capsys.readouterr()
-        return Ran(code, said.out, said.err)
+        return ended_with(code, Ran(ended, said.out, said.err))
 
     def done(self, *arguments: str) -> Ran:
         """The command in this process, which must end with 0."""
-        ran = self.run(*arguments)
-        assert ran.code == 0, ran
-        return ran
+        return self.run(*arguments, code=0)
 
     def apply(self, *arguments: str) -> Ran:
         return self.done("apply", "--auto-approve", *arguments)
@@ -156,9 +155,14 @@ class Repository:
             **{"cwd": self.root, "env": environment, **pipes, **options},
         )
 
-    def process(self, *arguments: str, stdin: bytes = b"") -> Ran:
-        """The command in a process of its own, run to its end."""
-        return finished(self.start(*arguments, stdin=subprocess.PIPE), stdin)
+    def process(self, *arguments: str, stdin: bytes = b"", code: int | None = None) -> Ran:
+        """The command in a process of its own, run to its end, which must be ``code``, if given."""
+        return ended_with(code, finished(self.start(*arguments, stdin=subprocess.PIPE), stdin))
+
+
+def ended_with(code: int | None, ran: Ran) -> Ran:
+    assert code in (None, ran.code), ran
+    return ran
 
 
 def finished(

@@ -1,7 +1,6 @@
 """The command line: one file a command, each declares its options, makes one call and prints.
 
-Only here do errors become messages and exit codes.
-"""
+Only here do errors become messages and exit codes."""
 
 from __future__ import annotations
 

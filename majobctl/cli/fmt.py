@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.errors import ConfigError, MajobctlError, Problem
-from majobctl.text import counted, printable
+from majobctl.text import counted, printable, reason_of
 
 
 @click.command("fmt")
@@ -29,7 +30,10 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
       majobctl fmt
       majobctl fmt --check --diff jobs/vision.toml
     """
-    _require_tomlkit()
+    from importlib.util import find_spec
+
+    if find_spec("tomlkit") is None:
+        raise MajobctlError("fmt needs tomlkit: install it with pip install tomlkit")
     problems: list[Problem] = []
     changes: list[bool] = []
     for path, name in _named(files) if files else _files_here():
@@ -46,13 +50,6 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
     text = f"{counted(sum(changes), 'file')} {done}, {changes.count(False)} unchanged."
     click.echo(text, err=diff)
     return 1 if problems or (check and any(changes)) else 0
-
-
-def _require_tomlkit() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("tomlkit") is None:
-        raise MajobctlError("fmt needs tomlkit: install it with pip install tomlkit")
 
 
 def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:
@@ -116,8 +113,8 @@ def _replace(path: Path, name: str, content: bytes) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         write_durably(path, content, mode)
     except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        raise ConfigError([Problem(file=name, message=reason)]) from error
+        message = f"cannot be written: {reason_of(error)}"
+        raise ConfigError([Problem(file=name, message=message)]) from error
 
 
 def _hidden(content: bytes, name: str) -> list[str]:
@@ -140,26 +137,20 @@ def _difference(name: str, before: bytes, after: bytes, hidden: Sequence[str]) -
     """A unified diff without control characters and ``hidden`` values."""
     from difflib import unified_diff
 
-    old, new = (content.decode().split("\n") for content in (before, after))
-    lines = unified_diff(_ended(old), _ended(new), f"a/{name}", f"b/{name}")
+    old, new = ([*io.StringIO(content.decode())] for content in (before, after))
+    lines = unified_diff(old, new, f"a/{name}", f"b/{name}")
     return "".join(_shown(line, hidden) for line in lines)
 
 
-def _ended(lines: Sequence[str]) -> list[str]:
-    *complete, last = lines
-    ended = [f"{line}\n" for line in complete]
-    return [*ended, f"{last}\n\\ No newline at end of file\n"] if last else ended
-
-
 def _shown(line: str, hidden: Sequence[str]) -> str:
+    """Tabs and line ends are kept, so that the diff can be applied."""
     from majobctl.job_config.redaction import without_traces
 
-    clean = without_traces(line[1:].removesuffix("\n"), hidden, None) if hidden else line[1:-1]
-    parts = f"{line[0]}{clean}".split("\n")
-    return "".join(f"{_visible(part)}\n" for part in parts)
-
-
-def _visible(text: str) -> str:
-    """Tabs and line ends are kept, so that the diff can be applied."""
-    end = "\r" if text.endswith("\r") else ""
-    return "\t".join(map(printable, text.removesuffix("\r").split("\t"))) + end
+    text, end = line[1:].removesuffix("\n"), "\n"
+    if not line.endswith("\n"):
+        end = "\n\\ No newline at end of file\n"
+    if hidden:
+        text = without_traces(text, hidden, None)
+    if text.endswith("\r"):
+        text, end = text[:-1], f"\r{end}"
+    return line[0] + "\t".join(map(printable, text.split("\t"))) + end

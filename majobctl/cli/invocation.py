@@ -13,7 +13,7 @@ import click
 
 from majobctl.cli.options import ENVIRONMENT, kept
 from majobctl.errors import MajobctlError
-from majobctl.text import printable, printable_lines
+from majobctl.text import printable, printable_lines, reason_of
 
 if TYPE_CHECKING:
     from majobctl.operations import ConfigRepository, Selection
@@ -61,7 +61,6 @@ def selection() -> Selection:
 
 
 def load_settings() -> Settings:
-    """The settings of the repository. Raises ConfigError and MajobctlError."""
     return repository().load_settings()
 
 
@@ -80,8 +79,9 @@ def read_file(file: str, hint: str = "") -> bytes:
             return read_all(sys.stdin.buffer) if sys.stdin else b""
         return read_file(file, may_be_pipe=True)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MajobctlError(f"{printable(file)} cannot be read: {reason}{hint}") from error
+        raise MajobctlError(
+            f"{printable(file)} cannot be read: {reason_of(error)}{hint}"
+        ) from error
 
 
 def command_line() -> str:

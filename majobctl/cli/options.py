@@ -124,7 +124,6 @@ format_option = format_choice("text", "json")
 
 
 def variable_options(command: Command) -> Command:
-    """The environment, and the variables of job configs."""
     return environment_option(_var_option(_var_file_option(command)))
 
 

@@ -64,19 +64,15 @@ def command(
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"
         click.echo(f"Saved the plan; apply it with: {again}", err=True)
-    _write(made, outputs)
-    text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
-    click.echo(text, nl=False)
-    return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
-
-
-def _write(plan: Plan, outputs: list[tuple[str, str]]) -> None:
     if outputs:
         from majobctl.operations.output_files import write_rendered
 
         settings = invocation.load_settings()
-        for format_, file in outputs:
-            write_rendered(rendered(plan, format_, unpainted), file, settings)
+        for kind, file in outputs:
+            write_rendered(rendered(made, kind, unpainted), file, settings)
+    text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
+    click.echo(text, nl=False)
+    return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
 
 
 def rendered(plan: Plan, format_: str, paint: Paint, width: int | None = None) -> str:

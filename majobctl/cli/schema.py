@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -28,29 +29,21 @@ def command(kind: str | None, out_dir: str | None) -> None:
       majobctl schema settings
       majobctl schema --out-dir schema
     """
+    from majobctl.cli import invocation
+    from majobctl.operations.output_files import write_below
     from majobctl.plan.document import dumps
-    from majobctl.repository.authoring.schema import SCHEMAS
+    from majobctl.repository.authoring.schema import SCHEMAS, file_name
+    from majobctl.text import printable
 
     if out_dir is None:
         click.echo(dumps(SCHEMAS[kind or "jobs"]()), nl=False)
         return
     for name in [kind] if kind else SCHEMAS:
-        _write(Path(out_dir), name, dumps(SCHEMAS[name]()))
+        path, content = Path(out_dir, file_name(name)), dumps(SCHEMAS[name]()).encode()
+        write_below(invocation.root_or_here(), str(path), partial(_write, path, content))
+        click.echo(f"wrote {printable(str(path))}")
 
 
-def _write(folder: Path, kind: str, text: str) -> None:
-    from majobctl.cli import invocation
-    from majobctl.errors import MajobctlError
-    from majobctl.files import refuse_link_out
-    from majobctl.repository.authoring.schema import file_name
-    from majobctl.text import printable
-
-    path = folder / file_name(kind)
-    shown = printable(str(path))
-    try:
-        refuse_link_out(path, invocation.root_or_here())
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise MajobctlError(f"{shown} cannot be written: {error.strerror}") from error
-    click.echo(f"wrote {shown}")
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -65,11 +65,9 @@ def create_adapter(app: Emulator) -> BaseAdapter:
 
 
 def serve(app: Emulator, *, port: int = 0, ready: Callable[[str], None]) -> None:
-    """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises.
-
-    Calls ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises
-    EmulatorError if it cannot listen on the port. Does not close `app`.
-    """
+    """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises. Calls
+    ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises EmulatorError if
+    it cannot listen on the port. Does not close `app`."""
     from majobctl.emulator.server import serve_until_interrupted
 
     serve_until_interrupted(app, port, ready)

@@ -44,7 +44,6 @@ class ComparePolicy:
         return place in self.secret_places or self.names(place)
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
-        """The secret places of ``params``."""
         return [*self.secret_places, *named_places(params, self.secret_names)]
 
     def masked_alike(

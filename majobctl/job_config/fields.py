@@ -1,8 +1,7 @@
 """One table of the keys of a job config, for validation, the REST body and the reference page.
 
 The names and types are those of tables 1 to 3 of "Modifying a Training Job Configuration"; the REST
-names are those of the ModelArts API reference.
-"""
+names are those of the ModelArts API reference."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The value that everything compares: one job config, normalised.
 
 Two job configs are equal if their requests are equal: the order of hyperparameters does not count,
-a blank value is a missing one, ``obs://b/x`` is ``/b/x``.
-"""
+a blank value is a missing one, ``obs://b/x`` is ``/b/x``."""
 
 from __future__ import annotations
 

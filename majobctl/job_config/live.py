@@ -10,9 +10,9 @@ from majobctl.errors import Problem
 
 
 def unknown_sentence(names: Sequence[str]) -> str:
-    """What is said of the fields ``names`` that no key can say, without its first words."""
+    """What is said of the fields ``names`` that no key can express, without its first words."""
     them = "it" if len(names) == 1 else "them"
-    what = f"{', '.join(names)}, which no key can say"
+    what = f"{', '.join(names)}, which no key of a job config can express"
     return f"{what}; a call may remove {them}, and needs --overwrite"
 
 
@@ -20,7 +20,7 @@ def unknown_sentence(names: Sequence[str]) -> str:
 class LiveConfig:
     """A configuration as the service has it. ``params`` are like a JobConfig's; what no job config
     could have is kept as text, and so is an id without a name, such as ``(spec_id 77)``.
-    ``unknown_fields`` are set, but no key can say them. ``problems`` are sentences about all of
+    ``unknown_fields`` are set, but no key can express them. ``problems`` are sentences about all of
     those, without values."""
 
     name: str
@@ -30,7 +30,7 @@ class LiveConfig:
 
 
 def notes(configs: Iterable[LiveConfig | None]) -> Iterator[Problem]:
-    """What the service has and no job config could say, such as an id without a name."""
+    """What the service has and no job config could express, such as an id without a name."""
     for config in filter(None, configs):
         for text in config.problems:
             yield Problem(where=f"job_config.{config.name}", message=text)

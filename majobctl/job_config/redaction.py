@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
 from majobctl.job_config.secrets import PLAIN, PUBLIC, SHOWN, looks_secret, masked_places, value_at
-from majobctl.text import cut
+from majobctl.text import MOST_CHARACTERS, cut
 
-_MESSAGE_LENGTH = 4000
 _LAYERS = 3
 """How many escapes around one another are looked through, such as JSON in JSON in a page."""
 _WORD = "password"
@@ -63,13 +62,11 @@ def sensitive_names(data: Any) -> Iterator[str]:
 
 
 def without_traces(
-    text: str, values: Iterable[str], max_length: int | None = _MESSAGE_LENGTH
+    text: str, values: Iterable[str], max_length: int | None = MOST_CHARACTERS
 ) -> str:
-    """``text``, from outside, without ``values``; a note instead if it has parts of them.
-
-    A value may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name
-    gives away are hidden, whoever they belong to.
-    """
+    """``text``, from outside, without ``values``; a note instead if it has parts of them. A value
+    may be quoted whole, cut, escaped or encoded. Tokens and signatures that a header's name gives
+    away are hidden, whoever they belong to."""
     text = _CREDENTIAL.sub(rf"\1{SHOWN}", text if max_length is None else cut(text, max_length))
     hidden = sorted({value for value in values if value and value != PUBLIC}, key=len, reverse=True)
     for value in hidden:

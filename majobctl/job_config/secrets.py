@@ -4,8 +4,7 @@ Values are masked by place: a key of a job config, or ``hyperparameters`` and a 
 from the service is searched for the values themselves.
 
 The mask of a value that is not known names the variables that are not set, in place of a hash. It
-is never sent, and never kept in the state.
-"""
+is never sent, and never kept in the state."""
 
 from __future__ import annotations
 
@@ -54,7 +53,6 @@ def new_salt() -> str:
 
 
 def place_of(path: Path) -> Path:
-    """The place of the value at ``path``."""
     return path[: 2 if path[0] == _LABELLED else 1] if path else ()
 
 
@@ -171,7 +169,6 @@ def without_hashes(value: Any, instead: object = None) -> Any:
 
 
 def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
-    """The places of ``params`` that are masked."""
     for key, value in params.items():
         if is_masked(value):
             yield (key,)

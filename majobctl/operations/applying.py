@@ -3,8 +3,7 @@
 An apply calls back: ``show`` with the plan, and ``approve`` if it has changes, without whose True
 nothing is sent; ``begin`` just before the first change; ``observe`` with each result once it is on
 disk; ``should_stop`` before each change, in several threads. Once that returns True, no further
-change is begun. After an interruption, too, calls under way are waited for and saved.
-"""
+change is begun. After an interruption, too, calls under way are waited for and saved."""
 
 from __future__ import annotations
 
@@ -59,8 +58,7 @@ def apply(
     plan shows it, a person whom ``approve`` asks has ``reviewed`` it, or with ``overwrite``.
 
     Raises as ``plan``, LockedError, StalePlanError for a saved plan that does not fit, ConfigError
-    for a value that is not set, MajobctlError without approval, or ``force`` to exceed a limit.
-    """
+    for a value that is not set, MajobctlError without approval, or ``force`` to exceed a limit."""
     repository = context.as_repository(repository)
     source = saved_plan or repository.load_config()
     settings = source.settings if isinstance(source, Config) else repository.load_settings()
@@ -80,14 +78,19 @@ def apply(
             locked=locked,
             provider=provider,
             allowed=allowed,
+            verifies=verify,
+            callbacks=_Callbacks(approve, show, begin, observe, should_stop),
         )
-        plan = run.plan(selection, refresh)
-        show(plan)
-        if not force:
-            run.check_limits(plan)
-        if not plan.changes:
-            return ApplyResult(results=(), serial=plan.serial)
-        return run.carry_out(plan, approve, begin, observe, should_stop, verify)
+        return run.apply(selection, refresh, force)
+
+
+@dataclass(frozen=True, slots=True)
+class _Callbacks:
+    approve: Callable[[Plan], bool]
+    show: Callable[[Plan], None]
+    begin: Callable[[Plan], None]
+    observe: Callable[[ChangeResult], None]
+    should_stop: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +103,19 @@ class _Run:
     locked: LockedState
     provider: Callable[[], Provider]
     allowed: Allowed
+    verifies: bool
+    callbacks: _Callbacks
 
-    def plan(self, selection: Selection, refresh: str) -> Plan:
+    def apply(self, selection: Selection, refresh: str, force: bool) -> ApplyResult:
+        plan = self._plan(selection, refresh)
+        self.callbacks.show(plan)
+        if not force:
+            self._check_limits(plan)
+        if not plan.changes:
+            return ApplyResult(results=(), serial=plan.serial)
+        return self._carried_out(plan)
+
+    def _plan(self, selection: Selection, refresh: str) -> Plan:
         """The saved plan if it fits; otherwise a new one."""
         source, state, settings = self.source, self.locked.state, self.settings
         if not isinstance(source, Config):
@@ -118,8 +132,7 @@ class _Run:
             overwrites=self.allowed.overwrites,
         )
 
-    def check_limits(self, plan: Plan) -> None:
-        """Raises MajobctlError for a plan that needs ``--force``."""
+    def _check_limits(self, plan: Plan) -> None:
         patterns, apply = self.settings.job_files, self.settings.apply
         exceeded = exceeded_limits(plan, self.locked.state, apply, patterns)
         lines = [f"the plan {found}; nothing was sent" for found in exceeded]
@@ -127,21 +140,13 @@ class _Run:
             advice = "check the files first; if this is intended, run the same command with --force"
             raise MajobctlError("\n".join([*lines, advice]))
 
-    def carry_out(
-        self,
-        plan: Plan,
-        approve: Callable[[Plan], bool],
-        begin: Callable[[Plan], None],
-        observe: Callable[[ChangeResult], None],
-        should_stop: Callable[[], bool],
-        verify: bool,
-    ) -> ApplyResult:
+    def _carried_out(self, plan: Plan) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
-        from majobctl.operations.runner import run_changes
+        from majobctl.operations.runner import Runner
 
-        plan, params = self._approved(plan, approve)
-        begin(plan)
+        plan, params = self._approved(plan)
+        self.callbacks.begin(plan)
         state = self.locked.state or State.new(plan.target, plan.salt)
         guard = Guard(
             provider=self.provider(),
@@ -153,30 +158,29 @@ class _Run:
             attempted=state.attempted(),
         )
         with closing(self.locked.open_journal(state)) as journal:
-            applied = run_changes(
-                plan,
-                journal,
-                ChangeExecutor(guard=guard, verifies=verify),
+            runner = Runner(
+                plan=plan,
+                journal=journal,
+                executor=ChangeExecutor(guard=guard, verifies=self.verifies),
                 parallelism=self.repository.calls_at_once(self.settings),
                 retry_failed=self.settings.provider["retries"] > 0,
-                should_stop=should_stop,
-                observe=observe,
+                should_stop=self.callbacks.should_stop,
+                observe=self.callbacks.observe,
             )
+            runner.run()
         problem = self.locked.save(journal)
-        if applied.defect is not None:
+        if runner.defect is not None:
             if problem:
                 self.repository.warn(StateError(problem))
-            raise applied.defect
+            raise runner.defect
         return ApplyResult(
-            results=applied.results,
+            results=runner.results,
             serial=self.locked.state.serial if self.locked.state else 0,
-            is_interrupted=should_stop(),
+            is_interrupted=self.callbacks.should_stop(),
             problem=problem,
         )
 
-    def _approved(
-        self, plan: Plan, approve: Callable[[Plan], bool]
-    ) -> tuple[Plan, Mapping[str, Params]]:
+    def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
         state = self.locked.state
         masker = state.masker if state else partial(Masker, plan.salt)
@@ -184,7 +188,7 @@ class _Run:
         plan = with_secrets(plan, params, masker)
         if isinstance(self.source, Config):
             _check_present(plan)
-        if approve(plan) is not True:
+        if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
         return plan, params

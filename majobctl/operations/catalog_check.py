@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +12,14 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
-from majobctl.service.catalog import NAMES, Names, names_in, unknown_name
+from majobctl.service.catalog import NAMES, names_in, unknown_name
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
-from majobctl.text import nearest, quoted
+from majobctl.text import counted, nearest, quoted
 
-_Check = tuple[tuple[str, ...], Callable[..., str]]
+_Wrong = tuple[tuple[str, ...], str]
+"""The keys whose values make a name wrong, its own first, and a sentence about it."""
+_Check = tuple[tuple[str, ...], Callable[..., _Wrong | None]]
+"""Keys, and a function of their values, None for one that is missing or sensitive."""
 
 
 def warnings_of(config: Config, folder: Path) -> list[Problem]:
@@ -39,61 +42,54 @@ def warnings_of(config: Config, folder: Path) -> list[Problem]:
 def catalog_warnings(config: Config, lists: Mapping[str, CachedList]) -> list[Problem]:
     """A warning for each name that was not offered, and for more nodes than a flavor allows,
     without sensitive values: at the job config's own key, or once at the key in ``[defaults]``."""
-    checks = list(_checks(lists))
+    checks = [_name_check(name, cached) for name, cached in lists.items()]
+    if "flavors" in lists:
+        checks.append(_count_check(lists["flavors"]))
     found: set[Problem] = set()
     for job_config in config.job_configs.values():
+        hidden, params = job_config.sensitive, job_config.params
         for keys, problem in checks:
-            values = [job_config.params.get(key) for key in keys]
-            if None in values or any((key,) in job_config.sensitive for key in keys):
-                continue
-            message = problem(*values)
-            if message:
-                found.add(_warning(job_config, keys, message))
+            values = (None if (key,) in hidden else params.get(key) for key in keys)
+            if wrong := problem(*values):
+                found.add(_warning(job_config, *wrong))
     return sorted(found)
 
 
-def _checks(lists: Mapping[str, CachedList]) -> Iterator[_Check]:
-    """Keys, and a function of their values: it gives a sentence about the first, or ""."""
-    for name, cached in lists.items():
-        offered = names_in(cached.items, NAMES[name])
-        for count in range(1, len(NAMES[name]) + 1):
-            yield _name_check(name, NAMES[name][:count], offered, cached.day)
-    if "flavors" in lists:
-        keys = ("train_instance_count", "train_instance_type")
-        yield keys, _count_problem(lists["flavors"])
-
-
-def _name_check(name: str, keys: tuple[str, ...], offered: Names, day: str) -> _Check:
-    """Checks the last of ``keys`` among the names that are offered with the first."""
+def _name_check(name: str, cached: CachedList) -> _Check:
+    keys, day = NAMES[name], cached.read_at[:10]
+    offered = names_in(cached.items, keys)
 
     @cache  # thousands of job configs have the same values
-    def problem(*values: str) -> str:
-        params = dict(zip(reversed(keys), values, strict=True))
-        key, known = unknown_name(name, offered, params) or ("", ())
-        if key != keys[-1]:
-            return ""
-        others = "".join(f" with {other} {quoted(params[other])}" for other in keys[:-1])
+    def problem(*values: str | None) -> _Wrong | None:
+        params = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+        if (found := unknown_name(name, offered, params)) is None:
+            return None
+        key, known = found
+        others = keys[: keys.index(key)]
+        of_others = "".join(f" with {other} {quoted(params[other])}" for other in others)
         hint = nearest(params[key], sorted(known))
-        return f"{key} {quoted(params[key])} was not offered{others} on {day}{hint}"
+        text = f"{key} {quoted(params[key])} was not offered{of_others} on {day}{hint}"
+        return (key, *others), text
 
-    return keys[::-1], problem
+    return keys, problem
 
 
-def _count_problem(flavors: CachedList) -> Callable[[int, str], str]:
-    limits: dict[str, int] = {}
+def _count_check(flavors: CachedList) -> _Check:
+    limits: dict[str | None, int] = {}
     for item in flavors.items:
         name = item["train_instance_type"]
         # Several flavors may have the same code: the largest limit is wrong for none of them.
         limits[name] = max(limits.get(name, 0), item["max_num"] or 0)
+    keys = ("train_instance_count", "train_instance_type")
 
-    def problem(count: int, flavor: str) -> str:
+    def problem(count: int | None, flavor: str | None) -> _Wrong | None:
         most = limits.get(flavor, 0)
-        if most < 1 or count <= most:
-            return ""
-        nodes = "1 node" if most == 1 else f"{most} nodes"
-        return f"train_instance_count {count} is more than the {nodes} that {quoted(flavor)} allows"
+        if flavor is None or count is None or most < 1 or count <= most:
+            return None
+        allowed = f"the {counted(most, 'node')} that {quoted(flavor)} allows"
+        return keys, f"train_instance_count {count} is more than {allowed}"
 
-    return problem
+    return keys, problem
 
 
 def _warning(job_config: JobConfig, keys: Sequence[str], message: str) -> Problem:

@@ -15,11 +15,9 @@ from majobctl.repository.config import compare_policies
 
 def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) -> Drift:
     """How the service differs from the state of ``repository``. Changes nothing, takes no lock. Of
-    the job files only ``ignore_changes`` counts, so that they may break rules.
-
-    Raises ConfigError for wrong settings, StateError for a state that cannot be used, AuthError
-    and ProviderError if the service cannot be read, MajobctlError for the rest.
-    """
+    the job files only ``ignore_changes`` counts, so that they may break rules. Raises ConfigError
+    for wrong settings, StateError for a state that cannot be used, AuthError and ProviderError if
+    the service cannot be read, MajobctlError for the rest."""
     repository = context.as_repository(repository)
     settings, policies, files, problems = compare_policies(repository.folder, repository.overrides)
     repository.warn_all(problems)

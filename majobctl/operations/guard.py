@@ -1,8 +1,7 @@
 """The guard: reads a configuration right before its call, and decides whether it may be sent.
 
 One worker reads and sends, one after the other, so that the time between the two is as short as it
-can be. The service has no versions, so what is changed in that moment is still undone.
-"""
+can be. The service has no versions, so what is changed in that moment is still undone."""
 
 from __future__ import annotations
 
@@ -98,8 +97,8 @@ class Guard:
         return replace(failed, code=NOT_FOUND, advice=MISSING)
 
     def _held_back(self, change: Change, is_shown: bool = False) -> ChangeResult | None:
-        """How ``change`` ended if it undoes more than is allowed. What no key can say is not shown
-        side by side, so that only the files' winning is consent."""
+        """How ``change`` ended if it undoes more than is allowed. What no key can express is not
+        shown side by side, so that only the files' winning is consent."""
         foreign = () if is_shown else foreign_fields(change)
         unknown = change.unknown_fields if may_remove_unknown(change) else ()
         if self.allowed.overwrites or not (foreign or unknown):

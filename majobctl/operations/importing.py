@@ -1,6 +1,5 @@
 """Imports configurations of the service into the state, and writes TOML for those that no file
-describes. It changes nothing in the service.
-"""
+describes. It changes nothing in the service."""
 
 from __future__ import annotations
 
@@ -51,11 +50,9 @@ def import_configs(
 ) -> Imported:
     """Imports the configurations ``names``, which may be globs such as ``resnet-*``. Those that no
     job file describes get one in ``out_dir``, or, with ``single_file``, one for all of them.
-
     Raises, with nothing done, ConfigError for TOML files that break a rule, LockedError and
     StateError for the state, AuthError and ProviderError for the service, MajobctlError for the
-    rest, such as a name that the service does not have.
-    """
+    rest, such as a name that the service does not have."""
     require_strings(names=names)
     repository = context.as_repository(repository)
     settings = repository.load_settings()

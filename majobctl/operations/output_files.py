@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError
-from majobctl.text import printable
+from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.plan.plan import Plan
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 
 def write_rendered(text: str, file: str, settings: Settings) -> None:
     """Raises MajobctlError if ``file`` cannot be written, or is one of the repository's own."""
-    from majobctl.files import refuse_link_out
-
     path = Path(os.path.realpath(file))
     if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
         raise MajobctlError(f'"{printable(file)}" is not a place for a rendered plan')
+    write_below(settings.root, file, lambda: path.write_text(text, encoding="utf-8"))
+
+
+def write_below(root: Path, file: str, write: Callable[[], object]) -> None:
+    """Raises MajobctlError if ``file`` leads out of ``root`` through a link, or ``write`` fails."""
+    from majobctl.files import refuse_link_out
+
     try:
-        refuse_link_out(file, settings.root)
-        path.write_text(text, encoding="utf-8")
+        refuse_link_out(file, root)
+        write()
     except OSError as error:
-        raise MajobctlError(f"{printable(file)} cannot be written: {error.strerror}") from error
+        raise MajobctlError(f"{printable(file)} cannot be written: {reason_of(error)}") from error
 
 
 def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> None:
     """Raises MajobctlError if ``out`` cannot be written, or exists and is not a plan file."""
-    from majobctl.files import refuse_link_out, write_durably
+    from majobctl.files import write_durably
     from majobctl.plan.document import plan_bytes
 
     path = Path(os.path.realpath(out))
@@ -41,11 +46,7 @@ def save_plan(plan: Plan, state: State | None, out: str, settings: Settings) -> 
         reason = "a folder" if out and path.is_dir() else "not a place for a plan"
         advice = "choose the name of a new file, or of a plan file"
         raise MajobctlError(f'"{printable(out)}" is {reason}; {advice}')
-    try:
-        refuse_link_out(out, settings.root)
-        write_durably(path, plan_bytes(plan, state))
-    except OSError as error:
-        raise MajobctlError(f"{printable(out)} cannot be written: {error.strerror}") from error
+    write_below(settings.root, out, lambda: write_durably(path, plan_bytes(plan, state)))
 
 
 def _is_beside_state(path: Path, settings: Settings) -> bool:

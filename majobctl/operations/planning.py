@@ -14,9 +14,10 @@ from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
+from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import Live, make_plan, names_to_guard, names_to_read, only_shown
+from majobctl.plan.planner import Live, make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
 from majobctl.text import nearest, quoted
 
@@ -34,10 +35,8 @@ def plan(
 ) -> Plan:
     """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
     first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
-
-    Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be
-    used, AuthError and ProviderError if the service cannot be read, MajobctlError for the rest.
-    """
+    Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be used,
+    AuthError and ProviderError if the service cannot be read, MajobctlError for the rest."""
     repository = context.as_repository(repository)
     config = repository.load_config()
     settings = config.settings
@@ -130,8 +129,10 @@ def _live(
     all_names: Callable[[], list[str]],
 ) -> Live | None:
     """What the service has, as far as it is to be read; None if it is not."""
-    # The few that changed are read one by one, without a list of all.
-    changed = names_to_guard(make()) if refresh == "changed" else None
+    changed = None
+    if refresh == "changed":
+        # The few that changed are read one by one, without a list of all.
+        changed = [change.name for change in make().changes if change.action in GUARDED]
     if refresh == "none" or changed == []:
         return None
     from majobctl.operations.refresh import read_live

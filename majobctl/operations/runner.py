@@ -2,8 +2,7 @@
 
 Each change goes through one worker thread: its intent is on disk before the call, its outcome
 before it is reported. A worker's outcome and its next intent share a flush. A change that fails
-does not stop the others, unless the service refused the credentials.
-"""
+does not stop the others, unless the service refused the credentials."""
 
 from __future__ import annotations
 
@@ -19,91 +18,71 @@ from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.state.journal import Journal
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The results in name order; ``failure`` is why the journal could not be kept to the end,
-    ``defect`` what else ended the run: raise it once the outcomes are saved."""
+@dataclass(eq=False, kw_only=True)
+class Runner:
+    """One run of ``plan``: at most ``parallelism`` changes at once, deletions last.
 
-    results: tuple[ChangeResult, ...]
-    failure: OSError | None
-    defect: BaseException | None
+    ``observe`` is called in the thread of ``run`` with each result that is on disk, in the order in
+    which the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails,
+    or the service refuses the credentials, no further change is begun, and those under way are
+    waited for. With ``retry_failed``, calls that failed transiently are made once more, after all
+    others, if any other succeeded."""
 
-
-def run_changes(
-    plan: Plan,
-    journal: Journal,
-    executor: ChangeExecutor,
-    *,
-    parallelism: int,
-    retry_failed: bool,
-    should_stop: Callable[[], bool],
-    observe: Callable[[ChangeResult], None],
-) -> Applied:
-    """Runs each change of ``plan``, at most ``parallelism`` at once; deletions go last.
-
-    ``observe`` is called in this thread with each result that is on disk, in the order in which
-    the changes end. Once ``should_stop`` returns True, or the journal or ``observe`` fails, or
-    the service refuses the credentials, no further change is begun, and those under way are waited
-    for. With ``retry_failed``, calls that failed transiently are made once more, after all others,
-    if any other succeeded.
-    """
-    runner = _Runner(journal, executor, parallelism, retry_failed, should_stop, observe)
-    staying = [item for item in plan.changes if item.after is not None]
-    leaving = [item for item in plan.changes if item.after is None]
-    runner.run_with_retry(staying)
-    # A detected rename waits, too: the new configuration may fail.
-    new_names = {item.old_name: item.name for item in staying if item.old_name}
-    removable = [item for item in leaving if runner.may_be_removed(item, new_names.get(item.name))]
-    runner.run_with_retry(removable)
-    ordered = tuple(
-        runner.results.get(item.name) or runner.not_attempted(item, new_names.get(item.name, ""))
-        for item in plan.changes
-    )
-    return Applied(ordered, runner.failure, runner.defect)
-
-
-@dataclass(eq=False)
-class _Runner:
-    """The results so far, and the workers that add to them."""
-
+    plan: Plan
     journal: Journal
     executor: ChangeExecutor
     parallelism: int
     retry_failed: bool
     should_stop: Callable[[], bool]
     observe: Callable[[ChangeResult], None]
-    results: dict[str, ChangeResult] = field(default_factory=dict)
+    ended: dict[str, ChangeResult] = field(default_factory=dict)
     sent: dict[str, Change] = field(default_factory=dict)
     unsaved: set[str] = field(default_factory=set)
     failure: OSError | None = None
+    """Why the journal could not be kept to the end."""
     defect: BaseException | None = None
+    """What else ended the run: raise it once the outcomes are saved."""
     is_refused: bool = False
     """Whether the service refused the credentials."""
 
     def __post_init__(self) -> None:
         self.pool: WorkerPool[Change, ChangeResult] = WorkerPool("apply", self._work, self._is_over)
+        # A detected rename waits, too: the new configuration may fail.
+        renamed = (item for item in self.plan.changes if item.after is not None and item.old_name)
+        self.new_names = {item.old_name: item.name for item in renamed}
 
-    def run_with_retry(self, changes: Sequence[Change]) -> None:
-        """Runs ``changes`` and reports each result."""
+    def run(self) -> None:
+        self._run_with_retry([item for item in self.plan.changes if item.after is not None])
+        leaving = [item for item in self.plan.changes if item.after is None]
+        self._run_with_retry([item for item in leaving if self._may_be_removed(item)])
+
+    @property
+    def results(self) -> tuple[ChangeResult, ...]:
+        """In name order."""
+        changes = self.plan.changes
+        return tuple(self.ended.get(item.name) or self._not_attempted(item) for item in changes)
+
+    def _run_with_retry(self, changes: Sequence[Change]) -> None:
         self._run(changes)
         failed = [item for item in changes if self._failed_transiently(item)]
-        works = any(result.status is ChangeStatus.DONE for result in self.results.values())
+        works = any(result.status is ChangeStatus.DONE for result in self.ended.values())
         if self.retry_failed and works:
             # The service works, but failed these at each try. Try them once more.
             self._run(failed)
         for change in filter(self._failed_transiently, failed):
-            self._report(self.results[change.name])
+            self._report(self.ended[change.name])
 
-    def may_be_removed(self, change: Change, new_name: str | None) -> bool:
+    def _may_be_removed(self, change: Change) -> bool:
         """Whether its new name, if there is one, exists: acknowledged by the service and, before
         a deletion, verified if it was to be."""
-        result = self.results.get(new_name) if new_name else None
-        if new_name is None or result is None:
+        new_name = self.new_names.get(change.name)
+        if new_name is None or (result := self.ended.get(new_name)) is None:
             return new_name is None
         is_forgotten = change.action is Action.FORGET and result.is_acknowledged
         return is_forgotten or result.status is ChangeStatus.DONE
 
-    def not_attempted(self, change: Change, new_name: str) -> ChangeResult:
+    def _not_attempted(self, change: Change) -> ChangeResult:
+        new_name = self.new_names.get(change.name)
         reason = f"it waits until job_config.{new_name}, its new name, is there" if new_name else ""
         if self.is_refused:
             reason = "the service refused the credentials"
@@ -118,7 +97,7 @@ class _Runner:
         while self.pool.is_running:
             try:
                 for result in self.pool.wait():
-                    self.results[result.name] = result
+                    self.ended[result.name] = result
                     if not result.may_pass:
                         self._report(result)
                 if self.should_stop() or self.is_refused:
@@ -138,7 +117,7 @@ class _Runner:
             self.defect = self.defect or error
 
     def _failed_transiently(self, change: Change) -> bool:
-        return change.name in self.results and self.results[change.name].may_pass
+        return change.name in self.ended and self.ended[change.name].may_pass
 
     def _work(self, changes: Iterator[Change]) -> None:
         """What one worker does; ``ended`` are results whose outcomes are not yet on disk."""
@@ -156,7 +135,7 @@ class _Runner:
         if ended and self.executor.guard.reads(change):
             # Asking the service may take long.
             self._flush(ended)
-        earlier = self.results.get(change.name)
+        earlier = self.ended.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
         result = found if isinstance(found, ChangeResult) else None

@@ -104,13 +104,11 @@ class Renamed(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change of one job config, with every sensitive value masked.
-
-    ``before`` is what the state has, of ``old_name`` if the job config was renamed; ``after`` is
-    what is desired. ``cleared`` are keys to send as blank: they are set now, and no longer
-    desired. ``references`` are the sensitive places of ``after`` whose values come from the
-    environment, each with the text that names the variables.
-    """
+    """The change of one job config, with every sensitive value masked. ``before`` is what the state
+    has, of ``old_name`` if the job config was renamed; ``after`` is what is desired. ``cleared``
+    are keys to send as blank: they are set now, and no longer desired. ``references`` are the
+    sensitive places of ``after`` whose values come from the environment, each with the text that
+    names the variables."""
 
     name: str
     action: Action
@@ -131,7 +129,7 @@ class Change:
     live_digest: str = ""
     """A keyed hash of what the service had; "" if it was not read, or has nothing."""
     unknown_fields: tuple[str, ...] = ()
-    """What the service has and no key can say: the call may remove it."""
+    """What the service has and no key can express: the call may remove it."""
     is_missing: bool = False
     """The service was read, and does not have the configuration."""
 

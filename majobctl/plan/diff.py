@@ -37,15 +37,12 @@ def three_way(
 ) -> tuple[FieldChange, ...]:
     """The fields whose values in the state, in the service and in the TOML are not all the same.
 
-    Two sides show that something differs; the third shows who changed it, and so whether a person
-    must look. Live is not the state: somebody changed it in the service, and the apply would undo
-    that. Live is the state, but the TOML is not: this is the edit that the apply is for. Live is
-    the TOML already: nothing is sent, and only the state must catch up. Without this, a change made
-    in the console looks exactly like an edit of the TOML in the other direction.
+    Live is not the state: somebody changed it in the service, and the apply would undo that. Live
+    is the state, but the TOML is not: this is the edit that the apply is for. Live is the TOML
+    already: nothing is sent, and only the state must catch up.
 
     ``before`` is None if the state does not know. At the ``ignored`` places, what was only changed
-    in the service does not count; an edit of the TOML does.
-    """
+    in the service does not count; an edit of the TOML does."""
     places = _differing_places(live, after)
     if before is not None:
         places |= _differing_places(before, after)
@@ -75,10 +72,8 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
 def removed_from_service(
     before: Params, live: Params, attempted: Params | None = None
 ) -> Iterator[FieldChange]:
-    """What somebody set in the service, and a deletion would take away.
-
-    ``attempted`` is what a call without a known outcome sent after ``before``, and so may have set.
-    """
+    """What somebody set in the service, and a deletion would take away. ``attempted`` is what a
+    call without a known outcome sent after ``before``, and so may have set."""
     for item in field_changes(before, live):
         if attempted is None or value_at(attempted, item.path) != item.after:
             yield replace(

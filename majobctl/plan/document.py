@@ -2,8 +2,7 @@
 
 One table of members for each object says how it is written and read back, so that the two cannot
 drift apart. A saved plan is bound to its state and target. It holds no secret: at apply, a masked
-value is compared with the one that the environment or the TOML gives.
-"""
+value is compared with the one that the environment or the TOML gives."""
 
 from __future__ import annotations
 
@@ -31,7 +30,6 @@ from majobctl.plan.members import (
     or_null,
     path_steps,
     read_members,
-    texts,
     write_members,
 )
 from majobctl.plan.plan import Plan, Selection
@@ -57,7 +55,7 @@ def _params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: params[key] for key in FIELDS if key in params}, **params}
 
 
-_TEXTS = Form(list, texts)
+_TEXTS = Form(list, Node.texts)
 _PARAMS = or_null(Form(_params, Node.table, frozenset({dict})))
 _REFERENCES = Form(
     lambda found: [{"path": list(path), "text": text} for path, text in found.items()],
@@ -67,7 +65,7 @@ _PLACES = Form(
     lambda places: list(map(list, sorted(places))),
     lambda node: frozenset(map(path_steps, node.items())),
 )
-_NAMES = Form(sorted, lambda node: frozenset(texts(node)))
+_NAMES = Form(sorted, lambda node: frozenset(node.texts()))
 _SOURCE = object_of(PlannedSource, Member("file", TEXT), Member("line", INTEGER))
 _FIELD = [
     Member("path", Form(list, path_steps)),
@@ -129,7 +127,7 @@ def _read_change(node: Node) -> Change:
         raise node["after"].unexpected(f"{wanted} for the action {quoted(change.action.value)}")
     if FIELDS.keys() >= {*(change.after or ()), *change.cleared}:
         return change
-    keys = [*node["after"].members()] if change.after else []
+    keys = [(key, node["after"][key]) for key in change.after or ()]
     keys += [(item.text(), item) for item in node["cleared"].items()]
     unknown = next(item for key, item in keys if key not in FIELDS)
     raise unknown.wrong("is not a key of a job config")

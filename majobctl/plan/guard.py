@@ -3,8 +3,7 @@
 The state says what majobctl last sent; the service says what is there now. Where they differ,
 somebody else has set a value since. If the call would undo that, a person must have seen it, or
 have said that the files win. Without this, an apply that follows an edit of one value would put
-back every value that was changed in the console, and nobody would notice.
-"""
+back every value that was changed in the console, and nobody would notice."""
 
 from __future__ import annotations
 

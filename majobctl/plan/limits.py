@@ -1,8 +1,7 @@
 """How much a plan may change and lose before an apply needs ``--force``. Pure.
 
 What is lost counts against the complete state, not against what is selected or described. Otherwise
-job configs that are new in the same plan would make a large loss look small.
-"""
+job configs that are new in the same plan would make a large loss look small."""
 
 from __future__ import annotations
 

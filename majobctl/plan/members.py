@@ -86,13 +86,8 @@ def plain(read: Callable[[Node], Any], *kinds: type) -> Form:
     return Form(_itself, read, frozenset(kinds))
 
 
-def texts(node: Node) -> tuple[str, ...]:
-    value = node.array()
-    return tuple(value) if all(type(item) is str for item in value) else node.texts()
-
-
 def path_steps(node: Node) -> tuple[str, ...]:
-    if found := texts(node):
+    if found := node.texts():
         return found
     raise node.wrong("must not be empty")
 

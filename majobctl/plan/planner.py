@@ -9,8 +9,7 @@ all three: it names what an apply would overwrite, keeps a digest of what it saw
 can tell whether the service still has that, and sends nothing that the service has already.
 
 A call sends a complete job config, never single fields. So if one field differs, all are sent,
-those with ``ignore_changes`` included.
-"""
+those with ``ignore_changes`` included."""
 
 from __future__ import annotations
 
@@ -35,7 +34,6 @@ from majobctl.job_config.secrets import (
 )
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
-from majobctl.plan.guard import GUARDED
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.target import Target
@@ -59,11 +57,6 @@ def names_to_read(
     return sorted(name for name in {*desired, *known} if selection.covers(name))
 
 
-def names_to_guard(plan: Plan) -> list[str]:
-    """The names of an offline plan whose changes may undo what was changed in the service."""
-    return [change.name for change in plan.changes if change.action in GUARDED]
-
-
 def make_plan(
     desired: Mapping[str, JobConfig],
     state: State | None,
@@ -79,11 +72,9 @@ def make_plan(
     default_policy: ComparePolicy = _EVERYTHING_COUNTS,
 ) -> Plan:
     """The changes that lead from ``state`` to ``desired``, for the names that are selected.
-
     ``live``, if the service was read, has each name that was; the others are planned offline. It
     needs ``salt``, which keys the hashes of sensitive values until there is a state. Raises
-    MajobctlError if a configuration would be deleted that ``prevent_delete`` protects.
-    """
+    MajobctlError if a configuration would be deleted that ``prevent_delete`` protects."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = sorted(desired.keys() | known.keys())
     planner = _Planner(

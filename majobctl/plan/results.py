@@ -29,8 +29,8 @@ class ChangeResult:
     is what was done: an update may have become a creation. ``may_pass``: the failure has nothing to
     do with what was sent, and may be temporary. ``is_about_credentials``: they were refused, which
     ends the run. ``foreign`` are the fields that somebody else set in the service,
-    ``unknown_fields`` those that no key can say: undone if it was done, and otherwise why it was
-    held back."""
+    ``unknown_fields`` those that no key can express: undone if it was done, and otherwise why it
+    was held back."""
 
     name: str
     action: Action

@@ -1,8 +1,7 @@
 """A plan as one HTML page, for a review in a browser; it loads nothing from anywhere else.
 
 All text from outside goes through ``_text``. The page can be read without its script, in ``page/``,
-which only adds the search and the filters.
-"""
+which only adds the search and the filters."""
 
 from __future__ import annotations
 

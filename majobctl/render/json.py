@@ -11,7 +11,6 @@ from majobctl.render.results import result_counts
 
 
 def result_document(result: ApplyResult) -> dict[str, Any]:
-    """The document of an apply's result."""
     return {
         **HEAD,
         "complete": result.is_complete,

@@ -1,7 +1,5 @@
-"""A plan as Markdown for a comment: never more than one takes.
-
-What does not fit is left out in complete rows and sections, and the last line says what it was.
-"""
+"""A plan, or drift, as Markdown for a comment or an issue: never more than one takes. What does not
+fit is left out in complete rows and sections, and the last line says what it was."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
+from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.plan import Plan
 from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
 from majobctl.render.markdown_blocks import (
@@ -33,7 +32,10 @@ from majobctl.render.markdown_blocks import (
 from majobctl.render.wording import (
     FIELD_WORDS,
     REASONS,
+    drift_summary,
+    notes_on_drift,
     remarks_on_change,
+    remarks_on_drifted,
     remarks_on_plan,
     summary,
 )
@@ -105,7 +107,7 @@ def _warnings(plan: Plan) -> Taken:
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
     is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
-    return replace(found, blocks=(Block(text, Counter()),))
+    return replace(found, blocks=(Block(text),))
 
 
 def _last_line(plan: Plan, left_out: Counter[str]) -> str:
@@ -215,7 +217,7 @@ def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
     first, *more = group.fields
     also = f" and {counted(len(more), 'more field')}" if more else ""
     title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
-    table = Block("", Counter())
+    table = Block("")
     if more or is_refreshed or "…" in title:
         table = _fields_table(group.fields, is_refreshed, limit // 2)
     return _with_names(title, table, group.names, limit)
@@ -224,12 +226,12 @@ def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
 def _names_of_row(row: Row, names: Sequence[str], limit: int) -> Block:
     action, brief = _action(row.changes[0], code_element), _brief(row, code_element)
     title = f"{action} {len(names)} job configs: {brief}"
-    return _with_names(title, Block("", Counter()), names, limit)
+    return _with_names(title, Block(""), names, limit)
 
 
 def _with_names(title: str, table: Block, names: Sequence[str], limit: int) -> Block:
     looked_at = names[: limit // _MIN_ROW_BYTES]
-    found = take((Block(code(name), Counter()) for name in looked_at), limit // 2, ", ")
+    found = take((Block(code(name)) for name in looked_at), limit // 2, ", ")
     left_out = len(names) - len(found.blocks)
     listed = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
     parts = [part for part in (table.text, listed) if part]
@@ -255,13 +257,13 @@ def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, limit: int)
     elif is_refreshed:
         heads, sides = ["state", "service", "desired", "why"], ["before", "live", "after"]
     looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
-    rows = (Block(table_row(_cells(field, sides)), Counter()) for field in looked_at)
+    rows = (Block(table_row(_cells(field, sides))) for field in looked_at)
     taken = take(rows, limit, "\n")
     left_out = len(fields) - len(taken.blocks)
     text = "\n".join([table_head(["field", *heads]), *taken.texts])
     if left_out:
         text += f"\n\n{counted(left_out, 'more field')}."
-    return Block(text, Counter(), Counter(field=left_out))
+    return Block(text, missing=Counter(field=left_out))
 
 
 def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
@@ -269,3 +271,28 @@ def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
     if "live" in sides:
         cells.append(REASONS[field.reason] if field.reason else "")
     return cells
+
+
+def drift_markdown(drift: Drift) -> str:
+    """The summary, and a table of fields for each job config that has drifted: at most MAX_BYTES in
+    UTF-8. Tables that do not fit are left out completely, and the last line counts them."""
+    notes = notes_on_drift(drift, lambda text: code(quoted(text)))
+    room = MAX_BYTES - LAST_LINE_BYTES
+    head = take((Block(part) for part in [f"**{drift_summary(drift)}**", *notes]), room)
+    room -= sum(map(size, head.texts))
+    tables = take((Block(_drifted(item), Counter(item=1)) for item in drift.changes), room)
+    left_out = tables.left_out["item"]
+    what = "job config has" if left_out == 1 else "job configs have"
+    last = f"{left_out} more {what} drifted than fit here; `majobctl drift` shows all."
+    return joined([*head.texts, *tables.texts, *([last] if left_out else [])])
+
+
+def _drifted(item: DriftedConfig) -> str:
+    parts = [f"### {code(f'job_config.{item.name}')}", *map(sentence, remarks_on_drifted(item))]
+    if item.fields:
+        rows = [
+            table_row([code(field.dotted), *shown_values(field.before, field.after)])
+            for field in item.fields
+        ]
+        parts.append("\n".join([table_head(["field", "state", "service"]), *rows]))
+    return "\n\n".join(parts)

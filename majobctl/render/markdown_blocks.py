@@ -91,7 +91,7 @@ class Block:
     ``missing`` what it had to leave out itself."""
 
     text: str
-    content: Counter[str]
+    content: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
 
 

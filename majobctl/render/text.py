@@ -57,7 +57,6 @@ def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
 
 
 def state_text(state: State) -> str:
-    """The state's head and a line for each job config."""
     lines = [f"Target   {state.target}", f"Serial   {state.serial}"]
     lines += [f"Lineage  {printable(state.lineage)}", ""]
     for name, entry in state.job_configs.items():
@@ -68,7 +67,6 @@ def state_text(state: State) -> str:
 
 
 def entry_text(state: State, name: str) -> str:
-    """One job config of the state, key by key."""
     entry = state.job_configs[name]
     lines = [f"job_config.{printable(name)}"]
     for key, value in entry.params.items():

@@ -34,7 +34,6 @@ _MIN_ROOM = 12
 
 
 def painted_sign(action: Action | FieldAction, paint: Paint) -> str:
-    """The sign of ``action`` in its colour."""
     return paint(action.sign, _COLOURS[action.sign])
 
 

@@ -1,8 +1,7 @@
 """The sentences about plans, drift and results, for every format that people read.
 
 Each is one line of plain text that is safe to print; the formats mark, wrap or escape it. ``show``
-makes text from outside safe, and marks it.
-"""
+makes text from outside safe, and marks it."""
 
 from __future__ import annotations
 

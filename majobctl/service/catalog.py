@@ -51,11 +51,9 @@ _IDS = {"flavors": "spec_id", "engines": "engine_id", "algorithms": "model_id"}
 
 
 class Catalog:
-    """The three lists, each read once; safe to use from several threads.
-
-    ``read`` gives a list's entries with the service's keys, and whether these are all of them.
-    Every method may raise ProviderError.
-    """
+    """The three lists, each read once; safe to use from several threads. ``read`` gives a list's
+    entries with the service's keys, and whether these are all of them. Every method may raise
+    ProviderError."""
 
     def __init__(self, read: Callable[[str], tuple[Entries, bool]]) -> None:
         self._read = read
@@ -214,12 +212,10 @@ def _sdk_algorithms(answer: Any) -> tuple[Entries, bool]:
 def plain_items(
     name: str, entries: Iterable[Mapping[str, Any]], columns: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """The entries of the list ``name`` with the columns of COLUMNS.
-
-    ``columns`` are the keys in ``entries``, by default the service's. The items are distinct, and
-    sorted by name (numbers by size); an entry without a name is left out. An unknown value is None,
-    ``max_num`` an integer, ``hyperparameters`` are ``{label: default value}``.
-    """
+    """The entries of the list ``name`` with the columns of COLUMNS. ``columns`` are the keys in
+    ``entries``, by default the service's. The items are distinct, and sorted by name (numbers by
+    size); an entry without a name is left out. An unknown value is None, ``max_num`` an integer,
+    ``hyperparameters`` are ``{label: default value}``."""
     found: list[dict[str, Any]] = []
     for entry in entries:
         item = {

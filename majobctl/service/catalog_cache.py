@@ -11,6 +11,7 @@ from pathlib import Path
 from majobctl.service.catalog import COLUMNS, Item, plain_items
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
+from majobctl.text import reason_of
 
 FILE_NAME = "catalogue.json"
 FORMAT_VERSION = 1
@@ -25,30 +26,20 @@ class CachedList:
     read_at: str
     items: Sequence[Item]
 
-    @property
-    def day(self) -> str:
-        return self.read_at[:10]
-
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
-    """The lists that the file ``path`` holds for ``target``, and why it cannot be used.
+    """The lists that the file ``path`` holds for ``target``, and why it cannot be used. The reason
+    is "" if nothing is wrong; the file may be missing or another target's."""
+    from majobctl.files import read_file
 
-    The reason is "" if nothing is wrong; the file may be missing or another target's.
-    """
     try:
-        return _lists_of(_document(path), target), ""
+        return _lists_of(Node(parse_object(read_file(path))), target), ""
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
-        return {}, f"it cannot be read: {error.strerror or error}"
+        return {}, f"it cannot be read: {reason_of(error)}"
     except JsonError as error:
         return {}, f"it is damaged: {error}"
-
-
-def _document(path: Path) -> Node:
-    from majobctl.files import read_file
-
-    return Node(parse_object(read_file(path)))
 
 
 def _lists_of(document: Node, target: Target) -> dict[str, CachedList]:
@@ -70,10 +61,8 @@ def _list_of(name: str, node: Node) -> CachedList:
 
 
 def save_list(path: Path, target: Target, name: str, cached: CachedList) -> None:
-    """Writes the list ``name`` of ``target``; the other lists of the same target stay.
-
-    Makes the file's folder if it is missing. Raises OSError.
-    """
+    """Writes the list ``name`` of ``target``; the other lists of the same target stay. Makes the
+    file's folder if it is missing. Raises OSError."""
     from majobctl.files import refuse_link_out, write_durably
 
     refuse_link_out(path, path.parent.parent)

@@ -36,9 +36,7 @@ class Names(Protocol):
 
 def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     """The fields of a request; ``given`` are normalised params, or blank values, which clear.
-
-    Raises what ``catalog`` raises.
-    """
+    Raises what ``catalog`` raises."""
     body: dict[str, Any] = {}
     for key, field in FIELDS.items():
         if key not in given or field.rest is None:
@@ -73,11 +71,9 @@ def _label_list(labelled: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def live_config(name: str, document: Document, names: Names) -> LiveConfig:
-    """The configuration ``name`` in ``document``, which has REST names.
-
-    Null, "", [] and a missing key are the same. Fields that are not in a job config are left out.
-    Raises what ``names`` raises.
-    """
+    """The configuration ``name`` in ``document``, which has REST names. Null, "", [] and a missing
+    key are the same. Fields that are not in a job config are left out. Raises what ``names``
+    raises."""
     problems: list[str] = []
     found: dict[str, Any] = _flavor(document, names, problems)
     found |= _algorithm(document, names, problems)
@@ -94,7 +90,7 @@ def live_config(name: str, document: Document, names: Names) -> LiveConfig:
 
 
 def _unknown_fields(document: Document, prefix: str = "") -> Iterator[str]:
-    """The names of all fields that are set (0 and false are not) and that no key can say."""
+    """The names of all fields that are set (0 and false are not) and that no key can express."""
     for name, value in document.items():
         is_public_pool = name == "pool_id" and document.get("pool_type") == "SYSTEM_DEFINED"
         if name in _SAID or is_public_pool or _COMPUTED.fullmatch(name):

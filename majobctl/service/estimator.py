@@ -39,8 +39,7 @@ class Estimator:
     "error_code": ..., "error_msg": ...}``. Before anything is changed they raise ConfigError for a
     wrong argument, and for a flavor, engine or algorithm that the service does not offer. They
     raise TransportError if the outcome is unknown or nothing could be sent, AuthError if IAM
-    refuses.
-    """
+    refuses."""
 
     modelarts_session: Session
     train_instance_count: int | None = None
@@ -74,9 +73,7 @@ class Estimator:
         data_source: Sequence[Mapping[str, Any]] | None = None,
     ) -> Answer:
         """Modifies an existing configuration: ``{"is_success": True}``, or the failure (table 4).
-
-        ``config_name`` is by default the Estimator's own.
-        """
+        ``config_name`` is by default the Estimator's own."""
         name = self._name_or(config_name)
         given = self._given(name, config_desc, inputs, dataset_id, dataset_version_id, data_source)
         return _answered(lambda: self._send("PUT", _path(name), self._body(given)))
@@ -117,11 +114,9 @@ class Estimator:
         search_content: str = "",
         sortBy: str | None = None,
     ) -> Answer:
-        """One page of the configurations: ``config_total_count`` and ``configs``.
-
-        ``per_page`` is 1 to 1000, ``page`` counts from 1, ``order`` is "asc" or "desc". ``sortBy``
-        is the SDK's other name for ``sort_by``.
-        """
+        """One page of the configurations: ``config_total_count`` and ``configs``. ``per_page`` is 1
+        to 1000, ``page`` counts from 1, ``order`` is "asc" or "desc". ``sortBy`` is the SDK's other
+        name for ``sort_by``."""
         _session(modelarts_session)
         require_numbers(int, per_page=per_page, page=page)
         require_texts(sort_by=sort_by, order=order, search_content=search_content, sortBy=sortBy)

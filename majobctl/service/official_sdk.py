@@ -27,11 +27,9 @@ def open_session(
     project_id: str | None,
     auth: str | None,
 ) -> tuple[Any, Any, set[str]]:
-    """The package's session, its Estimator class, and the secrets that were passed to it.
-
-    If majobctl finds no credentials, as in a notebook, the session finds its own. Raises
-    ProviderError if the package is missing or fails.
-    """
+    """The package's session, its Estimator class, and the secrets that were passed to it. If
+    majobctl finds no credentials, as in a notebook, the session finds its own. Raises ProviderError
+    if the package is missing or fails."""
     session_class, estimator_class = _classes()
     sources = Sources()
     found = _credentials(sources, auth)

@@ -26,10 +26,9 @@ _LONGEST_NAME = 1000
 
 class Provider:
     """A service that keeps training job configurations; safe to use from several threads.
-
     ``session`` and ``estimator_class`` have the surface of the SDK's documents. If they are the
-    official SDK's, none of its exceptions passes through, and no message holds one of ``secrets``.
-    """
+    official SDK's, none of its exceptions passes through, and no message holds one of
+    ``secrets``."""
 
     def __init__(
         self,
@@ -52,11 +51,9 @@ class Provider:
 
     def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
         """A sentence for each flavor, engine and algorithm that the service does not offer.
-
         ``job_configs`` are names with normalised params. Sorted, each with the nearest names, such
         as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``. Raises
-        ProviderError if the lists cannot be read.
-        """
+        ProviderError if the lists cannot be read."""
         return self.catalog.unknown_names(job_configs)
 
     def config_names(self) -> list[str]:
@@ -79,10 +76,8 @@ class Provider:
         raise TransportError(message, outcome_unknown=False)
 
     def read_job_config(self, name: str) -> LiveConfig | None:
-        """The configuration as the service has it; None if it does not exist.
-
-        Raises ProviderError if it cannot be read.
-        """
+        """The configuration as the service has it; None if it does not exist. Raises ProviderError
+        if it cannot be read."""
         own = {"config_name": name}
         try:
             document = self._calls.ask_estimator("get_job_configs_info", _configuration, own)
@@ -99,19 +94,15 @@ class Provider:
     def update_job_config(
         self, name: str, params: Mapping[str, Any], cleared: Iterable[str] = ()
     ) -> CallResult:
-        """Sends one update_job_configs call.
-
-        ``params`` are normalised as those of a JobConfig; the keys in ``cleared`` are sent blank.
-        """
+        """Sends one update_job_configs call. ``params`` are normalised as those of a JobConfig; the
+        keys in ``cleared`` are sent blank."""
         return self._send("update_job_configs", name, sdk_arguments(params, cleared))
 
     def create_job_config(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        """Sends one create_job_configs call.
-
-        ``params`` are normalised as those of a JobConfig. Safe to repeat: if the result is unknown
-        or the name is taken, the configuration is read. One that equals ``params`` counts as the
-        created one; if there is none, the call is made once more.
-        """
+        """Sends one create_job_configs call. ``params`` are normalised as those of a JobConfig.
+        Safe to repeat: if the result is unknown or the name is taken, the configuration is read.
+        One that equals ``params`` counts as the created one; if there is none, the call is made
+        once more."""
         result = self._create(name, params)
         if result.status is not CallStatus.UNKNOWN:
             return self._unless_taken(result, name, params)

@@ -30,11 +30,9 @@ class CallStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
-    """How a call ended, with the service's code ("" if it gave none) and message.
-
-    ``may_pass``: the reason has nothing to do with what was sent, so a later call may succeed.
-    ``is_about_credentials``: they were refused, so every other call would fail, too.
-    """
+    """How a call ended, with the service's code ("" if it gave none) and message. ``may_pass``: the
+    reason has nothing to do with what was sent, so a later call may succeed.
+    ``is_about_credentials``: they were refused, so every other call would fail, too."""
 
     status: CallStatus
     code: str = ""
@@ -47,11 +45,9 @@ DONE = CallResult(status=CallStatus.DONE)
 
 
 class SdkCalls:
-    """A Session and the Estimator class that goes with it; safe to use from several threads.
-
-    If they are the official SDK's, none of its exceptions passes through, and no message holds one
-    of ``secrets``.
-    """
+    """A Session and the Estimator class that goes with it; safe to use from several threads. If
+    they are the official SDK's, none of its exceptions passes through, and no message holds one of
+    ``secrets``."""
 
     def __init__(
         self, session: Any, estimator_class: Any, *, is_official_sdk: bool, secrets: Iterable[str]
@@ -78,11 +74,9 @@ class SdkCalls:
         return self._outcome_of(answer, name)
 
     def ask(self, name: str, read: Callable[[Any], T], **arguments: Any) -> T:
-        """The result of ``read`` for the answer of the Estimator class's call ``name``.
-
-        Raises ServiceError if the service refuses, TransportError if there is no answer or
-        ``read`` cannot take it, AuthError if IAM does not issue a token.
-        """
+        """The result of ``read`` for the answer of the Estimator class's call ``name``. Raises
+        ServiceError if the service refuses, TransportError if there is no answer or ``read`` cannot
+        take it, AuthError if IAM does not issue a token."""
 
         def call() -> Any:
             return getattr(self._estimator_class, name)(modelarts_session=self.session, **arguments)

@@ -49,8 +49,7 @@ class Session:
     requests in place of the network.
 
     Raises AuthError if credentials or the project are missing, ConfigError for an invalid address,
-    region or project. Nothing is sent before the first request.
-    """
+    region or project. Nothing is sent before the first request."""
 
     _defaults: Mapping[str, str | None] = {}
 
@@ -150,12 +149,10 @@ class Session:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Makes one call and returns the JSON object of its successful response.
-
-        ``method`` is GET, PUT, POST or DELETE; ``path`` follows ``/v1/{project_id}`` and is quoted
-        already; a ``query`` value of None is left out. Raises ServiceError if the service refuses,
-        TransportError if its answer is not known, AuthError if IAM does not issue a token.
-        """
+        """Makes one call and returns the JSON object of its successful response. ``method`` is GET,
+        PUT, POST or DELETE; ``path`` follows ``/v1/{project_id}`` and is quoted already; a
+        ``query`` value of None is left out. Raises ServiceError if the service refuses,
+        TransportError if its answer is not known, AuthError if IAM does not issue a token."""
         url = f"{self.endpoint}/v1/{self.project_id}{path}"
         sent = {key: value for key, value in (query or {}).items() if value is not None}
         if sent:

@@ -2,14 +2,13 @@
 
 ``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
 "target": {"endpoint", "project_id"},
-"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``
-"""
+"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,12 +27,10 @@ _MAX_DEPTH = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One job config as it was last applied.
-
-    ``params`` are normalised as those of a JobConfig. ``pending``: the outcome of the last call is
-    unknown; ``params`` are then those before it (empty if there were none), and ``attempted`` those
-    of all calls since. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``.
-    """
+    """One job config as it was last applied. ``params`` are normalised as those of a JobConfig.
+    ``pending``: the outcome of the last call is unknown; ``params`` are then those before it (empty
+    if there were none), and ``attempted`` those of all calls since. ``applied_at`` is UTC, as
+    ``2026-11-23T12:00:00Z``."""
 
     params: Mapping[str, Any]
     applied_at: str
@@ -61,9 +58,7 @@ def secret_places(entry: Entry | None) -> list[Path]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A state; ``serial`` counts its writes, ``lineage`` is a UUID made with the first one.
-
-    ``salt``, made with the lineage, keys the hashes that replace sensitive values.
-    """
+    ``salt``, made with the lineage, keys the hashes that replace sensitive values."""
 
     lineage: str
     serial: int
@@ -75,11 +70,8 @@ class State:
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        lineage, salt, target = (
-            str(uuid.uuid4()),
-            salt or new_salt(),
-            replace(target, iam_endpoint=""),
-        )
+        lineage, target = str(uuid.uuid4()), replace(target, iam_endpoint="")
+        salt = salt or new_salt()
         return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
     def masker(self, name: str) -> Masker:
@@ -138,10 +130,8 @@ class State:
 
     @classmethod
     def load(cls, content: bytes, name: str) -> State:
-        """The state in ``content``, read from the file ``name``.
-
-        Raises StateError if it is damaged, or written by a newer majobctl.
-        """
+        """The state in ``content``, read from the file ``name``. Raises StateError if it is
+        damaged, or written by a newer majobctl."""
         try:
             document = Node(parse_object(content))
             version = document["format_version"].integer()
@@ -158,7 +148,6 @@ class State:
 
 
 def damaged(name: str, error: JsonError) -> StateError:
-    """The error for a state file that cannot be trusted."""
     advice = "restore a complete copy: the .backup beside the state, or one from git"
     if isinstance(error, ConflictError):
         advice = (
@@ -185,53 +174,28 @@ def _state_of(document: Node) -> State:
         lineage=lineage.text(),
         serial=serial.integer(),
         target=Target.of_document(document["target"]),
-        job_configs={key: _entry_of(table[key], entries, key) for key in sorted(table)},
+        job_configs={key: _entry_of(entries[key]) for key in sorted(table)},
         salt=salt.text() if salt else "",
         merged=merged.text() if merged else "",
     )
 
 
-def _entry_of(content: Any, entries: Node, key: str) -> Entry:
-    if isinstance(content, dict):
-        get: Callable[..., Any] = content.get
-        entry = Entry(
-            params=get("params"),
-            applied_at=get("applied_at"),
-            pending=get("pending", False),
-            attempted=get("attempted"),
-            prevent_delete=get("prevent_delete", False),
-        )
-        if (
-            isinstance(entry.params, dict)
-            and isinstance(entry.applied_at, str)
-            and isinstance(entry.pending, bool)
-            and isinstance(entry.prevent_delete, bool)
-            and isinstance(entry.attempted, (dict, type(None)))
-            and _nests_at_most(_MAX_DEPTH, entry.params)
-            and _nests_at_most(_MAX_DEPTH, entry.attempted or {})
-        ):
-            return entry
-    raise _entry_error(entries[key])
-
-
-def _entry_error(entry: Node) -> JsonError:
-    """What is wrong with an entry. States have thousands of entries: only a wrong one is looked at
-    value by value."""
-    try:
-        entry["params"].table()
-        entry["applied_at"].text()
-        for flag in filter(None, map(entry.get, ("pending", "prevent_delete"))):
-            flag.flag()
-        attempted = entry.get("attempted")
-        if attempted and attempted.value is not None:
-            attempted.table()
-    except JsonError as error:
-        return error
-    return entry.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
+def _entry_of(node: Node) -> Entry:
+    params, attempted = node["params"].table(), node.get("attempted")
+    sent = attempted.table() if attempted and attempted.value is not None else None
+    pending, protected = node.get("pending"), node.get("prevent_delete")
+    if not all(_nests_at_most(_MAX_DEPTH, side) for side in (params, sent or {})):
+        raise node.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
+    return Entry(
+        params=params,
+        applied_at=node["applied_at"].text(),
+        pending=pending.flag() if pending else False,
+        attempted=sent,
+        prevent_delete=protected.flag() if protected else False,
+    )
 
 
 def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
-    """Whether at most ``depth`` tables or arrays lie in one another."""
     if depth == 0:
         return False
     values = outer.values() if isinstance(outer, dict) else outer

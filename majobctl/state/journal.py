@@ -19,8 +19,7 @@ crash leaves, and counts as never written. The first record says which state the
     {"known": NAME, "params": {...}, "at": "..."}         the service has it: no call was needed
 
 ``"prevent_delete": true`` is added to an intent, and to what is known, of such a job config. An
-intent that no outcome follows means that the outcome of the call is unknown.
-"""
+intent that no outcome follows means that the outcome of the call is unknown."""
 
 from __future__ import annotations
 
@@ -59,7 +58,6 @@ class Journal:
         self._records: list[Record] = []
         self._sums = [""]
         self._waiting: list[bytes] = []
-        self._added = 0
         self._flushed = 0
         self._is_flushing = False
         self.failure: OSError | None = None
@@ -89,7 +87,6 @@ class Journal:
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
-        """The service already has this."""
         known = {"known": name, "params": params, "at": utc_now()}
         self._add({**known, **_protected(prevent_delete)})
 
@@ -113,7 +110,7 @@ class Journal:
         if found not in self._sums:
             raise StateError(f"{name} is another journal")
         kept = self._sums.index(found)
-        return kept, kept == self._added and self.failure is None
+        return kept, kept == len(self._sums) - 1 and self.failure is None
 
     def close(self) -> None:
         self._file.close()
@@ -121,7 +118,7 @@ class Journal:
     def flush(self) -> None:
         """Returns when all records are on disk. Raises OSError if they cannot be written."""
         with self._changed:
-            mine = self._added
+            mine = len(self._sums)
             while self._is_flushing and self._flushed < mine and self.failure is None:
                 self._changed.wait()
             if self.failure is not None:
@@ -129,7 +126,7 @@ class Journal:
             if self._flushed >= mine:
                 return
             content, self._waiting = b"".join(self._waiting), []
-            upto, self._is_flushing = self._added, True
+            upto, self._is_flushing = len(self._sums), True
         self._flush(content, upto)
 
     def _add(self, record: Record) -> None:
@@ -138,7 +135,6 @@ class Journal:
             line, checksum = _line(record, self._sums[-1])
             self._sums.append(checksum)
             self._waiting.append(line)
-            self._added += 1
 
     def _flush(self, content: bytes, upto: int) -> None:
         failure: OSError | None = OSError(errno.EIO, "the write was interrupted")
@@ -168,11 +164,9 @@ def _line(record: Record, previous: str) -> tuple[bytes, str]:
 
 
 def replayed(state: State | None, content: bytes, name: str) -> State | None:
-    """``state`` after the records of the journal ``content``, in the file ``name``.
-
-    A journal that was merged before changes nothing, nor does one without changes. Raises
-    StateError for damage, except in the last line, and for the journal of another state.
-    """
+    """``state`` after the records of the journal ``content``, in the file ``name``. A journal that
+    was merged before changes nothing, nor does one without changes. Raises StateError for damage,
+    except in the last line, and for the journal of another state."""
     records, last_sum = _records(content, name)
     if not records:
         return state

@@ -4,8 +4,7 @@ Two applies at once would each send what it planned, and the state would keep on
 wrote: the first one's calls would be forgotten. So whoever writes holds the lock, from before the
 plan is made until after the last outcome is saved; and first merges what an interrupted run left in
 the journal. Readers take no lock, since a `plan` must not wait for an hour's apply. They read the
-journal, then the state, and so see a state that existed at one moment.
-"""
+journal, then the state, and so see a state that existed at one moment."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from majobctl.errors import StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend
 from majobctl.state.document import State
-from majobctl.text import printable
+from majobctl.text import reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
@@ -37,10 +36,8 @@ class StateStore:
         return self._backend.name
 
     def read(self) -> State | None:
-        """The state with what the journal adds to it; None if there is none.
-
-        Raises StateError if either cannot be used.
-        """
+        """The state with what the journal adds to it; None if there is none. Raises StateError if
+        either cannot be used."""
         return self._read()[0]
 
     def _read(self) -> tuple[State | None, bytes | None]:
@@ -51,7 +48,11 @@ class StateStore:
             content = self._backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
-                return _replayed(state, journal, self._backend), content
+                if not journal:
+                    return state, content
+                from majobctl.state.journal import replayed
+
+                return replayed(state, journal, self._backend.journal_name), content
             except StateError:
                 # Unless a writer changed them between the two reads.
                 again = (self._backend.read_journal() or b"", self._backend.read())
@@ -68,11 +69,9 @@ class StateStore:
         force: bool = False,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
-
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. Raises
-        LockedError and StateError.
-        """
+        LockedError and StateError."""
         with self._backend.lock(command, timeout):
             try:
                 locked = LockedState(self._backend, *self._read())
@@ -135,11 +134,9 @@ class LockedState:
 
     def save(self, journal: Journal) -> str:
         """Brings what ``journal`` holds into the state file, whatever became of its own file; or
-        else into a new file here.
-
-        Returns "", or the message that says what went wrong, where the outcomes are and what to do;
-        it ends with the state itself if no file can be written at all.
-        """
+        else into a new file here. Returns "", or the message that says what went wrong, where the
+        outcomes are and what to do; it ends with the state itself if no file can be written at
+        all."""
         kept, fault = self._kept(journal)
         state = journal.outcome(max(kept, 0))
         try:
@@ -177,8 +174,9 @@ class LockedState:
             return kept, ""
         fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"
         if journal.failure:
-            reason = printable(journal.failure.strerror or str(journal.failure))
-            fault = f"cannot be written: {reason}, so no further call was started"
+            fault = (
+                f"cannot be written: {reason_of(journal.failure)}, so no further call was started"
+            )
         return kept, f"{name} {fault}"
 
     def _is_replaced(self) -> bool:
@@ -193,17 +191,14 @@ class LockedState:
             self._backend.remove_journal()
             return ""
         except OSError as error:
-            reason = printable(error.strerror or str(error))
             return (
-                f"{self._backend.journal_name} cannot be removed: {reason}\n"
+                f"{self._backend.journal_name} cannot be removed: {reason_of(error)}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
 
     def merge(self) -> None:
-        """Merges what an interrupted run left in the journal, and removes the journal.
-
-        Raises StateError if the state cannot be written; the journal then stays.
-        """
+        """Merges what an interrupted run left in the journal, and removes the journal. Raises
+        StateError if the state cannot be written; the journal then stays."""
         name, content = self._backend.name, self._content
         before = None if content is None else State.load(content, name)
         try:
@@ -213,14 +208,6 @@ class LockedState:
             raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
         if left := self._remove_journal():
             raise StateError(left)
-
-
-def _replayed(state: State | None, journal: bytes, backend: Backend) -> State | None:
-    if not journal:
-        return state
-    from majobctl.state.journal import replayed
-
-    return replayed(state, journal, backend.journal_name)
 
 
 def _in_journal(backend: Backend) -> str:
@@ -247,5 +234,4 @@ def _rescued(state: State, name: str, is_replaced: bool) -> str:
 
 
 def not_kept(name: str, error: OSError) -> StateError:
-    """The error for a file that cannot be written."""
-    return StateError(f"{name} cannot be written: {printable(error.strerror or str(error))}")
+    return StateError(f"{name} cannot be written: {reason_of(error)}")

@@ -54,8 +54,7 @@ def test_without_a_terminal_no_question_is_asked_and_nothing_is_sent(
 ) -> None:
     on_rest.job("one")
     for arguments in (["apply"], ["apply", "--format", "json"]):
-        ran = on_rest.process(*arguments, stdin=b"yes\n")
-        assert ran.code == 1
+        ran = on_rest.process(*arguments, stdin=b"yes\n", code=1)
         assert "--auto-approve" in ran.stderr
         assert rest.requests == []
     assert not on_rest.state_path.exists()
@@ -64,8 +63,7 @@ def test_without_a_terminal_no_question_is_asked_and_nothing_is_sent(
 def test_without_changes_no_question_is_asked(on_rest: Repository) -> None:
     on_rest.job("one")
     on_rest.apply()
-    ran = on_rest.process("apply")
-    assert ran.code == 0
+    ran = on_rest.process("apply", code=0)
     assert ran.last_line == (
         "Apply complete: 0 added, 0 updated, 0 forgotten, 0 failed. State serial 1."
     )
@@ -150,8 +148,7 @@ def test_the_result_as_json(on_rest: Repository, rest: FakeService) -> None:
         "two": (400, {"error_code": "ModelArts.0105", "error_msg": "not allowed"}, {})
     }
     rest.before_put = answers.get
-    ran = on_rest.run("apply", "--auto-approve", "--format", "json")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", "--format", "json", code=3)
     assert ran.document["complete"] is False
     assert ran.document["serial"] == 1
     assert ran.document["summary"]["failed"] == 1
@@ -272,8 +269,7 @@ def test_an_interrupt_ends_the_pauses_between_tries(on_rest: Repository, rest: F
 def test_two_applies_at_once_are_one(six: Repository, rest: FakeService, gate: Gate) -> None:
     first = six.start("apply", "--auto-approve")
     until(lambda: gate.waiting, "a call")
-    second = six.process("apply", "--auto-approve")
-    assert second.code == 4
+    second = six.process("apply", "--auto-approve", code=4)
     assert f"process {first.pid}, `majobctl apply --auto-approve`" in second.stderr
     assert "--lock-timeout" in second.stderr
     six.done("plan")
@@ -304,8 +300,7 @@ def test_credentials_that_are_refused_stop_before_the_first_put(
 ) -> None:
     on_rest.environment["OS_SECRET_KEY"] = "wrong-secret-value"
     on_rest.job("one")
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert "APIGW.0301 wrong signature\ncheck OS_ACCESS_KEY, OS_SECRET_KEY and" in ran.stderr
     assert "wrong-secret-value" not in ran.stderr + ran.stdout
     assert rest.asked("PUT") == []
@@ -334,8 +329,7 @@ def test_no_answer_is_a_defect(
     on_rest.settings(rest.settings("retries = 0"))
     on_rest.job("one")
     rest.before_put = lambda name: (status, answer, {"Location": "http://elsewhere.invalid/"})
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", code=3)
     assert "Apply incomplete: 0 added" in ran.last_line
     rest.before_put = lambda name: None
     on_rest.apply()
@@ -407,8 +401,7 @@ def test_damage_in_the_journal_is_reported_and_left_as_it_is(on_emulator: Reposi
     on_emulator.apply()
     journal = on_emulator.write("majobctl.state.json.journal", "damage\nmore\n")
     for arguments in (["plan"], ["apply", "--auto-approve"], ["state", "rm", "alpha"]):
-        ran = on_emulator.run(*arguments)
-        assert ran.code == 1
+        ran = on_emulator.run(*arguments, code=1)
         assert "majobctl.state.json.journal:1: the journal is damaged" in ran.stderr
     assert journal.read_text() == "damage\nmore\n"
 
@@ -416,8 +409,7 @@ def test_damage_in_the_journal_is_reported_and_left_as_it_is(on_emulator: Reposi
 def test_a_seed_that_cannot_be_used_is_reported(on_emulator: Repository) -> None:
     for seed in ("missing.toml", ".", "jobs"):
         on_emulator.settings(f'[provider]\nkind = "emulator"\nseed = "{seed}"\n')
-        ran = on_emulator.run("apply", "--auto-approve")
-        assert ran.code == 1
+        ran = on_emulator.run("apply", "--auto-approve", code=1)
         assert seed in ran.stderr
 
 
@@ -426,8 +418,7 @@ def test_the_official_package_is_asked_for_where_it_is_missing(
 ) -> None:
     on_rest.settings(rest.settings().replace('"modelarts"', '"sdk"'))
     on_rest.job("one")
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert "modelarts" in ran.stderr
 
 

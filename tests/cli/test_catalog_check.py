@@ -42,8 +42,7 @@ def test_plan_warns_on_stderr_and_in_the_document(warned: Repository) -> None:
 
 
 def test_apply_warns_and_asks_the_service_itself(warned: Repository) -> None:
-    ran = warned.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = warned.run("apply", "--auto-approve", code=1)
     assert ran.stderr.startswith(WARNING)
     assert f'"{WRONG}" does not exist; did you mean' in ran.stderr
 

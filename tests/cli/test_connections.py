@@ -64,8 +64,7 @@ def test_calls_without_a_connection_leave_nothing_pending(
 def test_no_credentials_are_a_list_of_what_was_looked_for(on_rest: Repository) -> None:
     on_rest.environment = {"OS_SECRET_KEY": "hunter2"}
     on_rest.job("one")
-    ran = on_rest.run("plan", "--refresh")
-    assert ran.code == 1
+    ran = on_rest.run("plan", "--refresh", code=1)
     lines = ran.stderr.splitlines()
     assert "  access key (environment): OS_SECRET_KEY set; OS_ACCESS_KEY not set" in lines
     assert "  clouds.yaml: OS_CLOUD not set" in lines

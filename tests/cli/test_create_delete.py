@@ -50,8 +50,7 @@ def test_files_that_a_pattern_misses_are_not_deleted_in_the_service(
     repo.settings(cloud.settings(f'{DELETE}\n[jobs]\nfiles = ["{pattern}"]\n'))
     (repo.root / "jobs").rename(repo.root / "elsewhere")
     for command in (["plan"], ["apply", "--auto-approve"]):
-        ran = repo.run(*command)
-        assert ran.code == 1
+        ran = repo.run(*command, code=1)
         assert ran.stderr.count(f'"{pattern}" matches no file') == 1
         assert "perhaps only because their files were not found" in ran.stderr
     assert cloud.writes() == []
@@ -67,8 +66,7 @@ def test_a_folder_whose_link_leads_nowhere_is_not_taken_for_removed_job_configs(
     (repo.root / "jobs" / "shared").symlink_to(mounted)
     assert repo.done("plan").stderr == ""
     mounted.rename(repo.root / "elsewhere")
-    ran = repo.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = repo.run("apply", "--auto-approve", code=1)
     assert ran.stderr.startswith("Warning: jobs/shared: this link leads nowhere; if job files were")
     assert ran.stderr.endswith("were not found\ncorrect jobs/shared, or remove it\n")
     assert cloud.writes() == []
@@ -80,8 +78,7 @@ class TestWithoutTheSettings:
     ) -> None:
         repo.job("new")
         repo.job("alpha", config_desc="edited")
-        ran = repo.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", code=3)
         assert "job_config.new: failed: ModelArts.0102" in ran.stderr
         assert "create it in ModelArts, or set apply.create_missing = true" in ran.stdout
         assert "1 updated" in ran.last_line
@@ -97,8 +94,7 @@ class TestWithoutTheSettings:
         assert "~ job_config.beta" in ran.stdout
         assert "the service does not have it, so it cannot be sent" in ran.stdout
         assert "set apply.create_missing = true" in ran.stdout
-        ran = repo.run("apply", "--refresh", "--auto-approve")
-        assert ran.code == 1
+        ran = repo.run("apply", "--refresh", "--auto-approve", code=1)
         assert "job_config.beta: the service does not have it\nnothing was sent; " in ran.stderr
         assert cloud.writes() == []
         assert entries(repo) == ["alpha", "beta"]
@@ -160,8 +156,7 @@ class TestCreateMissing:
         refusal = Reply(400, {"error_code": "ModelArts.0105", "error_msg": "not allowed"})
         cloud.before = lambda asked: refusal if asked.method == "POST" else None
         for arguments in ([], ["--refresh"]):
-            ran = repo.run("apply", "--auto-approve", *arguments)
-            assert ran.code == 3
+            ran = repo.run("apply", "--auto-approve", *arguments, code=3)
             assert "job_config.new: failed: ModelArts.0105 not allowed" in ran.stderr
             assert entries(repo) == ["alpha", "beta"]
         assert Counter(cloud.writes()) == {"POST new": 2}
@@ -198,8 +193,7 @@ class TestCreateMissing:
             return LOST if asked.name == "new" and "POST new" in cloud.writes() else None
 
         cloud.after = away
-        ran = repo.run("apply", "--auto-approve", "--refresh")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", "--refresh", code=3)
         assert "1 unknown" in ran.last_line
         assert repo.state["job_configs"]["new"]["pending"] is True
         cloud.after = lambda asked: None
@@ -218,8 +212,7 @@ class TestCreateMissing:
                 cloud.console.create("new", config_desc="theirs")
 
         cloud.before = overtake
-        ran = repo.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", code=3)
         assert "ModelArts.0103 somebody else has created new in the meantime" in ran.stderr
         assert cloud.console.config("new")["config_desc"] == "theirs"
         assert entries(repo) == ["alpha", "beta"]
@@ -294,8 +287,7 @@ class TestDeleteRemoved:
     ) -> None:
         refusal = Reply(400, {"error_code": "ModelArts.0105", "error_msg": "it is in use"})
         cloud.before = lambda asked: refusal if asked.method == "DELETE" else None
-        ran = repo.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", code=3)
         assert "job_config.beta: failed: ModelArts.0105 it is in use" in ran.stderr
         assert entries(repo) == ["alpha", "beta"]
         assert "pending" not in repo.state["job_configs"]["beta"]
@@ -311,8 +303,7 @@ class TestDeleteRemoved:
         cloud.after, cloud.before = (
             (lose, lambda _: None) if is_carried_out else (lambda _: None, lose)
         )
-        ran = repo.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", code=3)
         assert "1 unknown" in ran.last_line
         assert planned(repo) == {"beta": "delete"}
         cloud.after = cloud.before = lambda asked: None

@@ -14,7 +14,7 @@ from majobctl.emulator.faults import Faults
 from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
-from tests.config_repository import JOB, Repository, finished, terminal, toml_of, until
+from tests.config_repository import BODY, JOB, Repository, finished, terminal, toml_of, until
 from tests.fake_service import (
     ACCESS_KEY,
     PROJECT,
@@ -24,16 +24,6 @@ from tests.fake_service import (
 )
 
 CLEAN = "No drift. 1 job config is as in the state.\n"
-BODY = {
-    "engine_id": 31,
-    "app_url": "/ml/src/",
-    "boot_file_url": "/ml/src/train.py",
-    "data_url": "/ml/data/",
-    "train_url": "/ml/output/",
-    "spec_id": 70,
-    "worker_server_num": 1,
-}
-"""What the REST service has for JOB."""
 
 
 def cloud_of(repository: Repository) -> Provider:
@@ -103,8 +93,7 @@ def test_edits_of_the_toml_files_are_no_drift(applied: Repository) -> None:
 def test_one_deleted_elsewhere_is_missing(applied: Repository) -> None:
     with cloud_of(applied) as provider:
         assert provider.delete_job_config("alpha") == DONE
-    ran = applied.run("drift", "--detailed-exitcode")
-    assert ran.code == 2
+    ran = applied.run("drift", "--detailed-exitcode", code=2)
     assert ran.stdout == (
         "  - job_config.alpha\n"
         "      the service no longer has it\n"
@@ -186,8 +175,7 @@ def test_ignored_places_do_not_count(applied: Repository) -> None:
     change_there(applied, "alpha", config_desc="x", hyperparameters={"seed": "1"})
     text = (applied.root / "majobctl.toml").read_text()
     applied.settings(text + '[drift]\nignore = ["hyperparameters.seed"]\n')
-    ran = applied.run("drift", "--detailed-exitcode")
-    assert ran.code == 2
+    ran = applied.run("drift", "--detailed-exitcode", code=2)
     assert "hyperparameters" not in ran.stdout
     assert '      + config_desc                  "x"\n' in ran.stdout
     applied.job("alpha", ignore_changes=["config_desc"])
@@ -250,8 +238,7 @@ def test_secret_values_are_compared_and_never_shown(on_emulator: Repository) -> 
         hyperparameters={"token": "put-there", "lr": "0.1"},
     )
     for format_ in ("text", "json", "markdown"):
-        ran = on_emulator.run("drift", "--detailed-exitcode", "--format", format_)
-        assert ran.code == 2
+        ran = on_emulator.run("drift", "--detailed-exitcode", "--format", format_, code=2)
         for word in ("hidden-value", "put-there", "of-the-file"):
             assert word not in ran.stdout + ran.stderr
     text = on_emulator.done("drift").stdout
@@ -328,8 +315,7 @@ def test_the_document_has_both_values_and_is_the_same_again(
 
 def test_markdown_is_for_an_issue(on_service: Repository, service: FakeService) -> None:
     service.configs["alpha"]["config_desc"] = "a | b\n`c` <img>"
-    ran = on_service.run("drift", "--format", "markdown", "--detailed-exitcode")
-    assert ran.code == 2
+    ran = on_service.run("drift", "--format", "markdown", "--detailed-exitcode", code=2)
     assert ran.stdout.startswith("**Drift: 1 changed, 0 missing; 1 as in the state.**\n")
     assert ran.last_line == (
         '| `config_desc` | not set | `"a \\u007c b\\n\\u0060c\\u0060 \\u003cimg\\u003e"` |'

@@ -64,8 +64,7 @@ def test_a_repository_is_applied_to_it(on_emulator: Repository) -> None:
         on_emulator.apply()
         assert on_emulator.done("plan").stdout.startswith("No changes.")
         on_emulator.job("missing")
-        ran = on_emulator.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = on_emulator.run("apply", "--auto-approve", code=3)
         assert "ModelArts.0102" in ran.stdout
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert [entry["method"] for entry in entries].count("PUT") == 1
@@ -86,8 +85,7 @@ def test_its_data_outlive_it(on_emulator: Repository) -> None:
 def test_its_faults_reach_an_apply(on_emulator: Repository) -> None:
     with serving(on_emulator, "--seed", "cloud.toml", "--error-rate", "1") as (_, url):
         use(on_emulator, url, "retries = 0\n")
-        ran = on_emulator.run("apply", "--auto-approve")
-        assert ran.code == 1
+        on_emulator.run("apply", "--auto-approve", code=1)
         assert not on_emulator.state_path.exists()
 
 
@@ -243,8 +241,7 @@ class TestSet:
 
     def test_is_for_an_emulator_only(self, repository: Repository) -> None:
         repository.settings('[provider]\nkind = "modelarts"\nregion = "eu-de"\nproject_id = "p"\n')
-        ran = repository.run("emulator", "set", "alpha", "log_url=")
-        assert ran.code == 1
+        ran = repository.run("emulator", "set", "alpha", "log_url=", code=1)
         assert 'the provider is "modelarts", not an emulator' in ran.stderr
         assert not (repository.root / ".majobctl").exists()
 
@@ -262,8 +259,7 @@ class TestSet:
         on_emulator.done("emulator", "set", "alpha", "train_instance_count=4")
         assert "1 -> 4" in on_emulator.done("drift").stdout
         on_emulator.job("alpha", config_desc="mine")
-        ran = on_emulator.run("apply", "--auto-approve")
-        assert ran.code == 5
+        ran = on_emulator.run("apply", "--auto-approve", code=5)
         assert "train_instance_count: 1 in the state, 4 in the service, 1 wanted" in ran.stdout
         assert fields(on_emulator)["worker_server_num"] == 4
 

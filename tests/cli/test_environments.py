@@ -61,8 +61,7 @@ def test_a_plan_is_not_written_over_another_environments_state(
     repository.job("one")
     repository.apply("-e", "prod")
     before = (repository.root / "prod.state.json").read_bytes()
-    ran = repository.run("plan", option)
-    assert ran.code == 1
+    ran = repository.run("plan", option, code=1)
     assert '"prod.state.json" is not a place for a' in ran.stderr
     assert (repository.root / "prod.state.json").read_bytes() == before
 
@@ -91,8 +90,7 @@ def test_the_process_may_name_the_environment_and_the_option_wins(repo: Reposito
     assert repo.done("state", "list", "-e", "test").stdout == ""
     repo.environment["MAJOBCTL_ENVIRONMENT"] = "prd"
     for command in (("plan",), ("show",), ("state", "pull"), ("flavors",), ("drift",)):
-        ran = repo.run(*command)
-        assert ran.code == 1
+        ran = repo.run(*command, code=1)
         assert 'no environment "prd"; did you mean "prod"?' in ran.stderr
 
 
@@ -166,8 +164,7 @@ def test_a_state_never_serves_two_targets(repo: Repository) -> None:
     (repo.root / "prod.state.json").rename(repo.root / "test.state.json")
     before = (repo.root / "test.state.json").read_bytes()
     for command in (("plan",), ("apply", "--auto-approve"), ("drift",), ("import", "--all")):
-        ran = repo.run(*command, "-e", "test")
-        assert ran.code == 1
+        ran = repo.run(*command, "-e", "test", code=1)
         assert "prod-project" in ran.stderr
         assert "test.state.json" in ran.stderr
     repo.write("pushed.json", before.decode())
@@ -178,14 +175,12 @@ def test_a_state_never_serves_two_targets(repo: Repository) -> None:
 def test_a_saved_plan_is_applied_with_its_environment_only(repo: Repository) -> None:
     repo.done("plan", "-e", "prod", "--out", "prod.plan")
     repo.done("plan", "--out", "dev.plan")
-    refused = repo.run("apply", "prod.plan")
-    assert refused.code == 5
+    refused = repo.run("apply", "prod.plan", code=5)
     assert "made for another target: emulator, project prod-project (with -e prod)" in (
         refused.stderr
     )
     assert refused.stderr.endswith("apply it with: majobctl apply -e prod prod.plan\n")
-    refused = repo.run("apply", "dev.plan", "-e", "prod")
-    assert refused.code == 5
+    refused = repo.run("apply", "dev.plan", "-e", "prod", code=5)
     assert refused.stderr.endswith("apply it with: majobctl apply dev.plan\n")
     assert "made for another target: emulator, project emulator (without -e)" in refused.stderr
     assert states(repo) == []

@@ -61,8 +61,7 @@ def test_a_file_that_is_as_it_should_be_is_not_touched(mixed: Repository) -> Non
 
 
 def test_check_writes_nothing_and_ends_with_1(mixed: Repository) -> None:
-    ran = mixed.run("fmt", "--check")
-    assert ran.code == 1
+    ran = mixed.run("fmt", "--check", code=1)
     assert ran.stdout == "would change jobs/a.toml\n1 file would change, 1 unchanged.\n"
     assert text_of(mixed) == MIXED
     mixed.done("fmt")
@@ -121,8 +120,7 @@ def test_broken_files_are_reported_as_by_validate_and_left_alone(mixed: Reposito
     broken = {"jobs/b.toml": "[job_config.b\n", "jobs/c.toml": "a = 1\na = 2\n"}
     for name, text in broken.items():
         mixed.write(name, text)
-    ran = mixed.run("fmt")
-    assert ran.code == 1
+    ran = mixed.run("fmt", code=1)
     assert ran.stdout == "formatted jobs/a.toml\n1 file formatted, 1 unchanged.\n"
     *told, last = ran.stderr.splitlines()
     assert last == "2 problems. Files with problems were not changed."
@@ -160,8 +158,7 @@ def test_a_file_that_tomlkit_cannot_read_is_reported_and_left_alone(mixed: Repos
 
 @pytest.mark.parametrize("name", ["missing.toml", "jobs", "x" * 300])
 def test_what_cannot_be_read_is_reported(mixed: Repository, name: str) -> None:
-    ran = mixed.run("fmt", name)
-    assert ran.code == 1
+    ran = mixed.run("fmt", name, code=1)
     assert ": cannot be read: " in ran.stderr
     assert "1 problem." in ran.stderr
 

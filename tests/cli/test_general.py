@@ -122,8 +122,7 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
 def test_wrong_usage_is_answered_with_what_to_write(
     repository: Repository, arguments: list[str], told: str
 ) -> None:
-    ran = repository.run(*arguments)
-    assert ran.code == 1
+    ran = repository.run(*arguments, code=1)
     assert ran.stderr.endswith(told)
 
 
@@ -170,8 +169,7 @@ def test_all_options_and_arguments_that_take_a_text_are_among_those() -> None:
 def test_a_folder_that_is_not_there_cannot_be_gone_to(repository: Repository) -> None:
     repository.write("file", "")
     for folder in ("missing", "file", "x" * 5000):
-        ran = repository.run("-C", folder, "version")
-        assert ran.code == 1
+        ran = repository.run("-C", folder, "version", code=1)
         assert f"cannot change to {folder}: " in ran.stderr
 
 

@@ -30,8 +30,8 @@ def allow(repo: Repository, cloud: Cloud, *settings: str, extra: str = "") -> No
     repo.settings(cloud.settings(f"[apply]\n{lines}{extra}"))
 
 
-def auto(repo: Repository, *arguments: str) -> Ran:
-    return repo.run("apply", "--auto-approve", *arguments)
+def auto(repo: Repository, *arguments: str, code: int | None = None) -> Ran:
+    return repo.run("apply", "--auto-approve", *arguments, code=code)
 
 
 def told(ran: Ran, name: str) -> str:
@@ -141,8 +141,7 @@ class TestAnUpdate:
     ) -> None:
         repo.job("alpha", config_desc="mine")
         cloud.console.change("alpha", config_desc="theirs")
-        ran = auto(repo)
-        assert ran.code == 5
+        ran = auto(repo, code=5)
         said = 'config_desc: "first" in the state, "theirs" in the service, "mine" wanted'
         assert said in told(ran, "alpha")
 
@@ -166,8 +165,7 @@ class TestAnUpdate:
     def test_is_not_sent_if_it_cannot_be_read(self, edited: Repository, cloud: Cloud) -> None:
         refusal = Reply(403, {"error_code": "X.1", "error_msg": "no"})
         cloud.before = lambda asked: refusal if asked == Asked("GET", "alpha") else None
-        ran = auto(edited)
-        assert ran.code == 3
+        ran = auto(edited, code=3)
         assert "it could not be read, and nothing was sent: " in told(ran, "alpha")
         assert cloud.writes() == ["PUT beta"]
 
@@ -176,8 +174,7 @@ class TestAnUpdate:
     ) -> None:
         other = {**cloud.console.config("gamma"), "is_success": True}
         cloud.before = lambda asked: Reply(200, other) if asked.method == "GET" else None
-        ran = auto(edited)
-        assert ran.code == 3
+        ran = auto(edited, code=3)
         assert "could not be read, and nothing was sent" in told(ran, "alpha")
         assert cloud.writes() == []
 
@@ -248,8 +245,7 @@ class TestConsent:
     ) -> None:
         edited.done("plan", "--refresh", "--out", "saved.plan")
         cloud.console.change("alpha", config_desc="later")
-        ran = edited.run("apply", "saved.plan")
-        assert ran.code == 5
+        ran = edited.run("apply", "saved.plan", code=5)
         assert "changed meanwhile" in ran.stdout
         ran = edited.run("apply", "saved.plan", "--overwrite")
         assert ran.code == 5  # The state has another serial by now.
@@ -271,14 +267,12 @@ class TestConsent:
     def test_the_settings_may_read_everything(self, repo: Repository, cloud: Cloud) -> None:
         allow(repo, cloud, 'refresh = "all"')
         cloud.console.change("gamma", config_desc="theirs")
-        ran = auto(repo)
-        assert ran.code == 5
+        ran = auto(repo, code=5)
         assert told(ran, "gamma").startswith("  job_config.gamma: somebody changed it")
 
     def test_a_saved_plan_is_not_read_anew(self, edited: Repository) -> None:
         edited.done("plan", "--out", "saved.plan")
-        ran = edited.run("apply", "saved.plan", "--refresh")
-        assert ran.code == 1
+        ran = edited.run("apply", "saved.plan", "--refresh", code=1)
         assert "a saved plan is applied as it was made" in ran.stderr
 
 
@@ -291,8 +285,7 @@ class TestTheFirstApply:
         return on_cloud
 
     def test_does_not_replace_what_it_has_not_shown(self, first: Repository, cloud: Cloud) -> None:
-        ran = auto(first)
-        assert ran.code == 5
+        ran = auto(first, code=5)
         assert cloud.writes() == []
         assert told(ran, "alpha").splitlines()[0] == (
             "  job_config.alpha: the state does not know it, and the service has it with other"
@@ -345,8 +338,7 @@ def test_a_clone_that_is_behind_does_not_put_a_value_back(
     clone.apply()
     cloud.take()
     repo.job("alpha", config_desc="second")
-    ran = auto(repo)
-    assert ran.code == 5
+    ran = auto(repo, code=5)
     assert "train_instance_count: 1 in the state, 2 in the service, 1 wanted" in ran.stdout
     assert cloud.writes() == []
 
@@ -377,8 +369,7 @@ class TestWhatIsIgnored:
     def test_does_not_cover_other_fields(self, repo: Repository, cloud: Cloud) -> None:
         repo.job("alpha", config_desc="second", ignore_changes=["train_instance_count"])
         cloud.console.change("alpha", worker_server_num=4, log_url="/ml/their-log/")
-        ran = auto(repo)
-        assert ran.code == 5
+        ran = auto(repo, code=5)
         assert "train_instance_count" not in told(ran, "alpha")
 
     def test_holds_no_deletion_back(self, repo: Repository, cloud: Cloud) -> None:
@@ -422,8 +413,7 @@ class TestSecrets:
             secret.done("plan", "--out", "saved.plan")
             ran = secret.run("apply", "saved.plan")
         else:
-            ran = auto(secret)
-        assert ran.code == 5
+            ran = auto(secret, code=5)
         said = "hyperparameters.api: (sensitive), another value in the service"
         assert said in told(ran, "alpha")
         for shown in (ran, auto(secret, "--format", "json"), secret.run("apply", "--overwrite")):
@@ -469,8 +459,7 @@ class TestWhatTheServiceDoesNotHave:
         return repo
 
     def test_fails_without_a_call(self, gone: Repository, cloud: Cloud) -> None:
-        ran = auto(gone)
-        assert ran.code == 3
+        ran = auto(gone, code=3)
         for name in ("alpha", "new"):
             assert "the service does not have it; nothing was sent" in told(ran, name)
             assert "set apply.create_missing = true" in told(ran, name)
@@ -497,8 +486,7 @@ class TestWhatTheServiceDoesNotHave:
 
     def test_of_a_saved_plan_fails_without_a_call(self, gone: Repository, cloud: Cloud) -> None:
         gone.done("plan", "--refresh", "--out", "saved.plan")
-        ran = gone.run("apply", "saved.plan")
-        assert ran.code == 3
+        gone.run("apply", "saved.plan", code=3)
         assert cloud.writes() == ["PUT beta"]
 
 
@@ -594,8 +582,7 @@ class TestARename:
         cloud.console.create("new", config_desc="theirs")
         repo.remove("alpha")
         repo.job("new", config_desc="first", renamed_from="alpha")
-        ran = auto(repo)
-        assert ran.code == 5
+        ran = auto(repo, code=5)
         assert "the state does not know it" in told(ran, "new")
         assert "it waits until job_config.new, its new name, is there" in told(ran, "alpha")
         assert cloud.writes() == []
@@ -614,10 +601,13 @@ class TestARename:
         assert sorted(repo.state["job_configs"]) == ["beta", "gamma"]
 
 
-class TestWhatNoKeyCanSay:
-    """Somebody has mounted a disk in the console: no job config can say that."""
+class TestWhatNoKeyCanExpress:
+    """Somebody has mounted a disk in the console: no job config can express that."""
 
-    SAID = "the service has nas_share_addr, volumes, which no key can say; a call may remove them"
+    SAID = (
+        "the service has nas_share_addr, volumes, which no key of a job config can express; a call"
+        " may remove them"
+    )
 
     @pytest.fixture
     def mounted(self, repo: Repository, cloud: Cloud) -> Repository:
@@ -657,7 +647,7 @@ class TestWhatNoKeyCanSay:
     ) -> None:
         with terminal(edited, "apply") as shown:
             shown.expect("Only yes is accepted")
-            assert "which no key can say" in shown.plain
+            assert "which no key of a job config can express" in shown.plain
             shown.type("yes\n")
             assert shown.finish()[0] == 5
         assert "PUT alpha" not in cloud.writes()
@@ -726,7 +716,7 @@ class TestWhatNoKeyCanSay:
         assert document["changes"][0]["unknown_fields"] == ["nas_share_addr", "volumes"]
         for format_, name in {"markdown": '`"volumes"`', "html": "&quot;volumes&quot;"}.items():
             said = edited.done("plan", "--refresh", "--format", format_).stdout
-            assert f"{name}, which no key can say" in said
+            assert f"{name}, which no key of a job config can express" in said
             assert SECRET not in said
 
 

@@ -41,8 +41,7 @@ def test_a_plan_over_the_bound_is_refused_and_nothing_is_sent(
 ) -> None:
     rest.forget_requests()
     change(guarded, 4)
-    ran = guarded.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = guarded.run("apply", "--auto-approve", code=1)
     assert "the plan changes 4 of 10 job configs" in ran.stderr
     assert "apply.max_change_percent = 30" in ran.stderr
     assert "--force" in ran.stderr
@@ -121,8 +120,7 @@ def test_part_of_the_files_moved_away_loses_nothing_unseen(
     assert told in document["warnings"]
     rest.forget_requests()
     for arguments in (["--auto-approve"], ["saved.plan"]):
-        ran = full.run("apply", *arguments)
-        assert ran.code == 1
+        ran = full.run("apply", *arguments, code=1)
         assert f"Error: the plan {sentence}; nothing was sent\n" in ran.stderr
         assert "if this is intended, run the same command with --force\n" in ran.stderr
     assert rest.requests == []

@@ -179,8 +179,7 @@ def test_a_name_that_does_not_exist_is_an_error_and_nothing_is_done(
     ],
 )
 def test_it_must_be_said_what_to_import(cloud: Cloud, arguments: list[str], message: str) -> None:
-    ran = cloud.repository.run("import", *arguments)
-    assert ran.code == 1
+    ran = cloud.repository.run("import", *arguments, code=1)
     assert message in ran.stderr
     assert cloud.requests == []
 
@@ -250,8 +249,7 @@ def test_the_folder_is_below_the_settings_wherever_the_command_runs(cloud: Cloud
 def test_a_folder_that_no_job_file_is_read_from_is_refused_before_anything_is_asked(
     cloud: Cloud, out_dir: str, message: str
 ) -> None:
-    ran = cloud.repository.run("import", "--all", "--out-dir", out_dir)
-    assert ran.code == 1
+    ran = cloud.repository.run("import", "--all", "--out-dir", out_dir, code=1)
     assert message in ran.stderr
     assert cloud.requests == []
 
@@ -331,8 +329,7 @@ def test_what_defaults_cannot_take_back_is_left_out(cloud: Cloud) -> None:
 def test_broken_job_files_are_told_first(cloud: Cloud) -> None:
     cloud.create("a")
     cloud.repository.write("jobs/broken.toml", "x =\n")
-    ran = cloud.repository.run("import", "--all")
-    assert ran.code == 1
+    ran = cloud.repository.run("import", "--all", code=1)
     assert "jobs/broken.toml:1:" in ran.stderr
     assert cloud.requests == []
 
@@ -343,8 +340,7 @@ def test_the_state_of_another_target_is_refused(cloud: Cloud) -> None:
     text = cloud.repository.state_path.read_text()
     cloud.repository.state_path.write_text(text.replace("http://127", "https://x.127"))
     cloud.forget_requests()
-    ran = cloud.repository.run("import", "--all")
-    assert ran.code == 1
+    ran = cloud.repository.run("import", "--all", code=1)
     assert "majobctl.state.json belongs to another target" in ran.stderr
     assert cloud.requests == []
 

@@ -115,8 +115,7 @@ def test_git_attributes_that_are_there_are_kept_and_the_line_is_named(
 def test_a_place_that_cannot_be_used_is_reported(repository: Repository) -> None:
     repository.write("file", "")
     for directory in ("file", "file/below", "x" * 300, "a/" * 3000):
-        ran = repository.run("init", directory)
-        assert ran.code == 1
+        ran = repository.run("init", directory, code=1)
         assert "cannot be created: " in ran.stderr
     repository.write("kept", "")
     assert repository.run("init", "a", "b").code == 1
@@ -140,7 +139,6 @@ def test_any_name_will_do(repository: Repository, directory: str) -> None:
 def test_a_broken_seed_is_named_as_the_settings_name_it(repository: Repository) -> None:
     repository.done("init")
     repository.write("cloud.toml", "[job_config.example]\nnothing = 1\n")
-    ran = repository.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = repository.run("apply", "--auto-approve", code=1)
     assert "cloud.toml" in ran.stderr
     assert str(repository.root) not in ran.stderr

@@ -42,8 +42,7 @@ class TestNothingIsLost:
         allow(repo, cloud, "delete_removed")
         repo.remove("alpha")
         repo.job("alpha2", config_desc="first")
-        ran = repo.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", code=3)
         assert "job_config.alpha: it waits until job_config.alpha2" in ran.stdout
         assert cloud.console.names() == ["alpha", "beta", "gamma"]
 
@@ -198,8 +197,7 @@ class TestNothingComesToLight:
         body = {"is_success": True, "config_desc": SECRET, "half": "\ud800"}
         cloud.after = lambda asked: Reply(200, body) if asked.name == "alpha" else None
         for command in (["plan", "--refresh"], ["drift"]):
-            ran = repo.run(*command)
-            assert ran.code == 1
+            ran = repo.run(*command, code=1)
             assert "job_config.alpha: unreadable answer" in ran.stderr
             assert SECRET not in ran.stdout + ran.stderr
 
@@ -210,8 +208,7 @@ class TestNothingComesToLight:
         repo.apply()
         repo.job("alpha", user_command="bash run.sh", **IMAGE)
         answer(cloud, "alpha", user_command=SECRET)
-        ran = repo.run("apply", "--auto-approve", "--verify")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", "--verify", code=3)
         assert "user_command (sensitive) is not as it was sent" in ran.stdout
         assert SECRET not in ran.stdout + ran.stderr
 
@@ -243,8 +240,7 @@ class TestNothingComesToLight:
     ) -> None:
         repo.job("alpha", hyperparameters={"api": SECRET, "x": "1"}, sensitive=["api"])
         answer(cloud, "alpha", parameter="whatever")
-        ran = repo.run("apply", "--auto-approve", "--overwrite", "--verify")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", "--overwrite", "--verify", code=3)
         assert "hyperparameters (sensitive) is not as it was sent" in ran.stdout
         assert SECRET not in ran.stdout + ran.stderr
 

@@ -67,8 +67,7 @@ def test_a_plan_needs_no_credentials(on_rest: Repository) -> None:
     on_rest.environment.clear()
     on_rest.job("one")
     assert "1 to add" in on_rest.done("plan").stdout
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert "OS_ACCESS_KEY" in ran.stderr
     assert not on_rest.state_path.exists()
 
@@ -123,8 +122,7 @@ def test_failures_do_not_stop_the_others(on_rest: Repository, rest: FakeService)
             "job-12": refusal(404, "ModelArts.0102", "\x1b[31mred\nline"),
         }
     )
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", code=3)
     assert len(rest.puts) == 30
     assert ran.last_line == (
         "Apply incomplete: 26 added, 0 updated, 0 forgotten, 4 failed. State serial 2."
@@ -161,8 +159,7 @@ def test_an_outcome_that_is_not_known_is_sent_again(on_rest: Repository, rest: F
     on_rest.job("one")
     on_rest.job("two")
     rest.before_put = failing({"two": (200, b'{"is_succ', {})})
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", code=3)
     assert ran.last_line == (
         "Apply incomplete: 1 added, 0 updated, 0 forgotten, 0 failed, 1 unknown. State serial 1."
     )
@@ -231,8 +228,7 @@ def test_an_unknown_name_stops_before_the_first_put(
 ) -> None:
     on_rest.job("good")
     on_rest.job("wrong", **params)
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert f"job_config.wrong: {message}" in ran.stderr
     assert "nothing was sent" in ran.stderr
     assert rest.puts == {}
@@ -319,8 +315,7 @@ def test_throttling_and_passing_faults_are_lived_through(
 def test_no_secret_is_in_any_file_or_message(on_rest: Repository, rest: FakeService) -> None:
     on_rest.job("one")
     rest.before_put = failing({"one": (401, {"error_code": "APIGW.0301", "error_msg": "no"}, {})})
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", code=3)
     secret = rest.environment["OS_SECRET_KEY"]
     texts = [ran.stdout, ran.stderr]
     texts += [path.read_text() for path in on_rest.root.rglob("*") if path.is_file()]

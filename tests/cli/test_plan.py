@@ -98,8 +98,7 @@ def test_another_targets_state_is_refused(on_emulator: Repository) -> None:
     content = on_emulator.state_path.read_bytes()
     on_emulator.settings('[provider]\nkind = "emulator"\nproject_id = "other"\n')
     for arguments in (["plan"], ["apply", "--auto-approve"]):
-        ran = on_emulator.run(*arguments)
-        assert ran.code == 1
+        ran = on_emulator.run(*arguments, code=1)
         assert "majobctl.state.json belongs to another target" in ran.stderr
         assert "project other" in ran.stderr
     assert on_emulator.state_path.read_bytes() == content
@@ -160,8 +159,7 @@ def test_a_state_that_says_null_is_planned_like_one_that_says_nothing(
     state = on_emulator.state
     state["job_configs"]["alpha"]["params"].update({"log_url": "", "data_source": []})
     on_emulator.state_path.write_text(json.dumps(state))
-    ran = on_emulator.run("plan")
-    assert ran.code == 0
+    ran = on_emulator.run("plan", code=0)
     assert "train_instance" not in ran.stdout
 
 

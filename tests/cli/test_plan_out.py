@@ -31,8 +31,7 @@ def test_what_is_not_a_plan_is_not_overwritten(on_emulator: Repository, name: st
     os.mkfifo(on_emulator.root / "pipe")
     (on_emulator.root / "loop").symlink_to("loop")
     before = {path: path.read_bytes() for path in on_emulator.root.rglob("*") if path.is_file()}
-    ran = on_emulator.run("plan", "--out", name)
-    assert ran.code == 1
+    ran = on_emulator.run("plan", "--out", name, code=1)
     is_folder = name == "jobs"
     expected = '"jobs" is a folder; choose' if is_folder else "is not a place for a plan"
     assert expected in ran.stderr or "cannot be written" in ran.stderr
@@ -67,8 +66,7 @@ def test_a_plan_does_not_fit_a_copy_of_the_state_that_was_applied_apart(
     on_emulator.state_path.write_bytes(first)
     on_emulator.job("one", config_desc="theirs")
     on_emulator.apply("--overwrite")
-    ran = on_emulator.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = on_emulator.run("apply", "saved.plan", code=5)
     assert "had other entries" in ran.stderr
 
 
@@ -102,8 +100,7 @@ def test_the_text_around_a_variable_is_not_reported(
 def test_two_outputs_need_two_files(options: list[str], repository: Repository) -> None:
     repository.cloud("one")
     repository.job("one")
-    ran = repository.run("plan", *options)
-    assert ran.code == 1
+    ran = repository.run("plan", *options, code=1)
     assert "each output needs a file of its own" in ran.stderr
     assert not (repository.root / "one").exists()
 
@@ -132,6 +129,5 @@ def test_a_plan_is_written_in_several_formats_at_once(repository: Repository) ->
 @pytest.mark.parametrize("also", ["html", "pdf=x", "html=", "=x"])
 def test_a_wrong_output_is_reported(also: str, repository: Repository) -> None:
     repository.cloud("one")
-    ran = repository.run("plan", "--also", also)
-    assert ran.code == 1
+    ran = repository.run("plan", "--also", also, code=1)
     assert "write FORMAT=FILE" in ran.stderr

@@ -71,8 +71,7 @@ def test_an_apply_ends_with_the_calls_under_way(
 ) -> None:
     die(cloud, answer(status, code), "GET" if how != "call" else "PUT", BEFORE + 1)
     options = ["--refresh=none", "--verify"] if how == "verify" else []
-    ran = many.run("apply", "--auto-approve", "--parallelism", str(AT_ONCE), *options)
-    assert ran.code == 3
+    ran = many.run("apply", "--auto-approve", "--parallelism", str(AT_ONCE), *options, code=3)
     done = [name for name in NAMES if f"job_config.{name}: updated" in ran.stderr]
     seen = [name for name in NAMES if f"job_config.{name}: " in ran.stderr]
     assert 1 <= len(done) < len(seen) <= BEFORE + 2 * AT_ONCE
@@ -106,8 +105,7 @@ def test_a_refusal_of_one_configuration_stops_no_other(
 
 def test_json_says_the_same(many: Repository, cloud: Cloud) -> None:
     die(cloud, answer(401, "ModelArts.0202"), "PUT", BEFORE + 1)
-    ran = many.run("apply", "--auto-approve", "--parallelism", "1", "--format", "json")
-    assert ran.code == 3
+    ran = many.run("apply", "--auto-approve", "--parallelism", "1", "--format", "json", code=3)
     results = ran.document["results"]
     ends = [item["outcome"] for item in results]
     assert ends == ["done"] * BEFORE + ["failed"] + ["not attempted"] * (len(NAMES) - BEFORE - 1)
@@ -173,8 +171,7 @@ def test_a_token_that_was_given_and_expires_is_not_tried_again(
     rest.tokens.add("ready")
     write(on_rest, "first")
     rest.before_put = lambda name: rest.tokens.clear() if name == NAMES[BEFORE] else None
-    ran = on_rest.run("apply", "--auto-approve", "--parallelism", "1")
-    assert ran.code == 3
+    on_rest.run("apply", "--auto-approve", "--parallelism", "1", code=3)
     assert len(rest.asked("PUT")) == BEFORE + 1
     assert len(on_rest.state["job_configs"]) == BEFORE + 1
 
@@ -187,8 +184,7 @@ def test_what_waits_for_a_retry_is_not_sent_again(on_rest: Repository, rest: Fak
         NAMES[1]: (401, {"error_code": "ModelArts.0202"}, {}),
     }
     rest.before_put = replies.get
-    ran = on_rest.run("apply", "--auto-approve", "--parallelism", "1", "--format", "json")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", "--parallelism", "1", "--format", "json", code=3)
     ends = {item["name"]: item["outcome"] for item in json.loads(ran.stdout)["results"]}
     assert [ends[name] for name in NAMES[:3]] == ["unknown", "failed", "not attempted"]
     assert on_rest.state["job_configs"][NAMES[0]]["pending"] is True

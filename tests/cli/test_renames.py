@@ -160,8 +160,7 @@ class TestOneThatSaysSo:
         repo.settings(cloud.settings(BOTH))
         rename(repo, renamed_from="old", train_instance_count=2)
         cloud.before = lambda asked: REFUSED if asked == ("PUT", "new") else None
-        ran = repo.run("apply", "--auto-approve", "--overwrite", *refresh)
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", "--overwrite", *refresh, code=3)
         assert "1 failed, 1 not attempted" in ran.last_line
         assert cloud.writes() == ["PUT new"]
         assert entries(repo) == ["old", "other"]
@@ -174,8 +173,7 @@ class TestOneThatSaysSo:
         repo.settings(cloud.settings(BOTH))
         rename(repo, renamed_from="old", train_instance_count=2)
         cloud.before = lambda asked: LOST if asked == ("PUT", "new") else None
-        ran = repo.run("apply", "--auto-approve", "--overwrite")
-        assert ran.code == 3
+        ran = repo.run("apply", "--auto-approve", "--overwrite", code=3)
         assert "1 unknown, 1 not attempted" in ran.last_line
         assert entries(repo) == ["new", "old", "other"]
         cloud.before = lambda asked: REFUSED if asked == ("PUT", "new") else None
@@ -238,8 +236,7 @@ class TestOneThatSaysSo:
         repo.done("plan", "--refresh", "--out", "saved.plan")
         cloud.console.change("new", log_url="/ml/log/")
         cloud.take()
-        ran = repo.run("apply", "saved.plan")
-        assert ran.code == 5
+        ran = repo.run("apply", "saved.plan", code=5)
         assert "1 changed meanwhile, 1 not attempted" in ran.last_line
         assert cloud.writes() == []
 
@@ -250,8 +247,7 @@ class TestOneThatSaysSo:
         repo.job("old", config_desc="the one", prevent_delete=True)
         repo.apply()
         rename(repo, renamed_from="old", prevent_delete=True)
-        ran = repo.run("plan")
-        assert ran.code == 1
+        ran = repo.run("plan", code=1)
         assert "prevent_delete protects what this plan would delete: job_config.old" in ran.stderr
         repo.settings(cloud.settings())
         assert planned(repo) == {"new": "add", "old": "forget"}
@@ -307,7 +303,6 @@ def test_a_rename_that_cannot_be_is_reported(lines: str, message: str, repo: Rep
     path = repo.root / "jobs/new.toml"
     repo.job("new")
     path.write_text(path.read_text() + lines + "\n")
-    ran = repo.run("validate")
-    assert ran.code == 1
+    ran = repo.run("validate", code=1)
     assert ran.stderr.startswith("jobs/new.toml:10: job_config.new: ")
     assert message in ran.stderr

@@ -49,8 +49,7 @@ def test_a_saved_plan_is_applied_as_it_is_without_asking(
     rest.forget_requests()
     planned.job("one", train_instance_count=4)
     planned.job("three")
-    ran = planned.process("apply", "saved.plan")
-    assert ran.code == 0
+    ran = planned.process("apply", "saved.plan", code=0)
     assert rest.puts == {"one": {**BODY, "worker_server_num": 2}, "two": BODY}
     assert "1 added, 1 updated" in ran.last_line
     assert "1 to add, 1 to update" in planned.done("plan").stdout
@@ -111,8 +110,7 @@ def test_one_that_no_longer_fits_is_refused_and_nothing_is_sent(
 ) -> None:
     make_stale(planned)
     rest.forget_requests()
-    ran = planned.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = planned.run("apply", "saved.plan", code=5)
     assert "saved.plan" in ran.stderr
     assert "make the plan again" in ran.stderr
     assert rest.requests == []
@@ -138,8 +136,7 @@ def test_one_made_without_a_state_is_stale_where_there_is_one(on_rest: Repositor
     on_rest.job("one")
     on_rest.done("plan", "--out", "saved.plan")
     on_rest.apply()
-    ran = on_rest.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = on_rest.run("apply", "saved.plan", code=5)
     assert "it was made before there was a state; the state now has serial 1\n" in ran.stderr
 
 
@@ -191,8 +188,7 @@ def test_a_forged_plan_gets_no_other_secret(
 
     forge(on_rest, forged)
     rest.forget_requests()
-    ran = on_rest.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = on_rest.run("apply", "saved.plan", code=5)
     assert ("config_desc has changed" if has_state and "salt" in change else reason) in ran.stderr
     assert rest.puts == {}
 
@@ -247,8 +243,7 @@ def test_it_forgets_and_clears_what_it_shows(on_rest: Repository, rest: FakeServ
 
 def test_a_selection_belongs_to_the_plan(planned: Repository) -> None:
     for options in (("--target", "one"), ("--exclude", "one"), ("--refresh",)):
-        ran = planned.run("apply", "saved.plan", *options)
-        assert ran.code == 1
+        ran = planned.run("apply", "saved.plan", *options, code=1)
         assert "a saved plan is applied as it was made" in ran.stderr
 
 
@@ -260,8 +255,7 @@ def test_a_selection_belongs_to_the_plan(planned: Repository) -> None:
 def test_what_is_not_a_plan_file_is_reported(planned: Repository, content: bytes) -> None:
     (planned.root / "saved.plan").write_bytes(content)
     for command in (["apply", "saved.plan"], ["show", "saved.plan"]):
-        ran = planned.run(*command)
-        assert ran.code == 1
+        ran = planned.run(*command, code=1)
         assert "saved.plan" in ran.stderr
 
 
@@ -277,8 +271,7 @@ def test_files_that_cannot_be_read_or_written_are_told(planned: Repository) -> N
 
 def test_a_newer_format_is_refused_as_that(planned: Repository) -> None:
     forge(planned, lambda document: document.update(format_version="2.0"))
-    ran = planned.run("apply", "saved.plan")
-    assert ran.code == 1
+    ran = planned.run("apply", "saved.plan", code=1)
     assert 'has the format "2.0"' in ran.stderr
     forge(planned, lambda document: document.update(format_version="1.7", more=1))
     planned.done("show", "saved.plan")
@@ -300,8 +293,7 @@ def test_a_document_that_is_not_a_plan_is_refused_though_its_checksum_fits(
     forge(planned, change)
     rest.forget_requests()
     for command in (["apply", "saved.plan"], ["show", "saved.plan"]):
-        ran = planned.run(*command)
-        assert ran.code == 1
+        ran = planned.run(*command, code=1)
         assert f"saved.plan is not a plan file: {message}\n" in ran.stderr
     assert rest.requests == []
 
@@ -403,8 +395,7 @@ class TestOneThatWasRefreshed:
     ) -> None:
         meddle(cloud.console)
         before = reviewed.state["job_configs"]
-        ran = reviewed.run("apply", "saved.plan")
-        assert ran.code == 5
+        ran = reviewed.run("apply", "saved.plan", code=5)
         said = f"job_config.{name}: it {what} in the service after the plan"
         assert said in ran.stderr
         assert "nothing was sent" in ran.stderr
@@ -430,8 +421,7 @@ class TestOneThatWasRefreshed:
     ) -> None:
         refusal = Reply(403, {"error_code": "X.1", "error_msg": "not yours"})
         cloud.before = lambda asked: refusal if asked == ("GET", "alpha") else None
-        ran = reviewed.run("apply", "saved.plan")
-        assert ran.code == 3
+        ran = reviewed.run("apply", "saved.plan", code=3)
         assert "job_config.alpha: failed: it could not be read again, and nothing was sent: " in (
             ran.stderr
         )

@@ -137,19 +137,16 @@ def test_a_saved_plan_whose_secret_is_another_one_now_is_stale(
 ) -> None:
     secretive.done("plan", "--out", "saved.plan")
     secretive.environment["API_SECRET"] = OTHER
-    ran = secretive.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = secretive.run("apply", "saved.plan", code=5)
     assert "the sensitive value of config_desc has changed" in ran.stderr
     secretive.environment["API_SECRET"] = SECRET
     secretive.job("one", sensitive=["lr"], hyperparameters={"lr": "0.1"})
-    ran = secretive.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = secretive.run("apply", "saved.plan", code=5)
     assert "is gone" in ran.stderr
     write_job(secretive)
     del secretive.environment["API_SECRET"]
     secretive.monkeypatch.delenv("API_SECRET")
-    ran = secretive.run("apply", "saved.plan")
-    assert ran.code == 1
+    ran = secretive.run("apply", "saved.plan", code=1)
     assert "config_desc needs API_SECRET, which is unset or empty" in ran.stderr
     assert rest.requests == []
     secretive.remove("one")
@@ -160,16 +157,14 @@ def test_the_service_cannot_make_a_secret_seen(secretive: Repository, rest: Fake
     rest.before_put = lambda name: refusal(
         400, "ModelArts.0101", f"wrong: {SECRET}, of-the-file, /ml/hidden-log/"
     )
-    ran = secretive.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = secretive.run("apply", "--auto-approve", code=3)
     assert hidden_in(ran.stdout + ran.stderr)
     assert "wrong: (sensitive), (sensitive), (sensitive)" in ran.stdout
 
 
 def test_a_name_that_is_a_secret_is_not_shown_if_it_is_unknown(on_rest: Repository) -> None:
     on_rest.job("one", train_instance_type="hidden-log", sensitive=["train_instance_type"])
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert "does not exist" in ran.stderr
     assert hidden_in(ran.stderr)
 
@@ -194,8 +189,7 @@ def test_a_whole_table_can_be_secret(on_rest: Repository, rest: FakeService) -> 
 
 
 def test_verbose_lines_hold_no_secret(secretive: Repository) -> None:
-    ran = secretive.process("-v", "apply", "--auto-approve")
-    assert ran.code == 0
+    ran = secretive.process("-v", "apply", "--auto-approve", code=0)
     assert "PUT" in ran.stderr
     assert hidden_in(ran.stderr)
     assert "Signature" not in ran.stderr
@@ -249,8 +243,7 @@ def test_only_an_apply_that_sends_the_value_needs_it(
     assert f"(sensitive, {UNSET} is not set)" in ran.stdout
     rest.forget_requests()
     for command in (["--auto-approve"], ["saved.plan"]):
-        ran = on_rest.run("apply", *command)
-        assert ran.code == 1
+        ran = on_rest.run("apply", *command, code=1)
         assert f" needs {UNSET}, which is unset or empty in the environment; set it" in ran.stderr
         assert ran.stderr.endswith("\n1 problem. Nothing was done.\n")
     assert rest.puts == {}
@@ -343,8 +336,7 @@ def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
     assert f"+ config_desc                  (sensitive, {UNSET} is not set)" in ran.stdout
     saved = unset.done("show", "saved.plan", "--format", "json").document
     assert saved["changes"][0]["after"]["config_desc"] == {"$sensitive": [UNSET]}
-    ran = unset.run("apply", "saved.plan")
-    assert ran.code == 1
+    ran = unset.run("apply", "saved.plan", code=1)
     for key in ("config_desc", "hyperparameters.token"):
         assert f"jobs/one.toml:1: job_config.one: {key} needs {UNSET}, which" in ran.stderr
     out = "or make the plan again without the job config (plan --exclude)\n"
@@ -352,8 +344,7 @@ def test_a_plan_saved_without_the_value_is_applied_where_it_is_set(
     out = "or leave the job config out (--exclude)\n"
     assert out in unset.run("apply", "--auto-approve").stderr
     set_variable(unset, OTHER)
-    ran = unset.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = unset.run("apply", "saved.plan", code=5)
     assert "the sensitive value of hyperparameters.token has changed" in ran.stderr
     assert rest.puts == {}
     set_variable(unset, SECRET)
@@ -371,8 +362,7 @@ def test_a_value_of_a_saved_plan_that_breaks_a_rule_is_refused(
     on_rest.job("one", log_url=TOKEN)
     on_rest.done("plan", "--out", "saved.plan")
     set_variable(on_rest, SECRET)
-    ran = on_rest.run("apply", "saved.plan")
-    assert ran.code == 5
+    ran = on_rest.run("apply", "saved.plan", code=5)
     assert hidden_in(ran.stderr)
     assert rest.puts == {}
 
@@ -408,8 +398,7 @@ def test_a_layer_of_many_job_configs_is_one_warning_and_one_problem_a_line(
     assert "sends job_config.job-0, job_config.job-1, job_config.job-2 and 297 more" in ran.stderr
     found = on_rest.done("validate", "--format", "json").document
     assert (found["valid"], len(found["warnings"])) == (True, 1)
-    ran = on_rest.run("apply", "--auto-approve", "--target", "job-1*")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", "--target", "job-1*", code=1)
     assert "job_config.job-1, job_config.job-10, job_config.job-100 and 108 more" in ran.stderr
     assert ran.stderr.count(f"needs {UNSET}") == bool(settings) + bool(template)
     assert rest.puts == {}
@@ -677,8 +666,7 @@ def test_no_job_gets_a_credential_of_majobctl_or_of_the_ci(
     on_rest.job("one", hyperparameters={"key": text.replace("{}", own)})
     on_rest.environment |= {own: OWN, "ALIAS": f"x{OWN}"}
     for command in (["validate"], ["plan"], ["plan", "--out", "p"], ["apply", "--auto-approve"]):
-        ran = on_rest.run(*command)
-        assert ran.code == 1
+        ran = on_rest.run(*command, code=1)
         assert "is a credential of majobctl itself, or of the CI" in ran.stderr
         assert OWN not in ran.stdout + ran.stderr
     assert (rest.requests, (on_rest.root / "p").exists()) == ([], False)
@@ -696,8 +684,7 @@ def test_no_variable_holds_a_credential_of_majobctl(
     if how == "environment":
         on_rest.environment["MAJOBCTL_VAR_v"] = OWN
     options = {"option": ["--var", f"v={OWN}"], "file": ["--var-file", "one.toml"]}.get(how, [])
-    ran = on_rest.run("plan", *options)
-    assert ran.code == 1
+    ran = on_rest.run("plan", *options, code=1)
     assert "v: a variable cannot hold a credential of majobctl itself" in ran.stderr
     assert OWN not in ran.stdout + ran.stderr
 
@@ -732,8 +719,7 @@ def test_a_written_value_that_looks_secret_is_a_warning_that_says_what_to_write(
     on_rest.job("one", hyperparameters={label: value}, sensitive=sensitive)
     wanted = is_clear and label in LOOKS_SECRET
     for command in ("validate", "plan", "apply"):
-        ran = on_rest.run(command, *(["--auto-approve"] if command == "apply" else []))
-        assert ran.code == 0
+        ran = on_rest.run(command, *(["--auto-approve"] if command == "apply" else []), code=0)
         assert ("looks like a secret, and its value is shown and stored" in ran.stderr) is wanted
     if wanted:
         line = on_rest.done("validate").stderr.split("; write ")[1].partition(", or ")

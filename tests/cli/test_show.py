@@ -6,8 +6,7 @@ from tests.config_repository import JOB, Repository
 def test_without_a_state_it_says_so(on_emulator: Repository) -> None:
     assert on_emulator.done("show").stdout.startswith("There is no state yet")
     assert on_emulator.done("show", "--format", "json").document is None
-    ran = on_emulator.run("show", "alpha")
-    assert ran.code == 1
+    ran = on_emulator.run("show", "alpha", code=1)
     assert 'the state has no job config "alpha"' in ran.stderr
 
 
@@ -39,8 +38,7 @@ def test_a_name_that_is_not_there_gets_the_nearest(on_emulator: Repository) -> N
     assert (ran.code, ran.stdout) == (1, "")
     assert 'the state has no job config "alhpa"; did you mean "alpha"?' in ran.stderr
     for name in ("", "\x1b[31m", "x" * 50_000, "\udcff", "../../etc/passwd"):
-        ran = on_emulator.run("show", name)
-        assert ran.code == 1
+        ran = on_emulator.run("show", name, code=1)
         assert "\x1b" not in ran.stderr
 
 

@@ -48,8 +48,7 @@ def test_rm_takes_names_out_and_the_next_plan_adds_them(applied: Repository) -> 
 
 def test_rm_of_a_name_that_is_not_there_changes_nothing(applied: Repository) -> None:
     content = applied.state_path.read_bytes()
-    ran = applied.run("state", "rm", "alpha", "gama", "\x1bx")
-    assert ran.code == 1
+    ran = applied.run("state", "rm", "alpha", "gama", "\x1bx", code=1)
     assert 'the state has no job config "gama"; did you mean "gamma"?' in ran.stderr
     assert "nothing was changed" in ran.stderr
     assert "\x1b" not in ran.stderr
@@ -112,8 +111,7 @@ def test_an_older_state_is_pushed_only_by_force(applied: Repository) -> None:
     applied.job("alpha", train_instance_count=2)
     applied.apply()
     content = applied.state_path.read_bytes()
-    ran = applied.run("state", "push", older)
-    assert ran.code == 1
+    ran = applied.run("state", "push", older, code=1)
     assert "copy.json has serial 1, the state 2: it is older" in ran.stderr
     assert "--force" in ran.stderr
     assert applied.state_path.read_bytes() == content
@@ -126,8 +124,7 @@ def test_other_entries_of_the_same_serial_are_pushed_only_by_force(applied: Repo
     entries = {"alpha": {**applied.state["job_configs"]["alpha"], "applied_at": ""}}
     for job_configs in ({}, entries):
         other = copy_of(applied, job_configs=job_configs)
-        ran = applied.run("state", "push", other)
-        assert ran.code == 1
+        ran = applied.run("state", "push", other, code=1)
         assert "copy.json has serial 1, as the state, but other entries\n" in ran.stderr
         assert "majobctl state push --force copy.json" in ran.stderr
         assert applied.state_path.read_bytes() == content
@@ -164,8 +161,7 @@ def test_a_journal_that_the_pushed_state_does_not_hold_is_never_passed_over(
 
 def test_a_state_of_another_lineage_is_pushed_only_by_force(applied: Repository) -> None:
     other = copy_of(applied, lineage="other\x1b", serial=99)
-    ran = applied.run("state", "push", other)
-    assert ran.code == 1
+    ran = applied.run("state", "push", other, code=1)
     assert "is of another lineage (other\\x1b)" in ran.stderr
     applied.done("state", "push", "--force", other)
     assert (applied.state["serial"], applied.state["lineage"]) == (99, "other\x1b")
@@ -189,8 +185,7 @@ def test_what_is_not_a_state_of_this_target_is_never_pushed(
         assert message in ran.stderr
     for text in ("", "{}", "[]", '{"format_version": 9}', '"\\ud800"'):
         applied.write("copy.json", text)
-        ran = applied.run("state", "push", *force, "copy.json")
-        assert ran.code == 1
+        ran = applied.run("state", "push", *force, "copy.json", code=1)
         assert "copy.json" in ran.stderr
     assert applied.state_path.read_bytes() == content
 

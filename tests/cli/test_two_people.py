@@ -190,8 +190,7 @@ class TestAStateThatGitCouldNotMerge:
         mine.run("apply", "--auto-approve", "--target", "alpha")
         self.merge(mine)
         cloud.console.change("beta", worker_server_num=4)
-        ran = mine.run(*self.follow(mine, side), "--auto-approve")
-        assert ran.code == 5
+        ran = mine.run(*self.follow(mine, side), "--auto-approve", code=5)
         assert "train_instance_count: 1 in the state, 4 in the service, 1 wanted" in ran.stdout
         assert cloud.console.config("beta")["worker_server_num"] == 4
         assert cloud.console.config("alpha")["config_desc"] == "mine"

@@ -150,8 +150,7 @@ def test_a_saved_plan_takes_a_sensitive_value_from_the_same_option(
     repo.job("one", config_desc="${var.secret-word}", sensitive=["config_desc"])
     value = f"secret-word={HIDDEN}"
     repo.done("plan", "--out", "saved.plan", "--var", value)
-    refused = repo.run("apply", "saved.plan")
-    assert refused.code == 5
+    refused = repo.run("apply", "saved.plan", code=5)
     assert "the sensitive value of config_desc has changed" in refused.stderr
     assert HIDDEN not in (repo.root / "saved.plan").read_text() + refused.stderr
     repo.done("apply", "saved.plan", "--var", value)
@@ -285,8 +284,7 @@ def test_directives_of_a_template_hold_in_the_service(on_emulator: Repository) -
     on_emulator.remove("alpha")
     settings = (on_emulator.root / "majobctl.toml").read_text()
     on_emulator.settings(settings + "\n[apply]\ndelete_removed = true\n")
-    ran = on_emulator.run("plan")
-    assert ran.code == 1
+    ran = on_emulator.run("plan", code=1)
     assert "prevent_delete protects what this plan would delete: job_config.alpha" in ran.stderr
 
 

@@ -52,8 +52,7 @@ def test_what_was_not_taken_is_reported_with_field_and_both_values(
     repo: Repository, cloud: Cloud
 ) -> None:
     takes_otherwise(cloud, "alpha", config_desc="cut", log_url="/ml/log/", data_url="")
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     told = (
         "log_url is set, but blank was sent;"
         ' config_desc is "cut", but "mine" was sent;'
@@ -72,8 +71,7 @@ def test_what_was_not_taken_is_reported_with_field_and_both_values(
 
 def test_the_result_says_the_same_as_json(repo: Repository, cloud: Cloud) -> None:
     takes_otherwise(cloud, "alpha", config_desc="cut")
-    ran = repo.run("apply", "--auto-approve", "--verify", "--format", "json")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", "--format", "json", code=3)
     document = ran.document
     assert document["complete"] is False
     assert document["summary"]["added"] == 2
@@ -87,8 +85,7 @@ def test_a_sensitive_value_is_not_reported(repo: Repository, cloud: Cloud) -> No
     repo.job("alpha", hyperparameters={"token": "hidden-token", "lr": "1"}, sensitive=["token"])
     parameters = [{"label": "token", "value": "intruding-token"}, {"label": "lr", "value": "2"}]
     takes_otherwise(cloud, "alpha", parameter=parameters)
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "hyperparameters.token (sensitive) is not as it was sent" in ran.stdout
     assert 'hyperparameters.lr is "2", but "1" was sent' in ran.stdout
     assert "-token" not in ran.stdout + ran.stderr
@@ -102,8 +99,7 @@ def test_a_sensitive_value_that_was_to_be_cleared_is_not_reported(
     repo.job("alpha", hyperparameters={"lr": "1"})
     kept = [{"label": "token", "value": "hidden-token"}, {"label": "lr", "value": "1"}]
     takes_otherwise(cloud, "alpha", parameter=kept)
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "hyperparameters.token" in ran.stdout
     assert "hidden-token" not in ran.stdout + ran.stderr
 
@@ -112,8 +108,7 @@ def test_a_value_that_was_not_sent_is_not_reported(repo: Repository, cloud: Clou
     repo.job("alpha", hyperparameters={"lr": "1"}, sensitive=["hyperparameters"])
     parameters = [{"label": "key", "value": "intruding"}, {"label": "lr", "value": "intruding"}]
     takes_otherwise(cloud, "alpha", parameter=parameters)
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "hyperparameters.key is set, but blank was sent" in ran.stdout
     assert "hyperparameters.lr (sensitive) is not as it was sent" in ran.stdout
     assert "intruding" not in ran.stdout + ran.stderr
@@ -124,8 +119,7 @@ def test_one_that_cannot_be_read_back_is_reported_and_kept(repo: Repository, clo
     cloud.before = lambda asked: (
         refusal if asked == ("GET", "alpha") and ("PUT", "alpha") in cloud.asked else None
     )
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "job_config.alpha: not verified: it could not be read back: " in ran.stderr
     assert "ModelArts.0110 may not be read" in ran.stderr
     assert list(repo.state["job_configs"]) == ["alpha", "beta"]
@@ -138,8 +132,7 @@ def test_one_that_is_gone_again_is_reported(repo: Repository, cloud: Cloud) -> N
             cloud.console.delete("alpha")
 
     cloud.after = vanish
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "job_config.alpha: not verified: the service does not have it" in ran.stderr
 
 
@@ -151,8 +144,7 @@ def test_one_that_is_still_there_after_a_deletion_is_reported(
     cloud.before = lambda asked: (
         Reply(200, {"is_success": True}) if asked.method == "DELETE" else None
     )
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "job_config.alpha: not verified: the service still has it" in ran.stderr
     assert list(repo.state["job_configs"]) == ["beta"]
 
@@ -160,16 +152,14 @@ def test_one_that_is_still_there_after_a_deletion_is_reported(
 def test_a_failed_one_is_not_read_back(repo: Repository, cloud: Cloud) -> None:
     refusal = Reply(400, {"error_code": "ModelArts.2791", "error_msg": "no such path"})
     cloud.before = lambda asked: refusal if asked == ("PUT", "alpha") else None
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    repo.run("apply", "--auto-approve", "--verify", code=3)
     assert cloud.take() == {"GET alpha": 1, "PUT alpha": 1, "PUT beta": 1, "GET beta": 2}
 
 
 def test_a_saved_plan_is_verified_too(repo: Repository, cloud: Cloud) -> None:
     repo.done("plan", "--out", "saved.plan")
     takes_otherwise(cloud, "alpha", config_desc="cut")
-    ran = repo.run("apply", "saved.plan", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "saved.plan", "--verify", code=3)
     assert 'config_desc is "cut", but "mine" was sent' in ran.stdout
 
 
@@ -180,8 +170,7 @@ def test_the_old_name_is_not_deleted_while_the_new_one_is_not_verified(
     repo.remove("alpha")
     repo.job("gamma", config_desc="mine", renamed_from="alpha")
     takes_otherwise(cloud, "gamma", config_desc="cut")
-    ran = repo.run("apply", "--auto-approve", "--verify")
-    assert ran.code == 3
+    ran = repo.run("apply", "--auto-approve", "--verify", code=3)
     assert "job_config.alpha: it waits until job_config.gamma, its new name, is there" in ran.stdout
     assert "alpha" in cloud.console.names()
     assert list(repo.state["job_configs"]) == ["alpha", "beta", "gamma"]

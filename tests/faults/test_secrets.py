@@ -430,8 +430,7 @@ def test_the_password_that_iam_quotes_is_not_shown(
     status, document, headers = answer(quoting(password))
     rest.answer_next(status, document, dict(headers))
     caplog.set_level(logging.DEBUG)
-    ran = on_rest.run("plan", "--refresh")
-    assert ran.code == 1
+    ran = on_rest.run("plan", "--refresh", code=1)
     assert_hidden(ran.stdout + ran.stderr + caplog.text, quoting, password)
     bad_input("answers that quote a secret", ("IAM", answer(quoting(password))))
 
@@ -467,6 +466,5 @@ def test_a_broken_header_line_is_not_quoted(
     token = on_rest.environment["OS_TOKEN"]
     head = f"HTTP/1.1 400 {token}\r\nX-Auth-Token {token}\r\nContent-Length: 2\r\n\r\n{{}}"
     rest.script.append(lambda handler: handler.send_raw(head.encode()))
-    ran = on_rest.process(*option, "plan", "--refresh")
-    assert ran.code == 1
+    ran = on_rest.process(*option, "plan", "--refresh", code=1)
     assert token not in ran.stdout + ran.stderr

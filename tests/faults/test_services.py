@@ -117,8 +117,7 @@ def test_each_fault_ends_one_change_and_no_other_and_the_next_apply_mends_it(
     rest.forget_requests()
     rest.before_put = lambda name: names[name].reply() if name in names else None
 
-    ran = on_rest.run("apply", "--auto-approve", "--parallelism", "8")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", "--parallelism", "8", code=3)
     counts = Counter(misdeed.end for misdeed in names.values())
     assert f"1 updated, 0 forgotten, {counts[FAILED]} failed, {counts[UNKNOWN]} unknown" in (
         ran.last_line
@@ -163,8 +162,7 @@ def test_an_update_whose_answer_was_lost_stays_unknown_when_its_repeat_is_refuse
         return reply()
 
     rest.before_put = lose_one_and_refuse_the_next
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 3
+    ran = on_rest.run("apply", "--auto-approve", code=3)
     assert "APIGW.0301" in ran.stderr
     assert on_rest.state["job_configs"]["one"]["pending"] is True
     # Back to what the state last knew: the cloud has other values, so this must be sent.
@@ -182,8 +180,7 @@ def test_a_service_that_nobody_serves_ends_an_apply_before_anything_is_recorded(
     project = 'project_id = "p"'
     on_rest.settings(f'[provider]\nendpoint = "{url}"\n{project}\nretries = 0\n')
     on_rest.job("one")
-    ran = on_rest.run("apply", "--auto-approve")
-    assert ran.code == 1
+    ran = on_rest.run("apply", "--auto-approve", code=1)
     assert "cannot connect to http" in ran.stderr
     assert not on_rest.state_path.exists()
 
@@ -235,8 +232,7 @@ def test_a_redirect_is_not_followed_and_tells_nothing_secret(
     with elsewhere() as other:
         location = {"Location": f"{other.url}/v1/steal"}
         rest.before_put = lambda name: answering(status, b"", location)
-        ran = on_rest.run("apply", "--auto-approve")
-        assert ran.code == 3
+        ran = on_rest.run("apply", "--auto-approve", code=3)
         assert f"the service redirects (HTTP status {status}, to 127.0.0.1)" in ran.stderr
         assert other.got == []
     assert len(rest.asked("PUT")) == 1
@@ -254,8 +250,7 @@ def test_a_redirect_of_the_first_look_up_sends_nothing_and_follows_nothing(
     with elsewhere() as first, elsewhere() as second:
         first.status, first.headers = 307, {"Location": f"{second.url}/"}
         on_rest.settings(f'[provider]\nendpoint = "{first.url}"\nproject_id = "p"\nretries = 1\n')
-        ran = on_rest.run("apply", "--auto-approve")
-        assert ran.code == 1
+        ran = on_rest.run("apply", "--auto-approve", code=1)
         assert "the service redirects" in ran.stderr
         assert second.got == []
         assert len(first.got) == 1

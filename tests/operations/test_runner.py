@@ -11,7 +11,7 @@ import pytest
 from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.executor import ChangeExecutor
 from majobctl.operations.guard import Guard
-from majobctl.operations.runner import Applied, run_changes
+from majobctl.operations.runner import Runner
 from majobctl.plan.change import Action, Change
 from majobctl.plan.guard import Allowed
 from majobctl.plan.plan import Plan
@@ -62,16 +62,18 @@ class Run:
         should_stop: Callable[[], bool] = lambda: False,
         observe: Callable[[ChangeResult], None] | None = None,
         params_of: Callable[[Change], Mapping[str, Any]] = lambda change: change.after or {},
-    ) -> Applied:
-        return run_changes(
-            plan,
-            Journal(self.file, self.state),
-            self._executor(params_of),
+    ) -> Runner:
+        runner = Runner(
+            plan=plan,
+            journal=Journal(self.file, self.state),
+            executor=self._executor(params_of),
             parallelism=parallelism,
             retry_failed=retry_failed,
             should_stop=should_stop,
             observe=observe or self.reported.append,
         )
+        runner.run()
+        return runner
 
     def _executor(self, params_of: Callable[[Change], Mapping[str, Any]]) -> ChangeExecutor:
         guard = Guard(
@@ -94,7 +96,7 @@ def plan_of(*names: str, state: State | None = None, **params: Any) -> Plan:
     return make_plan(desired, state, TARGET)
 
 
-def ends(applied: Applied) -> dict[str, ChangeStatus]:
+def ends(applied: Runner) -> dict[str, ChangeStatus]:
     return {result.name: result.status for result in applied.results}
 
 
@@ -326,7 +328,8 @@ def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: F
 
 
 def test_an_empty_plan_runs_nothing(provider: Provider) -> None:
-    assert Run(provider).apply(make_plan({}, None, TARGET)) == Applied((), None, None)
+    applied = Run(provider).apply(make_plan({}, None, TARGET))
+    assert (applied.results, applied.failure, applied.defect) == ((), None, None)
 
 
 def test_what_is_sent_may_be_more_than_what_is_kept(provider: Provider, rest: FakeService) -> None:

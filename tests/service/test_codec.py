@@ -129,9 +129,9 @@ class TestACompleteAnswer:
     ) -> None:
         found = live(**COMPUTED | answered)
         assert found.unknown_fields == tuple(names)
-        assert [text for text in found.problems if "no key can say" in text] == [
-            f"the service has {', '.join(names)}, which no key can say; a call may remove"
-            f" {'it' if len(names) == 1 else 'them'}, and needs --overwrite"
+        assert [text for text in found.problems if "no key of a job config" in text] == [
+            f"the service has {', '.join(names)}, which no key of a job config can express; a call"
+            f" may remove {'it' if len(names) == 1 else 'them'}, and needs --overwrite"
             for _ in names[:1]
         ]
 

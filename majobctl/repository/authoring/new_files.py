@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -14,7 +15,7 @@ from pathlib import Path, PurePath
 from majobctl.errors import MajobctlError
 from majobctl.files import refuse_link_out
 from majobctl.repository.settings.settings import FILE_NAME, Settings
-from majobctl.text import printable, quoted
+from majobctl.text import printable, quoted, reason_of
 
 SINGLE_STEM = "imported"
 """The name of the single file for all job configs, without its suffix."""
@@ -84,8 +85,7 @@ class NewFiles:
     def __init__(self, place: Place) -> None:
         self._folder = place.folder
         self._shown = place.shown
-        self._files: list[Path] = []
-        self._folders: list[Path] = []
+        self._made = ExitStack()
         self._taken: set[str] | None = None
         self._is_kept = False
 
@@ -114,15 +114,14 @@ class NewFiles:
             opener = partial(os.open, mode=0o600 if is_secret else 0o666)
             path = self._folder / name
             with open(path, "x", encoding="utf-8", newline="\n", opener=opener) as file:
-                self._files.append(self._folder / name)
+                self._made.callback(_quietly, path.unlink)
                 file.write(text)
                 # Before the state: an empty file after a power cut would look like a removal.
                 file.flush()
                 os.fsync(file.fileno())
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
             place = printable(f"{self._shown}/{name}")
-            raise MajobctlError(f"{place} cannot be written: {printable(reason)}") from error
+            raise MajobctlError(f"{place} cannot be written: {reason_of(error)}") from error
         return name
 
     def keep(self) -> None:
@@ -130,12 +129,7 @@ class NewFiles:
 
     def remove(self) -> None:
         """Removes the written files, and the folders that were created for them."""
-        for file in self._files:
-            with suppress(OSError):
-                file.unlink()
-        for folder in reversed(self._folders):
-            with suppress(OSError):
-                folder.rmdir()
+        self._made.close()
 
     def _taken_names(self) -> set[str]:
         """The names in the folder, which is created if it is missing."""
@@ -143,6 +137,11 @@ class NewFiles:
             folders = (self._folder, *self._folder.parents)
             for folder in reversed([*takewhile(lambda it: not os.path.lexists(it), folders)]):
                 folder.mkdir()
-                self._folders.append(folder)
+                self._made.callback(_quietly, folder.rmdir)
             self._taken = {name.casefold() for name in os.listdir(self._folder)}
         return self._taken
+
+
+def _quietly(remove: Callable[[], None]) -> None:
+    with suppress(OSError):
+        remove()

@@ -39,7 +39,6 @@ _NAMES: Schema = {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"}
 
 
 def job_file_schema() -> Schema:
-    """The schema of a job file."""
     job_config = {"$ref": "#/$defs/job_config"}
     rules = {"$ref": "#/$defs/rules"}
     with_matrix = {"required": [MATRIX], **OTHERS}
@@ -77,7 +76,6 @@ def job_file_schema() -> Schema:
 
 
 def settings_schema() -> Schema:
-    """The schema of ``majobctl.toml``."""
     tables = {
         name: _table(f"[{name}]", {key: _setting(setting) for key, setting in settings.items()})
         for name, settings in SETTINGS.items()

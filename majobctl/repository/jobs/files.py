@@ -31,7 +31,6 @@ class JobFiles(NamedTuple):
 
 
 def job_files(settings: Settings) -> JobFiles:
-    """A broken link counts: its job configs must not seem to be removed."""
     own = os.path.realpath(settings.file_path)
     names: dict[str, str] = {}
     problems: list[Problem] = []
@@ -59,10 +58,8 @@ def _matches(
     root: Path, pattern: str, problems: list[Problem], broken: dict[Problem, None]
 ) -> Iterator[tuple[str, str]]:
     """The files that ``pattern`` matches, as ``glob`` does: the name of each, and its real place.
-
-    Each folder is looked into once for each part of the pattern, however many links lead to it,
-    and by its own name before that of a link.
-    """
+    Each folder is looked into once for each part of the pattern, however many links lead to it, and
+    by its own name before that of a link."""
     parts = () if pattern.endswith("/") else Path(pattern).parts  # a slash means folders
     real_root = os.path.realpath(root)
     todo = [("", real_root, 0)] if parts else []

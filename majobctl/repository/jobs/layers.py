@@ -15,10 +15,8 @@ from majobctl.repository.toml.positions import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The table at ``prefix`` of a file, as written or a part of it.
-
-    ``size`` is the length of what more than one job config has from it, as text.
-    """
+    """The table at ``prefix`` of a file, as written or a part of it. ``size`` is the length of what
+    more than one job config has from it, as text."""
 
     file: TomlFile
     prefix: KeyPath
@@ -82,7 +80,6 @@ class Origin:
 
     @property
     def may_refer(self) -> bool:
-        """Whether one of its strings may have a reference."""
         return True in [layer.file.may_refer for layer in self.layers]
 
     def problem(self, path: KeyPath, message: str) -> Problem:
@@ -123,7 +120,6 @@ def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``above`` over ``below``."""
     result = {**below, **above}
     if (labelled := by_label(result.get("hyperparameters"))) is not None:
         under = by_label(below.get("hyperparameters"))

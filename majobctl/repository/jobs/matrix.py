@@ -1,8 +1,7 @@
 """One job config for each combination of a matrix's values.
 
 ``matrix = {lr = [0.1, 0.01], seed = [1, 2]}`` with ``name = "resnet-{lr}-{seed}"`` is four job
-configs. A key of a job config is set to its value, any other name is a hyperparameter's label.
-"""
+configs. A key of a job config is set to its value, any other name is a hyperparameter's label."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@
     build     the JobConfig, its secrets and its compare policy
     name      each name is valid and unique, each former name is right
 
-``config.py`` reads the files before, and gives each violation its file and line afterwards.
-"""
+``config.py`` reads the files before, and gives each violation its file and line afterwards."""
 
 from __future__ import annotations
 

@@ -18,12 +18,10 @@ _MOST = {
 
 
 class Reading(NamedTuple):
-    """What became of one table, or of one combination of its matrix.
-
-    ``name`` is None if it does not describe a job config, ``job_config`` if that is not valid.
-    ``expansion_violations`` leave open which job configs a table describes. No message may show
-    what is secret by ``policy``. ``size`` is the length of the text that others have as well.
-    """
+    """What became of one table, or of one combination of its matrix. ``name`` is None if it does
+    not describe a job config, ``job_config`` if that is not valid. ``expansion_violations`` leave
+    open which job configs a table describes. No message may show what is secret by ``policy``.
+    ``size`` is the length of the text that others have as well."""
 
     origin: Origin
     policy: ComparePolicy = ComparePolicy()

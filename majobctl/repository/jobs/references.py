@@ -1,6 +1,5 @@
 """References in strings: ``${env.NAME}`` is an environment variable, ``${var.NAME}`` a variable,
-``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``.
-"""
+``${matrix.KEY}`` the value of a combination, ``$${`` a literal ``${``."""
 
 from __future__ import annotations
 
@@ -50,8 +49,7 @@ def resolve(
     ``texts`` are those of all but the environment's, by what is between the braces; ``secrets`` are
     those among them that no message may show."""
     known = texts or {}
-    secret_paths: set[Path] = set()
-    matrix_paths: set[Path] = set()
+    secret_paths, matrix_paths = set[Path](), set[Path]()
     violations: list[Violation] = []
     added = 0
 
@@ -97,7 +95,6 @@ def resolve(
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:
-    """``value`` with its strings ``resolved``."""
     if isinstance(value, str):
         return resolved(value, path) if "${" in value else value
     if len(path) == _MAX_DEPTH:

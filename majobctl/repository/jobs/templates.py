@@ -64,8 +64,7 @@ def useless_secrets(
     names: Sequence[str], users: Sequence[JobConfig | None]
 ) -> tuple[list[Violation], list[Violation]]:
     """The ``sensitive`` names of a template, or of ``[defaults]``, that hide nothing in the job
-    configs that have it (None for one that is not valid): those that look misspelt, and others.
-    """
+    configs that have it (None for one that is not valid): those that look misspelt, and others."""
     found: tuple[list[Violation], list[Violation]] = ([], [])
     valid = [it for it in users if it]
     labels = {label for it in valid for label in it.params.get("hyperparameters", ())}

@@ -58,7 +58,6 @@ def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:
 
 
 def environment_violations(file: TomlFile) -> Iterator[Violation]:
-    """What is wrong with the environments as tables, and with their names."""
     tables = file.data.get(TABLE, {})
     if not isinstance(tables, Mapping):
         yield Violation((TABLE,), f"must be tables, [{TABLE}.NAME], not {type_name(tables)}")
@@ -73,7 +72,6 @@ def environment_violations(file: TomlFile) -> Iterator[Violation]:
 
 
 def unknown_environment(name: str, file: TomlFile) -> str:
-    """The message for an environment that the settings do not have."""
     if not (known := list(environments_of(file))):
         return f"no environment {quoted(name)}: {file.name} has no [{TABLE}.NAME] table"
     hint = nearest(name, known) or f"; the settings have {', '.join(map(quoted, known))}"

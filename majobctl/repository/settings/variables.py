@@ -1,6 +1,5 @@
 """The values of ``${var.NAME}``. Later ones win: ``[variables]``, the chosen environment's,
-``MAJOBCTL_VAR_NAME``, ``--var-file``, ``--var``.
-"""
+``MAJOBCTL_VAR_NAME``, ``--var-file``, ``--var``."""
 
 from __future__ import annotations
 
@@ -49,7 +48,6 @@ NO_OVERRIDES = Overrides()
 def checked_variables(
     table: Mapping[str, Any], file: TomlFile, prefix: tuple[str, ...]
 ) -> tuple[dict[str, Variable], list[Violation]]:
-    """The variables in the table at ``prefix`` of ``file``, and what is wrong with them."""
     found: dict[str, Variable] = {}
     violations: list[Violation] = []
     for name, value in table.items():
@@ -141,6 +139,5 @@ def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variab
 
 
 def unknown_variable(name: str, known: Iterable[str]) -> str:
-    """The message for a variable that the settings do not declare."""
     hint = nearest(name, list(known)) or f"; declare it in [{TABLE}] of the settings"
     return f"no variable {quoted(name)}{hint}"

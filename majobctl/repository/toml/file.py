@@ -20,7 +20,7 @@ from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml import positions
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import CONFLICT_MARKER, cut, is_utf16, printable
+from majobctl.text import CONFLICT_MARKER, cut, is_utf16, printable, reason_of
 
 _MOST_BYTES = 64 * 2**20
 
@@ -30,7 +30,7 @@ def content_of(path: str | Path, name: str, *, may_be_pipe: bool = False) -> byt
     try:
         return read_file(path, _MOST_BYTES, may_be_pipe=may_be_pipe)
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
+        message = f"cannot be read: {reason_of(error)}"
         raise ConfigError([Problem(file=name, message=message)]) from error
 
 

@@ -43,9 +43,7 @@ class Positions:
 
 def positions_of(text: str) -> Positions:
     """The positions in ``text``, which is valid TOML."""
-    scanner = _Scanner(text, len(text))
-    scanner.run()
-    return scanner.positions
+    return _Scanner(text, len(text)).run()
 
 
 def repeated_key(text: str, end: int) -> tuple[KeyPath, int, int] | None:
@@ -79,7 +77,7 @@ class _Scanner:
         self._position = 0
         self._lengths: dict[KeyPath, int] = {}
 
-    def run(self) -> None:
+    def run(self) -> Positions:
         table: KeyPath = ()
         while self._skip_blank() < self._end and not self.positions.repeated:
             start = self._position
@@ -92,6 +90,7 @@ class _Scanner:
                 self._mark(path, start)
                 if not self.positions.repeated:
                     self._value(path)
+        return self.positions
 
     def _mark(self, path: KeyPath, offset: int) -> None:
         """Records ``path``, and the tables around it that have no position of their own yet."""

@@ -76,10 +76,8 @@ def read_huawei_cloud(path: Path) -> Mapping[str, str]:
 
 
 def read_cloud(name: str) -> Mapping[str, str]:
-    """The values of one cloud in clouds.yaml, with those of secure.yaml laid over it.
-
-    ``cloud`` among them names the cloud and its file.
-    """
+    """The values of one cloud in clouds.yaml, with those of secure.yaml laid over it. ``cloud``
+    among them names the cloud and its file."""
     if (path := _first_file("clouds", "OS_CLIENT_CONFIG_FILE")) is None:
         raise AuthError(
             f"OS_CLOUD is {quoted(name)}, but there is no clouds.yaml here, in"

@@ -116,10 +116,8 @@ _Triple = tuple[str | None, str | None, str | None]
 
 
 def given_credentials(keys: _Triple, user: _Triple, token: str | None) -> Credentials | None:
-    """The credentials in a Session's arguments; AuthError if they are incomplete.
-
-    ``keys`` are access key, secret key and security token; ``user`` is account, name and password.
-    """
+    """The credentials in a Session's arguments; AuthError if they are incomplete. ``keys`` are
+    access key, secret key and security token; ``user`` is account, name and password."""
     access_key, secret_key, security_token = keys
     account, username, password = user
     if access_key and secret_key:
@@ -147,21 +145,17 @@ def checked_project(
 
 
 class Sources:
-    """What the environment and the files hold, each file read when it is first needed.
-
-    Keys are those of ``CLOUD_KEYS``. The environment wins over clouds.yaml, and that over Huawei
-    Cloud's file. Raises AuthError for a file that cannot be read.
-    """
+    """What the environment and the files hold, each file read when it is first needed. Keys are
+    those of ``CLOUD_KEYS``. The environment wins over clouds.yaml, and that over Huawei Cloud's
+    file. Raises AuthError for a file that cannot be read."""
 
     def get(self, key: str) -> str | None:
         """The first value for ``key``, or None."""
         return next((layer[key] for layer in self._layers(key) if key in layer), None)
 
     def credentials(self, auth: str | None = None) -> Credentials:
-        """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``.
-
-        Raises AuthError, which says what to set, if there are none.
-        """
+        """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``. Raises
+        AuthError, which says what to set, if there are none."""
         if auth is not None and auth not in AUTH_KINDS:
             message = f'auth is "aksk", "password" or "token", not {quoted(auth)}'
             raise ConfigError([Problem(where="auth", message=message)])
@@ -178,10 +172,8 @@ class Sources:
         return self._first_pair("project_id", "project_name")
 
     def ca_file(self) -> tuple[str, str] | None:
-        """The file with the certificates to trust, and what names it.
-
-        A cloud's own file counts if something else came from that cloud.
-        """
+        """The file with the certificates to trust, and what names it. A cloud's own file counts if
+        something else came from that cloud."""
         if path := self._environment[0].get("ca_file"):
             return path, "OS_CACERT"
         cloud = self._cloud if "_cloud" in self.__dict__ else {}
@@ -195,10 +187,8 @@ class Sources:
         return None, None
 
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
-        """The sources that may hold ``key``, best first.
-
-        Other files are not read, so that a damaged one does no harm if it is not needed.
-        """
+        """The sources that may hold ``key``, best first. Other files are not read, so that a
+        damaged one does no harm if it is not needed."""
         for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
             yield layer
             if key == "project_id" and not os.environ.get(names[key][0], "unset").strip():

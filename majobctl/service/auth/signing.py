@@ -23,11 +23,9 @@ def sign(
     secret_key: str,
     when: datetime,
 ) -> dict[str, str]:
-    """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``.
-
-    Every header in ``headers`` is signed, and must be sent as it is. So is Host, which by default
-    is that of ``url``. ``when`` has a time zone; the service allows it to be off by 15 minutes.
-    """
+    """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``. Every header in
+    ``headers`` is signed, and must be sent as it is. So is Host, which by default is that of
+    ``url``. ``when`` has a time zone; the service allows it to be off by 15 minutes."""
     parts = urlsplit(url)
     date = when.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     signed = {"host": _host(parts)}

@@ -30,10 +30,8 @@ class _Issued:
 
 class PasswordAuth:
     """Gets a token when one is first needed and keeps it; safe to use from several threads.
-
     ``issue`` sends ``request``, a body of IAM's call, and returns what ``classify_issue`` read. A
-    refusal is kept, too: a wrong password is tried once, however many workers there are.
-    """
+    refusal is kept, too: a wrong password is tried once, however many workers there are."""
 
     def __init__(self, issue: Callable[[bytes], Mapping[str, Any]], request: bytes) -> None:
         self._issue = issue
@@ -101,11 +99,9 @@ def _refuses_token(response: Response) -> bool:
 
 
 def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that requests a token for one project, by its id or else by its name.
-
-    IAM's page names a domain by its name only; it takes Keystone's id as well, which Terraform's
-    provider for the Open Telekom Cloud sends.
-    """
+    """The body that requests a token for one project, by its id or else by its name. IAM's page
+    names a domain by its name only; it takes Keystone's id as well, which Terraform's provider for
+    the Open Telekom Cloud sends."""
     account = (
         {"name": credentials.account} if credentials.account else {"id": credentials.account_id}
     )
@@ -122,9 +118,7 @@ def token_request(credentials: Password, project_id: str | None, project_name: s
 
 def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
     """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
-
-    The times may be missing or of any type.
-    """
+    The times may be missing or of any type."""
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
     token = result.headers.get("x-subject-token", "")
@@ -163,10 +157,8 @@ def _iam_message(response: Response) -> str:
 
 
 def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day if IAM's times cannot be right.
-
-    Both times are IAM's, so a wrong clock on this machine does no harm.
-    """
+    """Seconds until the token is due for renewal; a day if IAM's times cannot be right. Both times
+    are IAM's, so a wrong clock on this machine does no harm."""
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -34,11 +34,9 @@ class Backoff:
                 return False
 
     def pause(self, failed_tries: int, retry_after: float | None, *, for_all: bool = False) -> bool:
-        """Waits before the next try; false if ``stop`` ended that.
-
-        With ``retry_after`` (seconds) or ``for_all`` the other workers wait, too. Pauses are random
-        within limits, so that the workers do not all return at the same moment.
-        """
+        """Waits before the next try; false if ``stop`` ended that. With ``retry_after`` (seconds)
+        or ``for_all`` the other workers wait, too. Pauses are random within limits, so that the
+        workers do not all return at the same moment."""
         seconds, held_back = pause_seconds(self._backoff, failed_tries, retry_after)
         if for_all or retry_after is not None:
             with self._lock:

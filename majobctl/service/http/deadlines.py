@@ -1,8 +1,7 @@
 """A deadline for a connection and for a complete response, however slowly they arrive.
 
 A socket's own timeout starts again with every byte, so a server that sends one now and then could
-hold a worker forever. Here one thread cuts each connection whose time is over.
-"""
+hold a worker forever. Here one thread cuts each connection whose time is over."""
 
 from __future__ import annotations
 
@@ -32,11 +31,9 @@ class _Deadline:
 
 
 class Deadlines:
-    """The deadlines of all exchanges of one transport, each ``seconds`` after its request.
-
-    No request wakes the thread: it looks at the exchange that has waited longest, and ends when
-    there is none.
-    """
+    """The deadlines of all exchanges of one transport, each ``seconds`` after its request. No
+    request wakes the thread: it looks at the exchange that has waited longest, and ends when there
+    is none."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -28,10 +28,8 @@ class QuoteFilter:
         self._sent.update({*tokens, headers.get("Authorization", "").rpartition("=")[2]} - {""})
 
     def checked(self, found: dict[str, Any] | Failure, *, data: bool) -> dict[str, Any] | Failure:
-        """``found``, read from an answer; a failure shows no secret.
-
-        ``data`` with a secret of the request is a failure, too: it would be shown, and kept.
-        """
+        """``found``, read from an answer; a failure shows no secret. ``data`` with a secret of the
+        request is a failure, too: it would be shown, and kept."""
         if isinstance(found, Failure):
             _clean(found.error, self._secrets | self._sent)
         elif data and self._is_quoted_in("\n".join(texts_in(found))):

@@ -38,11 +38,8 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoResponse:
-    """Why no complete response came.
-
-    ``was_sent`` is false if the service certainly received nothing, ``is_final`` true if another
-    try would fail in the same way.
-    """
+    """Why no complete response came. ``was_sent`` is false if the service certainly received
+    nothing, ``is_final`` true if another try would fail in the same way."""
 
     reason: str
     was_sent: bool
@@ -69,10 +66,8 @@ class Failure:
 
 
 def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] | Failure:
-    """The JSON object of a successful response, or the failure.
-
-    A call that ``writes`` succeeds only if the response says ``"is_success": true``.
-    """
+    """The JSON object of a successful response, or the failure. A call that ``writes`` succeeds
+    only if the response says ``"is_success": true``."""
     if isinstance(result, NoResponse):
         error = TransportError(result.reason, outcome_unknown=writes and result.was_sent)
         return Failure(error=error, may_pass=not result.is_final, maybe_done=result.was_sent)
@@ -100,10 +95,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def read_retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``.
-
-    The header is a number of seconds or an HTTP date; None if it is neither.
-    """
+    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``. The header
+    is a number of seconds or an HTTP date; None if it is neither."""
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return min(float(value), MAX_RETRY_AFTER)
     try:

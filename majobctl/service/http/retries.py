@@ -44,10 +44,8 @@ class Retries:
         send: Send,
         read: Callable[[Response | NoResponse], dict[str, Any] | Failure],
     ) -> dict[str, Any]:
-        """Sends until there is an answer, or no further try is left or could help.
-
-        Raises ServiceError, TransportError, and what ``send`` raises.
-        """
+        """Sends until there is an answer, or no further try is left or could help. Raises
+        ServiceError, TransportError, and what ``send`` raises."""
         maybe_done, tries = False, 0
         while True:
             tries += 1

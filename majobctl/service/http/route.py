@@ -40,10 +40,8 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The way to ``address``, such as ``https://modelarts.example.com:443``.
-
-    ``ca`` is a path of certificates to trust, and what names it; "" for those of certifi.
-    """
+    """The way to ``address``, such as ``https://modelarts.example.com:443``. ``ca`` is a path of
+    certificates to trust, and what names it; "" for those of certifi."""
 
     address: str
     proxy: Proxy | None = None
@@ -81,9 +79,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 def trusted_certificates(configured: tuple[str, str] | None) -> tuple[str, str]:
     """``configured`` (a path, and what names it), or what the environment names, as Route.ca.
-
-    Raises RouteError if it cannot be used.
-    """
+    Raises RouteError if it cannot be used."""
     named = [(os.environ.get(name, ""), name) for name in _CA_VARIABLES]
     for path, origin in [configured or ("", ""), *named]:
         if path:

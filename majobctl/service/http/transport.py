@@ -36,8 +36,7 @@ class Transport:
     ``timeout`` limits, in seconds, the connecting and then the complete response. Proxies and
     trusted certificates come from the environment; ``ca_file``, a path and what names it, wins.
     ``.netrc``, cookies and redirects are ignored: requests handles them in its session, which is
-    not used. ``adapter`` carries the requests in place of the network.
-    """
+    not used. ``adapter`` carries the requests in place of the network."""
 
     def __init__(
         self,
@@ -57,10 +56,8 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response | NoResponse:
-        """Sends one request and reads the complete response.
-
-        Each request is logged without its headers and body, which hold secrets.
-        """
+        """Sends one request and reads the complete response. Each request is logged without its
+        headers and body, which hold secrets."""
         start = time.monotonic()
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:

@@ -69,7 +69,6 @@ class Backend(Protocol):
 
 
 def open_backend(kind: str, path: Path, name: str) -> Backend:
-    """The backend ``kind`` of ``BACKENDS`` for the state at ``path``, called ``name``."""
     module, _, attribute = BACKENDS[kind].partition(":")
     backend: Backend = getattr(importlib.import_module(module), attribute)(path, name)
     return backend

@@ -9,15 +9,13 @@ the file system has no locks at all, that holds for every holder: the file is cr
 
 Anybody may remove or replace these files meanwhile, `git clean -xdf` for example. So the journal is
 checked after each write, before the call that its intent belongs to, and the lock before each write
-of the state: another process that has locked a new file has merged, and removed, this journal.
-"""
+of the state: another process that has locked a new file has merged, and removed, this journal."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -29,13 +27,14 @@ from typing import TYPE_CHECKING
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
 from majobctl.state.backends import Holder
-from majobctl.state.backends.lock import holder_of, may_live, this_process
-from majobctl.text import printable
+from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
+from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_NOT_LOCKED = "its lock was replaced, and another process may have it now"
 _NOT_KEPT = "it was removed, replaced or cut short meanwhile"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS = 0.1
@@ -68,14 +67,12 @@ class LocalBackend:
         return _read(self._journal_path, self.journal_name)
 
     def write(self, content: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._check_lock()
         with suppress(FileNotFoundError):
             write_durably(self._backup_path, read_file(self._path))
         write_durably(self._path, content)
 
     def open_journal(self) -> LocalJournalFile:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._check_lock()
         return LocalJournalFile(self._journal_path)
 
@@ -106,7 +103,9 @@ class LocalBackend:
                 self._system_locks.pop().release()
 
     def _check_lock(self) -> None:
-        """Takes a lock again whose file was removed or replaced. Raises OSError if that fails."""
+        """Makes the folder again, and takes a lock again whose file was removed or replaced. Raises
+        OSError if that fails."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._holding is None:
             return
         holder, file = self._holding
@@ -117,9 +116,7 @@ class LocalBackend:
         with suppress(StateError):
             is_kept = is_kept or self._take(holder)
         if not is_kept:
-            raise OSError(
-                errno.ESTALE, "its lock was replaced, and another process may have it now"
-            )
+            raise OSError(errno.ESTALE, _NOT_LOCKED)
 
     def _take(self, holder: Holder) -> bool:
         """Whether ``holder`` has the lock now. Raises StateError if nobody can have it."""
@@ -168,11 +165,9 @@ class LocalBackend:
         own = (self._journal_path, self._lock_path, self._holder_path)
         for link in (*own, self._named, *self._named.parents):
             if link.is_symlink() and (link in own or not os.path.exists(link)):
-                there = (
-                    "mount or make that place, which does not exist, or name another as state.path"
-                )
                 text = printable(f"{link} is a link to {os.readlink(link)}")
-                mend = "remove it" if link in own else there
+                mend = "mount or make that place, which does not exist, or name another"
+                mend = "remove it" if link in own else f"{mend} as state.path"
                 raise StateError(f"{self.name} cannot be used: {text}\nnothing was done; {mend}")
 
     def _sweep(self) -> None:
@@ -192,7 +187,7 @@ class LocalBackend:
             while not self._acquire(system_lock) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
             holder = self._check_holder(holder_id)
-            if self._is_held or (self._has_no_locks and _lives_here(holder)):
+            if self._is_held or (self._has_no_locks and lives_here(holder)):
                 raise self._locked(holder)
             self._holder_path.unlink(missing_ok=True)
         finally:
@@ -247,7 +242,7 @@ class LocalBackend:
     def _locked(self, holder: Holder | None) -> LockedError:
         who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
-        if holder and not self._is_held and not _lives_here(holder):
+        if holder and not self._is_held and not lives_here(holder):
             ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
         elif self._has_no_locks:
             ways += f"; or, if no majobctl is running, remove {printable(str(self._holder_path))}"
@@ -259,7 +254,7 @@ class LocalBackend:
             mend += f"; make {folder} writable for this user"
         elif error.errno in (errno.ENOSPC, errno.EDQUOT):
             mend += f"; make room in {folder}"
-        return StateError(f"{self.name} cannot be locked: {_reason(error)}\n{mend}")
+        return StateError(f"{self.name} cannot be locked: {reason_of(error)}\n{mend}")
 
 
 class LocalJournalFile:
@@ -300,12 +295,4 @@ def _read(path: Path, name: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateError(f"{name} cannot be read: {_reason(error)}") from error
-
-
-def _lives_here(holder: Holder) -> bool:
-    return holder.host == platform.node() and may_live(holder)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+        raise StateError(f"{name} cannot be read: {reason_of(error)}") from error

@@ -41,6 +41,10 @@ def holder_of(content: bytes) -> Holder | None:
         return None
 
 
+def lives_here(holder: Holder) -> bool:
+    return holder.host == platform.node() and may_live(holder)
+
+
 def may_live(holder: Holder) -> bool:
     """False only if the holder is certainly gone."""
     if holder.host != platform.node() or os.name == "nt":
