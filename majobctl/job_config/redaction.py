@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import string
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from html import unescape
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -24,8 +26,7 @@ _CREDENTIAL = re.compile(
 _ESCAPE = re.compile(
     r"\\(?:u([0-9a-fA-F]{4})|(?:x|u\{0*)([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL
 )
-_JOINTS = re.compile(r"[\W_]+")
-"""What separates the parts of a text that is broken into lines, or of a dump of its bytes."""
+_SEPARATORS = re.compile(r"[\W_]+")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -88,7 +89,7 @@ def has_traces(text: str, values: Iterable[str]) -> bool:
     forms = {text}
     for _ in range(_LAYERS):
         forms |= {decoded for form in forms for decoded in _decoded(form)}
-    forms |= {_JOINTS.sub("", form) for form in forms}
+    forms |= {_SEPARATORS.sub("", form) for form in forms}
     parts = {
         size: {part for form in forms for part in _parts(form.translate(_LOWER), size)}
         for size in _SIZES
@@ -97,8 +98,6 @@ def has_traces(text: str, values: Iterable[str]) -> bool:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    from html import unescape
-
     yield from (unquote(text), unquote_plus(text), unescape(text), unquote(text.replace("=", "%")))
     plain = _ESCAPE.sub(_character, text.replace("%u", "\\u").replace("\\U0000", "\\u"))
     # The escapes of a surrogate pair are one character.
@@ -107,9 +106,7 @@ def _decoded(text: str) -> Iterator[str]:
 
 def _character(escape: re.Match[str]) -> str:
     code, octal, letter = escape[1] or escape[2], escape[3], escape[4]
-    if letter:
-        return _CONTROLS.get(letter, letter)
-    return chr(int(code, 16) if code else int(octal, 8))
+    return _CONTROLS.get(letter, letter) or chr(int(code or octal, 16 if code else 8))
 
 
 _SIZES = range(4, 9)
@@ -135,8 +132,6 @@ def _traces(value: str) -> list[tuple[int, frozenset[str]]]:
 
 def forms_of(value: str) -> set[str]:
     """``value`` and what text may have in its place that ``_decoded`` does not read."""
-    from base64 import b64encode
-
     written = (value, json.dumps(value)[1:-1], quote(value, safe="", errors="replace"))
     forms = set(written)
     contents = [text.encode("utf-8", "surrogatepass") for text in written]
@@ -147,5 +142,5 @@ def forms_of(value: str) -> set[str]:
             encoded = b64encode(b"\0" * before + content).decode().rstrip("=")
             inner = encoded[(0, 2, 3)[before] : -1]
             forms |= {inner, inner.replace("+", "-").replace("/", "_")}
-    forms |= {_JOINTS.sub("", form) for form in forms}
+    forms |= {_SEPARATORS.sub("", form) for form in forms}
     return {form for form in forms if len(form) >= _SIZES[0]}

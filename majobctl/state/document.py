@@ -75,11 +75,8 @@ class State:
 
     @classmethod
     def new(cls, target: Target, salt: str | None = None) -> State:
-        lineage, salt, target = (
-            str(uuid.uuid4()),
-            salt or new_salt(),
-            replace(target, iam_endpoint=""),
-        )
+        lineage, salt = str(uuid.uuid4()), salt or new_salt()
+        target = replace(target, iam_endpoint="")
         return cls(lineage=lineage, serial=0, target=target, job_configs={}, salt=salt)
 
     def masker(self) -> Masker:

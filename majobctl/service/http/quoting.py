@@ -29,10 +29,8 @@ class QuoteFilter:
         self._sent.update({*tokens, headers.get("Authorization", "").rpartition("=")[2]} - {""})
 
     def checked(self, found: dict[str, Any] | Failure, *, data: bool) -> dict[str, Any] | Failure:
-        """``found``, read from an answer; a failure shows no secret.
-
-        ``data`` with a secret of the request is a failure, too: it would be shown, and kept.
-        """
+        """``found``, read from an answer; a failure shows no secret. ``data`` with a secret of the
+        request is a failure, too: it would be shown, and kept."""
         if isinstance(found, Failure):
             _clean(found.error, self._secrets | self._sent)
         elif data and self._is_quoted_in(json.dumps(found, ensure_ascii=False)):
@@ -42,14 +40,8 @@ class QuoteFilter:
 
     def _is_quoted_in(self, text: str) -> bool:
         # All tokens begin alike, and data may be large: whoever quotes half of one has its middle.
-        parts = [it[len(it) // 2 :][:_ENOUGH] for it in self._sent]
-        parts += [it[len(it) // 4 :][:_ENOUGH] for it in self._sent if len(it) >= 2 * _ENOUGH]
-        return any(
-            form in text
-            for part in parts
-            for form in {part, *forms_of(part)}
-            if form == part or len(form) >= _ENOUGH
-        )
+        parts = (it[len(it) // share :][:_ENOUGH] for it in self._sent for share in (2, 4))
+        return any(it in text for part in parts for it in forms_of(part) if len(it) >= len(part))
 
 
 def _clean(error: ServiceError | TransportError, secrets: Iterable[str]) -> None:
