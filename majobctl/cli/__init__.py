@@ -54,7 +54,20 @@ def cli(chdir: str | None, verbose: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
     with guarded_streams():
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        streams = [*filter(None, (sys.stdout, sys.stderr))]
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+        except (OSError, SystemExit):
+            # The error cannot be written either; or a closed pipe, as click ends for it.
+            code = 1
+        for stream in streams:
+            try:
+                stream.flush()
+            except OSError:
+                # Python would try again at its exit, complain, and exit with 120.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                code = code or 1
+        return code
 
 
 def _run(arguments: Sequence[str]) -> int:

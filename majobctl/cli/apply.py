@@ -97,6 +97,9 @@ def _saved_plan(planfile: str, refresh: str | None) -> SavedPlan:
 
 
 def _begin(plan: Plan, interrupts: Interrupts, progress: ApplyProgress) -> None:
+    # Later, no descriptor may be free, or `git clean -xdf` may have removed a .venv.
+    from majobctl.render import json, results  # noqa: F401
+
     interrupts.defer()
     progress.start(len(plan.changes))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import string
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from html import unescape
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -20,7 +22,10 @@ _WORD = "password"
 _CREDENTIAL = re.compile(
     r"(\bsignature\W{1,6}|\bx-(?:auth|security|subject)-token\W{1,6})[\w+/.-]{8,}=*", re.IGNORECASE
 )
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|(?:x|u\{0*)([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL
+)
+_SEPARATORS = re.compile(r"[\W_]+")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -81,6 +86,7 @@ def has_traces(text: str, values: Iterable[str]) -> bool:
     forms = {text}
     for _ in range(_LAYERS):
         forms |= {decoded for form in forms for decoded in _decoded(form)}
+    forms |= {_SEPARATORS.sub("", form) for form in forms}
     parts = {
         size: {part for form in forms for part in _parts(form.translate(_LOWER), size)}
         for size in _SIZES
@@ -89,17 +95,15 @@ def has_traces(text: str, values: Iterable[str]) -> bool:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    from html import unescape
-
-    yield from (unquote(text), unquote_plus(text), unescape(text))
-    plain = _ESCAPE.sub(_character, text)
+    yield from (unquote(text), unquote_plus(text), unescape(text), unquote(text.replace("=", "%")))
+    plain = _ESCAPE.sub(_character, text.replace("%u", "\\u").replace("\\U0000", "\\u"))
     # The escapes of a surrogate pair are one character.
     yield plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _character(escape: re.Match[str]) -> str:
-    code, letter = escape[1] or escape[2], escape[3]
-    return chr(int(code, 16)) if code else _CONTROLS.get(letter, letter)
+    code, octal, letter = escape[1] or escape[2], escape[3], escape[4]
+    return _CONTROLS.get(letter, letter) or chr(int(code or octal, 16 if code else 8))
 
 
 _SIZES = range(4, 9)
@@ -115,7 +119,7 @@ def _parts(text: str, size: int) -> Iterator[str]:
 def _traces(value: str) -> list[tuple[int, frozenset[str]]]:
     """The parts of each form of ``value`` that give it away, by their length."""
     found: dict[int, set[str]] = {}
-    for form in _forms(value):
+    for form in forms_of(value):
         size = min(len(form), max(_PART, len(form) * 2 // 3), _SIZES[-1])
         found.setdefault(size, set()).update(_parts(form.translate(_LOWER), size))
     return [
@@ -123,17 +127,17 @@ def _traces(value: str) -> list[tuple[int, frozenset[str]]]:
     ]
 
 
-def _forms(value: str) -> set[str]:
+def forms_of(value: str) -> set[str]:
     """``value`` and what text may have in its place that ``_decoded`` does not read."""
-    from base64 import b64encode
-
     written = (value, json.dumps(value)[1:-1], quote(value, safe="", errors="replace"))
     forms = set(written)
-    for content in (text.encode("utf-8", "surrogatepass") for text in written):
-        forms.add(content.hex())
+    contents = [text.encode("utf-8", "surrogatepass") for text in written]
+    for content in (*contents, value.encode("utf-16-le", "surrogatepass")):
+        forms |= {content.hex(), "".join(map(str, content))}
         for before in range(3):
             # Only the characters that depend on nothing but the value, wherever it begins.
             encoded = b64encode(b"\0" * before + content).decode().rstrip("=")
             inner = encoded[(0, 2, 3)[before] : -1]
             forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    forms |= {_SEPARATORS.sub("", form) for form in forms}
     return {form for form in forms if len(form) >= _SIZES[0]}

@@ -18,7 +18,7 @@ from majobctl.job_config.secrets import Masker, masked_places, new_salt
 from majobctl.job_config.violations import Path
 from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
-from majobctl.text import printable, printable_json
+from majobctl.text import cut, printable, printable_json
 
 FORMAT_VERSION = 1
 _MAX_DEPTH = 9
@@ -142,7 +142,7 @@ class State:
         made_by = document.get("majobctl_version")
         raise StateError(
             f"{name} has format {version}, made by majobctl"
-            f" {printable(str(made_by and made_by.value))}; this majobctl knows formats up to"
+            f" {printable(cut(str(made_by and made_by.value)))}; this majobctl knows formats up to"
             f" {FORMAT_VERSION}\nit was left untouched; use a newer majobctl"
         )
 

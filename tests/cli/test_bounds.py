@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
+from shutil import copytree, rmtree
 
 import pytest
 
+import majobctl
 from tests.config_repository import JOB, Ran, Repository, finished, toml_of
-from tests.fake_service import FakeService, Handler
+from tests.fake_service import FakeService, Handler, Reply, refusal
 
 SETTINGS = '[provider]\nkind = "emulator"\n'
 ONE = toml_of("one", JOB)
@@ -515,3 +518,67 @@ def test_without_more_threads_fewer_workers_go_on(
     assert rest.most_at_once in at_once
     live = finished(on_rest.start("plan", "--refresh", preexec_fn=limit))
     assert live.code == 0, live
+
+
+# Nothing left to open
+
+
+@pytest.fixture
+def ten(on_rest: Repository, rest: FakeService) -> Repository:
+    """Ten job configs, and a service that takes a moment for each."""
+    rest.has_every_name = True
+    for number in range(10):
+        on_rest.job(f"job-{number}")
+    on_rest.environment.update(rest.environment)
+    rest.before_put = lambda name: time.sleep(0.05)
+    return on_rest
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+@pytest.mark.parametrize("descriptors", range(9, 15))
+def test_without_a_free_descriptor_each_outcome_is_reported(
+    ten: Repository, rest: FakeService, descriptors: int, format_: str
+) -> None:
+    limits = (descriptors, descriptors)
+    ten.settings(rest.settings("retries = 0"))
+    ran = finished(
+        ten.start(
+            *("apply", "--auto-approve", "--refresh=none", "--parallelism=10", "--format", format_),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),
+        )
+    )
+    told = {line.split(":")[0] for line in ran.stderr.splitlines() if ": added" in line}
+    assert told == {f"job_config.{name}" for name in rest.configs}
+    assert set(rest.configs) == set(ten.state["job_configs"])
+    assert ran.code == (0 if len(told) == 10 else 3), ran
+    assert "Apply " in ran.stdout or ran.document
+    assert ran.code == 0 or "Too many open files" in ran.stdout
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+@pytest.mark.parametrize("is_refused", [False, True], ids=["accepted", "refused"])
+def test_an_apply_needs_no_file_of_its_own_once_calls_are_made(
+    ten: Repository, rest: FakeService, is_refused: bool, format_: str
+) -> None:
+    # A .venv in the repository, and `git clean -xdf` beside the apply.
+    package = ten.root / ".venv" / "majobctl"
+    copytree(Path(majobctl.__file__).parent, package)
+    ten.environment["PYTHONPATH"] = str(package.parent)
+
+    def clean(name: str) -> Reply | None:
+        rmtree(package.parent, ignore_errors=True)
+        return refusal(400, "ModelArts.0101", "no") if is_refused else None
+
+    rest.before_put = clean
+    ran = ten.process("apply", "--auto-approve", "--refresh=none", "--format", format_)
+    assert not package.exists()
+    assert ran.code == (3 if is_refused else 0), ran
+    assert "Apply " in ran.stdout or ran.document
+    assert ran.stderr.count("job_config.") == 10
+
+
+def test_a_user_whose_name_is_not_text_leaves_no_holder(ten: Repository) -> None:
+    ten.environment["USER"] = ten.environment["LOGNAME"] = "\udcff\x1b"
+    ran = ten.process("apply", "--auto-approve", "--refresh=none")
+    assert ran.code == 0, ran
+    assert not [*ten.root.glob("*.holder")]

@@ -212,14 +212,34 @@ def test_an_apply_that_cannot_ask_since_stdin_is_closed_says_so(on_emulator: Rep
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--format", "json"], ["version"]])
+@pytest.mark.parametrize("full", [["stdout"], ["stderr"], ["stdout", "stderr"]], ids="+".join)
+@pytest.mark.parametrize("is_job", [False, True], ids=["", "in a CI job"])
+@pytest.mark.parametrize(
+    "arguments", ["plan", "plan --format json", "version", "--help", "nope", "apply --auto-approve"]
+)
 def test_an_output_that_takes_nothing_is_an_error_and_no_defect(
-    on_emulator: Repository, arguments: list[str]
+    on_emulator: Repository, arguments: str, is_job: bool, full: list[str]
 ) -> None:
-    with Path("/dev/full").open("w") as full:
-        ran = finished(on_emulator.start(*arguments, stdout=full))
-    assert ran.code != 0
-    assert ran.stderr == "Error: cannot write the output: No space left on device\n"
+    on_emulator.environment["GITHUB_ACTIONS"] = "true" if is_job else ""
+    with Path("/dev/full").open("w") as device:
+        streams = dict.fromkeys(full, device)
+        ran = finished(on_emulator.start(*arguments.split(), **streams))
+    # All that ``plan`` says is on stdout.
+    assert ran.code == (
+        0 if full == ["stderr"] and arguments[:4] in ("plan", "vers", "--he") else 1
+    )
+    if full == ["stdout"] and arguments != "nope":
+        assert ran.stderr == "Error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", ["plan", "version", "--help", "apply --auto-approve"])
+def test_a_reader_that_is_gone_is_not_a_defect(on_emulator: Repository, arguments: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = on_emulator.start(*arguments.split(), stdout=write)
+    os.close(write)
+    ran = finished(process)
+    assert (ran.code, ran.stderr) == (1, "")
 
 
 def test_a_reader_that_has_enough_is_not_a_defect(on_emulator: Repository) -> None:

@@ -10,6 +10,9 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
+from textwrap import fill
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -292,6 +295,18 @@ QUOTES: dict[str, Callable[[str], str]] = {
     "base64 of JSON": lambda text: b64encode(json.dumps({"password": text}).encode()).decode(),
     "Basic": lambda text: f"Basic {urlsafe_b64encode(f'user:{text}'.encode()).decode()}",
     "hex": lambda text: text.encode().hex(),
+    "base64 in lines": lambda text: fill(b64encode(text.encode()).decode(), 9),
+    "base64 of UTF-16": lambda text: b64encode(text.encode("utf-16-le")).decode(),
+    "hex dump": lambda text: text.encode().hex(" "),
+    "hex with colons": lambda text: text.encode().hex(":").upper(),
+    "bytes": lambda text: str([*text.encode()]),
+    "octal": lambda text: "".join(f"\\{ord(char):03o}" for char in text),
+    "long escapes": lambda text: "".join(f"\\U{ord(char):08x}" for char in text),
+    "escapes in braces": lambda text: "".join(f"\\u{{{ord(char):x}}}" for char in text),
+    "percent u": lambda text: "".join(f"%u{ord(char):04x}" for char in text),
+    "quoted-printable": lambda text: "".join(f"={ord(char):02X}" for char in text),
+    "in lines": lambda text: "\n".join(text[at : at + 7] for at in range(0, len(text), 7)),
+    "with invisible spaces": lambda text: "\u200b".join(text),
     "upper case": lambda text: text.upper(),
     "header": lambda text: f"header x-auth-token={text} (23 characters) rejected",
     "after spaces": lambda text: " " * 300 + text,
@@ -435,18 +450,39 @@ def test_the_password_that_iam_quotes_is_not_shown(
     bad_input("answers that quote a secret", ("IAM", answer(quoting(password))))
 
 
+DATA: dict[str, Callable[[str], dict[str, Any]]] = {
+    "value": lambda text: {"config_desc": text},
+    "key": lambda text: {text: 1},
+    "key in a table": lambda text: {"volumes": {text: []}},
+    "base64": lambda text: {"config_desc": b64encode(text.encode()).decode()},
+    "hex": lambda text: {"parameter": [{"label": "a", "value": text.encode().hex()}]},
+    "cut": lambda text: {"config_desc": text[: len(text) * 2 // 3]},
+    "two fields": lambda text: {"app_url": text[: len(text) // 2], "a": text[len(text) // 2 :]},
+}
+"""The places of data, and the forms, in which majobctl would show or keep a credential."""
+
+
 @pytest.mark.parametrize("command", ["plan --refresh", "drift", "import --all", "flavors"])
+@pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 @pytest.mark.parametrize("auth", ["token", "aksk"])
 def test_data_with_a_credential_of_the_request_is_not_used(
-    on_rest: Repository, rest: FakeService, auth: str, command: str
+    on_rest: Repository,
+    rest: FakeService,
+    auth: str,
+    data: Callable[[str], dict[str, Any]],
+    command: str,
 ) -> None:
     sign_in(on_rest, rest, auth)
     name = "authorization" if auth == "aksk" else "x-auth-token"
+    if auth == "token":
+        # As long as real ones: a quarter of it is enough.
+        on_rest.environment["OS_TOKEN"] = token = token_hex(120)
+        rest.tokens.add(token)
 
     def quote_it(handler: Handler) -> None:
-        text = header(name, "=")(rest.requests[-1])
-        flavors = [{"spec_id": 70, "spec_code": text}]
-        listed = [{"config_name": text, "config_desc": text}]
+        quoted = data(header(name, "=")(rest.requests[-1]))
+        flavors = [{"spec_id": 70, "spec_code": "a", **quoted}]
+        listed = [{"config_name": "a", **quoted}]
         handler.answer(200, {"is_success": True, "configs": listed, "specs": flavors})
 
     rest.script.append(quote_it)

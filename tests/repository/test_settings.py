@@ -205,6 +205,7 @@ def test_settings_are_found_above_where_a_link_leads(tmp_path: Path) -> None:
         (4711, 4711, "x", False),
     ],
 )
+@pytest.mark.parametrize("is_linked", [False, True], ids=["file", "link"])
 def test_settings_of_somebody_else_above_count_only_if_they_are_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -213,8 +214,12 @@ def test_settings_of_somebody_else_above_count_only_if_they_are_named(
     folder_owner: int,
     sudo: str | None,
     is_trusted: bool,
+    is_linked: bool,
 ) -> None:
     root = write_files(tmp_path / "theirs", {"majobctl.toml": REGION, "jobs/deep/x": ""})
+    if is_linked:
+        (root / "majobctl.toml").rename(root / "settings")
+        (root / "majobctl.toml").symlink_to("settings")
     os.chown(root / "majobctl.toml", file_owner, 0)
     os.chown(root, folder_owner, 0)
     if sudo is not None:

@@ -86,12 +86,13 @@ def find_root(start: Path) -> Path:
 def _check_owner(folder: Path) -> None:
     """Raises MajobctlError if somebody else can decide in ``folder``, which nobody named, where the
     user's credentials go."""
-    owners = {str(os.lstat(path).st_uid) for path in (folder, folder / FILE_NAME)}
+    file = folder / FILE_NAME
+    owners = {str(it.st_uid) for it in (os.lstat(folder), os.lstat(file), os.stat(file))}
     # Windows has no such ids. Whoever became root with sudo trusts themselves.
     trusted = {"0", str(getattr(os, "geteuid", lambda: 0)()), os.environ.get("SUDO_UID")}
     if owners - trusted:
         raise MajobctlError(
-            f"{folder / FILE_NAME} belongs to another user, and would decide where your credentials"
+            f"{file} belongs to another user, and would decide where your credentials"
             f" are sent\nif you trust it, name its folder: majobctl -C {folder} ..."
         )
 

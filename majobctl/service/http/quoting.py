@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from majobctl.errors import ServiceError, TransportError
-from majobctl.job_config.redaction import texts_in, without_traces
+from majobctl.job_config.redaction import forms_of, without_traces
 from majobctl.service.http.responses import Failure
 
 _MIN_LENGTH = 4
@@ -32,14 +33,15 @@ class QuoteFilter:
         request is a failure, too: it would be shown, and kept."""
         if isinstance(found, Failure):
             _clean(found.error, self._secrets | self._sent)
-        elif data and self._is_quoted_in("\n".join(texts_in(found))):
+        elif data and self._is_quoted_in(json.dumps(found, ensure_ascii=False)):
             text = "the answer has credentials of the request in it, and is not used"
             return Failure(error=TransportError(text, outcome_unknown=False))
         return found
 
     def _is_quoted_in(self, text: str) -> bool:
         # All tokens begin alike, and data may be large: whoever quotes half of one has its middle.
-        return any(it[len(it) // 2 :][:_ENOUGH] in text for it in self._sent)
+        parts = (it[len(it) // share :][:_ENOUGH] for it in self._sent for share in (2, 4))
+        return any(it in text for part in parts for it in forms_of(part) if len(it) >= len(part))
 
 
 def _clean(error: ServiceError | TransportError, secrets: Iterable[str]) -> None:

@@ -21,10 +21,10 @@ def this_process(command: str) -> Holder:
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return Holder(
         id=uuid.uuid4().hex[:12],
-        user=user,
+        user=printable(user),
         host=platform.node(),
         pid=os.getpid(),
-        command=command,
+        command=printable(command),
         since=utc_now(),
     )
 
