@@ -153,7 +153,19 @@ class Provider:
         return self._calls.outcome(call_name, own, config_name=name, **of_call)
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        return self._send("create_job_configs", name, sdk_arguments(params))
+        arguments = sdk_arguments(params)
+        if not (self._calls.is_official_sdk and "data_source" in arguments):
+            return self._send("create_job_configs", name, arguments)
+        # The SDK's page on creating does not list it; the one on modifying does.
+        first = {key: value for key, value in arguments.items() if key != "data_source"}
+        result = self._send("create_job_configs", name, first)
+        if result.status is not CallStatus.DONE:
+            return result
+        result = self._send("update_job_configs", name, arguments)
+        if result.status is CallStatus.REFUSED:
+            message = f"created, but without its data_source: {result.message}"
+            return replace(result, message=message)
+        return result
 
     def _unless_taken(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult:
         """``result``, or what it means if it says that the name is taken."""
