@@ -55,8 +55,8 @@ def select(names: Iterable[str], config: Config, state: State | None) -> Selecte
             is_known = name in entries and not entries[name].pending
             (passed_over if is_known else wanted).append(name)
         elif violation:
-            way = "or copy it under a shorter" if NAME.fullmatch(name) else "copy it under such a"
-            advice = f"{way} name in the console, and import the copy"
+            way = "or copy" if NAME.fullmatch(name) else "copy"
+            advice = f"{way} it under such a name in the console, and import the copy"
             left_out[name] = f"{violation.message}; {advice}"
         elif name in renamed_to:
             left_out[name] = (
