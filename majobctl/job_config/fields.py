@@ -151,13 +151,12 @@ def plain_name(text: str) -> str:
 
 
 def name_violation(
-    name: object, longest: int = LONGEST_NAME, setting: str = "jobs.max_name_length"
+    name: object, longest: int = LONGEST_NAME, setting: str = "jobs.max_name_length = {}"
 ) -> Violation | None:
-    """The rule of ``config_name`` (table 2); ``setting`` is what sets ``longest``."""
-    hint = ""
-    if isinstance(name, str) and NAME.fullmatch(name):
-        if len(name) <= longest:
-            return None
-        hint = f"; {setting} = {len(name)} allows it"
+    """The rule of ``config_name`` (table 2); ``setting`` sets ``longest``."""
+    length = len(name) if isinstance(name, str) and NAME.fullmatch(name) else 0
+    if 0 < length <= longest:
+        return None
+    hint = f"; {setting.format(length)} allows it" if length else ""
     rule = f"a name has 1 to {longest} characters, each a letter A-Z a-z, a digit, _ or -"
     return Violation((), rule + hint)

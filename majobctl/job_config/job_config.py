@@ -57,7 +57,7 @@ class JobConfig:
     def of(cls, name: str, raw: Mapping[str, Any], longest: int = LONGEST_NAME) -> JobConfig:
         """Of Python arguments. Raises ConfigError with every rule that they break."""
         params, violations = normalise(raw)
-        wrong_name = name_violation(name, longest, "max_name_length of the Session")
+        wrong_name = name_violation(name, longest, "Session(max_name_length={})")
         if wrong_name:
             violations.insert(0, wrong_name)
         if violations:

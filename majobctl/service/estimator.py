@@ -37,11 +37,10 @@ class Estimator:
     None means that a parameter is not given. A blank one (``""``, ``[]``) is sent blank, which
     clears it in an existing configuration.
 
-    The calls answer as the SDK does: a failure of the service is the dict ``{"is_success": False,
-    "error_code": ..., "error_msg": ...}``. Before anything is changed they raise ConfigError for a
-    wrong argument, and for a flavor, engine or algorithm that the service does not offer. They
-    raise TransportError if the outcome is unknown or nothing could be sent, AuthError if IAM
-    refuses.
+    A failure of the service is the answer ``{"is_success": False, "error_code": ..., "error_msg":
+    ...}``. Raises ConfigError, before anything is changed, for a wrong argument and for a flavor,
+    engine or algorithm that the service does not offer; TransportError if the outcome is unknown or
+    nothing could be sent; AuthError if IAM refuses.
     """
 
     modelarts_session: Session
@@ -269,11 +268,6 @@ def _answered(call: Callable[[], T]) -> T | Answer:
 
 
 def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:
-    return Estimator(
-        session,
-        framework_type=config.get("engine_name"),
-        framework_version=config.get("engine_version"),
-        user_image_url=config.get("user_image_url"),
-        user_command=config.get("user_command"),
-        config_name=config.get("config_name"),
-    )
+    keys = {key: key for key in ("user_image_url", "user_command", "config_name")}
+    keys |= COLUMNS["engines"]
+    return Estimator(session, **{key: config.get(column) for key, column in keys.items()})

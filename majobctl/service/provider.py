@@ -154,17 +154,14 @@ class Provider:
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
         arguments = sdk_arguments(params)
-        if not (self._calls.is_official_sdk and "data_source" in arguments):
-            return self._send("create_job_configs", name, arguments)
         # The SDK's page on creating does not list it; the one on modifying does.
-        first = {key: value for key, value in arguments.items() if key != "data_source"}
-        result = self._send("create_job_configs", name, first)
-        if result.status is not CallStatus.DONE:
-            return result
-        result = self._send("update_job_configs", name, arguments)
-        if result.status is CallStatus.REFUSED:
-            message = f"created, but without its data_source: {result.message}"
-            return replace(result, message=message)
+        rest = self._calls.is_official_sdk and arguments.pop("data_source", None)
+        result = self._send("create_job_configs", name, arguments)
+        if rest and result.status is CallStatus.DONE:
+            result = self._send("update_job_configs", name, {**arguments, "data_source": rest})
+            if result.status is CallStatus.REFUSED:
+                message = f"created, but without its data_source: {result.message}"
+                return replace(result, message=message)
         return result
 
     def _unless_taken(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult:

@@ -68,10 +68,9 @@ class SdkCalls:
         try:
             estimator = self._estimator(own)
             answer = getattr(estimator, name)(**arguments)
-        except TransportError as error:
-            return _failed(error, str(error), is_unknown=error.outcome_unknown)
         except ProviderError as error:
-            return _failed(error, str(error))
+            is_unknown = isinstance(error, TransportError) and error.outcome_unknown
+            return _failed(error, str(error), is_unknown=is_unknown)
         except MajobctlError as error:
             return CallResult(status=CallStatus.REFUSED, message=str(error))
         except Exception as error:

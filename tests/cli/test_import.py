@@ -137,7 +137,7 @@ def test_a_name_of_64_characters_is_managed_like_any_other(cloud: Cloud) -> None
     assert ran.code == 1
     assert "1 to 63 characters, each a letter A-Z a-z, a digit, _ or -; jobs.max" in ran.stderr
     file.write_text(file.read_text().replace(LONG, f'short]\nrenamed_from = "{LONG}"\n#'))
-    assert f"job_config.{LONG}" in cloud.repository.done("plan").stdout
+    assert f'renamed from "{LONG}"' in cloud.repository.done("plan").stdout
 
 
 def test_a_second_import_changes_nothing_and_reads_no_details(cloud: Cloud) -> None:

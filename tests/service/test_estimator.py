@@ -292,7 +292,9 @@ class TestTheOtherCalls:
             estimator(session).create_job_configs(name)
         assert service.requests == []
 
-    def test_a_session_may_allow_longer_names(self, service: FakeService) -> None:
+    def test_a_session_may_allow_longer_names(self, service: FakeService, session: Session) -> None:
+        with pytest.raises(ConfigError, match=r"; Session\(max_name_length=64\) allows it$"):
+            estimator(session).update_job_configs("x" * 64)
         with Session(
             ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, max_name_length=64
         ) as session:
