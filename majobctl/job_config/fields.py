@@ -157,6 +157,5 @@ def name_violation(
     length = len(name) if isinstance(name, str) and NAME.fullmatch(name) else 0
     if 0 < length <= longest:
         return None
-    hint = f"; {setting.format(length)} allows it" if length else ""
     rule = f"a name has 1 to {longest} characters, each a letter A-Z a-z, a digit, _ or -"
-    return Violation((), rule + hint)
+    return Violation((), f"{rule}; {setting.format(length)} allows it" if length else rule)

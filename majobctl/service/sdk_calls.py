@@ -174,9 +174,10 @@ class SdkCalls:
 
 def _refuses_arguments(error: Exception, name: str) -> bool:
     """Whether Python raised ``error`` as the method ``name`` was called, possibly by a wrapper."""
+    if not isinstance(error, TypeError | AttributeError):
+        return False
     is_here = error.__traceback__ is not None and error.__traceback__.tb_next is None
-    wrong = rf"\b{name}\(\) (got|missing|takes) "
-    return is_here or (isinstance(error, TypeError) and bool(re.search(wrong, str(error))))
+    return is_here or bool(re.search(rf"\b{name}\(\) (got|missing|takes) ", str(error)))
 
 
 def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> CallResult:
