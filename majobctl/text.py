@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 
 MOST_CHARACTERS = 4000
 """Of a message: it may quote a text of millions."""
 _MOST_COMPARED = 300
+_WIDEST_COLUMN = 60
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u2d7f\u3164\ufe00-\ufe0f\uffa0\U0001107f"
@@ -94,6 +95,28 @@ def in_short(names: Collection[str], limit: int = 3) -> str:
     """``a, b, c and 7 more``."""
     names, more = [*names], len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, two spaces apart; numbers are aligned to the right. No cell is cut, since names are
+    there to be copied: one of more than 60 characters pushes the rest of its line to the right."""
+    lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
+    columns = list(zip(*lines, strict=True))
+    widths = [min(_WIDEST_COLUMN, max(map(len, column))) for column in columns]
+    are_numbers = [_are_numbers(column[1:]) for column in columns]
+    return "".join(
+        "  ".join(
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(line, widths, are_numbers, strict=True)
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and all(cell.isdecimal() for cell in filled)
 
 
 def utc_now() -> str:

@@ -9,7 +9,7 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option
 from majobctl.operations.context import WORKING_FOLDER, provider_of, target_of
-from majobctl.text import utc_now
+from majobctl.text import table_text, utc_now
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
@@ -85,7 +85,6 @@ def _cache(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
 
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:
-    from majobctl.render.tables import table_text
     from majobctl.service.catalog import COLUMNS
 
     if not items:

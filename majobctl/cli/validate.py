@@ -56,8 +56,7 @@ def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
     from majobctl.job_config.redaction import texts_in
     from majobctl.job_config.secrets import SHOWN, value_at
-    from majobctl.render.tables import table_text
-    from majobctl.text import printable, quoted
+    from majobctl.text import printable, quoted, table_text
 
     settings, configs = config.settings, config.job_configs.values()
     secrets = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ ACCOUNT = USER = PASSWORD = "emulator"
 ALGORITHM = "SDK-HMAC-SHA256"
 CLOCK_SKEW = 15 * 60
 TOKEN_LIFE = timedelta(hours=24)
+_REGION = re.compile(r"[a-z]{2}-[a-z]+\d*(-\d+)?")
+"""The name of a region is also that of the project in it."""
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
@@ -193,7 +196,8 @@ def _read_token_request(body: Any, project_id: str) -> str:
     if (account, _dig(user, "name"), _dig(user, "password")) != (ACCOUNT, USER, PASSWORD):
         raise refuse_at_iam(401, "Unauthorized", "The account, user name or password is wrong.")
     name = scope.get("name", project_id)
-    if scope.get("id", project_id) != project_id or name not in (project_id, "emulator"):
+    is_known = name in (project_id, "emulator") or _REGION.fullmatch(str(name))
+    if scope.get("id", project_id) != project_id or not is_known:
         raise refuse_at_iam(401, "Unauthorized", "The project is not known to this account.")
     return str(name)
 

@@ -12,7 +12,9 @@ from dataclasses import KW_ONLY, dataclass
 
 from majobctl.job_config.violations import Violation
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
+NAME_LENGTH, LONGEST_NAME = 20, 64
+"""The limits of the SDK and of the service."""
+NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}")
 DESCRIPTION_LENGTH = 256
 
 
@@ -147,8 +149,12 @@ def plain_name(text: str) -> str:
     return text.removeprefix("job_config.")
 
 
-def name_violation(name: object) -> Violation | None:
-    """The rule of ``config_name`` (table 2): 1 to 20 letters, digits, underscores, hyphens."""
-    if isinstance(name, str) and NAME.fullmatch(name):
+def name_violation(
+    name: object, longest: int = LONGEST_NAME, setting: str = "jobs.max_name_length = {}"
+) -> Violation | None:
+    """The rule of ``config_name`` (table 2); ``setting`` sets ``longest``."""
+    length = len(name) if isinstance(name, str) and NAME.fullmatch(name) else 0
+    if 0 < length <= longest:
         return None
-    return Violation((), "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -")
+    rule = f"a name has 1 to {longest} characters, each a letter A-Z a-z, a digit, _ or -"
+    return Violation((), f"{rule}; {setting.format(length)} allows it" if length else rule)

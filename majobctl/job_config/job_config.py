@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
-from majobctl.job_config.fields import FIELDS, name_violation
+from majobctl.job_config.fields import FIELDS, LONGEST_NAME, name_violation
 from majobctl.job_config.secrets import with_known
 from majobctl.job_config.violations import Path, Violation
 
@@ -53,10 +53,10 @@ class JobConfig:
         return with_known(self.params, params) == params
 
     @classmethod
-    def of(cls, name: str, raw: Mapping[str, Any]) -> JobConfig:
+    def of(cls, name: str, raw: Mapping[str, Any], longest: int = LONGEST_NAME) -> JobConfig:
         """Of Python arguments. Raises ConfigError with every rule that they break."""
         params, violations = normalise(raw)
-        wrong_name = name_violation(name)
+        wrong_name = name_violation(name, longest, "Session(max_name_length={})")
         if wrong_name:
             violations.insert(0, wrong_name)
         if violations:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ProviderError
+from majobctl.job_config.fields import LONGEST_NAME
 from majobctl.service.auth.credentials import Sources
 from majobctl.service.provider import Provider
 from majobctl.target import EMULATOR_ENDPOINT, endpoint_of
@@ -99,19 +100,16 @@ def _provider(
     from majobctl.service.session import Session
 
     limits = {name: getattr(options, name) for name in ("timeout", "retries", "connections")}
-    return Provider(Session(**given, **limits), Estimator, on_close=on_close)
+    session = Session(**given, **limits, max_name_length=LONGEST_NAME)
+    return Provider(session, Estimator, on_close=on_close)
 
 
 def _open_official_sdk(options: ProviderOptions) -> Provider:
     from majobctl.service.official_sdk import open_session
 
-    session, estimator_class, secrets = open_session(
-        region=options.region,
-        endpoint=options.endpoint,
-        iam_endpoint=options.iam_endpoint,
-        project_id=options.project_id,
-        auth=options.auth,
-    )
+    names = ("region", "endpoint", "iam_endpoint", "project_id", "auth")
+    given = {name: getattr(options, name) for name in names}
+    session, estimator_class, secrets = open_session(**given)
     return Provider(session, estimator_class, is_official_sdk=True, secrets=secrets)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import name_violation, plain_name
+from majobctl.job_config.fields import NAME, name_violation, plain_name
 from majobctl.repository.config import Config
 from majobctl.state.document import State
 from majobctl.text import nearest, quoted
@@ -44,17 +44,19 @@ def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
 def select(names: Iterable[str], config: Config, state: State | None) -> Selected:
     """What is to be done with the configurations ``names``, as far as that is known unread."""
     entries = state.job_configs if state else {}
+    longest = config.settings.values["jobs"]["max_name_length"]
     renamed_to = {item.renamed_from: item.name for item in config.job_configs.values()}
     passed_over: list[str] = []
     wanted: list[str] = []
     left_out: dict[str, str] = {}
     for name in names:
-        violation = name_violation(name)
+        violation = name_violation(name, longest)
         if name in config.job_configs:
             is_known = name in entries and not entries[name].pending
             (passed_over if is_known else wanted).append(name)
         elif violation:
-            advice = "copy it under such a name in the console, and import the copy"
+            way = "or copy" if NAME.fullmatch(name) else "copy"
+            advice = f"{way} it under such a name in the console, and import the copy"
             left_out[name] = f"{violation.message}; {advice}"
         elif name in renamed_to:
             left_out[name] = (

@@ -149,7 +149,8 @@ def _id(document: Document, key: str) -> str:
 
 
 def _plain_path(text: str) -> str:
-    return text[len("obs:/") :] if text.startswith("obs://") else text
+    """As ``/bucket/...``; the service may have OBS's older form, ``s3://``."""
+    return text[text.index("/") + 1 :] if text.startswith(("obs://", "s3://")) else text
 
 
 def _count(value: object, problems: list[str]) -> int | str:

@@ -4,7 +4,8 @@ are those of "Modifying a Training Job Configuration" (tables 1 to 4) and its si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -17,13 +18,14 @@ from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.catalog import COLUMNS, entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
-from majobctl.text import harmless_in_job_log, printable
+from majobctl.text import harmless_in_job_log, table_text
 
 T = TypeVar("T")
 
 Answer = dict[str, Any]
 
 _CONFIGS = "/training-job-configs"
+_VOLUMES = ("nas_type", "nas_share_addr", "nas_mount_path")
 _OF_CALL = ("config_desc", "inputs", "dataset_id", "dataset_version_id", "data_source")
 _SHOWN_COLUMNS = ("config_name", "config_desc", "engine_name", "engine_version", "create_time")
 
@@ -35,11 +37,10 @@ class Estimator:
     None means that a parameter is not given. A blank one (``""``, ``[]``) is sent blank, which
     clears it in an existing configuration.
 
-    The calls answer as the SDK does: a failure of the service is the dict ``{"is_success": False,
-    "error_code": ..., "error_msg": ...}``. Before anything is changed they raise ConfigError for a
-    wrong argument, and for a flavor, engine or algorithm that the service does not offer. They
-    raise TransportError if the outcome is unknown or nothing could be sent, AuthError if IAM
-    refuses."""
+    A failure of the service is the answer ``{"is_success": False, "error_code": ..., "error_msg":
+    ...}``. Raises ConfigError, before anything is changed, for a wrong argument and for a flavor,
+    engine or algorithm that the service does not offer; TransportError if the outcome is unknown or
+    nothing could be sent; AuthError if IAM refuses."""
 
     modelarts_session: Session
     train_instance_count: int | None = None
@@ -56,6 +57,9 @@ class Estimator:
     user_image_url: str | None = None
     user_command: str | None = None
     config_name: str | None = None
+    nas_type: str | None = None
+    nas_share_addr: str | None = None
+    nas_mount_path: str | None = None
 
     def __post_init__(self) -> None:
         _session(self.modelarts_session)
@@ -86,12 +90,18 @@ class Estimator:
         dataset_id: str | None = None,
         dataset_version_id: str | None = None,
         data_source: Sequence[Mapping[str, Any]] | None = None,
-    ) -> Answer:
-        """Creates a configuration; arguments and answer are those of ``update_job_configs``."""
-        name = self._name_or(config_name)
+    ) -> CreatedConfig | Answer:
+        """Creates a configuration, whose name is the date if there is none; a success has the calls
+        that follow. Arguments and answer are otherwise those of ``update_job_configs``."""
+        name = self.config_name if config_name is None else config_name
+        name = _name_of_now() if name in (None, "") else self._name_or(name)
         given = self._given(name, config_desc, inputs, dataset_id, dataset_version_id, data_source)
-        own = {"config_name": name}
-        return _answered(lambda: self._send("POST", _CONFIGS, {**own, **self._body(given)}))
+
+        def create() -> Answer:
+            self._send("POST", _CONFIGS, {"config_name": name, **self._body(given)})
+            return CreatedConfig(replace(self, config_name=name))
+
+        return _answered(create)
 
     def get_job_configs_info(self) -> Answer:
         """The configuration ``config_name`` as the service answers, with REST names."""
@@ -151,7 +161,8 @@ class Estimator:
             return answer
         configs = entries_in(answer, "configs")
         if is_show:
-            print(harmless_in_job_log(_as_table(configs)))
+            rows = [[str(it.get(key) or "") for key in _SHOWN_COLUMNS] for it in configs]
+            print(harmless_in_job_log(table_text(_SHOWN_COLUMNS, rows)), end="")
         return [_listed(modelarts_session, config) for config in configs]
 
     @staticmethod
@@ -197,16 +208,35 @@ class Estimator:
         raw = {key: getattr(self, key) for key, field in FIELDS.items() if not field.of_update}
         raw.update(zip(_OF_CALL, of_call, strict=True))
         given = {key: value for key, value in raw.items() if value is not None}
-        params = JobConfig.of(name, given).params
+        params = JobConfig.of(name, given, self.modelarts_session.max_name_length).params
         blank = {key: "" for key, value in given.items() if is_blank(value)}
         return {**blank, **params}
 
     def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return rest_body(given, self.modelarts_session.catalog)
+        volumes = {key: getattr(self, key) for key in _VOLUMES}
+        require_texts(**volumes)
+        given_volumes = {key: value for key, value in volumes.items() if value is not None}
+        return rest_body(given, self.modelarts_session.catalog) | given_volumes
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
         self.modelarts_session.request(method, path, body=body)
         return {"is_success": True}
+
+
+class CreatedConfig(Answer):
+    """``{"is_success": True}``, and the configuration that was created."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        super().__init__(is_success=True)
+        self.config_name = estimator.config_name
+        self.get_job_configs_info = estimator.get_job_configs_info
+        self.update_job_configs = estimator.update_job_configs
+        self.delete_job_configs = estimator.delete_job_configs
+
+
+def _name_of_now() -> str:
+    """The date and the time, to a tenth of a millisecond."""
+    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}"[:20]
 
 
 def _session(session: object) -> Session:
@@ -233,22 +263,6 @@ def _answered(call: Callable[[], T]) -> T | Answer:
 
 
 def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:
-    return Estimator(
-        session,
-        framework_type=config.get("engine_name"),
-        framework_version=config.get("engine_version"),
-        user_image_url=config.get("user_image_url"),
-        user_command=config.get("user_command"),
-        config_name=config.get("config_name"),
-    )
-
-
-def _as_table(configs: Sequence[Mapping[str, Any]]) -> str:
-    rows = [list(_SHOWN_COLUMNS)]
-    for config in configs:
-        rows.append([printable(str(config.get(column) or "")) for column in _SHOWN_COLUMNS])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    keys = {key: key for key in ("user_image_url", "user_command", "config_name")}
+    keys |= COLUMNS["engines"]
+    return Estimator(session, **{key: config.get(column) for key, column in keys.items()})

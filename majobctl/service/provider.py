@@ -144,7 +144,16 @@ class Provider:
         return self._calls.outcome(call_name, own, config_name=name, **of_call)
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        return self._send("create_job_configs", name, sdk_arguments(params))
+        arguments = sdk_arguments(params)
+        # The SDK's page on creating does not list it; the one on modifying does.
+        rest = self._calls.is_official_sdk and arguments.pop("data_source", None)
+        result = self._send("create_job_configs", name, arguments)
+        if rest and result.status is CallStatus.DONE:
+            result = self._send("update_job_configs", name, {**arguments, "data_source": rest})
+            if result.status is CallStatus.REFUSED:
+                message = f"created, but without its data_source: {result.message}"
+                return replace(result, message=message)
+        return result
 
     def _unless_taken(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult:
         """``result``, or what it means if it says that the name is taken."""

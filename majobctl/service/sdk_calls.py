@@ -4,6 +4,7 @@ answers have the form of "Modifying a Training Job Configuration" (table 4)."""
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -59,18 +60,21 @@ class SdkCalls:
 
     def outcome(self, name: str, own: Mapping[str, Any], **arguments: Any) -> CallResult:
         """How the call ``name`` of an Estimator with the parameters ``own`` ended."""
+        estimator = None
         try:
-            answer = getattr(self._estimator(own), name)(**arguments)
-        except TransportError as error:
-            return _failed(error, str(error), is_unknown=error.outcome_unknown)
+            estimator = self._estimator(own)
+            answer = getattr(estimator, name)(**arguments)
         except ProviderError as error:
-            return _failed(error, str(error))
+            is_unknown = isinstance(error, TransportError) and error.outcome_unknown
+            return _failed(error, str(error), is_unknown=is_unknown)
         except MajobctlError as error:
             return CallResult(status=CallStatus.REFUSED, message=str(error))
         except Exception as error:
             if not self.is_official_sdk:
                 raise
-            return self._outcome_of_official(error)
+            # The constructor sends nothing, nor does a call that does not take its arguments.
+            is_unsent = estimator is None or _refuses_arguments(error, name)
+            return self._outcome_of_official(error, is_unknown=not is_unsent)
         return self._outcome_of(answer, name)
 
     def ask(self, name: str, read: Callable[[Any], T], **arguments: Any) -> T:
@@ -113,6 +117,8 @@ class SdkCalls:
         raise problem
 
     def _outcome_of(self, answer: object, name: str) -> CallResult:
+        if name == "create_job_configs" and getattr(answer, "config_name", None):
+            return DONE
         if not isinstance(answer, Mapping) or not isinstance(answer.get("is_success"), bool):
             message = f"unreadable answer ({type(answer).__name__}) of {name}"
             return CallResult(status=CallStatus.UNKNOWN, message=message)
@@ -130,11 +136,12 @@ class SdkCalls:
         may_pass = code in THROTTLED or status in RETRIED_STATUSES
         return ServiceError(code, self._shown(reason), status=status, may_pass=may_pass)
 
-    def _outcome_of_official(self, error: Exception) -> CallResult:
+    def _outcome_of_official(self, error: Exception, *, is_unknown: bool) -> CallResult:
         code, message = self._of_official(error)
         if code and code != INTERNAL_ERROR:
             return _failed(ServiceError(code, message, status=0), message)
-        return CallResult(status=CallStatus.UNKNOWN, code=code, message=self._described(error))
+        status = CallStatus.UNKNOWN if is_unknown else CallStatus.REFUSED
+        return CallResult(status=status, code=code, message=self._described(error))
 
     def _problem_of_official(self, name: str, error: Exception) -> ProviderError:
         code, message = self._of_official(error)
@@ -157,6 +164,14 @@ class SdkCalls:
         return printable(
             without_traces("" if value is None else str(value), {*self._secrets, *found})
         )
+
+
+def _refuses_arguments(error: Exception, name: str) -> bool:
+    """Whether Python raised ``error`` as the method ``name`` was called, possibly by a wrapper."""
+    if not isinstance(error, TypeError | AttributeError):
+        return False
+    is_here = error.__traceback__ is not None and error.__traceback__.tb_next is None
+    return is_here or bool(re.search(rf"\b{name}\(\) (got|missing|takes) ", str(error)))
 
 
 def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> CallResult:

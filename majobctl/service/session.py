@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
+from majobctl.job_config.fields import LONGEST_NAME, NAME_LENGTH
 from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import (
     Password,
@@ -42,11 +43,12 @@ class Session:
 
     ``Session()`` takes what the environment and the credential files hold: credentials, project,
     region, and an address in place of the region's in ``MAJOBCTL_ENDPOINT`` (and ``OS_AUTH_URL``
-    for IAM). Arguments win over ``set_endpoint``, and that over the environment.
+    for IAM). Arguments win over ``set_endpoint``, and that over the environment. With a password,
+    the project is by default the one that has the region's name.
 
     ``timeout`` is in seconds, ``retries`` the number of further tries, ``backoff`` the first pause
-    between tries in seconds, ``connections`` how many are kept open. ``transport`` carries the
-    requests in place of the network.
+    between tries in seconds, ``connections`` how many are kept open, ``max_name_length`` the limit
+    for names of configurations. ``transport`` carries the requests in place of the network.
 
     Raises AuthError if credentials or the project are missing, ConfigError for an invalid address,
     region or project. Nothing is sent before the first request."""
@@ -89,6 +91,7 @@ class Session:
         retries: int = 5,
         backoff: float = 0.5,
         connections: int = 10,
+        max_name_length: int = NAME_LENGTH,
         transport: BaseAdapter | None = None,
     ) -> None:
         require_texts(
@@ -98,7 +101,8 @@ class Session:
             **{"auth": auth, "endpoint": endpoint, "iam_endpoint": iam_endpoint},
         )
         require_numbers(int, float, timeout=timeout, backoff=backoff)
-        require_numbers(int, retries=retries, connections=connections)
+        counts = {"retries": retries, "connections": connections}
+        require_numbers(int, **counts, max_name_length=max_name_length)
         sources, defaults = Sources(), Session._defaults
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")
@@ -110,11 +114,13 @@ class Session:
         keys, user = (access_key, secret_key, security_token), (account, username, password)
         credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
-        self._project_id = checked_project(*project, credentials)
         self._iam_endpoint = ""
         if isinstance(credentials, Password):
             address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
-            self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
+            region = region or sources.get("region")
+            self._iam_endpoint = iam_endpoint_of(region, address)
+            project = project if any(project) else (None, region)
+        self._project_id = checked_project(*project, credentials)
         self._auth = auth_method(credentials, project, self._issue_token)
         self._credentials = credentials
         if not timeout > 0:
@@ -122,6 +128,7 @@ class Session:
         self._timeout, self._connections = timeout, max(connections, 1)
         self._ca_file = None if transport else sources.ca_file()
         self._adapter = transport
+        self.max_name_length = min(max_name_length, LONGEST_NAME)
         self._backoff = Backoff(backoff)
         self._retries = Retries(retries, self._backoff)
         self.catalog = api_catalog(self.request)

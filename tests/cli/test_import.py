@@ -111,7 +111,8 @@ def test_forty_configurations_made_elsewhere_are_taken_in(
     )
     assert ran.stderr == (
         f"Warning: job_config.{LONG} was left out: a name has 1 to 20 characters, each a letter"
-        " A-Z a-z, a digit, _ or -; copy it under such a name in the console, and import the copy\n"
+        " A-Z a-z, a digit, _ or -; jobs.max_name_length = 64 allows it; or copy it under such a"
+        " name in the console, and import the copy\n"
     )
     assert len(cloud.files) == 39
     validated = repository.done("validate")
@@ -121,6 +122,22 @@ def test_forty_configurations_made_elsewhere_are_taken_in(
     assert refreshed.stdout.startswith("No changes.")
     assert "No drift." in repository.done("drift", "--detailed-exitcode").stdout
     assert {method for method, _ in cloud.requests} == {"GET"}
+
+
+def test_a_name_of_64_characters_is_managed_like_any_other(cloud: Cloud) -> None:
+    cloud.settings("[jobs]\nmax_name_length = 64\n[environments.short.jobs]\nmax_name_length = 63")
+    cloud.create(LONG)
+    assert cloud.repository.done("import", LONG).stderr == ""
+    for command in ("validate", "plan --detailed-exitcode", "plan --refresh --detailed-exitcode"):
+        assert cloud.repository.done(*command.split()).stderr == ""
+    file = cloud.repository.root / cloud.files[0]
+    file.write_text(file.read_text().replace("count = 1", "count = 2"))
+    assert "1 updated" in cloud.repository.done("apply", "--auto-approve").stdout
+    ran = cloud.repository.run("validate", "-e", "short")
+    assert ran.code == 1
+    assert "1 to 63 characters, each a letter A-Z a-z, a digit, _ or -; jobs.max" in ran.stderr
+    file.write_text(file.read_text().replace(LONG, f'short]\nrenamed_from = "{LONG}"\n#'))
+    assert f'renamed from "{LONG}"' in cloud.repository.done("plan").stdout
 
 
 def test_a_second_import_changes_nothing_and_reads_no_details(cloud: Cloud) -> None:
@@ -266,7 +283,8 @@ def test_json_is_one_document(cloud: Cloud) -> None:
         " it from sensitive"
     )
     reason = "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -"
-    reason += "; copy it under such a name in the console, and import the copy"
+    reason += "; jobs.max_name_length = 64 allows it"
+    reason += "; or copy it under such a name in the console, and import the copy"
     assert ran.document == {
         "format_version": "1.0",
         "majobctl_version": __version__,

@@ -33,7 +33,9 @@ def use(client: Client, token: str) -> requests.Response:
     return client.call("GET", CONFIGS, headers={"X-Auth-Token": token})
 
 
-@pytest.mark.parametrize("scope", [{"id": "p1"}, {"name": "p1"}, {"name": "emulator"}])
+@pytest.mark.parametrize(
+    "scope", [{"id": "p1"}, {"name": "p1"}, {"name": "emulator"}, {"name": "eu-de"}]
+)
 def test_a_password_gives_a_token_that_opens_the_project(
     connect: Connect, scope: dict[str, str]
 ) -> None:

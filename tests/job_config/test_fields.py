@@ -158,14 +158,23 @@ def test_other_values_are_not_blank(value: object) -> None:
 
 @pytest.mark.parametrize("name", ["a", "-", "_", "0", "My_job-1", "x" * 20])
 def test_a_name_has_1_to_20_letters_digits_underscores_and_hyphens(name: str) -> None:
-    assert name_violation(name) is None
+    assert name_violation(name, 20) is None
 
 
-@pytest.mark.parametrize("name", ["", "x" * 21, "a b", "a.b", "é", "a\n", "a/b", "٣", None, 5])
+@pytest.mark.parametrize("name", ["", "x" * 65, "a b", "a.b", "é", "a\n", "a/b", "٣", None, 5])
 def test_any_other_name_is_refused(name: object) -> None:
-    fault = name_violation(name)
+    fault = name_violation(name, 20)
     assert fault is not None
-    assert "1 to 20 characters" in fault.text()
+    assert fault.text().endswith("1 to 20 characters, each a letter A-Z a-z, a digit, _ or -")
+
+
+@pytest.mark.parametrize("length", [21, 63, 64])
+def test_a_longer_name_needs_the_setting(length: int) -> None:
+    name = "x" * length
+    fault = name_violation(name, length - 1)
+    assert fault is not None
+    assert fault.text().endswith(f"; jobs.max_name_length = {length} allows it")
+    assert name_violation(name, length) is name_violation(name) is None
 
 
 @pytest.mark.parametrize(

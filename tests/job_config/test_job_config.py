@@ -198,7 +198,7 @@ def test_every_fault_is_told_at_once() -> None:
     assert len(told) == 4
 
 
-@pytest.mark.parametrize("name", ["", "x" * 21, "my job", "\x1b[31m"])
+@pytest.mark.parametrize("name", ["", "x" * 65, "my job", "\x1b[31m"])
 def test_a_wrong_name_is_refused_with_the_other_faults(name: str) -> None:
     with pytest.raises(ConfigError) as raised:
         JobConfig.of(name, {**PARAMS, "train_instance_count": 0})

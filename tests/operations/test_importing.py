@@ -35,8 +35,9 @@ LIVE: Mapping[str, Any] = {
 FILE = f"[job_config.known]\n{PARAMS}"
 
 TOO_LONG = (
-    "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -; copy it under such a"
-    " name in the console, and import the copy"
+    "a name has 1 to 20 characters, each a letter A-Z a-z, a digit, _ or -;"
+    " jobs.max_name_length = 21 allows it; or copy it under such a name in the console, and import"
+    " the copy"
 )
 
 
@@ -207,13 +208,22 @@ def test_an_entry_without_a_file_is_replaced_and_its_secrets_stay_secret(tmp_pat
 def test_what_cannot_be_written_is_left_out_with_its_reason(tmp_path: Path) -> None:
     run = Run(tmp_path)
     result = run.import_configs(
-        live("x" * 21), live("b", inputs="s3://b"), live("c"), missing=("a", "c-2")
+        live("x" * 21),
+        live("b", inputs="https://b"),
+        live("c"),
+        LiveConfig("d", {key: LIVE[key] for key in LIVE if key != "output_path"}),
+        missing=("a", "c-2"),
     )
     assert result.imported == ("c",)
     assert list(result.left_out.items()) == [
         ("a", "the service does not have it any more"),
-        ("b", 'inputs must be an OBS path such as "/bucket/dir/", not "s3://b"'),
+        ("b", 'inputs must be an OBS path such as "/bucket/dir/", not "https://b"'),
         ("c-2", "the service does not have it any more"),
+        (
+            "d",
+            "output_path is missing; set it in the console, or write the job config with one into a"
+            " job file, and import it again",
+        ),
         ("x" * 21, TOO_LONG),
     ]
 

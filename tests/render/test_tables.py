@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.render.tables import table_text
+from majobctl.text import table_text
 
 
 def test_cells_are_aligned_and_numbers_are_aligned_right() -> None:

@@ -274,6 +274,17 @@ class TestHyperparameters:
         assert found.problems == ('hyperparameters: the label "a" is there twice',)
 
 
+@pytest.mark.parametrize("scheme", ["obs://", "s3://", "/"])
+def test_an_obs_path_has_one_form(scheme: str) -> None:
+    keys = {"train_url": "output_path", "app_url": "code_dir", "boot_file_url": "boot_file"}
+    keys |= {"log_url": "log_url", "data_url": "inputs"}
+    assert params(**dict.fromkeys(keys, f"{scheme}b/s3://x/")) == dict.fromkeys(
+        keys.values(), "/b/s3://x/"
+    )
+    entry = {"type": "obs", "data_url": f"{scheme}b/x/"}
+    assert params(data_source=[entry]) == {"data_source": [{"type": "obs", "data_url": "/b/x/"}]}
+
+
 class TestADataSource:
     def test_gets_the_type_that_it_lacks_and_loses_blank_and_foreign_keys(self) -> None:
         obs = [{"data_url": "obs://b/x/", "dataset_id": None, "type": "", "size": 5}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,15 @@ import pytest
 from majobctl.errors import ConfigError, TransportError
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
-from tests.fake_service import ENGINES, MANY_MODELS, SPECS, FakeService
+from tests.fake_service import (
+    ACCESS_KEY,
+    ENGINES,
+    MANY_MODELS,
+    PROJECT,
+    SECRET_KEY,
+    SPECS,
+    FakeService,
+)
 
 OK = {"is_success": True}
 SAMPLE: dict[str, Any] = {
@@ -242,6 +251,67 @@ class TestTheOtherCalls:
         assert gone["error_code"] == "ModelArts.0102"
         assert Estimator(session, config_name="x").get_job_configs_info()["is_success"] is False
 
+    def test_a_creation_answers_its_configuration(
+        self, service: FakeService, session: Session
+    ) -> None:
+        job = estimator(session)
+        created: Any = job.create_job_configs("x", inputs="/b/d/")
+        job.train_instance_count = 5
+        assert (created, dict(created), repr(created)) == (OK, OK, "{'is_success': True}")
+        assert created.config_name == "x"
+        assert created.get_job_configs_info()["data_url"] == "/b/d/"
+        assert created.update_job_configs(config_desc="b") == OK
+        assert service.configs["x"]["config_desc"] == "b"
+        assert sent(service)["worker_server_num"] == 1
+        assert created.delete_job_configs() == OK
+        assert service.configs == {}
+
+    def test_a_refused_creation_has_no_configuration_to_delete(
+        self, service: FakeService, session: Session
+    ) -> None:
+        service.configs["x"] = {}
+        refused = estimator(session).create_job_configs("x")
+        assert refused["error_code"] == "ModelArts.0103"
+        assert not hasattr(refused, "delete_job_configs")
+
+    @pytest.mark.parametrize(
+        ("own", "given"), [(None, None), ("", None), (None, ""), ("", ""), ("x", "")]
+    )
+    def test_a_blank_name_is_the_date_of_the_creation(
+        self, own: Any, given: Any, service: FakeService, session: Session
+    ) -> None:
+        created: Any = estimator(session, config_name=own).create_job_configs(given)
+        assert re.fullmatch(r"20\d{6}-\d{6}-\d{4}", created.config_name)
+        assert list(service.configs) == [created.config_name]
+
+    @pytest.mark.parametrize("name", ["..", 5, 0, [], "x" * 21])
+    def test_a_creation_takes_no_other_name(
+        self, name: Any, service: FakeService, session: Session
+    ) -> None:
+        with pytest.raises(ConfigError):
+            estimator(session).create_job_configs(name)
+        assert service.requests == []
+
+    def test_a_session_may_allow_longer_names(self, service: FakeService, session: Session) -> None:
+        with pytest.raises(ConfigError, match=r"; Session\(max_name_length=64\) allows it$"):
+            estimator(session).update_job_configs("x" * 64)
+        with Session(
+            ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=service.url, max_name_length=64
+        ) as session:
+            assert estimator(session).create_job_configs("x" * 64) == OK
+            assert estimator(session).update_job_configs("x" * 64) == OK
+            with pytest.raises(ConfigError, match="1 to 64 characters"):
+                estimator(session).update_job_configs("x" * 65)
+
+    def test_send_a_volume_as_it_is_given(self, service: FakeService, session: Session) -> None:
+        volume = {"nas_type": "nfs", "nas_share_addr": "192.0.2.1:/", "nas_mount_path": "/n"}
+        estimator(session, **volume).create_job_configs("x")
+        assert service.configs["x"].items() >= volume.items()
+        assert estimator(session, nas_type=None, nas_mount_path="").update_job_configs("x") == OK
+        assert sent(service) == {**SAMPLE_BODY, "nas_mount_path": ""}
+        with pytest.raises(ConfigError, match="nas_type: must be a string"):
+            estimator(session, nas_type=5).update_job_configs("x")
+
     def test_quote_a_name_that_only_the_service_could_have(
         self, service: FakeService, session: Session
     ) -> None:
@@ -296,7 +366,7 @@ class TestTheOtherCalls:
         assert capsys.readouterr().out.splitlines() == [
             "config_name  config_desc  engine_name  engine_version  create_time",
             "long-name    \\x1b[2J      MXNet        v",
-            "b                                                      5",
+            "b                                                                5",
         ]
         assert Estimator.get_job_configs_object_list(session, is_show=False)
         assert capsys.readouterr().out == ""

@@ -52,6 +52,37 @@ ODD_FLAGS: list[Any] = [None, "true", 1, [], {}, 0]
 STAND_IN = Path(__file__).parent / "stand_in"
 
 
+class Older:
+    """An official Estimator that knows few arguments; its call fails after it was sent."""
+
+    def __init__(self, modelarts_session: Any, train_instance_count: int = 1) -> None:
+        if train_instance_count < 1:
+            raise ValueError("at least 1")
+
+    def update_job_configs(self, config_name: str, inputs: str | None = None) -> Any:
+        answer: Any = None
+        return answer["is_success"]
+
+
+class Wrapped(Older):
+    def update_job_configs(self, *given: Any, **named: Any) -> Any:
+        return super().update_job_configs(*given, **named)
+
+
+class Half:
+    """An official Estimator that creates and does not update."""
+
+    def __init__(self, **_: Any) -> None:
+        self.config_name = ""
+
+    def create_job_configs(self, config_name: str) -> Any:
+        self.config_name = config_name
+        return self
+
+    def update_job_configs(self, **_: Any) -> Any:
+        return {"is_success": False, "error_code": "a", "error_msg": "no such data"}
+
+
 def opened(kind: str, **options: Any) -> Provider:
     return connect(ProviderOptions(kind=kind, **options))
 
@@ -816,6 +847,42 @@ class TestTheOfficialPackage:
         assert official.delete_job_config("raises-taken") == DONE
         assert official.delete_job_config("raises-taken") == DONE
         assert official._session.configs == {}
+
+    def test_creates_with_the_arguments_of_that_page_and_updates_with_the_rest(
+        self, official: Provider
+    ) -> None:
+        source = [{"type": "obs", "data_url": "/b/d/"}]
+        params = {**PARAMS, "data_source": source}
+        del params["inputs"]
+        assert official.create_job_config("x", params) == DONE
+        assert [it[2] for it in official._session.calls] == [{}, {"data_source": source}]
+        refused = official.create_job_config("refused", params)
+        assert (refused.status, refused.message) == (CallStatus.REFUSED, "no such flavor")
+        assert len(official._session.calls) == 3
+        refused = Provider(None, Half, is_official_sdk=True).create_job_config("x", params)
+        assert refused.status is CallStatus.REFUSED
+        assert refused.message == "created, but without its data_source: no such data"
+
+    @pytest.mark.parametrize(
+        ("estimator_class", "params", "status", "message"),
+        [
+            (Older, {"model_name": "a"}, "refused", "unexpected keyword argument 'model_name'"),
+            (Older, {"config_desc": "a"}, "refused", "unexpected keyword argument 'config_desc'"),
+            (Wrapped, {"config_desc": "a"}, "refused", "unexpected keyword argument 'config_desc'"),
+            (Older, {"train_instance_count": 0}, "refused", "ValueError: at least 1"),
+            (object, {}, "refused", "TypeError: "),
+            (Older, {"inputs": "/b/"}, "unknown", "TypeError: 'NoneType' object is not"),
+            (Wrapped, {"inputs": "/b/"}, "unknown", "TypeError: 'NoneType' object is not"),
+        ],
+    )
+    def test_that_refuses_its_arguments_has_sent_nothing(
+        self, estimator_class: Any, params: dict[str, Any], status: str, message: str
+    ) -> None:
+        outcome = Provider(None, estimator_class, is_official_sdk=True).update_job_config(
+            "x", params
+        )
+        assert (outcome.status.value, outcome.code) == (status, "")
+        assert message in outcome.message
 
     def test_that_fails_to_read_is_an_error_without_secrets(self, official: Provider) -> None:
         with pytest.raises(TransportError) as caught:

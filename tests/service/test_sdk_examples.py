@@ -15,9 +15,9 @@ from majobctl import emulator
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
 from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
+from tests.service.sdk_samples import EXAMPLES, SAMPLES, SESSIONS, WITHOUT_PROJECT
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "sdk"
-SAMPLES = ("update_with_obs.py", "update_with_dataset.py")
+UPDATES = ("update_with_obs.py", "update_with_dataset.py")
 DATA: dict[str, dict[str, str]] = {
     "update_with_obs.py": {"data_url": "/bucket/dataset/"},
     "update_with_dataset.py": {
@@ -27,7 +27,7 @@ DATA: dict[str, dict[str, str]] = {
 }
 
 
-def run(sample: str, **variables: str) -> str:
+def run(sample: str | Path, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", str(EXAMPLES / sample)],
         env={**os.environ, **variables},
@@ -40,7 +40,7 @@ def run(sample: str, **variables: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", UPDATES)
 def test_a_sample_updates_its_configuration(sample: str, service: FakeService) -> None:
     service.configs["my_job_config"] = {}
     shown = run(
@@ -65,7 +65,7 @@ def test_a_sample_updates_its_configuration(sample: str, service: FakeService) -
     }
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", UPDATES)
 def test_a_sample_reports_a_failure_as_the_sdk_does(sample: str, service: FakeService) -> None:
     shown = run(
         sample,
@@ -75,6 +75,64 @@ def test_a_sample_reports_a_failure_as_the_sdk_does(sample: str, service: FakeSe
         OS_PROJECT_ID=PROJECT,
     )
     assert "'is_success': False, 'error_code': 'ModelArts.0102'" in shown
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """The address of an emulator in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "majobctl", "emulator", "serve"], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[-1]
+        process.terminate()
+
+
+def test_the_pages_have_19_samples() -> None:
+    assert len(SAMPLES) + len(SESSIONS) == 19
+
+
+class TestEverySampleOfItsPages:
+    """With nothing but the package's name changed, in a process of its own."""
+
+    @pytest.fixture(autouse=True)
+    def _cloud(self, served: str, request: pytest.FixtureRequest) -> None:
+        """What the sample expects: ``my_job_config`` is there unless it creates it."""
+        with Session("emulator", "emulator", "emulator", endpoint=served) as session:
+            job = Estimator(
+                session,
+                train_instance_count=1,
+                model_name="ResNet_v2_50",
+                output_path="/bucket/output/",
+                train_instance_type="modelarts.vm.cpu.2u",
+            )
+            for name in ("my_job_config", "my_configname"):
+                Estimator(session, config_name=name).delete_job_configs()
+                job.create_job_configs(name, inputs="/bucket/dataset/")
+            if "create_job_configs" in SAMPLES[request.node.callspec.params["name"]].text:
+                Estimator(session, config_name="my_job_config").delete_job_configs()
+
+    def run(self, name: str, opening: str, url: str, folder: Path) -> None:
+        script = SAMPLES[name].script(opening.format(url=url))
+        file = folder / "sample.py"
+        file.write_text(script.replace("from modelarts.", "from majobctl."))
+        keys = dict.fromkeys(("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_PROJECT_ID"), "emulator")
+        is_open = "set_endpoint" in opening
+        variables = {} if is_open else {**keys, "MAJOBCTL_ENDPOINT": url}
+        assert SAMPLES[name].shows in run(file, **variables)
+
+    @pytest.mark.parametrize("opening", ["0123 nothing", "0154 user", "0155 key"])
+    @pytest.mark.parametrize("name", SAMPLES)
+    def test_runs(self, name: str, opening: str, served: str, tmp_path: Path) -> None:
+        self.run(name, SESSIONS[opening], served, tmp_path)
+
+    @pytest.mark.parametrize("opening", [SESSIONS["0154 account"], WITHOUT_PROJECT])
+    @pytest.mark.parametrize("name", ["0179 delete 2"])
+    def test_runs_for_an_accounts_own_user(
+        self, name: str, opening: str, served: str, tmp_path: Path
+    ) -> None:
+        self.run(name, opening, served, tmp_path)
 
 
 class TestAgainstTheEmulator:

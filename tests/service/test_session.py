@@ -371,6 +371,32 @@ class TestAPassword:
         assert auth["scope"] == {"project": {"name": "eu-de"}}
         assert auth["identity"]["password"]["user"]["domain"] == {"name": "someone"}
 
+    @pytest.mark.parametrize("place", ["argument", "set_endpoint", "environment"])
+    def test_without_a_project_means_the_regions(
+        self, place: str, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.configs["x"] = {}
+        region: dict[str, Any] = {}
+        if place == "argument":
+            region["region_name"] = "eu-de"
+        elif place == "environment":
+            monkeypatch.setenv("OS_REGION_NAME", "eu-de")
+        try:
+            Session.set_endpoint(
+                service.url, None, service.url, "eu-de" if place == "set_endpoint" else None
+            )
+            with Session(username="someone", password=PASSWORD, **region) as session:
+                assert session.project_id == PROJECT
+                assert put(session) == OK
+        finally:
+            Session.set_endpoint()
+        scope = service.requests[0].document["auth"]["scope"]
+        assert scope == {"project": {"name": "eu-de"}}
+
+    def test_without_a_project_and_a_region_is_refused(self, service: FakeService) -> None:
+        with pytest.raises(AuthError, match="no project"):
+            Session(username="a", password="b", endpoint=service.url, iam_endpoint=service.url)
+
     def test_that_is_wrong_is_tried_once_however_many_workers_there_are(
         self, service: FakeService
     ) -> None:

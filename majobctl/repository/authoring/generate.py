@@ -84,6 +84,10 @@ def reason_against(
     policy = defaults.policy
     policy = replace(policy, secret_names=policy.secret_names | set(secret))
     reasons = [violation.text(policy.is_secret) for violation in normalise(params)[1]]
+    if "output_path" not in params:
+        # The service does not require it.
+        way = "set it in the console, or write the job config with one into a job file"
+        reasons.append(f"{way}, and import it again")
     has = params.get(_LABELLED)
     foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
     if foreign:

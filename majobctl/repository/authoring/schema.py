@@ -51,7 +51,8 @@ def job_file_schema() -> Schema:
         "properties": {
             "job_config": {
                 "title": "Job configs",
-                "description": "A name has 1 to 20 characters: letters, digits, _ and -.",
+                "description": "A name has 1 to 20 characters (or jobs.max_name_length): letters,"
+                " digits, _ and -.",
                 "type": "object",
                 # allOf is here, not in the tables: some editors offer no keys for a table with it.
                 "patternProperties": {_NAMES["pattern"]: {"allOf": [job_config, rules]}},

@@ -64,7 +64,7 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     context, defaults = _read_defaults(settings)
     templates, readings = _read_templates(files, context)
     readings += within_bounds(_readings(files, templates, context))
-    readings = list(_with_valid_names(readings))
+    readings = list(_with_valid_names(readings, settings.values["jobs"]["max_name_length"]))
     for shared in (*templates.values(), Template(context.defaults, context.effective)):
         if names := shared.directives.sensitive:
             found = (it for it in readings if it.name and shared.layer in it.origin.layers[1:])
@@ -247,13 +247,13 @@ def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePol
     return ComparePolicy(ignored=effective.ignored, secret_names=names, secret_places=places)
 
 
-def _with_valid_names(readings: Iterable[Reading]) -> Iterator[Reading]:
+def _with_valid_names(readings: Iterable[Reading], longest: int) -> Iterator[Reading]:
     """``readings`` without the job configs whose names are wrong or already used."""
     known: dict[str, Origin] = {}
     for reading in readings:
         name, origin = reading.name, reading.origin
         if name is not None:
-            first, invalid = known.setdefault(name, origin), name_violation(name)
+            first, invalid = known.setdefault(name, origin), name_violation(name, longest)
             if invalid or first is not origin:
                 wrong = [invalid.message] if invalid else []
                 if first is not origin:

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from majobctl.job_config.directives import DIRECTIVES
-from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.fields import FIELDS, LONGEST_NAME, NAME_LENGTH
 
 
 class Kind(enum.Enum):
@@ -67,7 +67,16 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
         "path": Setting(Kind.TEXT, "majobctl.state.json", "The state file."),
     },
-    "jobs": {"files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns.")},
+    "jobs": {
+        "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns."),
+        "max_name_length": Setting(
+            Kind.COUNT,
+            NAME_LENGTH,
+            "The longest name of a job config. 20 is the SDK's limit; the service takes 64.",
+            minimum=1,
+            maximum=LONGEST_NAME,
+        ),
+    },
     "apply": {
         "parallelism": Setting(
             Kind.COUNT, 10, "How many calls run at once.", minimum=1, maximum=1000

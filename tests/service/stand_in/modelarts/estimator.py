@@ -12,16 +12,38 @@ class ApiError(Exception):
         self.error_msg = error_msg
 
 
+class Created:
+    def __init__(self, config_name: str) -> None:
+        self.config_name = config_name
+
+
 class Estimator:
     def __init__(self, modelarts_session: Session, **parameters: Any) -> None:
         self.session = modelarts_session
         self.parameters = parameters
 
-    def update_job_configs(self, config_name: str, **parameters: Any) -> Any:
-        return self._called(config_name, parameters)
+    def update_job_configs(
+        self,
+        config_name: str,
+        config_desc: Any = None,
+        inputs: Any = None,
+        dataset_id: Any = None,
+        dataset_version_id: Any = None,
+        data_source: Any = None,
+    ) -> Any:
+        values = (config_desc, inputs, dataset_id, dataset_version_id, data_source)
+        return self._called(config_name, values)
 
-    def create_job_configs(self, config_name: str, **parameters: Any) -> Any:
-        return self._called(config_name, parameters)
+    def create_job_configs(
+        self,
+        config_name: str,
+        config_desc: Any = None,
+        inputs: Any = None,
+        dataset_id: Any = None,
+        dataset_version_id: Any = None,
+    ) -> Any:
+        answer = self._called(config_name, (config_desc, inputs, dataset_id, dataset_version_id))
+        return Created(config_name) if answer == {"is_success": True} else answer
 
     def get_job_configs_info(self) -> Any:
         name = self.parameters["config_name"]
@@ -41,7 +63,9 @@ class Estimator:
         del self.session.configs[name]
         return {"is_success": True}
 
-    def _called(self, name: str, parameters: dict[str, Any]) -> Any:
+    def _called(self, name: str, values: tuple[Any, ...]) -> Any:
+        keys = ("config_desc", "inputs", "dataset_id", "dataset_version_id", "data_source")
+        parameters = {key: it for key, it in zip(keys, values) if it is not None}  # noqa: B905
         self.session.calls.append((name, self.parameters, parameters))
         if name == "raises-taken":
             raise ApiError("ModelArts.0103", "is taken")
