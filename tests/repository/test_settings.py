@@ -88,6 +88,47 @@ def test_a_wrong_value_stands_as_its_default(tmp_path: Path) -> None:
     assert settings.state_path == tmp_path / "majobctl.state.json"
 
 
+MISPLACED = {
+    ".git/config": "it is in git's own folder",
+    "x/../.GIT/state.json": "it is in git's own folder",
+    "../.git/state.json": "it is in git's own folder",
+    "to-git/state.json": "it is in git's own folder",
+    "majobctl.toml": "TOML files are job files and settings",
+    "policy.toml": "TOML files are job files and settings",
+    "jobs/new.toml": "TOML files are job files and settings",
+    "to-job": "TOML files are job files and settings",
+    ".majobctl": ".majobctl is for what can be made again",
+    ".majobctl/emulator.db": ".majobctl is for what can be made again",
+    ".": "it is a folder",
+    "..": "it is a folder",
+    "jobs": "it is a folder",
+    "more/state": '[jobs] files has "more/*", which matches it',
+    "deep/state": '[jobs] files has "deep/**/s*", which matches it',
+    "deep/a/b/state": '[jobs] files has "deep/**/s*", which matches it',
+}
+
+
+@pytest.mark.parametrize("place", [*MISPLACED, "more/a/state", "deeper/a/state", "a"])
+@pytest.mark.parametrize("table", ["state", "environments.other.state"])
+def test_a_state_has_a_place_where_nothing_else_belongs(
+    place: str, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = '[jobs]\nfiles = ["jobs/*.toml", "more/*", "deep/**/s*"]\n'
+    settings = f'[provider]\nkind = "emulator"\n{jobs}[{table}]\npath = "{place}"\n'
+    content = {"majobctl.toml": settings, "jobs/a.toml": "", ".git/config": ""}
+    root = write_files(tmp_path / "here", content)
+    (root / "to-git").symlink_to(".git")
+    (root / "to-job").symlink_to("jobs/a.toml")
+    before = {*tmp_path.rglob("*")}
+    code, told = main(["-C", str(root), "apply", "--auto-approve"]), capsys.readouterr().err
+    if place in MISPLACED:
+        what = f'path: "{place}" is not a place for a state: {MISPLACED[place]}; choose another'
+        assert (code, {*tmp_path.rglob("*")}) == (1, before)
+        assert f": state: {what}" in told and "majobctl.toml:6:" in told
+    else:
+        assert "is not a place for a state" not in told
+
+
 @pytest.mark.parametrize(
     "text",
     [

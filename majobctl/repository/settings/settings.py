@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
+WORKING_FOLDER = ".majobctl"
+"""Beside the settings: the emulator's data and caches, which are never committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
+        *_misplaced_state(root, values["state"]["path"], values["jobs"]["files"]),
     ]
     seed = values["provider"]["seed"]
     if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):
@@ -162,6 +166,35 @@ def _written_state_path(tables: Mapping[str, Any]) -> object:
 
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
+
+
+def _misplaced_state(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
+    """A state, or the lock beside it, must not get in the way of whoever else has that place."""
+    top = Path(os.path.realpath(root))
+    for place in (Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))):
+        name = (place.relative_to(top) if place.is_relative_to(top) else place).as_posix()
+        parts = name.casefold().split("/")
+        if ".git" in parts:
+            reason = "it is in git's own folder"
+        elif parts[0] == WORKING_FOLDER:
+            reason = f"{WORKING_FOLDER} is for what can be made again"
+        elif os.path.isdir(place):
+            reason = "it is a folder"
+        elif name.casefold().endswith(".toml"):
+            reason = "TOML files are job files and settings"
+        elif pattern := next((it for it in patterns if _may_match(it, name)), ""):
+            reason = f"[jobs] files has {quoted(pattern)}, which matches it"
+        else:
+            continue
+        advice = f"choose another, such as {quoted(SETTINGS['state']['path'].default)}"
+        message = f"path: {quoted(path)} is not a place for a state: {reason}; {advice}"
+        yield Violation(("state", "path"), message)
+        return
+
+
+def _may_match(pattern: str, name: str) -> bool:
+    has_depth = "**" in pattern or pattern.count("/") == name.count("/")
+    return has_depth and fnmatch(name, pattern.replace("**/", "*"))
 
 
 def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:
