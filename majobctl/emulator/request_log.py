@@ -3,8 +3,10 @@ secrets."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import threading
 from datetime import datetime, timezone
 from typing import Any
@@ -18,6 +20,8 @@ class RequestLog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
+            if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+                raise OSError(errno.EINVAL, "it is a pipe")
             self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise EmulatorError(
