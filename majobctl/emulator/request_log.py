@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 import threading
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from majobctl.emulator.errors import EmulatorError
@@ -20,7 +20,7 @@ class RequestLog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+            if Path(path).is_fifo():
                 raise OSError(errno.EINVAL, "it is a pipe")
             self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:

@@ -88,24 +88,12 @@ def test_a_wrong_value_stands_as_its_default(tmp_path: Path) -> None:
     assert settings.state_path == tmp_path / "majobctl.state.json"
 
 
-MISPLACED = {
-    ".git/config": "it is in git's own folder",
-    "x/../.GIT/state.json": "it is in git's own folder",
-    "../.git/state.json": "it is in git's own folder",
-    "to-git/state.json": "it is in git's own folder",
-    "majobctl.toml": "TOML files are job files and settings",
-    "policy.toml": "TOML files are job files and settings",
-    "jobs/new.toml": "TOML files are job files and settings",
-    "to-job": "TOML files are job files and settings",
-    ".majobctl": ".majobctl is for what can be made again",
-    ".majobctl/emulator.db": ".majobctl is for what can be made again",
-    ".": "it is a folder",
-    "..": "it is a folder",
-    "jobs": "it is a folder",
-    "more/state": '[jobs] files has "more/*", which matches it',
-    "deep/state": '[jobs] files has "deep/**/s*", which matches it',
-    "deep/a/b/state": '[jobs] files has "deep/**/s*", which matches it',
-}
+MISPLACED = [
+    *(".git/config", "x/../.GIT/state.json", "../.git/state.json", "to-git/state.json"),
+    *("majobctl.toml", "policy.toml", "jobs/new.TOML", "to-job"),
+    *(".majobctl", ".majobctl/emulator.db", ".", "..", "jobs"),
+    *("more/state", "deep/state", "deep/a/b/state"),
+]
 
 
 @pytest.mark.parametrize("place", [*MISPLACED, "more/a/state", "deeper/a/state", "a"])
@@ -122,11 +110,11 @@ def test_a_state_has_a_place_where_nothing_else_belongs(
     before = {*tmp_path.rglob("*")}
     code, told = main(["-C", str(root), "apply", "--auto-approve"]), capsys.readouterr().err
     if place in MISPLACED:
-        what = f'path: "{place}" is not a place for a state: {MISPLACED[place]}; choose another'
         assert (code, {*tmp_path.rglob("*")}) == (1, before)
-        assert f": state: {what}" in told and "majobctl.toml:6:" in told
+        assert "majobctl.toml:6:" in told
+        assert "state: path must not be in .git or .majobctl, a folder, a TOML" in told
     else:
-        assert "is not a place for a state" not in told
+        assert "path must not be" not in told
 
 
 @pytest.mark.parametrize(

@@ -171,30 +171,20 @@ _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 def _misplaced_state(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
     """A state, or the lock beside it, must not get in the way of whoever else has that place."""
     top = Path(os.path.realpath(root))
-    for place in (Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))):
+    for place in {Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))}:
         name = (place.relative_to(top) if place.is_relative_to(top) else place).as_posix()
         parts = name.casefold().split("/")
-        if ".git" in parts:
-            reason = "it is in git's own folder"
-        elif parts[0] == WORKING_FOLDER:
-            reason = f"{WORKING_FOLDER} is for what can be made again"
-        elif os.path.isdir(place):
-            reason = "it is a folder"
-        elif name.casefold().endswith(".toml"):
-            reason = "TOML files are job files and settings"
-        elif pattern := next((it for it in patterns if _may_match(it, name)), ""):
-            reason = f"[jobs] files has {quoted(pattern)}, which matches it"
-        else:
-            continue
-        advice = f"choose another, such as {quoted(SETTINGS['state']['path'].default)}"
-        message = f"path: {quoted(path)} is not a place for a state: {reason}; {advice}"
-        yield Violation(("state", "path"), message)
-        return
-
-
-def _may_match(pattern: str, name: str) -> bool:
-    has_depth = "**" in pattern or pattern.count("/") == name.count("/")
-    return has_depth and fnmatch(name, pattern.replace("**/", "*"))
+        is_taken = ".git" in parts or parts[0] == WORKING_FOLDER or parts[-1].endswith(".toml")
+        is_job_file = any(
+            ("**" in it or it.count("/") == name.count("/"))
+            and fnmatch(name, it.replace("**/", "*"))
+            for it in patterns
+        )
+        if is_taken or is_job_file or os.path.isdir(place):
+            message = f"path must not be in .git or {WORKING_FOLDER}, a folder, a TOML file, or a"
+            message = f"{message} file that [jobs] files matches: choose another for the state"
+            yield Violation(("state", "path"), message)
+            return
 
 
 def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:
