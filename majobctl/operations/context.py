@@ -154,13 +154,9 @@ def target_of(settings: Settings) -> Target:
     values = settings.provider
     endpoint = endpoint_of(values["region"], values["endpoint"])
     project_id = values["project_id"] or _project_id_of_environment()
-    iam = values["iam_endpoint"] and iam_endpoint_of(None, values["iam_endpoint"])
-    # Neither a token nor a key's signature needs IAM.
-    is_own = (
-        not iam
-        or values["auth"] in ("token", "aksk")
-        or (values["region"] and iam == iam_endpoint_of(values["region"], None))
-    )
+    written = values["iam_endpoint"] if values["auth"] in ("", "password") else ""
+    iam = written and iam_endpoint_of(None, written)
+    is_own = not iam or (values["region"] and iam == iam_endpoint_of(values["region"], None))
     return Target(endpoint, project_id, "" if is_own else iam)
 
 

@@ -203,8 +203,8 @@ def _without_blanks(params: dict[str, Any]) -> dict[str, Any]:
     """As a JobConfig has none, one that somebody wrote by hand would seem to be a change."""
     labels = params.get("hyperparameters")
     if isinstance(labels, dict) and None in labels.values():
-        kept = {label: text for label, text in labels.items() if text is not None}
-        params = {**params, "hyperparameters": kept}
+        labels = {label: text for label, text in labels.items() if text is not None}
+        params = {**params, "hyperparameters": labels}
     return {key: value for key, value in params.items() if not is_blank(value)}
 
 
