@@ -13,6 +13,9 @@ from majobctl.cli import invocation
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
 
+_MOST_COMPARED = 20_000
+"""Lines of two files together; of more, a diff has all."""
+
 
 @click.command("fmt")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
@@ -138,7 +141,12 @@ def _difference(name: str, before: bytes, after: bytes, hidden: Sequence[str]) -
     from difflib import unified_diff
 
     old, new = ([*io.StringIO(content.decode())] for content in (before, after))
-    lines = unified_diff(old, new, f"a/{name}", f"b/{name}")
+    if len(old) + len(new) <= _MOST_COMPARED:
+        lines = [*unified_diff(old, new, f"a/{name}", f"b/{name}")]
+    else:
+        # difflib's time grows with the square of the lines.
+        lines = [f"--- a/{name}\n", f"+++ b/{name}\n", f"@@ -1,{len(old)} +1,{len(new)} @@\n"]
+        lines += [f"-{line}" for line in old] + [f"+{line}" for line in new]
     return "".join(_shown(line, hidden) for line in lines)
 
 

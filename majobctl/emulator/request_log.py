@@ -3,10 +3,12 @@ secrets."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from majobctl.emulator.errors import EmulatorError
@@ -18,6 +20,8 @@ class RequestLog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
+            if Path(path).is_fifo():
+                raise OSError(errno.EINVAL, "it is a pipe")
             self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise EmulatorError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import KEY_VARIABLE
-from majobctl.repository.settings.settings import FILE_NAME, read_settings
+from majobctl.repository.settings.settings import FILE_NAME, WORKING_FOLDER, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.target import Target, checked_project_id, endpoint_of, iam_endpoint_of
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from majobctl.service.provider import Provider
     from majobctl.state.document import State
     from majobctl.state.store import LockedState, StateStore
-
-WORKING_FOLDER = ".majobctl"
-"""Beside the settings: the emulator's data and caches, which are never committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,8 @@ def target_of(settings: Settings) -> Target:
     values = settings.provider
     endpoint = endpoint_of(values["region"], values["endpoint"])
     project_id = values["project_id"] or _project_id_of_environment()
-    iam = values["iam_endpoint"] and iam_endpoint_of(None, values["iam_endpoint"])
+    written = values["iam_endpoint"] if values["auth"] in ("", "password") else ""
+    iam = written and iam_endpoint_of(None, written)
     is_own = not iam or (values["region"] and iam == iam_endpoint_of(values["region"], None))
     return Target(endpoint, project_id, "" if is_own else iam)
 

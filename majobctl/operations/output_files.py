@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def write_rendered(text: str, file: str, settings: Settings) -> None:
     """Raises MajobctlError if ``file`` cannot be written, or is one of the repository's own."""
     path = Path(os.path.realpath(file))
-    if path.suffix == ".toml" or _is_beside_state(path, settings) or _is_plan_file(path):
+    is_other = path.suffix == ".toml" or path.is_fifo() or _is_beside_state(path, settings)
+    if is_other or _is_plan_file(path):
         raise MajobctlError(f'"{printable(file)}" is not a place for a rendered plan')
     write_below(settings.root, file, lambda: path.write_text(text, encoding="utf-8"))
 

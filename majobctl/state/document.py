@@ -15,12 +15,14 @@ from typing import Any
 from majobctl import __version__
 from majobctl.errors import StateError
 from majobctl.job_config.secrets import Masker, masked_places, new_salt
+from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Path
 from majobctl.strict_json import ConflictError, JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import cut, printable, printable_json
 
 FORMAT_VERSION = 1
+_MOST_OF_NAME = 500
 _MAX_DEPTH = 9
 """So many tables or arrays may lie in one another: what is loaded can be saved and shown."""
 
@@ -167,6 +169,8 @@ def _state_of(document: Node) -> State:
     table = entries.table()
     if serial.integer() < 0:
         raise serial.wrong("must be 0 or more")
+    if len(max(table, key=len, default="")) > _MOST_OF_NAME:
+        raise entries.wrong(f"has a name of more than {_MOST_OF_NAME} characters")
     if not lineage.text():
         raise lineage.wrong("must not be empty")
     salt, merged = document.get("salt"), document.get("merged")
@@ -187,12 +191,21 @@ def _entry_of(node: Node) -> Entry:
     if not all(_nests_at_most(_MAX_DEPTH, side) for side in (params, sent or {})):
         raise node.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
     return Entry(
-        params=params,
+        params=_without_blanks(params),
         applied_at=node["applied_at"].text(),
         pending=pending.flag() if pending else False,
-        attempted=sent,
+        attempted=sent and _without_blanks(sent),
         prevent_delete=protected.flag() if protected else False,
     )
+
+
+def _without_blanks(params: dict[str, Any]) -> dict[str, Any]:
+    """As a JobConfig has none, one that somebody wrote by hand would seem to be a change."""
+    labels = params.get("hyperparameters")
+    if isinstance(labels, dict) and None in labels.values():
+        labels = {label: text for label, text in labels.items() if text is not None}
+        params = {**params, "hyperparameters": labels}
+    return {key: value for key, value in params.items() if not is_blank(value)}
 
 
 def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:

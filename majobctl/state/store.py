@@ -19,7 +19,7 @@ from majobctl.errors import StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend
 from majobctl.state.document import State
-from majobctl.text import reason_of
+from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
@@ -154,10 +154,11 @@ class LockedState:
             return "\n".join(filter(None, (fault, str(reason), restore)))
         if not fault:
             return self._remove_journal()
+        place = printable(self._backend.place)
         if kept < 0:
-            return f"{fault}\nwhat was done is in the state: look at it with majobctl plan"
+            return f"{fault}\nwhat was done is in {place}: look at it with majobctl plan"
         return self._remove_journal() or (
-            f"{fault}; what was done is in the state\nlook at what is left to do: majobctl plan"
+            f"{fault}; what was done is in {place}\nlook at what is left to do: majobctl plan"
         )
 
     def _kept(self, journal: Journal) -> tuple[int, str]:

@@ -325,10 +325,12 @@ def many(count: int, text: str) -> str:
             f"{SWEEP}[job_config.x.hyperparameters]\n" + many(100, "h-% = []"),
             "more than 100,000 problems",
         ),
+        ("", ONE + many(150_000, "k% = 1"), "more than 100,000 problems"),
+        ("", ONE + f"data_source = [{'1, ' * 150_000}]\n", "more than 100,000 problems"),
     ],
     ids=[
         *("matrices", "variable", "labels", "variables", "defaults", "template", "combinations"),
-        *("name", "value", "problems"),
+        *("name", "value", "problems", "keys of one table", "items of one array"),
     ],
 )
 @pytest.mark.bad_inputs("files, links and lists without end", "settings", "jobs")
@@ -341,6 +343,7 @@ def test_what_multiplies_has_a_bound_that_the_message_names(
     ran = finished(process)
     assert ran.code == 1, ran.stderr[-500:]
     assert expected in ran.stderr
+    assert ran.stderr.count("\n") < 110_000
     assert "\nTraceback" not in ran.stderr
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -124,12 +125,16 @@ def test_a_port_that_is_taken_is_reported(repository: Repository) -> None:
         ["--data", "broken.toml"],
         ["--data", "broken.toml/x"],
         ["--request-log", "."],
+        ["--request-log", "pipe"],
+        ["--data", "pipe"],
+        ["--seed", "pipe"],
     ],
     ids=" ".join,
 )
 def test_files_that_cannot_be_used_are_told(repository: Repository, arguments: list[str]) -> None:
     repository.write("broken.toml", "broken = \n" * 500)
-    ran = repository.run("emulator", "serve", *arguments)
+    os.mkfifo(repository.root / "pipe")
+    ran = finished(repository.start("emulator", "serve", *arguments))
     assert (ran.code, ran.stdout) == (1, "")
     assert arguments[1] in ran.stderr
 

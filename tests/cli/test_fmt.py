@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.config_repository import Repository
+from tests.growth import check_growth
 
 MIXED = "[job_config.a]\noutput_path='/b/x/'  # where to\ntrain_instance_type='t'\n"
 FORMED = "[job_config.a]\ntrain_instance_type = 't'\noutput_path = '/b/x/'  # where to\n"
@@ -93,6 +94,22 @@ def test_a_diff_can_be_applied(mixed: Repository, text: str) -> None:
     patched = (mixed.root / "jobs" / "a.toml").read_bytes()
     assert mixed.done("fmt", "--check").stdout == "0 files would change, 2 unchanged.\n"
     assert (b"\r\n" in patched) == ("\r\n" in text)
+
+
+@pytest.mark.parametrize("line", ["[job_config.a%]", "[[job_config.x.data_source]]", "k% = 1\n"])
+def test_a_diff_of_very_many_lines_takes_no_longer_for_each(line: str, mixed: Repository) -> None:
+    def prepare(count: int) -> str:
+        text = "".join(line.replace("%", str(number)) + "\n" for number in range(count))
+        mixed.write(f"{count}.toml", "[job_config.x]\n" + text)
+        return f"{count}.toml"
+
+    check_growth(prepare, lambda file: mixed.done("fmt", "--diff", file), 8000)
+    with mixed.start("fmt", "--diff", "32000.toml") as process:
+        diff, _ = process.communicate()
+    subprocess.run(["git", "apply", "-"], cwd=mixed.root, input=diff, check=True, timeout=30)
+    assert (
+        mixed.done("fmt", "--check", "32000.toml").stdout == "0 files would change, 1 unchanged.\n"
+    )
 
 
 def diff_of(repository: Repository) -> bytes:

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tests.config_repository import Repository
+from tests.config_repository import Repository, finished
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,16 @@ def test_two_outputs_need_two_files(options: list[str], repository: Repository) 
     ran = repository.run("plan", *options, code=1)
     assert "each output needs a file of its own" in ran.stderr
     assert not (repository.root / "one").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--also"])
+def test_a_plan_does_not_wait_for_the_reader_of_a_pipe(option: str, repository: Repository) -> None:
+    repository.cloud("one")
+    os.mkfifo(repository.root / "pipe")
+    value = "markdown=pipe" if option == "--also" else "pipe"
+    ran = finished(repository.start("plan", option, value))
+    assert ran.code == 1
+    assert '"pipe" is not a place for a' in ran.stderr
 
 
 def test_a_saved_plan_is_not_replaced_by_a_rendered_one(repository: Repository) -> None:

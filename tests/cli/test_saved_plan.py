@@ -200,6 +200,7 @@ ELSEWHERE = "https://iam.example.com"
 @pytest.mark.parametrize(
     ("planned", "applied", "shown", "fits"),
     [
+        (f'{ELSEWHERE}"\nauth = "aksk', "", False, True),
         ("", "", False, True),
         (REGIONAL, "", False, True),
         ("", f"{REGIONAL}/v3/", False, True),

@@ -179,6 +179,22 @@ def played(folder: Path, seed: int, rounds: int) -> Stage:
         return made
 
 
+def test_a_repository_that_is_moved_is_told_where_its_state_is(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    for name in INTERRUPTED:
+        on_rest.job(name)
+    gate = Gate(rest, 4)
+    process = on_rest.start(*APPLY)
+    until(lambda: gate.waiting == 3, "the calls under way")
+    on_rest.root.rename(on_rest.root.with_name("moved"))
+    gate.open()
+    ran = finished(process)
+    assert ran.code == 1
+    assert f"what was done is in {on_rest.state_path.resolve()}\n" in ran.stderr
+    assert on_rest.state_path.is_file()
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git cleans")
 def test_a_second_apply_after_git_clean_takes_nothing_from_the_first(
     on_rest: Repository, rest: FakeService

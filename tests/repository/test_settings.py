@@ -88,6 +88,35 @@ def test_a_wrong_value_stands_as_its_default(tmp_path: Path) -> None:
     assert settings.state_path == tmp_path / "majobctl.state.json"
 
 
+MISPLACED = [
+    *(".git/config", "x/../.GIT/state.json", "../.git/state.json", "to-git/state.json"),
+    *("majobctl.toml", "policy.toml", "jobs/new.TOML", "to-job"),
+    *(".majobctl", ".majobctl/emulator.db", ".", "..", "jobs"),
+    *("more/state", "deep/state", "deep/a/b/state"),
+]
+
+
+@pytest.mark.parametrize("place", [*MISPLACED, "more/a/state", "deeper/a/state", "a"])
+@pytest.mark.parametrize("table", ["state", "environments.other.state"])
+def test_a_state_has_a_place_where_nothing_else_belongs(
+    place: str, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = '[jobs]\nfiles = ["jobs/*.toml", "more/*", "deep/**/s*"]\n'
+    settings = f'[provider]\nkind = "emulator"\n{jobs}[{table}]\npath = "{place}"\n'
+    content = {"majobctl.toml": settings, "jobs/a.toml": "", ".git/config": ""}
+    root = write_files(tmp_path / "here", content)
+    (root / "to-git").symlink_to(".git")
+    (root / "to-job").symlink_to("jobs/a.toml")
+    before = {*tmp_path.rglob("*")}
+    code, told = main(["-C", str(root), "apply", "--auto-approve"]), capsys.readouterr().err
+    if place in MISPLACED:
+        assert (code, {*tmp_path.rglob("*")}) == (1, before)
+        assert "majobctl.toml:6:" in told
+        assert "state: path must not be in .git or .majobctl, a folder, a TOML" in told
+    else:
+        assert "path must not be" not in told
+
+
 @pytest.mark.parametrize(
     "text",
     [

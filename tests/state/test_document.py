@@ -120,6 +120,25 @@ def test_another_targets_state_is_refused() -> None:
         assert "nothing was changed" in str(raised.value)
 
 
+@pytest.mark.parametrize("side", ["params", "attempted"])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"hyperparameters": None}, {}),
+        ({"hyperparameters": {}, "log_url": "", "data_source": []}, {}),
+        ({"hyperparameters": {"a": None}}, {}),
+        ({"hyperparameters": {"a": None, "b": ""}}, {"hyperparameters": {"b": ""}}),
+        ({"log_url": None, "train_instance_count": 0}, {"train_instance_count": 0}),
+    ],
+)
+def test_what_somebody_left_blank_is_not_there(
+    side: str, written: dict[str, Any], read: dict[str, Any]
+) -> None:
+    entry = {**_WHOLE_ENTRY, "pending": True, side: written}
+    (found,) = load({**DOCUMENT, "job_configs": {"x": entry}}).job_configs.values()
+    assert getattr(found, side) == read
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -175,6 +194,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         ({"lineage": ""}, "lineage must not be empty"),
         ({"lineage": 5}, "lineage must be a string, not an integer"),
         ({"salt": 5}, "salt must be a string, not an integer"),
+        ({"job_configs": {"x" * 501: {}}}, "job_configs has a name of more than 500 characters"),
         ({"merged": None}, "merged must be a string, not null"),
         ({"target": None}, "target must be an object, not null"),
         ({"target": {"endpoint": "x"}}, "target.project_id is missing"),

@@ -37,8 +37,10 @@ def within_bounds(readings: Iterable[Reading]) -> Iterator[Reading]:
     """``readings`` up to a bound: a few lines can describe more than any memory holds."""
     totals = dict.fromkeys(_MOST, 0)
     for reading in readings:
-        yield reading
-        amounts = (reading.name is not None, reading.size, len(reading.violations))
+        found = len(reading.violations)
+        most = _MOST["problems"] - totals["problems"]
+        yield reading if found <= most else reading._replace(violations=reading.violations[:most])
+        amounts = (reading.name is not None, reading.size, found)
         for what, amount in zip(_MOST, amounts, strict=True):
             totals[what] += amount
             if totals[what] > _MOST[what]:

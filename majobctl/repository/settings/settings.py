@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
+WORKING_FOLDER = ".majobctl"
+"""Beside the settings: the emulator's data and caches, which are never committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
+        *_misplaced_state(root, values["state"]["path"], values["jobs"]["files"]),
     ]
     seed = values["provider"]["seed"]
     if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):
@@ -162,6 +166,25 @@ def _written_state_path(tables: Mapping[str, Any]) -> object:
 
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
+
+
+def _misplaced_state(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
+    """A state, or the lock beside it, must not get in the way of whoever else has that place."""
+    top = Path(os.path.realpath(root))
+    for place in {Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))}:
+        name = (place.relative_to(top) if place.is_relative_to(top) else place).as_posix()
+        parts = name.casefold().split("/")
+        is_taken = ".git" in parts or parts[0] == WORKING_FOLDER or parts[-1].endswith(".toml")
+        is_job_file = any(
+            ("**" in it or it.count("/") == name.count("/"))
+            and fnmatch(name, it.replace("**/", "*"))
+            for it in patterns
+        )
+        if is_taken or is_job_file or os.path.isdir(place):
+            message = f"path must not be in .git or {WORKING_FOLDER}, a folder, a TOML file, or a"
+            message = f"{message} file that [jobs] files matches: choose another for the state"
+            yield Violation(("state", "path"), message)
+            return
 
 
 def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:

@@ -39,6 +39,8 @@ class Backend(Protocol):
 
     name: str
     """The place, as messages name it."""
+    place: str
+    """The same in full: somebody may have moved the folder that ``name`` is relative to."""
     journal_name: str
 
     def read(self) -> bytes | None:

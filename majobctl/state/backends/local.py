@@ -50,6 +50,7 @@ class LocalBackend:
         self.journal_name = f"{name}.journal"
         self._named = path
         self._path = Path(os.path.realpath(path))
+        self.place = str(self._path)
         suffixes = (".journal", ".backup", ".lock", ".lock.holder")
         paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
         self._journal_path, self._backup_path, self._lock_path, self._holder_path = paths
