@@ -112,9 +112,7 @@ def _read_config(where: str, name: str, table: Any) -> Fields:
         checks.check_name(name)
         if not isinstance(table, dict):
             raise _Problem("", "must be a table")
-        fields = checks.read_fields(_translate(table))
-        fields = {key: value for key, value in fields.items() if value is not None}
-        checks.check_document(fields)
+        fields = checks.effective(checks.read_fields(_translate(table)))
     except _Problem as problem:
         key, reason = problem.args
     except Refusal as refusal:

@@ -43,6 +43,8 @@ ORDERS = {
     "create_time": "create_time",
     "engine_id": "engine_id",
     **{key: f"{key}(engine_id)" for key in _ENGINE_ORDERS},
+    # The SDK's page has the keys of training jobs; a configuration has neither status nor duration.
+    **{"job_name": "name", "job_desc": "config_desc", "status": "name", "duration": "name"},
 }
 
 
