@@ -1,5 +1,5 @@
-"""IAM for the emulator's one account, as IAM's API reference has it: tokens for a password or the ID
-token of an identity provider, temporary access keys, the project and the catalogue."""
+"""IAM for the emulator's one account, as IAM's API reference has it: tokens for a password or for an
+identity provider's ID token, temporary access keys, the project and the catalogue."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What clients that are not ours do with an emulator, each called as its own documents show. Runs in
-their environment: ``python other_clients.py CLIENT URL`` prints the results as JSON."""
+"""What clients that are not ours do with an emulator, each called as its own documents show. Runs
+in their environment: ``python other_clients.py CLIENT URL`` prints the results as JSON."""
 
 from __future__ import annotations
 

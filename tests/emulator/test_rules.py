@@ -15,6 +15,7 @@ from majobctl.emulator.app import LARGEST_BODY
 from .client import CONFIGS, Client, body, connecting, error_of
 
 CODE = {"app_url": "/b/src/", "boot_file_url": "/b/src/x.py"}
+NO_LONGS: tuple[Any, ...] = ("", [], "4", False)
 LONGS = ("worker_server_num", "spec_id", "engine_id", "model_id")
 DATASET = {"dataset_id": "d", "dataset_version_id": "v"}
 OBS_ENTRY = {"type": "obs", "data_url": "/b/in/"}
@@ -70,7 +71,7 @@ def shared() -> Iterator[Client]:
         (body(boot_file_url="/b/src/x.py"), "0104"),
         (body(app_url="/b/src/", boot_file_url="/b/srcx/x.py"), "0104"),
         (body(app_url="/b/src/", boot_file_url="/b/src/"), "0104"),
-        *((body(**{key: blank}), "2788") for key in LONGS for blank in ("", [], "4", False)),
+        *((body(**{key: blank}), "2788") for key in LONGS for blank in NO_LONGS),
         (body(engine_id=0, model_id=0, spec_id=0), "0101"),
         (body(dataset_id="d"), "0104"),
         (body(dataset_version_id="v"), "0104"),
