@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
 from majobctl.emulator.errors import Refusal, refuse, refuse_at_gateway
@@ -30,13 +30,12 @@ class Pieces:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
+class Authorization(NamedTuple):
     """The parts of an Authorization header. `scope` is empty in the form with Access=."""
 
     access_key: str
-    scope: tuple[str, ...]
-    signed_headers: tuple[str, ...]
+    scope: Sequence[str]
+    signed_headers: Sequence[str]
     signature: str
 
 
@@ -46,13 +45,11 @@ def read_authorization(header: str) -> Authorization | None:
     algorithm, _, rest = header.strip().partition(" ")
     parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     access_key, *scope = parts.get("Access", parts.get("Credential", "")).split("/")
-    signed = tuple(name for name in parts.get("SignedHeaders", "").lower().split(";") if name)
+    signed = [name for name in parts.get("SignedHeaders", "").lower().split(";") if name]
     signature = parts.get("Signature", "")
     if algorithm != ALGORITHM or not access_key or not signature or len(scope) not in (0, 4):
         return None
-    return Authorization(
-        access_key=access_key, scope=tuple(scope), signed_headers=signed, signature=signature
-    )
+    return Authorization(access_key, scope, signed, signature)
 
 
 def compute_signature(
@@ -105,17 +102,14 @@ def check_signature(
     secret_key = find_key(given.access_key, pieces.headers.get("x-security-token"))
     if secret_key is None:
         raise refuse("ModelArts.0206", "Invalid AK/SK: the key or its security token is unknown.")
-    missing = [name for name in given.signed_headers if name not in pieces.headers]
-    missing += [name for name in ("x-sdk-date",) if name not in given.signed_headers]
-    if missing:
+    signed = {"x-sdk-date", *given.signed_headers}
+    if missing := signed - (pieces.headers.keys() & set(given.signed_headers)):
         raise _unverified(f"These headers must be sent and signed: {', '.join(missing)}.")
     _check_date(pieces.headers["x-sdk-date"], given.scope, now)
     is_unsigned = pieces.headers.get("x-sdk-content-sha256") == UNSIGNED
     for payload in ("", UNSIGNED) if is_unsigned else ("",):  # clients sign no body either way
-        signed = compute_signature(
-            secret_key, pieces, given.signed_headers, given.scope, payload=payload
-        )
-        if hmac.compare_digest(signed.encode(), given.signature.encode()):
+        expected = compute_signature(secret_key, pieces, given.signed_headers, given.scope, payload)
+        if hmac.compare_digest(expected.encode(), given.signature.encode()):
             return
     raise _unverified("The signature does not match the request.")
 

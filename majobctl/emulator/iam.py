@@ -1,25 +1,26 @@
-"""IAM for the emulator's one account, as IAM's API reference has it: tokens for a password or for an
+"""IAM for the emulator's one account, as IAM's API reference has it: tokens for a password or an
 identity provider's ID token, temporary access keys, the project and the catalogue."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from majobctl.emulator.auth import Pieces, check_signature
 from majobctl.emulator.checks import parse_object
-from majobctl.emulator.errors import Refusal, refuse, refuse_at_iam
+from majobctl.emulator.errors import Refusal, refuse, refuse_at_gateway, refuse_at_iam
 
 NAME = "emulator"
-"""Of all that a caller names: account, user, password, access key, secret key, security token,
-agency, identity provider and its ID token."""
+"""Of all that a caller names: account, user, password, keys, agency, identity provider, token."""
 REGION = "eu-de"
-"""The region of the catalogue. A project has the name of its region."""
+_REGION = re.compile(r"[a-z]{2}-[a-z]+\d*(-\d+)?")
+"""The name of a region is also that of the project in it."""
 TOKEN_LIFE = timedelta(hours=24)
 
 Document = dict[str, Any]
@@ -28,8 +29,7 @@ Answer = tuple[int, Document, dict[str, str]]
 _ACCOUNT = {"id": NAME, "name": NAME}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Issued:
+class _Issued(NamedTuple):
     """A token, which may have a project, or what belongs to a temporary access key."""
 
     expires: datetime
@@ -51,14 +51,12 @@ class Iam:
         """Answers one call: status, document, headers. ``base`` is the emulator's own address.
         Raises Refusal in IAM's form, or in the gateway's."""
         try:
-            answer: Answer = getattr(self, endpoint)(pieces, base)
+            return getattr(self, endpoint)(pieces, base)  # type: ignore[no-any-return]
         except Refusal as refusal:
             if "error_message" not in refusal.document:
                 raise
             is_bad = refusal.document["error_code"] == "ModelArts.2787"
-            status, title = (400, "Bad Request") if is_bad else (401, "Unauthorized")
-            raise refuse_at_iam(status, title, refusal.message) from None
-        return answer
+            raise refuse_at_iam(400 if is_bad else 401, refusal.message) from None
 
     def check_caller(self, pieces: Pieces, project: str | None = None) -> None:
         """Raises Refusal unless the request is signed, or carries a token, and may use ``project``:
@@ -74,7 +72,7 @@ class Iam:
     def expire_all(self) -> None:
         """From now on every token and key issued so far counts as expired."""
         with self._lock:
-            self._issued = {key: replace(it, expires=_now()) for key, it in self._issued.items()}
+            self._issued = {key: it._replace(expires=_now()) for key, it in self._issued.items()}
 
     def show_version(self, pieces: Pieces, base: str) -> Answer:
         """GET /v3, where clients of OpenStack begin."""
@@ -85,11 +83,10 @@ class Iam:
         """POST /v3/auth/tokens, with a password."""
         auth = _dig(parse_object(pieces.body), "auth")
         if _dig(auth, "identity", "methods") != ["password"]:
-            raise refuse_at_iam(400, "Bad Request", 'auth.identity.methods must be ["password"].')
+            raise refuse_at_iam(400, 'auth.identity.methods must be ["password"].')
         user = _dig(auth, "identity", "password", "user")
         if [_name(_dig(user, "domain")), _dig(user, "name"), _dig(user, "password")] != [NAME] * 3:
-            message = "The account, user name or password is wrong."
-            raise refuse_at_iam(401, "Unauthorized", message)
+            raise refuse_at_iam(401, "The account, user name or password is wrong.")
         about: Document = {"methods": ["password"], "user": {**_ACCOUNT, "domain": _ACCOUNT}}
         if not dict(parse_qsl(pieces.query)).get("nocatalog"):
             about["catalog"] = self._catalog(base)
@@ -102,10 +99,8 @@ class Iam:
             raise _refuse(404, "IAM.0004", "Could not find the identity provider.")
         if _dig(auth, "id_token", "id") != NAME:
             raise _refuse(401, "IAM.0001", "The request you have made requires authentication.")
-        federation = {"identity_provider": {"id": NAME}, "protocol": {"id": "oidc"}, "groups": []}
         user = {"id": NAME, "name": "FederationUser", "domain": _ACCOUNT}
-        about = {"methods": ["mapped"], "user": {**user, "OS-FEDERATION": federation}}
-        return self._issue(_dig(auth, "scope"), about)
+        return self._issue(_dig(auth, "scope"), {"methods": ["mapped"], "user": user})
 
     def issue_key(self, pieces: Pieces, base: str) -> Answer:
         """POST /v3.0/OS-CREDENTIAL/securitytokens: a temporary key, of an agency or for a token."""
@@ -128,66 +123,56 @@ class Iam:
         access, secret, token = (f"EMULATOR{uuid4().hex}" for _ in range(3))
         expires = _now() + timedelta(seconds=seconds)
         with self._lock:
-            self._issued[access] = _Issued(expires=expires, secret_key=secret, security_token=token)
+            self._issued[access] = _Issued(expires, None, secret, token)
         credential = {"access": access, "secret": secret, "securitytoken": token}
         return 201, {"credential": {**credential, "expires_at": _write_time(expires)}}, {}
 
     def show_catalog(self, pieces: Pieces, base: str) -> Answer:
         """GET /v3/auth/catalog."""
         self.check_caller(pieces)
-        links = {"self": f"{base}/v3/auth/catalog"}
-        return 200, {"catalog": self._catalog(base), "links": links}, {}
+        return 200, {"catalog": self._catalog(base), "links": {"self": base + pieces.path}}, {}
 
     def list_projects(self, pieces: Pieces, base: str) -> Answer:
         """GET /v3/projects: the one project, by the name in the query if it has that."""
         self.check_caller(pieces)
         name = dict(parse_qsl(pieces.query)).get("name", REGION)
-        links = {"self": f"{base}/v3/projects/{self._project_id}"}
         ids = {"id": self._project_id, "parent_id": NAME, "domain_id": NAME}
         about = {"name": name, "is_domain": False, "description": "", "enabled": True}
-        found = [{**ids, **about, "links": links}] if name in self._names() else []
-        around = {"self": base + pieces.path, "previous": None, "next": None}
-        return 200, {"projects": found, "links": around}, {}
+        found = [{**ids, **about}] if self._is_project(name) else []
+        links = {"self": base + pieces.path, "previous": None, "next": None}
+        return 200, {"projects": found, "links": links}, {}
 
-    def _names(self) -> set[str]:
-        return {self._project_id, NAME, REGION}
+    def _is_project(self, name: str) -> bool:
+        return name in (self._project_id, NAME) or bool(_REGION.fullmatch(name))
 
     def _catalog(self, base: str) -> list[Document]:
         where = {"region": REGION, "region_id": REGION, "interface": "public"}
         path = f"/v1/{self._project_id}"
         # The Open Telekom Cloud's own client looks for the type modelartsv1.
         kinds = {"identity": "/v3", "modelarts": path, "modelartsv1": path}
-        return [
-            {
-                **{"id": kind, "type": kind, "name": kind},
-                "endpoints": [{**where, "id": kind, "url": base + kinds[kind]}],
-            }
-            for kind in kinds
-        ]
+        found = []
+        for kind in kinds:
+            endpoint = {**where, "id": kind, "url": base + kinds[kind]}
+            found.append({"id": kind, "type": kind, "name": kind, "endpoints": [endpoint]})
+        return found
 
     def _issue(self, scope: Any, about: Document) -> Answer:
         """A token for the project, or else the account, in ``scope``; it may have neither."""
-        issued, token = _now(), f"emulator-{uuid4().hex}{uuid4().hex}"
-        expires, project = issued + TOKEN_LIFE, None
+        issued, token, project = _now(), f"emulator-{uuid4().hex}{uuid4().hex}", None
+        expires = issued + TOKEN_LIFE
         if (wanted := _dig(scope, "project")) is not None:
-            about["project"] = self._project(wanted)
-            project = self._project_id
-        elif scope:
-            if _name(_dig(scope, "domain")) != NAME:
-                raise refuse_at_iam(401, "Unauthorized", "The account is not known.")
-            about["domain"] = _ACCOUNT
+            if _name(wanted) is None:
+                raise refuse_at_iam(400, "auth.scope.project needs an id or a name.")
+            project, name = self._project_id, str(wanted.get("name", REGION))
+            if wanted.get("id", project) != project or not self._is_project(name):
+                raise refuse_at_iam(401, "The project is not known to this account.")
+            about["project"] = {"id": project, "name": name, "domain": _ACCOUNT}
+        elif scope and _name(_dig(scope, "domain")) != NAME:
+            raise refuse_at_iam(401, "The account is not known.")
         with self._lock:
-            self._issued[token] = _Issued(expires=expires, project=project)
+            self._issued[token] = _Issued(expires, project)
         times = {"expires_at": _write_time(expires), "issued_at": _write_time(issued)}
         return 201, {"token": {"roles": [], **about, **times}}, {"X-Subject-Token": token}
-
-    def _project(self, wanted: Any) -> Document:
-        if _name(wanted) is None:
-            raise refuse_at_iam(400, "Bad Request", "auth.scope.project needs an id or a name.")
-        name = wanted.get("name", REGION)
-        if wanted.get("id", self._project_id) != self._project_id or name not in self._names():
-            raise refuse_at_iam(401, "Unauthorized", "The project is not known to this account.")
-        return {"id": self._project_id, "name": name, "domain": _ACCOUNT}
 
     def _check_token(self, token: str) -> _Issued:
         if not token:
@@ -205,9 +190,11 @@ class Iam:
             return NAME if security_token in (None, NAME) else None
         with self._lock:
             found = self._issued.get(access_key)
-        if found and found.security_token == security_token and found.expires > _now():
-            return found.secret_key
-        return None
+        if found is None or found.security_token != security_token:
+            return None
+        if found.expires <= _now():  # No document shows this answer.
+            raise refuse_at_gateway(401, "APIGW.0301", "The security token has expired.")
+        return found.secret_key
 
 
 def _refuse(status: int, code: str, message: str) -> Refusal:
@@ -215,8 +202,7 @@ def _refuse(status: int, code: str, message: str) -> Refusal:
     return Refusal(status, {"error_code": code, "error_msg": message})
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+_now = partial(datetime.now, timezone.utc)
 
 
 def _write_time(moment: datetime) -> str:

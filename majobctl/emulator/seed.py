@@ -25,14 +25,9 @@ _PLAIN = {
     "code_dir": "app_url",
     "boot_file": "boot_file_url",
     "output_path": "train_url",
-    "log_url": "log_url",
-    "user_image_url": "user_image_url",
-    "user_command": "user_command",
-    "config_desc": "config_desc",
     "inputs": "data_url",
-    "dataset_id": "dataset_id",
-    "dataset_version_id": "dataset_version_id",
-    "data_source": "data_source",
+    **{key: key for key in ("log_url", "user_image_url", "user_command", "config_desc")},
+    **{key: key for key in ("dataset_id", "dataset_version_id", "data_source")},
 }
 _LOOKED_UP = {
     "train_instance_type": "spec_id",

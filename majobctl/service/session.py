@@ -15,14 +15,14 @@ from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
 from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import (
-    Password,
+    AkSk,
     Sources,
+    Token,
     checked_project,
     given_credentials,
     secrets_of,
 )
-from majobctl.service.auth.methods import auth_method
-from majobctl.service.auth.tokens import classify_issue
+from majobctl.service.auth.tokens import IamRequest, auth_method
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
@@ -113,10 +113,10 @@ class Session:
         project = (project_id, None) if project_id else sources.project()
         self._project_id = checked_project(*project, credentials)
         self._iam_endpoint = ""
-        if isinstance(credentials, Password):
+        if not isinstance(credentials, (AkSk, Token)):
             address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
             self._iam_endpoint = iam_endpoint_of(region or sources.get("region"), address)
-        self._auth = auth_method(credentials, project, self._issue_token)
+        self._auth = auth_method(credentials, project, self._ask_iam)
         self._credentials = credentials
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
@@ -186,13 +186,14 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _issue_token(self, body: bytes) -> dict[str, Any]:
-        url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
+    def _ask_iam(self, request: IamRequest) -> dict[str, Any]:
+        url, body = self._iam_endpoint + request.path, request.body
+        headers = {**_headers(body), **request.headers}
         quotes = QuoteFilter(secrets_of(self._credentials))
         return self._retries.call(
             ISSUE_TOKEN,
             lambda: self._transport.send("POST", url, headers, body),
-            lambda result: quotes.checked(classify_issue(result), data=False),
+            lambda result: quotes.checked(request.read(result), data=False),
         )
 
     def _sender(self, method: str, url: str, body: bytes, quotes: QuoteFilter) -> Send:

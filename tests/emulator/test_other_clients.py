@@ -64,9 +64,6 @@ def test_the_openstack_command(connect: Connect, tmp_path: Path) -> None:
 
     by_id = {"OS_USER_DOMAIN_NAME": "", "OS_USER_DOMAIN_ID": "emulator"}
     assert call("token issue -f json", **by_id)["project_id"] == "p1"
-    kinds = {item["Type"] for item in call("catalog list -f json")}
-    assert {"identity", "modelarts"} <= kinds
-    assert call("project list -f json") == [{"ID": "p1", "Name": "eu-de"}]
     # It cannot leave out the code or the engine of a configuration with a built-in algorithm.
     call(
         "ma training job config create one --worker-server-num 1 --spec-id 4 --model-id 4"
@@ -74,4 +71,3 @@ def test_the_openstack_command(connect: Connect, tmp_path: Path) -> None:
     )
     shown = call("ma training job config show one -f json")
     assert (shown["model_id"], shown["spec_code"]) == (4, "modelarts.vm.gpu.v100")
-    call("ma training job config delete one")

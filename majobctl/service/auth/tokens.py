@@ -1,5 +1,5 @@
-"""Signing in with a password: one IAM token for a session, renewed once for all its workers. The
-call is ``POST /v3/auth/tokens`` of the IAM API reference."""
+"""What IAM issues: a token for a password, or for a token of an identity provider. One serves a
+session, and is renewed once for all its workers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
-from majobctl.service.auth.credentials import Password
+from majobctl.service.auth.credentials import (
+    AkSk,
+    Credentials,
+    IdToken,
+    Password,
+    Token,
+)
+from majobctl.service.auth.methods import AkSkAuth, TokenAuth
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
 
 RENEW_EARLY = 300.0
@@ -20,26 +28,26 @@ RENEW_EARLY = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Issued:
-    """A token; ``renew_at`` is a moment of the monotonic clock."""
+class IamRequest:
+    """A POST to IAM. ``path`` follows the address of its version 3; ``read`` gives the ``method``
+    that the answer makes possible, and times."""
 
-    token: str = field(repr=False)
-    project_id: str
-    renew_at: float
+    path: str
+    body: bytes = field(repr=False)
+    read: Callable[[Response | NoResponse], dict[str, Any] | Failure]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class PasswordAuth:
-    """Gets a token when one is first needed and keeps it; safe to use from several threads.
+class IssuedAuth:
+    """Gets from IAM what authorizes requests when it is first needed, and keeps it; safe to use
+    from several threads. ``issue`` sends the request and returns what its ``read`` did. A refusal
+    is kept, too: a wrong password is tried once, however many workers there are."""
 
-    ``issue`` sends ``request``, a body of IAM's call, and returns what ``classify_issue`` read. A
-    refusal is kept, too: a wrong password is tried once, however many workers there are.
-    """
-
-    def __init__(self, issue: Callable[[bytes], Mapping[str, Any]], request: bytes) -> None:
+    def __init__(self, issue: Callable[[], Mapping[str, Any]]) -> None:
         self._issue = issue
-        self._request = request
         self._lock = threading.Lock()
-        self._issued: _Issued | None = None
+        self._method: TokenAuth | None = None
+        self._renew_at = 0.0  # on the monotonic clock
         self._refusal = ""
         # A token that was renewed and never worked is not renewed again.
         self._is_renewed = self._has_worked = False
@@ -50,8 +58,8 @@ class PasswordAuth:
         return self._current().project_id
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """The token to use now. Raises AuthError or TransportError if IAM issues none."""
-        return {"X-Auth-Token": self._current().token}
+        """Those to use now. Raises AuthError or TransportError if IAM issues nothing."""
+        return self._current().headers(method, url, body)
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         """Drops the token in ``sent`` if the service refused it; another worker may have already
@@ -61,34 +69,35 @@ class PasswordAuth:
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
-            if self._issued and self._issued.token is sent["X-Auth-Token"]:
+            if self._method and self._method.token is sent["X-Auth-Token"]:
                 if self._is_renewed and not self._has_worked:
                     return False
-                self._issued, self._is_renewed, self._has_worked = None, True, False
+                self._method, self._is_renewed, self._has_worked = None, True, False
         return True
 
-    def _current(self) -> _Issued:
+    def _current(self) -> TokenAuth:
         with self._lock:
-            if self._issued is None or time.monotonic() >= self._issued.renew_at:
-                self._issued = None
-                self._issued = self._get()
-            return self._issued
+            if self._method is None or time.monotonic() >= self._renew_at:
+                self._method = None
+                found = self._get()
+                self._method, self._renew_at = found["method"], time.monotonic() + _use_for(found)
+            return self._method
 
-    def _get(self) -> _Issued:
+    def _get(self) -> Mapping[str, Any]:
         if self._refusal:
             raise AuthError(self._refusal)
         try:
-            found = self._issue(self._request)
+            return self._issue()
         except ServiceError as error:
             text = f"(HTTP status {error.status}): {error}"
             if error.status == 429 or error.status >= 500:
                 message = f"IAM did not issue a token {text}"
                 raise TransportError(message, outcome_unknown=False) from None
             self._refusal = f"IAM refused the credentials {text}"
-        else:
-            renew_at = time.monotonic() + _time_to_use(found)
-            return _Issued(token=found["token"], project_id=found["project_id"], renew_at=renew_at)
         raise AuthError(self._refusal)
+
+
+AuthMethod = AkSkAuth | TokenAuth | IssuedAuth
 
 
 def _refuses_token(response: Response) -> bool:
@@ -100,44 +109,61 @@ def _refuses_token(response: Response) -> bool:
         return False
 
 
-def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that requests a token for one project, by its id or else by its name.
+def auth_method(
+    credentials: Credentials,
+    project: tuple[str | None, str | None],
+    issue: Callable[[IamRequest], Mapping[str, Any]],
+) -> AuthMethod:
+    """``project`` is its id and name, of which one is enough for what IAM issues a token for.
+    ``issue`` sends a request to IAM and returns what its ``read`` did."""
+    if isinstance(credentials, AkSk):
+        return AkSkAuth(credentials, project[0] or "")
+    if isinstance(credentials, Token):
+        return TokenAuth(credentials.token, project[0] or "")
+    return IssuedAuth(partial(issue, token_request(credentials, *project)))
 
-    IAM's page names a domain by its name only; it takes Keystone's id as well, which Terraform's
-    provider for the Open Telekom Cloud sends.
-    """
-    account = (
-        {"name": credentials.account} if credentials.account else {"id": credentials.account_id}
-    )
-    user = {
-        "name": credentials.username,
-        "password": credentials.password,
-        "domain": account,
-    }
-    identity = {"methods": ["password"], "password": {"user": user}}
+
+def token_request(
+    credentials: Password | IdToken, project_id: str | None, project_name: str | None
+) -> IamRequest:
+    """Requests a token for one project, by its id or else by its name. IAM's page names a domain by
+    its name only; it takes Keystone's id as well, which Terraform's provider for the Open Telekom
+    Cloud sends."""
     project = {"id": project_id} if project_id else {"name": project_name}
-    body = {"auth": {"identity": identity, "scope": {"project": project}}}
-    return json.dumps(body, ensure_ascii=False).encode()
+    auth: dict[str, Any] = {"scope": {"project": project}}
+    read = partial(_read_token, project_id=project_id)
+    if isinstance(credentials, IdToken):
+        auth["id_token"] = {"id": credentials.token}
+        headers = {"X-Idp-Id": credentials.provider}
+        path = ".0/OS-AUTH/id-token/tokens"
+        return IamRequest(path=path, body=_encoded(auth), read=read, headers=headers)
+    name, its_id = credentials.account, credentials.account_id
+    domain = {"name": name} if name else {"id": its_id}
+    user = {"name": credentials.username, "password": credentials.password, "domain": domain}
+    auth["identity"] = {"methods": ["password"], "password": {"user": user}}
+    return IamRequest(path="/auth/tokens", body=_encoded(auth), read=read)
 
 
-def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
-    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
+def _encoded(auth: Mapping[str, Any]) -> bytes:
+    return json.dumps({"auth": auth}, ensure_ascii=False).encode()
 
-    The times may be missing or of any type.
-    """
+
+def _read_token(result: Response | NoResponse, project_id: str | None) -> dict[str, Any] | Failure:
+    """``project_id`` is the one that was asked for; the answer has that of a name. Its times may be
+    missing or of any type."""
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
-    token = result.headers.get("x-subject-token", "")
+    token = result.headers.get("x-subject-token", "").strip()
     try:
         about = read_object(result.body)["token"]
-        project_id = about["project"]["id"]
         times = {key: about.get(key) for key in ("issued_at", "expires_at")}
+        project_id = project_id or about["project"]["id"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        project_id, times = None, {}
-    if not token.strip() or not isinstance(project_id, str):
+        token, times = "", {}
+    if not token or not isinstance(project_id, str):
         text = "IAM's answer does not hold a token for a project"
         return Failure(error=TransportError(text, outcome_unknown=False), may_pass=True)
-    return {"token": token.strip(), "project_id": project_id, **times}
+    return {"method": TokenAuth(token, project_id), **times}
 
 
 def _failed(result: Response | NoResponse) -> Failure:
@@ -162,11 +188,9 @@ def _iam_message(response: Response) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day if IAM's times cannot be right.
-
-    Both times are IAM's, so a wrong clock on this machine does no harm.
-    """
+def _use_for(found: Mapping[str, Any]) -> float:
+    """Seconds until it is due for renewal; a day if IAM's times cannot be right. Both times are
+    IAM's, so a wrong clock on this machine does no harm."""
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):
