@@ -13,6 +13,7 @@ import pytest
 from majobctl.emulator import create_app, start
 from majobctl.errors import AuthError, ConfigError
 from majobctl.service.auth.credentials import (
+    Agency,
     AkSk,
     Credentials,
     IdToken,
@@ -89,6 +90,20 @@ def write_huawei_file(home: Path, text: str) -> Path:
         (
             {"HUAWEICLOUD_SDK_IDP_ID": "ci", "HUAWEICLOUD_SDK_ID_TOKEN_FILE": "id-token"},
             IdToken("ci", "from.the.file"),
+        ),
+        (
+            {
+                **{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "b"},
+                **{"HW_ASSUME_ROLE_AGENCY_NAME": "n", "HW_ASSUME_ROLE_DOMAIN_ID": "i"},
+            },
+            Agency(name="n", account="", account_id="i", caller=AkSk("a", "b")),
+        ),
+        (
+            {
+                **{"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d"},
+                **{"OS_AGENCY_NAME": "n", "OS_AGENCY_DOMAIN_NAME": "other"},
+            },
+            Agency(name="n", account="other", account_id="", caller=Password("d", "u", "p")),
         ),
     ],
 )
@@ -175,6 +190,12 @@ def test_what_goes_to_iam_goes_to_that_of_its_own_source(
     assert sources.get("iam_endpoint") == iam_endpoint
 
 
+def test_an_agency_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_AGENCY_NAME"):
+        monkeypatch.setenv(name, "x")
+    assert message() == 'the agency "x" needs the name of its account'
+
+
 def test_an_id_tokens_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HW_ASSUME_ROLE_IDP_ID", "ci")
     monkeypatch.setenv("HW_ASSUME_ROLE_ID_TOKEN_FILE", "/none/id-token")
@@ -205,6 +226,12 @@ class TestAProfileOfKooCli:
             ({"current": "sso"}, {"HW_PROFILE": "work"}, AkSk("a", SECRET), "p"),
             ({}, {"OS_ACCESS_KEY": "o", "OS_SECRET_KEY": "s"}, AkSk("o", "s"), "p"),
             ({"authEncrypt": "false"}, {}, AkSk("a", SECRET), "p"),
+            (
+                {"profiles": [{**AKSK, "agencyName": "n", "agencyDomainName": "d"}]},
+                {},
+                Agency(name="n", account="d", account_id="", caller=AkSk("a", SECRET)),
+                None,
+            ),
             ({"authEncrypt": "true"}, {}, None, "p"),
             ({"authEncrypt": True}, {"HW_PROFILE": "sso"}, None, "p2"),
             ({"current": "gone"}, {}, None, None),
@@ -259,6 +286,7 @@ class TestAProfileOfKooCli:
 
 
 ID_TOKEN = {"HW_ASSUME_ROLE_IDP_ID": "emulator", "HW_ASSUME_ROLE_ID_TOKEN": "emulator"}
+AGENCY = {"HW_ASSUME_ROLE_AGENCY_NAME": "emulator", "HW_ASSUME_ROLE_DOMAIN_NAME": "emulator"}
 
 
 @pytest.mark.parametrize(
@@ -266,6 +294,16 @@ ID_TOKEN = {"HW_ASSUME_ROLE_IDP_ID": "emulator", "HW_ASSUME_ROLE_ID_TOKEN": "emu
     [
         ID_TOKEN,
         {"HW_USER_NAME": "emulator", "HW_USER_PASSWORD": "emulator", "HW_DOMAIN_ID": "emulator"},
+        {**ID_TOKEN, **AGENCY},
+        {"HW_ACCESS_KEY": "emulator", "HW_SECRET_KEY": "emulator", **AGENCY},
+        {
+            **{"HW_USER_NAME": "emulator", "HW_USER_PASSWORD": "emulator"},
+            **{"HW_DOMAIN_NAME": "emulator", **AGENCY},
+        },
+        {
+            **{"OS_USERNAME": "emulator", "OS_PASSWORD": "emulator", "OS_DOMAIN_NAME": "emulator"},
+            **{"OS_AGENCY_NAME": "emulator", "OS_AGENCY_DOMAIN_NAME": "emulator"},
+        },
     ],
 )
 def test_short_lived_credentials_are_issued_once_and_renewed(
@@ -286,7 +324,8 @@ def test_short_lived_credentials_are_issued_once_and_renewed(
         issued = [line for line in log.read_text().splitlines() if "/v3" in line]
         app.expire_tokens()
         assert session.request("GET", "/job/ai-engines")["is_success"]
-    assert len(issued) == 1
+    is_signed, is_role = "HW_ACCESS_KEY" in variables, any("AGENCY" in name for name in variables)
+    assert len(issued) == (2 if is_role and not is_signed else 1)
 
 
 @pytest.mark.parametrize(
@@ -294,6 +333,10 @@ def test_short_lived_credentials_are_issued_once_and_renewed(
     [
         ({"HW_ASSUME_ROLE_ID_TOKEN": SECRET}, "401): IAM.0001 The request you have made requires"),
         ({"HW_ASSUME_ROLE_IDP_ID": "other"}, "404): IAM.0004 Could not find the identity provider"),
+        (
+            {**AGENCY, "HW_ASSUME_ROLE_AGENCY_NAME": "other"},
+            "404): IAM.0004 Could not find the agency",
+        ),
     ],
 )
 def test_what_iam_refuses_is_said_without_the_token(
@@ -426,7 +469,7 @@ def test_an_account_may_have_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     user = Password("", "OS_USERNAME", "OS_PASSWORD", "OS_USER_DOMAIN_ID")
     assert find() == user
     domain = {"id": "OS_USER_DOMAIN_ID"}
-    sent = json.loads(token_request(user, "p", None).body)["auth"]["identity"]["password"]["user"]
+    sent = json.loads(token_request(user, None).body)["auth"]["identity"]["password"]["user"]
     assert sent["domain"] == domain
     # A name is what IAM's own page has.
     monkeypatch.setenv("OS_DOMAIN_NAME", "account")
@@ -462,6 +505,7 @@ def test_an_unknown_kind_of_credentials_is_a_wrong_setting() -> None:
         AkSk(SECRET, SECRET, SECRET),
         Token(SECRET),
         IdToken("ci", SECRET),
+        Agency(name="n", account="a", account_id="", caller=IdToken("ci", SECRET)),
     ],
 )
 def test_no_secret_is_shown(credentials: Credentials) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
+from majobctl.service.auth.credentials import Token
 from majobctl.service.auth.methods import TokenAuth
 from majobctl.service.auth.tokens import IssuedAuth
 from majobctl.service.http.backoff import pause_seconds
@@ -285,7 +286,7 @@ class TestAPassword:
 
         def issue() -> Mapping[str, Any]:
             issued.append("")
-            return {"method": TokenAuth(b"same".decode(), PROJECT)}
+            return {"method": TokenAuth(Token(b"same".decode()), PROJECT)}
 
         auth = IssuedAuth(issue)
         refused = [auth.headers("GET", "", b"") for _ in range(2)]

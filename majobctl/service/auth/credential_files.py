@@ -32,6 +32,7 @@ ENVIRONMENT: tuple[Names, ...] = (
         username=OS_USERNAME password=OS_PASSWORD token=OS_TOKEN|OS_AUTH_TOKEN
         project_id=OS_PROJECT_ID project_name=OS_PROJECT_NAME region=OS_REGION_NAME
         iam_endpoint=OS_AUTH_URL ca_file=OS_CACERT endpoint=MAJOBCTL_ENDPOINT
+        agency=OS_AGENCY_NAME agency_account=OS_AGENCY_DOMAIN_NAME
     """),
     names_of_keys("""
         access_key=HUAWEICLOUD_SDK_AK secret_key=HUAWEICLOUD_SDK_SK
@@ -45,7 +46,8 @@ ENVIRONMENT: tuple[Names, ...] = (
         password=HW_USER_PASSWORD token=HW_AUTH_TOKEN project_id=HW_PROJECT_ID
         project_name=HW_PROJECT_NAME region=HW_REGION_NAME iam_endpoint=HW_AUTH_URL
         provider=HW_ASSUME_ROLE_IDP_ID id_token=HW_ASSUME_ROLE_ID_TOKEN
-        id_token_file=HW_ASSUME_ROLE_ID_TOKEN_FILE
+        id_token_file=HW_ASSUME_ROLE_ID_TOKEN_FILE agency=HW_ASSUME_ROLE_AGENCY_NAME
+        agency_account=HW_ASSUME_ROLE_DOMAIN_NAME agency_account_id=HW_ASSUME_ROLE_DOMAIN_ID
     """),
 )
 CLOUD_KEYS = names_of_keys("""
@@ -60,7 +62,8 @@ HUAWEI_CLOUD_KEYS = names_of_keys("""
 """)
 PROFILE_KEYS = names_of_keys("""
     access_key=accessKeyId secret_key=secretAccessKey security_token=securityToken
-    project_id=projectId region=region encrypted=encrypted
+    project_id=projectId region=region agency=agencyName agency_account=agencyDomainName
+    agency_account_id=agencyDomainId encrypted=encrypted
 """)
 
 

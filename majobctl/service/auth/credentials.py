@@ -90,11 +90,27 @@ class IdToken:
         _check_encodable(self.token, "ID token")
 
 
-Credentials = AkSk | Password | Token | IdToken
+_Caller = AkSk | Password | Token | IdToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """An agency of an account, which has a name or else an id; ``caller`` gets temporary keys of
+    it from IAM."""
+
+    name: str
+    account: str
+    account_id: str
+    caller: _Caller
+
+
+Credentials = _Caller | Agency
 
 
 def secrets_of(credentials: Credentials) -> set[str]:
     """What ``repr`` does not show of them."""
+    if isinstance(credentials, Agency):
+        return secrets_of(credentials.caller)
     return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
 
 
@@ -172,7 +188,7 @@ class Sources:
                 # All come from one source: never one user's key with another's.
                 if _has_all(kind, values):
                     self._chosen = source
-                    return _made(kind, values)
+                    return _with_agency(_made(kind, values), values)
         lines = "\n".join(f"  {line}" for line in self._looked_for(kinds))
         raise AuthError(f"no credentials; complete one of these:\n{lines}")
 
@@ -226,7 +242,7 @@ def _has_all(kind: str, keys: Container[str]) -> bool:
     return all(key in keys or _INSTEAD.get(key, "") in keys for key in _NEEDED[kind])
 
 
-def _made(kind: str, values: Mapping[str, str]) -> Credentials:
+def _made(kind: str, values: Mapping[str, str]) -> _Caller:
     if kind == "oidc":
         token = values.get("id_token") or read_id_token(Path(values["id_token_file"]))
         return IdToken(values["provider"], token)
@@ -237,6 +253,15 @@ def _made(kind: str, values: Mapping[str, str]) -> Credentials:
     account = values.get("account", "")
     user = (account, values["username"], values["password"])
     return Password(*user, "" if account else values["account_id"])
+
+
+def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
+    if "agency" not in values:
+        return caller
+    account, account_id = values.get("agency_account", ""), values.get("agency_account_id", "")
+    if not account and not account_id:
+        raise AuthError(f"the agency {quoted(values['agency'])} needs the name of its account")
+    return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 
 def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> str:

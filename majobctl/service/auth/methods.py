@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from majobctl.service.auth.credentials import AkSk
+from majobctl.service.auth.credentials import AkSk, Token
 from majobctl.service.auth.signing import sign
 from majobctl.service.http.responses import Response
 
@@ -15,13 +15,13 @@ class AkSkAuth:
     """Signs each request with an access key, over all of these headers."""
 
     def __init__(self, credentials: AkSk, project_id: str) -> None:
-        self.project_id = project_id
+        self.project_id, self.secret = project_id, credentials.security_token
         self._credentials = credentials
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         """The headers that authorize a request."""
         own = self._credentials
-        headers = {"X-Project-Id": self.project_id}
+        headers = {"X-Project-Id": self.project_id} if self.project_id else {}
         if body:
             headers["Content-Type"] = "application/json"
         if own.security_token:
@@ -44,11 +44,11 @@ class AkSkAuth:
 class TokenAuth:
     """Sends a token."""
 
-    def __init__(self, token: str, project_id: str) -> None:
-        self.project_id, self.token = project_id, token
+    def __init__(self, credentials: Token, project_id: str) -> None:
+        self.project_id, self.secret = project_id, credentials.token
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        return {"X-Auth-Token": self.token}
+        return {"X-Auth-Token": self.secret}
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         return False

@@ -1,5 +1,5 @@
-"""What IAM issues: a token for a password, or for a token of an identity provider. One serves a
-session, and is renewed once for all its workers."""
+"""What IAM issues: a token for a password or for an identity provider's token, and an agency's
+temporary keys. One of them serves a session, and is renewed once for all its workers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import (
+    Agency,
     AkSk,
     Credentials,
     IdToken,
@@ -25,28 +26,34 @@ from majobctl.service.http.responses import Failure, NoResponse, Response, class
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
+KEY_LIFE = 3600
+"""Seconds that an agency's keys are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IamRequest:
-    """A POST to IAM. ``path`` follows the address of its version 3; ``read`` gives the ``method``
-    that the answer makes possible, and times."""
+    """A POST to IAM. ``path`` follows the address of its version 3; ``caller`` authorizes it.
+    ``read`` gives the ``method`` that the answer makes possible, and times."""
 
     path: str
     body: bytes = field(repr=False)
     read: Callable[[Response | NoResponse], dict[str, Any] | Failure]
     headers: Mapping[str, str] = field(default_factory=dict)
+    caller: AuthMethod | None = None
 
 
 class IssuedAuth:
     """Gets from IAM what authorizes requests when it is first needed, and keeps it; safe to use
-    from several threads. ``issue`` sends the request and returns what its ``read`` did. A refusal
-    is kept, too: a wrong password is tried once, however many workers there are."""
+    from several threads. ``issue`` sends the request and returns what its ``read`` did; ``caller``
+    authorizes it. A refusal is kept, too: a wrong password is tried once, however many workers
+    there are."""
 
-    def __init__(self, issue: Callable[[], Mapping[str, Any]]) -> None:
-        self._issue = issue
+    def __init__(
+        self, issue: Callable[[], Mapping[str, Any]], caller: AuthMethod | None = None
+    ) -> None:
+        self._issue, self.caller = issue, caller
         self._lock = threading.Lock()
-        self._method: TokenAuth | None = None
+        self._method: AkSkAuth | TokenAuth | None = None
         self._renew_at = 0.0  # on the monotonic clock
         self._refusal = ""
         # A token that was renewed and never worked is not renewed again.
@@ -69,13 +76,14 @@ class IssuedAuth:
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
-            if self._method and self._method.token is sent["X-Auth-Token"]:
+            used = sent.get("X-Auth-Token") or sent.get("X-Security-Token")
+            if self._method and self._method.secret is used:
                 if self._is_renewed and not self._has_worked:
                     return False
                 self._method, self._is_renewed, self._has_worked = None, True, False
         return True
 
-    def _current(self) -> TokenAuth:
+    def _current(self) -> AkSkAuth | TokenAuth:
         with self._lock:
             if self._method is None or time.monotonic() >= self._renew_at:
                 self._method = None
@@ -111,37 +119,56 @@ def _refuses_token(response: Response) -> bool:
 
 def auth_method(
     credentials: Credentials,
-    project: tuple[str | None, str | None],
+    project: tuple[str | None, str | None] | None,
     issue: Callable[[IamRequest], Mapping[str, Any]],
 ) -> AuthMethod:
-    """``project`` is its id and name, of which one is enough for what IAM issues a token for.
-    ``issue`` sends a request to IAM and returns what its ``read`` did."""
+    """``project`` is its id and name, of which one is enough for what IAM issues a token for; None
+    for calls to IAM itself. ``issue`` sends a request to IAM and returns what its ``read`` did."""
+    project_id = (project and project[0]) or ""
     if isinstance(credentials, AkSk):
-        return AkSkAuth(credentials, project[0] or "")
+        return AkSkAuth(credentials, project_id)
     if isinstance(credentials, Token):
-        return TokenAuth(credentials.token, project[0] or "")
-    return IssuedAuth(partial(issue, token_request(credentials, *project)))
+        return TokenAuth(credentials, project_id)
+    if isinstance(credentials, Agency):
+        caller = auth_method(credentials.caller, None, issue)
+        request = agency_request(credentials, project_id, caller)
+        return IssuedAuth(partial(issue, request), caller)
+    return IssuedAuth(partial(issue, token_request(credentials, project)))
 
 
 def token_request(
-    credentials: Password | IdToken, project_id: str | None, project_name: str | None
+    credentials: Password | IdToken, project: tuple[str | None, str | None] | None
 ) -> IamRequest:
-    """Requests a token for one project, by its id or else by its name. IAM's page names a domain by
-    its name only; it takes Keystone's id as well, which Terraform's provider for the Open Telekom
-    Cloud sends."""
-    project = {"id": project_id} if project_id else {"name": project_name}
-    auth: dict[str, Any] = {"scope": {"project": project}}
-    read = partial(_read_token, project_id=project_id)
+    """Requests a token for a project, or else for IAM itself. IAM's page names a domain by its name
+    only; it takes Keystone's id as well, which Terraform's provider for the Open Telekom Cloud
+    sends."""
+    auth: dict[str, Any] = {}
+    if project:
+        auth["scope"] = {"project": {"id": project[0]} if project[0] else {"name": project[1]}}
+    read = partial(_read_token, project_id=project[0] if project else "")
     if isinstance(credentials, IdToken):
         auth["id_token"] = {"id": credentials.token}
         headers = {"X-Idp-Id": credentials.provider}
         path = ".0/OS-AUTH/id-token/tokens"
         return IamRequest(path=path, body=_encoded(auth), read=read, headers=headers)
-    name, its_id = credentials.account, credentials.account_id
-    domain = {"name": name} if name else {"id": its_id}
+    domain = _named(credentials.account, credentials.account_id)
     user = {"name": credentials.username, "password": credentials.password, "domain": domain}
-    auth["identity"] = {"methods": ["password"], "password": {"user": user}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    auth = {"identity": identity, "scope": {"domain": domain}, **auth}
     return IamRequest(path="/auth/tokens", body=_encoded(auth), read=read)
+
+
+def agency_request(agency: Agency, project_id: str, caller: AuthMethod) -> IamRequest:
+    """Requests temporary keys of an agency, for whoever may use it."""
+    account = _named(agency.account, agency.account_id, prefix="domain_")
+    role = {"agency_name": agency.name, **account, "duration_seconds": KEY_LIFE}
+    body = _encoded({"identity": {"methods": ["assume_role"], "assume_role": role}})
+    read = partial(_read_key, project_id=project_id)
+    return IamRequest(path=".0/OS-CREDENTIAL/securitytokens", body=body, read=read, caller=caller)
+
+
+def _named(name: str, its_id: str, prefix: str = "") -> dict[str, str]:
+    return {f"{prefix}name": name} if name else {f"{prefix}id": its_id}
 
 
 def _encoded(auth: Mapping[str, Any]) -> bytes:
@@ -149,21 +176,36 @@ def _encoded(auth: Mapping[str, Any]) -> bytes:
 
 
 def _read_token(result: Response | NoResponse, project_id: str | None) -> dict[str, Any] | Failure:
-    """``project_id`` is the one that was asked for; the answer has that of a name. Its times may be
-    missing or of any type."""
+    """``project_id`` is the one that was asked for, "" for none; the answer has that of a name. Its
+    times may be missing or of any type."""
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
-    token = result.headers.get("x-subject-token", "").strip()
     try:
+        token = Token(result.headers["x-subject-token"].strip())
         about = read_object(result.body)["token"]
         times = {key: about.get(key) for key in ("issued_at", "expires_at")}
-        project_id = project_id or about["project"]["id"]
+        project_id = about["project"]["id"] if project_id is None else project_id
     except (ValueError, KeyError, TypeError, AttributeError):
-        token, times = "", {}
-    if not token or not isinstance(project_id, str):
-        text = "IAM's answer does not hold a token for a project"
-        return Failure(error=TransportError(text, outcome_unknown=False), may_pass=True)
+        return _unreadable("a token for a project")
+    if not token.token or not isinstance(project_id, str):
+        return _unreadable("a token for a project")
     return {"method": TokenAuth(token, project_id), **times}
+
+
+def _read_key(result: Response | NoResponse, project_id: str) -> dict[str, Any] | Failure:
+    if isinstance(result, NoResponse) or not 200 <= result.status < 300:
+        return _failed(result)
+    try:
+        found = read_object(result.body)["credential"]
+        keys = AkSk(*(found[name] for name in ("access", "secret", "securitytoken")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _unreadable("an agency's keys")
+    return {"method": AkSkAuth(keys, project_id), "life": KEY_LIFE}
+
+
+def _unreadable(what: str) -> Failure:
+    error = TransportError(f"IAM's answer does not hold {what}", outcome_unknown=False)
+    return Failure(error=error, may_pass=True)
 
 
 def _failed(result: Response | NoResponse) -> Failure:
@@ -195,7 +237,7 @@ def _use_for(found: Mapping[str, Any]) -> float:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):
         life = 0.0
-    life = life if life > 0 else 24 * 3600.0
+    life = life if life > 0 else found.get("life", 24 * 3600.0)
     return life - min(RENEW_EARLY, life / 10)
 
 
