@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
+from werkzeug.test import EnvironBuilder
 
 from majobctl.emulator.app import Emulator, call_app
 from majobctl.emulator.errors import AnswerLost
-
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class WsgiAdapter(HTTPAdapter):
@@ -25,14 +24,8 @@ class WsgiAdapter(HTTPAdapter):
         super().__init__()
         self._app = app
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, stream: bool = False, **ignored: Any
     ) -> requests.Response:
         try:
             status, headers, body = call_app(self._app, _make_environ(request))
@@ -56,34 +49,17 @@ class WsgiAdapter(HTTPAdapter):
 
 def _make_environ(request: requests.PreparedRequest) -> dict[str, Any]:
     url = urlsplit(request.url or "")
-    body = _read_body(request.body)
     path = url.path or "/"
-    environ: dict[str, Any] = {
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": url.scheme,
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-        "REQUEST_METHOD": request.method or "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": url.query,
-        "RAW_URI": f"{path}?{url.query}" if url.query else path,
-        "SERVER_NAME": url.hostname or "",
-        "SERVER_PORT": str(url.port or _DEFAULT_PORTS[url.scheme]),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": url.netloc.rpartition("@")[2],
-    }
-    for key, value in request.headers.items():
-        name = _text(key).upper().replace("-", "_")
-        prefix = "" if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_"
-        environ[prefix + name] = _text(value)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    return environ
+    environ = EnvironBuilder(
+        path=unquote(path),
+        base_url=f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
+        query_string=url.query,
+        method=request.method or "GET",
+        headers=[(_text(key), _text(value)) for key, value in request.headers.items()],
+        input_stream=io.BytesIO(_read_body(request.body)),
+    ).get_environ()
+    raw = f"{path}?{url.query}" if url.query else path
+    return {**environ, "RAW_URI": raw, "wsgi.input_terminated": True}
 
 
 def _text(value: str | bytes) -> str:

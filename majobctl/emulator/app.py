@@ -13,10 +13,11 @@ from werkzeug import exceptions
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from majobctl.emulator import auth, checks
+from majobctl.emulator import auth
 from majobctl.emulator.calls import Calls
-from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway, refuse_at_iam
+from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway
 from majobctl.emulator.faults import Draw, Faults
+from majobctl.emulator.iam import Iam
 from majobctl.emulator.request_log import RequestLog
 from majobctl.emulator.store import Store
 
@@ -28,7 +29,13 @@ LARGEST_BODY = 1024 * 1024
 _CONFIGS = "/v1/<project>/training-job-configs"
 _ROUTES = Map(
     [
-        Rule("/v3/auth/tokens", methods=["POST"], endpoint="issue_token"),
+        Rule("/v3", methods=["GET"], endpoint="iam.show_version"),
+        Rule("/v3/auth/tokens", methods=["POST"], endpoint="iam.issue_token"),
+        Rule("/v3/auth/catalog", methods=["GET"], endpoint="iam.show_catalog"),
+        Rule("/v3/projects", methods=["GET"], endpoint="iam.list_projects"),
+        Rule("/v3/auth/projects", methods=["GET"], endpoint="iam.list_projects"),
+        Rule("/v3.0/OS-AUTH/id-token/tokens", methods=["POST"], endpoint="iam.exchange_id_token"),
+        Rule("/v3.0/OS-CREDENTIAL/securitytokens", methods=["POST"], endpoint="iam.issue_key"),
         Rule(_CONFIGS, methods=["GET"], endpoint="list_configs"),
         Rule(_CONFIGS, methods=["POST"], endpoint="create_config"),
         Rule(f"{_CONFIGS}/<name>", methods=["GET"], endpoint="get_config"),
@@ -62,10 +69,9 @@ class Emulator:
     ) -> None:
         self._store = store
         self._calls = Calls(store, faults)
-        self._project_id = project_id
         self._latency = faults.latency_ms / 1000
         self._draw = Draw(faults)
-        self._tokens = auth.Tokens(project_id)
+        self._iam = Iam(project_id)
         self._log = log
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -88,8 +94,8 @@ class Emulator:
         return _respond(answer)(environ, start_response)
 
     def expire_tokens(self) -> None:
-        """From now on every token issued so far is answered with ModelArts.0202."""
-        self._tokens.expire_all()
+        """From now on every token and temporary key issued so far is refused."""
+        self._iam.expire_all()
 
     def close(self) -> None:
         """Closes the data and the log. May be called again."""
@@ -106,10 +112,10 @@ class Emulator:
     def _answer(self, request: Request) -> _Answer:
         endpoint, values = _route(request)
         body = _read_body(request)
-        if endpoint == "issue_token":
-            return self._issue_token(body)
         pieces = _pieces(request, body)
-        auth.check_caller(pieces, values.pop("project"), self._project_id, self._tokens)
+        if endpoint.startswith("iam."):
+            return _Answer(*self._iam.answer(endpoint[4:], pieces, request.host_url.rstrip("/")))
+        self._iam.check_caller(pieces, values.pop("project"))
         name = values.get("name")
         try:
             if endpoint == "create_config":
@@ -124,14 +130,6 @@ class Emulator:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise refuse("ModelArts.0010", f"Internal error: {error}.") from error
         return _Answer(200, document, {}, name)
-
-    def _issue_token(self, body: bytes) -> _Answer:
-        try:
-            asked = checks.parse_object(body)
-        except Refusal as refusal:
-            raise refuse_at_iam(400, "Bad Request", refusal.message) from None
-        token, document = self._tokens.issue(asked)
-        return _Answer(201, document, {"X-Subject-Token": token})
 
     def _write_log(self, request: Request, answer: _Answer, lost: bool, seconds: float) -> None:
         if self._log:

@@ -59,8 +59,7 @@ class Calls:
         """POST training-job-configs: the new name, and the answer."""
         document = checks.parse_object(body)
         name = checks.check_name(document.get("config_name"))
-        fields = _drop_unset(checks.read_fields(document))
-        checks.check_document(fields)
+        fields = checks.effective(checks.read_fields(document))
         if not self._store.insert(name, fields):
             raise refuse("ModelArts.0103", f"The name {name} is already in use.")
         return name, DONE
@@ -74,9 +73,7 @@ class Calls:
 
         def change(before: Document) -> Document:
             given = checks.read_fields(document)
-            after = _drop_unset({**before, **given} if self._faults.put == "merge" else given)
-            checks.check_document(after)
-            return after
+            return checks.effective({**before, **given} if self._faults.put == "merge" else given)
 
         if not self._store.update(name, change):
             raise _no_config(name)
@@ -128,10 +125,6 @@ class Calls:
             elif form == "empty":
                 written[key] = [] if key in _LISTS else ""
         return written
-
-
-def _drop_unset(fields: Document) -> Document:
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _no_config(name: str) -> Refusal:
@@ -197,7 +190,7 @@ def _read_choice(query: Query, key: str, choices: tuple[str, ...], default: str)
 
 
 def _read_order_key(query: Query, keys: Mapping[str, str], default: str) -> str:
-    value = query.get("sortBy") or default
+    value = query.get("sortBy") or query.get("sort_by") or default
     if value not in keys:
         raise refuse("ModelArts.2790", f"sortBy must be one of {', '.join(keys)}.", field="sortBy")
     return value

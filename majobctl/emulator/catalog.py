@@ -134,18 +134,13 @@ def list_algorithms() -> list[dict[str, Any]]:
 def _describe_algorithm(algorithm: Algorithm) -> dict[str, Any]:
     engine = ENGINES[algorithm.engine_id]
     parameters = [{"label": key, "value": text, "required": True} for key, text in algorithm.labels]
+    about = {**asdict(algorithm), **asdict(engine)}
+    del about["labels"], about["engine_type"]
+    blank = ("precision", "train_dataset", "dataset_format", "description_url")
     return {
-        "model_id": algorithm.model_id,
-        "model_name": algorithm.model_name,
-        "model_usage": algorithm.model_usage,
-        "model_precision": "",
+        **about,
+        **{f"model_{name}": "" for name in blank},
         "model_size": 0,
-        "model_train_dataset": "",
-        "model_dataset_format": "",
-        "model_description_url": "",
         "parameter": json.dumps(parameters, separators=(",", ":")),
         "create_time": _FIRST_ALGORITHM_TIME + algorithm.model_id,
-        "engine_id": engine.engine_id,
-        "engine_name": engine.engine_name,
-        "engine_version": engine.engine_version,
     }

@@ -38,6 +38,7 @@ FIELDS: dict[str, type] = {
     "nas_share_addr": str,
 }
 _TYPE_NAMES = {str: "a string", int: "an integer", list: "an array"}
+_OF_CODE = ("app_url", "boot_file_url", "engine_id")
 _OBS_FIELDS = ("app_url", "boot_file_url", "data_url", "train_url", "log_url")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # the service allows 64 characters
 _OBS_PATH = re.compile(r"/[^/\s]+/.*", re.DOTALL)
@@ -45,7 +46,9 @@ _LONGEST_DESCRIPTION = 256
 _ENTRY_KEYS = ("type", "data_url", "dataset_id", "dataset_version")
 
 
-def _is_blank(value: Any) -> bool:
+def _is_blank(value: Any, kind: type = str) -> bool:
+    if kind is int and value is not None:
+        return type(value) is int and value == 0
     return value is None or value == "" or value == []
 
 
@@ -82,16 +85,17 @@ def check_name(name: Any) -> str:
 
 
 def read_fields(body: Mapping[str, Any]) -> Fields:
-    """The body's fields, their types checked, every blank one as None. config_name is left out."""
+    """The body's fields, their types checked, every blank one as None. A Long is never blank; 0 is
+    one that is not set. config_name is left out."""
     fields: Fields = {}
     for key, value in body.items():
         if key == "config_name":
             continue
         if key not in FIELDS:
             raise refuse("ModelArts.2788", f"Unknown field {_cut(key)}.", field=key)
-        if _is_blank(value):
+        if _is_blank(value, FIELDS[key]):
             fields[key] = None
-        elif not isinstance(value, FIELDS[key]) or isinstance(value, bool):
+        elif type(value) is not FIELDS[key]:
             kind = _TYPE_NAMES[FIELDS[key]]
             raise refuse("ModelArts.2788", f"{key} must be {kind}.", field=key)
         else:
@@ -129,8 +133,17 @@ def _read_entry(entry: Any) -> Fields:
     return kept
 
 
-def check_document(fields: Mapping[str, Any]) -> None:
-    """Refuses a complete configuration (without unset fields) that the service would refuse."""
+def effective(given: Fields) -> Fields:
+    """A configuration as it is kept: without unset fields, and without those that a built-in
+    algorithm replaces. Refuses one that the service would refuse."""
+    fields = {key: value for key, value in given.items() if value is not None}
+    if "model_id" in fields:
+        fields = {key: value for key, value in fields.items() if key not in _OF_CODE}
+    _check_document(fields)
+    return fields
+
+
+def _check_document(fields: Mapping[str, Any]) -> None:
     for key in ("worker_server_num", "spec_id"):
         if key not in fields:
             raise refuse("ModelArts.0101", f"{key} is required.", field=key)
@@ -170,10 +183,6 @@ def _check_obs_path(key: str, path: str | None) -> None:
 
 def _check_algorithm(fields: Mapping[str, Any]) -> None:
     code, boot = fields.get("app_url"), fields.get("boot_file_url")
-    if "model_id" in fields:
-        for key in ("app_url", "boot_file_url", "engine_id"):
-            if key in fields:
-                raise _bad("0105", key, "cannot be used together with model_id")
     if (code is None) != (boot is None):
         present = "app_url" if boot is None else "boot_file_url"
         raise _bad("0104", present, "app_url and boot_file_url are used together")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 from typing import Any
 from uuid import uuid4
 
@@ -64,6 +65,7 @@ def refuse_at_gateway(
     return Refusal(status, document, headers=headers)
 
 
-def refuse_at_iam(status: int, title: str, message: str) -> Refusal:
+def refuse_at_iam(status: int, message: str) -> Refusal:
     """IAM's form of a failure: one `error` object with code, title and message."""
+    title = http.HTTPStatus(status).phrase
     return Refusal(status, {"error": {"code": status, "title": title, "message": message}})

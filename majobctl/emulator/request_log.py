@@ -22,12 +22,13 @@ class RequestLog:
         try:
             if Path(path).is_fifo():
                 raise OSError(errno.EINVAL, "it is a pipe")
-            self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise EmulatorError(
                 f"{os.fspath(path)}: the request log cannot be written: {error.strerror}."
                 " Name a file in a folder that exists"
             ) from error
+        self._file = os.fdopen(file, "ab", buffering=0)
         self._lock = threading.Lock()
 
     def write(self, **entry: Any) -> None:
@@ -35,12 +36,10 @@ class RequestLog:
         moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         line = json.dumps({"time": moment.replace("+00:00", "Z"), **entry}) + "\n"
         with self._lock:
-            if self._file is not None:
-                os.write(self._file, line.encode())
+            if not self._file.closed:
+                self._file.write(line.encode())
 
     def close(self) -> None:
         """Closes the file. May be called again."""
         with self._lock:
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            self._file.close()

@@ -25,14 +25,9 @@ _PLAIN = {
     "code_dir": "app_url",
     "boot_file": "boot_file_url",
     "output_path": "train_url",
-    "log_url": "log_url",
-    "user_image_url": "user_image_url",
-    "user_command": "user_command",
-    "config_desc": "config_desc",
     "inputs": "data_url",
-    "dataset_id": "dataset_id",
-    "dataset_version_id": "dataset_version_id",
-    "data_source": "data_source",
+    **{key: key for key in ("log_url", "user_image_url", "user_command", "config_desc")},
+    **{key: key for key in ("dataset_id", "dataset_version_id", "data_source")},
 }
 _LOOKED_UP = {
     "train_instance_type": "spec_id",
@@ -112,9 +107,7 @@ def _read_config(where: str, name: str, table: Any) -> Fields:
         checks.check_name(name)
         if not isinstance(table, dict):
             raise _Problem("", "must be a table")
-        fields = checks.read_fields(_translate(table))
-        fields = {key: value for key, value in fields.items() if value is not None}
-        checks.check_document(fields)
+        fields = checks.effective(checks.read_fields(_translate(table)))
     except _Problem as problem:
         key, reason = problem.args
     except Refusal as refusal:

@@ -43,6 +43,8 @@ ORDERS = {
     "create_time": "create_time",
     "engine_id": "engine_id",
     **{key: f"{key}(engine_id)" for key in _ENGINE_ORDERS},
+    # The SDK's page has the keys of training jobs; a configuration has neither status nor duration.
+    **{"job_name": "name", "job_desc": "config_desc", "status": "name", "duration": "name"},
 }
 
 
@@ -68,15 +70,22 @@ class Store:
     ) -> None:
         self._project = project_id
         self._lock = threading.RLock()
-        self._connection = _connect(data)
+        path = ":memory:" if data is None else os.fspath(data)
         try:
+            if data is not None:
+                _make_private(Path(path))
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise _unusable(path, str(error)) from error
+        try:
+            _prepare(self._connection, path)
             self._plant(documents)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except BaseException as error:
             self._connection.close()
-            place = ":memory:" if data is None else os.fspath(data)
-            raise _unusable(place, _reason(error)) from error
-        except BaseException:
-            self._connection.close()
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
+                raise _unusable(path, _reason(error)) from error
             raise
 
     def close(self) -> None:
@@ -180,27 +189,6 @@ def _read(row: tuple[str, int, str]) -> Record:
     except (TypeError, ValueError):
         pass
     raise sqlite3.DatabaseError("a configuration is damaged")
-
-
-def _connect(data: str | os.PathLike[str] | None) -> sqlite3.Connection:
-    path = ":memory:" if data is None else os.fspath(data)
-    try:
-        if data is not None:
-            _make_private(Path(path))
-        connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-    except (OSError, sqlite3.Error) as error:
-        raise _unusable(path, str(error)) from error
-    try:
-        _prepare(connection, path)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        connection.close()
-        raise _unusable(path, _reason(error)) from error
-    except EmulatorError:
-        connection.close()
-        raise
-    return connection
 
 
 def _make_private(path: Path) -> None:

@@ -97,5 +97,5 @@ def _arguments(found: Credentials) -> tuple[dict[str, str], set[str]]:
         user = {"account": found.account, "username": found.username, "password": found.password}
         return user, secrets_of(found)
     kinds = {AkSk: "a temporary access key", Password: "an account's id", Token: "a token"}
-    what = kinds[type(found)]
+    what = kinds.get(type(found), "an agency or an ID token")
     raise AuthError(f'the official SDK cannot use {what}; use provider.kind = "modelarts"')

@@ -16,14 +16,14 @@ from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.fields import LONGEST_NAME, NAME_LENGTH
 from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import (
-    Password,
+    AkSk,
     Sources,
+    Token,
     checked_project,
     given_credentials,
     secrets_of,
 )
-from majobctl.service.auth.methods import auth_method
-from majobctl.service.auth.tokens import classify_issue
+from majobctl.service.auth.tokens import AuthMethod, IamRequest, auth_method
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
@@ -115,13 +115,13 @@ class Session:
         credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._iam_endpoint = ""
-        if isinstance(credentials, Password):
+        if not isinstance(credentials, (AkSk, Token)):
             address = iam_endpoint or defaults.get("iam") or sources.get("iam_endpoint")
             region = region or sources.get("region")
             self._iam_endpoint = iam_endpoint_of(region, address)
             project = project if any(project) else (None, region)
         self._project_id = checked_project(*project, credentials)
-        self._auth = auth_method(credentials, project, self._issue_token)
+        self._auth = auth_method(credentials, project, self._ask_iam)
         self._credentials = credentials
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
@@ -165,7 +165,8 @@ class Session:
         if sent:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
         rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
-        send = self._sender(method, url, b"" if body is None else _encoded(body), quotes)
+        content = b"" if body is None else _encoded(body)
+        send = self._sender(method, url, content, quotes, self._auth, {})
 
         def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
             found = classify(result, writes=rule.writes)
@@ -190,30 +191,36 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _issue_token(self, body: bytes) -> dict[str, Any]:
-        url, headers = self._iam_endpoint + "/auth/tokens", _headers(body)
-        quotes = QuoteFilter(secrets_of(self._credentials))
+    def _ask_iam(self, request: IamRequest) -> dict[str, Any]:
+        url, quotes = self._iam_endpoint + request.path, QuoteFilter(secrets_of(self._credentials))
+        send = self._sender("POST", url, request.body, quotes, request.caller, request.headers)
         return self._retries.call(
-            ISSUE_TOKEN,
-            lambda: self._transport.send("POST", url, headers, body),
-            lambda result: quotes.checked(classify_issue(result), data=False),
+            ISSUE_TOKEN, send, lambda result: quotes.checked(request.read(result), data=False)
         )
 
-    def _sender(self, method: str, url: str, body: bytes, quotes: QuoteFilter) -> Send:
+    def _sender(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        quotes: QuoteFilter,
+        auth: AuthMethod | None,
+        more: Mapping[str, str],
+    ) -> Send:
         """Sends this request once each time it is called, with fresh headers."""
-        may_renew = True
+        may_renew = auth is not None
 
         def send() -> Response | NoResponse:
             nonlocal may_renew
-            headers = self._auth.headers(method, url, body)
+            headers = auth.headers(method, url, body) if auth else {}
             quotes.add(headers)
             result = transport.send(method, url, {**plain, **headers}, body)
-            if may_renew and isinstance(result, Response) and self._auth.renew(headers, result):
+            if may_renew and auth and isinstance(result, Response) and auth.renew(headers, result):
                 may_renew = False
                 return send()
             return result
 
-        plain, transport = _headers(body), self._transport
+        plain, transport = {**_headers(body), **more}, self._transport
         return send
 
     @property
@@ -238,8 +245,9 @@ def _after_fork() -> None:
     """In the new process: the connections are the parent's, and so is whoever holds a lock."""
     for session in _SESSIONS:
         session._transport_in_use = None
-        for owner in (session, session._auth, session._backoff, session.catalog):
-            if hasattr(owner, "_lock"):
+        caller = getattr(session._auth, "caller", None)
+        for owner in (session, session._auth, caller, session._backoff, session.catalog):
+            if owner is not None and hasattr(owner, "_lock"):
                 owner._lock = threading.Lock()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from majobctl.job_config.secrets import OWN_CREDENTIALS
-from majobctl.service.auth import credentials
+from majobctl.service.auth.credential_files import ENVIRONMENT
 from tests.cli.test_saved_plan import forge
 from tests.config_repository import BODY, JOB, Ran, Repository, toml_of
 from tests.fake_service import FakeService, refusal
@@ -653,8 +653,8 @@ OWN = "0wn-credential-4711"
 
 
 def test_every_variable_with_a_credential_is_known_as_one() -> None:
-    secret = ("access_key", "secret_key", "security_token", "password", "token")
-    named = [names.get(key, ()) for names in credentials._ENVIRONMENT for key in secret]
+    secret = ("access_key", "secret_key", "security_token", "password", "token", "id_token")
+    named = [names.get(key, ()) for names in ENVIRONMENT for key in secret]
     assert {name for names in named for name in names} <= OWN_CREDENTIALS
 
 

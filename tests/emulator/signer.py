@@ -14,7 +14,8 @@ from requests.auth import AuthBase
 
 
 class Signer(AuthBase):
-    """Signs a request of requests: `names` are the signed headers besides host and x-sdk-date."""
+    """Signs a request of requests: `names` are the signed headers besides host and x-sdk-date. With
+    a `scope` (region/service) in the older form; with `unsigned`, without the body."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Signer(AuthBase):
         minutes_off: float = 0,
         scope: str = "",
         leave_out: Iterable[str] = (),
+        unsigned: bool = False,
     ) -> None:
         self.access_key = access_key
         self.secret_key = secret_key
@@ -32,6 +34,7 @@ class Signer(AuthBase):
         self.minutes_off = minutes_off
         self.scope = scope
         self.leave_out = tuple(leave_out)
+        self.unsigned = unsigned
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         moment = datetime.now(timezone.utc) + timedelta(minutes=self.minutes_off)
@@ -39,15 +42,18 @@ class Signer(AuthBase):
         url = urlsplit(str(request.url))
         request.headers["Host"] = url.netloc
         request.headers["X-Sdk-Date"] = date
+        if self.unsigned:
+            request.headers["X-Sdk-Content-Sha256"] = "UNSIGNED-PAYLOAD"
         headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
         names = sorted({"host", "x-sdk-date", *self.names} - set(self.leave_out))
         body = request.body or b""
+        content = body.encode() if isinstance(body, str) else body
         text = canonical_request(
             str(request.method),
             url.path,
             url.query,
             {name: headers[name] for name in names},
-            body.encode() if isinstance(body, str) else body,
+            "UNSIGNED-PAYLOAD" if self.unsigned else content,
         )
         scope = f"{date[:8]}/{self.scope}/sdk_request" if self.scope else ""
         signature = sign(self.secret_key, date, text, scope)
@@ -59,9 +65,10 @@ class Signer(AuthBase):
 
 
 def canonical_request(
-    method: str, path: str, query: str, headers: dict[str, str], body: bytes
+    method: str, path: str, query: str, headers: dict[str, str], body: bytes | str
 ) -> str:
-    """The text that is hashed; `headers` are the signed ones by lower-case name."""
+    """The text that is hashed; `headers` are the signed ones by lower-case name. A `body` that is
+    text takes the place of its hash."""
     uri = quote(unquote(path), safe="/~")
     pairs = sorted(parse_qsl(query, keep_blank_values=True))
     text = f"{method}\n{uri if uri.endswith('/') else uri + '/'}\n"
@@ -69,7 +76,8 @@ def canonical_request(
     text += "\n"
     for name in sorted(headers):
         text += f"{name}:{headers[name].strip()}\n"
-    return f"{text}\n{';'.join(sorted(headers))}\n{hashlib.sha256(body).hexdigest()}"
+    payload = body if isinstance(body, str) else hashlib.sha256(body).hexdigest()
+    return f"{text}\n{';'.join(sorted(headers))}\n{payload}"
 
 
 def sign(secret_key: str, date: str, text: str, scope: str = "") -> str:

@@ -84,11 +84,11 @@ def test_merging_keeps_what_is_absent_and_clears_what_is_blank(connect: Connect)
 def test_merging_checks_the_merged_result(connect: Connect) -> None:
     client = connect(faults=Faults(put="merge"))
     client.create("a", **FULL)
-    assert error_of(client.put("a", {"model_id": 4})) == (400, "ModelArts.0105")
     assert error_of(client.put("a", {"spec_id": None})) == (400, "ModelArts.0101")
-    assert client.config("a")["model_id"] is None
-    cleared = {"app_url": "", "boot_file_url": "", "engine_id": None}
-    assert client.put("a", {"model_id": 4, **cleared}).ok
+    assert error_of(client.put("a", {"boot_file_url": ""})) == (400, "ModelArts.0104")
+    assert client.config("a")["boot_file_url"] == FULL["boot_file_url"]
+    assert client.put("a", {"model_id": 4}).ok
+    assert client.config("a")["app_url"] is None
 
 
 def test_a_configuration_that_is_not_there_is_404_for_every_method(client: Client) -> None:

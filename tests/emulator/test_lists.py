@@ -88,6 +88,22 @@ def test_lists_are_sorted_by_the_key_asked_for(shared: Client, key: str, first: 
 
 
 @pytest.mark.parametrize(
+    ("key", "means"),
+    [
+        ("job_name", "config_name"),
+        ("job_desc", "config_desc"),
+        ("status", "config_name"),
+        ("duration", "config_name"),
+    ],
+)
+@pytest.mark.parametrize("parameter", ["sortBy", "sort_by"])
+def test_the_sdks_page_has_other_names_for_them(
+    shared: Client, parameter: str, key: str, means: str
+) -> None:
+    assert names(shared, **{parameter: key}) == names(shared, sortBy=means)
+
+
+@pytest.mark.parametrize(
     ("query", "code"),
     [
         ({"per_page": "0"}, "0101"),

@@ -15,6 +15,8 @@ from majobctl.emulator.app import LARGEST_BODY
 from .client import CONFIGS, Client, body, connecting, error_of
 
 CODE = {"app_url": "/b/src/", "boot_file_url": "/b/src/x.py"}
+NO_LONGS: tuple[Any, ...] = ("", [], "4", False)
+LONGS = ("worker_server_num", "spec_id", "engine_id", "model_id")
 DATASET = {"dataset_id": "d", "dataset_version_id": "v"}
 OBS_ENTRY = {"type": "obs", "data_url": "/b/in/"}
 DATASET_ENTRY = {"type": "dataset", "dataset_id": "d", "dataset_version": "v"}
@@ -69,8 +71,8 @@ def shared() -> Iterator[Client]:
         (body(boot_file_url="/b/src/x.py"), "0104"),
         (body(app_url="/b/src/", boot_file_url="/b/srcx/x.py"), "0104"),
         (body(app_url="/b/src/", boot_file_url="/b/src/"), "0104"),
-        (body(model_id=4, **CODE), "0105"),
-        (body(model_id=4, engine_id=501), "0105"),
+        *((body(**{key: blank}), "2788") for key in LONGS for blank in NO_LONGS),
+        (body(engine_id=0, model_id=0, spec_id=0), "0101"),
         (body(dataset_id="d"), "0104"),
         (body(dataset_version_id="v"), "0104"),
         (body(data_url="/b/in/", **DATASET), "0105"),
@@ -116,7 +118,9 @@ def test_a_body_that_breaks_a_rule_is_refused(shared: Client, document: Any, cod
         body(engine_id=902, **CODE),
         body(app_url="/b/src", boot_file_url="/b/src/deep/x.py"),
         body(model_id=971),
-        body(model_id=4, app_url="", boot_file_url=None, engine_id=""),
+        body(model_id=4, app_url="", boot_file_url=None, engine_id=0),
+        body(model_id=0, engine_id=0, **CODE),
+        body(model_id=None, engine_id=None),
         body(user_image_url="swr/x:1", user_command="run"),
         body(data_url="/b/in/"),
         body(data_url="", **DATASET),
@@ -131,9 +135,20 @@ def test_a_body_that_breaks_a_rule_is_refused(shared: Client, document: Any, cod
 def test_a_body_within_the_rules_is_taken(shared: Client, document: dict[str, Any]) -> None:
     assert shared.put("a", document).json() == {"is_success": True}
     config = shared.config("a")
-    kept = {key: value for key, value in document.items() if value not in (None, "", [])}
+    kept = {key: value for key, value in document.items() if value not in (None, "", [], 0)}
     kept.pop("data_source", None)
     assert kept == {key: config[key] for key in kept}
+
+
+def test_a_built_in_algorithm_wins_over_what_stands_beside_it(client: Client) -> None:
+    """The documents' samples send the code and the engine with it."""
+    beside = {**CODE, "engine_id": 4, "user_image_url": "swr/x:1"}
+    client.create("a", model_id=4, **beside)
+    config = client.config("a")
+    assert (config["model_id"], config["user_image_url"]) == (4, "swr/x:1")
+    assert config["app_url"] is config["boot_file_url"] is config["engine_id"] is None
+    assert client.put("a", body(model_id=0, **beside)).ok
+    assert client.config("a")["app_url"] == CODE["app_url"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "a.b", "x" * 65, 5, None])

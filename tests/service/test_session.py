@@ -18,7 +18,9 @@ import pytest
 
 from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
-from majobctl.service.auth.tokens import PasswordAuth
+from majobctl.service.auth.credentials import Token
+from majobctl.service.auth.methods import TokenAuth
+from majobctl.service.auth.tokens import IssuedAuth
 from majobctl.service.http.backoff import pause_seconds
 from majobctl.service.http.responses import Response, excerpt, read_object, read_retry_after
 from majobctl.service.session import Session
@@ -282,11 +284,11 @@ class TestAPassword:
     def test_is_renewed_once_even_if_the_new_token_has_the_same_text(self) -> None:
         issued = []
 
-        def issue(request: bytes) -> Mapping[str, Any]:
-            issued.append(request)
-            return {"token": b"same".decode(), "project_id": PROJECT}
+        def issue() -> Mapping[str, Any]:
+            issued.append("")
+            return {"method": TokenAuth(Token(b"same".decode()), PROJECT)}
 
-        auth = PasswordAuth(issue, b"")
+        auth = IssuedAuth(issue)
         refused = [auth.headers("GET", "", b"") for _ in range(2)]
         for headers in refused:
             assert auth.renew(headers, Response(status=401, headers={}, body=b""))

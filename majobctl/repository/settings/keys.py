@@ -53,7 +53,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             Kind.TEXT,
             "",
             "How to sign in; by default, the first of these that the environment has.",
-            choices=("aksk", "password", "token"),
+            choices=("oidc", "aksk", "password", "token"),
         ),
         "timeout": Setting(Kind.SECONDS, 30, "Seconds that a request may take."),
         "retries": Setting(

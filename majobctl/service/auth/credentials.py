@@ -1,68 +1,42 @@
-"""Finds the credentials that a user already has: in the environment, clouds.yaml, or Huawei
-Cloud's own file. Sends nothing and shows no secret."""
+"""Finds the credentials that a user already has: in the environment, clouds.yaml, or the files of
+Huawei Cloud's tools. Sends nothing and shows no secret."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from itertools import repeat
+from functools import partial
+from pathlib import Path
 
 from majobctl.errors import AuthError, ConfigError, Problem
 from majobctl.service.auth.credential_files import (
     CLOUD_KEYS,
+    ENVIRONMENT,
     HUAWEI_CLOUD_KEYS,
+    PROFILE_KEYS,
     Names,
+    Source,
     first_values,
-    home_folder,
+    home_file,
     read_cloud,
     read_huawei_cloud,
+    read_id_token,
+    read_profile,
 )
 from majobctl.target import checked_project_id
 from majobctl.text import quoted
 
-AUTH_KINDS = ("aksk", "password", "token")
-
-_ENVIRONMENT: tuple[Names, ...] = (
-    {
-        "access_key": ("OS_ACCESS_KEY",),
-        "secret_key": ("OS_SECRET_KEY",),
-        "security_token": ("OS_SECURITY_TOKEN",),
-        "account": ("OS_USER_DOMAIN_NAME", "OS_DOMAIN_NAME"),
-        "account_id": ("OS_USER_DOMAIN_ID", "OS_DOMAIN_ID"),
-        "username": ("OS_USERNAME",),
-        "password": ("OS_PASSWORD",),
-        "token": ("OS_TOKEN", "OS_AUTH_TOKEN"),
-        "project_id": ("OS_PROJECT_ID",),
-        "project_name": ("OS_PROJECT_NAME",),
-        "region": ("OS_REGION_NAME",),
-        "iam_endpoint": ("OS_AUTH_URL",),
-        "ca_file": ("OS_CACERT",),
-        "endpoint": ("MAJOBCTL_ENDPOINT",),
-    },
-    {
-        "access_key": ("HUAWEICLOUD_SDK_AK",),
-        "secret_key": ("HUAWEICLOUD_SDK_SK",),
-        "security_token": ("HUAWEICLOUD_SDK_SECURITY_TOKEN",),
-        "project_id": ("HUAWEICLOUD_SDK_PROJECT_ID",),
-    },
-    {
-        "access_key": ("HW_ACCESS_KEY",),
-        "secret_key": ("HW_SECRET_KEY",),
-        "security_token": ("HW_SECURITY_TOKEN",),
-        "project_id": ("HW_PROJECT_ID",),
-        "project_name": ("HW_PROJECT_NAME",),
-        "region": ("HW_REGION_NAME",),
-    },
-)
+AUTH_KINDS = ("oidc", "aksk", "password", "token")
 
 _NEEDED = {
+    "oidc": ("provider", "id_token"),
     "aksk": ("access_key", "secret_key"),
     "password": ("username", "password", "account"),
     "token": ("token",),
 }
-_NAMES = {"aksk": "access key"}
+_INSTEAD = {"account": "account_id", "id_token": "id_token_file"}
+_NAMES = {"aksk": "access key", "oidc": "ID token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +78,39 @@ class Token:
         _check_header_value(self.token, "token")
 
 
-Credentials = AkSk | Password | Token
+@dataclass(frozen=True, slots=True)
+class IdToken:
+    """A token of an identity provider, such as a CI's own; IAM gives one of its own for it."""
+
+    provider: str
+    token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_header_value(self.provider, "identity provider")
+        _check_encodable(self.token, "ID token")
+
+
+_Caller = AkSk | Password | Token | IdToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """An agency of an account, which has a name or else an id; ``caller`` gets temporary keys of
+    it from IAM."""
+
+    name: str
+    account: str
+    account_id: str
+    caller: _Caller
+
+
+Credentials = _Caller | Agency
 
 
 def secrets_of(credentials: Credentials) -> set[str]:
     """What ``repr`` does not show of them."""
+    if isinstance(credentials, Agency):
+        return secrets_of(credentials.caller)
     return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
 
 
@@ -138,16 +140,34 @@ def checked_project(
     """The project's id; None if IAM will give it for the name. AuthError if both are missing."""
     if project_id:
         return checked_project_id(project_id)
-    if project_name and isinstance(credentials, Password):
+    if project_name and isinstance(credentials, (Password, IdToken)):
         return None
-    hint = " (a project's name is enough only with a password)" if project_name else ""
+    hint = " (a name is enough only with a password or an ID token)" if project_name else ""
     raise AuthError(f"no project: set project_id, or OS_PROJECT_ID in the environment{hint}")
 
 
 class Sources:
     """What the environment and the files hold, each file read when it is first needed. Keys are
     those of ``CLOUD_KEYS``. The environment wins over clouds.yaml, and that over Huawei Cloud's
-    file. Raises AuthError for a file that cannot be read."""
+    files. Raises AuthError for a file that cannot be read."""
+
+    def __init__(self) -> None:
+        environment = [
+            Source("environment", names, partial(first_values, os.environ, names))
+            for names in ENVIRONMENT
+        ]
+        self._own, *self._vendors = environment
+        cloud = os.environ.get("OS_CLOUD", "").strip()
+        self._cloud = Source("clouds.yaml", CLOUD_KEYS, partial(read_cloud, cloud))
+        of_profile = partial(read_profile, name=os.environ.get("HW_PROFILE", ""))
+        shared = os.environ.get("HW_SHARED_CONFIG_FILE", "")
+        self._sources = [
+            *environment,
+            *([self._cloud] if cloud else []),
+            home_file(".huaweicloud/credentials", HUAWEI_CLOUD_KEYS, read_huawei_cloud),
+            home_file(".hcloud/config.json", PROFILE_KEYS, of_profile, named=shared),
+        ]
+        self._chosen: Source | None = None
 
     def get(self, key: str) -> str | None:
         """The first value for ``key``, or None."""
@@ -157,103 +177,98 @@ class Sources:
         """The credentials of kind ``auth``, or of the first complete kind of ``AUTH_KINDS``. Raises
         AuthError, which says what to set, if there are none."""
         if auth is not None and auth not in AUTH_KINDS:
-            message = f'auth is "aksk", "password" or "token", not {quoted(auth)}'
+            message = f'auth is "oidc", "aksk", "password" or "token", not {quoted(auth)}'
             raise ConfigError([Problem(where="auth", message=message)])
         kinds = AUTH_KINDS if auth is None else (auth,)
-        readers = {"aksk": self._aksk, "password": self._password, "token": self._token}
         for kind in kinds:
-            if found := readers[kind]():
-                return found
+            for source in self._sources_for(kind):
+                values = source.values
+                if kind == "password" and source is self._cloud:
+                    values = {**values, **self._own.values}
+                # All come from one source: never one user's key with another's.
+                if _has_all(kind, values):
+                    self._chosen = source
+                    return _with_agency(_made(kind, values), values)
         lines = "\n".join(f"  {line}" for line in self._looked_for(kinds))
         raise AuthError(f"no credentials; complete one of these:\n{lines}")
 
     def project(self) -> tuple[str | None, str | None]:
         """The project's id and name from the first source that has either."""
-        return self._first_pair("project_id", "project_name")
+        for layer in self._layers("project_id"):
+            if layer.keys() & {"project_id", "project_name"}:
+                return layer.get("project_id"), layer.get("project_name")
+        return None, None
 
     def ca_file(self) -> tuple[str, str] | None:
         """The file with the certificates to trust, and what names it. A cloud's own file counts if
         something else came from that cloud."""
-        if path := self._environment[0].get("ca_file"):
+        if path := self._own.values.get("ca_file"):
             return path, "OS_CACERT"
-        cloud = self._cloud if "_cloud" in self.__dict__ else {}
+        cloud = self._cloud.values if "values" in self._cloud.__dict__ else {}
         return (cloud["ca_file"], f"cacert of the {cloud['cloud']}") if "ca_file" in cloud else None
 
-    def _first_pair(self, first: str, second: str) -> tuple[str | None, str | None]:
-        """The values of the first source that has either."""
-        for layer in self._layers(first):
-            if first in layer or second in layer:
-                return layer.get(first), layer.get(second)
-        return None, None
+    def _sources_for(self, kind: str) -> Iterator[Source]:
+        return (source for source in self._sources if _has_all(kind, source.names))
 
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first. Other files are not read, so that a
         damaged one does no harm if it is not needed."""
-        for layer, names in zip(self._environment, _ENVIRONMENT, strict=True):
-            yield layer
-            if key == "project_id" and not os.environ.get(names[key][0], "unset").strip():
-                # Another source would give a project that nobody chose.
-                raise AuthError(f"{names[key][0]} is empty: set a project's id, or unset it")
-        if key in CLOUD_KEYS:
-            yield self._cloud
-        if key in HUAWEI_CLOUD_KEYS:
-            yield self._huawei_cloud
-
-    @cached_property
-    def _environment(self) -> tuple[Mapping[str, str], ...]:
-        return tuple(first_values(os.environ, names_of_keys) for names_of_keys in _ENVIRONMENT)
-
-    @cached_property
-    def _cloud(self) -> Mapping[str, str]:
-        name = os.environ.get("OS_CLOUD", "").strip()
-        return read_cloud(name) if name else {}
-
-    @cached_property
-    def _huawei_cloud(self) -> Mapping[str, str]:
-        folder = home_folder(".huaweicloud")
-        return read_huawei_cloud(folder / "credentials") if folder else {}
-
-    def _aksk(self) -> AkSk | None:
-        # The keys of a pair come from one source: never one user's key with another's.
-        for layer in self._layers("access_key"):
-            if "access_key" in layer and "secret_key" in layer:
-                return AkSk(layer["access_key"], layer["secret_key"], layer.get("security_token"))
-        return None
-
-    def _password(self) -> Password | None:
-        account, account_id = self._first_pair("account", "account_id")
-        username, password = self.get("username"), self.get("password")
-        if (account or account_id) and username and password:
-            return Password(account or "", username, password, "" if account else account_id or "")
-        return None
-
-    def _token(self) -> Token | None:
-        token = self.get("token")
-        return Token(token) if token else None
+        for source in self._sources:
+            # One vendor's password never goes to the IAM of another.
+            is_apart = source in self._vendors or self._chosen in self._vendors
+            if key == "iam_endpoint" and is_apart and source is not self._chosen:
+                continue
+            if key in source.names:
+                yield source.values
+            if key == "project_id" and source.label == "environment":
+                (name,) = source.names[key]
+                if not os.environ.get(name, "unset").strip():
+                    # Another source would give a project that nobody chose.
+                    raise AuthError(f"{name} is empty: set a project's id, or unset it")
 
     def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
         """A line for each kind and each source that may hold it; never a value."""
-        folder = home_folder(".huaweicloud")
-        missing = "" if folder and (folder / "credentials").exists() else ", which does not exist"
-        sources = [
-            *zip(repeat("environment"), _ENVIRONMENT, self._environment),
-            *([(self._cloud["cloud"], CLOUD_KEYS, self._cloud)] if self._cloud else []),
-            (f"~/.huaweicloud/credentials{missing}", HUAWEI_CLOUD_KEYS, self._huawei_cloud),
-        ]
         for kind in kinds:
-            for source, names, found in sources:
-                if names.keys() >= set(_NEEDED[kind]):
-                    state = _state_of(_NEEDED[kind], names, found)
-                    yield f"{_NAMES.get(kind, kind)} ({source}): {state}"
-        if not self._cloud:
+            for source in self._sources_for(kind):
+                state = _state_of(_NEEDED[kind], source.names, source.values)
+                label = source.values.get("cloud", source.label)
+                note = ", whose keys are encrypted" if "encrypted" in source.values else ""
+                yield f"{_NAMES.get(kind, kind)} ({label}{note}): {state}"
+        if self._cloud not in self._sources:
             yield "clouds.yaml: OS_CLOUD not set"
+
+
+def _has_all(kind: str, keys: Container[str]) -> bool:
+    return all(key in keys or _INSTEAD.get(key, "") in keys for key in _NEEDED[kind])
+
+
+def _made(kind: str, values: Mapping[str, str]) -> _Caller:
+    if kind == "oidc":
+        token = values.get("id_token") or read_id_token(Path(values["id_token_file"]))
+        return IdToken(values["provider"], token)
+    if kind == "aksk":
+        return AkSk(values["access_key"], values["secret_key"], values.get("security_token"))
+    if kind == "token":
+        return Token(values["token"])
+    account = values.get("account", "")
+    user = (account, values["username"], values["password"])
+    return Password(*user, "" if account else values["account_id"])
+
+
+def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
+    if "agency" not in values:
+        return caller
+    account, account_id = values.get("agency_account", ""), values.get("agency_account_id", "")
+    if not account and not account_id:
+        raise AuthError(f"the agency {quoted(values['agency'])} needs the name of its account")
+    return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 
 def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> str:
     """Such as ``OS_ACCESS_KEY set; OS_SECRET_KEY empty``."""
     states: dict[str, list[str]] = {"set": [], "empty": [], "not set": []}
     for key in keys:
-        accepted = (key, "account_id") if key == "account" else (key,)
+        accepted = (key, _INSTEAD[key]) if key in _INSTEAD else (key,)
         choices = [name for item in accepted for name in names.get(item, ())]
         blank = [name for name in choices if name in os.environ]
         state = "set" if set(accepted) & found.keys() else "empty" if blank else "not set"

@@ -1,41 +1,27 @@
-"""The ways to sign in: an access key signs each request, a token goes with it, and a password
-(``tokens``) is exchanged for one."""
+"""The two ways to authorize a request: an access key signs it, or a token goes with it. Safe to use
+from several threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol
 
-from majobctl.service.auth.credentials import AkSk, Credentials, Password, Token
+from majobctl.service.auth.credentials import AkSk, Token
 from majobctl.service.auth.signing import sign
-from majobctl.service.auth.tokens import PasswordAuth, token_request
 from majobctl.service.http.responses import Response
-
-
-class AuthMethod(Protocol):
-    """One way to sign requests for one project; safe to use from several threads."""
-
-    @property
-    def project_id(self) -> str: ...
-
-    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """The headers that authorize a request."""
-
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
 
 
 class AkSkAuth:
     """Signs each request with an access key, over all of these headers."""
 
     def __init__(self, credentials: AkSk, project_id: str) -> None:
-        self.project_id = project_id
+        self.project_id, self.secret = project_id, credentials.security_token
         self._credentials = credentials
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """The headers that authorize a request."""
         own = self._credentials
-        headers = {"X-Project-Id": self.project_id}
+        headers = {"X-Project-Id": self.project_id} if self.project_id else {}
         if body:
             headers["Content-Type"] = "application/json"
         if own.security_token:
@@ -51,32 +37,18 @@ class AkSkAuth:
         )
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
         return False
 
 
 class TokenAuth:
-    """Sends a token that the user has."""
+    """Sends a token."""
 
     def __init__(self, credentials: Token, project_id: str) -> None:
-        self.project_id = project_id
-        self._credentials = credentials
+        self.project_id, self.secret = project_id, credentials.token
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        return {"X-Auth-Token": self._credentials.token}
+        return {"X-Auth-Token": self.secret}
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         return False
-
-
-def auth_method(
-    credentials: Credentials,
-    project: tuple[str | None, str | None],
-    issue: Callable[[bytes], Mapping[str, Any]],
-) -> AuthMethod:
-    """``project`` is its id and name (enough for a password), ``issue`` that of PasswordAuth."""
-    if isinstance(credentials, Password):
-        return PasswordAuth(issue, token_request(credentials, *project))
-    project_id = project[0] or ""
-    if isinstance(credentials, AkSk):
-        return AkSkAuth(credentials, project_id)
-    return TokenAuth(credentials, project_id)

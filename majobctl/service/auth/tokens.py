@@ -1,5 +1,5 @@
-"""Signing in with a password: one IAM token for a session, renewed once for all its workers. The
-call is ``POST /v3/auth/tokens`` of the IAM API reference."""
+"""What IAM issues: a token for a password or for an identity provider's token, and an agency's
+temporary keys. One of them serves a session, and is renewed once for all its workers."""
 
 from __future__ import annotations
 
@@ -9,35 +9,52 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
-from majobctl.service.auth.credentials import Password
+from majobctl.service.auth.credentials import (
+    Agency,
+    AkSk,
+    Credentials,
+    IdToken,
+    Password,
+    Token,
+)
+from majobctl.service.auth.methods import AkSkAuth, TokenAuth
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
+KEY_LIFE = 3600
+"""Seconds that an agency's keys are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Issued:
-    """A token; ``renew_at`` is a moment of the monotonic clock."""
+class IamRequest:
+    """A POST to IAM. ``path`` follows the address of its version 3; ``caller`` authorizes it.
+    ``read`` gives the ``method`` that the answer makes possible, and times."""
 
-    token: str = field(repr=False)
-    project_id: str
-    renew_at: float
+    path: str
+    body: bytes = field(repr=False)
+    read: Callable[[Response | NoResponse], dict[str, Any] | Failure]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    caller: AuthMethod | None = None
 
 
-class PasswordAuth:
-    """Gets a token when one is first needed and keeps it; safe to use from several threads.
-    ``issue`` sends ``request``, a body of IAM's call, and returns what ``classify_issue`` read. A
-    refusal is kept, too: a wrong password is tried once, however many workers there are."""
+class IssuedAuth:
+    """Gets from IAM what authorizes requests when it is first needed, and keeps it; safe to use
+    from several threads. ``issue`` sends the request and returns what its ``read`` did; ``caller``
+    authorizes it. A refusal is kept, too: a wrong password is tried once, however many workers
+    there are."""
 
-    def __init__(self, issue: Callable[[bytes], Mapping[str, Any]], request: bytes) -> None:
-        self._issue = issue
-        self._request = request
+    def __init__(
+        self, issue: Callable[[], Mapping[str, Any]], caller: AuthMethod | None = None
+    ) -> None:
+        self._issue, self.caller = issue, caller
         self._lock = threading.Lock()
-        self._issued: _Issued | None = None
+        self._method: AkSkAuth | TokenAuth | None = None
+        self._renew_at = 0.0  # on the monotonic clock
         self._refusal = ""
         # A token that was renewed and never worked is not renewed again.
         self._is_renewed = self._has_worked = False
@@ -48,8 +65,8 @@ class PasswordAuth:
         return self._current().project_id
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """The token to use now. Raises AuthError or TransportError if IAM issues none."""
-        return {"X-Auth-Token": self._current().token}
+        """Those to use now. Raises AuthError or TransportError if IAM issues nothing."""
+        return self._current().headers(method, url, body)
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
         """Drops the token in ``sent`` if the service refused it; another worker may have already
@@ -59,34 +76,36 @@ class PasswordAuth:
             return False
         with self._lock:
             # Not "==": IAM may issue the same text again, which need not be renewed twice.
-            if self._issued and self._issued.token is sent["X-Auth-Token"]:
+            used = sent.get("X-Auth-Token") or sent.get("X-Security-Token")
+            if self._method and self._method.secret is used:
                 if self._is_renewed and not self._has_worked:
                     return False
-                self._issued, self._is_renewed, self._has_worked = None, True, False
+                self._method, self._is_renewed, self._has_worked = None, True, False
         return True
 
-    def _current(self) -> _Issued:
+    def _current(self) -> AkSkAuth | TokenAuth:
         with self._lock:
-            if self._issued is None or time.monotonic() >= self._issued.renew_at:
-                self._issued = None
-                self._issued = self._get()
-            return self._issued
+            if self._method is None or time.monotonic() >= self._renew_at:
+                self._method = None
+                found = self._get()
+                self._method, self._renew_at = found["method"], time.monotonic() + _use_for(found)
+            return self._method
 
-    def _get(self) -> _Issued:
+    def _get(self) -> Mapping[str, Any]:
         if self._refusal:
             raise AuthError(self._refusal)
         try:
-            found = self._issue(self._request)
+            return self._issue()
         except ServiceError as error:
             text = f"(HTTP status {error.status}): {error}"
             if error.status == 429 or error.status >= 500:
                 message = f"IAM did not issue a token {text}"
                 raise TransportError(message, outcome_unknown=False) from None
             self._refusal = f"IAM refused the credentials {text}"
-        else:
-            renew_at = time.monotonic() + _time_to_use(found)
-            return _Issued(token=found["token"], project_id=found["project_id"], renew_at=renew_at)
         raise AuthError(self._refusal)
+
+
+AuthMethod = AkSkAuth | TokenAuth | IssuedAuth
 
 
 def _refuses_token(response: Response) -> bool:
@@ -98,40 +117,95 @@ def _refuses_token(response: Response) -> bool:
         return False
 
 
-def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that requests a token for one project, by its id or else by its name. IAM's page
-    names a domain by its name only; it takes Keystone's id as well, which Terraform's provider for
-    the Open Telekom Cloud sends."""
-    account = (
-        {"name": credentials.account} if credentials.account else {"id": credentials.account_id}
-    )
-    user = {
-        "name": credentials.username,
-        "password": credentials.password,
-        "domain": account,
-    }
+def auth_method(
+    credentials: Credentials,
+    project: tuple[str | None, str | None] | None,
+    issue: Callable[[IamRequest], Mapping[str, Any]],
+) -> AuthMethod:
+    """``project`` is its id and name, of which one is enough for what IAM issues a token for; None
+    for calls to IAM itself. ``issue`` sends a request to IAM and returns what its ``read`` did."""
+    project_id = (project and project[0]) or ""
+    if isinstance(credentials, AkSk):
+        return AkSkAuth(credentials, project_id)
+    if isinstance(credentials, Token):
+        return TokenAuth(credentials, project_id)
+    if isinstance(credentials, Agency):
+        caller = auth_method(credentials.caller, None, issue)
+        request = agency_request(credentials, project_id, caller)
+        return IssuedAuth(partial(issue, request), caller)
+    return IssuedAuth(partial(issue, token_request(credentials, project)))
+
+
+def token_request(
+    credentials: Password | IdToken, project: tuple[str | None, str | None] | None
+) -> IamRequest:
+    """Requests a token for a project, or else for IAM itself. IAM's page names a domain by its name
+    only; it takes Keystone's id as well, which Terraform's provider for the Open Telekom Cloud
+    sends."""
+    auth: dict[str, Any] = {}
+    if project:
+        auth["scope"] = {"project": {"id": project[0]} if project[0] else {"name": project[1]}}
+    read = partial(_read_token, project_id=project[0] if project else "")
+    if isinstance(credentials, IdToken):
+        auth["id_token"] = {"id": credentials.token}
+        headers = {"X-Idp-Id": credentials.provider}
+        path = ".0/OS-AUTH/id-token/tokens"
+        return IamRequest(path=path, body=_encoded(auth), read=read, headers=headers)
+    domain = _named(credentials.account, credentials.account_id)
+    user = {"name": credentials.username, "password": credentials.password, "domain": domain}
     identity = {"methods": ["password"], "password": {"user": user}}
-    project = {"id": project_id} if project_id else {"name": project_name}
-    body = {"auth": {"identity": identity, "scope": {"project": project}}}
-    return json.dumps(body, ensure_ascii=False).encode()
+    auth = {"identity": identity, "scope": {"domain": domain}, **auth}
+    return IamRequest(path="/auth/tokens", body=_encoded(auth), read=read)
 
 
-def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
-    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
-    The times may be missing or of any type."""
+def agency_request(agency: Agency, project_id: str, caller: AuthMethod) -> IamRequest:
+    """Requests temporary keys of an agency, for whoever may use it."""
+    account = _named(agency.account, agency.account_id, prefix="domain_")
+    role = {"agency_name": agency.name, **account, "duration_seconds": KEY_LIFE}
+    body = _encoded({"identity": {"methods": ["assume_role"], "assume_role": role}})
+    read = partial(_read_key, project_id=project_id)
+    return IamRequest(path=".0/OS-CREDENTIAL/securitytokens", body=body, read=read, caller=caller)
+
+
+def _named(name: str, its_id: str, prefix: str = "") -> dict[str, str]:
+    return {f"{prefix}name": name} if name else {f"{prefix}id": its_id}
+
+
+def _encoded(auth: Mapping[str, Any]) -> bytes:
+    return json.dumps({"auth": auth}, ensure_ascii=False).encode()
+
+
+def _read_token(result: Response | NoResponse, project_id: str | None) -> dict[str, Any] | Failure:
+    """``project_id`` is the one that was asked for, "" for none; the answer has that of a name. Its
+    times may be missing or of any type."""
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
-    token = result.headers.get("x-subject-token", "")
     try:
+        token = Token(result.headers["x-subject-token"].strip())
         about = read_object(result.body)["token"]
-        project_id = about["project"]["id"]
         times = {key: about.get(key) for key in ("issued_at", "expires_at")}
+        project_id = about["project"]["id"] if project_id is None else project_id
     except (ValueError, KeyError, TypeError, AttributeError):
-        project_id, times = None, {}
-    if not token.strip() or not isinstance(project_id, str):
-        text = "IAM's answer does not hold a token for a project"
-        return Failure(error=TransportError(text, outcome_unknown=False), may_pass=True)
-    return {"token": token.strip(), "project_id": project_id, **times}
+        return _unreadable("a token for a project")
+    if not token.token or not isinstance(project_id, str):
+        return _unreadable("a token for a project")
+    return {"method": TokenAuth(token, project_id), **times}
+
+
+def _read_key(result: Response | NoResponse, project_id: str) -> dict[str, Any] | Failure:
+    if isinstance(result, NoResponse) or not 200 <= result.status < 300:
+        return _failed(result)
+    try:
+        found = read_object(result.body)["credential"]
+        keys = AkSk(*(found[name] for name in ("access", "secret", "securitytoken")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _unreadable("an agency's keys")
+    return {"method": AkSkAuth(keys, project_id), "life": KEY_LIFE}
+
+
+def _unreadable(what: str) -> Failure:
+    error = TransportError(f"IAM's answer does not hold {what}", outcome_unknown=False)
+    return Failure(error=error, may_pass=True)
 
 
 def _failed(result: Response | NoResponse) -> Failure:
@@ -156,14 +230,14 @@ def _iam_message(response: Response) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day if IAM's times cannot be right. Both times
-    are IAM's, so a wrong clock on this machine does no harm."""
+def _use_for(found: Mapping[str, Any]) -> float:
+    """Seconds until it is due for renewal; a day if IAM's times cannot be right. Both times are
+    IAM's, so a wrong clock on this machine does no harm."""
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):
         life = 0.0
-    life = life if life > 0 else 24 * 3600.0
+    life = life if life > 0 else found.get("life", 24 * 3600.0)
     return life - min(RENEW_EARLY, life / 10)
 
 
