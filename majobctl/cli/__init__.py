@@ -162,6 +162,6 @@ def _show(error: MajobctlError) -> None:
         click.echo(f"Error: {printable_lines(str(error))}", err=True)
         cause = error.__cause__ or error
         if isinstance(cause, ServiceError) and (cause.is_about_credentials or cause.status == 403):
-            from majobctl.operations.advice import ADVICE
+            from majobctl.service.codes import ADVICE
 
             click.echo(ADVICE.get(cause.code, "check the credentials and their rights"), err=True)

@@ -82,7 +82,7 @@ class TestAnUpdate:
             "app_url": "/b/s/",
             "boot_file_url": "/b/s/boot.py",
             "engine_id": 31,
-            "model_id": "",
+            "model_id": 0,
             "parameter": [{"label": "classes", "value": "10"}, {"label": "lr", "value": "0.1"}],
             "log_url": "",
             "config_desc": "",
@@ -99,7 +99,10 @@ class TestAnUpdate:
     def test_that_the_service_refuses_says_why(self, provider: Provider) -> None:
         outcome = provider.update_job_config("x", PARAMS)
         assert outcome == CallResult(
-            status=CallStatus.REFUSED, code="ModelArts.0102", message="x does not exist."
+            status=CallStatus.REFUSED,
+            code="ModelArts.0102",
+            message="x does not exist.",
+            is_missing=True,
         )
 
     def test_that_breaks_off_has_no_known_outcome(
@@ -325,14 +328,14 @@ class TestReading:
         service.answer_next(status, {"is_success": False, "error_code": "ModelArts.0102"})
         assert provider.read_job_config("x") is None
 
-    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"config_name": "x"}])
+    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"is_success": True}])
     def test_what_is_not_a_configuration_is_an_error(
         self, document: dict[str, Any], service: FakeService, provider: Provider
     ) -> None:
         service.answer_next(200, document)
         with pytest.raises(TransportError, match=r"unreadable answer .* of get_job_configs_info$"):
             provider.read_job_config("x")
-        service.answer_next(200, {**document, "is_success": True})
+        service.answer_next(200, {**document, "config_name": "x"})
         found = provider.read_job_config("x")
         assert found is not None
         assert found.params == {}
@@ -368,6 +371,10 @@ def is_missing(handler: Any) -> None:
     handler.refuse(404, "ModelArts.0102", "x does not exist.")
 
 
+def lists_nothing(handler: Any) -> None:
+    handler.answer(200, {"is_success": True, "configs": []})
+
+
 def fails_inside(handler: Any) -> None:
     handler.refuse(500, "ModelArts.0010", "internal")
 
@@ -394,8 +401,10 @@ class TestCreating:
         assert provider.unknown_names([("x", PARAMS)]) == []
 
     def methods(self, service: FakeService) -> str:
+        """The calls: a GET without a name is a LIST."""
         configs = [item for item in service.requests if "training-job-configs" in item.path]
-        return " ".join(item.method for item in configs)
+        found = [(item.method, item.path.endswith("/training-job-configs")) for item in configs]
+        return " ".join("LIST" if it == ("GET", True) else it[0] for it in found)
 
     def test_sends_the_params_with_the_name(self, service: FakeService, provider: Provider) -> None:
         assert provider.create_job_config("x", PARAMS) == DONE
@@ -434,13 +443,13 @@ class TestCreating:
     ) -> None:
         service.script.append(fault)
         assert provider.create_job_config("x", PARAMS) == DONE
-        assert self.methods(service) == "POST GET POST"
+        assert self.methods(service) == "POST GET LIST POST"
         assert "x" in service.configs
 
     def test_that_arrives_late_is_done(self, service: FakeService, provider: Provider) -> None:
-        service.script.extend([loses_the_answer, is_missing])
+        service.script.extend([loses_the_answer, is_missing, lists_nothing])
         assert provider.create_job_config("x", PARAMS) == DONE
-        assert self.methods(service) == "POST GET POST GET"
+        assert self.methods(service) == "POST GET LIST POST GET"
 
     def test_of_what_is_there_already_as_it_is_wanted_is_done(
         self, service: FakeService, provider: Provider
@@ -482,15 +491,15 @@ class TestCreating:
         assert "it could not be read either" in outcome.message
 
     def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
-        service.script.extend([breaks_off, is_missing, breaks_off])
+        service.script.extend([breaks_off, is_missing, lists_nothing, breaks_off])
         outcome = provider.create_job_config("x", PARAMS)
         assert outcome.status is CallStatus.UNKNOWN
-        assert self.methods(service) == "POST GET POST"
+        assert self.methods(service) == "POST GET LIST POST"
 
     def test_stays_unknown_if_the_second_call_is_not_heard(
         self, service: FakeService, provider: Provider
     ) -> None:
-        service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
+        service.script.extend([breaks_off, is_missing, lists_nothing, *[is_busy] * 6])
         assert provider.create_job_config("x", PARAMS) == CallResult(
             status=CallStatus.UNKNOWN, code="ModelArts.2799", message="slow down", may_pass=True
         )
@@ -498,7 +507,7 @@ class TestCreating:
     def test_is_refused_if_the_second_call_is(
         self, service: FakeService, provider: Provider
     ) -> None:
-        service.script.extend([breaks_off, is_missing, refuses])
+        service.script.extend([breaks_off, is_missing, lists_nothing, refuses])
         outcome = provider.create_job_config("x", PARAMS)
         assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.2781")
 
@@ -728,7 +737,10 @@ class TestTheOfficialPackage:
             (
                 "raises-refused",
                 CallResult(
-                    status=CallStatus.REFUSED, code="ModelArts.0102", message="does not exist"
+                    status=CallStatus.REFUSED,
+                    code="ModelArts.0102",
+                    message="does not exist",
+                    is_missing=True,
                 ),
             ),
             (

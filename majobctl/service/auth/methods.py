@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from majobctl.service.auth.credentials import AkSk, Credentials, Password, Token
+from majobctl.service.auth.credentials import AkSk, Credentials, Password
 from majobctl.service.auth.signing import sign
 from majobctl.service.auth.tokens import PasswordAuth, token_request
 from majobctl.service.http.responses import Response
@@ -26,15 +27,22 @@ class AuthMethod(Protocol):
         """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
 
 
-class AkSkAuth:
+@dataclass(eq=False, repr=False)
+class _Lasting:
+    """Credentials that are used as they are: what the service refuses stays refused."""
+
+    credentials: Any
+    project_id: str
+
+    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
+        return False
+
+
+class AkSkAuth(_Lasting):
     """Signs each request with an access key, over all of these headers."""
 
-    def __init__(self, credentials: AkSk, project_id: str) -> None:
-        self.project_id = project_id
-        self._credentials = credentials
-
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        own = self._credentials
+        own: AkSk = self.credentials
         headers = {"X-Project-Id": self.project_id}
         if body:
             headers["Content-Type"] = "application/json"
@@ -50,22 +58,12 @@ class AkSkAuth:
             when=datetime.now(timezone.utc),
         )
 
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        return False
 
-
-class TokenAuth:
+class TokenAuth(_Lasting):
     """Sends a token that the user has."""
 
-    def __init__(self, credentials: Token, project_id: str) -> None:
-        self.project_id = project_id
-        self._credentials = credentials
-
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        return {"X-Auth-Token": self._credentials.token}
-
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        return False
+        return {"X-Auth-Token": self.credentials.token}
 
 
 def auth_method(

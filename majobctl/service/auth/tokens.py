@@ -11,9 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
+from majobctl.errors import AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import Password
-from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
+from majobctl.service.codes import TOKEN_CODES, service_error
+from majobctl.service.http.responses import (
+    Failure,
+    NoResponse,
+    Response,
+    classify,
+    read_object,
+    told_in,
+)
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
@@ -92,28 +100,24 @@ class PasswordAuth:
 
 
 def _refuses_token(response: Response) -> bool:
-    if response.status not in (400, 403):
-        return response.status == 401
-    try:
-        return str(read_object(response.body).get("error_code")) in TOKEN_CODES
-    except ValueError:
+    if not 400 <= response.status < 500:
         return False
+    return response.status == 401 or _told_by(response)[0] in TOKEN_CODES
+
+
+def _told_by(response: Response) -> tuple[str, str]:
+    try:
+        return told_in(read_object(response.body))
+    except ValueError:
+        return "", ""
 
 
 def token_request(credentials: Password, project_id: str | None, project_name: str | None) -> bytes:
-    """The body that requests a token for one project, by its id or else by its name.
-
-    IAM's page names a domain by its name only; it takes Keystone's id as well, which Terraform's
-    provider for the Open Telekom Cloud sends.
-    """
-    account = (
-        {"name": credentials.account} if credentials.account else {"id": credentials.account_id}
-    )
-    user = {
-        "name": credentials.username,
-        "password": credentials.password,
-        "domain": account,
-    }
+    """The body that requests a token for one project, by its id or else by its name. IAM's page
+    names a domain by its name only; it takes Keystone's id, too, as Terraform's provider sends."""
+    own = credentials
+    account = {"name": own.account} if own.account else {"id": own.account_id}
+    user = {"name": own.username, "password": own.password, "domain": account}
     identity = {"methods": ["password"], "password": {"user": user}}
     project = {"id": project_id} if project_id else {"name": project_name}
     body = {"auth": {"identity": identity, "scope": {"project": project}}}
@@ -121,10 +125,8 @@ def token_request(credentials: Password, project_id: str | None, project_name: s
 
 
 def classify_issue(result: Response | NoResponse) -> dict[str, Any] | Failure:
-    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure.
-
-    The times may be missing or of any type.
-    """
+    """``token``, ``project_id``, ``issued_at``, ``expires_at`` in IAM's response, or the failure;
+    the times may be missing or of any type."""
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
     token = result.headers.get("x-subject-token", "")
@@ -147,26 +149,15 @@ def _failed(result: Response | NoResponse) -> Failure:
     if isinstance(result, NoResponse) or 300 <= result.status < 400 or result.status == 407:
         return failure
     # The rest stays hidden: whatever answers in IAM's place may echo the password.
-    reason = _iam_message(result) or f"HTTP status {result.status}"
-    code = failure.error.code if isinstance(failure.error, ServiceError) else ""
-    return replace(failure, error=ServiceError(code, reason, status=result.status))
-
-
-def _iam_message(response: Response) -> str:
-    """IAM's ``{"error": {"message": ...}}`` or its gateway's ``{"error_msg": ...}``."""
-    try:
-        document = read_object(response.body)
-        message = document.get("error_msg") or document["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return message if isinstance(message, str) else ""
+    code, reason = _told_by(result)
+    reason = reason or f"HTTP status {result.status}"
+    error = service_error(code, reason, status=result.status, request_id=result.request_id)
+    return replace(failure, error=error)
 
 
 def _time_to_use(found: Mapping[str, Any]) -> float:
-    """Seconds until the token is due for renewal; a day if IAM's times cannot be right.
-
-    Both times are IAM's, so a wrong clock on this machine does no harm.
-    """
+    """Seconds until the token is due for renewal; a day if IAM's times cannot be right. Both are
+    IAM's, so a wrong clock on this machine does no harm."""
     try:
         life = (_moment(found["expires_at"]) - _moment(found["issued_at"])).total_seconds()
     except (KeyError, TypeError, ValueError, AttributeError):
