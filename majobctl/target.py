@@ -114,7 +114,7 @@ def _regional(service: str, region: str | None, key: str) -> str:
     if checked_region(region) not in REGIONS:
         also = "" if key == "iam_endpoint" else ", and iam_endpoint to sign in with a password"
         unknown = f"majobctl does not know the addresses of {quoted(region)}"
-        raise _refusal("region", f"{unknown}{nearest(region, REGIONS)}; set {key}{also}")
+        raise _refusal("region", f"{unknown}; set {key}{also}{nearest(region, REGIONS)}")
     name = "iam-pub" if (service, region) == ("iam", "eu-ch2") else service
     return f"https://{name}.{region}.{REGIONS[region]}"
 

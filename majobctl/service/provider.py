@@ -146,9 +146,10 @@ class Provider:
     def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> CallResult:
         of_call = {key: value for key, value in arguments.items() if FIELDS[key].of_update}
         own = {key: value for key, value in arguments.items() if key not in of_call}
-        if self._listed is not None:
+        result = self._calls.outcome(call_name, own, config_name=name, **of_call)
+        if self._listed is not None and result.status is not CallStatus.REFUSED:
             self._listed.add(name)
-        return self._calls.outcome(call_name, own, config_name=name, **of_call)
+        return result
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
         return self._send("create_job_configs", name, sdk_arguments(params))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -255,6 +255,15 @@ class TestHyperparameters:
 
     def test_may_come_as_an_object(self) -> None:
         assert params(parameter={"b": 1, "a": "2"}) == {"hyperparameters": {"a": "2", "b": "1"}}
+
+    @pytest.mark.parametrize(
+        "form", [json.dumps, lambda items: [None, *items], lambda items: json.dumps([None, *items])]
+    )
+    def test_may_come_as_json_text_or_with_nulls(self, form: Callable[[Any], Any]) -> None:
+        found = live(parameter=form([{"label": "a", "value": "2"}, {"label": "b", "value": 1}]))
+        assert (found.params, found.problems) == ({"hyperparameters": {"a": "2", "b": "1"}}, ())
+        text = '{"lr": 1e-5, "n": 0.10}'
+        assert params(parameter=text) == {"hyperparameters": {"lr": "1e-5", "n": "0.10"}}
 
     def test_of_another_form_stay_visible(self) -> None:
         items = [{"label": 1, "value": [2, {"x": None}]}, {"value": "v"}]
