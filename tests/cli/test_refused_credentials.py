@@ -145,6 +145,17 @@ def test_a_command_that_reads_ends_with_the_reads_under_way(
     assert (many.state_path.read_bytes() if many.state_path.exists() else b"") == before
 
 
+@pytest.mark.parametrize(("status", "code", "advice"), [it for it in OF_ONE if it[2]])
+def test_a_command_that_reads_says_what_to_do(
+    many: Repository, cloud: Cloud, status: int, code: str, advice: str
+) -> None:
+    reply = answer(status, code)
+    cloud.before = lambda asked: reply if asked == ("GET", "c03") else None
+    ran = many.run("drift")
+    assert ran.code == 1
+    assert f"{code} as told\n{advice}" in ran.stderr
+
+
 @pytest.mark.parametrize("is_renewed", [True, False], ids=["renewed", "refused by IAM"])
 def test_an_expired_token_is_renewed_or_ends_the_apply(
     on_rest: Repository, rest: FakeService, is_renewed: bool
