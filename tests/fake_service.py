@@ -325,7 +325,8 @@ class Handler(BaseHTTPRequestHandler):
         if name not in service.configs:
             return refusal(404, "ModelArts.0102", f"{name} does not exist.")
         if received.method == "GET":
-            return 200, {"is_success": True, **service.configs[name]}, {}
+            found = service.configs[name] or {"config_name": name}
+            return 200, {"is_success": True, **found}, {}
         if received.method == "PUT":
             service.configs[name] = received.document
         else:
