@@ -51,11 +51,9 @@ _IDS = {"flavors": "spec_id", "engines": "engine_id", "algorithms": "model_id"}
 
 
 class Catalog:
-    """The three lists, each read once; safe to use from several threads.
-
-    ``read`` gives a list's entries with the service's keys, and whether these are all of them.
-    Every method may raise ProviderError.
-    """
+    """The three lists, each read once; safe to use from several threads. ``read`` gives a list's
+    entries with the service's keys, and whether these are all of them. Every method may raise
+    ProviderError."""
 
     def __init__(self, read: Callable[[str], tuple[Entries, bool]]) -> None:
         self._read = read

@@ -42,9 +42,7 @@ class Names(Protocol):
 
 def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     """The fields of a request; ``given`` are normalised params, or blank values, which clear.
-
-    Raises what ``catalog`` raises.
-    """
+    Raises what ``catalog`` raises."""
     body: dict[str, Any] = {}
     for key, field in FIELDS.items():
         if key not in given or field.rest is None:

@@ -26,7 +26,6 @@ _LONGEST_NAME = 1000
 
 class Provider:
     """A service that keeps training job configurations; safe to use from several threads.
-
     ``session`` and ``estimator_class`` have the surface of the SDK's documents. If they are the
     official SDK's, none of its exceptions passes through, and no message holds one of ``secrets``.
     """

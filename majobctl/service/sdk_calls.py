@@ -29,7 +29,6 @@ class CallStatus(enum.Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
     """How a call ended, with the service's code ("" if it gave none) and message.
-
     ``may_pass``: the reason has nothing to do with what was sent, so a later call may succeed.
     ``is_about_credentials``: they were refused, so every other call would fail, too.
     ``is_missing``: the service does not have the configuration, as its list confirms.
@@ -47,11 +46,9 @@ DONE = CallResult(status=CallStatus.DONE)
 
 
 class SdkCalls:
-    """A Session and the Estimator class that goes with it; safe to use from several threads.
-
-    If they are the official SDK's, none of its exceptions passes through, and no message holds one
-    of ``secrets``.
-    """
+    """A Session and the Estimator class that goes with it; safe to use from several threads. If
+    they are the official SDK's, none of its exceptions passes through, and no message holds one of
+    ``secrets``."""
 
     def __init__(
         self, session: Any, estimator_class: Any, *, is_official_sdk: bool, secrets: Iterable[str]

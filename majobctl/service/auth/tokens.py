@@ -38,7 +38,6 @@ class _Issued:
 
 class PasswordAuth:
     """Gets a token when one is first needed and keeps it; safe to use from several threads.
-
     ``issue`` sends ``request``, a body of IAM's call, and returns what ``classify_issue`` read. A
     refusal is kept, too: a wrong password is tried once, however many workers there are.
     """

@@ -85,7 +85,10 @@ class Transport:
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         if _LOG.isEnabledFor(logging.DEBUG) and isinstance(result, Response):
-            ending += _id_note(result.request_id, headers)
+            found = result.request_id
+            # Not one that quotes a token or a signature.
+            if not any(found in value or value in found for value in headers.values()):
+                ending += f", request id {found}"
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
@@ -109,12 +112,6 @@ class Transport:
     def _ca(self) -> tuple[str, str]:
         """As ``Route.ca``. Raises RouteError, each time."""
         return trusted_certificates(self._ca_file)
-
-
-def _id_note(found: str, sent: Mapping[str, str]) -> str:
-    """The id that the service gave the request, unless that quotes a token or a signature."""
-    is_quote = any(found in value or value in found for value in sent.values())
-    return "" if is_quote else f", request id {found}"
 
 
 def _prepared(
