@@ -7,11 +7,6 @@ from dataclasses import dataclass
 
 from majobctl.text import MOST_CHARACTERS, cut, printable
 
-TOKEN_CODES = frozenset(f"ModelArts.{code}" for code in ("0201", "0202", "0203", "2784", "6401"))
-"""No token, or one that has expired or is not valid; their statuses are 400, 401 and 403."""
-CREDENTIAL_CODES = TOKEN_CODES | {"ModelArts.0206", "ModelArts.0210", "APIGW.0301", "APIG.0301"}
-"""Also a wrong access key or signature, and a project that is not the credentials' own."""
-
 
 class MajobctlError(Exception):
     """A failure with a message for the user: a summary line, then what to do about it."""
@@ -82,20 +77,19 @@ class AuthError(ProviderError):
 
 class ServiceError(ProviderError):
     """The service refused a request: ``code``, such as ``ModelArts.0102``, and ``request_id`` are
-    its own, or "", and ``reason`` is its message."""
+    its own, or "", ``reason`` is its message, and ``told`` both. ``service.codes`` makes it."""
 
     def __init__(
         self, code: str, reason: str, *, status: int, request_id: str = "", may_pass: bool = False
     ) -> None:
         self.may_pass = may_pass
-        # Any other 403 is about one configuration, or about what the caller may do.
-        self.is_about_credentials = status == 401 or code in CREDENTIAL_CODES
         self.code = code = cut(code)
         self.reason = reason = cut(reason, MOST_CHARACTERS)
         self.status = status
         self.request_id = cut(request_id)
-        text = f"{code} {reason}".strip() or f"HTTP status {status}"
-        super().__init__(printable(text))
+        note = f" (request id {self.request_id})" if request_id else ""
+        self.told = reason + note
+        super().__init__(printable((f"{code} {reason}".strip() or f"HTTP status {status}") + note))
 
 
 class TransportError(ProviderError):

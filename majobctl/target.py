@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.strict_json import Node
-from majobctl.text import printable, quoted
+from majobctl.text import nearest, printable, quoted
 
 EMULATOR_ENDPOINT = "https://emulator.invalid"
 """The address of the emulator that runs in this process. No host can have that name."""
 
-OPEN_TELEKOM_CLOUD = "eu-de"
+_OTC, _HUAWEI_CLOUD = "otc.t-systems.com", "myhuaweicloud.com"
+REGIONS: Mapping[str, str] = {
+    **{"eu-de": _OTC, "eu-nl": _OTC, "eu-ch2": f"sc.{_OTC}", "eu-west-101": "myhuaweicloud.eu"},
+    **dict.fromkeys(("af-south-1", "cn-east-3", "cn-south-1", "cn-southwest-2"), _HUAWEI_CLOUD),
+    **dict.fromkeys((f"cn-north-{number}" for number in (1, 2, 4, 9)), _HUAWEI_CLOUD),
+    **dict.fromkeys((f"ap-southeast-{number}" for number in (1, 2, 3, 4)), _HUAWEI_CLOUD),
+    **dict.fromkeys(("la-north-2", "la-south-2", "me-east-1", "sa-brazil-1"), _HUAWEI_CLOUD),
+}
+"""The domain of each region. Open Telekom Cloud's are those of its clients; Huawei Cloud's are in
+both of its lists, ModelArts' (``modelarts_region.py`` of its SDK) and IAM's ("Endpoints" of its API
+reference). Any other region may be another company's."""
 
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -87,14 +98,23 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def checked_region(region: str) -> str:
+    """``region``, which need not be one of REGIONS. Raises ConfigError, as ``endpoint_of`` does."""
+    if not _REGION.fullmatch(region):
+        raise _refusal("region", f'must be a name such as "eu-de", not {quoted(region)}')
+    return region
+
+
 def _regional(service: str, region: str | None, key: str) -> str:
     if not region:
         settings = f"region (region_name= in Python) or {key}"
         raise _refusal("", f"no region: set {settings}, or OS_REGION_NAME in the environment")
-    if not _REGION.fullmatch(region):
-        raise _refusal("region", f'must be a name such as "eu-de", not {quoted(region)}')
-    domain = "otc.t-systems.com" if region == OPEN_TELEKOM_CLOUD else "myhuaweicloud.com"
-    return f"https://{service}.{region}.{domain}"
+    if checked_region(region) not in REGIONS:
+        also = "" if key == "iam_endpoint" else ", and iam_endpoint to sign in with a password"
+        unknown = f"majobctl does not know the addresses of {quoted(region)}"
+        raise _refusal("region", f"{unknown}; set {key}{also}{nearest(region, REGIONS)}")
+    name = "iam-pub" if (service, region) == ("iam", "eu-ch2") else service
+    return f"https://{name}.{region}.{REGIONS[region]}"
 
 
 def _normalised(url: str, key: str) -> str:

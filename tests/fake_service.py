@@ -49,7 +49,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "worker_server_num": int,
     "app_url": str,
     "boot_file_url": str,
-    "model_id": (int, str),
+    "model_id": int,
     "train_url": str,
     "log_url": str,
     "user_image_url": str,
@@ -57,13 +57,13 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
     "config_desc": str,
     "parameter": list,
     "spec_id": int,
-    "engine_id": (int, str),
+    "engine_id": int,
     "data_url": str,
     "dataset_id": str,
     "dataset_version_id": str,
     "data_source": list,
 }
-"""The fields of a configuration's body; a blank one is "" or [] whatever else it may be."""
+"""The fields of a configuration's body; a blank one is "" or [], or 0 for a number."""
 
 Reply = tuple[int, Any, Mapping[str, str]]
 OK: Reply = (200, {"is_success": True}, {})
@@ -167,15 +167,15 @@ class FakeService:
         for key, value in body.items():
             if key not in TYPES:
                 return f"unknown field {key}"
-            if value not in ("", []) and not isinstance(value, TYPES[key]):
+            if not isinstance(value, TYPES[key]):
                 return f"wrong type of {key}"
         for item in body.get("parameter", []):
             if item.keys() != {"label", "value"} or not isinstance(item["value"], str):
                 return "wrong parameter"
         known = {"spec_id": self.specs, "engine_id": self.engines, "model_id": self.models}
         for key, items in known.items():
-            blanks = [] if key == "spec_id" else [""]
-            if body.get(key, "") not in [*blanks, *(item[key] for item in items)]:
+            blanks = [] if key == "spec_id" else [0]
+            if body.get(key, 0) not in [*blanks, *(item[key] for item in items)]:
                 return f"unknown {key}"
         return ""
 
@@ -320,11 +320,13 @@ class Handler(BaseHTTPRequestHandler):
             with service.counted():
                 return service.before_put(name) or self.update_config(received, name)
         if received.method == "GET" and service.has_every_name:
-            return 200, {"is_success": True, **service.configs.get(name, {})}, {}
+            config = service.configs.get(name, {})
+            return 200, {"is_success": True, "config_name": name, **config}, {}
         if name not in service.configs:
             return refusal(404, "ModelArts.0102", f"{name} does not exist.")
         if received.method == "GET":
-            return 200, {"is_success": True, **service.configs[name]}, {}
+            found = service.configs[name] or {"config_name": name}
+            return 200, {"is_success": True, **found}, {}
         if received.method == "PUT":
             service.configs[name] = received.document
         else:

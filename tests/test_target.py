@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from majobctl.errors import ConfigError
 from majobctl.strict_json import JsonError, Node
-from majobctl.target import Target, endpoint_of, iam_endpoint_of, is_loopback
+from majobctl.target import REGIONS, Target, endpoint_of, iam_endpoint_of, is_loopback
 
 
 def refusal(address: str) -> str:
@@ -17,15 +17,40 @@ def refusal(address: str) -> str:
     return str(raised.value)
 
 
-def test_open_telekom_cloud_has_its_own_addresses() -> None:
-    assert endpoint_of("eu-de", None) == "https://modelarts.eu-de.otc.t-systems.com"
-    assert iam_endpoint_of("eu-de", None) == "https://iam.eu-de.otc.t-systems.com/v3"
+OWNERS = {
+    **dict.fromkeys(("eu-de", "eu-nl"), ("otc.t-systems.com", "iam")),
+    "eu-ch2": ("sc.otc.t-systems.com", "iam-pub"),
+    "eu-west-101": ("myhuaweicloud.eu", "iam"),
+    **dict.fromkeys(
+        REGIONS.keys() - {"eu-de", "eu-nl", "eu-ch2", "eu-west-101"}, ("myhuaweicloud.com", "iam")
+    ),
+}
 
 
-@pytest.mark.parametrize("region", ["cn-north-4", "ap-southeast-1", "af-south-1"])
-def test_any_other_region_is_huawei_cloud(region: str) -> None:
-    assert endpoint_of(region, "") == f"https://modelarts.{region}.myhuaweicloud.com"
-    assert iam_endpoint_of(region, "") == f"https://iam.{region}.myhuaweicloud.com/v3"
+@pytest.mark.parametrize("region", sorted(REGIONS))
+def test_a_known_region_has_the_addresses_of_its_owner(region: str) -> None:
+    domain, iam = OWNERS[region]
+    assert endpoint_of(region, "") == f"https://modelarts.{region}.{domain}"
+    assert iam_endpoint_of(region, "") == f"https://{iam}.{region}.{domain}/v3"
+
+
+def test_every_region_of_huawei_cloud_is_outside_other_companies_clouds() -> None:
+    assert len(OWNERS) == 20 and "eu-west-0" not in REGIONS
+    assert {name for name in REGIONS if name.startswith("eu-")} == {
+        *("eu-de", "eu-nl", "eu-ch2", "eu-west-101")
+    }
+
+
+@pytest.mark.parametrize("region", ["eu-west-0", "eu-west-1", "eu-de2", "de", "na-mexico-1"])
+def test_an_unknown_region_has_no_address_and_says_what_to_set(region: str) -> None:
+    for address_of, key in ((endpoint_of, "endpoint, and iam_endpoint"), (iam_endpoint_of, "iam")):
+        with pytest.raises(ConfigError) as raised:
+            address_of(region, None)
+        unknown = f'region: majobctl does not know the addresses of "{region}"'
+        assert str(raised.value).startswith(unknown)
+        assert f"; set {key}" in str(raised.value)
+    assert endpoint_of(region, "https://h.example") == "https://h.example"
+    assert iam_endpoint_of(region, "https://h.example") == "https://h.example/v3"
 
 
 @pytest.mark.parametrize("region", ["EU-DE", "eu_de", "eu-de.evil.example", "-", "eu-de\n", "é"])

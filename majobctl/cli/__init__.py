@@ -173,7 +173,10 @@ def _show(error: MajobctlError) -> None:
     else:
         click.echo(f"Error: {printable_lines(str(error))}", err=True)
         cause = error.__cause__ or error
-        if isinstance(cause, ServiceError) and (cause.is_about_credentials or cause.status == 403):
-            from majobctl.operations.advice import ADVICE
+        if isinstance(cause, ServiceError) and cause.status < 429:
+            from majobctl.service.codes import ADVICE
 
-            click.echo(ADVICE.get(cause.code, "check the credentials and their rights"), err=True)
+            is_denied = cause.is_about_credentials or cause.status == 403
+            default = "check the credentials and their rights" if is_denied else ""
+            if advice := ADVICE.get(cause.code, default):
+                click.echo(advice, err=True)

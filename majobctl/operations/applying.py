@@ -203,7 +203,7 @@ class _Run:
 
 def _check_present(plan: Plan) -> None:
     """Raises MajobctlError for what the service does not have, and is not to be created."""
-    from majobctl.operations.advice import MISSING
+    from majobctl.service.codes import MISSING
 
     missing = [
         f"job_config.{printable(change.name)}: the service does not have it"

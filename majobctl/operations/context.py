@@ -13,7 +13,7 @@ from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import KEY_VARIABLE
 from majobctl.repository.settings.settings import FILE_NAME, WORKING_FOLDER, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
-from majobctl.target import Target, checked_project_id, endpoint_of, iam_endpoint_of
+from majobctl.target import REGIONS, Target, checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -155,8 +155,8 @@ def target_of(settings: Settings) -> Target:
     endpoint = endpoint_of(values["region"], values["endpoint"])
     project_id = values["project_id"] or _project_id_of_environment()
     written = values["iam_endpoint"] if values["auth"] in ("", "password") else ""
-    iam = written and iam_endpoint_of(None, written)
-    is_own = not iam or (values["region"] and iam == iam_endpoint_of(values["region"], None))
+    iam, region = written and iam_endpoint_of(None, written), values["region"]
+    is_own = not iam or (region in REGIONS and iam == iam_endpoint_of(region, None))
     return Target(endpoint, project_id, "" if is_own else iam)
 
 

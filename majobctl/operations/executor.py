@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from majobctl.errors import ProviderError
 from majobctl.job_config.secrets import SHOWN, masked_places
 from majobctl.job_config.violations import Path
-from majobctl.operations.advice import advice_on
 from majobctl.operations.guard import Guard
 from majobctl.plan.change import Action, Change, FieldChange
 from majobctl.plan.diff import field_changes
 from majobctl.plan.guard import undone_fields
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
-from majobctl.service.http.responses import NOT_FOUND
+from majobctl.service.codes import MISSING, advice_on
 from majobctl.service.sdk_calls import CallResult, CallStatus
 from majobctl.text import printable, shortened
 
@@ -41,7 +40,7 @@ class ChangeExecutor:
         was_unknown = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         is_refused = call.status is CallStatus.REFUSED and not was_unknown
         code = self.guard.without_secrets(change, call.code)
-        advice = advice_on(code, call.is_about_credentials)
+        advice = MISSING if call.is_missing else advice_on(code, call.is_about_credentials)
         return replace(
             result,
             status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
@@ -61,7 +60,7 @@ class ChangeExecutor:
         outcome = self.guard.provider.update_job_config(change.name, params, change.cleared)
         # What the plan saw and is gone now was deleted by somebody: it is not created again.
         may_create = self.guard.creates_missing and not change.live_digest
-        if may_create and outcome.status is CallStatus.REFUSED and outcome.code == NOT_FOUND:
+        if may_create and outcome.is_missing:
             return Action.CREATE, self.guard.provider.create_job_config(change.name, params)
         return change.action, outcome
 

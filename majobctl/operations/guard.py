@@ -13,7 +13,6 @@ from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Maskers
 from majobctl.job_config.violations import Path
-from majobctl.operations.advice import MISSING, advice_on
 from majobctl.plan.change import SENDING, Action, Change, Params
 from majobctl.plan.guard import (
     GUARDED,
@@ -24,7 +23,7 @@ from majobctl.plan.guard import (
     with_live,
 )
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
-from majobctl.service.http.responses import NOT_FOUND
+from majobctl.service.codes import MISSING, NOT_FOUND, advice_on
 from majobctl.service.provider import Provider
 from majobctl.text import printable
 

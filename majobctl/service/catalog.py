@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
-from majobctl.job_config.values import as_text
+from majobctl.job_config.values import INTEGER_LIMIT
 from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Catalog:
     def id_of(self, name: str, *wanted: str) -> Any:
         """The id of the entry with these names; ConfigError if the service does not offer it."""
         identity = _IDS[name]
-        found = [item for item in self.entries(name) if isinstance(item.get(identity), (int, str))]
+        found = [item for item in self.entries(name) if as_id(item.get(identity)) is not None]
         for key, value in zip(NAMES[name], wanted, strict=True):
             column = COLUMNS[name][key]
             of_value = [item for item in found if item.get(column) == value]
@@ -75,7 +75,7 @@ class Catalog:
                 known = (item.get(column) for item in found)
                 raise ConfigError([Problem(message=_missing(key, value, known))])
             found = of_value
-        return found[0][identity]
+        return as_id(found[0][identity])
 
     def names_of(self, name: str, number: str) -> tuple[str, ...] | None:
         """The names of the entry whose id is ``number`` as text; None if there is none."""
@@ -83,7 +83,7 @@ class Catalog:
         for entry in self.entries(name):
             names = [entry.get(column) for column in columns]
             texts = tuple(text for text in names if isinstance(text, str) and text)
-            if len(texts) == len(columns) and as_text(entry.get(_IDS[name])) == number:
+            if len(texts) == len(columns) and str(as_id(entry.get(_IDS[name]))) == number:
                 return texts
         return None
 
@@ -176,10 +176,10 @@ def _read_algorithms(request: Request) -> Entries:
 def entries_in(answer: dict[str, Any], key: str) -> Entries:
     """The list of objects in an answer. Raises TransportError if it is not one."""
     found = answer.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        message = f"unreadable answer: {key} is not a list of objects"
-        raise TransportError(message, outcome_unknown=False)
-    return found
+    if isinstance(found, list) and all(item is None or isinstance(item, dict) for item in found):
+        return [item for item in found if item]
+    message = f"unreadable answer: {key} is not a list of objects"
+    raise TransportError(message, outcome_unknown=False)
 
 
 def sdk_catalog(calls: SdkCalls) -> Catalog:
@@ -243,7 +243,15 @@ def _plain(value: object) -> str | int | float | None:
 def _number(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < INTEGER_LIMIT:
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_id(value: object) -> int | str | None:
+    """The number, which may come as text or as a float; another text; None for anything else."""
+    number = _number(value)
+    return value if number is None and isinstance(value, str) else number
 
 
 def _labelled(value: object) -> dict[str, str] | None:

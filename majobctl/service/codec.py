@@ -3,14 +3,16 @@ back. Pure: ids and names are looked up in the ``Catalog`` that a function gets.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
 from majobctl.job_config.live import LiveConfig, unknown_sentence
-from majobctl.job_config.values import INTEGER_LIMIT, as_text, is_blank
-from majobctl.service.catalog import NAMES, Catalog
+from majobctl.job_config.values import INTEGER_LIMIT, WrittenFloat, as_text, is_blank
+from majobctl.service.catalog import NAMES, Catalog, as_id
 from majobctl.text import printable, quoted
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -23,6 +25,10 @@ _COMPUTED = re.compile(
 )
 """What answers have beside the fields of a request, and the keys of their arrays. The service
 computes it. It answers a ``nas_type`` by default: only with an address does that mean anything."""
+_IDS = {"spec_id": ("pool_id",), "engine_id": ("model_id",), "model_id": ()}
+"""The numbers of a request: never blank text. One that is cleared is 0, which is no id, or left out
+beside a field that wins over it. Nothing wins over ``model_id``: a service that merges would keep
+it, and with it the algorithm."""
 _SAID = frozenset(field.rest for field in FIELDS.values())
 
 Document = Mapping[str, Any]
@@ -51,6 +57,11 @@ def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
             body[field.rest] = _label_list(value)
         else:
             body[field.rest] = value
+    for key, winners in _IDS.items():
+        if is_blank(body.get(key, 0)):
+            del body[key]
+            if not any(map(body.get, winners)):
+                body[key] = 0
     return body
 
 
@@ -145,7 +156,8 @@ def _name(document: Document, key: str) -> str:
 
 def _id(document: Document, key: str) -> str:
     value = document.get(key)
-    return "" if is_blank(value) else as_text(value)
+    number = as_id(value)
+    return "" if is_blank(value) else as_text(value if number is None else number)
 
 
 def _plain_path(text: str) -> str:
@@ -164,17 +176,29 @@ def _count(value: object, problems: list[str]) -> int | str:
 
 
 def _hyperparameters(value: object, problems: list[str]) -> dict[str, str] | str:
-    if isinstance(value, Mapping):
-        value = [{"label": label, "value": content} for label, content in value.items()]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
+    found = value
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(value, parse_float=WrittenFloat)
+    if isinstance(found, Mapping):
+        found = [{"label": label, "value": content} for label, content in found.items()]
+    if (rows := _rows(found)) is None:
         problems.append("hyperparameters: the service does not have a list of labels and values")
         return as_text(value)
     labelled: dict[str, str] = {}
-    for label, text in _labelled(value):
+    for label, text in _labelled(rows):
         if label in labelled:
             problems.append(f"hyperparameters: the label {quoted(label)} is there twice")
         labelled[label] = text
     return dict(sorted(labelled.items()))
+
+
+def _rows(value: object) -> list[Mapping[str, Any]] | None:
+    """The objects in a list, which may have nulls among them; None for anything else."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    rows = [item for item in value if item is not None]
+    return rows if all(isinstance(item, Mapping) for item in rows) else None
 
 
 def _labelled(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -186,9 +210,9 @@ def _labelled(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _data_source(value: object, problems: list[str]) -> list[dict[str, str]] | str:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
+    if (rows := _rows(value)) is None:
         return as_text(value)
-    entries = (_data_source_entry(item) for item in value)
+    entries = map(_data_source_entry, rows)
     return [entry for entry in entries if entry]
 
 

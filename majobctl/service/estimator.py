@@ -256,6 +256,8 @@ def _answered(call: Callable[[], T]) -> T | Answer:
     except ServiceError as error:
         reason = error.reason or str(error)
         answer = {"is_success": False, "error_code": error.code, "error_msg": reason}
+        if error.request_id:
+            answer["request_id"] = error.request_id
         # In addition to the SDK's keys: after 500 and more, the call may have been carried out, and
         # a 401 refuses the credentials whatever its code.
         is_needed = error.status >= 500 or error.status == 401

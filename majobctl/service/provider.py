@@ -3,6 +3,7 @@ or the official SDK's."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,10 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.service.catalog import sdk_catalog
 from majobctl.service.codec import live_config, sdk_arguments
-from majobctl.service.http.responses import NOT_FOUND
+from majobctl.service.codes import DUPLICATE, MISSING_CODES
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
 from majobctl.text import quoted
 
-DUPLICATE = "ModelArts.0103"
 NAMES_PER_PAGE = 1000
 """The largest page of the service's list."""
 MOST_PAGES = 1000
@@ -45,15 +45,16 @@ class Provider:
         )
         self.catalog = sdk_catalog(self._calls) if is_official_sdk else session.catalog
         self._on_close = on_close
+        self._listed: set[str] | None = None
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Provider({type(self._session).__module__})"
 
     def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        """A sentence for each flavor, engine and algorithm that the service does not offer.
-        ``job_configs`` are names with normalised params. Sorted, each with the nearest names, such
-        as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``. Raises
-        ProviderError if the lists cannot be read."""
+        """A sentence for each flavor, engine and algorithm that the service does not offer, sorted,
+        such as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``.
+        Raises ProviderError if the lists cannot be read."""
         return self.catalog.unknown_names(job_configs)
 
     def config_names(self) -> list[str]:
@@ -69,6 +70,7 @@ class Provider:
             found |= names
             # A service that ignores `page` sends the same names again, which ends the loop, too.
             if not is_new or (len(found) >= total if total else size < NAMES_PER_PAGE):
+                self._listed = found
                 return sorted(found)
             if len(found) > MOST_NAMES:
                 break
@@ -76,13 +78,13 @@ class Provider:
         raise TransportError(message, outcome_unknown=False)
 
     def read_job_config(self, name: str) -> LiveConfig | None:
-        """The configuration as the service has it; None if it does not exist. Raises ProviderError
-        if it cannot be read."""
+        """The configuration as the service has it; None if it does not exist, which the service's
+        list has confirmed. Raises ProviderError if it cannot be read."""
         own = {"config_name": name}
         try:
             document = self._calls.ask_estimator("get_job_configs_info", _configuration, own)
         except ServiceError as error:
-            if error.code == NOT_FOUND:
+            if error.code in MISSING_CODES and self._lacks(name):
                 return None
             raise
         # What a cache mixed up must not pass for what is overwritten.
@@ -94,15 +96,14 @@ class Provider:
     def update_job_config(
         self, name: str, params: Mapping[str, Any], cleared: Iterable[str] = ()
     ) -> CallResult:
-        """Sends one update_job_configs call. ``params`` are normalised as those of a JobConfig; the
-        keys in ``cleared`` are sent blank."""
-        return self._send("update_job_configs", name, sdk_arguments(params, cleared))
+        """Sends one call; ``params`` are a JobConfig's, the keys in ``cleared`` are sent blank."""
+        result = self._send("update_job_configs", name, sdk_arguments(params, cleared))
+        return self._confirmed(name, result)
 
     def create_job_config(self, name: str, params: Mapping[str, Any]) -> CallResult:
-        """Sends one create_job_configs call. ``params`` are normalised as those of a JobConfig.
-        Safe to repeat: if the result is unknown or the name is taken, the configuration is read.
-        One that equals ``params`` counts as the created one; if there is none, the call is made
-        once more."""
+        """Sends one call, safe to repeat: if the result is unknown or the name is taken, the
+        configuration is read. One that equals ``params``, a JobConfig's, counts as the created one;
+        if there is none, the call is made once more."""
         result = self._create(name, params)
         if result.status is not CallStatus.UNKNOWN:
             return self._unless_taken(result, name, params)
@@ -121,7 +122,10 @@ class Provider:
     def delete_job_config(self, name: str) -> CallResult:
         """Sends one delete_job_configs call, which is done, too, if there is nothing to delete."""
         result = self._calls.outcome("delete_job_configs", {"config_name": name})
-        return DONE if result.code == NOT_FOUND else result
+        with self._lock:
+            self._listed = None  # only a list from now on proves that it is gone
+        result = self._confirmed(name, result)
+        return DONE if result.is_missing else result
 
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""
@@ -141,7 +145,10 @@ class Provider:
     def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> CallResult:
         of_call = {key: value for key, value in arguments.items() if FIELDS[key].of_update}
         own = {key: value for key, value in arguments.items() if key not in of_call}
-        return self._calls.outcome(call_name, own, config_name=name, **of_call)
+        result = self._calls.outcome(call_name, own, config_name=name, **of_call)
+        if self._listed is not None and result.status is not CallStatus.REFUSED:
+            self._listed.add(name)
+        return result
 
     def _create(self, name: str, params: Mapping[str, Any]) -> CallResult:
         arguments = sdk_arguments(params)
@@ -154,6 +161,23 @@ class Provider:
                 message = f"created, but without its data_source: {result.message}"
                 return replace(result, message=message)
         return result
+
+    def _confirmed(self, name: str, result: CallResult) -> CallResult:
+        """``result``, and whether it means that ``name`` is missing."""
+        if result.status is not CallStatus.REFUSED or result.code not in MISSING_CODES:
+            return result
+        try:
+            return replace(result, is_missing=self._lacks(name))
+        except ProviderError as error:
+            return _unread(result, error)
+
+    def _lacks(self, name: str) -> bool:
+        """Whether the service's list lacks ``name``; one list answers for all that it lacks. The
+        code of a refusal alone does not prove that: it is a missing workspace's, too."""
+        with self._lock:
+            if self._listed is None or name in self._listed:
+                self.config_names()
+            return name not in (self._listed or ())
 
     def _unless_taken(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult:
         """``result``, or what it means if it says that the name is taken."""
@@ -183,7 +207,7 @@ def _unread(result: CallResult, error: ProviderError) -> CallResult:
 
 def _configuration(answer: Any) -> Mapping[str, Any]:
     """``answer``; TypeError if nothing in it shows that it is a configuration."""
-    keys = ("is_success", *(field.rest for field in FIELDS.values()))
+    keys = ("config_name", *(field.rest for field in FIELDS.values()))
     if not isinstance(answer, Mapping) or not any(key in answer for key in keys):
         raise TypeError("not a configuration")
     return answer
@@ -193,7 +217,7 @@ def _listed_names(answer: Any) -> tuple[int, set[str], int]:
     """The size of a page, the names on it, and the total (0 if unknown)."""
     # An empty list may be null or missing, as any other field.
     configs = answer.get("configs") or []
-    names = {config["config_name"] for config in configs}
+    names = {config["config_name"] for config in configs if config is not None}
     if not isinstance(configs, list) or not all(
         isinstance(name, str) and len(name) <= _LONGEST_NAME for name in names
     ):

@@ -12,13 +12,11 @@ from typing import Any, TypeVar
 from majobctl.errors import MajobctlError, ProviderError, ServiceError, TransportError
 from majobctl.job_config.redaction import without_traces
 from majobctl.job_config.secrets import looks_secret
+from majobctl.service.codes import INTERNAL_ERROR, THROTTLED, service_error
 from majobctl.service.http.responses import RETRIED_STATUSES
 from majobctl.text import printable
 
 T = TypeVar("T")
-
-INTERNAL_ERROR = "ModelArts.0010"
-THROTTLED = frozenset({"ModelArts.2799", "APIGW.0308"})
 
 
 class CallStatus(enum.Enum):
@@ -33,13 +31,15 @@ class CallStatus(enum.Enum):
 class CallResult:
     """How a call ended, with the service's code ("" if it gave none) and message. ``may_pass``: the
     reason has nothing to do with what was sent, so a later call may succeed.
-    ``is_about_credentials``: they were refused, so every other call would fail, too."""
+    ``is_about_credentials``: they were refused, so every other call would fail, too.
+    ``is_missing``: the service does not have the configuration, as its list confirms."""
 
     status: CallStatus
     code: str = ""
     message: str = ""
     may_pass: bool = False
     is_about_credentials: bool = False
+    is_missing: bool = False
 
 
 DONE = CallResult(status=CallStatus.DONE)
@@ -127,26 +127,27 @@ class SdkCalls:
         refusal = self._refusal(answer)
         # An internal error leaves open what was done.
         is_internal = refusal.code == INTERNAL_ERROR or refusal.status >= 500
-        return _failed(refusal, refusal.reason, is_unknown=is_internal)
+        return _failed(refusal, refusal.told, is_unknown=is_internal)
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
         code, status = self._shown(answer.get("error_code")), answer.get("http_status")
         status = status if isinstance(status, int) else 0
         may_pass = code in THROTTLED or status in RETRIED_STATUSES
-        return ServiceError(code, self._shown(reason), status=status, may_pass=may_pass)
+        about = {"request_id": self._shown(answer.get("request_id")), "may_pass": may_pass}
+        return service_error(code, self._shown(reason), status=status, **about)
 
     def _outcome_of_official(self, error: Exception, *, is_unknown: bool) -> CallResult:
         code, message = self._of_official(error)
         if code and code != INTERNAL_ERROR:
-            return _failed(ServiceError(code, message, status=0), message)
+            return _failed(service_error(code, message, status=0), message)
         status = CallStatus.UNKNOWN if is_unknown else CallStatus.REFUSED
         return CallResult(status=status, code=code, message=self._described(error))
 
     def _problem_of_official(self, name: str, error: Exception) -> ProviderError:
         code, message = self._of_official(error)
         if code:
-            return ServiceError(code, message, status=0)
+            return service_error(code, message, status=0)
         return TransportError(f"{name} failed: {self._described(error)}", outcome_unknown=False)
 
     def _of_official(self, error: Exception) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify
-from majobctl.service.http.retries import ISSUE_TOKEN, RETRY_RULES, Retries, Send
+from majobctl.service.http.retries import Retries, Send
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
@@ -164,15 +164,16 @@ class Session:
         sent = {key: value for key, value in (query or {}).items() if value is not None}
         if sent:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
-        rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
+        writes, may_repeat = method != "GET", method != "POST"
+        quotes = QuoteFilter(secrets_of(self._credentials))
         content = b"" if body is None else _encoded(body)
         send = self._sender(method, url, content, quotes, self._auth, {})
 
         def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
-            found = classify(result, writes=rule.writes)
-            return quotes.checked(found, data=not rule.writes)
+            found = classify(result, writes=writes, may_be_empty=writes and may_repeat)
+            return quotes.checked(found, data=not writes)
 
-        return self._retries.call(rule, send, read)
+        return self._retries.call(send, read, writes=writes, may_repeat=may_repeat)
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
@@ -195,7 +196,7 @@ class Session:
         url, quotes = self._iam_endpoint + request.path, QuoteFilter(secrets_of(self._credentials))
         send = self._sender("POST", url, request.body, quotes, request.caller, request.headers)
         return self._retries.call(
-            ISSUE_TOKEN, send, lambda result: quotes.checked(request.read(result), data=False)
+            send, lambda result: quotes.checked(request.read(result), data=False)
         )
 
     def _sender(

@@ -309,7 +309,7 @@ def test_credentials_that_are_refused_stop_before_the_first_put(
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
+        b'""',
         b"\xff\xfe",
         b"<html>",
         b"null",

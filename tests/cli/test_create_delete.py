@@ -246,6 +246,21 @@ class TestDeleteRemoved:
         repo.settings(cloud.settings(DELETE))
         repo.remove("beta")
 
+    @pytest.mark.parametrize("code", ["ModelArts.0102", "ModelArts.0015"])
+    @pytest.mark.parametrize("status", [400, 404])
+    def test_a_refusal_that_the_list_contradicts_deletes_nothing(
+        self, status: int, code: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        document = {"error_code": code, "error_msg": "The workspace does not exist."}
+        reply = Reply(status, {**document, "request_id": "r-1"})
+        cloud.before = lambda asked: reply if asked.method == "DELETE" else None
+        ran = repo.run("apply", "--auto-approve")
+        assert ran.code == 3
+        told = f"{code} The workspace does not exist. (request id r-1)\n"
+        assert f"  job_config.beta: {told}      the service lists it all the same" in ran.stdout
+        assert entries(repo) == ["alpha", "beta"]
+        assert "beta" in cloud.console.names()
+
     @pytest.mark.parametrize("refresh", [[], ["--refresh"]], ids=["offline", "refreshed"])
     def test_it_is_deleted_with_one_call(
         self, refresh: list[str], repo: Repository, cloud: Cloud

@@ -558,7 +558,7 @@ class TestADeletion:
     def test_of_what_is_gone_needs_no_call(self, removed: Repository, cloud: Cloud) -> None:
         cloud.console.delete("alpha")
         assert "1 forgotten" in removed.apply().last_line
-        assert cloud.take() == {"GET alpha": 1}
+        assert cloud.take() == {"GET alpha": 1, "GET list": 1}
         assert "alpha" not in removed.state["job_configs"]
 
 

@@ -115,7 +115,7 @@ class TestNothingIsLost:
         assert "prevent_delete protects" in repo.run("plan").stderr
 
     @pytest.mark.parametrize(
-        "parameter", ['[{"label":"lr","value":"1"}]', [{"label": "lr", "value": "1"}, "odd"]]
+        "parameter", ['[{"label":"lr","value":"1"}', [{"label": "lr", "value": "1"}, "odd"]]
     )
     def test_hyperparameters_that_cannot_be_read_are_not_imported(
         self, parameter: Any, repo: Repository, cloud: Cloud
@@ -178,7 +178,7 @@ class TestNothingComesToLight:
     def test_of_hyperparameters_that_cannot_be_read(self, repo: Repository, cloud: Cloud) -> None:
         repo.job("alpha", hyperparameters={"token": SECRET}, sensitive=["token"])
         repo.apply()
-        answer(cloud, "alpha", parameter=json.dumps([{"label": "token", "value": SECRET}]))
+        answer(cloud, "alpha", parameter=json.dumps([{"label": "token", "value": SECRET}, "odd"]))
         for command in (["plan", "--refresh"], ["drift"]):
             ran = repo.done(*command)
             assert "hyperparameters" in ran.stdout

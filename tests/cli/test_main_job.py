@@ -93,7 +93,7 @@ def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: Fake
         assert f"      - {removed} " in plan
     on_rest.apply()
     assert rest.puts["one"] == {**BODY, "config_desc": "", "log_url": "", "parameter": []}
-    assert rest.puts["two"] == {**BODY, "data_source": [], "model_id": ""}
+    assert rest.puts["two"] == {**BODY, "data_source": [], "model_id": 0}
     assert on_rest.done("plan").stdout.startswith("No changes.")
 
 
@@ -187,7 +187,7 @@ def test_what_an_unknown_call_may_have_set_is_cleared_by_the_next(
     on_rest.settings(rest.settings("retries = 0"))
     on_rest.job("one")
     on_rest.apply()
-    lost = failing({"one": (200, b"", {})})
+    lost = failing({"one": (200, b"<html>", {})})
     rest.before_put = lost
     on_rest.job("one", log_url="/ml/log/")
     assert on_rest.run("apply", "--auto-approve").code == 3

@@ -27,10 +27,18 @@ CREDENTIALS = [
     (403, "ModelArts.0210", "check provider.project_id against the credentials"),
     (401, "APIGW.0301", "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock"),
     (401, "APIG.0301", "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock"),
+    (404, "ModelArts.2786", "check provider.project_id against the credentials"),
     (401, "New.0001", "check the credentials"),
     (401, "", "check the credentials"),
 ]
-OF_ONE = [(403, "APIGW.0302"), (403, ""), (404, "ModelArts.0102"), (400, "ModelArts.0101")]
+OF_ONE = [
+    *((403, "APIGW.0302", ""), (403, "", ""), (400, "ModelArts.0101", "")),
+    *((status, "ModelArts.0102", "the service lists it all the same") for status in (400, 404)),
+    *((404, f"{gateway}.0101", "this region has no training job") for gateway in ("APIG", "APIGW")),
+    *((403, f"ModelArts.{code}", "ask your administrator") for code in ("0108", "0112")),
+    (400, "ModelArts.0118", "the quota is used up"),
+    (403, "ModelArts.2785", "authorize ModelArts: set its agency"),
+]
 
 
 def answer(status: int, code: str) -> Reply:
@@ -92,15 +100,16 @@ def test_an_apply_ends_with_the_calls_under_way(
     assert many.done("plan", "--refresh").stdout.startswith("No changes.")
 
 
-@pytest.mark.parametrize(("status", "code"), OF_ONE)
+@pytest.mark.parametrize(("status", "code", "advice"), OF_ONE)
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_a_refusal_of_one_configuration_stops_no_other(
-    many: Repository, cloud: Cloud, status: int, code: str, method: str
+    many: Repository, cloud: Cloud, status: int, code: str, advice: str, method: str
 ) -> None:
     reply = answer(status, code)
     cloud.before = lambda asked: reply if asked == (method, "c03") else None
     ran = many.run("apply", "--auto-approve")
     assert f"{len(NAMES) - 1} updated, 0 forgotten, 1 failed." in ran.last_line
+    assert advice in ran.stdout
 
 
 def test_json_says_the_same(many: Repository, cloud: Cloud) -> None:
@@ -132,6 +141,17 @@ def test_a_command_that_reads_ends_with_the_reads_under_way(
     assert ran.stderr.endswith("as told\nsign in again: the token has expired\n")
     assert sum(cloud.take().values()) <= BEFORE + 2 * AT_ONCE
     assert (many.state_path.read_bytes() if many.state_path.exists() else b"") == before
+
+
+@pytest.mark.parametrize(("status", "code", "advice"), [it for it in OF_ONE if it[2]])
+def test_a_command_that_reads_says_what_to_do(
+    many: Repository, cloud: Cloud, status: int, code: str, advice: str
+) -> None:
+    reply = answer(status, code)
+    cloud.before = lambda asked: reply if asked == ("GET", "c03") else None
+    ran = many.run("drift")
+    assert ran.code == 1
+    assert f"{code} as told\n{advice}" in ran.stderr
 
 
 @pytest.mark.parametrize("is_renewed", [True, False], ids=["renewed", "refused by IAM"])

@@ -111,7 +111,7 @@ def test_what_is_as_it_was_seen_may_be_sent(executor: ChangeExecutor, cloud: Clo
     assert checked(executor, change_of()) is None
     assert checked(executor, change_of(deletes_removed=True)) is None
     assert checked(executor, change_of("new", None, creates_missing=True)) is None
-    assert cloud.take() == {"GET alpha": 2, "GET new": 1}
+    assert cloud.take() == {"GET alpha": 2, "GET new": 1, "GET list": 1}
 
 
 def test_what_seems_gone_is_looked_for_once_more(executor: ChangeExecutor, cloud: Cloud) -> None:
@@ -197,7 +197,7 @@ def test_what_is_missing_is_created_only_where_that_is_asked_for(
         "ModelArts.0102",
     )
     assert "apply.create_missing = true" in result.advice
-    assert cloud.take() == {"PUT new": 1}
+    assert cloud.take() == {"PUT new": 1, "GET list": 1}
     result = creating(executor).execute(change, None)
     assert (result.action, result.status) == (Action.CREATE, ChangeStatus.DONE)
     assert cloud.take() == {"PUT new": 1, "POST new": 1}

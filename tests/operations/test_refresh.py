@@ -159,10 +159,22 @@ def test_what_is_deleted_after_the_list_is_missing(
     provider: Provider, service: FakeService
 ) -> None:
     def gone(handler: Handler) -> None:
+        service.configs.pop("n01", None)
         handler.refuse(404, "ModelArts.0102", "gone")
 
     service.script.extend(after_the_list(gone))
     assert read_live(provider, ["n01"], parallelism=2) == {"n01": None}
+
+
+def test_what_is_refused_as_missing_and_still_listed_ends_the_reading(
+    provider: Provider, service: FakeService
+) -> None:
+    def workspace(handler: Handler) -> None:
+        handler.refuse(400, "ModelArts.0102", "The workspace does not exist.")
+
+    service.script.extend(after_the_list(workspace))
+    with pytest.raises(ProviderError, match=r"^job_config\.n01: ModelArts\.0102 The workspace"):
+        read_live(provider, ["n01"], parallelism=2)
 
 
 def test_the_count_grows_to_the_number_of_names(provider: Provider) -> None:
@@ -186,7 +198,7 @@ def test_as_many_as_parallelism_are_read_at_once(provider: Provider, service: Fa
 
     def meet(handler: Handler) -> None:
         meeting.wait()
-        handler.answer(200, {"is_success": True})
+        handler.answer(200, {"is_success": True, "config_desc": ""})
 
     service.script.extend(after_the_list(*[meet] * 8))
     live = read_live(provider, NAMES[:8], parallelism=4)

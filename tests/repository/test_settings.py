@@ -123,6 +123,8 @@ def test_a_state_has_a_place_where_nothing_else_belongs(
         '[provider]\nendpoint = "http://127.0.0.1:8080"\niam_endpoint = "http://localhost:1/v3"\n',
         '[provider]\nkind = "sdk"\nregion = "cn-north-4"\n',
         '[provider]\nkind = "emulator"\n',
+        '[provider]\nkind = "emulator"\nregion = "eu-west-0"\n',
+        '[provider]\nregion = "eu-west-0"\nendpoint = "https://h.example"\n',
         'provider.kind = "emulator"\nprovider.seed = "a.toml"\n',
         '[provider]\nregion = "eu-de"\nauth = "password"\n',
     ],
@@ -136,6 +138,16 @@ def test_each_kind_of_provider_has_what_it_needs(text: str, tmp_path: Path) -> N
 def test_a_service_without_an_address_is_told(text: str, tmp_path: Path) -> None:
     _, (problem,) = settings_of(tmp_path, text)
     assert problem.message.startswith("region is missing; set it")
+
+
+@pytest.mark.parametrize("kind", ["modelarts", "sdk"])
+def test_a_region_without_known_addresses_says_which_settings_to_write(
+    kind: str, tmp_path: Path
+) -> None:
+    text = f'[provider]\nkind = "{kind}"\nregion = "eu-west-0"\n'
+    _, (problem,) = settings_of(tmp_path, text)
+    assert problem.line == 3
+    assert "; set endpoint, and iam_endpoint to sign in with a password; " in problem.message
 
 
 @pytest.mark.parametrize("table", SETTINGS)
@@ -159,11 +171,15 @@ def test_no_setting_takes_a_value_that_makes_no_sense(
     assert [lines[problem.line - 1] for problem in problems] == [f"{key} = {value}"]
 
 
+OTC = "https://modelarts.eu-de.otc.t-systems.com"
+
+
 @pytest.mark.parametrize(
     ("lines", "target"),
     [
-        ("", Target("https://modelarts.eu-de.otc.t-systems.com", "p")),
+        ("", Target(OTC, "p")),
         ('endpoint = "HTTPS://H.example:443/"\n', Target("https://h.example", "p")),
+        ('iam_endpoint = "https://iam.eu-de.otc.t-systems.com"\n', Target(OTC, "p")),
     ],
 )
 def test_the_target_is_the_address_of_the_region_or_another_and_the_project(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -256,11 +256,20 @@ class TestHyperparameters:
     def test_may_come_as_an_object(self) -> None:
         assert params(parameter={"b": 1, "a": "2"}) == {"hyperparameters": {"a": "2", "b": "1"}}
 
+    @pytest.mark.parametrize(
+        "form", [json.dumps, lambda items: [None, *items], lambda items: json.dumps([None, *items])]
+    )
+    def test_may_come_as_json_text_or_with_nulls(self, form: Callable[[Any], Any]) -> None:
+        found = live(parameter=form([{"label": "a", "value": "2"}, {"label": "b", "value": 1}]))
+        assert (found.params, found.problems) == ({"hyperparameters": {"a": "2", "b": "1"}}, ())
+        text = '{"lr": 1e-5, "n": 0.10}'
+        assert params(parameter=text) == {"hyperparameters": {"lr": "1e-5", "n": "0.10"}}
+
     def test_of_another_form_stay_visible(self) -> None:
         items = [{"label": 1, "value": [2, {"x": None}]}, {"value": "v"}]
         assert params(parameter=items)["hyperparameters"] == {"": "v", "1": '[2, {"x": null}]'}
 
-    @pytest.mark.parametrize("parameter", [[5, {"label": "a", "value": "1"}], "[{}]", 5, True])
+    @pytest.mark.parametrize("parameter", [[5, {"label": "a", "value": "1"}], "[5]", "{", 5, True])
     def test_that_are_no_list_of_objects_are_one_text_and_reported(self, parameter: Any) -> None:
         found = live(parameter=parameter)
         assert found.params == {"hyperparameters": as_text(parameter)}
@@ -303,7 +312,7 @@ class TestADataSource:
         entry = {"type": "obs", "dataset_id": 5}
         assert params(data_source=[entry]) == {"data_source": [{"type": "obs", "dataset_id": "5"}]}
 
-    @pytest.mark.parametrize("value", [[5], {"type": "obs"}, [{"type": "obs"}, None]])
+    @pytest.mark.parametrize("value", [[5], {"type": "obs"}, [{"type": "obs"}, 0]])
     def test_of_another_form_stays_visible(self, value: object) -> None:
         assert params(data_source=value) == {"data_source": json.dumps(value)}
 

@@ -9,26 +9,6 @@ from majobctl.target import endpoint_of, iam_endpoint_of, is_loopback
 
 
 @pytest.mark.parametrize(
-    ("region", "modelarts", "iam"),
-    [
-        (
-            "eu-de",
-            "https://modelarts.eu-de.otc.t-systems.com",
-            "https://iam.eu-de.otc.t-systems.com/v3",
-        ),
-        (
-            "cn-north-4",
-            "https://modelarts.cn-north-4.myhuaweicloud.com",
-            "https://iam.cn-north-4.myhuaweicloud.com/v3",
-        ),
-    ],
-)
-def test_the_addresses_follow_from_the_region(region: str, modelarts: str, iam: str) -> None:
-    assert endpoint_of(region, None) == endpoint_of(region, "") == modelarts
-    assert iam_endpoint_of(region, None) == iam
-
-
-@pytest.mark.parametrize(
     ("given", "normalised"),
     [
         ("HTTPS://ModelArts.Example.COM/", "https://modelarts.example.com"),

@@ -130,7 +130,7 @@ class TestUpdating:
             **body,
             "parameter": [],
             "log_url": "",
-            "model_id": "",
+            "model_id": 0,
             "config_desc": "",
             "data_source": [],
             "data_url": "/b/d/",

@@ -7,6 +7,7 @@ import re
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from majobctl.service.session import Session
 from tests.fake_service import (
     ACCESS_KEY,
     ENGINES,
+    IDS,
     MANY_MODELS,
     PASSWORD,
     PROJECT,
@@ -113,7 +115,7 @@ class TestAnUpdate:
             "app_url": "/b/s/",
             "boot_file_url": "/b/s/boot.py",
             "engine_id": 31,
-            "model_id": "",
+            "model_id": 0,
             "parameter": [{"label": "classes", "value": "10"}, {"label": "lr", "value": "0.1"}],
             "log_url": "",
             "config_desc": "",
@@ -130,7 +132,10 @@ class TestAnUpdate:
     def test_that_the_service_refuses_says_why(self, provider: Provider) -> None:
         outcome = provider.update_job_config("x", PARAMS)
         assert outcome == CallResult(
-            status=CallStatus.REFUSED, code="ModelArts.0102", message="x does not exist."
+            status=CallStatus.REFUSED,
+            code="ModelArts.0102",
+            message="x does not exist.",
+            is_missing=True,
         )
 
     def test_that_breaks_off_has_no_known_outcome(
@@ -349,21 +354,14 @@ class TestReading:
             "x", {"hyperparameters": {"lr": "1e-5", "n": "0.10"}}
         )
 
-    @pytest.mark.parametrize("status", [404, 400, 200])
-    def test_what_does_not_exist_gives_nothing(
-        self, status: int, service: FakeService, provider: Provider
-    ) -> None:
-        service.answer_next(status, {"is_success": False, "error_code": "ModelArts.0102"})
-        assert provider.read_job_config("x") is None
-
-    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"config_name": "x"}])
+    @pytest.mark.parametrize("document", [{}, {"status": "ok"}, {"is_success": True}])
     def test_what_is_not_a_configuration_is_an_error(
         self, document: dict[str, Any], service: FakeService, provider: Provider
     ) -> None:
         service.answer_next(200, document)
         with pytest.raises(TransportError, match=r"unreadable answer .* of get_job_configs_info$"):
             provider.read_job_config("x")
-        service.answer_next(200, {**document, "is_success": True})
+        service.answer_next(200, {**document, "config_name": "x"})
         found = provider.read_job_config("x")
         assert found is not None
         assert found.params == {}
@@ -399,6 +397,10 @@ def is_missing(handler: Any) -> None:
     handler.refuse(404, "ModelArts.0102", "x does not exist.")
 
 
+def lists_nothing(handler: Any) -> None:
+    handler.answer(200, {"is_success": True, "configs": []})
+
+
 def fails_inside(handler: Any) -> None:
     handler.refuse(500, "ModelArts.0010", "internal")
 
@@ -425,8 +427,10 @@ class TestCreating:
         assert provider.unknown_names([("x", PARAMS)]) == []
 
     def methods(self, service: FakeService) -> str:
+        """The calls: a GET without a name is a LIST."""
         configs = [item for item in service.requests if "training-job-configs" in item.path]
-        return " ".join(item.method for item in configs)
+        found = [(item.method, item.path.endswith("/training-job-configs")) for item in configs]
+        return " ".join("LIST" if it == ("GET", True) else it[0] for it in found)
 
     def test_sends_the_params_with_the_name(self, service: FakeService, provider: Provider) -> None:
         assert provider.create_job_config("x", PARAMS) == DONE
@@ -465,13 +469,13 @@ class TestCreating:
     ) -> None:
         service.script.append(fault)
         assert provider.create_job_config("x", PARAMS) == DONE
-        assert self.methods(service) == "POST GET POST"
+        assert self.methods(service) == "POST GET LIST POST"
         assert "x" in service.configs
 
     def test_that_arrives_late_is_done(self, service: FakeService, provider: Provider) -> None:
-        service.script.extend([loses_the_answer, is_missing])
+        service.script.extend([loses_the_answer, is_missing, lists_nothing])
         assert provider.create_job_config("x", PARAMS) == DONE
-        assert self.methods(service) == "POST GET POST GET"
+        assert self.methods(service) == "POST GET LIST POST GET"
 
     def test_of_what_is_there_already_as_it_is_wanted_is_done(
         self, service: FakeService, provider: Provider
@@ -513,15 +517,15 @@ class TestCreating:
         assert "it could not be read either" in outcome.message
 
     def test_is_not_sent_a_third_time(self, service: FakeService, provider: Provider) -> None:
-        service.script.extend([breaks_off, is_missing, breaks_off])
+        service.script.extend([breaks_off, is_missing, lists_nothing, breaks_off])
         outcome = provider.create_job_config("x", PARAMS)
         assert outcome.status is CallStatus.UNKNOWN
-        assert self.methods(service) == "POST GET POST"
+        assert self.methods(service) == "POST GET LIST POST"
 
     def test_stays_unknown_if_the_second_call_is_not_heard(
         self, service: FakeService, provider: Provider
     ) -> None:
-        service.script.extend([breaks_off, is_missing, *[is_busy] * 6])
+        service.script.extend([breaks_off, is_missing, lists_nothing, *[is_busy] * 6])
         assert provider.create_job_config("x", PARAMS) == CallResult(
             status=CallStatus.UNKNOWN, code="ModelArts.2799", message="slow down", may_pass=True
         )
@@ -529,7 +533,7 @@ class TestCreating:
     def test_is_refused_if_the_second_call_is(
         self, service: FakeService, provider: Provider
     ) -> None:
-        service.script.extend([breaks_off, is_missing, refuses])
+        service.script.extend([breaks_off, is_missing, lists_nothing, refuses])
         outcome = provider.create_job_config("x", PARAMS)
         assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.2781")
 
@@ -558,6 +562,142 @@ class TestDeleting:
         assert outcome == CallResult(
             status=CallStatus.REFUSED, code="ModelArts.0105", message="not now"
         )
+
+
+MISSING = [(404, "ModelArts.0102"), (404, "ModelArts.0015"), (400, "ModelArts.0102")]
+OTHERS = [(404, "ModelArts.2786"), (404, "APIGW.0101"), (404, "APIG.0101"), (400, "ModelArts.0105")]
+CALLS: dict[str, Callable[[Provider], LiveConfig | CallResult | None]] = {
+    "GET": lambda provider: provider.read_job_config("x"),
+    "PUT": lambda provider: provider.update_job_config("x", PARAMS),
+    "DELETE": lambda provider: provider.delete_job_config("x"),
+}
+
+
+def refused_as(service: FakeService, provider: Provider, method: str, *refusals: Any) -> Any:
+    """What comes of a call that is refused like that, and how often the list was asked."""
+    assert provider.unknown_names([("x", PARAMS)]) == []
+    service.forget_requests()
+    for status, code in refusals:
+        service.answer_next(status, {"error_code": code, "error_msg": "as told"})
+    try:
+        found = CALLS[method](provider)
+    except ServiceError as error:
+        found = CallResult(status=CallStatus.REFUSED, code=error.code)
+    lists = [item for item in service.asked("GET") if item.path.endswith("/training-job-configs")]
+    return found, len(lists)
+
+
+class TestWhatIsMissing:
+    @pytest.mark.parametrize("method", CALLS)
+    @pytest.mark.parametrize(("status", "code"), [*MISSING, (200, "ModelArts.0102")])
+    @pytest.mark.parametrize("is_listed", [False, True])
+    def test_is_what_the_list_confirms(
+        self,
+        method: str,
+        status: int,
+        code: str,
+        is_listed: bool,
+        service: FakeService,
+        provider: Provider,
+    ) -> None:
+        service.configs = {"x": {}} if is_listed else {"y": {}}
+        found, lists = refused_as(service, provider, method, (status, code))
+        assert lists == 1
+        if is_listed:
+            assert (found.status, found.code, found.is_missing) == (CallStatus.REFUSED, code, False)
+        elif method == "PUT":
+            assert (found.status, found.is_missing) == (CallStatus.REFUSED, True)
+        else:
+            assert found == (None if method == "GET" else DONE)
+
+    @pytest.mark.parametrize("method", CALLS)
+    @pytest.mark.parametrize(("status", "code"), OTHERS)
+    def test_is_nothing_that_another_code_says(
+        self, method: str, status: int, code: str, service: FakeService, provider: Provider
+    ) -> None:
+        found, lists = refused_as(service, provider, method, (status, code))
+        assert (found.status, found.code, found.is_missing) == (CallStatus.REFUSED, code, False)
+        assert lists == 0
+
+    @pytest.mark.parametrize(("status", "code"), MISSING)
+    def test_is_confirmed_after_a_delete_that_was_repeated_too(
+        self, status: int, code: str, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs["x"] = {}
+        found, lists = refused_as(service, provider, "DELETE", (503, ""), (status, code))
+        assert (found.status, found.code, lists) == (CallStatus.REFUSED, code, 1)
+
+    @pytest.mark.parametrize("method", CALLS)
+    def test_is_in_doubt_if_the_list_is_refused(
+        self, method: str, service: FakeService, provider: Provider
+    ) -> None:
+        refusals = [(400, "ModelArts.0102")] * 2
+        found, lists = refused_as(service, provider, method, *refusals)
+        assert (found.status, found.code, found.is_missing) == (
+            CallStatus.REFUSED,
+            "ModelArts.0102",
+            False,
+        )
+        assert lists == 1
+
+    def test_is_found_for_many_with_one_list(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.configs = {f"there-{number}": {"config_desc": "a"} for number in range(20)}
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(provider.read_job_config, service.configs))
+            assert len(service.requests) == 20
+            gone = [f"gone-{number}" for number in range(20)]
+            assert list(pool.map(provider.read_job_config, gone)) == [None] * 20
+        assert len(service.requests) == 20 + 20 + 1
+
+    def test_is_not_what_was_created_since_the_list_was_read(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        assert provider.read_job_config("x") is None
+        assert provider.create_job_config("x", PARAMS) == DONE
+        found, lists = refused_as(service, provider, "GET", (404, "ModelArts.0102"))
+        assert (found.code, lists) == ("ModelArts.0102", 1)
+
+
+class TestOddAnswers:
+    def test_a_null_in_a_list_is_no_entry(self, service: FakeService, provider: Provider) -> None:
+        service.answer_next(200, {"configs": [None, {"config_name": "x"}, None]})
+        assert provider.config_names() == ["x"]
+        service.specs = [None, *service.specs]  # type: ignore[list-item]
+        assert provider.unknown_names([("x", PARAMS)]) == []
+
+    @pytest.mark.parametrize("form", [float, str, lambda number: f"0{number}"])
+    def test_an_id_in_another_form_is_the_same_number(
+        self, form: Callable[[int], Any], service: FakeService, provider: Provider
+    ) -> None:
+        for items, key in ((service.specs, "spec_id"), (service.engines, "engine_id")):
+            items[:] = [{**item, key: form(item[key])} for item in items]
+        service.configs["x"] = {}
+        assert provider.update_job_config("x", PARAMS) == DONE
+        sent = service.configs["x"]
+        assert [(sent[key], type(sent[key])) for key in IDS] == [(70, int), (31, int)]
+        service.configs["x"].update({key: form(sent[key]) for key in IDS})
+        assert provider.read_job_config("x") == LiveConfig("x", PARAMS)
+
+    @pytest.mark.parametrize("status", [200, 204])
+    @pytest.mark.parametrize("method", ["PUT", "DELETE"])
+    def test_an_empty_success_is_one(
+        self, method: str, status: int, service: FakeService, provider: Provider
+    ) -> None:
+        assert provider.unknown_names([("x", PARAMS)]) == []
+        service.answer_next(status, b"")
+        assert CALLS[method](provider) == DONE
+        service.script.extend([lambda handler: handler.answer(201, b"")] * 6)
+        outcome = CALLS[method](provider)
+        assert isinstance(outcome, CallResult) and outcome.status is CallStatus.UNKNOWN
+
+    def test_an_empty_configuration_is_no_configuration(
+        self, service: FakeService, provider: Provider
+    ) -> None:
+        service.script.extend([lambda handler: handler.answer(200, b"")] * 6)
+        with pytest.raises(TransportError, match="it is empty"):
+            provider.read_job_config("x")
 
 
 class TestWhatTheServiceOffers:
@@ -759,7 +899,10 @@ class TestTheOfficialPackage:
             (
                 "raises-refused",
                 CallResult(
-                    status=CallStatus.REFUSED, code="ModelArts.0102", message="does not exist"
+                    status=CallStatus.REFUSED,
+                    code="ModelArts.0102",
+                    message="does not exist",
+                    is_missing=True,
                 ),
             ),
             (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import io
 import json
 import logging
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -181,6 +184,14 @@ class TestWhatTheEnvironmentHolds:
             Session(region_name="eu-de", project_id=PROJECT)
         with pytest.raises(AuthError, match="no project: set project_id, or OS_PROJECT_ID"):
             Session("a", "b", region_name="eu-de")
+        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+            Session("a", "b", PROJECT, region_name="eu-west-0")
+        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+            Session.set_endpoint(region_name="eu-west-0")
+        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set iam_endpoint;'):
+            Session(
+                *(None, None, PROJECT, "eu-west-0", "a", "b", "c"), endpoint="http://127.0.0.1:9"
+            )
         monkeypatch.setenv("OS_PROJECT_NAME", "eu-de")
         with pytest.raises(AuthError, match="is enough only with a password"):
             Session("a", "b", region_name="eu-de")
@@ -303,6 +314,8 @@ class TestAPassword:
             (403, {"error_code": "ModelArts.0203"}, 2),
             (403, {"error_code": "ModelArts.2784"}, 2),
             (400, {"error_code": "ModelArts.6401"}, 2),
+            (404, {"error_code": "ModelArts.0202"}, 2),
+            (400, {"error": {"code": "ModelArts.0203", "message": "Invalid token."}}, 2),
             (403, {"error_code": "ModelArts.0210"}, 1),
             (403, b"<html>", 1),
             (400, {"error_code": "ModelArts.0101"}, 1),
@@ -550,7 +563,7 @@ BROKEN: dict[str, bytes] = {
     "a chunk of a negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n{}",
     "a compressed body": (
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
         b'{"is_success": true}'
     ),
 }
@@ -759,15 +772,13 @@ class TestRetrying:
             assert transport_error(post).outcome_unknown
         assert len(service.requests) == 4
 
-    def test_of_a_delete_is_done_if_nothing_is_left(
+    def test_of_a_delete_ends_with_what_the_service_says(
         self, service: FakeService, session: Session
     ) -> None:
-        def delete() -> object:
-            return session.request("DELETE", "/training-job-configs/x")
-
+        # Only its list tells "it is gone" from "the workspace does not exist".
         service.script.append(lambda handler: handler.send_raw(b""))
-        assert delete() == OK
-        assert service_error(delete).code == "ModelArts.0102"
+        error = service_error(lambda: session.request("DELETE", "/training-job-configs/x"))
+        assert error.code == "ModelArts.0102"
 
     def test_without_any_connection_knows_that_nothing_was_done(self) -> None:
         with socket.socket() as unused:
@@ -901,6 +912,136 @@ class TestSecrets:
         service.configs["x"] = {}
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         assert put(session) == OK
+
+
+BOM = codecs.BOM_UTF8
+GOOD = b'{"is_success": true}'
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+}
+
+
+class TestAnOddAnswer:
+    @pytest.mark.parametrize(
+        ("body", "encoding"),
+        [
+            (BOM + GOOD, ""),
+            *((compress(GOOD), name) for name, compress in COMPRESSED.items()),
+            (gzip.compress(BOM + GOOD), "GZIP"),
+        ],
+    )
+    def test_is_read_all_the_same(
+        self, body: bytes, encoding: str, service: FakeService, session: Session
+    ) -> None:
+        service.answer_next(200, body, {"Content-Encoding": encoding} if encoding else {})
+        assert put(session) == OK
+        assert len(service.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("body", "encoding", "problem"),
+        [
+            (gzip.compress(bytes(2**24 + 1)), "gzip", "the answer is larger than 16 MiB"),
+            (gzip.compress(GOOD)[:-9], "gzip", "the answer is not compressed as majobctl can read"),
+            (GOOD, "gzip", "the answer is not compressed as majobctl can read it"),
+            (GOOD, "br", "the answer is not compressed as majobctl can read it"),
+        ],
+        ids=["a bomb", "cut short", "not gzip", "unknown"],
+    )
+    def test_that_cannot_be_decoded_leaves_the_outcome_unknown(
+        self, body: bytes, encoding: str, problem: str, service: FakeService
+    ) -> None:
+        service.answer_next(200, body, {"Content-Encoding": encoding, "Connection": "close"})
+        with open_session(service, retries=0) as session:
+            error = transport_error(lambda: put(session))
+        assert error.outcome_unknown
+        assert problem in str(error)
+
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize(
+        ("document", "code", "reason"),
+        [
+            ({"error": {"code": "X.1", "message": "no"}}, "X.1", "no"),
+            ({"error": {"code": 400, "message": "no"}}, "", "no"),
+            ({"error": {"code": "400", "message": "no"}}, "", "no"),
+            ({"error_code": "X.1", "error_msg": None}, "X.1", ""),
+            ({"error_code": "X.1", "error_msg": None, "error_message": "no"}, "X.1", "no"),
+            ({"error_code": "X.1", "error": {"code": "Y", "message": "no"}}, "X.1", "no"),
+        ],
+    )
+    def test_that_refuses_says_why(
+        self,
+        document: object,
+        code: str,
+        reason: str,
+        status: int,
+        service: FakeService,
+        session: Session,
+    ) -> None:
+        service.answer_next(status, document)
+        error = service_error(lambda: session.request("GET", "/x"))
+        assert (error.code, error.reason) == (code, reason)
+
+    @pytest.mark.parametrize("code", ["ModelArts.2799", "APIGW.0308", "APIG.0308"])
+    def test_that_throttles_may_have_another_status(
+        self, code: str, service: FakeService, session: Session
+    ) -> None:
+        service.configs["x"] = {}
+        service.answer_next(400, {"error_code": code})
+        assert put(session) == OK
+
+
+class TestTheIdOfARequest:
+    @pytest.mark.parametrize(
+        ("body", "header", "shown"),
+        [
+            ({"request_id": "b-1"}, "", "b-1"),
+            ({}, "h-1", "h-1"),
+            ({"request_id": "b-1"}, "h-1", "b-1"),
+            ({"request_id": None}, "h-1", "h-1"),
+            ({"request_id": "\x1b[2J"}, "", ""),
+            ({}, "x" * 101, ""),
+            ({}, "a b", ""),
+            ({}, "", ""),
+        ],
+    )
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_is_shown_with_a_failure_and_in_the_log(
+        self,
+        status: int,
+        body: dict[str, Any],
+        header: str,
+        shown: str,
+        service: FakeService,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        document = {"error_code": "X.1", "error_msg": "no", **body}
+        service.answer_next(status, document, {"X-Request-Id": header} if header else {})
+        with open_session(service) as session:
+            error = service_error(lambda: put(session))
+        note = f" (request id {shown})" if shown else ""
+        assert (str(error), error.request_id) == (f"X.1 no{note}", shown)
+        (line,) = [text for text in caplog.messages if text.startswith("PUT ")]
+        assert f"HTTP {status}{f', request id {shown}' if shown else ''} (" in line
+
+    def test_is_shown_with_a_page_that_is_not_the_services_own(self, service: FakeService) -> None:
+        service.answer_next(502, b"<html>", {"X-Request-Id": "h-1"})
+        with open_session(service, retries=0) as session:
+            error = transport_error(lambda: put(session))
+        assert str(error).endswith(": <html> (request id h-1)")
+
+    def test_is_not_shown_if_it_quotes_a_token(
+        self, service: FakeService, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        with open_with_password(service) as session:
+            for made in ("test-token-1", "a-test-token-1-b"):
+                service.script.append(Handler.handle_one_token) if made == "test-token-1" else None
+                service.answer_next(400, {"error_code": "X.1"}, {"X-Request-Id": made})
+                assert "test-token" not in str(service_error(lambda: put(session)))
+        assert "test-token" not in caplog.text
 
 
 def test_an_excerpt_is_short_and_safe_to_print() -> None:

@@ -12,7 +12,7 @@ from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, type_na
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings import environments, variables
 from majobctl.repository.settings.keys import SETTINGS, Kind, Setting, home_of
-from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
+from majobctl.target import checked_project_id, checked_region, endpoint_of, iam_endpoint_of
 from majobctl.text import nearest, printable, quoted
 
 TABLES = (*SETTINGS, "defaults", variables.TABLE, environments.TABLE)
@@ -135,17 +135,20 @@ def provider_violations(
         yield Violation(("provider", "region"), message)
     if provider["seed"] and not is_emulator:
         yield Violation(("provider", "seed"), 'seed is only for kind = "emulator"; remove it')
+    needs_region = not (is_emulator or written.get("endpoint"))
     for key, check in _PARTS_OF_ADDRESSES:
         try:
             if provider[key]:
                 check(provider[key])
+                if key == "region" and needs_region:
+                    endpoint_of(provider[key], None)
         except ConfigError as error:
             problem = error.problems[0]
             yield Violation(("provider", key), f"{problem.where} {problem.message}")
 
 
 _PARTS_OF_ADDRESSES: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("region", lambda region: endpoint_of(region, None)),
+    ("region", checked_region),
     ("endpoint", lambda address: endpoint_of(None, address)),
     ("iam_endpoint", lambda address: iam_endpoint_of(None, address)),
     ("project_id", checked_project_id),

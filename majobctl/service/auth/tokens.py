@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from majobctl.errors import TOKEN_CODES, AuthError, ServiceError, TransportError
+from majobctl.errors import AuthError, ServiceError, TransportError
 from majobctl.service.auth.credentials import (
     Agency,
     AkSk,
@@ -22,7 +22,15 @@ from majobctl.service.auth.credentials import (
     Token,
 )
 from majobctl.service.auth.methods import AkSkAuth, TokenAuth
-from majobctl.service.http.responses import Failure, NoResponse, Response, classify, read_object
+from majobctl.service.codes import TOKEN_CODES, service_error
+from majobctl.service.http.responses import (
+    Failure,
+    NoResponse,
+    Response,
+    classify,
+    read_object,
+    told_in,
+)
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
@@ -109,12 +117,16 @@ AuthMethod = AkSkAuth | TokenAuth | IssuedAuth
 
 
 def _refuses_token(response: Response) -> bool:
-    if response.status not in (400, 403):
-        return response.status == 401
-    try:
-        return str(read_object(response.body).get("error_code")) in TOKEN_CODES
-    except ValueError:
+    if not 400 <= response.status < 500:
         return False
+    return response.status == 401 or _told_by(response)[0] in TOKEN_CODES
+
+
+def _told_by(response: Response) -> tuple[str, str]:
+    try:
+        return told_in(read_object(response.body))
+    except ValueError:
+        return "", ""
 
 
 def auth_method(
@@ -215,19 +227,10 @@ def _failed(result: Response | NoResponse) -> Failure:
     if isinstance(result, NoResponse) or 300 <= result.status < 400 or result.status == 407:
         return failure
     # The rest stays hidden: whatever answers in IAM's place may echo the password.
-    reason = _iam_message(result) or f"HTTP status {result.status}"
-    code = failure.error.code if isinstance(failure.error, ServiceError) else ""
-    return replace(failure, error=ServiceError(code, reason, status=result.status))
-
-
-def _iam_message(response: Response) -> str:
-    """IAM's ``{"error": {"message": ...}}`` or its gateway's ``{"error_msg": ...}``."""
-    try:
-        document = read_object(response.body)
-        message = document.get("error_msg") or document["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return message if isinstance(message, str) else ""
+    code, reason = _told_by(result)
+    reason = reason or f"HTTP status {result.status}"
+    error = service_error(code, reason, status=result.status, request_id=result.request_id)
+    return replace(failure, error=error)
 
 
 def _use_for(found: Mapping[str, Any]) -> float:

@@ -13,17 +13,18 @@ from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError
 from majobctl.job_config.values import WrittenFloat
+from majobctl.service.codes import THROTTLED, service_error
 from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import printable
 
-NOT_FOUND = "ModelArts.0102"
-"""The service's code for a resource that does not exist."""
 MAX_RETRY_AFTER = 60.0
 """In seconds; a longer Retry-After is cut to this."""
 
 EXCERPT_LENGTH = 200
 
 RETRIED_STATUSES = (502, 503, 504)
+_ID = rb"([\w.:-]{1,100})"
+_REQUEST_ID = re.compile(rb'"request_id"\s*:\s*"%b"' % _ID)
 _SILENT_ABOUT_EARLIER_TRIES = frozenset({401, 403, 408, 409, 423, 425})
 
 
@@ -34,6 +35,14 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def request_id(self) -> str:
+        """What the service's support asks for, in the body or else a header; "" for a text that no
+        service would make. Safe to print."""
+        header = self.headers.get("x-request-id", "").encode()
+        match = _REQUEST_ID.search(self.body) or re.fullmatch(_ID, header)
+        return match[1].decode() if match else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +57,10 @@ class NoResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A try that failed.
-
-    - ``may_pass``: another try may succeed.
-    - ``maybe_done``: the request may have been carried out all the same.
-    - ``is_refusal``: the service certainly did not carry it out, in this try or an earlier one.
-    - ``retry_after``: the pause that the service asks for, in seconds.
-    - ``is_throttled``: the service wants fewer calls.
-    """
+    """A try that failed. ``may_pass``: another may succeed. ``maybe_done``: the request may have
+    been carried out all the same. ``is_refusal``: it certainly was not, in this try or an earlier
+    one. ``retry_after``: the pause, in seconds, that the service asks for. ``is_throttled``: it
+    wants fewer calls."""
 
     error: ServiceError | TransportError
     may_pass: bool = False
@@ -65,9 +70,11 @@ class Failure:
     is_throttled: bool = False
 
 
-def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] | Failure:
+def classify(
+    result: Response | NoResponse, *, writes: bool, may_be_empty: bool = False
+) -> dict[str, Any] | Failure:
     """The JSON object of a successful response, or the failure. A call that ``writes`` succeeds
-    only if the response says ``"is_success": true``."""
+    only if the response says ``"is_success": true``, or nothing if it ``may_be_empty``."""
     if isinstance(result, NoResponse):
         error = TransportError(result.reason, outcome_unknown=writes and result.was_sent)
         return Failure(error=error, may_pass=not result.is_final, maybe_done=result.was_sent)
@@ -76,13 +83,15 @@ def classify(result: Response | NoResponse, *, writes: bool) -> dict[str, Any] |
         return Failure(error=TransportError(text, outcome_unknown=False))
     if 300 <= result.status < 400:
         return _redirected(result, writes)
+    if may_be_empty and result.status in (200, 204) and not result.body.strip():
+        return {"is_success": True}
     try:
         document = read_object(result.body)
     except JsonError as error:
         return _unreadable(result, str(error), writes)
     flag = document.get("is_success")
-    has_code = bool(document.get("error_code"))
-    if not 200 <= result.status < 300 or flag is False or (has_code and flag is not True):
+    is_failure = bool(document.get("error_code") or document.get("error"))
+    if not 200 <= result.status < 300 or flag is False or (is_failure and flag is not True):
         return _refused(result, document)
     if flag is True or ("is_success" not in document and not writes):
         return document
@@ -94,9 +103,21 @@ def read_object(body: bytes) -> dict[str, Any]:
     return parse_object(body, parse_float=WrittenFloat, is_ours=False)
 
 
+def told_in(document: Mapping[str, Any]) -> tuple[str, str]:
+    """The code and the message of a failure, in ModelArts' form, its gateway's, or IAM's
+    (``{"error": {"code", "message"}}``, in which a number is the HTTP status)."""
+    inner = document.get("error")
+    other = inner if isinstance(inner, Mapping) else {}
+    code = other.get("code")
+    own = code if isinstance(code, str) and not code.isdecimal() else None
+    reasons = (document.get("error_msg"), document.get("error_message"), other.get("message"))
+    reason = next((it for it in reasons if isinstance(it, str) and it), "")
+    return _text(document.get("error_code") or own), reason
+
+
 def read_retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``. The header
-    is a number of seconds or an HTTP date; None if it is neither."""
+    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``; None if it
+    is neither a number of seconds nor an HTTP date."""
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return min(float(value), MAX_RETRY_AFTER)
     try:
@@ -138,25 +159,27 @@ def _unreadable(response: Response, problem: str, writes: bool) -> Failure:
         text += f": {shown}"
     if 400 <= response.status < 500:
         # The status alone says that the request was refused, whoever wrote the page.
-        return _with_status(response, ServiceError("", text, status=response.status))
+        return _with_status(response, _error(response, "", text))
+    text += f" (request id {response.request_id})" if response.request_id else ""
     error = TransportError(text, outcome_unknown=writes)
     pause = _requested_pause(response)
     return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)
 
 
 def _refused(response: Response, document: Mapping[str, Any]) -> Failure:
-    code = _text(document.get("error_code"))
-    reason = _text(document.get("error_msg")) or _text(document.get("error_message"))
-    request_id = _text(document.get("request_id")) or response.headers.get("x-request-id", "")
+    code, reason = told_in(document)
     if not reason and not code:
         reason = f"HTTP status {response.status}: {excerpt(response.body)}"
-    error = ServiceError(code, reason, status=response.status, request_id=request_id)
-    return _with_status(response, error)
+    return _with_status(response, _error(response, code, reason))
+
+
+def _error(response: Response, code: str, reason: str) -> ServiceError:
+    return service_error(code, reason, status=response.status, request_id=response.request_id)
 
 
 def _with_status(response: Response, error: ServiceError) -> Failure:
     status, pause = response.status, _requested_pause(response)
-    if status == 429:
+    if status == 429 or error.code in THROTTLED:
         return Failure(error=error, may_pass=True, retry_after=pause, is_throttled=True)
     if status in RETRIED_STATUSES:
         return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)

@@ -3,9 +3,11 @@ why there is none. Imports requests, so a session imports this module with its f
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import logging
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -23,6 +25,8 @@ from majobctl.text import printable
 SIZE_LIMIT = 16 * 2**20
 """The largest response that is read, in bytes."""
 
+_TOO_LARGE = f"the answer is larger than {SIZE_LIMIT // 2**20} MiB"
+_UNKNOWN_COMPRESSION = "the answer is not compressed as majobctl can read it, or was cut short"
 _CHUNK = 2**16
 _LOG = logging.getLogger(__name__)
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
@@ -56,8 +60,8 @@ class Transport:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response | NoResponse:
-        """Sends one request and reads the complete response. Each request is logged without its
-        headers and body, which hold secrets."""
+        """Sends one request and reads the complete response. It is logged without its headers and
+        body, which hold secrets."""
         start = time.monotonic()
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
@@ -79,6 +83,11 @@ class Transport:
             reason = f"{route.address}: no complete answer within {self._timeout:g} s"
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
+        if _LOG.isEnabledFor(logging.DEBUG) and isinstance(result, Response):
+            found = result.request_id
+            # Not one that quotes a token or a signature.
+            if not any(found in value or value in found for value in headers.values()):
+                ending += f", request id {found}"
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
@@ -118,18 +127,23 @@ def _prepared(
 
 def _read(response: requests.Response, address: str) -> Response | NoResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        reason = f"{address}: the answer is compressed, although majobctl did not ask for that"
-        return NoResponse(reason=reason, was_sent=True)
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
+    # Not decoded by requests: a few bytes can become gigabytes at once.
+    for chunk in response.raw.stream(_CHUNK, decode_content=False):
         body += chunk
         if len(body) > SIZE_LIMIT:
-            reason = f"{address}: the answer is larger than {SIZE_LIMIT // 2**20} MiB"
-            return NoResponse(reason=reason, was_sent=True)
+            return NoResponse(reason=f"{address}: {_TOO_LARGE}", was_sent=True)
     length = headers.get("content-length", "")
     if length.isdecimal() and "transfer-encoding" not in headers and int(length) != len(body):
         reason = f"{address}: the answer was cut short after {len(body)} of {length} bytes"
         return NoResponse(reason=reason, was_sent=True)
-    return Response(status=response.status_code, headers=headers, body=bytes(body))
+    content = bytes(body)
+    if body and headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or deflate
+        with contextlib.suppress(zlib.error):
+            content = inflater.decompress(content, SIZE_LIMIT + 1)
+        if len(content) > SIZE_LIMIT or not inflater.eof:
+            reason = _TOO_LARGE if len(content) > SIZE_LIMIT else _UNKNOWN_COMPRESSION
+            return NoResponse(reason=f"{address}: {reason}", was_sent=True)
+    content = content.removeprefix(codecs.BOM_UTF8)
+    return Response(status=response.status_code, headers=headers, body=content)
