@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from majobctl.job_config.fields import FIELDS, Kind
-from majobctl.job_config.secrets import named_places, place_of
+from majobctl.job_config.secrets import (
+    Masker,
+    masked_places,
+    named_places,
+    place_of,
+    suspect_places,
+)
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted
 
+Params = Mapping[str, Any]
 Place = tuple[str, ...]
 """A key, or ``hyperparameters`` and a label."""
 
@@ -36,9 +43,20 @@ class ComparePolicy:
         place = place_of(path)
         return place in self.secret_places or self.names(place)
 
-    def hidden(self, params: Mapping[str, Any]) -> list[Path]:
+    def hidden(self, params: Params) -> list[Path]:
         """The secret places of ``params``."""
         return [*self.secret_places, *named_places(params, self.secret_names)]
+
+    def masked_alike(
+        self, masker: Masker, live: Params, *sides: Params, also: Iterable[Path] = ()
+    ) -> list[Params]:
+        """``live`` and ``sides`` with hashes at the same places: what is secret on one of them,
+        ``also`` these, and what looks secret in the service."""
+        hidden = [*also, *suspect_places(live, *sides)]
+        for side in (live, *sides):
+            hidden += [*masked_places(side), *self.hidden(side)]
+        hidden.sort(key=len)  # what is secret as one value is not masked in parts
+        return [masker.masked(side, hidden) for side in (live, *sides)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.live import LiveConfig, notes
-from majobctl.job_config.secrets import Masker, masked_places, suspect_places
+from majobctl.job_config.secrets import Masker
 from majobctl.job_config.values import is_blank
 from majobctl.plan.change import FieldChange, Params
 from majobctl.plan.diff import field_changes
@@ -99,11 +99,8 @@ def _drifted(
             return None  # The call that may have created it did not.
         return DriftedConfig(name=name, is_missing=True, is_pending=entry.pending)
     sides = _sides(entry)
-    # What is secret on one side is compared and shown as its hash on all of them.
-    hidden = [place for side in sides for place in (*masked_places(side), *policy.hidden(side))]
-    hidden += [*policy.hidden(live.params), *suspect_places(live.params, *sides)]
-    now = masker.masked(live.params, hidden)
-    differing = (field_changes(masker.masked(side, hidden), now) for side in sides)
+    now, *before = policy.masked_alike(masker, live.params_as(*sides), *sides)
+    differing = (field_changes(side, now) for side in before)
     found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None

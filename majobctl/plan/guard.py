@@ -17,9 +17,6 @@ from majobctl.job_config.secrets import (
     SHOWN,
     Masker,
     is_masked,
-    masked_places,
-    named_places,
-    suspect_places,
 )
 from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
 from majobctl.plan.diff import removed_from_service, three_way
@@ -48,34 +45,22 @@ def with_live(
     if live is None:
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
-    before, now, after, sent = _masked_sides(change, live.params, masker, attempted)
+    # Of a renamed job config, the state knows the old name's values.
+    sides = (change.after or {}, change.before or {}, attempted or {})
+    policy = ComparePolicy(secret_names=change.secret_names)
+    params, also = live.params_as(*sides), change.references
+    now, after, known, sent = policy.masked_alike(masker, params, *sides, also=also)
+    before = None if change.action is Action.ADD else known
     digest, unknown = masker.digest(live.params), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
-        return replace(read, fields=tuple(removed_from_service(before or {}, now, sent)))
+        return replace(read, fields=tuple(removed_from_service(known, now, sent)))
     fields = three_way(before, now, after, change.ignored)
     if all(item.live == item.after for item in fields):
         return replace(read, action=Action.RECORD, fields=fields, cleared=())
-    set_now = {*change.cleared, *now}
+    set_now = {*change.cleared, *live.params, *live.repeated}
     cleared = tuple(key for key in FIELDS if key in set_now and key not in after)
     return replace(read, fields=three_way(before, now, after), cleared=cleared)
-
-
-def _masked_sides(
-    change: Change, live: Params, masker: Masker, attempted: Params | None
-) -> tuple[Params | None, Params, Params, Params | None]:
-    """What the state has, what the service has, what is desired, and what was ``attempted``, masked
-    at the same places.
-
-    The state does not know what is added; of a renamed job config it knows the old name's values.
-    """
-    sides = (change.before or {}, live, change.after or {}, attempted or {})
-    hidden = [*change.references, *suspect_places(live, sides[0], *sides[2:])]
-    hidden += named_places(live, change.secret_names)
-    hidden += [place for side in sides for place in masked_places(side)]
-    before, now, after, sent = (masker.masked(side, hidden) for side in sides)
-    is_known = change.action is not Action.ADD
-    return before if is_known else None, now, after, None if attempted is None else sent
 
 
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:

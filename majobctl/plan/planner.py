@@ -27,7 +27,6 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
     NO_HASH,
     Masker,
-    suspect_places,
     unset_places,
     value_at,
     with_known,
@@ -37,7 +36,7 @@ from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Param
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.state.document import Entry, State, secret_places
+from majobctl.state.document import Entry, State
 from majobctl.target import Target
 from majobctl.text import printable
 
@@ -176,11 +175,9 @@ class _Planner:
 
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
-        hidden = [*secret_places(entry), *suspect_places(live.params, entry.params)]
-        for side in (entry.params, live.params):
-            hidden += self.default_policy.hidden(side)
-        before, now = (self.masker.masked(side, hidden) for side in (entry.params, live.params))
-        attempted = self.masker.masked(entry.attempted or {}, hidden) if entry.pending else None
+        sides = (entry.params, entry.attempted or {})
+        params, policy = live.params_as(*sides), self.default_policy
+        now, before, attempted = policy.masked_alike(self.masker, params, *sides)
         return removed_from_service(before, now, attempted)
 
     def _offline(self, config: JobConfig) -> Change | None:
@@ -202,13 +199,11 @@ class _Planner:
             return self._missing(config, entry)
         # Whatever is or was secret is compared and shown as its hash.
         former = entry or self.known.get(self._old_name(config))
-        hidden = [*config.hidden(live.params), *secret_places(former)]
-        hidden += config.policy.hidden(_ever_sent(entry))
-        hidden += suspect_places(live.params, config.params, _ever_sent(entry))
-        after = self.masker.masked(self._masked(config), hidden)
-        now = self.masker.masked(live.params, hidden)
+        sides = (self._masked(config), former.params if former else {}, _ever_sent(former))
+        params = live.params_as(config.params, *sides[1:])
+        now, after, known, _ = config.policy.masked_alike(self.masker, params, *sides)
         is_sure = entry is not None and not entry.pending
-        before = self.masker.masked(entry.params, hidden) if entry and is_sure else None
+        before = known if is_sure else None
         ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
@@ -217,7 +212,7 @@ class _Planner:
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(before, now, after)
-            sent = {**_ever_sent(entry), **live.params}
+            sent = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
             change = self._changed(config, _action_of(entry), fields, sent)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
         protects_alike = entry is not None and entry.prevent_delete == config.prevent_delete

@@ -57,6 +57,7 @@ class Estimator:
     user_image_url: str | None = None
     user_command: str | None = None
     config_name: str | None = None
+    pool_id: str | None = None
 
     def __post_init__(self) -> None:
         _session(self.modelarts_session)

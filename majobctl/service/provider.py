@@ -167,7 +167,7 @@ class Provider:
 
 
 def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:
-    if live.params == params:
+    if live.params_as(params) == params:
         return DONE
     message = f"somebody else has created {name} in the meantime, with other values"
     return CallResult(status=CallStatus.REFUSED, code=DUPLICATE, message=message)
