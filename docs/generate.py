@@ -25,7 +25,7 @@ from transcripts import ROOT, Transcript
 
 from majobctl.cli import cli
 from majobctl.job_config.directives import DIRECTIVES
-from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
+from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field
 from majobctl.job_config.rules import RULES
 from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
 
@@ -114,10 +114,14 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
+def _required(field: Field) -> str:
+    return f"unless `{field.unless}`" if field.unless else "yes" if field.required else ""
+
+
 def fields_table() -> str:
     """Every key of a job config."""
     rows = [
-        (f"`{field.name}`", field.kind.value, "yes" if field.required else "", field.help, rest)
+        (f"`{field.name}`", field.kind.value, _required(field), field.help, rest)
         for field in FIELDS.values()
         for rest in (f"`{field.rest}`" if field.rest else "none",)
     ]

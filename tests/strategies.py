@@ -9,6 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
+from majobctl.job_config.job_config import JobConfig
+
 Raw = dict[str, Any]
 Marks = list[tuple[tuple[str | int, ...], int]]
 
@@ -93,6 +96,80 @@ _others = st.fixed_dictionaries(
         "job_description": texts,
     },
 )
+
+_known_paths = st.builds(
+    "{}b-1/{}{}".format,
+    st.sampled_from(["/", "obs://"]),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/$."), max_size=9),
+    st.sampled_from(["/", "/a b.py/"]),
+).filter(lambda path: "//" not in path.removeprefix("obs://"))
+
+
+_known_node = st.sampled_from(sorted(FLAVORS)).flatmap(
+    lambda spec_id: st.fixed_dictionaries(
+        {
+            "train_instance_type": st.just(FLAVORS[spec_id].spec_code),
+            "train_instance_count": st.integers(1, FLAVORS[spec_id].max_num),
+        }
+    )
+) | st.fixed_dictionaries({"pool_id": _some_text, "train_instance_count": st.integers(1, 9)})
+_known_code = _known_paths.map(lambda path: {"code_dir": path, "boot_file": path + "é boot.py"})
+_known_engine = st.sampled_from(
+    [
+        {"framework_type": engine.engine_name, "framework_version": engine.engine_version}
+        for engine in ENGINES.values()
+    ]
+)
+_known_image = st.fixed_dictionaries(
+    {"user_image_url": _some_text}, optional={"user_command": texts}
+)
+_known_model = st.sampled_from([{"model_name": model.model_name} for model in ALGORITHMS.values()])
+_known_algorithm = (
+    _known_model
+    | _together(_known_code, _known_engine)
+    | _known_image
+    | _together(_known_image, _known_code, _known_engine)
+)
+_known_data: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"inputs": _known_paths}),
+    st.fixed_dictionaries({"dataset_id": _some_text, "dataset_version_id": _some_text}),
+    st.fixed_dictionaries(
+        {
+            "data_source": st.lists(
+                st.fixed_dictionaries({"type": st.just("obs"), "data_url": _known_paths}),
+                max_size=2,
+            )
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "data_source": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "type": st.just("dataset"),
+                        "dataset_id": _some_text,
+                        "dataset_version": _some_text,
+                    }
+                ),
+                max_size=2,
+            )
+        }
+    ),
+)
+_known_rest = st.fixed_dictionaries(
+    {"output_path": _known_paths},
+    optional={
+        "hyperparameters": hyperparameters,
+        "log_url": _known_paths | st.just(""),
+        "config_desc": texts,
+        "job_description": texts,
+    },
+)
+known_params: st.SearchStrategy[Mapping[str, Any]] = _together(
+    _known_node, _known_algorithm, _known_data, _known_rest
+).map(lambda raw: JobConfig.of("x", raw).params)
+"""The normalised params of a job config that the emulator takes."""
 
 valid_params: st.SearchStrategy[Raw] = _together(_others, _algorithms, _data)
 """The keys of a job config that breaks no rule."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,11 @@ _PORT = click.IntRange(0, 65535)
 
 def _number_option(name: str, most: float | None, meaning: str) -> Callable[[Command], Command]:
     return click.option(name, metavar="N", type=NumberRange(0, most), default=0, help=meaning)
+
+
+def _choice_option(name: str, choices: str, meaning: str) -> Callable[[Command], Command]:
+    kind, default = click.Choice(choices.split()), choices.partition(" ")[0]
+    return click.option(name, type=kind, default=default, show_default=True, help=meaning)
 
 
 def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
@@ -56,13 +60,8 @@ def command() -> None:
 @click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @_project_option
-@click.option(
-    "--put",
-    type=click.Choice(["replace", "merge"]),
-    default="replace",
-    show_default=True,
-    help="Whether an update replaces the configuration or only the fields it names.",
-)
+@_choice_option("--put", "replace merge", "What an update does to fields it does not name.")
+@_choice_option("--answers", "plain documented", "Whether responses name what is derived, too.")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")
 @_number_option("--lose-rate", 1, "Share of responses that are lost.")
@@ -73,9 +72,8 @@ def serve(
     data: str | None,
     seed: str | None,
     project_id: str,
-    put: str,
     request_log: str | None,
-    **faults: Any,
+    **behavior: Any,
 ) -> None:
     """Serve the emulator on a loopback port until it is interrupted.
 
@@ -90,12 +88,11 @@ def serve(
     from majobctl.operations.connect import require_werkzeug
 
     require_werkzeug()
-    behavior = emulator.Faults(put="merge" if put == "merge" else "replace", **faults)
+    faults = emulator.Faults(**behavior)
     try:
-        app = emulator.create_app(
-            data, seed=seed, project_id=project_id, faults=behavior, request_log=request_log
-        )
-        with closing(app):
+        with emulator.create_app(
+            data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
+        ) as app:
             emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error

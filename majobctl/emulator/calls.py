@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from majobctl.emulator import catalog, checks
@@ -20,6 +20,7 @@ _CONFIG_TYPES = ("custom", "sample")
 _DIRECTIONS = ("asc", "desc")
 _LISTS = ("parameter", "data_source", "volumes")
 _LARGEST_PAGE_NUMBER = 10**9
+_MANIFEST = "/bucket/annotation/V002/v1.manifest"
 
 
 class Calls:
@@ -53,6 +54,8 @@ class Calls:
         record = self._store.get(name) if kind == "custom" else None
         if record is None:
             raise _no_config(name)
+        if self._faults.answers == "documented":
+            record = replace(record, fields=_with_derived(record.fields))
         return {**DONE, **self._write(name, _describe(record))}
 
     def create_config(self, body: bytes) -> tuple[str, Document]:
@@ -113,8 +116,6 @@ class Calls:
 
     def _write(self, name: str, document: Document) -> Document:
         """The document, its unset fields in the form that the faults request."""
-        if self._faults.blanks == "null":
-            return document
         written: Document = {}
         for key, value in document.items():
             form: str = self._faults.blanks
@@ -149,9 +150,30 @@ def _summarise(record: Record) -> Document:
     }
 
 
+def _with_derived(fields: Document) -> Document:
+    """``fields`` and what the documented sample and recorded answers name beside them."""
+    first = (fields.get("data_source") or [{}])[0]
+    dataset, version = first.get("dataset_id"), first.get("dataset_version")
+    dataset, version = fields.get("dataset_id", dataset), fields.get("dataset_version_id", version)
+    url = _MANIFEST if dataset else fields.get("data_url", first.get("data_url"))
+    source = {"type": "obs", "data_url": url}
+    if dataset:
+        source = {"type": "dataset", "dataset_id": dataset, "dataset_version": version}
+    found: Document = {"nas_type": "efs", "data_url": url, "data_source": [source] if url else None}
+    found |= {"dataset_id": dataset, "dataset_version_id": version}
+    if "model_id" in fields:
+        found |= {"app_url": "/usr/app/", "boot_file_url": "/usr/app/boot.py"}
+        found["engine_id"] = catalog.ALGORITHMS[fields["model_id"]].engine_id
+    elif "user_image_url" in fields:
+        found["engine_id"] = 1  # the documented default
+    is_public = "pool_id" not in fields
+    found |= {"pool_id": "pool1", "pool_type": "SYSTEM_DEFINED" if is_public else "USER_DEFINED"}
+    return {"spec_id": 4, **found, **fields}
+
+
 def _describe(record: Record) -> Document:
     fields = record.fields
-    flavor = asdict(catalog.FLAVORS[fields["spec_id"]])
+    flavor = asdict(catalog.FLAVORS[fields["spec_id"]]) if "spec_id" in fields else {}
     # The names of data sets are derived from their ids, since no document shows their source.
     dataset, version = fields.get("dataset_id"), fields.get("dataset_version_id")
     return {
@@ -159,10 +181,11 @@ def _describe(record: Record) -> Document:
         **{key: fields.get(key) for key in checks.FIELDS},
         **_engine_of(record),
         "create_time": record.create_time,
-        **{key: flavor[key] for key in ("spec_code", "core", "cpu", "gpu_num", "gpu_type")},
+        **{key: flavor.get(key) for key in ("spec_code", "core", "cpu", "gpu_num", "gpu_type")},
         "dataset_name": dataset and f"dataset-{dataset}",
         "dataset_version_name": version and f"version-{version}",
-        **dict.fromkeys(("pool_id", "pool_name")),
+        "pool_name": fields.get("pool_id"),
+        "pool_type": fields.get("pool_type"),
     }
 
 

@@ -23,6 +23,7 @@ FIELDS: dict[str, type] = {
     "model_id": int,
     "parameter": list,
     "spec_id": int,
+    "pool_id": str,
     "data_url": str,
     "dataset_id": str,
     "dataset_version_id": str,
@@ -135,17 +136,18 @@ def _read_entry(entry: Any) -> Fields:
 
 def effective(given: Fields) -> Fields:
     """A configuration as it is kept: without unset fields, and without those that a built-in
-    algorithm replaces. Refuses one that the service would refuse."""
+    algorithm or a dedicated pool replaces. Refuses one that the service would refuse."""
     fields = {key: value for key, value in given.items() if value is not None}
-    if "model_id" in fields:
-        fields = {key: value for key, value in fields.items() if key not in _OF_CODE}
+    replaced = _OF_CODE if "model_id" in fields else ()
+    replaced = (*replaced, "spec_id") if "pool_id" in fields else replaced
+    fields = {key: value for key, value in fields.items() if key not in replaced}
     _check_document(fields)
     return fields
 
 
 def _check_document(fields: Mapping[str, Any]) -> None:
     for key in ("worker_server_num", "spec_id"):
-        if key not in fields:
+        if key not in fields and not (key == "spec_id" and "pool_id" in fields):
             raise refuse("ModelArts.0101", f"{key} is required.", field=key)
     if len(fields.get("config_desc", "")) > _LONGEST_DESCRIPTION:
         raise _bad("0104", "config_desc", f"must have at most {_LONGEST_DESCRIPTION} characters")
@@ -158,7 +160,7 @@ def _check_document(fields: Mapping[str, Any]) -> None:
 
 
 def _check_known_ids(fields: Mapping[str, Any]) -> None:
-    if fields["spec_id"] not in FLAVORS:
+    if fields.get("spec_id", 2) not in FLAVORS:
         raise refuse("ModelArts.2781", f"Flavor ({fields['spec_id']}) not found.", field="spec_id")
     if fields.get("engine_id", 1) not in ENGINES:
         message = f"Engine ({fields['engine_id']}) not found."
@@ -168,10 +170,10 @@ def _check_known_ids(fields: Mapping[str, Any]) -> None:
 
 
 def _check_nodes(fields: Mapping[str, Any]) -> None:
-    nodes, flavor = fields["worker_server_num"], FLAVORS[fields["spec_id"]]
+    nodes, flavor = fields["worker_server_num"], FLAVORS.get(fields.get("spec_id", 0))
     if nodes < 1:
         raise _bad("0101", "worker_server_num", "must be at least 1")
-    if nodes > flavor.max_num:
+    if flavor and nodes > flavor.max_num:
         reason = f"{flavor.spec_code} allows at most {flavor.max_num}"
         raise _bad("2793", "worker_server_num", reason)
 

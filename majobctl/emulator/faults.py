@@ -13,7 +13,8 @@ from typing import Literal
 from majobctl.emulator.errors import EmulatorError, Refusal, refuse, refuse_at_gateway
 
 _SHARES = ("error_rate", "throttle_rate", "lose_rate")
-_CHOICES = {"put": ("replace", "merge"), "blanks": ("null", "empty", "missing", "mixed")}
+_CHOICES = {"put": "replace merge", "blanks": "null empty missing mixed"}
+_CHOICES["answers"] = "plain documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Faults:
     lose_rate      share carried out whose answer never arrives
     seed           of the random draws: the same requests in the same order have the same fates
     blanks         how an unset field comes back from GET
+    answers        whether GET has only the fields that are set ("plain"), or also those that the
+                   documented sample has beside them ("documented")
 
     Raises EmulatorError for a value out of range.
     """
@@ -41,14 +44,15 @@ class Faults:
     lose_rate: float = 0.0
     seed: int = 0
     blanks: Literal["null", "empty", "missing", "mixed"] = "null"
+    answers: Literal["plain", "documented"] = "plain"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in _CHOICES:
-                if value not in _CHOICES[field.name]:
-                    choices = ", ".join(_CHOICES[field.name])
-                    raise EmulatorError(f"{field.name} {value!r} is not one of {choices}")
+                if value not in (choices := _CHOICES[field.name].split()):
+                    known = ", ".join(choices)
+                    raise EmulatorError(f"{field.name} {value!r} is not one of {known}")
             elif field.name in _SHARES and not 0 <= value <= 1:
                 raise EmulatorError(f"{field.name} {value!r} is not a share between 0 and 1")
             elif field.name in ("latency_ms", "throttle") and not 0 <= value < math.inf:

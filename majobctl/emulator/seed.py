@@ -21,6 +21,7 @@ from majobctl.emulator.errors import EmulatorError, Refusal
 Fields = dict[str, Any]
 
 _PLAIN = {
+    "pool_id": "pool_id",
     "train_instance_count": "worker_server_num",
     "code_dir": "app_url",
     "boot_file": "boot_file_url",
@@ -178,13 +179,9 @@ def _look_up_engine(table: Mapping[str, Any]) -> int | None:
             raise _Problem(key, f"needs {other} beside it")
     if not table.get("framework_type"):
         return None
-    kinds = {engine.engine_name: engine.engine_type for engine in ENGINES.values()}
-    _look_up(kinds, table, "framework_type")
-    own = {
-        engine.engine_version: engine_id
-        for engine_id, engine in ENGINES.items()
-        if engine.engine_name == table["framework_type"]
-    }
+    names = {engine.engine_name: 0 for engine in ENGINES.values()}
+    _look_up(names, table, name := "framework_type")
+    own = {it.engine_version: key for key, it in ENGINES.items() if it.engine_name == table[name]}
     return _look_up(own, table, "framework_version")
 
 

@@ -184,7 +184,7 @@ def _columns(fields: Fields) -> tuple[str, int | None, str]:
 def _read(row: tuple[str, int, str]) -> Record:
     try:
         name, create_time, fields = row[0], row[1], json.loads(row[2])
-        if isinstance(name, str) and isinstance(create_time, int) and "spec_id" in fields:
+        if isinstance(name, str) and isinstance(create_time, int) and isinstance(fields, dict):
             return Record(name, create_time, {**fields})
     except (TypeError, ValueError):
         pass

@@ -26,7 +26,7 @@ _CHECKS: Mapping[Kind, _Check] = {
     Kind.HYPERPARAMETERS: hyperparameters_at,
     Kind.DATA_SOURCE: data_source_at,
 }
-_REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
+_REQUIRED = {name: field.unless for name, field in FIELDS.items() if field.required}
 
 
 def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
@@ -72,8 +72,8 @@ def _unknown_key(key: str) -> str:
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:
     """The rules about required keys and between keys that ``params``, made from ``raw``, break."""
     violations = []
-    for name in _REQUIRED:
-        if name not in params:
+    for name, unless in _REQUIRED.items():
+        if name not in params and unless not in params:
             state = "must not be empty" if name in raw else "is missing"
             violations.append(Violation((name,), f"{name} {state}"))
     return violations + broken_rules(params)

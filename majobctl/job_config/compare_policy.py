@@ -43,7 +43,7 @@ class ComparePolicy:
         place = place_of(path)
         return place in self.secret_places or self.names(place)
 
-    def hidden(self, params: Mapping[str, Any]) -> list[Path]:
+    def hidden(self, params: Params) -> list[Path]:
         return [*self.secret_places, *named_places(params, self.secret_names)]
 
     def masked_alike(

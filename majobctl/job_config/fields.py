@@ -38,6 +38,8 @@ class Field:
     help: str
     _: KW_ONLY
     required: bool = False
+    unless: str = ""
+    """The key that a required one is not needed with; the request then leaves it out."""
     max_length: int = 0
     of_update: bool = False
     """An argument of ``update_job_configs`` (table 2), not of ``Estimator`` (table 1)."""
@@ -55,6 +57,14 @@ _FIELDS = (
         "spec_id",
         "The flavor of each node, by its code, such as `modelarts.vm.gpu.p100`.",
         required=True,
+        unless="pool_id",
+    ),
+    Field(
+        "pool_id",
+        Kind.TEXT,
+        "pool_id",
+        "A dedicated resource pool, which has a flavor of its own: `train_instance_type` is then"
+        " not sent.",
     ),
     Field(
         "train_instance_count",
@@ -135,10 +145,12 @@ _FIELDS = (
     ),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _FIELDS}
-DATA_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
-    "obs": ("data_url",),
-    "dataset": ("dataset_id", "dataset_version"),
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    "obs": {"inputs": "data_url"},
+    "dataset": {"dataset_id": "dataset_id", "dataset_version_id": "dataset_version"},
 }
+"""The keys that name one source of data of each type, and those of its entry in data_source."""
+DATA_SOURCE_KEYS = {kind: tuple(keys.values()) for kind, keys in SOURCES.items()}
 LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
 """The keys whose values are names in the service's catalog."""
 DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
-from majobctl.job_config.fields import FIELDS, LONGEST_NAME, name_violation
+from majobctl.job_config.fields import FIELDS, LONGEST_NAME, Field, name_violation
 from majobctl.job_config.secrets import with_known
 from majobctl.job_config.violations import Path, Violation
 
@@ -31,7 +31,7 @@ class Source(Protocol):
 class JobConfig:
     """A name and its params: SDK names in the documented order, normalised, without blank ones.
     ``hyperparameters`` is ``{label: text}`` sorted by label; OBS paths start with ``/bucket/``;
-    ``job_description`` is left out, since no request carries it."""
+    what no request carries, such as ``job_description``, is left out."""
 
     name: str
     params: Mapping[str, Any]
@@ -67,12 +67,14 @@ class JobConfig:
 
 def request_params(params: dict[str, Any]) -> dict[str, Any]:
     """``params`` without the keys that no request carries."""
-    if _UNSENT.isdisjoint(params):
-        return params
-    return {key: value for key, value in params.items() if key not in _UNSENT}
+    left_out = [field.name for field in unsent(params)]
+    return {key: params[key] for key in params if key not in left_out} if left_out else params
 
 
-_UNSENT = frozenset(name for name, spec in FIELDS.items() if spec.rest is None)
+def unsent(params: Mapping[str, Any]) -> list[Field]:
+    """Those of ``params`` that no request carries, or none that has all of them."""
+    found = (field for name, field in FIELDS.items() if name in params)
+    return [field for field in found if not field.rest or field.unless in params]
 
 
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.fields import LONGEST_NAME
@@ -34,6 +34,7 @@ class ProviderOptions:
     emulator_data: Path | None = None
     emulator_seed: Path | None = None
     emulator_seed_name: str = ""
+    emulator_answers: Literal["plain", "documented"] = "plain"
 
 
 def connect(options: ProviderOptions) -> Provider:
@@ -77,6 +78,7 @@ def _open_emulator(options: ProviderOptions) -> Provider:
             seed=options.emulator_seed,
             seed_name=options.emulator_seed_name,
             project_id=project_id,
+            faults=emulator.Faults(answers=options.emulator_answers),
         )
     except emulator.EmulatorError as error:
         raise ProviderError(str(error)) from error

@@ -19,7 +19,7 @@ def set_values(emulator: Provider, name: str, values: Mapping[str, str]) -> None
         hint = nearest(name, names)
         raise MajobctlError(f"the emulator has no configuration {quoted(name)}{hint}")
     live = emulator.read_job_config(name)
-    params = JobConfig.of(name, _changed(live.params if live else {}, values)).params
+    params = JobConfig.of(name, _changed(live.params_as(values) if live else {}, values)).params
     result = emulator.update_job_config(name, params)
     if result.status is not CallStatus.DONE:
         raise MajobctlError(f"job_config.{name}: {result.message}\nnothing was changed")

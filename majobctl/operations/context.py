@@ -142,6 +142,7 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
             emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
             emulator_seed=settings.root / seed if seed else None,
             emulator_seed_name=seed,
+            emulator_answers=values["answers"] or "plain",
         )
     )
 

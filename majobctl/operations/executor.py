@@ -80,7 +80,8 @@ class ChangeExecutor:
             elif live is None:
                 wrong = ["the service does not have it"]
             else:
-                found = field_changes(self.guard.params_of(change), live.params)
+                sent = self.guard.params_of(change)
+                found = field_changes(sent, live.params_as(sent))
                 sides = (change.before or {}, change.after or {})
                 hidden = {place for side in sides for place in masked_places(side)}
                 wrong = list(_differences(found, hidden))

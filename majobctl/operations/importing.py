@@ -140,20 +140,19 @@ def _taken(
         found = live[name]
         if found is None:
             taken.left_out[name] = "the service does not have it any more"
-        elif name in config.job_configs:
-            taken.live[name] = found
-        else:
-            # No file describes it any more, but the state still knows what is secret or protected.
-            entry = entries.get(name)
+            continue
+        # Even without a file, the state may know what is secret or protected.
+        described, entry = known = config.job_configs.get(name), entries.get(name)
+        found = replace(found, params=found.params_as(*(it.params for it in known if it)))
+        if described is None:
             secrets = frozenset(str(place[-1]) for place in secret_places(entry))
-            reason = generate.reason_against(found.params, defaults, secrets)
-            if reason:
+            if reason := generate.reason_against(found.params, defaults, secrets):
                 taken.left_out[name] = reason
                 continue
-            taken.live[name] = found
             protect = entry is not None and entry.prevent_delete
             table = generate.table_of(found, defaults, secrets, prevent_delete=protect)
             taken.tables[name] = table
+        taken.live[name] = found
     return taken
 
 
@@ -217,6 +216,9 @@ def _warnings(taken: _Taken, written: Mapping[str, str]) -> Iterator[str]:
     for name, found in taken.live.items():
         yield from map(str, notes([found]))
         table = taken.tables.get(name)
+        if table and (extra := {*found.repeated, *found.assumed}.difference(found.params)):
+            listed = ", ".join(sorted(extra))
+            yield f"job_config.{name}: left out what the service derives: {listed}"
         for secret in table.secrets if table else ():
             yield (
                 f"{written[name]}: job_config.{name}: {quoted(secret)} looks like a secret, and its"

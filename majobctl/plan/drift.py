@@ -99,8 +99,9 @@ def _drifted(
         if entry.pending and not entry.params:
             return None  # The call that may have created it did not.
         return DriftedConfig(name=name, is_missing=True, is_pending=entry.pending)
-    now, *sides = policy.masked_alike(masker(name), live.params, *_sides(entry))
-    differing = (field_changes(side, now) for side in sides)
+    sides = _sides(entry)
+    now, *before = policy.masked_alike(masker(name), live.params_as(*sides), *sides)
+    differing = (field_changes(side, now) for side in before)
     found = [tuple(it for it in fields if not policy.ignores(it.path)) for fields in differing]
     if not all(found):
         return None

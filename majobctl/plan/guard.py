@@ -40,10 +40,12 @@ def with_live(
     if live is None:
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
+    # Of a renamed job config, the state knows the old name's values.
+    sides = (change.after or {}, change.before or {}, attempted or {})
     policy, also = ComparePolicy(secret_names=change.secret_names), change.references
-    sides = (change.before or {}, change.after or {}, attempted or {})
-    now, former, after, sent = policy.masked_alike(masker, live.params, *sides, also=also)
-    # The state does not know what is added; of a renamed job config it knows the old name's values.
+    now, after, former, sent = policy.masked_alike(
+        masker, live.params_as(*sides), *sides, also=also
+    )
     before = None if change.action is Action.ADD else former
     digest, unknown = masker.digest(live.params), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
@@ -52,7 +54,7 @@ def with_live(
     fields = three_way(before, now, after, change.ignored)
     if all(item.live == item.after for item in fields):
         return replace(read, action=Action.RECORD, fields=fields, cleared=())
-    set_now = {*change.cleared, *now}
+    set_now = {*change.cleared, *live.params, *live.repeated}
     cleared = tuple(key for key in FIELDS if key in set_now and key not in after)
     return replace(read, fields=three_way(before, now, after), cleared=cleared)
 

@@ -171,7 +171,8 @@ class _Planner:
     def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """What somebody set in the service, and the deletion would take away."""
         sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
-        now, before, attempted = self.default_policy.masked_alike(masker, live.params, *sides)
+        params, policy = live.params_as(*sides), self.default_policy
+        now, before, attempted = policy.masked_alike(masker, params, *sides)
         return removed_from_service(before, now, attempted if entry.pending else None)
 
     def _offline(self, config: JobConfig) -> Change | None:
@@ -194,8 +195,9 @@ class _Planner:
         # Whatever is or was secret is compared and shown as its hash.
         former = entry or self._entry(config, self._old_name(config))
         sides = (former.params, former.attempted or {}) if former else ({}, {})
+        params = live.params_as(config.params, *sides)
         now, after, before, _ = config.policy.masked_alike(
-            *(masker, live.params, self._masked(config), *sides), also=config.sensitive
+            *(masker, params, self._masked(config), *sides), also=config.sensitive
         )
         is_sure = entry is not None and not entry.pending
         ignored = config.policy.ignored
@@ -207,7 +209,7 @@ class _Planner:
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(known, now, after)
-            sent = {**_ever_sent(entry), **live.params}
+            sent = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
             change = self._changed(config, _action_of(entry), fields, sent)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
         protects_alike = entry is not None and entry.prevent_delete == config.prevent_delete

@@ -127,7 +127,7 @@ def _remarks_on_action(change: Change) -> Iterator[str]:
         case Action.RESEND:
             yield "the outcome of the last call is unknown: it is sent again"
         case Action.UPDATE if all(
-            it.before == it.after and it.live is None for it in change.fields
+            it.before == it.after and it.reason is None for it in change.fields
         ):
             yield "only how a sensitive value is stored changes"
 

@@ -47,7 +47,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 }
 """The columns of each list, with the service's keys."""
 
-_IDS = {"flavors": "spec_id", "engines": "engine_id", "algorithms": "model_id"}
+IDS = {"flavors": "spec_id", "engines": "engine_id", "algorithms": "model_id"}
 
 
 class Catalog:
@@ -66,7 +66,7 @@ class Catalog:
 
     def id_of(self, name: str, *wanted: str) -> Any:
         """The id of the entry with these names; ConfigError if the service does not offer it."""
-        identity = _IDS[name]
+        identity = IDS[name]
         found = [item for item in self.entries(name) if as_id(item.get(identity)) is not None]
         for key, value in zip(NAMES[name], wanted, strict=True):
             column = COLUMNS[name][key]
@@ -83,7 +83,7 @@ class Catalog:
         for entry in self.entries(name):
             names = [entry.get(column) for column in columns]
             texts = tuple(text for text in names if isinstance(text, str) and text)
-            if len(texts) == len(columns) and str(as_id(entry.get(_IDS[name]))) == number:
+            if len(texts) == len(columns) and str(as_id(entry.get(IDS[name]))) == number:
                 return texts
         return None
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
-from majobctl.job_config.live import LiveConfig, unknown_sentence
+from majobctl.job_config.live import LiveConfig, source_of, unknown_sentence
 from majobctl.job_config.values import INTEGER_LIMIT, WrittenFloat, as_text, is_blank
-from majobctl.service.catalog import NAMES, Catalog, as_id
+from majobctl.service.catalog import IDS, NAMES, Catalog, as_id
 from majobctl.text import printable, quoted
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _UNSET_IDS = ("", "0")
+_LISTED = {"flavors": "flavor", "engines": "engine", "algorithms": "built-in algorithm"}
 _COMPUTED = re.compile(
     r"is_success|error_(code|message|msg)|request_id|config_(name|id|type)|(create|update)_time"
     r"|spec_code|flavor(_code)?|core|cpu|[gn]pu_\w+|memory_unit|storage|(unit|max)_num"
@@ -25,10 +26,13 @@ _COMPUTED = re.compile(
 )
 """What answers have beside the fields of a request, and the keys of their arrays. The service
 computes it. It answers a ``nas_type`` by default: only with an address does that mean anything."""
-_IDS = {"spec_id": ("pool_id",), "engine_id": ("model_id",), "model_id": ()}
+_LONGS = {"spec_id": ("pool_id",), "engine_id": ("model_id",), "model_id": ()}
 """The numbers of a request: never blank text. One that is cleared is 0, which is no id, or left out
 beside a field that wins over it. Nothing wins over ``model_id``: a service that merges would keep
 it, and with it the algorithm."""
+_OF_ALGORITHM = ("code_dir", "boot_file", "user_image_url", "user_command")
+_DATASET = ("dataset_id", "dataset_version_id")
+_ENGINE = ("framework_type", "framework_version")
 _SAID = frozenset(field.rest for field in FIELDS.values())
 
 Document = Mapping[str, Any]
@@ -45,7 +49,7 @@ def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     Raises what ``catalog`` raises."""
     body: dict[str, Any] = {}
     for key, field in FIELDS.items():
-        if key not in given or field.rest is None:
+        if key not in given or field.rest is None or given.get(field.unless):
             continue
         value = given[key]
         if is_blank(value):
@@ -57,7 +61,7 @@ def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
             body[field.rest] = _label_list(value)
         else:
             body[field.rest] = value
-    for key, winners in _IDS.items():
+    for key, winners in _LONGS.items():
         if is_blank(body.get(key, 0)):
             del body[key]
             if not any(map(body.get, winners)):
@@ -83,70 +87,85 @@ def _label_list(labelled: Mapping[str, str]) -> list[dict[str, str]]:
 
 def live_config(name: str, document: Document, names: Names) -> LiveConfig:
     """The configuration ``name`` in ``document``, which has REST names. Null, "", [] and a missing
-    key are the same. Fields that are not in a job config are left out. Raises what ``names``
-    raises."""
+    key are the same. Of fields that name one thing twice, or that another overrules, only one is
+    kept. Raises what ``names`` raises."""
     problems: list[str] = []
-    found: dict[str, Any] = _flavor(document, names, problems)
-    found |= _algorithm(document, names, problems)
+    found: dict[str, Any] = {}
     for key, field in FIELDS.items():
         if key not in LOOKED_UP and field.rest is not None:
             value = document.get(field.rest)
             if not is_blank(value):
                 found[key] = _READERS[field.kind](value, problems)
+    if document.get("pool_type") == "SYSTEM_DEFINED":
+        found.pop("pool_id", None)  # The public pool is nobody's choice.
+    if "pool_id" not in found:
+        found |= _looked_up("flavors", document, names, problems, _flavor_name(document))
+    # An engine beside a built-in algorithm is the algorithm's own.
+    found |= _looked_up("algorithms", document, names, problems) or _looked_up(
+        "engines", document, names, problems, _engine_names(document)
+    )
     params = {key: found[key] for key in FIELDS if not is_blank(found.get(key))}
+    repeated = tuple(key for key in _repeated(params) if params.pop(key, None))
+    # The engine with the id 1 is the documented default, which means nothing beside an image.
+    is_assumed = "user_image_url" in params and _id(document, "engine_id") in ("", "1")
+    assumed = {it: params.pop(it) for it in _ENGINE if is_assumed and it in params}
     unknown = tuple(sorted({*_unknown_fields(document)}))
     if unknown:
         problems.append(f"the service has {unknown_sentence(unknown)}")
-    return LiveConfig(name, params, tuple(problems), unknown)
+    return LiveConfig(name, params, tuple(problems), unknown, repeated, assumed)
+
+
+def _repeated(params: Mapping[str, Any]) -> list[str]:
+    """The keys that an algorithm overrules, the address of a dataset's files, and of two words for
+    the same data the one that says less."""
+    found = [*_OF_ALGORITHM] if "model_name" in params else []
+    sources = params.get("data_source")
+    entries = sources if isinstance(sources, list) else []
+    if entries == [source_of({"inputs": params.get("inputs")})]:
+        found.append("data_source")
+    if "dataset_id" in params or any(it.get("type") == "dataset" for it in entries):
+        found.append("inputs")
+    if source_of({key: params[key] for key in params if key not in found}) in entries:
+        found += ("data_source",) if len(entries) == 1 else ("inputs", *_DATASET)
+    return found
 
 
 def _unknown_fields(document: Document, prefix: str = "") -> Iterator[str]:
     """The names of all fields that are set (0 and false are not) and that no key can express."""
     for name, value in document.items():
-        is_public_pool = name == "pool_id" and document.get("pool_type") == "SYSTEM_DEFINED"
-        if name in _SAID or is_public_pool or _COMPUTED.fullmatch(name):
+        if name in _SAID or _COMPUTED.fullmatch(name):
             for item in value if isinstance(value, (list, tuple)) else ():
                 yield from _unknown_fields(item, f"{name}.") if isinstance(item, Mapping) else ()
         elif value:
             yield prefix + printable(name)
 
 
-def _flavor(document: Document, names: Names, problems: list[str]) -> dict[str, str]:
-    # A name in the answer wins over the list.
-    name, spec_id = _name(document, "spec_code"), _id(document, "spec_id")
-    if not name and not spec_id:
+def _flavor_name(document: Document) -> list[str]:
+    own = document.get("flavor")
+    code = _name(own, "code") if isinstance(own, Mapping) else ""
+    codes = (_name(document, "spec_code"), _name(document, "flavor_code"), code)
+    return [*filter(None, codes)][:1]
+
+
+def _engine_names(document: Document) -> list[str]:
+    found = [_name(document, key) for key in ("engine_name", "engine_version")]
+    return found if all(found) and _id(document, "engine_id") != "0" else []
+
+
+def _looked_up(
+    name: str, document: Document, names: Names, problems: list[str], own: Sequence[str] = ()
+) -> dict[str, str]:
+    """The keys whose values are the names in the service's list ``name``: those of the answer, its
+    ``own``, or else those in the list."""
+    number = _id(document, id_key := IDS[name])
+    if not own and number in _UNSET_IDS:
         return {}
-    key = "train_instance_type"
-    known = (name,) if name else names.names_of("flavors", spec_id)
-    return {key: known[0] if known else _nameless(key, "flavor", "spec_id", spec_id, problems)}
-
-
-def _algorithm(document: Document, names: Names, problems: list[str]) -> dict[str, str]:
-    """A built-in algorithm, or else the engine; an algorithm's own engine is not reported."""
-    model_id = _id(document, "model_id")
-    if model_id in _UNSET_IDS:
-        return _engine(document, names, problems)
-    key, known = "model_name", names.names_of("algorithms", model_id)
-    what = "built-in algorithm"
-    return {key: known[0] if known else _nameless(key, what, "model_id", model_id, problems)}
-
-
-def _engine(document: Document, names: Names, problems: list[str]) -> dict[str, str]:
-    own = _name(document, "engine_name"), _name(document, "engine_version")
-    engine_id = _id(document, "engine_id")
-    if engine_id in _UNSET_IDS and (engine_id or not all(own)):
-        return {}
-    found = own if all(own) else names.names_of("engines", engine_id)
-    if found is None:
-        shown = _nameless("framework_type", "engine", "engine_id", engine_id, problems)
-        found = shown, shown
-    return {"framework_type": found[0], "framework_version": found[1]}
-
-
-def _nameless(key: str, what: str, id_key: str, number: str, problems: list[str]) -> str:
-    shown = printable(number)
-    problems.append(f"{key}: the service has no {what} with {id_key} {shown} any more")
-    return f"({id_key} {shown})"
+    found = own or names.names_of(name, number)
+    if not found:
+        shown, key = printable(number), NAMES[name][0]
+        problems.append(f"{key}: the service has no {_LISTED[name]} with {id_key} {shown} any more")
+        found = [f"({id_key} {shown})"] * len(NAMES[name])
+    return dict(zip(NAMES[name], found, strict=True))
 
 
 def _name(document: Document, key: str) -> str:
@@ -166,12 +185,11 @@ def _plain_path(text: str) -> str:
 
 
 def _count(value: object, problems: list[str]) -> int | str:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, int) and is_number and abs(value) < INTEGER_LIMIT:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGER_LIMIT:
         return value
     text = as_text(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     return int(text) if isinstance(value, str) and _DIGITS.fullmatch(text) else text
 
 
@@ -186,10 +204,13 @@ def _hyperparameters(value: object, problems: list[str]) -> dict[str, str] | str
         problems.append("hyperparameters: the service does not have a list of labels and values")
         return as_text(value)
     labelled: dict[str, str] = {}
-    for label, text in _labelled(rows):
+    for item in rows:
+        pair = ["" if item.get(key) is None else item[key] for key in ("label", "value")]
+        label, text = map(as_text, pair)
         if label in labelled:
             problems.append(f"hyperparameters: the label {quoted(label)} is there twice")
-        labelled[label] = text
+        if not all(map(is_blank, pair)):
+            labelled[label] = text
     return dict(sorted(labelled.items()))
 
 
@@ -201,19 +222,10 @@ def _rows(value: object) -> list[Mapping[str, Any]] | None:
     return rows if all(isinstance(item, Mapping) for item in rows) else None
 
 
-def _labelled(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Labels with the text of their values."""
-    for item in items:
-        label, content = ("" if item.get(key) is None else item[key] for key in ("label", "value"))
-        if not is_blank(label) or not is_blank(content):
-            yield as_text(label), as_text(content)
-
-
 def _data_source(value: object, problems: list[str]) -> list[dict[str, str]] | str:
     if (rows := _rows(value)) is None:
         return as_text(value)
-    entries = map(_data_source_entry, rows)
-    return [entry for entry in entries if entry]
+    return [entry for item in rows if (entry := _data_source_entry(item))]
 
 
 def _data_source_entry(item: Mapping[str, Any]) -> dict[str, str]:
@@ -221,6 +233,8 @@ def _data_source_entry(item: Mapping[str, Any]) -> dict[str, str]:
     entry = {key: as_text(item[key]) for key in keys if not is_blank(item.get(key))}
     if "data_url" in entry:
         entry["data_url"] = _plain_path(entry["data_url"])
+    if "dataset_id" in entry and entry.get("type") != "obs":
+        entry.pop("data_url", None)
     if entry and "type" not in entry:
         entry = {"type": "obs" if "data_url" in entry else "dataset", **entry}
     return entry

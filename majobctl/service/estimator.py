@@ -60,6 +60,7 @@ class Estimator:
     nas_type: str | None = None
     nas_share_addr: str | None = None
     nas_mount_path: str | None = None
+    pool_id: str | None = None
 
     def __post_init__(self) -> None:
         _session(self.modelarts_session)

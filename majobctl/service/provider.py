@@ -145,6 +145,8 @@ class Provider:
     def _send(self, call_name: str, name: str, arguments: Mapping[str, Any]) -> CallResult:
         of_call = {key: value for key, value in arguments.items() if FIELDS[key].of_update}
         own = {key: value for key, value in arguments.items() if key not in of_call}
+        if self._calls.is_official_sdk and not own.get("pool_id"):
+            own.pop("pool_id", None)  # an older package does not know it
         result = self._calls.outcome(call_name, own, config_name=name, **of_call)
         if self._listed is not None and result.status is not CallStatus.REFUSED:
             self._listed.add(name)
@@ -191,7 +193,7 @@ class Provider:
 
 
 def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:
-    if live.params == params:
+    if live.params_as(params) == params:
         return DONE
     message = f"somebody else has created {name} in the meantime, with other values"
     return CallResult(status=CallStatus.REFUSED, code=DUPLICATE, message=message)

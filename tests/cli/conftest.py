@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from majobctl.emulator.faults import Faults
 from tests.config_repository import Repository
 from tests.live_cloud import Cloud, running, seed_of
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running(tmp_path, seed_of("alpha", "beta", "gamma")) as found:
+@pytest.fixture(params=["plain", "documented"])
+def cloud(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    """Whatever the answers name beside what was set, it makes no difference."""
+    faults = Faults(answers=request.param)
+    with running(tmp_path, seed_of("alpha", "beta", "gamma"), faults) as found:
         yield found
 
 

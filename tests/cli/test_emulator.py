@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from majobctl.emulator.store import Store
-from tests.config_repository import Repository, finished
+from tests.config_repository import BODY, Repository, finished
 
 LINE = re.compile(r"majobctl emulator listening on (http://127\.0\.0\.1:\d+)\n")
 DATA = ".majobctl/emulator.db"
@@ -144,6 +144,20 @@ def fields(repository: Repository, name: str = "alpha", data: str = DATA) -> dic
         record = store.get(name)
     assert record is not None
     return record.fields
+
+
+@pytest.mark.parametrize("data", ["inputs", "data_source"])
+def test_documented_answers_make_no_difference(on_emulator: Repository, data: str) -> None:
+    text = (on_emulator.root / "majobctl.toml").read_text()
+    on_emulator.settings(text.replace("seed", 'answers = "documented"\nseed'))
+    entry = [{"type": "obs", "data_url": "/ml/data/"}]
+    on_emulator.job("alpha", **{"inputs": None, data: "/ml/data/" if data == "inputs" else entry})
+    on_emulator.apply("--verify", "--overwrite")
+    for command in ("drift", "plan --refresh"):
+        on_emulator.done(*command.split(), "--detailed-exitcode")
+    on_emulator.done("emulator", "set", "alpha", "config_desc=theirs")
+    assert "config_desc" in on_emulator.run("drift").stdout
+    assert fields(on_emulator).keys() == {*BODY, "config_desc"}
 
 
 class TestSet:

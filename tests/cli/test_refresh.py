@@ -110,6 +110,18 @@ def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
     assert_settled(repo, cloud)
 
 
+@pytest.mark.parametrize(("key", "field"), [("config_desc", "config_desc"), ("inputs", "data_url")])
+def test_what_was_removed_there_is_no_matter_of_secrets(
+    repo: Repository, cloud: Cloud, key: str, field: str
+) -> None:
+    cloud.console.change("alpha", **{field: ""})
+    for form in ("text", "markdown", "html"):
+        shown = repo.done("plan", "--refresh", "--format", form).stdout
+        assert key in shown
+        assert "sensitive value" not in shown
+    assert fields(refreshed(repo))[key][3:] == ("add", "changed there")
+
+
 def test_what_was_changed_there_is_repaired_with_one_put(repo: Repository, cloud: Cloud) -> None:
     cloud.console.change("beta", config_desc="theirs", log_url="/ml/log/")
     cloud.take()

@@ -39,7 +39,8 @@ COMPUTED = {
     "dataset_version_name": "version-UOF9BIeSGArwVt0oI6T",
 }
 UNSET = {
-    *("model_id", "data_url", "data_source", "pool_id", "pool_name", "volumes"),
+    *("model_id", "data_url", "data_source", "volumes"),
+    *("pool_id", "pool_name", "pool_type"),
     *("nas_type", "nas_mount_path", "nas_share_addr"),
 }
 
@@ -180,3 +181,49 @@ def test_paths_and_methods_that_do_not_exist_are_refused_in_json(
 def test_data_that_fails_is_an_internal_error(client: Client) -> None:
     client.app.close()
     assert error_of(client.call("GET", CONFIGS)) == (500, "ModelArts.0010")
+
+
+MANIFEST = {"data_url": "/bucket/annotation/V002/v1.manifest"}
+OBS, DATASET = {"type": "obs", "data_url": "/b/x/"}, {"type": "dataset", "dataset_id": "d"}
+DATASET |= {"dataset_version": "v"}
+IDS = {"dataset_id": "d", "dataset_version_id": "v"}
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ({"data_url": "/b/x/"}, {"data_source": [OBS], "pool_type": "SYSTEM_DEFINED"}),
+        ({"data_source": [OBS]}, {"data_url": "/b/x/", "nas_type": "efs"}),
+        (IDS, {"data_source": [DATASET], **MANIFEST}),
+        ({"data_source": [DATASET]}, {**IDS, **MANIFEST}),
+        ({"model_id": 4}, {"app_url": "/usr/app/", "engine_id": 501, "engine_name": "MXNet"}),
+        ({"user_image_url": "i"}, {"engine_id": 1, "engine_version": "TF-1.4.0-python2.7"}),
+        ({"user_image_url": "i", "engine_id": 4}, {"engine_name": "TensorFlow"}),
+        ({"pool_id": "p"}, {"pool_type": "USER_DEFINED", "spec_code": "modelarts.vm.gpu.v100"}),
+    ],
+)
+def test_documented_answers_name_what_follows_beside_what_was_set(
+    connect: Connect, given: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    client = connect(faults=Faults(answers="documented"))
+    client.create("a", **given)
+    config = client.config("a")
+    assert {key: config[key] for key in (*given, *beside)} == {**beside, **given}
+
+
+@pytest.mark.parametrize("put", ["replace", "merge"])
+def test_a_dedicated_pool_replaces_the_flavor(
+    connect: Connect, put: Literal["replace", "merge"]
+) -> None:
+    client = connect(faults=Faults(put=put))
+    client.create("a")
+    assert client.put("a", {"worker_server_num": 99, "pool_id": "p"}).ok
+    config = client.config("a")
+    assert (config["pool_id"], config["pool_name"]) == ("p", "p")
+    assert config["spec_id"] is config["spec_code"] is None
+    assert error_of(client.put("a", {"worker_server_num": 1, "pool_id": ""})) == (
+        400,
+        "ModelArts.0101",
+    )
+    assert client.put("a", body(pool_id="")).ok
+    assert (client.config("a")["spec_id"], client.config("a")["pool_id"]) == (4, None)

@@ -35,6 +35,7 @@ TABLE_2 = {
     "dataset_version_id": "dataset_version_id",
     "data_source": "data_source",
 }
+OF_REST = {"pool_id": "pool_id"}
 
 CODE = {"code_dir": "/b/src/", "boot_file": "/b/src/train.py"}
 FRAMEWORK = {"framework_type": "PyTorch", "framework_version": "PyTorch-1.0.0-python3.6"}
@@ -47,7 +48,7 @@ def told(params: Mapping[str, Any]) -> list[str]:
 
 
 def test_the_keys_are_those_of_tables_1_and_2_with_their_rest_names() -> None:
-    assert {name: field.rest for name, field in FIELDS.items()} == TABLE_1 | TABLE_2
+    assert {name: field.rest for name, field in FIELDS.items()} == TABLE_1 | TABLE_2 | OF_REST
     assert {name for name, field in FIELDS.items() if field.of_update} == set(TABLE_2)
 
 

@@ -23,7 +23,7 @@ from majobctl.state.document import Entry, State
 from majobctl.target import EMULATOR_ENDPOINT
 from tests.plan import plan_strategies as strategies
 from tests.plan.values import PLAIN, TARGET, field_change, leaves, state_of, unsure
-from tests.service.test_live_round_trip import _params as service_params
+from tests.strategies import known_params
 
 Params = Mapping[str, Any]
 
@@ -225,7 +225,7 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
 
 
 @settings(max_examples=40)
-@given(strategies.names, service_params, service_params)
+@given(strategies.names, known_params, known_params)
 def test_however_the_service_writes_its_blanks_what_was_sent_has_not_drifted(
     provider: Provider, name: str, first: Params, second: Params
 ) -> None:

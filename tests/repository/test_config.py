@@ -526,6 +526,21 @@ def test_a_job_description_is_a_warning_once_at_its_place(tmp_path: Path) -> Non
     ]
 
 
+def test_a_flavor_is_not_sent_with_a_pool_which_is_a_warning(tmp_path: Path) -> None:
+    without = PARAMS.partition("\n")[2]
+    files = {
+        "majobctl.toml": SETTINGS,
+        "jobs/a.toml": f'[job_config.a]\n{PARAMS}pool_id = "p"\n',
+        "jobs/b.toml": f'[job_config.b]\n{without}pool_id = "p"\n',
+        "jobs/c.toml": f'[job_config.c]\n{PARAMS}pool_id = ""\n',
+    }
+    config = loaded(tmp_path, files)
+    a, b, c = (config.job_configs[name].params for name in "abc")
+    assert a == b == {**{key: c[key] for key in c if key != "train_instance_type"}, "pool_id": "p"}
+    message = "train_instance_type is never sent with pool_id: changing it alone has no effect"
+    assert warnings_of(config) == [f"jobs/a.toml:2: job_config.a: {message}"]
+
+
 def test_a_pattern_that_matches_no_file_is_a_warning_at_its_line(tmp_path: Path) -> None:
     settings = f'{SETTINGS}[jobs]\nfiles = [\n  "jobs/*.toml",\n  "jobz/*.toml",\n]\n'
     config = loaded(tmp_path, {"majobctl.toml": settings, "jobs/a.toml": JOB})

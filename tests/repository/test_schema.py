@@ -43,7 +43,8 @@ UNSAID = {
     """,
     "settings": """
     address_broken address_with_password address_with_query address_with_space
-    address_without_scheme default_reference environment_breaks_address
+    address_without_scheme answers_without_emulator
+    default_reference environment_breaks_address
     environment_without_region plain_http project_broken project_of_dots reference_in_an_array
     region_broken region_missing seed_missing seed_without_emulator state_beside_another
     state_shared_by_environments state_shared_with_default timeout_no_number

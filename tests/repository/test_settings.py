@@ -43,6 +43,7 @@ def test_settings_that_are_left_out_have_their_defaults(tmp_path: Path) -> None:
         "timeout": 30,
         "retries": 5,
         "seed": "",
+        "answers": "",
     }
     assert settings.values["apply"] == {
         "parallelism": 10,

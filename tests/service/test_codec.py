@@ -111,11 +111,7 @@ class TestACompleteAnswer:
         [
             ({"volumes": [{"nfs": {"id": "x"}}]}, ["volumes"]),
             ({"nas_share_addr": "a:/", "nas_type": "nfs"}, ["nas_share_addr"]),
-            (
-                {"nas_mount_path": "/m", "pool_id": "own", "pool_type": ""},
-                ["nas_mount_path", "pool_id"],
-            ),
-            ({"pool_id": "own", "pool_type": "USER_DEFINED"}, ["pool_id"]),
+            ({"nas_mount_path": "/m"}, ["nas_mount_path"]),
             ({"what_is_to_come": {"a": 1}}, ["what_is_to_come"]),
             ({"is_private": True, "is_new": False, "level": 0}, ["is_private"]),
             ({"data_source": [{"data_url": "/b/x/", "split": "1"}]}, ["data_source.split"]),
@@ -145,7 +141,124 @@ class TestACompleteAnswer:
         assert live() == LiveConfig("x", {})
 
 
+URL, OTHER = "/usr/data/", "/usr/other/"
+MANIFEST = "/usr/annotation/V002/v1.manifest"
+OBS, DATASET = {"type": "obs", "data_url": URL}, {"type": "dataset", "dataset_id": "d"}
+DATASET |= {"dataset_version": "v"}
+IDS = {"dataset_id": "d", "dataset_version_id": "v"}
+CODE = {"app_url": "/usr/app/", "boot_file_url": "/usr/app/boot.py"}
+IMAGE = {"user_image_url": "swr/image:1"}
+ENGINE = {"framework_type": "TensorFlow", "framework_version": "TF-1.4.0"}
+DEFAULT_ENGINE = {"engine_id": 1, "engine_name": "TensorFlow", "engine_version": "TF-1.4.0"}
+
+
+class TestAnAnswerThatNamesMoreThanWasSet:
+    @pytest.mark.parametrize("wanted", ["inputs", "dataset_id", "data_source", "log_url"])
+    @pytest.mark.parametrize(
+        ("answer", "plain", "entries"),
+        [
+            ({"data_url": URL, "data_source": [OBS]}, {"inputs": URL}, [OBS]),
+            ({"data_url": URL}, {"inputs": URL}, [OBS]),
+            ({"data_url": "obs:/" + URL, "data_source": [OBS]}, {"inputs": URL}, [OBS]),
+            ({**IDS, "data_url": MANIFEST}, IDS, [DATASET]),
+            ({**IDS, "data_url": MANIFEST, "data_source": [DATASET]}, IDS, [DATASET]),
+            ({**IDS, "data_url": URL, "data_source": [OBS]}, IDS, [DATASET]),
+            ({**IDS, "data_source": [{**DATASET, "data_url": MANIFEST}]}, IDS, [DATASET]),
+        ],
+    )
+    def test_has_its_data_once_and_in_the_words_that_are_wanted(
+        self,
+        wanted: str,
+        answer: dict[str, Any],
+        plain: Mapping[str, Any],
+        entries: list[dict[str, str]],
+    ) -> None:
+        expected = {"data_source": entries} if wanted == "data_source" else plain
+        assert live(**answer).params_as({wanted: {"$sensitive": "h"}}) == expected
+        assert live(**answer).params == plain
+
+    def test_is_in_the_words_that_say_the_same_or_else_in_those_of_the_state(self) -> None:
+        state, same, edited = {"inputs": URL}, {"data_source": [OBS]}, {"data_source": [DATASET]}
+        for answer in ({"data_url": URL}, {"data_source": [OBS]}, {"data_url": URL} | same):
+            assert live(**answer).params_as(same, state) == same
+            assert live(**answer).params_as(edited, state) == state
+            assert live(**answer).params_as(edited, {"log_url": ""}) == same
+
+    @pytest.mark.parametrize("wanted", ["inputs", "dataset_id"])
+    def test_has_one_entry_in_the_words_that_are_wanted(self, wanted: str) -> None:
+        for entry, plain in ((OBS, {"inputs": URL}), (DATASET, IDS)):
+            found = live(data_source=[entry])
+            assert found.params_as({wanted: ""}) == plain
+            assert found.params_as() == found.params == {"data_source": [entry]}
+
+    @pytest.mark.parametrize(
+        ("answer", "kept"),
+        [
+            # Two sources are not one, and what contradicts itself stays in sight.
+            ({"data_source": [OBS, {**OBS, "data_url": OTHER}], "data_url": URL}, ["data_source"]),
+            ({"data_source": [OBS], "data_url": OTHER}, ["inputs", "data_source"]),
+            (
+                {**IDS, "data_source": [{**DATASET, "dataset_id": "e"}]},
+                ["dataset_id", "dataset_version_id", "data_source"],
+            ),
+            ({"data_source": [DATASET, {**DATASET, "dataset_id": "e"}], **IDS}, ["data_source"]),
+            ({"data_source": [DATASET], "data_url": MANIFEST}, ["data_source"]),
+            ({**IDS, "data_source": [OBS]}, ["dataset_id", "dataset_version_id", "data_source"]),
+            ({"dataset_id": "d", "data_url": MANIFEST}, ["dataset_id"]),
+            ({"data_source": "x", "data_url": URL}, ["inputs", "data_source"]),
+            # An algorithm overrules code, engine and image.
+            ({"model_id": 4, **CODE, **DEFAULT_ENGINE, **IMAGE}, ["model_name"]),
+            ({"model_id": 4, **CODE, "user_command": "c", "engine_id": 31}, ["model_name"]),
+            ({"model_id": 0, **CODE}, ["code_dir", "boot_file"]),
+            ({**CODE, **IMAGE}, ["code_dir", "boot_file", "user_image_url"]),
+            # A dedicated pool has its own flavor; the public one is nobody's choice.
+            ({"pool_id": "p", "spec_id": 2, "pool_type": "USER_DEFINED"}, ["pool_id"]),
+            ({"pool_id": "p", "spec_code": "flavor-a", "pool_type": ""}, ["pool_id"]),
+            (
+                {"pool_id": "p", "spec_id": 2, "pool_type": "SYSTEM_DEFINED"},
+                ["train_instance_type"],
+            ),
+        ],
+    )
+    def test_keeps_what_decides(self, answer: dict[str, Any], kept: list[str]) -> None:
+        found = live(**answer)
+        assert (list(found.params), found.problems) == (kept, ())
+        assert list(found.params_as({"log_url": ""})) == kept
+
+    @pytest.mark.parametrize(
+        ("answer", "wanted", "is_seen"),
+        [
+            (DEFAULT_ENGINE, {}, False),
+            (DEFAULT_ENGINE, {"framework_type": "", "framework_version": ""}, True),
+            ({**DEFAULT_ENGINE, "engine_id": None}, {}, False),
+            ({**DEFAULT_ENGINE, "engine_id": "1"}, {}, False),
+            # Somebody must have set another one than the documented default.
+            ({**DEFAULT_ENGINE, "engine_id": 31}, {}, True),
+        ],
+    )
+    def test_has_an_engine_beside_an_image_if_somebody_named_it(
+        self, answer: dict[str, Any], wanted: Mapping[str, Any], is_seen: bool
+    ) -> None:
+        found = live(**IMAGE, **answer).params_as(wanted)
+        assert found == {**(ENGINE if is_seen else {}), **IMAGE}
+        assert live(**answer).params_as() == ENGINE
+
+
 class TestAFlavor:
+    @pytest.mark.parametrize(
+        ("answer", "name"),
+        [
+            ({"flavor": {"code": "a"}}, "a"),
+            ({"flavor_code": "b", "flavor": {"code": "a"}}, "b"),
+            ({"spec_id": 77, "flavor": {"code": "a"}}, "a"),
+            ({"spec_code": "c", "flavor_code": "b"}, "c"),
+            ({"spec_id": 2, "flavor": "a"}, "flavor-a"),
+            ({"spec_id": 2, "flavor": {"code": None}, "flavor_code": ""}, "flavor-a"),
+        ],
+    )
+    def test_may_come_as_a_code_of_another_form(self, answer: dict[str, Any], name: str) -> None:
+        assert params(**answer) == {"train_instance_type": name}
+
     def test_is_the_name_that_the_service_adds(self) -> None:
         assert params(spec_id=2, spec_code="renamed") == {"train_instance_type": "renamed"}
 
@@ -155,8 +268,13 @@ class TestAFlavor:
         found = params(spec_id=spec_id, spec_code=spec_code)
         assert found == {"train_instance_type": "flavor-a"}
 
+    @pytest.mark.parametrize("unset", [0, "0"])
+    def test_with_the_id_0_is_none_unless_it_has_a_name(self, unset: object) -> None:
+        assert params(spec_id=unset) == {}
+        assert params(spec_id=unset, spec_code="a") == {"train_instance_type": "a"}
+
     @pytest.mark.parametrize(
-        ("spec_id", "shown"), [(77, "77"), ("77", "77"), (True, "true"), ([1], "[1]"), (0, "0")]
+        ("spec_id", "shown"), [(77, "77"), ("77", "77"), (True, "true"), ([1], "[1]")]
     )
     def test_that_is_gone_stays_visible(self, spec_id: object, shown: str) -> None:
         assert live(spec_id=spec_id) == LiveConfig(

@@ -42,7 +42,7 @@ def _required_rule() -> Schema:
     required: dict[str, Schema] = {
         name: {"type": "integer"} if field.kind is Kind.COUNT else _FILLED
         for name, field in FIELDS.items()
-        if field.required
+        if field.required and not field.unless
     }
     text = f"{', '.join(required)} are required, here or below: none can be blank."
     return {"description": text, **holding(required)}

@@ -25,7 +25,7 @@ from majobctl.job_config.directives import (
     without_directives,
 )
 from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
-from majobctl.job_config.job_config import JobConfig, request_params
+from majobctl.job_config.job_config import JobConfig, request_params, unsent
 from majobctl.job_config.secrets import place_of, secret_warnings, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
@@ -177,15 +177,14 @@ def _secrets(
     }
 
 
-def _warnings(params: Mapping[str, Any]) -> Sequence[Violation]:
-    found: tuple[Violation, ...] = ()
+def _warnings(params: Mapping[str, Any]) -> Iterator[Violation]:
     if DATA_KEYS.isdisjoint(params):
         message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
-        found += (Violation((), message),)
-    if "job_description" in params:
-        message = "job_description is never sent: changing it alone has no effect"
-        found += (Violation(("job_description",), message),)
-    return found
+        yield Violation((), message)
+    for field in unsent(params):
+        other = f" with {field.unless}" if field.unless else ""
+        message = f"{field.name} is never sent{other}: changing it alone has no effect"
+        yield Violation((field.name,), message)
 
 
 def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:

@@ -133,8 +133,9 @@ def provider_violations(
         if other_environments:
             message += f", or choose an environment: -e {printable(other_environments[0])}"
         yield Violation(("provider", "region"), message)
-    if provider["seed"] and not is_emulator:
-        yield Violation(("provider", "seed"), 'seed is only for kind = "emulator"; remove it')
+    for key in ("seed", "answers"):
+        if provider[key] and not is_emulator:
+            yield Violation(("provider", key), f'{key} is only for kind = "emulator"; remove it')
     needs_region = not (is_emulator or written.get("endpoint"))
     for key, check in _PARTS_OF_ADDRESSES:
         try:

@@ -62,6 +62,12 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "seed": Setting(
             Kind.TEXT, "", "For the emulator: a TOML file with the initial content of its cloud."
         ),
+        "answers": Setting(
+            Kind.TEXT,
+            "",
+            "For the emulator: with `documented`, responses also name what the service derives.",
+            choices=("plain", "documented"),
+        ),
     },
     "state": {
         "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
