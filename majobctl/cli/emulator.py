@@ -63,6 +63,7 @@ def command() -> None:
     show_default=True,
     help="Whether an update replaces the configuration or only the fields it names.",
 )
+@click.option("--like", metavar="REPORT", help="Behave as a JSON report of `majobctl probe` says.")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")
 @_number_option("--lose-rate", 1, "Share of responses that are lost.")
@@ -74,6 +75,7 @@ def serve(
     seed: str | None,
     project_id: str,
     put: str,
+    like: str | None,
     request_log: str | None,
     **faults: Any,
 ) -> None:
@@ -92,6 +94,10 @@ def serve(
     require_werkzeug()
     behavior = emulator.Faults(put="merge" if put == "merge" else "replace", **faults)
     try:
+        if like is not None:
+            behavior, unplayed = emulator.faults_like(like, behavior)
+            for finding in unplayed:
+                invocation.warn(f"the emulator cannot play {finding}")
         app = emulator.create_app(
             data, seed=seed, project_id=project_id, faults=behavior, request_log=request_log
         )

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "serve", "start"]
+__all__ = [
+    "EmulatorError",
+    "Faults",
+    "create_adapter",
+    "create_app",
+    "faults_like",
+    "serve",
+    "start",
+]
 
 
 def create_app(
@@ -55,6 +63,13 @@ def create_app(
         store.close()
         raise
     return Emulator(store, project_id, faults, log)
+
+
+def faults_like(report: str | os.PathLike[str], faults: Faults) -> tuple[Faults, list[str]]:
+    """See ``like.faults_like``."""
+    from majobctl.emulator import like
+
+    return like.faults_like(report, faults)
 
 
 def create_adapter(app: Emulator) -> BaseAdapter:

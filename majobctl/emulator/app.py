@@ -17,6 +17,7 @@ from majobctl.emulator import auth, checks
 from majobctl.emulator.calls import Calls
 from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway, refuse_at_iam
 from majobctl.emulator.faults import Draw, Faults
+from majobctl.emulator.like import LikeCalls
 from majobctl.emulator.request_log import RequestLog
 from majobctl.emulator.store import Store
 
@@ -61,7 +62,7 @@ class Emulator:
         self, store: Store, project_id: str, faults: Faults, log: RequestLog | None
     ) -> None:
         self._store = store
-        self._calls = Calls(store, faults)
+        self._calls = (LikeCalls if faults.like else Calls)(store, faults)
         self._project_id = project_id
         self._latency = faults.latency_ms / 1000
         self._draw = Draw(faults)

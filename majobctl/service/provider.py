@@ -132,6 +132,13 @@ class Provider:
         result = self._calls.outcome("delete_job_configs", {"config_name": name})
         return DONE if result.code == NOT_FOUND else result
 
+    def exchange(self, method: str, path: str, **content: Any) -> tuple[int, dict[str, Any]]:
+        """``Session.exchange``. Raises ProviderError, also for the official SDK."""
+        if self._calls.is_official_sdk:
+            raise ProviderError('the official SDK hides answers: set provider.kind = "modelarts"')
+        found: tuple[int, dict[str, Any]] = self._session.exchange(method, path, **content)
+        return found
+
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""
         getattr(self._session, "stop", lambda: None)()
