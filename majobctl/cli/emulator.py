@@ -95,7 +95,9 @@ def serve(
     behavior = emulator.Faults(put="merge" if put == "merge" else "replace", **faults)
     try:
         if like is not None:
-            behavior, unplayed = emulator.faults_like(like, behavior)
+            from majobctl.emulator.like import faults_like
+
+            behavior, unplayed = faults_like(like, behavior)
             for finding in unplayed:
                 invocation.warn(f"the emulator cannot play {finding}")
         app = emulator.create_app(

@@ -65,13 +65,6 @@ def create_app(
     return Emulator(store, project_id, faults, log)
 
 
-def faults_like(report: str | os.PathLike[str], faults: Faults) -> tuple[Faults, list[str]]:
-    """See ``like.faults_like``."""
-    from majobctl.emulator import like
-
-    return like.faults_like(report, faults)
-
-
 def create_adapter(app: Emulator) -> BaseAdapter:
     """A requests transport adapter that calls `app` in the process, without a socket."""
     from majobctl.emulator.adapter import WsgiAdapter

@@ -50,7 +50,7 @@ _PLAYED = re.compile(
     r"|update\.replaces (merge|replace)|response\.unset (null|blank|missing|mixed)"
     r"|response\.derived (yes|no)|update\.(blank|null|blank-list) cleared"
     r"|name\.max-length (20|21|64)"
-    r"|list\.default-order (a|de)scending|error\.message error_(msg|message)|error\.status-200 \w+"
+    r"|list\.default-order (a|de)scending|error\.status-200 \w+"
     r"|hyperparameters\.(values same|order kept)|catalog\.(names text|ids unique)|list\.total all"
     r"|flavor\.max-nodes refused|path\.form same|response\.(computed same|numbers text)"
     r"|algorithm\.own-engine \w+|update\.missing-name created|delete\.missing done"
@@ -112,15 +112,13 @@ class LikeCalls(Calls):
 
     @contextmanager
     def _coded(self, key: str) -> Iterator[None]:
-        """Says a refusal about the name as the report does, and each with its word for it."""
+        """Says a refusal about the name as the report does."""
         try:
             yield
         except Refusal as refusal:
             word, said = self._word(key), refusal
             if refusal.document["error_code"][-4:] in ("0102", "0103") and word[3:4] == "-":
                 said = refuse(f"ModelArts.{word[4:]}", refusal.message, status=int(word[:3]))
-            if self._word("error.message") == "error_msg":
-                said.document["error_msg"] = said.document.pop("error_message")
             raise said from None
 
     def _taken(self, body: bytes) -> bytes:

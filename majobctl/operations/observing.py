@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from majobctl.errors import ServiceError
 from majobctl.service.provider import Provider
 
 Document = Mapping[str, Any]
@@ -30,29 +31,34 @@ _ABSENT = object()
 
 
 class Observer:
-    """Makes the calls, as long as it should not stop, and keeps what the answers look like."""
+    """Makes the calls, as long as it should not stop, and keeps the configurations it reads. The
+    one that it makes has ``name`` and ``body``."""
 
     def __init__(self, provider: Provider, should_stop: Callable[[], bool]) -> None:
         self.provider = provider
         self.should_stop = should_stop
-        self.documents: list[Document] = []
-        self.refusals: list[tuple[int, Document]] = []
+        self.name = ""
+        self.body: Document = {}
+        self._documents: list[Document] = []
+        self._statuses: list[int] = []
 
     def ask(self, method: str, name: str = "", **content: Any) -> Document:
         """The answer; ``refusal_in`` tells a refusal. Raises KeyboardInterrupt."""
         if self.should_stop():
             raise KeyboardInterrupt
         path = f"{_CONFIGS}/{quote(name, safe='')}" if name else _CONFIGS
-        status, answer = self.provider.exchange(method, path, **content)
-        if status < 400 and answer.get("is_success") is not False:
-            return answer
-        self.refusals.append((status, answer))
-        code = str(answer.get("error_code")).rpartition(".")[2]
-        return {**answer, _REFUSAL: f"{status}-{code}"}
+        try:
+            return self.provider.request(method, path, **content)
+        except ServiceError as error:
+            if error.is_about_credentials or error.may_pass or error.status >= 500:
+                raise
+            self._statuses.append(error.status)
+            return {_REFUSAL: f"{error.status}-{error.code.rpartition('.')[2]}"}
 
     def names(self, **query: Any) -> list[str]:
-        listed = self.ask("GET", query={"sortBy": "config_name", **query}).get("configs") or []
-        return [str(it.get("config_name")) for it in listed if isinstance(it, Mapping)]
+        listed = self.ask("GET", query={"sortBy": "config_name", **query}).get("configs")
+        rows = listed if isinstance(listed, list) else []
+        return [str(it.get("config_name")) for it in rows if isinstance(it, Mapping)]
 
     def entries(self, name: str) -> list[Any]:
         return [it for it in self.provider.catalog.entries(name) if isinstance(it, Mapping)]
@@ -63,7 +69,7 @@ class Observer:
         down, own = self.names(order="desc", per_page=10), self.names(per_page=10)
         total = self.ask("GET", query={"per_page": 1}).get("config_total_count")
         answers = [self.ask("GET", name) for name in up[:_READ_IN_FULL]]
-        self.documents += [answer for answer in answers if not refusal_in(answer)]
+        self._documents += [answer for answer in answers if not refusal_in(answer)]
         codes = [it.get("spec_code") for it in self.entries("flavors")]
         words = {
             "not-found.code": refusal_in(self.ask("GET", f"majobctl-none-{secrets.token_hex(3)}")),
@@ -71,7 +77,7 @@ class Observer:
             "catalog.ids": _any((codes.count(it) > 1 for it in codes), "repeated unique"),
         }
         if len(up) > 1:
-            has_all = total is not None and total >= len(up)
+            has_all = isinstance(total, int) and total >= len(up)
             words["list.total"] = "absent" if total is None else "all" if has_all else "page"
         if up != down:
             words["list.default-order"] = {0: "ascending", 1: "descending"}.get(
@@ -81,75 +87,60 @@ class Observer:
 
     def seen(self) -> dict[str, str]:
         """What all answers so far have in common."""
-        flavors = {it.get("spec_id"): it.get("spec_code") for it in self.entries("flavors")}
-        said = [(it.get("spec_code"), flavors.get(it.get("spec_id"))) for it in self.documents]
+        codes = {str(it.get("spec_id")): it.get("spec_code") for it in self.entries("flavors")}
+        said = [(it.get("spec_code"), codes.get(str(it.get("spec_id")))) for it in self._documents]
         computed = [own != known for own, known in said if own and known]
-        values = [it[key] for it in self.documents for key in _TEXTS if it.get(key)]
-        messages = {key for _, it in self.refusals for key in it if key.startswith("error_m")}
-        unset = [it.get(key, _ABSENT) for it in self.documents for key in _TEXTS]
+        values = [it[key] for it in self._documents for key in _TEXTS if it.get(key)]
+        unset = [it.get(key, _ABSENT) for it in self._documents for key in _TEXTS]
         forms = {"missing": _ABSENT in unset, "null": None in unset, "blank": "" in unset}
         found = [form for form, is_seen in forms.items() if is_seen]
         return {
-            "error.message": "both" if len(messages) > 1 else "".join(messages),
-            "error.status-200": _any((status < 300 for status, _ in self.refusals), "seen unseen"),
-            "response.computed": _any(computed, "wrong same") or _any(self.documents, "absent -"),
+            "error.status-200": _any((status < 300 for status in self._statuses), "seen unseen"),
+            "response.computed": _any(computed, "wrong same") or _any(self._documents, "absent -"),
             "response.numbers": _any((not isinstance(it, str) for it in values), "number text"),
             "response.unset": "mixed" if len(found) > 1 else "".join(found),
-            "response.derived": _any(map(_says_twice, self.documents), "yes no"),
+            "response.derived": _any(map(_says_twice, self._documents), "yes no"),
         }
 
     def write(self, name: str) -> dict[str, str]:
         """What only a change can show, of the configuration ``name``, which nobody has, and of
         longer names. Each observation begins with a new one. Without any, it cannot be made."""
+        self.name = name
         for body in _bodies(self):
-            own = _Own(self, name, body)
-            words = {"update.missing-name": refusal_in(own.ask("PUT")) or "created"}
-            if not refusal_in(own.fresh()):
+            self.body = body
+            words = {"update.missing-name": refusal_in(self.send("PUT")) or "created"}
+            if not refusal_in(self.fresh()):
                 break
         else:
             return words
-        self.documents.append(self.ask("GET", name))
-        words["duplicate.code"] = refusal_in(own.ask("POST")) or "accepted"
-        if refusal_in(own.ask("DELETE")):
+        self._documents.append(self.ask("GET", name))
+        words["duplicate.code"] = refusal_in(self.send("POST")) or "accepted"
+        if refusal_in(self.send("DELETE")):
             return words  # whoever cannot delete must make no more
-        for key, observation in _observations(own).items():
-            words[key] = own.observe(*observation)
-        own.ask("DELETE")
-        words["delete.missing"] = refusal_in(own.ask("DELETE")) or "done"
+        for key, observation in _observations(self).items():
+            words[key] = self.observe(*observation)
+        self.send("DELETE")
+        words["delete.missing"] = refusal_in(self.send("DELETE")) or "done"
         words["name.max-length"] = "20"
         for length, word in LENGTHS.items():
             long = name.ljust(length, "x")
-            if not refusal_in(self.ask("POST", body={"config_name": long, **own.body})):
+            if not refusal_in(self.ask("POST", body={"config_name": long, **self.body})):
                 words["name.max-length"] = word
                 self.ask("DELETE", long)
                 break
         return words
 
-
-def refusal_in(answer: Document) -> str:
-    """Status and code of a refusal, such as ``404-0102``; "" for a success."""
-    return str(answer.get(_REFUSAL, ""))
-
-
-class _Own:
-    """The configuration that is made to be observed."""
-
-    def __init__(self, observer: Observer, name: str, body: Mapping[str, Any]) -> None:
-        self.observer = observer
-        self._name = name
-        self.body = body
-
-    def ask(self, method: str, **changes: Any) -> Document:
-        """A call with the body, and ``changes`` laid over it."""
+    def send(self, method: str, **changes: Any) -> Document:
+        """A call about the own configuration, with ``changes`` laid over its body."""
         body = {key: it for key, it in {**self.body, **changes}.items() if it is not _ABSENT}
         if method == "POST":
-            return self.observer.ask("POST", body={"config_name": self._name, **body})
+            return self.ask("POST", body={"config_name": self.name, **body})
         content = {"body": body} if method == "PUT" else {}
-        return self.observer.ask(method, self._name, **content)
+        return self.ask(method, self.name, **content)
 
     def fresh(self, **changes: Any) -> Document:
-        self.ask("DELETE")
-        return self.ask("POST", **changes)
+        self.send("DELETE")
+        return self.send("POST", **changes)
 
     def observe(
         self, method: str, changes: Mapping[str, Any], key: str = "", words: str = "kept cleared"
@@ -159,13 +150,20 @@ class _Own:
         sent = changes.get(key, self.body.get(key)) if method == "POST" else self.body.get(key)
         answer = self.fresh(**(changes if method == "POST" else {}))
         if method == "PUT":
-            answer = self.ask("PUT", **changes)
+            answer = self.send("PUT", **changes)
         if refusal := refusal_in(answer):
             return "refused" if refusal.rpartition("-")[2] in _RULES else ""
         if not key:
             return "accepted"
-        value = self.ask("GET").get(key)
+        if refusal_in(live := self.send("GET")):
+            return ""
+        value = live.get(key)
         return words.split()[not (value and (value == sent or sent is _ABSENT))]
+
+
+def refusal_in(answer: Document) -> str:
+    """Status and code of a refusal, such as ``404-0102``; "" for a success."""
+    return str(answer.get(_REFUSAL, ""))
 
 
 def _bodies(observer: Observer) -> Iterator[dict[str, Any]]:
@@ -176,7 +174,7 @@ def _bodies(observer: Observer) -> Iterator[dict[str, Any]]:
     own = (flavor.get("spec_id"), 1, _PATH, _PATH, f"{_PATH}run.py", engine.get("engine_id"))
     models = [
         it
-        for it in observer.documents
+        for it in observer._documents
         if all(map(it.get, wanted)) and not any(map(it.get, ("model_id", "user_image_url")))
     ]
     for model in [*models[:1], dict(zip(wanted, own, strict=True))]:
@@ -186,7 +184,7 @@ def _bodies(observer: Observer) -> Iterator[dict[str, Any]]:
         yield {**body, **paths, **about}
 
 
-def _observations(own: _Own) -> dict[str, tuple[Any, ...]]:
+def _observations(observer: Observer) -> dict[str, tuple[Any, ...]]:
     """The arguments of ``observe`` by the ids of the rows."""
     image = {"user_image_url": "majobctl/probe:1"}
     found: dict[str, tuple[Any, ...]] = {
@@ -205,10 +203,10 @@ def _observations(own: _Own) -> dict[str, tuple[Any, ...]]:
         "data-source.type": ("POST", {"data_url": _ABSENT, "data_source": [{"data_url": _PATH}]}),
         "path.form": ("POST", {}, "train_url", "same changed"),
     }
-    flavors = {it.get("spec_id"): it.get("max_num") for it in own.observer.entries("flavors")}
-    if isinstance(most := flavors.get(own.body["spec_id"]), int):
+    flavors = {str(it.get("spec_id")): it.get("max_num") for it in observer.entries("flavors")}
+    if isinstance(most := flavors.get(str(observer.body["spec_id"])), int):
         found["flavor.max-nodes"] = ("POST", {"worker_server_num": most + 1})
-    for algorithm in own.observer.entries("algorithms")[:1]:
+    for algorithm in observer.entries("algorithms")[:1]:
         model = {"model_id": algorithm.get("model_id")}
         alone = {**model, **dict.fromkeys(_CODE, _ABSENT)}
         found["algorithm.beside-image"] = ("POST", {**alone, **image})

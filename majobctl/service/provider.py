@@ -132,12 +132,12 @@ class Provider:
         result = self._calls.outcome("delete_job_configs", {"config_name": name})
         return DONE if result.code == NOT_FOUND else result
 
-    def exchange(self, method: str, path: str, **content: Any) -> tuple[int, dict[str, Any]]:
-        """``Session.exchange``. Raises ProviderError, also for the official SDK."""
+    def request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """``Session.request``. Raises ProviderError, also because the official SDK has none."""
         if self._calls.is_official_sdk:
             raise ProviderError('the official SDK hides answers: set provider.kind = "modelarts"')
-        found: tuple[int, dict[str, Any]] = self._session.exchange(method, path, **content)
-        return found
+        answer: dict[str, Any] = self._session.request(method, path, **content)
+        return answer
 
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""

@@ -26,23 +26,14 @@ from majobctl.service.auth.tokens import classify_issue
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
-from majobctl.service.http.responses import (
-    Failure,
-    NoResponse,
-    Response,
-    classify,
-    read_object,
-)
+from majobctl.service.http.responses import Failure, NoResponse, Response, classify
 from majobctl.service.http.retries import ISSUE_TOKEN, RETRY_RULES, Retries, Send
-from majobctl.strict_json import JsonError
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
     from majobctl.service.http.transport import Transport
-
-Query = Mapping[str, object] | None
 
 
 class Session:
@@ -156,7 +147,7 @@ class Session:
         method: str,
         path: str,
         *,
-        query: Query = None,
+        query: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Makes one call and returns the JSON object of its successful response.
@@ -165,50 +156,18 @@ class Session:
         already; a ``query`` value of None is left out. Raises ServiceError if the service refuses,
         TransportError if its answer is not known, AuthError if IAM does not issue a token.
         """
-        send, quotes = self._prepared(method, path, query, body)
-        rule = RETRY_RULES[method]
+        url = f"{self.endpoint}/v1/{self.project_id}{path}"
+        sent = {key: value for key, value in (query or {}).items() if value is not None}
+        if sent:
+            url += "?" + urlencode(sent, quote_via=quote, safe="~")
+        rule, quotes = RETRY_RULES[method], QuoteFilter(secrets_of(self._credentials))
+        send = self._sender(method, url, b"" if body is None else _encoded(body), quotes)
 
         def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
             found = classify(result, writes=rule.writes)
             return quotes.checked(found, data=not rule.writes)
 
         return self._retries.call(rule, send, read)
-
-    def exchange(
-        self, method: str, path: str, query: Query = None, body: Mapping[str, Any] | None = None
-    ) -> tuple[int, dict[str, Any]]:
-        """As ``request``, but a refusal is an answer, too: the HTTP status and the JSON object,
-        {} if there is none."""
-        send, quotes = self._prepared(method, path, query, body)
-        status = 0
-
-        def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
-            nonlocal status
-            found = quotes.checked(classify(result, writes=method != "GET"), data=method == "GET")
-            if isinstance(result, NoResponse) or result.status >= 500:
-                return found
-            if isinstance(found, Failure) and (found.may_pass or found.error.is_about_credentials):
-                return found
-            status = result.status
-            try:
-                return read_object(result.body)
-            except JsonError:
-                return {}
-
-        document = self._retries.call(RETRY_RULES[method], send, read)
-        return status, document
-
-    def _prepared(
-        self, method: str, path: str, query: Query, body: Mapping[str, Any] | None
-    ) -> tuple[Send, QuoteFilter]:
-        """What sends this call, and what keeps secrets out of its answers."""
-        url = f"{self.endpoint}/v1/{self.project_id}{path}"
-        sent = {key: value for key, value in (query or {}).items() if value is not None}
-        if sent:
-            url += "?" + urlencode(sent, quote_via=quote, safe="~")
-        quotes = QuoteFilter(secrets_of(self._credentials))
-        content = b"" if body is None else _encoded(body)
-        return self._sender(method, url, content, quotes), quotes
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
