@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from majobctl.emulator.errors import EmulatorError, Refusal, refuse, refuse_at_gateway
@@ -29,8 +29,7 @@ class Faults:
     lose_rate      share carried out whose answer never arrives
     seed           of the random draws: the same requests in the same order have the same fates
     blanks         how an unset field comes back from GET
-
-    like           the words of a probe's report (see ``like.py``)
+    like           the words of a probe's report by its rows (see ``like.py``)
 
     Raises EmulatorError for a value out of range.
     """
@@ -43,19 +42,19 @@ class Faults:
     lose_rate: float = 0.0
     seed: int = 0
     blanks: Literal["null", "empty", "missing", "mixed"] = "null"
-    like: Mapping[str, str] = field(default_factory=dict)
+    like: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        for name in (it.name for it in fields(self)):
-            value = getattr(self, name)
-            if name in _CHOICES:
-                if value not in _CHOICES[name]:
-                    choices = ", ".join(_CHOICES[name])
-                    raise EmulatorError(f"{name} {value!r} is not one of {choices}")
-            elif name in _SHARES and not 0 <= value <= 1:
-                raise EmulatorError(f"{name} {value!r} is not a share between 0 and 1")
-            elif name in ("latency_ms", "throttle") and not 0 <= value < math.inf:
-                raise EmulatorError(f"{name} {value!r} is not a number from 0 up")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _CHOICES:
+                if value not in _CHOICES[field.name]:
+                    choices = ", ".join(_CHOICES[field.name])
+                    raise EmulatorError(f"{field.name} {value!r} is not one of {choices}")
+            elif field.name in _SHARES and not 0 <= value <= 1:
+                raise EmulatorError(f"{field.name} {value!r} is not a share between 0 and 1")
+            elif field.name in ("latency_ms", "throttle") and not 0 <= value < math.inf:
+                raise EmulatorError(f"{field.name} {value!r} is not a number from 0 up")
 
 
 @dataclass(frozen=True, slots=True)

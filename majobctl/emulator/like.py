@@ -108,7 +108,7 @@ class LikeCalls(Calls):
             return DONE if is_done else super().delete_config(name)
 
     def _word(self, key: str) -> str:
-        return self._faults.like.get(key, "")
+        return (self._faults.like or {}).get(key, "")
 
     @contextmanager
     def _coded(self, key: str) -> Iterator[None]:
