@@ -48,12 +48,12 @@ _CODED = r"(not-found\.code|update\.missing-name|delete\.missing|duplicate\.code
 _PLAYED = re.compile(
     rf"{_CODED}|({'|'.join(_REFUSED)}) (refused|accepted)|{'|'.join(_LEFT_OUT)}"
     r"|update\.replaces (merge|replace)|response\.unset (null|blank|missing|mixed)"
-    r"|response\.derived (yes|no)|update\.(blank|null|blank-list) cleared"
+    r"|update\.(blank|null|blank-list) cleared"
     r"|name\.max-length (20|21|64)"
     r"|list\.default-order (a|de)scending|error\.status-200 \w+"
     r"|hyperparameters\.(values same|order kept)|catalog\.(names text|ids unique)|list\.total all"
     r"|flavor\.max-nodes refused|path\.form same|response\.(computed same|numbers text)"
-    r"|algorithm\.own-engine \w+|update\.missing-name created|delete\.missing done"
+    r"|update\.missing-name created|delete\.missing done"
 )
 
 
@@ -67,17 +67,19 @@ def faults_like(report: str | os.PathLike[str], faults: Faults) -> tuple[Faults,
         advice = "make one with `majobctl probe --write --format json --out FILE`"
         raise EmulatorError(f"{os.fspath(report)}: not a report of a probe; {advice}") from error
     known = {field.name for field in fields(faults)}
-    unplayed = {key for key, word in words.items() if not _PLAYED.fullmatch(f"{key} {word}")}
-    unplayed |= {
-        key for key, it in _SWITCHES.items() if words.get(key) == "yes" and it not in known
-    }
-    given = {
-        name: words[key] for key, name in _SWITCHES.items() if words.keys() - unplayed >= {key}
-    }
     switches: dict[str, Any] = {
-        name: _VALUES.get(it, it) for name, it in given.items() if name in known
+        name: _VALUES.get(word, word)
+        for key, name in _SWITCHES.items()
+        if (word := words.get(key, "other")) != "other" and name in known
     }
-    return replace(faults, like=words, **switches), [f"{it} {words[it]}" for it in unplayed]
+    derived = switches.get("answers") == "documented"
+    follows = {"response.derived": ("no", "yes"), "algorithm.own-engine": ("absent", "named")}
+    unplayed = [
+        f"{key} {word}"
+        for key, word in words.items()
+        if follows.get(key, ("", ""))[derived] != word and not _PLAYED.fullmatch(f"{key} {word}")
+    ]
+    return replace(faults, like=words, **switches), unplayed
 
 
 class LikeCalls(Calls):

@@ -222,7 +222,7 @@ DEVIATIONS: dict[str, tuple[Any, dict[str, str]]] = {
         on_request(
             lambda it: {"app_url", "user_image_url"} <= it.body.keys(), refused(400, "0105")
         ),
-        {"image.beside-code": "refused", "long.blank": "refused"},
+        dict.fromkeys(("image.beside-code", "long.blank", "long.zero"), "refused"),
     ),
     "an output is required": (
         on_request(lambda it: "train_url" not in it.body, refused(400, "0101")),
