@@ -32,12 +32,12 @@ _ABSENT = object()
 
 class Observer:
     """Makes the calls, as long as it should not stop, and keeps the configurations it reads. The
-    one that it makes has ``name`` and ``body``."""
+    one that it makes has ``name`` and ``body``; ``reason`` is why it cannot be made."""
 
     def __init__(self, provider: Provider, should_stop: Callable[[], bool]) -> None:
         self.provider = provider
         self.should_stop = should_stop
-        self.name = ""
+        self.name = self.reason = ""
         self.body: Document = {}
         self._documents: list[Document] = []
         self._statuses: list[int] = []
@@ -53,7 +53,8 @@ class Observer:
             if error.is_about_credentials or error.may_pass or error.status >= 500:
                 raise
             self._statuses.append(error.status)
-            return {_REFUSAL: f"{error.status}-{error.code.rpartition('.')[2]}"}
+            word = f"{error.status}-{error.code.rpartition('.')[2]}"
+            return {_REFUSAL: word, "reason": str(error)}
 
     def names(self, **query: Any) -> list[str]:
         listed = self.ask("GET", query={"sortBy": "config_name", **query}).get("configs")
@@ -109,8 +110,9 @@ class Observer:
         for body in _bodies(self):
             self.body = body
             words = {"update.missing-name": refusal_in(self.send("PUT")) or "created"}
-            if not refusal_in(self.fresh()):
+            if not refusal_in(made := self.fresh()):
                 break
+            self.reason = made["reason"]
         else:
             return words
         self._documents.append(self.ask("GET", name))

@@ -22,10 +22,9 @@ from majobctl.operations.context import (
 )
 from majobctl.operations.observing import LENGTHS, Observer
 from majobctl.strict_json import JsonError, parse_object
+from majobctl.text import printable
 
 PREFIX = "majobctl-probe-"
-OTHER = "other"
-"""What is said in place of a word that the table does not have for a row."""
 _OWN_NAME = re.compile(PREFIX + "[0-9a-f]{4}x*")
 
 
@@ -45,8 +44,8 @@ class Assumption:
 
 
 class Finding(NamedTuple):
-    """``status`` is "holds", "differs" or "unknown"; ``observed`` is a word of the table, or OTHER,
-    and so has nothing of the project in it; it is "" for what is unknown."""
+    """``status`` is "holds", "differs" or "unknown"; ``observed`` is a word of the table, "other"
+    for any other, and so has nothing of the project in it, or "" for what is unknown."""
 
     id: str
     status: str
@@ -90,11 +89,13 @@ def probe(
         provider_of(settings, 1) as provider,
     ):
         observer = Observer(provider, should_stop)
-        for name in _delete_left(path, target, observer):
+        for name in _delete_left(path, target, observer) if is_alone else ():
             repository.warn(f"deleted {name}, which an interrupted probe had left in the service")
         words = observer.read()
         if write:
-            name = _free_name(provider.config_names())
+            taken, name = provider.config_names(), ""
+            while not name or any(it.startswith(name) for it in taken):
+                name = PREFIX + secrets.token_hex(2)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             refuse_link_out(path, settings.root)
             names = [name, *(name.ljust(length, "x") for length in LENGTHS)]
@@ -105,21 +106,15 @@ def probe(
                 observer.should_stop = lambda: False
                 _delete_left(path, target, observer)
             if "duplicate.code" not in words:
-                repository.warn("the service refuses to create a configuration; -v shows why")
+                repository.warn(f"no configuration can be created: {observer.reason}")
         words |= observer.seen()
     return [_finding(row, words.get(row.id, "")) for row in load_assumptions() if row.probe]
 
 
 def _finding(row: Assumption, word: str) -> Finding:
     status = "unknown" if not word else "holds" if word in row.holds else "differs"
-    known = word if word in ("", *row.holds, *row.differs) else OTHER
+    known = word if word in ("", *row.holds, *row.differs) else "other"
     return Finding(row.id, status, known)
-
-
-def _free_name(taken: list[str]) -> str:
-    while (name := PREFIX + secrets.token_hex(2)) in taken:
-        pass
-    return name
 
 
 def _delete_left(path: Path, target: Mapping[str, Any], observer: Observer) -> list[str]:
@@ -135,7 +130,7 @@ def _delete_left(path: Path, target: Mapping[str, Any], observer: Observer) -> l
         advice = f"delete your configurations {PREFIX}* in the console, and then the file"
         raise MajobctlError(f"{path} is damaged: {advice}") from error
     if not is_own:
-        place = "/".join(map(str, document["target"].values()))
+        place = printable(json.dumps(document["target"]))
         raise MajobctlError(f"a probe was interrupted; first run `majobctl probe` against {place}")
     found = sorted({*names} & {*observer.provider.config_names()})
     for name in names:

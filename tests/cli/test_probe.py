@@ -454,6 +454,31 @@ def test_a_damaged_note_deletes_nothing(content: bytes, on_cloud: Repository, cl
     assert cloud.console.names() == ["alpha", OTHERS]
 
 
+def test_a_service_that_creates_nothing_leaves_most_unknown(
+    on_cloud: Repository, cloud: Cloud
+) -> None:
+    refusal = Reply(400, {"error_code": "ModelArts.0118", "error_message": "Quota exceeded."})
+    cloud.before = lambda it: refusal if it.method == "POST" else None
+    ran = on_cloud.done(*WRITE)
+    assert "no configuration can be created: ModelArts.0118 Quota exceeded." in ran.stderr
+    assert words(ran.stdout)["update.replaces"] == ""
+    assert words(ran.stdout)["update.missing-name"] == "404-0102"
+    assert not (on_cloud.root / ".majobctl" / "probe.json").exists()
+
+
+def test_two_probes_keep_away_from_each_other(on_cloud: Repository, cloud: Cloud) -> None:
+    codes = []
+
+    def second() -> None:
+        other = on_cloud.start("probe")
+        other.communicate(timeout=60)
+        codes.append(other.returncode)
+
+    cloud.before = first(40, second)
+    on_cloud.done(*WRITE)
+    assert codes == [4]
+
+
 def test_a_note_never_names_what_a_probe_does_not_make(on_cloud: Repository, cloud: Cloud) -> None:
     target = {"endpoint": cloud.url, "project_id": "emulator"}
     note = json.dumps({"names": ["alpha", "majobctl-probe-zzzz"], "target": target})
