@@ -63,7 +63,7 @@ def faults_like(report: str | os.PathLike[str], faults: Faults) -> tuple[Faults,
     try:
         findings = json.loads(Path(report).read_text("utf-8"))["findings"]
         words = {str(it["id"]): str(it["observed"]) for it in findings if it["observed"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "make one with `majobctl probe --write --format json --out FILE`"
         raise EmulatorError(f"{os.fspath(report)}: not a report of a probe; {advice}") from error
     known = {field.name for field in fields(faults)}

@@ -382,7 +382,7 @@ def test_nothing_is_left_of_a_probe_that_is_ended_at_any_step(
 ) -> None:
     kept = {name: cloud.console.config(name) for name in ("alpha", OTHERS)}
     steps = steps_of_a_probe(on_cloud, cloud)
-    assert steps > 70
+    assert steps > 70, steps
     left = 0
     stride = 1 if number is signal.SIGKILL and is_done else 4
     for step in range(1, steps + 1, stride):
