@@ -18,6 +18,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from majobctl.cli import cli
 from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field
 from majobctl.job_config.rules import RULES
+from majobctl.operations.probe import Assumption, load_assumptions
 from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
 
 DOCS = ROOT / "docs"
@@ -233,6 +235,22 @@ def _purpose(module: Path) -> str:
     return sentence.rstrip(".:")
 
 
+def assumptions_tables() -> str:
+    """What the service's documents leave open, and what is decided, section by section."""
+    head = ("what is open", "what majobctl does", "id", "probe")
+    parts = []
+    for section, rows in groupby(load_assumptions(), lambda row: row.section):
+        cells = [(it.open, it.decided, f"`{it.id}`", _probe_of(it)) for it in rows]
+        parts.append(f"## {section}\n\n{table(head, cells)}")
+    return "\n\n".join(parts)
+
+
+def _probe_of(row: Assumption) -> str:
+    if not row.probe:
+        return f"cannot be probed: {row.cannot_be_probed}"
+    return "`probe`" if row.probe == "read" else "`probe --write`"
+
+
 _SECTIONS: Mapping[str, Callable[[], str]] = {
     "settings": settings_tables,
     "fields": fields_table,
@@ -240,6 +258,7 @@ _SECTIONS: Mapping[str, Callable[[], str]] = {
     "data-source": data_source_table,
     "commands": commands_reference,
     "rooms": rooms_table,
+    "assumptions": assumptions_tables,
 }
 
 

@@ -132,23 +132,12 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
 
 
 def _is_confirmed(plan: Plan) -> bool:
-    """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
-    if not options.is_terminal(sys.stdin):
-        raise MajobctlError(
-            "cannot ask for approval: stdin is not a terminal; nothing was sent\n"
-            "save a plan (`majobctl plan --refresh --out FILE`), review it and run"
-            " `majobctl apply FILE`; or run `majobctl apply --auto-approve`"
-        )
     place = f" to the environment {plan.environment}" if plan.environment else ""
-    question = f"Apply these changes{place}? Only yes is accepted"
-    try:
-        answer = click.prompt(question, default="", show_default=False, err=True)
-    except click.Abort as error:
-        if not isinstance(error.__context__, EOFError):
-            raise
-        answer = ""
-        click.echo(err=True)  # Ctrl-D ends no line
-    return bool(answer == "yes")
+    return options.is_confirmed(
+        f"Apply these changes{place}? Only yes is accepted",
+        "save a plan (`majobctl plan --refresh --out FILE`), review it and run"
+        " `majobctl apply FILE`; or run `majobctl apply --auto-approve`",
+    )
 
 
 def _show_result(result: ApplyResult, format_: str) -> None:

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "flavors": "List the service's flavors, for train_instance_type.",
     "engines": "List the service's engines, for framework_type.",
     "algorithms": "List the service's algorithms, for model_name.",
+    "probe": "Find out which assumptions about the service hold on your own project.",
     "import": "Import configurations of the service into the state, and write TOML files for them.",
     "fmt": "Format job files and the settings.",
     "schema": "Print a JSON Schema (2020-12) of job files or of the settings, for editors.",

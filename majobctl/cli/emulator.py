@@ -62,6 +62,7 @@ def command() -> None:
 @_project_option
 @_choice_option("--put", "replace merge", "What an update does to fields it does not name.")
 @_choice_option("--answers", "plain documented", "Whether responses name what is derived, too.")
+@click.option("--like", metavar="REPORT", help="Behave as a JSON report of `majobctl probe` says.")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")
 @_number_option("--lose-rate", 1, "Share of responses that are lost.")
@@ -72,6 +73,7 @@ def serve(
     data: str | None,
     seed: str | None,
     project_id: str,
+    like: str | None,
     request_log: str | None,
     **behavior: Any,
 ) -> None:
@@ -90,6 +92,12 @@ def serve(
     require_werkzeug()
     faults = emulator.Faults(**behavior)
     try:
+        if like is not None:
+            from majobctl.emulator.like import faults_like
+
+            faults, unplayed = faults_like(like, faults)
+            for finding in unplayed:
+                invocation.warn(f"the emulator cannot play {finding}")
         with emulator.create_app(
             data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
         ) as app:

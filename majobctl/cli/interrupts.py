@@ -18,7 +18,8 @@ class Interrupts:
     """Ctrl-C and SIGTERM interrupt a command until ``defer`` is called. After that, the first one
     makes ``should_stop`` return True, and the second one exits at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str = "The next plan resends what is not known to be done.") -> None:
+        self._advice = advice
         self._count = 0
         self._is_deferred = False
         self._before: dict[int, Any] = {}
@@ -46,7 +47,7 @@ class Interrupts:
             # What was acknowledged is in the journal. os.write, since a handler must not print
             # through a stream that it may have interrupted.
             _write_now(_SHOW_CURSOR if is_terminal(sys.stderr) else "")
-            _write_now("Exited at once. The next plan resends what is not known to be done.\n")
+            _write_now(f"Exited at once. {self._advice}\n")
             os._exit(INTERRUPTED)
         _write_now("Stopping: waiting for the calls under way. Ctrl-C again exits at once.\n")
 

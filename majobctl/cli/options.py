@@ -11,6 +11,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from majobctl.errors import MajobctlError
 from majobctl.render import Paint, unpainted
 from majobctl.text import quoted
 
@@ -134,6 +135,21 @@ def selection_options(command: Command) -> Command:
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether ``stream`` is a terminal; a closed one is None."""
     return stream is not None and stream.isatty()
+
+
+def is_confirmed(question: str, advice: str) -> bool:
+    """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
+    if not is_terminal(sys.stdin):
+        reason = "cannot ask for approval: stdin is not a terminal; nothing was sent"
+        raise MajobctlError(f"{reason}\n{advice}")
+    try:
+        answer = click.prompt(question, default="", show_default=False, err=True)
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        answer = ""
+        click.echo(err=True)  # Ctrl-D ends no line
+    return bool(answer == "yes")
 
 
 def width_of(stream: TextIO | None) -> int | None:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "serve", "start"]
+__all__ = [
+    "EmulatorError",
+    "Faults",
+    "create_adapter",
+    "create_app",
+    "faults_like",
+    "serve",
+    "start",
+]
 
 
 def create_app(

@@ -18,6 +18,7 @@ from majobctl.emulator.calls import Calls
 from majobctl.emulator.errors import AnswerLost, Refusal, refuse, refuse_at_gateway
 from majobctl.emulator.faults import Draw, Faults
 from majobctl.emulator.iam import Iam
+from majobctl.emulator.like import LikeCalls
 from majobctl.emulator.request_log import RequestLog
 from majobctl.emulator.store import Store
 
@@ -68,7 +69,7 @@ class Emulator:
         self, store: Store, project_id: str, faults: Faults, log: RequestLog | None
     ) -> None:
         self._store = store
-        self._calls = Calls(store, faults)
+        self._calls = (LikeCalls if faults.like else Calls)(store, faults)
         self._latency = faults.latency_ms / 1000
         self._draw = Draw(faults)
         self._iam = Iam(project_id)

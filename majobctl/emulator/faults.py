@@ -6,7 +6,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -32,6 +32,7 @@ class Faults:
     blanks         how an unset field comes back from GET
     answers        whether GET has only the fields that are set ("plain"), or also those that the
                    documented sample has beside them ("documented")
+    like           the words of a probe's report by its rows (see ``like.py``)
 
     Raises EmulatorError for a value out of range.
     """
@@ -45,6 +46,7 @@ class Faults:
     seed: int = 0
     blanks: Literal["null", "empty", "missing", "mixed"] = "null"
     answers: Literal["plain", "documented"] = "plain"
+    like: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

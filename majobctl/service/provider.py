@@ -127,6 +127,13 @@ class Provider:
         result = self._confirmed(name, result)
         return DONE if result.is_missing else result
 
+    def request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """``Session.request``. Raises ProviderError, also because the official SDK has none."""
+        if self._calls.is_official_sdk:
+            raise ProviderError('the official SDK hides answers: set provider.kind = "modelarts"')
+        answer: dict[str, Any] = self._session.request(method, path, **content)
+        return answer
+
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""
         getattr(self._session, "stop", lambda: None)()
