@@ -288,7 +288,7 @@ class Histories(RuleBasedStateMachine):
         elif ran.code == 5:
             assert held_back_in(ran.stderr), ran
         else:
-            assert ran.code == 3, ran
+            assert ran.code == 3, ran.stderr
             pending = {name for name, entry in entries.items() if entry.pending}
             assert pending
             assert pending <= self.losing & wanted
