@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,3 +45,16 @@ def problems_of(root: Path, files: Mapping[str, str | bytes]) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         load_config(root)
     return [str(problem) for problem in raised.value.problems]
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = {f"GIT_{it}_{key}": "x" for it in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    environment = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
+    command = ["git", "-C", str(root), *arguments]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+
+
+def committed(root: Path) -> None:
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")

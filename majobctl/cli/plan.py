@@ -32,6 +32,12 @@ FORMATS = ("text", "json", "markdown", "html")
     help="Also write the plan to FILE in another format. Repeatable.",
 )
 @click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
+@click.option(
+    "--base",
+    metavar="REV",
+    default="",
+    help="Compare with the files of this git revision, not with the state.",
+)
 @options.detailed_exitcode_option("are changes")
 @options.color_option
 def command(
@@ -39,6 +45,7 @@ def command(
     format_: str,
     also: tuple[str, ...],
     out: str | None,
+    base: str,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do. Sends nothing, changes nothing.
@@ -59,7 +66,8 @@ def command(
         raise click.UsageError("--also and --out: each output needs a file of its own")
     with reading_progress() as reading:
         repository, selection = invocation.repository(reading), invocation.selection()
-        made = plan(repository, selection=selection, refresh=refresh or "none", out=out)
+        read = refresh or "none"
+        made = plan(repository, selection=selection, refresh=read, out=out, base=base)
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"

@@ -14,16 +14,18 @@ from majobctl.job_config.secrets import new_salt
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
+from majobctl.plan.causes import with_causes
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import Live, make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
+from majobctl.state.document import Entry, State
 from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
+    from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
-    from majobctl.state.document import State
 
 
 def plan(
@@ -32,15 +34,26 @@ def plan(
     selection: Selection = EVERYTHING,
     refresh: str = "none",
     out: str | None = None,
+    base: str = "",
 ) -> Plan:
     """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
     first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
+    ``base`` is a revision of git to compare with, in place of the state and the service; one that
+    cannot be read is a warning.
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be used,
     AuthError and ProviderError if the service cannot be read, MajobctlError for the rest."""
     repository = context.as_repository(repository)
+    if base and (out is not None or refresh != "none"):
+        raise MajobctlError(
+            "--base compares two revisions of the files: such a plan cannot be saved and applied,"
+            " and reads no service\nleave out --base, or --out and --refresh"
+        )
     config = repository.load_config()
     settings = config.settings
-    state = context.store_of(settings).read()
+    before = _config_of(repository, base) if base else None
+    if isinstance(before, Problem):
+        config, before = replace(config, warnings=(*config.warnings, before)), None
+    state = _as_applied(before, settings) if before else context.store_of(settings).read()
     at_once = repository.calls_at_once(settings)
     with ExitStack() as opened:
         made = plan_config(
@@ -51,12 +64,42 @@ def plan(
             refresh,
             selection=selection,
             for_saving=out is not None,
+            base=before,
         )
+    if before:
+        return replace(only_shown(made), base=base)
     if out is not None:
         from majobctl.operations.output_files import save_plan
 
         save_plan(made, state, out, settings)
     return made
+
+
+def _config_of(repository: ConfigRepository, base: str) -> Config | Problem:
+    from majobctl.repository.revision import config_of
+
+    try:
+        return config_of(repository.folder, base, repository.overrides)
+    except MajobctlError as error:
+        reason = str(error).partition("\n")[0]
+        message = f"cannot be read, so this is the plan against the state: {reason}"
+        unread = Problem(where=f"--base {base}", message=message)
+        repository.warn(unread)
+        return unread
+
+
+def _as_applied(base: Config, settings: Settings) -> State:
+    """What the state would be if ``base`` had just been applied."""
+    state = State.new(context.target_of(settings))
+    entries = {
+        name: Entry(
+            params=state.masker(name).masked(it.params, it.sensitive),
+            applied_at="",
+            prevent_delete=it.prevent_delete,
+        )
+        for name, it in base.job_configs.items()
+    }
+    return replace(state, lineage="", job_configs=entries)
 
 
 def plan_config(
@@ -69,6 +112,7 @@ def plan_config(
     selection: Selection,
     for_saving: bool = True,
     overwrites: bool = False,
+    base: Config | None = None,
 ) -> Plan:
     """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service. One
     ``for_saving``, or to be applied, has the salt that the first state needs."""
@@ -98,7 +142,7 @@ def plan_config(
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
     made = replace(
-        made,
+        with_causes(made, config, base),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
     )

@@ -57,6 +57,17 @@ class Reason(enum.Enum):
     SAME = "the same here and there"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Cause:
+    """The line that makes a change. ``key`` is its dotted place, such as ``defaults.log_url`` or
+    ``job_config.x.matrix.lr``; that of a table's header if the table lost a key. A variable may be
+    from ``--var`` or the environment: ``file`` says so, and ``line`` is 0."""
+
+    file: str
+    line: int
+    key: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
     """``before`` is the state's value, ``after`` the desired one, ``live`` the service's, if it was
@@ -70,6 +81,8 @@ class FieldChange:
     after: Any
     live: Any = None
     reason: Reason | None = None
+    cause: Cause | None = None
+    """None for what the service's side makes, and in a plan of an older file."""
 
     @property
     def replaced(self) -> Any:

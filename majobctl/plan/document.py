@@ -16,7 +16,8 @@ from typing import Any
 from majobctl import __version__
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.job_config.fields import FIELDS
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
+from majobctl.plan.causes import by_cause
+from majobctl.plan.change import Action, Cause, Change, FieldAction, FieldChange, Reason, Renamed
 from majobctl.plan.guard import is_held_back
 from majobctl.plan.members import (
     ANYTHING,
@@ -40,6 +41,7 @@ from majobctl.text import printable, printable_json, quoted
 
 HEAD = {"format_version": "1.0", "majobctl_version": __version__}
 """What every document begins with."""
+_PLAN_HEAD = {**HEAD, "format_version": "1.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,13 @@ _PLACES = Form(
 )
 _NAMES = Form(sorted, lambda node: frozenset(node.texts()))
 _SOURCE = object_of(PlannedSource, Member("file", TEXT), Member("line", INTEGER))
+_CAUSE = [Member("file", TEXT), Member("line", INTEGER), Member("key", TEXT)]
 _FIELD = [
     Member("path", Form(list, path_steps)),
     Member("action", one_of(FieldAction)),
     Member("before", ANYTHING),
     Member("after", ANYTHING),
+    Member("cause", object_of(Cause, *_CAUSE), default=None, omits=True),
 ]
 _LIVE = [
     Member("live", ANYTHING, default=None),
@@ -133,6 +137,29 @@ def _read_change(node: Node) -> Change:
     raise unknown.wrong("is not a key of a job config")
 
 
+def _causes(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            **write_members(_CAUSE, it.cause),
+            **dict(zip(("before", "after"), plan.edits.get(it.cause, ()), strict=False)),
+            "fields": [*map(list, it.paths)],
+            "job_configs": [change.name for change, _ in it.parts],
+        }
+        for it in by_cause(plan)
+    ]
+
+
+def _edits(node: Node) -> dict[str, Any]:
+    """What the lines said and say; the rest follows from the fields."""
+    found = [it for it in node.items() if "before" in it.table()]
+    return {
+        "edits": {
+            Cause(**read_members(_CAUSE, it)): (it["before"].value, it["after"].value)
+            for it in found
+        }
+    }
+
+
 def _held_back(plan: Plan) -> list[str]:
     return [it.name for it in plan.changes if is_held_back(it) and not plan.overwrites]
 
@@ -154,7 +181,9 @@ _PLAN = [
     Member("create_missing", FLAG, "creates_missing", default=False),
     Member("needs_force", _TEXTS, default=()),
     Member("held_back", Form(_held_back), ""),
+    Member("base", TEXT, default="", omits=True),
     Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),
+    Member("causes", Form(_causes, _edits), "", default={"edits": {}}),
     Member("summary", _SUMMARY, ""),
     Member("calls", Form(dict)),
     Member("selection", SELECTION, ""),
@@ -165,7 +194,7 @@ _SAVED = [Member("state_digest", TEXT), Member("salt", TEXT, default="", omits=T
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The document of a plan; its shape is in docs/plan-format.md."""
-    return {**HEAD, **write_members(_PLAN, plan)}
+    return {**_PLAN_HEAD, **write_members(_PLAN, plan)}
 
 
 def plan_bytes(plan: Plan, state: State | None) -> bytes:

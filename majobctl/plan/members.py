@@ -62,7 +62,7 @@ def read_members(members: Iterable[Member], node: Node) -> dict[str, Any]:
     for member in members:
         form, value = member.form, table.get(member.key, _MISSING)
         if value is _MISSING and member.default is not _MISSING:
-            found[member.name] = member.default
+            found |= {member.name: member.default} if member.name else member.default
         elif type(value) in form.kinds:
             found[member.name] = value
         elif form.read is not None:

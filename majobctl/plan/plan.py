@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from majobctl.errors import Problem
 from majobctl.job_config.values import require_strings
-from majobctl.plan.change import CALLS, Action, Change, Renamed
+from majobctl.plan.change import CALLS, Action, Cause, Change, Renamed
 from majobctl.target import Target
 from majobctl.text import counted, printable
 
@@ -66,6 +66,11 @@ class Plan:
     """The files win, so that nothing is held back."""
     needs_force: tuple[str, ...] = ()
     """What the plan does more of than the settings allow, such as ``forgets 6 of the 10 ...``."""
+
+    base: str = ""
+    """The revision whose files are compared with, in place of the state; "" for the state."""
+    edits: Mapping[Cause, tuple[str | None, ...]] = field(default_factory=dict)
+    """What the lines of causes said before, and say now, where both are known and may be shown."""
 
     @property
     def total(self) -> int:

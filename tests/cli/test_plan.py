@@ -37,9 +37,11 @@ def test_the_same_repository_gives_the_same_json_bytes(on_emulator: Repository) 
     assert one.stdout == two.stdout
     assert one.stderr == two.stderr == ""
     (change,) = one.document["changes"]
-    assert change["fields"] == [
-        {"path": ["hyperparameters", "a"], "action": "update", "before": "2", "after": "3"}
-    ]
+    place = {"file": "jobs/beta.toml", "line": 10, "key": "job_config.beta.hyperparameters.a"}
+    field = {"path": ["hyperparameters", "a"], "action": "update", "before": "2", "after": "3"}
+    assert change["fields"] == [{**field, "cause": place}]
+    reached = {"fields": [field["path"]], "job_configs": ["beta"]}
+    assert one.document["causes"] == [{**place, **reached}]
     assert change["source"] == {"file": "jobs/beta.toml", "line": 1}
 
 

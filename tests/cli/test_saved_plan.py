@@ -278,6 +278,19 @@ def test_a_newer_format_is_refused_as_that(planned: Repository) -> None:
     planned.done("show", "saved.plan")
 
 
+def test_a_plan_of_an_older_majobctl_has_no_causes(planned: Repository) -> None:
+    def older(document: dict[str, Any]) -> None:
+        document["format_version"] = "1.0"
+        del document["causes"]
+        for change in document["changes"]:
+            for field in change["fields"]:
+                del field["cause"]
+
+    forge(planned, older)
+    planned.done("show", "saved.plan")
+    planned.done("apply", "saved.plan")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -31,8 +31,9 @@ def test_the_document_of_a_plan() -> None:
     subset = {key: document[key] for key in document if key not in ("selection",)}
     changes = subset.pop("changes")
     assert subset == {
-        "format_version": "1.0",
+        "format_version": "1.1",
         "majobctl_version": __version__,
+        "causes": [],
         "lineage": "a-lineage",
         "serial": 7,
         "target": {"endpoint": TARGET.endpoint, "project_id": TARGET.project_id},

@@ -22,7 +22,7 @@ from majobctl.repository.settings.variables import (
 )
 from tests.config_files import PARAMS, SETTINGS, loaded, problems_of, write_files
 
-DECLARED = {"bucket": Variable("ml", "majobctl.toml:4"), "lr": Variable("0.1", "majobctl.toml:5")}
+DECLARED = {"bucket": Variable("ml", "majobctl.toml", 4), "lr": Variable("0.1", "majobctl.toml", 5)}
 
 
 def chosen(root: Path, text: str, overrides: Overrides) -> Mapping[str, Variable]:
@@ -97,8 +97,8 @@ def test_the_last_of_several_options_and_files_wins(tmp_path: Path) -> None:
     first.write_text('bucket = "a"\nlr = 1\n')
     second.write_text('\nbucket = "b"\n')
     found = with_overrides(DECLARED, Overrides(files=(str(first), str(second))))
-    assert found["bucket"] == Variable("b", f"{second}:2")
-    assert found["lr"] == Variable("1", f"{first}:2")
+    assert found["bucket"] == Variable("b", str(second), 2)
+    assert found["lr"] == Variable("1", str(first), 2)
     found = with_overrides(DECLARED, Overrides(values=("bucket=c", "bucket=d=e")))
     assert found == {"bucket": Variable("d=e", "--var"), "lr": DECLARED["lr"]}
 
@@ -107,7 +107,7 @@ def test_a_file_is_read_as_it_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "vars.toml").write_text("lr = 0.10\n")
     monkeypatch.chdir(tmp_path)
     found = with_overrides(DECLARED, Overrides(files=("vars.toml",)))
-    assert found["lr"] == Variable("0.10", "vars.toml:1")
+    assert found["lr"] == Variable("0.10", "vars.toml", 1)
 
 
 def test_a_variable_of_the_process_that_nobody_declares_is_passed_over(

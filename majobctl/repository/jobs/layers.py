@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from majobctl.errors import Problem
+from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
@@ -36,6 +37,16 @@ class Layer:
         labelled = by_label(self.table[str(key)]) if key == "hyperparameters" else None
         return labelled is None or not rest or rest[0] in labelled
 
+    @property
+    def complete(self) -> Mapping[str, Any]:
+        """The table with its directives and its ``use``."""
+        table = found_at(self.file.data, self.prefix)
+        return table if isinstance(table, Mapping) else {}
+
+    def written(self, path: KeyPath) -> KeyPath:
+        """Where the file has the key at ``path``."""
+        return self.file.written((*self.prefix, *path))
+
     def line_of(self, path: KeyPath) -> int:
         return self.file.line_of((*self.prefix, *self._written_path(path)))
 
@@ -49,11 +60,19 @@ class Layer:
     def _written_path(self, path: KeyPath) -> KeyPath:
         """``path`` with the label of a merged hyperparameter replaced by its index in an array."""
         own = self.table.get(str(path[0])) if path else None
-        if path[:1] == ("hyperparameters",) and len(path) == 2 and isinstance(own, list):
+        if path[:1] == ("hyperparameters",) and len(path) > 1 and isinstance(own, list):
             for index, item in enumerate(own):
                 if isinstance(item, Mapping) and item.get("label") == path[1]:
-                    return (path[0], index)
+                    return (path[0], index, *path[2:])
         return path
+
+
+class Written(NamedTuple):
+    """Where a value is written: at ``path`` of a layer. ``value`` is not resolved."""
+
+    layer: Layer
+    path: KeyPath
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +103,23 @@ class Origin:
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem at the line that the value at ``path`` comes from."""
+        at = self.written(path) if path else None
+        return (
+            at.layer.problem(at.path, message)
+            if at
+            else self.own.problem(path or self.key, message)
+        )
+
+    def written(self, path: KeyPath) -> Written | None:
+        """Where the value at ``path`` comes from; None if it is not set."""
         for layer in self.layers:
-            if path and layer.has(path):
+            if layer.has(path):
                 is_varied = layer is self.own and path in self.matrix_places
-                return layer.problem((*self.key, path[-1]) if is_varied else path, message)
-        return self.own.problem(path or self.key, message)
+                at = (*self.key, path[-1]) if is_varied else path
+                return Written(layer, at, found_at(layer.table, path))
+            if path[0] in DIRECTIVES and path[0] in layer.complete:
+                return Written(layer, path, layer.complete[str(path[0])])
+        return None
 
     def explained(self, violation: Violation) -> Violation:
         """``violation`` at one of the job config's own keys, with the place of each key that it
@@ -109,6 +140,17 @@ class Origin:
         if optional:
             hint += f'; `{optional} = ""` here leaves it out'
         return replace(violation, path=path, hint=f"({hint})")
+
+
+def found_at(value: Any, path: KeyPath) -> Any:
+    """What ``value`` has at ``path``, also by the label of a hyperparameter; None for nothing."""
+    for part in path:
+        if isinstance(part, int) and isinstance(value, list):
+            value = value[part] if part < len(value) else None
+        else:
+            table = by_label(value)
+            value = table.get(str(part)) if table is not None else None
+    return value
 
 
 def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from majobctl.text import nearest, quoted
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
+_INNER = re.compile(r"(?<!\$)\$\{((?:var|matrix)\.[^}]*)\}")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
 MOST_CHARACTERS = 1_000_000
 """How much the references in one table may add: more than any request takes."""
@@ -117,6 +118,13 @@ def _why_unresolved(written: str, reference: str, texts: Mapping[str, str]) -> s
         hint = nearest(name, known) or "; it needs a matrix with this key"
         return f"{quoted(written)}: no matrix with {quoted(name)}{hint}"
     return f"{quoted(written)} is not a reference: {_FORMS}"
+
+
+def split(text: str) -> list[str]:
+    """Literal text and ``var.NAME`` or ``matrix.KEY``, by turns."""
+    parts = _INNER.split(text)
+    parts[::2] = [part.replace("$${", "${") for part in parts[::2]]
+    return parts
 
 
 def reference_alone(text: object) -> str | None:

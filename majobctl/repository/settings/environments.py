@@ -40,13 +40,20 @@ class OverlaidFile(TomlFile):
             own = self._above.get("defaults", {}).get(path[1], ())
             if path[2] >= len(own):
                 return self._file.line_of((*path[:2], path[2] - len(own)))
+        return self._file.line_of(self.written(path))
+
+    @property
+    def plain(self) -> TomlFile:
+        return self._file
+
+    def written(self, path: KeyPath) -> KeyPath:
         while path:
             if _has(self._above, path):
-                return self._file.line_of((*self._prefix, *path))
+                return (*self._prefix, *path)
             if _has(self._file.data, path):
-                return self._file.line_of(path)
+                return path
             path = path[:-1]
-        return self._file.line_of(self._prefix)
+        return self._prefix
 
 
 def environments_of(file: TomlFile) -> Mapping[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
@@ -15,6 +15,7 @@ from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, r
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.keys import home_of
 from majobctl.repository.toml.file import TomlFile
+from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import nearest, printable, quoted
 
 PREFIX = "MAJOBCTL_VAR_"
@@ -24,10 +25,17 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The text of a variable, and its origin, such as ``majobctl.toml:12`` or ``--var``."""
+    """The text of a variable, and where it is set: in a file, or by ``--var`` or a variable of the
+    environment, without a line."""
 
     text: str
-    origin: str
+    file: str
+    line: int = 0
+    path: KeyPath = field(default=(), compare=False)
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ def checked_variables(
     for name, value in table.items():
         path = (*prefix, name)
         text = hyperparameter_text(value) or ""
-        found[name] = Variable(text, f"{file.name}:{file.line_of(path)}")
+        found[name] = Variable(text, file.name, file.line_of(path), file.written(path))
         home = home_of(name) if prefix else None
         if wrong := f"{home}; a variable needs another name" if home else _wrong(name, value):
             violations.append(Violation(path, wrong))
@@ -124,7 +132,7 @@ def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
         wrong = f'{name} is empty; give it a value, or declare it as "" in the settings'
     if wrong:
         raise MajobctlError(f"{origin}: {wrong}")
-    return Variable(text, origin)
+    return Variable(text, origin, path=(TABLE, name))
 
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:

@@ -84,6 +84,15 @@ class TomlFile:
             path = path[:-1]
         return 1 if offset is None else bisect_right(self._line_starts, offset)
 
+    @property
+    def plain(self) -> TomlFile:
+        """The file without an environment."""
+        return self
+
+    def written(self, path: KeyPath) -> KeyPath:
+        """Where the plain file has the key at ``path``, or the nearest one around it."""
+        return path
+
     def problem(self, violation: Violation) -> Problem:
         """``violation``, whose path begins at the root of this file, with its file and line."""
         *tables, _ = [part for part in violation.path if isinstance(part, str)]

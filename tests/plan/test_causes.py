@@ -1,0 +1,302 @@
+"""The cause of each field: over random repositories and edits, and in a table of cases."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+
+from majobctl.errors import MajobctlError
+from majobctl.operations import plan
+from majobctl.operations.context import ConfigRepository
+from majobctl.plan.causes import by_cause, without_shared
+from majobctl.plan.change import Cause
+from majobctl.plan.document import dumps, plan_bytes, plan_document, read_plan
+from majobctl.plan.plan import Plan
+from majobctl.repository.config import load_config
+from majobctl.repository.settings.variables import Overrides
+from majobctl.state.document import Entry, State
+from majobctl.target import Target
+from tests.config_files import committed
+from tests.plan.repositories import Edit, Files, edits, repositories
+
+PROD = Overrides(environment="prod")
+TARGET = Target("https://modelarts.eu-de.otc.t-systems.com", "p")
+
+
+def applied(root: Path, overrides: Overrides = PROD) -> None:
+    """Writes the state as an apply of what ``root`` has would leave it."""
+    state = State.new(TARGET, "00" * 16)
+    entries = {
+        it.name: Entry(
+            params=state.masker(it.name).masked(it.params, it.sensitive),
+            applied_at="2026-11-26T00:00:00Z",
+        )
+        for it in load_config(root, overrides).job_configs.values()
+    }
+    state = state.changed(entries)
+    name = f"{overrides.environment}.state.json" if overrides.environment else "majobctl.state.json"
+    (root / name).write_text(json.dumps(state.document()), encoding="utf-8")
+
+
+def planned(before: Files, after: Sequence[Edit], *, base: bool) -> Plan:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        before.write(root)
+        if base:
+            committed(root)
+        else:
+            applied(root)
+        after[-1].files.write(root)
+        repository = ConfigRepository(root, overrides=PROD)
+        made = plan(repository, base="HEAD" if base else "")
+        assert bool(made.base) is base
+        assert dumps(plan_document(plan(repository, base="HEAD" if base else ""))) == dumps(
+            plan_document(made)
+        )
+    return made
+
+
+def places(made: Plan) -> list[tuple[str, int]]:
+    causes = [item.cause for change in made.changes for item in change.fields]
+    assert all(causes)
+    return sorted({(it.file, it.line) for it in causes if it})
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[Files, Edit]:
+    files = draw(repositories())
+    return files, draw(edits(files))
+
+
+@given(edited())
+def test_one_edited_line_is_one_cause_against_a_revision(found: tuple[Files, Edit]) -> None:
+    before, edit = found
+    made = planned(before, [edit], base=True)
+    event(f"{edit.kind} {bool(made.changes)}")
+    assert places(made) == [edit.place] * bool(made.changes)
+    assert len(by_cause(made)) == bool(made.changes)
+
+
+def is_ambiguous(before: Files, edit: Edit, made: Plan) -> bool:
+    """Whether another single edit would give the same values, so that the state cannot tell."""
+    header = before.tables[edit.index].header
+    users = [it for it in before.users(edit.index) if it in changed(before, made)]
+    defaults = before.keys("defaults") | before.keys("environments.prod.defaults")
+    if edit.kind == "use":
+        # If nobody else takes these values of the template, its lines may have been edited. What
+        # the old one had, and the new one has not, the own table may have lost.
+        new, old = (it.tables[edit.index].lines["use"].strip('"') for it in (edit.files, before))
+        headers = [before.tables[it].header.strip("[]") for it in edit.files.users_of(new)]
+        others = [it for it in headers if it != header.strip("[]") and not before.keys(it)]
+        return not others or bool(before.keys(f"templates.{old}") - before.keys(f"templates.{new}"))
+    if edit.kind != "remove":
+        return False
+    if "environments" in header:
+        # The value of the settings without an environment may have been edited instead.
+        return True
+    if header.startswith("[job_config"):
+        # With a template, the value may be that of another template. If nobody else takes the
+        # value of the defaults, those may have been edited.
+        own = before.tables[before.owner(edit.index)]
+        prefix = own.header.strip("[]")
+        lost = before.keys(prefix) - edit.files.keys(prefix)
+        tables = [before.tables[it] for it in before.users_of(None)]
+        plain = [it for it in tables if "use" not in it.lines and it is not own]
+        rest = [it for it in plain if not before.keys(it.header.strip("[]")) & lost]
+        return "use" in own.lines or (bool(lost & defaults) and not rest)
+    # The value of the defaults may have been edited; or each job config has lost a line of its own,
+    # or the template that all of them use.
+    used = {before.tables[it].lines.get("use", str(it)) for it in changed(before, made)}
+    if header.startswith(("[templates", "[[templates")):
+        return len(users) < 2 or bool(defaults & before.keys(header.strip("[]")))
+    return len(used) < 2
+
+
+def changed(files: Files, made: Plan) -> list[int]:
+    """The tables of the job configs that a plan changes."""
+    headers = {f"[job_config.j{it.name[1]}]" for it in made.changes}
+    return [index for index in files.users_of(None) if files.tables[index].header in headers]
+
+
+@given(edited())
+def test_one_edited_line_is_one_cause_against_the_state(found: tuple[Files, Edit]) -> None:
+    before, edit = found
+    made = planned(before, [edit], base=False)
+    assume(not is_ambiguous(before, edit, made))
+    event(f"{edit.kind} {bool(made.changes)}")
+    assert places(made) == [edit.place] * bool(made.changes)
+
+
+@st.composite
+def edited_often(draw: st.DrawFn) -> tuple[Files, list[Edit]]:
+    files = draw(repositories())
+    found = [draw(edits(files))]
+    for _ in range(draw(st.integers(0, 6))):
+        found.append(draw(edits(found[-1].files)))
+    return files, found
+
+
+@given(edited_often(), st.booleans())
+def test_the_causes_tell_each_field_once(found: tuple[Files, list[Edit]], base: bool) -> None:
+    made = planned(*found, base=base)
+    groups = by_cause(made)
+    told = [(it.name, field) for group in groups for it, fields in group.parts for field in fields]
+    fields = [(change.name, field) for change in made.changes for field in change.fields]
+    # A list of tables is no key of a dictionary.
+    assert sorted(map(repr, told)) == sorted(map(repr, fields))
+    shared = [it for group in groups if group.is_shared for it in group.parts]
+    parts = [*shared, *without_shared(made, groups)]
+    assert sum(len(fields) for _, fields in parts) == len(fields)
+    assert {it.name for it, _ in parts} == {it.name for it in made.changes}
+    assert len(groups) <= len(found[1]) or not base
+
+
+TEXTS = {
+    "majobctl.toml": """\
+[provider]
+region = "eu-de"
+project_id = "p"
+[variables]
+bucket = "dev"
+nodes = 1
+[defaults]
+log_url = "/dev/log/"
+train_instance_count = 1
+hyperparameters = { nodes = "${var.nodes}" }
+""",
+    "jobs/t.toml": """\
+[templates.t]
+train_instance_type = "p100"
+config_desc = "old"
+""",
+    "jobs/a.toml": """\
+[job_config.a]
+use = "t"
+model_name = "m"
+output_path = "/${var.bucket}/a/"
+hyperparameters = { lr = 1e-3, seed = "${matrix.width}x", api_key = "${var.bucket}" }
+matrix = { width = [2] }
+name = "a"
+sensitive = ["api_key"]
+[job_config.b]
+use = "t"
+model_name = "m"
+output_path = "obs://${var.bucket}/b/"
+[[job_config.b.data_source]]
+type = "obs"
+data_url = "/x/1/"
+[[job_config.b.data_source]]
+type = "obs"
+data_url = "/x/2/"
+[job_config.c]
+model_name = "m"
+train_instance_type = "p100"
+output_path = "/c/"
+inputs = "/c/"
+""",
+}
+A = "job_config.a."
+
+
+@pytest.mark.parametrize("base", [True, False])
+@pytest.mark.parametrize(
+    ("old", "new", "key", "line", "told"),
+    [
+        ('"/dev/log/"', '"/eu/log/"', "defaults.log_url", 8, ("/dev/log/", "/eu/log/")),
+        ('log_url = "/dev/log/"\n', "", "defaults", 7, None),
+        ("nodes = 1", "nodes = 2", "variables.nodes", 6, ("1", "2")),
+        # The value is shown where it is no secret, but the cause is also that of a secret.
+        ('bucket = "dev"', 'bucket = "eu"', "variables.bucket", 5, None),
+        (
+            '"p100"\nconfig',
+            '"v100"\nconfig',
+            "templates.t.train_instance_type",
+            2,
+            ("p100", "v100"),
+        ),
+        ('config_desc = "old"\n', "", "templates.t", 1, None),
+        ("1e-3", "1e-4", f"{A}hyperparameters.lr", 5, ("1e-3", "1e-4")),
+        ("lr = 1e-3, ", "", f"{A}hyperparameters", 5, None),
+        ("lr = 1e-3", "rate = 1e-3", f"{A}hyperparameters", 5, None),
+        ("width = [2]", "width = [3]", f"{A}matrix.width", 6, None),
+        ("/x/2/", "/x/3/", "job_config.b.data_source.1.data_url", 18, ("/x/2/", "/x/3/")),
+        ('name = "a"', 'name = "a"\nprevent_delete = true', f"{A}prevent_delete", 8, None),
+        (
+            "[job_config.c]",
+            "[job_config.c]\nprevent_delete = true",
+            "job_config.c.prevent_delete",
+            20,
+            None,
+        ),
+        ('inputs = "/c/"\n', "", "job_config.c", 19, None),
+        ("[job_config.c]", "[job_config.new]", "job_config.new", 19, None),
+    ],
+)
+def test_the_cause_of_an_edit(
+    tmp_path: Path,
+    old: str,
+    new: str,
+    key: str,
+    line: int,
+    told: tuple[str, str] | None,
+    base: bool,
+) -> None:
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    applied(tmp_path, Overrides())
+    committed(tmp_path)
+    (name,) = [it for it, text in TEXTS.items() if old in text]
+    (tmp_path / name).write_text(TEXTS[name].replace(old, new))
+    made = plan(tmp_path, base="HEAD" if base else "")
+    (group,) = by_cause(made)
+    assert (group.cause.file, group.cause.line) == (name, line)
+    assert group.cause.key.startswith(key)
+    document = plan_document(made)["causes"]
+    edit = [(it["before"], it["after"]) for it in document if "before" in it]
+    if base:
+        assert told in (None, *edit)
+    if told is None and key == "variables.bucket":
+        assert not edit and (group.before, group.after) == (None, None)
+    saved = read_plan(plan_bytes(made, None), "x")
+    assert plan_document(saved)["causes"] == document
+
+
+@pytest.mark.parametrize("how", ["--var", "MAJOBCTL_VAR_bucket", "file"])
+def test_a_variable_from_elsewhere_is_its_own_cause(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    applied(tmp_path, Overrides())
+    file = tmp_path / "vars.toml"
+    file.write_text('\nbucket = "eu"\n')
+    overrides = {"--var": Overrides(values=("bucket=eu",)), "file": Overrides(files=(str(file),))}
+    if how == "MAJOBCTL_VAR_bucket":
+        monkeypatch.setenv(how, "eu")
+    made = plan(ConfigRepository(tmp_path, overrides=overrides.get(how, Overrides())))
+    name, line = (str(file), 2) if how == "file" else (how, 0)
+    key = "bucket" if how == "file" else "variables.bucket"
+    assert {it.cause for it in by_cause(made)} == {Cause(file=name, line=line, key=key)}
+
+
+def test_a_base_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    said: list[object] = []
+    made = plan(ConfigRepository(tmp_path, warn=said.append), base="--output=x")
+    assert [*map(str, said)] == plan_document(made)["warnings"]
+    assert "cannot be read, so this is the plan against the state" in str(said[-1])
+    assert not made.base and made.calls["update_job_configs"] == 3
+    for out, refresh in ((str(tmp_path / "x.plan"), "none"), (None, "all")):
+        with pytest.raises(MajobctlError, match="--base compares two revisions"):
+            plan(tmp_path, base="HEAD", out=out, refresh=refresh)
+    assert not (tmp_path / "x.plan").exists()
