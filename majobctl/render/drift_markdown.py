@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
+from majobctl.plan.diff import items_of
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.render.markdown_blocks import (
     LAST_LINE_BYTES,
@@ -11,6 +13,7 @@ from majobctl.render.markdown_blocks import (
     Block,
     code,
     joined,
+    names_of,
     sentence,
     shown_values,
     size,
@@ -29,10 +32,12 @@ def drift_markdown(drift: Drift) -> str:
     room = MAX_BYTES - LAST_LINE_BYTES
     head = take((Block(part, Counter()) for part in [f"**{drift_summary(drift)}**", *notes]), room)
     room -= sum(map(size, head.texts))
-    tables = take((Block(_drifted(item), Counter(item=1)) for item in drift.changes), room)
-    left_out = tables.left_out["item"]
-    what = "job config has" if left_out == 1 else "job configs have"
-    last = f"{left_out} more {what} drifted than fit here; `majobctl drift` shows all."
+    items = drift.changes
+    tables = take((Block(_drifted(it), Counter({("", it.name): 1})) for it in items), room)
+    left_out = [name for _, name in tables.left_out]
+    what = "job config has" if len(left_out) == 1 else "job configs have"
+    last = f"{len(left_out)} more {what} drifted than fit here: {names_of(left_out)}."
+    last += " `majobctl drift` shows all."
     return joined([*head.texts, *tables.texts, *([last] if left_out else [])])
 
 
@@ -41,7 +46,7 @@ def _drifted(item: DriftedConfig) -> str:
     if item.fields:
         rows = [
             table_row([code(field.dotted), *shown_values(field.before, field.after)])
-            for field in item.fields
+            for field in chain.from_iterable(map(items_of, item.fields))
         ]
         parts.append("\n".join([table_head(["field", "state", "service"]), *rows]))
     return "\n\n".join(parts)

@@ -10,12 +10,14 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
+from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
 from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
 from majobctl.render.markdown_blocks import (
     LAST_LINE_BYTES,
     MAX_BYTES,
     Block,
+    Counts,
     Mark,
     Taken,
     bold,
@@ -23,6 +25,7 @@ from majobctl.render.markdown_blocks import (
     code_element,
     collapsed,
     joined,
+    names_of,
     sentence,
     shown_values,
     size,
@@ -30,6 +33,7 @@ from majobctl.render.markdown_blocks import (
     table_row,
     take,
 )
+from majobctl.render.values import columns, json_text
 from majobctl.render.wording import (
     FIELD_WORDS,
     REASONS,
@@ -37,20 +41,20 @@ from majobctl.render.wording import (
     remarks_on_plan,
     summary,
 )
-from majobctl.text import counted, in_short, quoted
+from majobctl.text import counted, cut, in_short, quoted
 
 _MAX_NOTE_BYTES = 2_000
 _MAX_WARNING_BYTES = 6_000
-_WARNING_WIDTH = 300
 _MAX_WARNINGS_OPEN = 5
 _MIN_SECTION_BYTES = 2_000
 """A section may always be this long, however many there are."""
 _MAX_SECTIONS = 1_000
 """No more than these can fit, so the others are not built."""
 _MIN_ROW_BYTES = 10
-_TABLE_FRAME_BYTES = 200
+_TABLE_FRAME_BYTES = 400
 """Of the lines above and below the rows."""
 _BRIEF_WIDTH = 40
+"""Of the values in a line about a job config; longer ones are in its section alone."""
 _MAX_NAMES = 3
 _MAX_PATHS = 3
 _MAX_VALUES = 2
@@ -60,8 +64,9 @@ _LEFT_OUT = {
     "group": ("{} of equal changes", "set"),
     "name": ("{} of job configs with equal changes", "name"),
     "details": ("the details of {}", "job config"),
-    "field": ("{}", "field"),
+    "field": ("{} of job configs", "field"),
 }
+"""What may be left out, with names of job configs, and for a set with that of its first field."""
 _RENAMED = {
     Renamed.DECLARED: "each renamed from another",
     Renamed.DETECTED: "each looks like another one renamed",
@@ -89,17 +94,19 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 
 def _target(plan: Plan) -> str:
-    target = f"project {code(plan.target.project_id)} at {code(plan.target.endpoint)}"
+    project, endpoint = (code(cut(it)) for it in (plan.target.project_id, plan.target.endpoint))
+    target = f"project {project} at {endpoint}"
     if plan.environment:
-        target = f"environment {code(plan.environment)}, {target}"
+        target = f"environment {code(cut(plan.environment))}, {target}"
     state = f"the state (serial {plan.serial})" if plan.lineage else "no state yet"
     service = " and the service" if plan.is_refreshed else ""
     return f"Target: {target}. Compared with: {state}{service}."
 
 
 def _warnings(plan: Plan) -> Taken:
-    lines = (f"- {code(str(warning), _WARNING_WIDTH)}" for warning in plan.warnings)
-    found = take((Block(line, Counter(warning=1)) for line in lines), _MAX_WARNING_BYTES, "\n")
+    lines = (f"- {code(str(warning))}" for warning in plan.warnings)
+    counts = Counter({("warning", ""): 1})
+    found = take((Block(line, counts) for line in lines), _MAX_WARNING_BYTES, "\n")
     if not plan.warnings:
         return found
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
@@ -108,17 +115,22 @@ def _warnings(plan: Plan) -> Taken:
     return replace(found, blocks=(Block(text, Counter()),))
 
 
-def _last_line(plan: Plan, left_out: Counter[str]) -> str:
-    parts = [
-        words.format(counted(left_out[kind], noun))
-        for kind, (words, noun) in _LEFT_OUT.items()
-        if left_out[kind]
-    ]
-    total = counted(len(plan.changes), "change")
-    return f"Left out here: {', '.join(parts)}. `majobctl plan` shows the complete plan, {total}."
+def _last_line(plan: Plan, left_out: Counts, names_them: bool = True) -> str:
+    parts = []
+    for kind, (words, noun) in _LEFT_OUT.items():
+        found = {name: number for (key, name), number in left_out.items() if key == kind}
+        if found:
+            part = words.format(counted(sum(found.values()), noun))
+            is_named = names_them and kind != "warning"
+            parts.append(f"{part} ({names_of([*found])})" if is_named else part)
+    line = (
+        f"Left out here: {', '.join(parts)}. All {counted(len(plan.changes), 'change')}, complete:"
+        " `majobctl plan`, `majobctl show PLANFILE`, or the page that `--also html=FILE` writes."
+    )
+    return line if size(line) <= LAST_LINE_BYTES else _last_line(plan, left_out, names_them=False)
 
 
-def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
+def _body(plan: Plan, room: int) -> tuple[list[str], Counts]:
     """The table, what is equal and the details, in ``room`` bytes; what is left out of them."""
     rows = rows_of(plan.changes)
     head = table_head(["", "job config", "file", "what changes"])
@@ -128,22 +140,31 @@ def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
     groups, shown = _groups(plan, rows, room // 2)
     room -= sum(map(size, groups.texts))
     rest = [item for item in plan.changes if not shown.issuperset(map(key_of, item.fields))]
-    least = max(_MIN_SECTION_BYTES, room // max(1, len(rest)))
-    looked_at = rest[:_MAX_SECTIONS]
-    details = take((_details(change, plan.is_refreshed, least) for change in looked_at), room)
+    details = _sections(rest[:_MAX_SECTIONS], plan.is_refreshed, room)
     parts += [*groups.texts, *details.texts]
-    passed_over = Counter(details=len(rest) - len(looked_at))
+    passed_over = Counter(("details", change.name) for change in rest[_MAX_SECTIONS:])
     return parts, table.left_out + groups.left_out + details.left_out + passed_over
+
+
+def _sections(changes: Sequence[Change], is_refreshed: bool, room: int) -> Taken:
+    """The details of each change: complete if there is room for all of them, and otherwise each as
+    long as its share of the room allows."""
+    least = max(_MIN_SECTION_BYTES, room // max(1, len(changes)))
+    for limit in (room, least):
+        found = take((_details(change, is_refreshed, limit) for change in changes), room)
+        if not found.left_out:
+            break
+    return found
 
 
 def _table_row(row: Row) -> Block:
     first = row.changes[0]
     cells = [_action(first, code), _who(row), _where(row), _brief(row, code)]
-    return Block(table_row(cells), Counter(row=len(row.changes)))
+    return Block(table_row(cells), Counter(("row", it.name) for it in row.changes))
 
 
 def _action(change: Change, mark: Mark) -> str:
-    return f"{mark(change.action.sign, 1)} {change.action.value}"
+    return f"{mark(change.action.sign)} {change.action.value}"
 
 
 def _who(row: Row) -> str:
@@ -163,7 +184,7 @@ def _brief(row: Row, mark: Mark) -> str:
     """What changes, in short: the fields, then what they do not show."""
     change = row.changes[0]
     parts = [_brief_fields(change.fields, row.is_equal, mark)] if change.fields else []
-    remarks = list(remarks_on_change(change, lambda text: mark(quoted(text), _BRIEF_WIDTH)))
+    remarks = list(remarks_on_change(change, lambda text: mark(quoted(text))))
     if change.renamed and not row.is_equal:
         remarks[-1] = _RENAMED[change.renamed]
     return "; ".join([*parts, *remarks])
@@ -175,19 +196,26 @@ def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> 
     if all(field.action is FieldAction.ADD for field in fields):
         brief = counted(len(fields), "field")
     else:
-        brief = in_short([mark(field.dotted, _BRIEF_WIDTH) for field in fields], _MAX_PATHS)
+        brief = in_short([mark(field.dotted) for field in fields], _MAX_PATHS)
     return brief if is_equal else f"{brief}, each to values of its own"
 
 
 def _brief_field(field: FieldChange, mark: Mark) -> str:
     """One field change in a few words, such as ``path`` ``1`` → ``2``."""
-    path = mark(field.dotted, _BRIEF_WIDTH)
-    old, new = shown_values(field.replaced, field.after, width=_BRIEF_WIDTH, mark=mark)
+    path = mark(field.dotted)
+    old, new = shown_values(field.replaced, field.after, mark=mark)
     reason = f" ({REASONS[field.reason]})" if field.reason else ""
+    if not _is_brief(field):
+        return f"{path} {FIELD_WORDS[field.action]}{reason}"
     if field.action is FieldAction.UPDATE:
         return f"{path} {old} → {new}{reason}"
     value = old if field.action is FieldAction.REMOVE else new
     return f"{path} {value} {FIELD_WORDS[field.action]}{reason}"
+
+
+def _is_brief(field: FieldChange) -> bool:
+    sides = (json_text(side) for side in (field.replaced, field.after))
+    return all(columns(side) <= _BRIEF_WIDTH for side in sides)
 
 
 def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozenset[Hashable]]:
@@ -200,14 +228,14 @@ def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozense
     looked_at = groups[:_MAX_SECTIONS]
     blocks = [_group(group, plan.is_refreshed, limit) for group in looked_at]
     taken = take([*blocks, *(_names_of_row(row, names, limit) for row, names in named)], room)
-    complete = {id(block) for block in taken.blocks if not block.missing["field"]}
+    complete = {id(it) for it in taken.blocks if "field" not in {kind for kind, _ in it.missing}}
     shown = {
         key_of(field)
         for group, block in zip(looked_at, blocks, strict=True)
         for field in group.fields
         if id(block) in complete
     }
-    passed_over = Counter(group=len(groups) - len(looked_at))
+    passed_over = Counter(("group", it.fields[0].dotted) for it in groups[_MAX_SECTIONS:])
     return replace(taken, left_out=taken.left_out + passed_over), frozenset(shown)
 
 
@@ -216,25 +244,25 @@ def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
     also = f" and {counted(len(more), 'more field')}" if more else ""
     title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
     table = Block("", Counter())
-    if more or is_refreshed or "…" in title:
-        table = _fields_table(group.fields, is_refreshed, limit // 2)
-    return _with_names(title, table, group.names, limit)
+    if more or is_refreshed or not _is_brief(first):
+        table = _fields_table(group.fields, is_refreshed, limit // 2, group.names[0])
+    return _with_names(title, table, group.names, first.dotted, limit)
 
 
 def _names_of_row(row: Row, names: Sequence[str], limit: int) -> Block:
     action, brief = _action(row.changes[0], code_element), _brief(row, code_element)
     title = f"{action} {len(names)} job configs: {brief}"
-    return _with_names(title, Block("", Counter()), names, limit)
+    return _with_names(title, Block("", Counter()), names, row.changes[0].action.value, limit)
 
 
-def _with_names(title: str, table: Block, names: Sequence[str], limit: int) -> Block:
+def _with_names(title: str, table: Block, names: Sequence[str], kind: str, limit: int) -> Block:
     looked_at = names[: limit // _MIN_ROW_BYTES]
     found = take((Block(code(name), Counter()) for name in looked_at), limit // 2, ", ")
-    left_out = len(names) - len(found.blocks)
-    listed = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
+    left_out = names[len(found.blocks) :]
+    listed = ", ".join(found.texts) + (f" and {len(left_out)} more" if left_out else "")
     parts = [part for part in (table.text, listed) if part]
-    missing = table.missing + Counter(name=left_out)
-    return Block(collapsed(title, parts), Counter(group=1), missing)
+    missing = table.missing + Counter(("name", name) for name in left_out)
+    return Block(collapsed(title, parts), Counter({("group", kind): 1}), missing)
 
 
 def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
@@ -243,25 +271,30 @@ def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES
-    table = _fields_table(change.fields, is_refreshed, limit - frame)
-    return Block(collapsed(title, [*remarks, table.text]), Counter(details=1), table.missing)
+    table = _fields_table(change.fields, is_refreshed, limit - frame, change.name)
+    counts = Counter({("details", change.name): 1})
+    return Block(collapsed(title, [*remarks, table.text]), counts, table.missing)
 
 
-def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, limit: int) -> Block:
-    """A row for each field, as many as fit into ``limit`` bytes."""
+def _fields_table(
+    fields: Sequence[FieldChange], is_refreshed: bool, limit: int, name: str
+) -> Block:
+    """A row for each field of the job config ``name``, or for each item of an array: as many as fit
+    into ``limit`` bytes."""
+    fields = [item for field in fields for item in items_of(field)]
     heads, sides = ["before", "after"], ["before", "after"]
     if all(field.before is None and field.live is None for field in fields):
         heads, sides = ["value"], ["after"]
     elif is_refreshed:
         heads, sides = ["state", "service", "desired", "why"], ["before", "live", "after"]
     looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
-    rows = (Block(table_row(_cells(field, sides)), Counter()) for field in looked_at)
+    rows = (Block(table_row(_cells(it, sides)), Counter([("", it.dotted)])) for it in looked_at)
     taken = take(rows, limit, "\n")
-    left_out = len(fields) - len(taken.blocks)
     text = "\n".join([table_head(["field", *heads]), *taken.texts])
-    if left_out:
-        text += f"\n\n{counted(left_out, 'more field')}."
-    return Block(text, Counter(), Counter(field=left_out))
+    paths = [path for _, path in taken.left_out] + [it.dotted for it in fields[len(looked_at) :]]
+    if paths:
+        text += f"\n\n{counted(len(paths), 'more field')}: {names_of(paths)}."
+    return Block(text, Counter(), Counter({("field", name): len(paths)} if paths else {}))
 
 
 def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
