@@ -17,7 +17,7 @@ from majobctl.plan.guard import undone_fields
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.http.responses import NOT_FOUND
 from majobctl.service.sdk_calls import CallResult, CallStatus
-from majobctl.text import printable, complete
+from majobctl.text import complete, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

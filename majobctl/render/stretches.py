@@ -25,7 +25,7 @@ def stretches(old: str, new: str) -> list[Stretch]:
     pairs = [*_compared(_TOKEN.findall(old), _TOKEN.findall(new))]
     rough: list[Stretch] = []
     for at, (one, other) in enumerate(pairs):
-        if one == other and len(one) < _MIN_BETWEEN and 0 < at < len(pairs) - 1:
+        if rough and at < len(pairs) - 1 and one == other and len(one) < _MIN_BETWEEN:
             rough[-1] = (rough[-1][0] + one, rough[-1][1] + other)
         else:
             _append(rough, one, other)
