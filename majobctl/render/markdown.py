@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
+from majobctl.job_config.job_config import Source
 from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
 from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
@@ -124,7 +125,7 @@ def _last_line(plan: Plan, left_out: Counts, names_them: bool = True) -> str:
             is_named = names_them and kind != "warning"
             parts.append(f"{part} ({names_of([*found])})" if is_named else part)
     line = (
-        f"Left out here: {', '.join(parts)}. All {counted(len(plan.changes), 'change')}, complete:"
+        f"Left out here: {', '.join(parts)}. The {counted(len(plan.changes), 'change')}, complete:"
         " `majobctl plan`, `majobctl show PLANFILE`, or the page that `--also html=FILE` writes."
     )
     return line if size(line) <= LAST_LINE_BYTES else _last_line(plan, left_out, names_them=False)
@@ -175,9 +176,13 @@ def _who(row: Row) -> str:
 def _where(row: Row) -> str:
     if len(row.changes) == 1:
         source = row.changes[0].source
-        return code(f"{source.file}:{source.line}") if source else ""
+        return code(_place(source)) if source else ""
     files = {change.source.file for change in row.changes if change.source}
     return f"{len(files)} files" if len(files) > 1 else "".join(map(code, files))
+
+
+def _place(source: Source) -> str:
+    return f"{cut(source.file)}:{source.line}"
 
 
 def _brief(row: Row, mark: Mark) -> str:
@@ -267,7 +272,7 @@ def _with_names(title: str, table: Block, names: Sequence[str], kind: str, limit
 
 def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
     source = change.source
-    place = f" {code_element(f'{source.file}:{source.line}')}" if source else ""
+    place = f" {code_element(_place(source))}" if source else ""
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES

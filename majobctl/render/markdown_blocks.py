@@ -19,7 +19,7 @@ from majobctl.text import cut, in_short, printable
 
 MAX_BYTES = 65_000
 """A little less than what an issue or a comment takes."""
-LAST_LINE_BYTES = 1_500
+LAST_LINE_BYTES = 2_500
 """Reserved for the line that says what is left out."""
 _WIDTH = 100
 """Of two longer values, most of what they share is left out."""
@@ -40,7 +40,7 @@ def code(text: str) -> str:
 
 def names_of(names: Sequence[str]) -> str:
     """The first few of ``names``, and how many more there are."""
-    return in_short([code(cut(name, _NAME_WIDTH)) for name in names])
+    return in_short([code(cut(printable(name), _NAME_WIDTH)) for name in names])
 
 
 def code_element(text: str) -> str:

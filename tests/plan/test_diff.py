@@ -157,7 +157,8 @@ def test_of_three_arrays_each_item_that_is_not_the_same_everywhere_is_shown(
     before: list[Mapping[str, str]], live: list[Mapping[str, str]], after: list[Mapping[str, str]]
 ) -> None:
     arrays = (before, live, after)
-    fields = three_way(*({"data_source": side} for side in arrays))
+    was, now, wanted = ({"data_source": side} for side in arrays)
+    fields = three_way(was, now, wanted)
     found = {item.path: item for field in fields for item in items_of(field)}
     for index in range(max(map(len, arrays))):
         items = [side[index] if index < len(side) else None for side in arrays]
