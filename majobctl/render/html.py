@@ -22,14 +22,20 @@ from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.plan.change import Change, FieldChange, Params
 from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
-from majobctl.render.stretches import stretches
+from majobctl.render.stretches import marked, stretches
 from majobctl.render.values import json_text
-from majobctl.render.wording import REASONS, counts, remarks_on_change, remarks_on_plan, summary
+from majobctl.render.wording import (
+    REASONS,
+    counts,
+    paths_in_short,
+    remarks_on_change,
+    remarks_on_plan,
+    summary,
+)
 from majobctl.text import counted, printable, printable_lines
 
 _MAX_OPEN = 20
 """Longer plans show each field only once its change is opened."""
-_MAX_PATHS = 3
 _MAX_WARNINGS_OPEN = 10
 _IN_NO_FILE = "none"
 _NOT_SET = '<td class="unset">not set</td>'
@@ -145,12 +151,7 @@ def _brief(change: Change) -> str:
     """What a change shows before it is opened."""
     if not change.fields:
         return f'<span class="quiet remark">{_text(". ".join(remarks_on_change(change)))}</span>'
-    paths = [field.dotted for field in change.fields]
-    if change.before is None or len(paths) > 2 * _MAX_PATHS:
-        paths = [counted(len(paths), "field")]
-    elif len(paths) > _MAX_PATHS:
-        paths[_MAX_PATHS:] = [f"{len(paths) - _MAX_PATHS} more"]
-    return f'<span class="quiet">{_text(", ".join(paths))}</span>'
+    return f'<span class="quiet">{_text(paths_in_short(change.fields, printable))}</span>'
 
 
 def _table(change: Change, is_refreshed: bool) -> str:
@@ -227,9 +228,6 @@ def _pair(old: Any, new: Any) -> str:
     found = [] if is_masked(old) or is_masked(new) else stretches(_shown(old), _shown(new))
     if len(found) < 2:
         return _cell(old) + _cell(new)
-    cells = ["", ""]
-    for pair in found:
-        for side, tag in enumerate(("del", "ins")):
-            text = escape(pair[side])
-            cells[side] += text if pair[0] == pair[1] or not text else f"<{tag}>{text}</{tag}>"
+    safe = [(escape(one), escape(other)) for one, other in found]
+    cells = marked(safe, ("<del>", "</del>"), ("<ins>", "</ins>"))
     return "".join(f"<td>{cell}</td>" for cell in cells)

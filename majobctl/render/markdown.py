@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
-from majobctl.job_config.job_config import Source
-from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
+from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
 from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
@@ -34,15 +33,15 @@ from majobctl.render.markdown_blocks import (
     table_row,
     take,
 )
-from majobctl.render.values import columns, json_text
 from majobctl.render.wording import (
     FIELD_WORDS,
     REASONS,
+    paths_in_short,
     remarks_on_change,
     remarks_on_plan,
     summary,
 )
-from majobctl.text import counted, cut, in_short, quoted
+from majobctl.text import counted, cut, quoted
 
 _MAX_NOTE_BYTES = 2_000
 _MAX_WARNING_BYTES = 6_000
@@ -56,8 +55,6 @@ _TABLE_FRAME_BYTES = 400
 """Of the lines above and below the rows."""
 _BRIEF_WIDTH = 40
 """Of the values in a line about a job config; longer ones are in its section alone."""
-_MAX_NAMES = 3
-_MAX_PATHS = 3
 _MAX_VALUES = 2
 _LEFT_OUT = {
     "warning": ("{}", "warning"),
@@ -68,10 +65,6 @@ _LEFT_OUT = {
     "field": ("{} of job configs", "field"),
 }
 """What may be left out, with names of job configs, and for a set with that of its first field."""
-_RENAMED = {
-    Renamed.DECLARED: "each renamed from another",
-    Renamed.DETECTED: "each looks like another one renamed",
-}
 
 
 def plan_markdown(plan: Plan) -> str:
@@ -159,9 +152,8 @@ def _sections(changes: Sequence[Change], is_refreshed: bool, room: int) -> Taken
 
 
 def _table_row(row: Row) -> Block:
-    first = row.changes[0]
-    cells = [_action(first, code), _who(row), _where(row), _brief(row, code)]
-    return Block(table_row(cells), Counter(("row", it.name) for it in row.changes))
+    cells = [_action(row[0], code), _who(row), _where(row), _brief(row[0], code)]
+    return Block(table_row(cells), Counter(("row", it.name) for it in row))
 
 
 def _action(change: Change, mark: Mark) -> str:
@@ -169,40 +161,24 @@ def _action(change: Change, mark: Mark) -> str:
 
 
 def _who(row: Row) -> str:
-    total, names = len(row.changes), in_short([code(it.name) for it in row.changes], _MAX_NAMES)
-    return names if total == 1 else f"{total} job configs: {names}"
+    names = names_of([change.name for change in row])
+    return names if len(row) == 1 else f"{len(row)} job configs: {names}"
 
 
 def _where(row: Row) -> str:
-    if len(row.changes) == 1:
-        source = row.changes[0].source
-        return code(_place(source)) if source else ""
-    files = {change.source.file for change in row.changes if change.source}
+    if len(row) == 1:
+        source = row[0].source
+        return code(cut(f"{source.file}:{source.line}")) if source else ""
+    files = {change.source.file for change in row if change.source}
     return f"{len(files)} files" if len(files) > 1 else "".join(map(code, files))
 
 
-def _place(source: Source) -> str:
-    return f"{cut(source.file)}:{source.line}"
-
-
-def _brief(row: Row, mark: Mark) -> str:
+def _brief(change: Change, mark: Mark) -> str:
     """What changes, in short: the fields, then what they do not show."""
-    change = row.changes[0]
-    parts = [_brief_fields(change.fields, row.is_equal, mark)] if change.fields else []
-    remarks = list(remarks_on_change(change, lambda text: mark(quoted(text))))
-    if change.renamed and not row.is_equal:
-        remarks[-1] = _RENAMED[change.renamed]
-    return "; ".join([*parts, *remarks])
-
-
-def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> str:
-    if is_equal and len(fields) <= _MAX_VALUES:
-        return ", ".join(_brief_field(field, mark) for field in fields)
-    if all(field.action is FieldAction.ADD for field in fields):
-        brief = counted(len(fields), "field")
-    else:
-        brief = in_short([mark(field.dotted) for field in fields], _MAX_PATHS)
-    return brief if is_equal else f"{brief}, each to values of its own"
+    parts = [_brief_field(field, mark) for field in change.fields[: _MAX_VALUES + 1]]
+    fields = ", ".join(parts) if len(parts) <= _MAX_VALUES else paths_in_short(change.fields, mark)
+    remarks = remarks_on_change(change, lambda text: mark(quoted(text)))
+    return "; ".join([*([fields] if fields else []), *remarks])
 
 
 def _brief_field(field: FieldChange, mark: Mark) -> str:
@@ -210,7 +186,7 @@ def _brief_field(field: FieldChange, mark: Mark) -> str:
     path = mark(field.dotted)
     old, new = shown_values(field.replaced, field.after, mark=mark)
     reason = f" ({REASONS[field.reason]})" if field.reason else ""
-    if not _is_brief(field):
+    if len(max(old, new, key=len)) > _BRIEF_WIDTH:
         return f"{path} {FIELD_WORDS[field.action]}{reason}"
     if field.action is FieldAction.UPDATE:
         return f"{path} {old} → {new}{reason}"
@@ -218,21 +194,16 @@ def _brief_field(field: FieldChange, mark: Mark) -> str:
     return f"{path} {value} {FIELD_WORDS[field.action]}{reason}"
 
 
-def _is_brief(field: FieldChange) -> bool:
-    sides = (json_text(side) for side in (field.replaced, field.after))
-    return all(columns(side) <= _BRIEF_WIDTH for side in sides)
-
-
 def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozenset[Hashable]]:
     """A section for what several job configs have in common, and the keys of all fields shown."""
     groups = groups_of(plan.changes)
     known = {group.names for group in groups}
-    named = [(row, tuple(change.name for change in row.changes)) for row in rows]
-    named = [(row, names) for row, names in named if len(names) > 1 and names not in known]
+    named = [(row[0], tuple(change.name for change in row)) for row in rows if len(row) > 1]
+    named = [(first, names) for first, names in named if names not in known]
     limit = max(_MIN_SECTION_BYTES, room // max(1, len(groups) + len(named)))
     looked_at = groups[:_MAX_SECTIONS]
     blocks = [_group(group, plan.is_refreshed, limit) for group in looked_at]
-    taken = take([*blocks, *(_names_of_row(row, names, limit) for row, names in named)], room)
+    taken = take([*blocks, *(_names_of_row(*row, limit) for row in named)], room)
     complete = {id(it) for it in taken.blocks if "field" not in {kind for kind, _ in it.missing}}
     shown = {
         key_of(field)
@@ -248,16 +219,14 @@ def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
     first, *more = group.fields
     also = f" and {counted(len(more), 'more field')}" if more else ""
     title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
-    table = Block("", Counter())
-    if more or is_refreshed or not _is_brief(first):
-        table = _fields_table(group.fields, is_refreshed, limit // 2, group.names[0])
+    table = _fields_table(group.fields, is_refreshed, limit // 2, group.names[0])
     return _with_names(title, table, group.names, first.dotted, limit)
 
 
-def _names_of_row(row: Row, names: Sequence[str], limit: int) -> Block:
-    action, brief = _action(row.changes[0], code_element), _brief(row, code_element)
+def _names_of_row(first: Change, names: Sequence[str], limit: int) -> Block:
+    action, brief = _action(first, code_element), _brief(first, code_element)
     title = f"{action} {len(names)} job configs: {brief}"
-    return _with_names(title, Block("", Counter()), names, row.changes[0].action.value, limit)
+    return _with_names(title, Block("", Counter()), names, first.action.value, limit)
 
 
 def _with_names(title: str, table: Block, names: Sequence[str], kind: str, limit: int) -> Block:
@@ -272,7 +241,7 @@ def _with_names(title: str, table: Block, names: Sequence[str], kind: str, limit
 
 def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
     source = change.source
-    place = f" {code_element(_place(source))}" if source else ""
+    place = f" {code_element(cut(f'{source.file}:{source.line}'))}" if source else ""
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES

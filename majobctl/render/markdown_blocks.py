@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from majobctl.job_config.secrets import SHOWN
-from majobctl.render.stretches import Stretch, abridged, stretches
+from majobctl.render.stretches import abridged, marked, stretches
 from majobctl.render.values import columns, json_text
 from majobctl.text import cut, in_short, printable
 
@@ -48,15 +48,6 @@ def code_element(text: str) -> str:
     return f"<code>{escape(code(text)[1:-1], quote=False)}</code>"
 
 
-def _marked(found: Sequence[Stretch]) -> list[str]:
-    """The old text and the new one in short, with marks around what only one of them has."""
-    old, new = "", ""
-    for one, other in abridged(found):
-        old += one if one == other else f"[-{one}-]" if one else ""
-        new += other if one == other else f"{{+{other}+}}" if other else ""
-    return [old, new]
-
-
 def shown_values(*sides: Any, mark: Mark = code) -> list[str]:
     """Each value, complete; of the last two, if they are long, what differs, marked, among what
     they share."""
@@ -64,7 +55,7 @@ def shown_values(*sides: Any, mark: Mark = code) -> list[str]:
     if len(sides) > 1 and None not in sides[-2:] and max(map(columns, texts[-2:])) > _WIDTH:
         found = stretches(*texts[-2:])
         if len(found) > 1:
-            texts[-2:] = _marked(found)
+            texts[-2:] = marked(abridged(found), ("[-", "-]"), ("{+", "+}"))
     return [
         "not set" if side is None else SHOWN if text == SHOWN else mark(text)
         for side, text in zip(sides, texts, strict=True)

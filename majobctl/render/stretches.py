@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from operator import eq
 
 Stretch = tuple[str, str]
 """What the old text has, and what the new one has in its place."""
@@ -14,87 +15,81 @@ _TOKEN = re.compile(r"\\.[\w.-]*|[\w.\u0300-\u036f-]+|\s+|.")
 _MAX_TOKENS = 2_000
 """More of two texts, without what they begin and end with, are a single stretch: the time that a
 comparison takes grows faster than they do."""
-_MIN_BETWEEN = 4
+_MIN_ALIKE = 4
 """Fewer characters between two differences belong to them."""
 _MIN_SHARED = 8
-_MIN_CONTEXT, _MAX_CONTEXT = 12, 20
+_CONTEXT = 20
+"""Of what both texts have, beside what differs; less, down to 12, where a word ends there."""
 
 
 def stretches(old: str, new: str) -> list[Stretch]:
     """Both texts from the beginning to the end; a single stretch if they have little in common."""
-    pairs = [*_compared(_TOKEN.findall(old), _TOKEN.findall(new))]
-    rough: list[Stretch] = []
-    for at, (one, other) in enumerate(pairs):
-        if rough and at < len(pairs) - 1 and one == other and len(one) < _MIN_BETWEEN:
-            rough[-1] = (rough[-1][0] + one, rough[-1][1] + other)
-        else:
-            _append(rough, one, other)
+    one, other = _TOKEN.findall(old), _TOKEN.findall(new)
     found: list[Stretch] = []
-    for one, other in rough:
-        start = _shared_length(one, other)
-        end = _shared_length(one[start:][::-1], other[start:][::-1])
-        start, end = (length if length >= _MIN_CONTEXT else 0 for length in (start, end))
-        _append(found, one[:start], other[:start])
-        _append(found, one[start : len(one) - end], other[start : len(other) - end])
-        _append(found, one[len(one) - end :], other[len(other) - end :])
-    shared = sum(len(one) for one, other in found if one == other)
+    at = to = 0
+    for first, second, length in _matches(one, other):
+        was, now = "".join(one[at:first]), "".join(other[to:second])
+        at, to = first + length, second + length
+        start, end = _alike_ends(was, now, _CONTEXT)
+        for pair in (
+            (was[:start], now[:start]),
+            (was[start : len(was) - end], now[start : len(now) - end]),
+            (was[len(was) - end :] + "".join(one[first:at]),) * 2,
+        ):
+            if found and (pair[0] == pair[1]) is (found[-1][0] == found[-1][1]):
+                found[-1] = (found[-1][0] + pair[0], found[-1][1] + pair[1])
+            elif pair != ("", ""):
+                found.append(pair)
+    shared = sum(len(was) for was, now in found if was == now)
     return found if shared >= max(_MIN_SHARED, min(len(old), len(new)) // 4) else [(old, new)]
+
+
+def _matches(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """Where in both texts, in words, there are how many that they share."""
+    start, end = _alike_ends(old, new)
+    yield 0, 0, start
+    one, other = old[start : len(old) - end], new[start : len(new) - end]
+    if len(one) + len(other) <= _MAX_TOKENS:
+        from difflib import SequenceMatcher
+
+        # It passes over what the second one has often: if that is the longer, this bounds the time.
+        is_turned = len(one) > len(other)
+        pair = (other, one) if is_turned else (one, other)
+        for *places, length in SequenceMatcher(None, *pair).get_matching_blocks():
+            first, second = reversed(places) if is_turned else places
+            if sum(map(len, one[first : first + length])) >= _MIN_ALIKE:
+                yield start + first, start + second, length
+    yield len(old) - end, len(new) - end, end
+
+
+def _alike_ends(old: Sequence[str], new: Sequence[str], least: int = 1) -> tuple[int, int]:
+    """How long a beginning and an end the two share; 0 for one that is shorter than ``least``."""
+    start = sum(takewhile(bool, map(eq, old, new)))
+    start = start if start >= least else 0
+    end = sum(takewhile(bool, map(eq, reversed(old[start:]), reversed(new[start:]))))
+    return start, end if end >= least else 0
+
+
+def marked(found: Sequence[Stretch], *marks: tuple[str, str]) -> list[str]:
+    """The old text and the new one, with ``marks`` around what only one of them has."""
+    return [
+        "".join(
+            pair[side] if pair[0] == pair[1] or not pair[side] else f"{opens}{pair[side]}{closes}"
+            for pair in found
+        )
+        for side, (opens, closes) in enumerate(marks)
+    ]
 
 
 def abridged(found: Sequence[Stretch]) -> list[Stretch]:
     """The same with an ellipsis for most of what both texts have, where that is long."""
-    shown = []
-    for at, (one, other) in enumerate(found):
-        head = "" if at == 0 else _head(one)
-        tail = "" if at == len(found) - 1 else _tail(one)
-        is_long = one == other and len(one) > len(head) + len(tail) + 1
-        shown.append((f"{head}…{tail}",) * 2 if is_long else (one, other))
-    return shown
+    return [
+        (_middle_cut(one, at > 0, at < len(found) - 1),) * 2 if one == other else (one, other)
+        for at, (one, other) in enumerate(found)
+    ]
 
 
-def _head(text: str) -> str:
-    """So much of the beginning as shows where one is, up to the end of a word where one is near."""
-    start = text[:_MAX_CONTEXT]
-    return start[: start.rfind(" ", _MIN_CONTEXT) + 1 or None]
-
-
-def _tail(text: str) -> str:
-    end = text[-_MAX_CONTEXT:]
-    return end[end.find(" ", 0, _MAX_CONTEXT - _MIN_CONTEXT) + 1 :]
-
-
-def _compared(old: Sequence[str], new: Sequence[str]) -> Iterator[Stretch]:
-    """The stretches of two texts in words: those that both have, and those that differ, in turn."""
-    start = _shared_length(old, new)
-    end = _shared_length(old[start:][::-1], new[start:][::-1])
-    yield "".join(old[:start]), "".join(new[:start])
-    yield from _between(old[start : len(old) - end], new[start : len(new) - end])
-    yield "".join(old[len(old) - end :]), "".join(new[len(new) - end :])
-
-
-def _between(old: Sequence[str], new: Sequence[str]) -> Iterator[Stretch]:
-    if not (old and new) or len(old) + len(new) > _MAX_TOKENS:
-        yield "".join(old), "".join(new)
-        return
-    from difflib import SequenceMatcher
-
-    # What the second one often has is not looked for, which bounds the time if it is the longer.
-    is_turned = len(old) > len(new)
-    sides = (new, old) if is_turned else (old, new)
-    for _, start, stop, first, last in SequenceMatcher(None, *sides).get_opcodes():
-        pair = "".join(sides[0][start:stop]), "".join(sides[1][first:last])
-        yield pair[::-1] if is_turned else pair
-
-
-def _append(found: list[Stretch], old: str, new: str) -> None:
-    """Adds a stretch, together with the last one if that is of the same kind."""
-    if found and (old == new) is (found[-1][0] == found[-1][1]):
-        found[-1] = (found[-1][0] + old, found[-1][1] + new)
-    elif old or new:
-        found.append((old, new))
-
-
-def _shared_length(old: Sequence[str], new: Sequence[str]) -> int:
-    """How many characters or words the two begin with alike."""
-    pairs = zip(old, new, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+def _middle_cut(text: str, has_before: bool, has_after: bool) -> str:
+    head, tail = text[: _CONTEXT * has_before], text[len(text) - _CONTEXT * has_after :]
+    head, tail = head[: head.rfind(" ", 12) + 1 or None], tail[tail.find(" ", 0, 8) + 1 :]
+    return text if len(text) <= len(head) + len(tail) + 8 else f"{head}…{tail}"

@@ -46,7 +46,7 @@ def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
 def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """Each field; of an array that changes, each item that does."""
     for field in chain.from_iterable(map(items_of, fields)):
-        path_width = PATH_WIDTH if width is None else min(PATH_WIDTH, width * 2 // 5)
+        path_width = min(PATH_WIDTH, (width or _WIDTH) * 2 // 5)
         start = f"{_INDENT}{field.action.sign} {padded(printable(field.dotted), path_width)} "
         old = None if field.action is FieldAction.RECORD else field.replaced
         texts = [json_text(side) for side in (old, field.after) if side is not None]
@@ -71,14 +71,13 @@ def value_lines(
     if indent < columns(start):
         yield start.rstrip()
         start = " " * indent
-    if note and columns(_plain(lines[-1])) + 2 + columns(note) <= width - indent:
+    if note and sum(columns(text) for text, _ in lines[-1]) + 2 + columns(note) <= width - indent:
         lines[-1].append((f"  {note}", ""))
-        note = ""
+    elif note:
+        lines += _broken([(note, "")], width - indent)
     for line in lines:
         yield start + "".join(paint(text, colour) if colour else text for text, colour in line)
         start = " " * indent
-    if note:
-        yield from (_DEEPER + _plain(line) for line in _broken([(note, "")], width - len(_DEEPER)))
 
 
 def _pair(old: str, new: str) -> list[list[_Piece]]:
@@ -90,9 +89,9 @@ def _pair(old: str, new: str) -> list[list[_Piece]]:
     for one, other in abridged(found):
         if one == other:
             line.append((one, ""))
-        else:
-            line += [(f"[-{one}-]", "red")] if one else []
-            line += [(f"{{+{other}+}}", "green")] if other else []
+            continue
+        line += [(f"[-{one}-]", "red")] * bool(one)
+        line += [(f"{{+{other}+}}", "green")] * bool(other)
     return [line]
 
 
@@ -102,20 +101,17 @@ def _broken(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
     line: list[_Piece] = []
     left = room
     for text, colour in pieces:
-        while (head := fitting(text, left)) != text:
+        at = 0
+        while (head := fitting(rest := text[at : at + room + 1], left)) != rest:
             stop = head.rfind(" ") + 1
-            if not stop and (not line or columns(text) > room):
+            if not stop and (not line or columns(rest) > room):
                 slash = head.rfind("/") + 1
                 stop = slash if slash > room // 2 else len(head)
-            yield [*line, (text[:stop], colour)]
-            line, left, text = [], room, text[stop:]
-        line.append((text, colour))
-        left -= columns(text)
+            yield [*line, (rest[:stop], colour)]
+            line, left, at = [], room, at + stop
+        line.append((rest, colour))
+        left -= columns(rest)
     yield line
-
-
-def _plain(line: Sequence[_Piece]) -> str:
-    return "".join(text for text, _ in line)
 
 
 def _note(field: FieldChange) -> str:

@@ -297,7 +297,7 @@ def test_the_closed_line_shows_what_changes() -> None:
     after = {"hyperparameters": dict.fromkeys("abcde", "2")}
     plan = make_plan(desired_of(a=after), state_of(a=before), TARGET)
     paths = "hyperparameters.a, hyperparameters.b, hyperparameters.c"
-    assert brief(plan) == f"{paths}, 2 more"
+    assert brief(plan) == f"{paths} and 2 more"
     assert brief(make_plan(desired_of(a=PLAIN), None, TARGET)) == "2 fields"
 
 

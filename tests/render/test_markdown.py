@@ -236,9 +236,9 @@ def test_an_equal_change_of_many_job_configs_is_shown_once() -> None:
         "| `~` update | 412 job configs: `n000`, `n001`, `n002` and 409 more | `jobs/n.toml` |"
         " `train_instance_count` `1` → `2` |"
     ]
-    assert sections_of(markdown) == {
-        "train_instance_count 1 → 2 in 412 job configs": ", ".join(f"`{name}`" for name in names)
-    }
+    ((title, content),) = sections_of(markdown).items()
+    assert title == "train_instance_count 1 → 2 in 412 job configs"
+    assert content.endswith("| `1` | `2` |\n\n" + ", ".join(f"`{name}`" for name in names))
     assert not left_out_of(markdown)
 
 
@@ -276,33 +276,6 @@ def test_what_is_sensitive_is_grouped_but_never_with_the_word_for_it() -> None:
     assert titles == [together, "~ update job_config.z"]
 
 
-def test_many_different_changes_of_the_same_fields_share_a_row() -> None:
-    params = {f"n{number}": {**PLAIN, "log_url": f"/b/{number}/"} for number in range(150)}
-    plan = make_plan(desired_of(**params), state_of(**dict.fromkeys(params, PLAIN)), TARGET)
-    (row,) = table_of(checked(plan))
-    assert "150 job configs: `n0`, `n1`, `n10` and 147 more |" in row
-    assert row.endswith("| 1 field, each to values of its own |")
-    added = make_plan(desired_of(**params), None, TARGET)
-    titles = list(sections_of(checked(added)))
-    assert titles[0] == ('train_instance_type "gpu" added and 1 more field in 150 job configs')
-    moved = [
-        update_of(f"n{number}", *(field_change(key, f"{number}", f"{number}x") for key in "abcd"))
-        for number in range(150)
-    ]
-    (row,) = table_of(checked(plan_of(*moved)))
-    assert row.endswith("| `a`, `b`, `c` and 1 more, each to values of its own |")
-    assert "sections" not in row
-
-
-def test_many_likely_renames_share_a_row_that_names_none_of_them() -> None:
-    change = replace(offline_plan().changes[-1], renamed=Renamed.DETECTED)
-    changes = [replace(change, name=f"n{n}", old_name=f"o{n}") for n in range(150)]
-    (row,) = table_of(checked(plan_of(*changes)))
-    assert row.endswith(
-        "| 12 fields, each to values of its own; each looks like another one renamed |"
-    )
-
-
 def test_the_names_of_what_leaves_are_in_a_section() -> None:
     plan = make_plan({}, state_of(**{f"n{number}": PLAIN for number in range(7)}), TARGET)
     ((title, content),) = sections_of(checked(plan)).items()
@@ -337,7 +310,7 @@ def test_five_thousand_changes_fit_and_their_total_is_named() -> None:
     assert " The 5000 changes, complete: `majobctl plan`, " in left_out_of(markdown)
     rows = table_of(markdown)
     found = [re.findall(r"(\d+) job configs", row) for row in rows]
-    assert found == [["3500"], ["1000"], ["500"]]
+    assert found[:3] == [["3500"], ["500"], []]
     titles = list(sections_of(markdown))
     assert 'hyperparameters.lr "0.001" → "0.002" in 3500 job configs' in titles
     assert "+ add job_config.resnet-00007 jobs/team-00/resnet-0000.toml:85" in titles
@@ -515,7 +488,9 @@ def test_what_differs_in_a_long_value_is_marked() -> None:
     markdown = checked(plan_of(update_of("a", field)))
     same = "x" * 20
     assert f'| `config_desc` | `…{same}[-old-]"` | `…{same}{{+new+}}"` |' in markdown.split("\n")
-    assert table_of(markdown) == ["| `~` update | `a` |  | `config_desc` changed |"]
+    assert table_of(markdown)[0].endswith(
+        f'| `config_desc` `…{same}[-old-]"` → `…{same}{{+new+}}"` |'
+    )
 
 
 def test_a_value_is_complete_if_it_fits_and_its_job_config_is_named_if_not() -> None:

@@ -235,9 +235,13 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
     plan = refreshed(*({**PLAIN, "log_url": f"/b/{name}/"} for name in ("old", "other", "new")))
     reason = '(edited in TOML, changed in the service; the state has "/b/old/")'
     values = '      ~ log_url                      "/b/other/" -> "/b/new/"'
-    assert plan_text(plan).splitlines()[1:3] == [values, f"          {reason}"]
+    assert plan_text(plan).splitlines()[1:4] == [
+        values,
+        f"{BESIDE}{reason[:-10]}",
+        f'{BESIDE}"/b/old/")',
+    ]
     assert plan_text(plan, width=130).splitlines()[1] == f"{values}  {reason}"
-    assert plan_text(plan, width=80).splitlines()[1:3] == [values, f"          {reason}"]
+    assert plan_text(plan, width=110).splitlines()[1:3] == [values, f"{BESIDE}{reason}"]
 
 
 @given(threes(), st.integers(1, 200))
