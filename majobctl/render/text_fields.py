@@ -96,18 +96,18 @@ def _pair(old: str, new: str) -> list[list[_Piece]]:
 
 
 def _broken(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:
-    """The pieces in lines of ``room`` columns, broken after a space or before a piece where that is
-    possible. Every character is in a line."""
+    """The pieces in lines of ``room`` columns, broken before a space or a piece where that is
+    possible. Every character is in a line: a space begins one."""
     line: list[_Piece] = []
     left = room
     for text, colour in pieces:
         at = 0
         while (head := fitting(rest := text[at : at + room + 1], left)) != rest:
-            stop = head.rfind(" ") + 1
-            if not stop and (not line or columns(rest) > room):
+            stop = max(0, rest.rfind(" ", 0, len(head) + 1))
+            if not stop and not (line and (rest[0] == " " or columns(rest) <= room)):
                 slash = head.rfind("/") + 1
                 stop = slash if slash > room // 2 else len(head)
-            yield [*line, (rest[:stop], colour)]
+            yield [*line, (rest[:stop], colour)] if stop else line
             line, left, at = [], room, at + stop
         line.append((rest, colour))
         left -= columns(rest)

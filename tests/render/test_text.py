@@ -203,7 +203,7 @@ BESIDE, BELOW = " " * 37, " " * 10
             None,
             None,
             "two words " * 9,
-            [f'{PATH}"{"two words " * 6}', f'{BESIDE}{"two words " * 3}"'],
+            [f'{PATH}"two{" words two" * 5} words', f'{BESIDE}{" two words" * 3} "'],
         ),
         (
             80,
@@ -237,8 +237,8 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
     values = '      ~ log_url                      "/b/other/" -> "/b/new/"'
     assert plan_text(plan).splitlines()[1:4] == [
         values,
-        f"{BESIDE}{reason[:-10]}",
-        f'{BESIDE}"/b/old/")',
+        f"{BESIDE}{reason[:-11]}",
+        f'{BESIDE} "/b/old/")',
     ]
     assert plan_text(plan, width=130).splitlines()[1] == f"{values}  {reason}"
     assert plan_text(plan, width=110).splitlines()[1:3] == [values, f"{BESIDE}{reason}"]
