@@ -98,9 +98,8 @@ def _target(plan: Plan) -> str:
 
 
 def _warnings(plan: Plan) -> Taken:
-    lines = (f"- {code(str(warning))}" for warning in plan.warnings)
-    counts = Counter({("warning", ""): 1})
-    found = take((Block(line, counts) for line in lines), _MAX_WARNING_BYTES, "\n")
+    blocks = (Block(f"- {code(str(it))}", Counter([("warning", it.where)])) for it in plan.warnings)
+    found = take(blocks, _MAX_WARNING_BYTES, "\n")
     if not plan.warnings:
         return found
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
@@ -115,8 +114,7 @@ def _last_line(plan: Plan, left_out: Counts, names_them: bool = True) -> str:
         found = {name: number for (key, name), number in left_out.items() if key == kind}
         if found:
             part = words.format(counted(sum(found.values()), noun))
-            is_named = names_them and kind != "warning"
-            parts.append(f"{part} ({names_of([*found])})" if is_named else part)
+            parts.append(f"{part} ({names_of([*found])})" if names_them else part)
     line = (
         f"Left out here: {', '.join(parts)}. The {counted(len(plan.changes), 'change')}, complete:"
         " `majobctl plan`, `majobctl show PLANFILE`, or the page that `--also html=FILE` writes."
@@ -152,17 +150,14 @@ def _sections(changes: Sequence[Change], is_refreshed: bool, room: int) -> Taken
 
 
 def _table_row(row: Row) -> Block:
-    cells = [_action(row[0], code), _who(row), _where(row), _brief(row[0], code)]
+    names = names_of([change.name for change in row])
+    who = names if len(row) == 1 else f"{len(row)} job configs: {names}"
+    cells = [_action(row[0], code), who, _where(row), _brief(row[0], code)]
     return Block(table_row(cells), Counter(("row", it.name) for it in row))
 
 
 def _action(change: Change, mark: Mark) -> str:
     return f"{mark(change.action.sign)} {change.action.value}"
-
-
-def _who(row: Row) -> str:
-    names = names_of([change.name for change in row])
-    return names if len(row) == 1 else f"{len(row)} job configs: {names}"
 
 
 def _where(row: Row) -> str:

@@ -16,6 +16,8 @@ from majobctl.render.wording import REASONS
 from majobctl.text import printable
 
 PATH_WIDTH = 28
+MIN_WIDTH = 40
+"""A narrower terminal gets text for this many columns."""
 _WIDTH = 100
 """Of values, without a terminal."""
 _COLOURS = {"+": "green", "~": "yellow", "?": "magenta", ".": "cyan", "-": "red", "=": "cyan"}
@@ -60,7 +62,7 @@ def value_lines(
 ) -> Iterator[str]:
     """One value after ``start``, or the old one and the new one, and then ``note``, complete: in
     lines of ``width``, as far as ``start`` lets them."""
-    width = width or _WIDTH
+    width = max(width or _WIDTH, MIN_WIDTH)
     together, indent = f" {_ARROW}".join(texts), columns(start)
     values: list[list[_Piece]] = [[(together, "")]]
     if columns(together) > width - indent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from majobctl.plan.change import Action, FieldAction, Reason
 from majobctl.plan.diff import field_changes, items_of, three_way
+from majobctl.plan.guard import field_sentence
 from tests.plan import plan_strategies as strategies
 from tests.plan.values import field_change, leaves
 
@@ -177,6 +179,15 @@ def test_of_three_arrays_each_item_that_is_not_the_same_everywhere_is_shown(
             assert item.reason is reason
         else:
             assert item.reason is fields[0].reason
+
+
+def test_a_sentence_about_an_array_has_each_item_complete() -> None:
+    one, other = ([{"url": f"/{it}/" + "x" * 99}, {"url": "/same/"}] for it in ("b", "c"))
+    field = field_change("data_source", one, one, live=other, reason=Reason.CHANGED)
+    old, new = (json.dumps(side[0]["url"]) for side in (one, other))
+    sides = f"{old} in the state, {new} in the service"
+    assert field_sentence(field, Action.UPDATE) == f"data_source[0].url: {sides}, {old} wanted"
+    assert field_sentence(field, Action.DELETE) == f"data_source[0].url: {sides}"
 
 
 @pytest.mark.parametrize(

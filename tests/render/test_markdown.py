@@ -295,7 +295,7 @@ def test_warnings_that_do_not_fit_are_counted() -> None:
         markdown = checked(plan)
         shown = markdown.count("\n- `aaa")
         assert shown > 20
-        assert f"Left out here: {1000 - shown} warnings." in left_out_of(markdown)
+        assert f"Left out here: {1000 - shown} warnings (`job_config.a`). " in left_out_of(markdown)
 
 
 def test_a_selection_that_is_too_long_is_still_shown() -> None:
