@@ -141,7 +141,7 @@ def items_of(field: FieldChange) -> Iterator[FieldChange]:
 
 def _item_at(side: Sequence[Params], index: int, keys: Sequence[str]) -> Any:
     item = side[index] if index < len(side) else None
-    return item if item is None or not keys else item.get(keys[0])
+    return item.get(keys[0]) if item is not None and keys else item
 
 
 def _differing_items(old: Sequence[Params], new: Sequence[Params]) -> set[tuple[Any, ...]]:

@@ -34,11 +34,10 @@ def rows_of(changes: Sequence[Change]) -> list[Row]:
     alike: dict[Hashable, list[Change]] = {}
     for change in changes:
         alike.setdefault(_equality(change), []).append(change)
-    rows: list[Row] = []
-    for items in alike.values():
-        rows += [tuple(items)] if len(items) >= _MIN_GROUP else [(item,) for item in items]
-    places = {change.name: number for number, change in enumerate(changes)}
-    return sorted(rows, key=lambda row: (-len(row), places[row[0].name]))
+    many = [tuple(items) for items in alike.values() if len(items) >= _MIN_GROUP]
+    grouped = {change.name for row in many for change in row}
+    few: list[Row] = [(change,) for change in changes if change.name not in grouped]
+    return sorted(many, key=len, reverse=True) + few
 
 
 def _equality(change: Change) -> Hashable:

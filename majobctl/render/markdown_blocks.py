@@ -116,7 +116,6 @@ class Taken:
 
     blocks: tuple[Block, ...]
     left_out: Counts
-    room: int
 
     @property
     def texts(self) -> list[str]:
@@ -134,4 +133,4 @@ def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
             left_out += block.missing
         else:
             left_out += block.content
-    return Taken(tuple(taken), left_out, room)
+    return Taken(tuple(taken), left_out)
