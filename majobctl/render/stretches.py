@@ -24,6 +24,8 @@ _CONTEXT = 20
 
 def stretches(old: str, new: str) -> list[Stretch]:
     """Both texts from the beginning to the end; a single stretch if they have little in common."""
+    if min(len(old), len(new)) < _MIN_SHARED:
+        return [(old, new)]
     one, other = _TOKEN.findall(old), _TOKEN.findall(new)
     found: list[Stretch] = []
     at = to = 0
