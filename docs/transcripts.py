@@ -43,7 +43,7 @@ _VARYING = (
     (re.compile(r'(?<="merged": )"[0-9a-f]+"'), '"SUM"'),
 )
 _RESULT_LINE = re.compile(r"job_config\.\S+: .*\(\d+\.\d s\)\n")
-_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_", "GIT_")
+_FOREIGN_VARIABLES = ("OS_", "HW_", "HUAWEICLOUD_", "MAJOBCTL_", "GIT_", "COLUMNS")
 
 
 class Transcript:

@@ -75,10 +75,9 @@ def quoted(text: str) -> str:
     return printable(json.dumps(cut(text), ensure_ascii=False))
 
 
-def shortened(value: object, width: int = 60) -> str:
-    """A plain value as JSON, safe to print, in at most ``width`` characters; ``blank`` for None."""
-    text = "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= width else text[: width - 1] + "…"
+def complete(value: object) -> str:
+    """A plain value as JSON, safe to print; ``blank`` for None."""
+    return "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
 
 
 def reason_of(error: Exception) -> str:

@@ -47,7 +47,7 @@ def _rendered(drift: Drift, format_: str) -> str:
 
         return dumps(drift_document(drift))
     if format_ == "markdown":
-        from majobctl.render.markdown import drift_markdown
+        from majobctl.render.drift_markdown import drift_markdown
 
         return drift_markdown(drift)
     from majobctl.render.text import drift_text

@@ -153,8 +153,9 @@ def is_confirmed(question: str, advice: str) -> bool:
 
 
 def width_of(stream: TextIO | None) -> int | None:
-    """The columns of a terminal; None for anything else."""
-    return shutil.get_terminal_size().columns if is_terminal(stream) else None
+    """The columns of a terminal, or those that COLUMNS asks for; None for anything else."""
+    is_known = is_terminal(stream) or "COLUMNS" in os.environ
+    return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
 
 
 def painter() -> Paint:

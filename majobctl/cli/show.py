@@ -50,7 +50,8 @@ def command(name: str | None, format_: str) -> None:
     else:
         from majobctl.render.text import entry_text, state_text
 
-        click.echo(entry_text(state, name) if name else state_text(state), nl=False)
+        text = entry_text(state, name, width_of(sys.stdout)) if name else state_text(state)
+        click.echo(text, nl=False)
 
 
 def _show_plan(file: str, format_: str) -> None:

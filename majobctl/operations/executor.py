@@ -16,7 +16,7 @@ from majobctl.plan.guard import undone_fields
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.codes import MISSING, advice_on
 from majobctl.service.sdk_calls import CallResult, CallStatus
-from majobctl.text import printable, shortened
+from majobctl.text import complete, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,4 +109,4 @@ def _differences(found: tuple[FieldChange, ...], hidden: Collection[Path]) -> It
             # The service's own value may be a secret that is not declared.
             yield f"{path} is set, but blank was sent"
         else:
-            yield f"{path} is {shortened(item.after)}, but {shortened(item.before)} was sent"
+            yield f"{path} is {complete(item.after)}, but {complete(item.before)} was sent"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -108,13 +108,42 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict) and not is_masked(value)
 
 
-def item_changes(old: object, new: object) -> Iterator[FieldChange]:
-    """What differs between two arrays of flat tables, in order; a path is such as ``("[1]",)`` or
-    ``("[1]", "data_url")``. Nothing for any other values."""
-    if old == new or not (_are_flat_tables(old) and _are_flat_tables(new)):
-        return
+def items_of(field: FieldChange) -> Iterator[FieldChange]:
+    """What ``field`` changes inside an array of flat tables, item by item, with paths such as
+    ``data_source[1].data_url``; ``field`` itself for any other values."""
+    sides = before, live, after = [
+        [] if side is None else side for side in (field.before, field.live, field.after)
+    ]
+    found: set[tuple[Any, ...]] = set()
+    if all(map(_are_flat_tables, sides)):
+        if field.reason not in (Reason.CHANGED, Reason.SAME):
+            found |= _differing_items([] if field.replaced is None else field.replaced, after)
+        if field.reason not in (None, Reason.EDITED):
+            found |= _differing_items(before, live)
+    if not found:
+        yield field
+    for index, *keys in sorted(found):
+        if keys and (index,) in found:
+            continue
+        old, now, new = (_item_at(side, index, keys) for side in sides)
+        change = _change((*field.path[:-1], f"{field.path[-1]}[{index}]", *keys), old, new)
+        if field.reason is not None or field.live is not None:
+            reason = _reason(old, now, new) if field.reason is Reason.BOTH else field.reason
+            action = FieldAction.RECORD if now == new else _action(now, new)
+            change = replace(change, action=action, live=now, reason=reason)
+        yield change
+
+
+def _item_at(side: Sequence[Params], index: int, keys: Sequence[str]) -> Any:
+    item = side[index] if index < len(side) else None
+    return item.get(keys[0]) if item is not None and keys else item
+
+
+def _differing_items(old: Sequence[Params], new: Sequence[Params]) -> set[tuple[Any, ...]]:
+    """Where two arrays differ: an index, or an index and a key."""
+    if old == new:
+        return set()
     from deepdiff import DeepDiff
-    from deepdiff.helper import notpresent
 
     # By default deepdiff skips keys that begin with two underscores, reports tables that share few
     # keys as one value, and may pair items of different positions.
@@ -125,10 +154,7 @@ def item_changes(old: object, new: object) -> Iterator[FieldChange]:
         threshold_to_diff_deeper=0,
         zip_ordered_iterables=True,
     )
-    found = [(item.path(output_format="list"), item) for kind in diff.values() for item in kind]
-    for (index, *keys), item in sorted(found, key=lambda pair: (pair[0][0], *map(str, pair[0]))):
-        before, after = (None if side is notpresent else side for side in (item.t1, item.t2))
-        yield _change((f"[{index}]", *keys), before, after)
+    return {tuple(item.path(output_format="list")) for kind in diff.values() for item in kind}
 
 
 def _are_flat_tables(value: object) -> bool:

@@ -14,8 +14,8 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import SHOWN, Masker, is_masked
 from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
-from majobctl.plan.diff import removed_from_service, three_way
-from majobctl.text import printable, shortened
+from majobctl.plan.diff import items_of, removed_from_service, three_way
+from majobctl.text import complete, printable
 
 GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.DELETE})
 """The actions that may undo what somebody else did. A RESEND finishes what an apply began."""
@@ -90,13 +90,16 @@ def _is_foreign(item: FieldChange) -> bool:
     return item.reason in (Reason.CHANGED, Reason.BOTH)
 
 
-def field_sentence(item: FieldChange, action: Action) -> str:
-    """One field on its three sides: ``lr: 1 in the state, 2 in the service, 3 wanted``."""
-    path = printable(item.dotted)
-    if any(map(is_masked, (item.before, item.live, item.after))):
-        return f"{path}: {SHOWN}, another value in the service"
-    sides = [] if item.reason is None else [f"{shortened(item.before)} in the state"]
-    sides.append(f"{shortened(item.live)} in the service")
-    if action is not Action.DELETE:
-        sides.append(f"{shortened(item.after)} wanted")
-    return f"{path}: {', '.join(sides)}"
+def field_sentence(field: FieldChange, action: Action) -> str:
+    """One field on its three sides: ``lr: 1 in the state, 2 in the service, 3 wanted``; an array
+    item by item."""
+    if any(map(is_masked, (field.before, field.live, field.after))):
+        return f"{printable(field.dotted)}: {SHOWN}, another value in the service"
+    found = []
+    for item in items_of(field):
+        sides = [] if item.reason is None else [f"{complete(item.before)} in the state"]
+        sides.append(f"{complete(item.live)} in the service")
+        if action is not Action.DELETE:
+            sides.append(f"{complete(item.after)} wanted")
+        found.append(f"{printable(item.dotted)}: {', '.join(sides)}")
+    return "; ".join(found)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 from majobctl.plan.change import Change, FieldChange
 from majobctl.render.values import json_text
 from majobctl.render.wording import remarks_on_change
 
+Row = tuple[Change, ...]
 _MIN_GROUP = 5
 """Fewer changes are shown one by one, even if they are equal."""
-_MAX_ROWS = 100
-"""If more are left, changes of the same fields share a row, whatever their values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One change, or several that differ only in their names and places; if ``is_equal`` is false,
-    also in the values of their fields."""
-
-    changes: tuple[Change, ...]
-    is_equal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +24,24 @@ class Group:
 
 def key_of(field: FieldChange) -> Hashable:
     """The same for two field changes that look the same; sensitive values all do."""
-    sides = map(_key_of_value, (field.before, field.live, field.after))
+    sides = map(json_text, (field.before, field.live, field.after))
     return field.path, field.action, field.reason, *sides
 
 
-def _key_of_value(value: Any) -> Hashable:
-    # In JSON a string has quotes, so no other value has the key of a string.
-    return f'"{value}' if isinstance(value, str) else json_text(value)
-
-
 def rows_of(changes: Sequence[Change]) -> list[Row]:
-    """Each change in one row: those with the most changes first, then in the plan's order."""
-    rows = [Row(alike) for alike in _together(changes, _equality)]
-    if len(rows) > _MAX_ROWS:
-        single = [row.changes[0] for row in rows if len(row.changes) == 1]
-        rows = [row for row in rows if len(row.changes) > 1]
-        rows += [Row(alike, len(alike) == 1) for alike in _together(single, _likeness)]
-    places = {change.name: number for number, change in enumerate(changes)}
-    return sorted(rows, key=lambda row: (-len(row.changes), places[row.changes[0].name]))
-
-
-def _together(
-    changes: Iterable[Change], key: Callable[[Change], Hashable]
-) -> list[tuple[Change, ...]]:
+    """Each change by itself, or with those that differ from it only in their names and places: the
+    most first, then in the plan's order."""
     alike: dict[Hashable, list[Change]] = {}
     for change in changes:
-        alike.setdefault(key(change), []).append(change)
-    found: list[tuple[Change, ...]] = []
-    for items in alike.values():
-        found += [tuple(items)] if len(items) >= _MIN_GROUP else [(item,) for item in items]
-    return found
+        alike.setdefault(_equality(change), []).append(change)
+    many = [tuple(items) for items in alike.values() if len(items) >= _MIN_GROUP]
+    grouped = {change.name for row in many for change in row}
+    few: list[Row] = [(change,) for change in changes if change.name not in grouped]
+    return sorted(many, key=len, reverse=True) + few
 
 
 def _equality(change: Change) -> Hashable:
     return (change.action, tuple(remarks_on_change(change)), tuple(map(key_of, change.fields)))
-
-
-def _likeness(change: Change) -> Hashable:
-    paths = tuple((field.path, field.action) for field in change.fields)
-    remarks = tuple(remarks_on_change(replace(change, renamed=None)))
-    return change.action, change.renamed, remarks, paths
 
 
 def groups_of(changes: Iterable[Change]) -> list[Group]:

@@ -19,17 +19,23 @@ from majobctl import __version__
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.plan.change import Change, FieldChange, Params
+from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
-from majobctl.render.values import json_text, shared_length
-from majobctl.render.wording import REASONS, counts, remarks_on_change, remarks_on_plan, summary
+from majobctl.render.stretches import marked, stretches
+from majobctl.render.values import json_text
+from majobctl.render.wording import (
+    REASONS,
+    counts,
+    paths_in_short,
+    remarks_on_change,
+    remarks_on_plan,
+    summary,
+)
 from majobctl.text import counted, printable, printable_lines
 
 _MAX_OPEN = 20
 """Longer plans show each field only once its change is opened."""
-_MAX_PATHS = 3
 _MAX_WARNINGS_OPEN = 10
-_MIN_IN_COMMON = 8
-"""Values that share fewer characters are not marked."""
 _IN_NO_FILE = "none"
 _NOT_SET = '<td class="unset">not set</td>'
 
@@ -144,29 +150,25 @@ def _brief(change: Change) -> str:
     """What a change shows before it is opened."""
     if not change.fields:
         return f'<span class="quiet remark">{_text(". ".join(remarks_on_change(change)))}</span>'
-    paths = [field.dotted for field in change.fields]
-    if change.before is None or len(paths) > 2 * _MAX_PATHS:
-        paths = [counted(len(paths), "field")]
-    elif len(paths) > _MAX_PATHS:
-        paths[_MAX_PATHS:] = [f"{len(paths) - _MAX_PATHS} more"]
-    return f'<span class="quiet">{_text(", ".join(paths))}</span>'
+    return f'<span class="quiet">{_text(paths_in_short(change.fields, printable))}</span>'
 
 
 def _table(change: Change, is_refreshed: bool) -> str:
     is_new = change.before is None or change.is_missing
+    fields = [item for field in change.fields for item in items_of(field)]
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
         rows = [f"<tr>{_path(path)}{_cell(it)}</tr>" for path, it in _places(params or {})]
-    elif is_new and all(field.before is None and field.live is None for field in change.fields):
+    elif is_new and all(field.before is None and field.live is None for field in fields):
         kind, heads = "one", ["Field", "After"]
-        rows = [f"<tr>{_path(it.path)}{_cell(it.after)}</tr>" for it in change.fields]
+        rows = [f"<tr>{_path(it.path)}{_cell(it.after)}</tr>" for it in fields]
     else:
         kind, heads = "two", ["Change", "Field", "Before", "After"]
         if is_refreshed:
             kind = "three"
             heads[2:] = ["Before (the state)", "Live (the service)", "After", "Reason"]
-        rows = [_row(field, is_refreshed) for field in change.fields]
+        rows = [_row(field, is_refreshed) for field in fields]
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
@@ -221,18 +223,10 @@ def _shown(value: Any) -> str:
 
 
 def _pair(old: Any, new: Any) -> str:
-    """The cells of two values; in similar texts, the part that differs is marked."""
-    if isinstance(old, str) and isinstance(new, str) and old != new:
-        first, second = _shown(old), _shown(new)
-        start = shared_length(first, second)
-        end = shared_length(first[start:][::-1], second[start:][::-1])
-        if start + end >= _MIN_IN_COMMON:
-            return _marked(first, start, end, "del") + _marked(second, start, end, "ins")
-    return _cell(old) + _cell(new)
-
-
-def _marked(text: str, start: int, end: int, tag: str) -> str:
-    """The cell of ``text``, marked except for its first ``start`` and last ``end`` characters."""
-    stop = len(text) - end
-    middle = f"<{tag}>{escape(text[start:stop])}</{tag}>" if start < stop else ""
-    return f"<td>{escape(text[:start])}{middle}{escape(text[stop:])}</td>"
+    """The cells of two values; what differs in similar ones is marked."""
+    found = [] if is_masked(old) or is_masked(new) else stretches(_shown(old), _shown(new))
+    if len(found) < 2:
+        return _cell(old) + _cell(new)
+    safe = [(escape(one), escape(other)) for one, other in found]
+    cells = marked(safe, ("<del>", "</del>"), ("<ins>", "</ins>"))
+    return "".join(f"<td>{cell}</td>" for cell in cells)

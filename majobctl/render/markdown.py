@@ -1,5 +1,7 @@
-"""A plan, or drift, as Markdown for a comment or an issue: never more than one takes. What does not
-fit is left out in complete rows and sections, and the last line says what it was."""
+"""A plan as Markdown for a comment: never more than one takes.
+
+What does not fit is left out in complete rows and sections, and the last line says what it was.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,15 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
-from majobctl.plan.change import Change, FieldAction, FieldChange, Renamed
-from majobctl.plan.drift import Drift, DriftedConfig
+from majobctl.plan.change import Change, FieldAction, FieldChange
+from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
 from majobctl.render.grouping import Group, Row, groups_of, key_of, rows_of
 from majobctl.render.markdown_blocks import (
     LAST_LINE_BYTES,
     MAX_BYTES,
     Block,
+    Counts,
     Mark,
     Taken,
     bold,
@@ -22,6 +25,7 @@ from majobctl.render.markdown_blocks import (
     code_element,
     collapsed,
     joined,
+    names_of,
     sentence,
     shown_values,
     size,
@@ -32,29 +36,25 @@ from majobctl.render.markdown_blocks import (
 from majobctl.render.wording import (
     FIELD_WORDS,
     REASONS,
-    drift_summary,
-    notes_on_drift,
+    paths_in_short,
     remarks_on_change,
-    remarks_on_drifted,
     remarks_on_plan,
     summary,
 )
-from majobctl.text import counted, in_short, quoted
+from majobctl.text import counted, cut, quoted
 
 _MAX_NOTE_BYTES = 2_000
 _MAX_WARNING_BYTES = 6_000
-_WARNING_WIDTH = 300
 _MAX_WARNINGS_OPEN = 5
 _MIN_SECTION_BYTES = 2_000
 """A section may always be this long, however many there are."""
 _MAX_SECTIONS = 1_000
 """No more than these can fit, so the others are not built."""
 _MIN_ROW_BYTES = 10
-_TABLE_FRAME_BYTES = 200
+_TABLE_FRAME_BYTES = 400
 """Of the lines above and below the rows."""
 _BRIEF_WIDTH = 40
-_MAX_NAMES = 3
-_MAX_PATHS = 3
+"""Of the values in a line about a job config; longer ones are in its section alone."""
 _MAX_VALUES = 2
 _LEFT_OUT = {
     "warning": ("{}", "warning"),
@@ -62,12 +62,9 @@ _LEFT_OUT = {
     "group": ("{} of equal changes", "set"),
     "name": ("{} of job configs with equal changes", "name"),
     "details": ("the details of {}", "job config"),
-    "field": ("{}", "field"),
+    "field": ("{} of job configs", "field"),
 }
-_RENAMED = {
-    Renamed.DECLARED: "each renamed from another",
-    Renamed.DETECTED: "each looks like another one renamed",
-}
+"""What may be left out, with names of job configs, and for a set with that of its first field."""
 
 
 def plan_markdown(plan: Plan) -> str:
@@ -91,36 +88,41 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 
 def _target(plan: Plan) -> str:
-    target = f"project {code(plan.target.project_id)} at {code(plan.target.endpoint)}"
+    project, endpoint = (code(cut(it)) for it in (plan.target.project_id, plan.target.endpoint))
+    target = f"project {project} at {endpoint}"
     if plan.environment:
-        target = f"environment {code(plan.environment)}, {target}"
+        target = f"environment {code(cut(plan.environment))}, {target}"
     state = f"the state (serial {plan.serial})" if plan.lineage else "no state yet"
     service = " and the service" if plan.is_refreshed else ""
     return f"Target: {target}. Compared with: {state}{service}."
 
 
 def _warnings(plan: Plan) -> Taken:
-    lines = (f"- {code(str(warning), _WARNING_WIDTH)}" for warning in plan.warnings)
-    found = take((Block(line, Counter(warning=1)) for line in lines), _MAX_WARNING_BYTES, "\n")
+    blocks = (Block(f"- {code(str(it))}", Counter([("warning", it.where)])) for it in plan.warnings)
+    found = take(blocks, _MAX_WARNING_BYTES, "\n")
     if not plan.warnings:
         return found
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
     is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
-    return replace(found, blocks=(Block(text),))
+    return replace(found, blocks=(Block(text, Counter()),))
 
 
-def _last_line(plan: Plan, left_out: Counter[str]) -> str:
-    parts = [
-        words.format(counted(left_out[kind], noun))
-        for kind, (words, noun) in _LEFT_OUT.items()
-        if left_out[kind]
-    ]
-    total = counted(len(plan.changes), "change")
-    return f"Left out here: {', '.join(parts)}. `majobctl plan` shows the complete plan, {total}."
+def _last_line(plan: Plan, left_out: Counts, names_them: bool = True) -> str:
+    parts = []
+    for kind, (words, noun) in _LEFT_OUT.items():
+        found = {name: number for (key, name), number in left_out.items() if key == kind}
+        if found:
+            part = words.format(counted(sum(found.values()), noun))
+            parts.append(f"{part} ({names_of([*found])})" if names_them else part)
+    line = (
+        f"Left out here: {', '.join(parts)}. The {counted(len(plan.changes), 'change')}, complete:"
+        " `majobctl plan`, `majobctl show PLANFILE`, or the page that `--also html=FILE` writes."
+    )
+    return line if size(line) <= LAST_LINE_BYTES else _last_line(plan, left_out, names_them=False)
 
 
-def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
+def _body(plan: Plan, room: int) -> tuple[list[str], Counts]:
     """The table, what is equal and the details, in ``room`` bytes; what is left out of them."""
     rows = rows_of(plan.changes)
     head = table_head(["", "job config", "file", "what changes"])
@@ -130,62 +132,57 @@ def _body(plan: Plan, room: int) -> tuple[list[str], Counter[str]]:
     groups, shown = _groups(plan, rows, room // 2)
     room -= sum(map(size, groups.texts))
     rest = [item for item in plan.changes if not shown.issuperset(map(key_of, item.fields))]
-    least = max(_MIN_SECTION_BYTES, room // max(1, len(rest)))
-    looked_at = rest[:_MAX_SECTIONS]
-    details = take((_details(change, plan.is_refreshed, least) for change in looked_at), room)
+    details = _sections(rest[:_MAX_SECTIONS], plan.is_refreshed, room)
     parts += [*groups.texts, *details.texts]
-    passed_over = Counter(details=len(rest) - len(looked_at))
+    passed_over = Counter(("details", change.name) for change in rest[_MAX_SECTIONS:])
     return parts, table.left_out + groups.left_out + details.left_out + passed_over
 
 
+def _sections(changes: Sequence[Change], is_refreshed: bool, room: int) -> Taken:
+    """The details of each change: complete if there is room for all of them, and otherwise each as
+    long as its share of the room allows."""
+    least = max(_MIN_SECTION_BYTES, room // max(1, len(changes)))
+    for limit in (room, least):
+        found = take((_details(change, is_refreshed, limit) for change in changes), room)
+        if not found.left_out:
+            break
+    return found
+
+
 def _table_row(row: Row) -> Block:
-    first = row.changes[0]
-    cells = [_action(first, code), _who(row), _where(row), _brief(row, code)]
-    return Block(table_row(cells), Counter(row=len(row.changes)))
+    names = names_of([change.name for change in row])
+    who = names if len(row) == 1 else f"{len(row)} job configs: {names}"
+    cells = [_action(row[0], code), who, _where(row), _brief(row[0], code)]
+    return Block(table_row(cells), Counter(("row", it.name) for it in row))
 
 
 def _action(change: Change, mark: Mark) -> str:
-    return f"{mark(change.action.sign, 1)} {change.action.value}"
-
-
-def _who(row: Row) -> str:
-    total, names = len(row.changes), in_short([code(it.name) for it in row.changes], _MAX_NAMES)
-    return names if total == 1 else f"{total} job configs: {names}"
+    return f"{mark(change.action.sign)} {change.action.value}"
 
 
 def _where(row: Row) -> str:
-    if len(row.changes) == 1:
-        source = row.changes[0].source
-        return code(f"{source.file}:{source.line}") if source else ""
-    files = {change.source.file for change in row.changes if change.source}
+    if len(row) == 1:
+        source = row[0].source
+        return code(cut(f"{source.file}:{source.line}")) if source else ""
+    files = {change.source.file for change in row if change.source}
     return f"{len(files)} files" if len(files) > 1 else "".join(map(code, files))
 
 
-def _brief(row: Row, mark: Mark) -> str:
+def _brief(change: Change, mark: Mark) -> str:
     """What changes, in short: the fields, then what they do not show."""
-    change = row.changes[0]
-    parts = [_brief_fields(change.fields, row.is_equal, mark)] if change.fields else []
-    remarks = list(remarks_on_change(change, lambda text: mark(quoted(text), _BRIEF_WIDTH)))
-    if change.renamed and not row.is_equal:
-        remarks[-1] = _RENAMED[change.renamed]
-    return "; ".join([*parts, *remarks])
-
-
-def _brief_fields(fields: Sequence[FieldChange], is_equal: bool, mark: Mark) -> str:
-    if is_equal and len(fields) <= _MAX_VALUES:
-        return ", ".join(_brief_field(field, mark) for field in fields)
-    if all(field.action is FieldAction.ADD for field in fields):
-        brief = counted(len(fields), "field")
-    else:
-        brief = in_short([mark(field.dotted, _BRIEF_WIDTH) for field in fields], _MAX_PATHS)
-    return brief if is_equal else f"{brief}, each to values of its own"
+    parts = [_brief_field(field, mark) for field in change.fields[: _MAX_VALUES + 1]]
+    fields = ", ".join(parts) if len(parts) <= _MAX_VALUES else paths_in_short(change.fields, mark)
+    remarks = remarks_on_change(change, lambda text: mark(quoted(text)))
+    return "; ".join([*([fields] if fields else []), *remarks])
 
 
 def _brief_field(field: FieldChange, mark: Mark) -> str:
     """One field change in a few words, such as ``path`` ``1`` → ``2``."""
-    path = mark(field.dotted, _BRIEF_WIDTH)
-    old, new = shown_values(field.replaced, field.after, width=_BRIEF_WIDTH, mark=mark)
+    path = mark(field.dotted)
+    old, new = shown_values(field.replaced, field.after, mark=mark)
     reason = f" ({REASONS[field.reason]})" if field.reason else ""
+    if len(max(old, new, key=len)) > _BRIEF_WIDTH:
+        return f"{path} {FIELD_WORDS[field.action]}{reason}"
     if field.action is FieldAction.UPDATE:
         return f"{path} {old} → {new}{reason}"
     value = old if field.action is FieldAction.REMOVE else new
@@ -196,20 +193,20 @@ def _groups(plan: Plan, rows: Sequence[Row], room: int) -> tuple[Taken, frozense
     """A section for what several job configs have in common, and the keys of all fields shown."""
     groups = groups_of(plan.changes)
     known = {group.names for group in groups}
-    named = [(row, tuple(change.name for change in row.changes)) for row in rows]
-    named = [(row, names) for row, names in named if len(names) > 1 and names not in known]
+    named = [(row[0], tuple(change.name for change in row)) for row in rows if len(row) > 1]
+    named = [(first, names) for first, names in named if names not in known]
     limit = max(_MIN_SECTION_BYTES, room // max(1, len(groups) + len(named)))
     looked_at = groups[:_MAX_SECTIONS]
     blocks = [_group(group, plan.is_refreshed, limit) for group in looked_at]
-    taken = take([*blocks, *(_names_of_row(row, names, limit) for row, names in named)], room)
-    complete = {id(block) for block in taken.blocks if not block.missing["field"]}
+    taken = take([*blocks, *(_names_of_row(*row, limit) for row in named)], room)
+    complete = {id(it) for it in taken.blocks if "field" not in {kind for kind, _ in it.missing}}
     shown = {
         key_of(field)
         for group, block in zip(looked_at, blocks, strict=True)
         for field in group.fields
         if id(block) in complete
     }
-    passed_over = Counter(group=len(groups) - len(looked_at))
+    passed_over = Counter(("group", it.fields[0].dotted) for it in groups[_MAX_SECTIONS:])
     return replace(taken, left_out=taken.left_out + passed_over), frozenset(shown)
 
 
@@ -217,53 +214,56 @@ def _group(group: Group, is_refreshed: bool, limit: int) -> Block:
     first, *more = group.fields
     also = f" and {counted(len(more), 'more field')}" if more else ""
     title = f"{_brief_field(first, code_element)}{also} in {len(group.names)} job configs"
-    table = Block("")
-    if more or is_refreshed or "…" in title:
-        table = _fields_table(group.fields, is_refreshed, limit // 2)
-    return _with_names(title, table, group.names, limit)
+    table = _fields_table(group.fields, is_refreshed, limit // 2, group.names[0])
+    return _with_names(title, table, group.names, first.dotted, limit)
 
 
-def _names_of_row(row: Row, names: Sequence[str], limit: int) -> Block:
-    action, brief = _action(row.changes[0], code_element), _brief(row, code_element)
+def _names_of_row(first: Change, names: Sequence[str], limit: int) -> Block:
+    action, brief = _action(first, code_element), _brief(first, code_element)
     title = f"{action} {len(names)} job configs: {brief}"
-    return _with_names(title, Block(""), names, limit)
+    return _with_names(title, Block("", Counter()), names, first.action.value, limit)
 
 
-def _with_names(title: str, table: Block, names: Sequence[str], limit: int) -> Block:
+def _with_names(title: str, table: Block, names: Sequence[str], kind: str, limit: int) -> Block:
     looked_at = names[: limit // _MIN_ROW_BYTES]
-    found = take((Block(code(name)) for name in looked_at), limit // 2, ", ")
-    left_out = len(names) - len(found.blocks)
-    listed = ", ".join(found.texts) + (f" and {left_out} more" if left_out else "")
+    found = take((Block(code(name), Counter()) for name in looked_at), limit // 2, ", ")
+    left_out = names[len(found.blocks) :]
+    listed = ", ".join(found.texts) + (f" and {len(left_out)} more" if left_out else "")
     parts = [part for part in (table.text, listed) if part]
-    missing = table.missing + Counter(name=left_out)
-    return Block(collapsed(title, parts), Counter(group=1), missing)
+    missing = table.missing + Counter(("name", name) for name in left_out)
+    return Block(collapsed(title, parts), Counter({("group", kind): 1}), missing)
 
 
 def _details(change: Change, is_refreshed: bool, limit: int) -> Block:
     source = change.source
-    place = f" {code_element(f'{source.file}:{source.line}')}" if source else ""
+    place = f" {code_element(cut(f'{source.file}:{source.line}'))}" if source else ""
     title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{place}"
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES
-    table = _fields_table(change.fields, is_refreshed, limit - frame)
-    return Block(collapsed(title, [*remarks, table.text]), Counter(details=1), table.missing)
+    table = _fields_table(change.fields, is_refreshed, limit - frame, change.name)
+    counts = Counter({("details", change.name): 1})
+    return Block(collapsed(title, [*remarks, table.text]), counts, table.missing)
 
 
-def _fields_table(fields: Sequence[FieldChange], is_refreshed: bool, limit: int) -> Block:
-    """A row for each field, as many as fit into ``limit`` bytes."""
+def _fields_table(
+    fields: Sequence[FieldChange], is_refreshed: bool, limit: int, name: str
+) -> Block:
+    """A row for each field of the job config ``name``, or for each item of an array: as many as fit
+    into ``limit`` bytes."""
+    fields = [item for field in fields for item in items_of(field)]
     heads, sides = ["before", "after"], ["before", "after"]
     if all(field.before is None and field.live is None for field in fields):
         heads, sides = ["value"], ["after"]
     elif is_refreshed:
         heads, sides = ["state", "service", "desired", "why"], ["before", "live", "after"]
     looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
-    rows = (Block(table_row(_cells(field, sides))) for field in looked_at)
+    rows = (Block(table_row(_cells(it, sides)), Counter([("", it.dotted)])) for it in looked_at)
     taken = take(rows, limit, "\n")
-    left_out = len(fields) - len(taken.blocks)
     text = "\n".join([table_head(["field", *heads]), *taken.texts])
-    if left_out:
-        text += f"\n\n{counted(left_out, 'more field')}."
-    return Block(text, missing=Counter(field=left_out))
+    paths = [path for _, path in taken.left_out] + [it.dotted for it in fields[len(looked_at) :]]
+    if paths:
+        text += f"\n\n{counted(len(paths), 'more field')}: {names_of(paths)}."
+    return Block(text, Counter(), Counter({("field", name): len(paths)} if paths else {}))
 
 
 def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
@@ -271,28 +271,3 @@ def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:
     if "live" in sides:
         cells.append(REASONS[field.reason] if field.reason else "")
     return cells
-
-
-def drift_markdown(drift: Drift) -> str:
-    """The summary, and a table of fields for each job config that has drifted: at most MAX_BYTES in
-    UTF-8. Tables that do not fit are left out completely, and the last line counts them."""
-    notes = notes_on_drift(drift, lambda text: code(quoted(text)))
-    room = MAX_BYTES - LAST_LINE_BYTES
-    head = take((Block(part) for part in [f"**{drift_summary(drift)}**", *notes]), room)
-    room -= sum(map(size, head.texts))
-    tables = take((Block(_drifted(item), Counter(item=1)) for item in drift.changes), room)
-    left_out = tables.left_out["item"]
-    what = "job config has" if left_out == 1 else "job configs have"
-    last = f"{left_out} more {what} drifted than fit here; `majobctl drift` shows all."
-    return joined([*head.texts, *tables.texts, *([last] if left_out else [])])
-
-
-def _drifted(item: DriftedConfig) -> str:
-    parts = [f"### {code(f'job_config.{item.name}')}", *map(sentence, remarks_on_drifted(item))]
-    if item.fields:
-        rows = [
-            table_row([code(field.dotted), *shown_values(field.before, field.after)])
-            for field in item.fields
-        ]
-        parts.append("\n".join([table_head(["field", "state", "service"]), *rows]))
-    return "\n\n".join(parts)

@@ -13,40 +13,51 @@ from html import escape
 from typing import Any
 
 from majobctl.job_config.secrets import SHOWN
-from majobctl.render.values import cut, cut_pair, json_text
-from majobctl.text import printable
+from majobctl.render.stretches import abridged, marked, stretches
+from majobctl.render.values import columns, json_text
+from majobctl.text import cut, in_short, printable
 
 MAX_BYTES = 65_000
 """A little less than what an issue or a comment takes."""
-LAST_LINE_BYTES = 400
+LAST_LINE_BYTES = 2_500
 """Reserved for the line that says what is left out."""
-CODE_WIDTH = 100
+_WIDTH = 100
+"""Of two longer values, most of what they share is left out."""
+_NAME_WIDTH = 64
 _MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|]")
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
-Mark = Callable[[str, int], str]
-"""``mark(text, width)`` shows text from outside, cut to ``width`` columns."""
+Mark = Callable[[str], str]
+"""``mark(text)`` shows text from outside."""
 
 
-def code(text: str, width: int = CODE_WIDTH) -> str:
-    """``text`` in a code span, on one line, cut to ``width`` columns."""
-    shown = cut(printable(text) or " ", width)
+def code(text: str) -> str:
+    """``text`` in a code span, on one line."""
+    shown = printable(text) or " "
     safe = _ENDS_A_CODE_SPAN_OR_CELL.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
     return f"`{safe}`"
 
 
-def code_element(text: str, width: int = CODE_WIDTH) -> str:
+def names_of(names: Sequence[str]) -> str:
+    """The first few of ``names``, and how many more there are."""
+    return in_short([code(cut(printable(name), _NAME_WIDTH)) for name in names])
+
+
+def code_element(text: str) -> str:
     """The same for the line of a ``<summary>``, in which Markdown is not interpreted."""
-    return f"<code>{escape(code(text, width)[1:-1], quote=False)}</code>"
+    return f"<code>{escape(code(text)[1:-1], quote=False)}</code>"
 
 
-def shown_values(*sides: Any, width: int = CODE_WIDTH, mark: Mark = code) -> list[str]:
-    """Each value as it is shown; if the last two are cut, the part that differs stays visible."""
+def shown_values(*sides: Any, mark: Mark = code) -> list[str]:
+    """Each value, complete; of the last two, if they are long, what differs, marked, among what
+    they share."""
     texts = [json_text(side) for side in sides]
-    if len(texts) > 1:
-        texts[-2:] = cut_pair(texts[-2], texts[-1], width, width)
+    if len(sides) > 1 and None not in sides[-2:] and max(map(columns, texts[-2:])) > _WIDTH:
+        found = stretches(*texts[-2:])
+        if len(found) > 1:
+            texts[-2:] = marked(abridged(found), ("[-", "-]"), ("{+", "+}"))
     return [
-        "not set" if side is None else SHOWN if text == SHOWN else mark(text, width)
+        "not set" if side is None else SHOWN if text == SHOWN else mark(text)
         for side, text in zip(sides, texts, strict=True)
     ]
 
@@ -85,14 +96,18 @@ def size(part: str, between: str = "\n\n") -> int:
     return len((part + between).encode())
 
 
+Counts = Counter[tuple[str, str]]
+"""How many of which kind, and whose."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece that is taken completely or not at all. ``content`` counts what it shows, by kind;
+    """A piece that is taken completely or not at all. ``content`` counts what it shows;
     ``missing`` what it had to leave out itself."""
 
     text: str
-    content: Counter[str] = field(default_factory=Counter)
-    missing: Counter[str] = field(default_factory=Counter)
+    content: Counts
+    missing: Counts = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +115,7 @@ class Taken:
     """The blocks for which there was room, and what is left out with the others and within them."""
 
     blocks: tuple[Block, ...]
-    left_out: Counter[str]
-    room: int
+    left_out: Counts
 
     @property
     def texts(self) -> list[str]:
@@ -110,7 +124,7 @@ class Taken:
 
 def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
     """Those of ``blocks`` that still fit into ``room``, in bytes, when it is their turn."""
-    taken, left_out = [], Counter[str]()
+    taken, left_out = [], Counts()
     for block in blocks:
         used = size(block.text, between)
         if used <= room:
@@ -119,4 +133,4 @@ def take(blocks: Iterable[Block], room: int, between: str = "\n\n") -> Taken:
             left_out += block.missing
         else:
             left_out += block.content
-    return Taken(tuple(taken), left_out, room)
+    return Taken(tuple(taken), left_out)

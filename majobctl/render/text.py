@@ -9,7 +9,14 @@ from majobctl.job_config.secrets import is_masked
 from majobctl.plan.change import Change, FieldAction
 from majobctl.plan.plan import Plan
 from majobctl.render import Paint, unpainted
-from majobctl.render.text_fields import PATH_WIDTH, field_lines, painted_sign, wrapped
+from majobctl.render.text_fields import (
+    MIN_WIDTH,
+    PATH_WIDTH,
+    field_lines,
+    painted_sign,
+    value_lines,
+    wrapped,
+)
 from majobctl.render.values import columns, json_text, padded
 from majobctl.render.wording import (
     drift_summary,
@@ -26,15 +33,12 @@ if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
 
 _NAME_WIDTH = 44
-_MIN_WIDTH = 40
-"""A narrower terminal gets text for this many columns."""
 
 
 def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) -> str:
     """Each change with its fields, and the summary as the last line. Values and sentences are made
-    to fit ``width``, the terminal's; names and places are never cut. Without a width, the same plan
-    gives the same text everywhere."""
-    width = width and max(width, _MIN_WIDTH)
+    to fit ``width``, the terminal's; nothing is cut. Without a width, values have 100 columns."""
+    width = width and max(width, MIN_WIDTH)
     lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
@@ -66,13 +70,16 @@ def state_text(state: State) -> str:
     return "\n".join(lines) + "\n"
 
 
-def entry_text(state: State, name: str) -> str:
+def entry_text(state: State, name: str, width: int | None = None) -> str:
+    """One job config of the state, key by key."""
     entry = state.job_configs[name]
     lines = [f"job_config.{printable(name)}"]
     for key, value in entry.params.items():
         is_table = isinstance(value, Mapping) and not is_masked(value)
         pairs = {f"{key}.{label}": it for label, it in value.items()} if is_table else {key: value}
-        lines += [f"    {printable(at):<{PATH_WIDTH}} {json_text(it)}" for at, it in pairs.items()]
+        for at, it in pairs.items():
+            start = f"    {padded(printable(at), PATH_WIDTH)} "
+            lines += value_lines(start, [json_text(it)], unpainted, width)
     if entry.pending:
         lines.append("    (the outcome of the last call is unknown; it will be sent again)")
     lines.append(f"    applied at {printable(entry.applied_at or 'no time known')}")
@@ -81,7 +88,7 @@ def entry_text(state: State, name: str) -> str:
 
 def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None) -> str:
     """Each job config that has drifted, and the summary; ``width`` is as in ``plan_text``."""
-    width = width and max(width, _MIN_WIDTH)
+    width = width and max(width, MIN_WIDTH)
     lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
     lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]
     return "\n".join([*lines, drift_summary(drift)]) + "\n"

@@ -5,11 +5,11 @@ makes text from outside safe, and marks it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
-from majobctl.plan.change import Action, Change, FieldAction, Reason, Renamed
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
 from majobctl.text import counted, in_short, quoted
@@ -68,6 +68,13 @@ def summary(plan: Plan) -> str:
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
     calls = ", ".join(made) or "0 update_job_configs calls"
     return f"Plan: {', '.join(parts)}; {plan.unchanged} unchanged. {calls}."
+
+
+def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
+    """The first few, or how many there are if all are new."""
+    if all(field.action is FieldAction.ADD for field in fields):
+        return counted(len(fields), "field")
+    return in_short([show(field.dotted) for field in fields])
 
 
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_fields_that_are_gone_are_sent_as_blanks(on_rest: Repository, rest: Fake
     on_rest.job("one")
     on_rest.job("two")
     plan = on_rest.done("plan").stdout
-    for removed in ("config_desc", "log_url", "hyperparameters.lr", "data_source", "model_name"):
+    for removed in ("config_desc", "log_url", "hyperparameters.lr", "data_source[0]", "model_name"):
         assert f"      - {removed} " in plan
     on_rest.apply()
     assert rest.puts["one"] == {**BODY, "config_desc": "", "log_url": "", "parameter": []}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from majobctl.cli.plan import FORMATS
 from tests.config_repository import JOB, PATIENCE, Repository, terminal
 
 
@@ -203,3 +205,41 @@ def test_five_hundred_job_configs_are_planned_in_one_go(on_emulator: Repository)
         lines += [f"{key} = {value!r}" for key, value in JOB.items()]
     on_emulator.write("jobs/many.toml", "\n".join(lines))
     assert "Plan: 501 to add" in on_emulator.done("plan").last_line
+
+
+COMMAND = "python /home/work/app/train.py --steps {} --seed 7 --cache /b/cache-of-everybody --to {}"
+OLD: dict[str, Any] = {
+    "framework_type": None,
+    "framework_version": None,
+    "code_dir": None,
+    "boot_file": None,
+    "user_image_url": "swr/trainer:1",
+    "user_command": COMMAND.format(100, "https://reports.example.com/team"),
+}
+NEW = {**OLD, "user_command": COMMAND.format(250, "https://collector.example.net/team")}
+
+
+@pytest.mark.parametrize("columns", ["", "1", "40", "99", "100", "200", "10000", "wide"])
+def test_no_width_hides_what_changes_in_a_command(on_emulator: Repository, columns: str) -> None:
+    on_emulator.job("alpha", **OLD)
+    on_emulator.apply("--overwrite")
+    on_emulator.job("alpha", **NEW)
+    if columns:
+        on_emulator.environment["COLUMNS"] = columns
+    shown = {format_: on_emulator.done("plan", "--format", format_).stdout for format_ in FORMATS}
+    width = {"": 100, "1": 40, "wide": 100}.get(columns) or int(columns)
+    assert all(len(line) <= width for line in shown["text"].splitlines()[:-1])
+    flat = {format_: "".join(text.split()) for format_, text in shown.items()}
+    for old, new in (("100", "250"), ("reports.example.com", "collector.example.net")):
+        together = f'"{OLD["user_command"]}"->"{NEW["user_command"]}"'
+        wide = "".join(together.split())
+        assert (wide if width == 10000 else f"[-{old}-]{{+{new}+}}") in flat["text"]
+        for mark in (f"[-{old}-]", f"{{+{new}+}}"):
+            assert mark in flat["markdown"]
+        for mark in (f"<del>{old}</del>", f"<ins>{new}</ins>"):
+            assert mark in flat["html"]
+    (change,) = json.loads(shown["json"])["changes"]
+    (field,) = change["fields"]
+    assert (field["before"], field["after"]) == (OLD["user_command"], NEW["user_command"])
+    state = on_emulator.done("show", "alpha").stdout
+    assert "".join(OLD["user_command"].split()) in "".join(state.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majobctl.plan.change import Action, FieldAction, Reason
-from majobctl.plan.diff import field_changes, item_changes, three_way
+from majobctl.plan.diff import field_changes, items_of, three_way
+from majobctl.plan.guard import field_sentence
 from tests.plan import plan_strategies as strategies
 from tests.plan.values import field_change, leaves
 
@@ -138,26 +140,67 @@ def test_what_differs_inside_two_arrays_is_shown_item_by_item(
     for index, (one, other) in enumerate(zip(old, new, strict=False)):
         for key in sorted({*one, *other}):
             if one.get(key) != other.get(key):
-                expected[(f"[{index}]", key)] = (one.get(key), other.get(key))
+                expected[(f"data_source[{index}]", key)] = (one.get(key), other.get(key))
     for index in range(min(len(old), len(new)), max(len(old), len(new))):
         sides = [side[index] if index < len(side) else None for side in (old, new)]
-        expected[(f"[{index}]",)] = tuple(sides)
-    found = list(item_changes(old, new))
+        expected[(f"data_source[{index}]",)] = tuple(sides)
+    field = field_change("data_source", old, new)
+    found = list(items_of(field))
+    if old == new:
+        assert found == [field]
+        return
     assert {item.path: (item.before, item.after) for item in found} == expected
     assert [item.path for item in found] == list(expected)
     assert found == [field_change(item.path, item.before, item.after) for item in found]
 
 
+@given(sources, sources, sources)
+def test_of_three_arrays_each_item_that_is_not_the_same_everywhere_is_shown(
+    before: list[Mapping[str, str]], live: list[Mapping[str, str]], after: list[Mapping[str, str]]
+) -> None:
+    arrays = (before, live, after)
+    was, now, wanted = ({"data_source": side} for side in arrays)
+    fields = three_way(was, now, wanted)
+    found = {item.path: item for field in fields for item in items_of(field)}
+    for index in range(max(map(len, arrays))):
+        items = [side[index] if index < len(side) else None for side in arrays]
+        place = f"data_source[{index}]"
+        for key in {key for item in items if item for key in item}:
+            sides = [item.get(key) if item else None for item in items]
+            if len({*sides}) > 1:
+                shown = found[(place,) if (place,) in found else (place, key)]
+                known = items if shown.path == (place,) else sides
+                assert [shown.before, shown.live, shown.after] == known
+    for item in found.values():
+        if fields[0].reason is Reason.BOTH:
+            (reason,) = expected(
+                *({"x": side} for side in (item.before, item.live, item.after))
+            ).values()
+            assert item.reason is reason
+        else:
+            assert item.reason is fields[0].reason
+
+
+def test_a_sentence_about_an_array_has_each_item_complete() -> None:
+    one, other = ([{"url": f"/{it}/" + "x" * 99}, {"url": "/same/"}] for it in ("b", "c"))
+    field = field_change("data_source", one, one, live=other, reason=Reason.CHANGED)
+    old, new = (json.dumps(side[0]["url"]) for side in (one, other))
+    sides = f"{old} in the state, {new} in the service"
+    assert field_sentence(field, Action.UPDATE) == f"data_source[0].url: {sides}, {old} wanted"
+    assert field_sentence(field, Action.DELETE) == f"data_source[0].url: {sides}"
+
+
 @pytest.mark.parametrize(
     "other",
-    ["text", None, {"a": "1"}, ["a"], [["a"]], [{"a": ["b"]}], [{"$sensitive": "x"}], [{}, 1]],
+    ["text", {"a": "1"}, ["a"], [["a"]], [{"a": ["b"]}], [{"$sensitive": "x"}], [{}, 1]],
 )
 def test_nothing_is_shown_of_the_inside_of_what_is_not_an_array_of_flat_tables(
     other: object,
 ) -> None:
     tables = [{"a": "1"}]
-    assert list(item_changes(tables, other)) == list(item_changes(other, tables)) == []
-    assert list(item_changes(other, [other])) == []
+    for sides in ((tables, other), (other, tables), (other, [other])):
+        field = field_change("data_source", *sides)
+        assert [*items_of(field)] == [field]
 
 
 def test_shown_values_may_hide_more_than_is_compared() -> None:

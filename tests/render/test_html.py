@@ -19,6 +19,7 @@ from majobctl.errors import Problem
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.live import LiveConfig
 from majobctl.plan.change import Renamed
+from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan, Selection
 from majobctl.plan.planner import make_plan
 from majobctl.render.html import plan_html
@@ -148,9 +149,10 @@ def test_each_change_has_its_fields_before_and_after(
         _, *rows = rows_of(found)
         if change.before is None:
             rows = [["+ add", path, "not set", after] for path, after in rows]
-        paths = [printable(".".join(item.path)) for item in change.fields]
+        items = [item for field in change.fields for item in items_of(field)]
+        paths = [printable(item.dotted) for item in items]
         assert [row[1] for row in rows] == paths
-        for item, (_, _, *told) in zip(change.fields, rows, strict=True):
+        for item, (_, _, *told) in zip(items, rows, strict=True):
             for value, text in zip((item.before, item.after), told, strict=True):
                 lines = json.dumps(value, ensure_ascii=False, indent=2).split("\n")
                 assert text == ("not set" if value is None else "\n".join(map(printable, lines)))
@@ -295,14 +297,14 @@ def test_the_closed_line_shows_what_changes() -> None:
     after = {"hyperparameters": dict.fromkeys("abcde", "2")}
     plan = make_plan(desired_of(a=after), state_of(a=before), TARGET)
     paths = "hyperparameters.a, hyperparameters.b, hyperparameters.c"
-    assert brief(plan) == f"{paths}, 2 more"
+    assert brief(plan) == f"{paths} and 2 more"
     assert brief(make_plan(desired_of(a=PLAIN), None, TARGET)) == "2 fields"
 
 
 def test_what_differs_between_long_alike_values_is_marked() -> None:
     rows = change_of(page_of(reviewed_plan()), "sentiment").all("tr")
     row = next(row for row in rows if "code_dir" in row.text)
-    assert (row.one("del").text, row.one("ins").text) == ("0", "1")
+    assert (row.one("del").text, row.one("ins").text) == ("2026-10", "2026-11")
     short = change_of(page_of(offline_plan()), "sentiment")
     assert [*short.all("del"), *short.all("ins")] == []
 
@@ -314,13 +316,14 @@ def test_what_is_only_added_to_a_value_is_marked_in_the_new_one() -> None:
     assert rows_of(page)[1][2:] == ['"/ml-bucket/log/"', '"/ml-bucket/log/new/"']
 
 
-def test_a_list_has_lines_of_its_own_and_nothing_is_cut() -> None:
+def test_an_item_has_lines_of_its_own_and_nothing_is_cut() -> None:
     page = page_of(reviewed_plan())
-    (row,) = (row for row in rows_of(change_of(page, "vision")) if row[0] == "data_source")
-    assert row[1].splitlines()[1:4] == [
-        "  {",
-        '    "type": "obs",',
-        '    "data_url": "/ml-bucket/data/a/"',
+    (row,) = (row for row in rows_of(change_of(page, "vision")) if row[0] == "data_source[0]")
+    assert row[1].splitlines() == [
+        "{",
+        '  "type": "obs",',
+        '  "data_url": "/ml-bucket/data/a/"',
+        "}",
     ]
     long = "x" * 5000
     assert long in plan_html(make_plan(desired_of(a={"config_desc": long}), None, TARGET))
