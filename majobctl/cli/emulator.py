@@ -61,7 +61,7 @@ def command() -> None:
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @_project_option
 @_choice_option("--put", "replace merge", "What an update does to fields it does not name.")
-@_choice_option("--answers", "plain documented", "Whether responses name what is derived, too.")
+@_choice_option("--answers", "plain documented", "Whether responses also name what is derived.")
 @click.option("--like", metavar="REPORT", help="Behave as a JSON report of `majobctl probe` says.")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")

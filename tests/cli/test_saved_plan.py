@@ -201,6 +201,9 @@ ELSEWHERE = "https://iam.example.com"
     ("planned", "applied", "shown", "fits"),
     [
         (f'{ELSEWHERE}"\nauth = "aksk', "", False, True),
+        (f'{ELSEWHERE}"\nauth = "password', "", True, False),
+        (f'{ELSEWHERE}"\nauth = "oidc', "", True, False),
+        (f'{ELSEWHERE}"\nauth = "token', "", True, False),
         ("", "", False, True),
         (REGIONAL, "", False, True),
         ("", f"{REGIONAL}/v3/", False, True),
@@ -218,8 +221,8 @@ def test_where_a_password_goes_is_shown_and_belongs_to_the_plan(
     on_rest.job("one")
     for format_ in ("text", "json", "markdown", "html"):
         text = on_rest.done("plan", "--format", format_, "--out", "saved.plan").stdout
-        assert ("A password is sent to https://iam.example.com/v3 (" in text) is shown
-    assert ("A password is sent" in on_rest.done("show", "saved.plan").stdout) is shown
+        assert ("Passwords and ID tokens go to https://iam.example.com/v3 (" in text) is shown
+    assert ("Passwords and ID tokens" in on_rest.done("show", "saved.plan").stdout) is shown
     on_rest.settings(settings + (f'iam_endpoint = "{applied}"\n' if applied else ""))
     ran = on_rest.run("apply", "saved.plan")
     assert (ran.code, bool(rest.puts)) == ((0, True) if fits else (5, False))

@@ -193,7 +193,7 @@ def test_what_goes_to_iam_goes_to_that_of_its_own_source(
 def test_an_agency_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_AGENCY_NAME"):
         monkeypatch.setenv(name, "x")
-    assert message() == 'the agency "x" needs the name of its account'
+    assert message().startswith('the agency "x" needs its account: set OS_AGENCY_DOMAIN_NAME, ')
 
 
 def test_an_id_tokens_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

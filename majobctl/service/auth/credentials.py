@@ -260,7 +260,8 @@ def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
         return caller
     account, account_id = values.get("agency_account", ""), values.get("agency_account_id", "")
     if not account and not account_id:
-        raise AuthError(f"the agency {quoted(values['agency'])} needs the name of its account")
+        wanted = "OS_AGENCY_DOMAIN_NAME, HW_ASSUME_ROLE_DOMAIN_NAME or agencyDomainName"
+        raise AuthError(f"the agency {quoted(values['agency'])} needs its account: set {wanted}")
     return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 
