@@ -520,7 +520,8 @@ def test_reading_changes_nothing_and_says_what_it_does_not_know(
     assert {key for key, word in found.items() if not word} == {
         key for key in found if probes[key] == "write"
     }
-    assert on_cloud.done("probe").last_line == "10 hold, 0 differ, 22 unknown."
+    last_line = on_cloud.done("probe").last_line
+    assert last_line == "10 hold, 0 differ, 22 unknown. To find out more: majobctl probe --write"
 
 
 def test_a_report_has_nothing_of_the_project_in_it(on_cloud: Repository, cloud: Cloud) -> None:
