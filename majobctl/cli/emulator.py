@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def serve(
     """
     from majobctl import emulator
     from majobctl.operations.connect import require_werkzeug
+    from majobctl.operations.seed import read_seed
 
     require_werkzeug()
     faults = emulator.Faults(**behavior)
@@ -99,7 +101,11 @@ def serve(
             for finding in unplayed:
                 invocation.warn(f"the emulator cannot play {finding}")
         with emulator.create_app(
-            data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
+            data,
+            seed=partial(read_seed, Path(seed)) if seed else tuple,
+            project_id=project_id,
+            faults=faults,
+            request_log=request_log,
         ) as app:
             emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:

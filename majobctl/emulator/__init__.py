@@ -5,8 +5,8 @@ it imports nothing else of majobctl; werkzeug and requests are imported when the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from majobctl.emulator.errors import EmulatorError
 from majobctl.emulator.faults import Faults
@@ -33,8 +33,7 @@ __all__ = [
 def create_app(
     data: str | os.PathLike[str] | None = None,
     *,
-    seed: str | os.PathLike[str] | None = None,
-    seed_name: str = "",
+    seed: Callable[[], Iterable[tuple[str, dict[str, Any]]]] = tuple,
     project_id: str = "emulator",
     faults: Faults = _NO_FAULTS,
     request_log: str | os.PathLike[str] | None = None,
@@ -43,9 +42,8 @@ def create_app(
 
     data         the SQLite file that keeps the configurations (made with its folder if it is
                  missing); None keeps them in memory
-    seed         a TOML file of [job_config.NAME] tables, read only if `data` has never held this
-                 project before
-    seed_name    what a message calls the seed, in place of its path
+    seed         gives the names and REST fields of the configurations to start with; called only
+                 if `data` has never held this project before
     project_id   the one project that the account sees
     request_log  a file that gets one JSON line for each request
 
@@ -53,10 +51,9 @@ def create_app(
     """
     from majobctl.emulator.app import Emulator
     from majobctl.emulator.request_log import RequestLog
-    from majobctl.emulator.seed import read_seed
     from majobctl.emulator.store import Store
 
-    store = Store(data, project_id, tuple if seed is None else lambda: read_seed(seed, seed_name))
+    store = Store(data, project_id, seed)
     try:
         log = None if request_log is None else RequestLog(request_log)
     except BaseException:

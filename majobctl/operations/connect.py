@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,14 +70,15 @@ def _open_emulator(options: ProviderOptions) -> Provider:
     require_werkzeug()
     from majobctl import emulator
     from majobctl.files import refuse_link_out
+    from majobctl.operations.seed import read_seed
 
+    seed = options.emulator_seed
     try:
         if data := options.emulator_data:
             refuse_link_out(data, data.parent.parent)
         app = emulator.create_app(
             options.emulator_data,
-            seed=options.emulator_seed,
-            seed_name=options.emulator_seed_name,
+            seed=partial(read_seed, seed, options.emulator_seed_name) if seed else tuple,
             project_id=project_id,
             faults=emulator.Faults(answers=options.emulator_answers),
         )
