@@ -3,12 +3,10 @@ from several threads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from majobctl.service.auth.credentials import AkSk, Token
 from majobctl.service.auth.signing import sign
-from majobctl.service.http.responses import Response
 
 
 class AkSkAuth:
@@ -36,10 +34,6 @@ class AkSkAuth:
             when=datetime.now(timezone.utc),
         )
 
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
-        return False
-
 
 class TokenAuth:
     """Sends a token."""
@@ -49,6 +43,3 @@ class TokenAuth:
 
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         return {"X-Auth-Token": self.secret}
-
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        return False

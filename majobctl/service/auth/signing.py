@@ -7,10 +7,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 ALGORITHM = "SDK-HMAC-SHA256"
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def sign(
@@ -24,11 +23,11 @@ def sign(
     when: datetime,
 ) -> dict[str, str]:
     """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``. Every header in
-    ``headers`` is signed, and must be sent as it is. So is Host, which by default is that of
-    ``url``. ``when`` has a time zone; the service allows it to be off by 15 minutes."""
+    ``headers`` is signed, and must be sent as it is. So is Host, as of ``url``, which has no
+    default port. ``when`` has a time zone; the service allows it to be off by 15 minutes."""
     parts = urlsplit(url)
     date = when.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    signed = {"host": _host(parts)}
+    signed = {"host": parts.netloc}
     signed.update({name.lower(): value.strip() for name, value in headers.items()})
     signed["x-sdk-date"] = date
     names = ";".join(sorted(signed))
@@ -46,15 +45,6 @@ def sign(
     signature = hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
     value = f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
     return {"X-Sdk-Date": date, "Authorization": value}
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    if ":" in host:
-        host = f"[{host}]"
-    if parts.port is None or parts.port == DEFAULT_PORTS.get(parts.scheme):
-        return host
-    return f"{host}:{parts.port}"
 
 
 def _canonical_path(path: str) -> str:

@@ -77,8 +77,8 @@ class IssuedAuth:
         return self._current().headers(method, url, body)
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        """Drops the token in ``sent`` if the service refused it; another worker may have already
-        renewed it."""
+        """Whether to send the request once more, with new ``headers`` in place of ``sent``. Drops
+        the token in those if the service refused it, and no other worker has renewed it."""
         if not _refuses_token(response):
             self._has_worked |= response.status < 500
             return False
