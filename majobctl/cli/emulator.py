@@ -92,6 +92,8 @@ def serve(
     from majobctl.operations.seed import read_seed
 
     require_werkzeug()
+    from majobctl.emulator.server import serve_until_interrupted
+
     faults = emulator.Faults(**behavior)
     try:
         if like is not None:
@@ -107,7 +109,7 @@ def serve(
             faults=faults,
             request_log=request_log,
         ) as app:
-            emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
+            serve_until_interrupted(app, port, lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
 

@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = [
-    "EmulatorError",
-    "Faults",
-    "create_adapter",
-    "create_app",
-    "faults_like",
-    "serve",
-    "start",
-]
+__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "faults_like", "start"]
 
 
 def create_app(
@@ -67,15 +59,6 @@ def create_adapter(app: Emulator) -> BaseAdapter:
     from majobctl.emulator.adapter import WsgiAdapter
 
     return WsgiAdapter(app)
-
-
-def serve(app: Emulator, *, port: int = 0, ready: Callable[[str], None]) -> None:
-    """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises. Calls
-    ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises EmulatorError if
-    it cannot listen on the port. Does not close `app`."""
-    from majobctl.emulator.server import serve_until_interrupted
-
-    serve_until_interrupted(app, port, ready)
 
 
 def start(app: Emulator, *, port: int = 0) -> RunningServer:

@@ -20,8 +20,8 @@ from majobctl.text import quoted
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderOptions:
     """The settings of ``[provider]``, and the emulator's files. ``timeout`` is in seconds;
-    ``retries`` counts further tries, ``connections`` those that are kept open. Messages call the
-    emulator's seed ``emulator_seed_name``, by default its path."""
+    ``retries`` counts further tries, ``connections`` those that are kept open. ``emulator_seed``
+    is a file, and what messages call it."""
 
     kind: str
     region: str | None = None
@@ -33,8 +33,7 @@ class ProviderOptions:
     retries: int = 5
     connections: int = 10
     emulator_data: Path | None = None
-    emulator_seed: Path | None = None
-    emulator_seed_name: str = ""
+    emulator_seed: tuple[Path, str] | None = None
     emulator_answers: Literal["plain", "documented"] = "plain"
 
 
@@ -78,7 +77,7 @@ def _open_emulator(options: ProviderOptions) -> Provider:
             refuse_link_out(data, data.parent.parent)
         app = emulator.create_app(
             options.emulator_data,
-            seed=partial(read_seed, seed, options.emulator_seed_name) if seed else tuple,
+            seed=partial(read_seed, *seed) if seed else tuple,
             project_id=project_id,
             faults=emulator.Faults(answers=options.emulator_answers),
         )

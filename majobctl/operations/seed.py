@@ -21,7 +21,7 @@ from majobctl.service.catalog import Catalog
 from majobctl.service.codec import rest_body
 
 _LISTS = {
-    "flavors": catalog.list_flavors("train", None, "0"),
+    "flavors": catalog.list_flavors("train"),
     "engines": catalog.list_engines("train"),
     "algorithms": catalog.list_algorithms(),
 }

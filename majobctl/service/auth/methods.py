@@ -24,15 +24,7 @@ class AkSkAuth:
             headers["Content-Type"] = "application/json"
         if own.security_token:
             headers["X-Security-Token"] = own.security_token
-        return headers | sign(
-            method,
-            url,
-            headers,
-            body,
-            access_key=own.access_key,
-            secret_key=own.secret_key,
-            when=datetime.now(timezone.utc),
-        )
+        return headers | sign(method, url, headers, body, own, datetime.now(timezone.utc))
 
 
 class TokenAuth:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from majobctl.service.auth.credentials import AkSk
+
 ALGORITHM = "SDK-HMAC-SHA256"
 
 
@@ -17,9 +19,7 @@ def sign(
     url: str,
     headers: Mapping[str, str],
     body: bytes,
-    *,
-    access_key: str,
-    secret_key: str,
+    keys: AkSk,
     when: datetime,
 ) -> dict[str, str]:
     """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``. Every header in
@@ -42,8 +42,8 @@ def sign(
         )
     )
     to_sign = "\n".join((ALGORITHM, date, hashlib.sha256(request.encode()).hexdigest()))
-    signature = hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    value = f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
+    signature = hmac.new(keys.secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
+    value = f"{ALGORITHM} Access={keys.access_key}, SignedHeaders={names}, Signature={signature}"
     return {"X-Sdk-Date": date, "Authorization": value}
 
 
