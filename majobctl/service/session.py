@@ -106,13 +106,10 @@ class Session:
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         sources, defaults = Sources(), Session._defaults
-        address = endpoint or defaults.get("modelarts")
-        region = region_name or defaults.get("region")
-        if not address:
-            region = region or sources.get("region")
-            address = sources.get("endpoint")
+        address, region = endpoint or defaults.get("modelarts"), region_name
+        region = region or defaults.get("region") or (None if address else sources.get("region"))
         self.region_name = region
-        self.endpoint = endpoint_of(region, address)
+        self.endpoint = endpoint_of(region, address or sources.get("endpoint"))
         credentials = given_credentials(given) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._iam_endpoint = ""

@@ -143,13 +143,14 @@ def test_a_port_in_use_is_an_error_that_says_so() -> None:
 
 SERVE = """
 import signal, sys
-from majobctl.emulator import create_app, serve
+from majobctl.emulator import create_app
+from majobctl.emulator.server import serve_until_interrupted
 class Terminated(Exception): pass
 def stop(number, frame): raise Terminated
 signal.signal(signal.SIGTERM, stop)
 with create_app() as app:
     try:
-        serve(app, ready=lambda url: print(url, flush=True))
+        serve_until_interrupted(app, 0, lambda url: print(url, flush=True))
         print("returned")
     except Terminated:
         print("terminated")
