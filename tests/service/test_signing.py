@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from majobctl.service.auth.credentials import AkSk
-from majobctl.service.auth.signing import sign
+from majobctl.service.auth.methods import sign
 from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, Received, is_signed
 
 HOST = "modelarts.eu-de.otc.t-systems.com"
