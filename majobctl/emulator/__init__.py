@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "faults_like", "start"]
+__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "start"]
 
 
 def create_app(
