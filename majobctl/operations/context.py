@@ -140,8 +140,7 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
             retries=values["retries"],
             connections=parallelism,
             emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
-            emulator_seed=settings.root / seed if seed else None,
-            emulator_seed_name=seed,
+            emulator_seed=(settings.root / seed, seed) if seed else None,
             emulator_answers=values["answers"] or "plain",
         )
     )

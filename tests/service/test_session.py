@@ -800,7 +800,7 @@ class TestRetrying:
 
 def holds_back(session: Session) -> bool:
     """Whether the service's pause is known to all workers."""
-    return session._retries._backoff._resume_at > 0
+    return session._backoff._resume_at > 0
 
 
 class TestThrottling:

@@ -35,6 +35,11 @@ _NEEDED = {
     "password": ("username", "password", "account"),
     "token": ("token",),
 }
+_TOGETHER = {
+    "aksk": "access_key and secret_key",
+    "password": "account, username and password",
+    "token": "",
+}
 _INSTEAD = {"account": "account_id", "id_token": "id_token_file"}
 _NAMES = {"aksk": "access key", "oidc": "ID token"}
 
@@ -114,24 +119,17 @@ def secrets_of(credentials: Credentials) -> set[str]:
     return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
 
 
-_Triple = tuple[str | None, str | None, str | None]
-
-
-def given_credentials(keys: _Triple, user: _Triple, token: str | None) -> Credentials | None:
-    """The credentials in a Session's arguments; AuthError if they are incomplete. ``keys`` are
-    access key, secret key and security token; ``user`` is account, name and password."""
-    access_key, secret_key, security_token = keys
-    account, username, password = user
-    if access_key and secret_key:
-        return AkSk(access_key, secret_key, security_token)
-    if access_key or secret_key:
-        raise AuthError("access_key and secret_key go together")
-    if username and password:
-        # An account's own user has its name.
-        return Password(account or username, username, password)
-    if username or password or account:
-        raise AuthError("account, username and password go together")
-    return Token(token) if token else None
+def given_credentials(given: Mapping[str, str | None]) -> Credentials | None:
+    """The credentials in a Session's arguments; AuthError if they are incomplete."""
+    values = {key: value for key, value in given.items() if value}
+    if "username" in values:
+        values.setdefault("account", values["username"])  # an account's own user has its name
+    for kind, together in _TOGETHER.items():
+        if _has_all(kind, values):
+            return _made(kind, values)
+        if not values.keys().isdisjoint(_NEEDED[kind]):
+            raise AuthError(f"{together} go together")
+    return None
 
 
 def checked_project(
