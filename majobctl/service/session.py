@@ -104,6 +104,8 @@ class Session:
         counts = {"retries": retries, "connections": connections}
         require_numbers(int, **counts, max_name_length=max_name_length)
         sources, defaults = Sources(), Session._defaults
+        keys, user = (access_key, secret_key, security_token), (account, username, password)
+        credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")
         if not address:
@@ -111,8 +113,6 @@ class Session:
             address = sources.get("endpoint")
         self.region_name = region
         self.endpoint = endpoint_of(region, address)
-        keys, user = (access_key, secret_key, security_token), (account, username, password)
-        credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._iam_endpoint = ""
         if not isinstance(credentials, (AkSk, Token)):
