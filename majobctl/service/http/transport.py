@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -58,10 +58,15 @@ class Transport:
         self._ca_file = ca_file
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        shown: Callable[[str], str],
     ) -> Response | NoResponse:
         """Sends one request and reads the complete response. It is logged without its headers and
-        body, which hold secrets."""
+        body, which hold secrets; ``shown`` hides those that a request id may quote."""
         start = time.monotonic()
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
@@ -84,10 +89,7 @@ class Transport:
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         if _LOG.isEnabledFor(logging.DEBUG) and isinstance(result, Response):
-            found = result.request_id
-            # Not one that quotes a token or a signature.
-            if not any(found in value or value in found for value in headers.values()):
-                ending += f", request id {found}"
+            ending += f", request id {shown(it)}" if (it := result.request_id) else ""
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
