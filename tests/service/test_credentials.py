@@ -234,7 +234,7 @@ def test_what_one_vendors_cloud_has_issued_never_goes_to_anothers(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     if host is None:
-        with pytest.raises(ConfigError, match="^no region"):
+        with pytest.raises(ConfigError, match=r"^no region"):
             Session(project_id="p", **arguments)  # type: ignore[arg-type]
     else:
         session = Session(project_id="p", **arguments)  # type: ignore[arg-type]
