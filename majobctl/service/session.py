@@ -215,7 +215,7 @@ class Session:
             nonlocal may_renew
             headers = auth.headers(method, url, body) if auth else {}
             quotes.add(headers)
-            result = transport.send(method, url, {**plain, **headers}, body, quotes.shown)
+            result = transport.send(method, url, {**plain, **headers}, body, quotes)
             if may_renew and auth and isinstance(result, Response) and auth.renew(headers, result):
                 may_renew = False
                 return send()
