@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.fields import LONGEST_NAME
-from majobctl.service.auth.credentials import Sources
 from majobctl.service.provider import Provider
 from majobctl.target import EMULATOR_ENDPOINT, endpoint_of
 from majobctl.text import quoted
@@ -52,14 +51,13 @@ def require_werkzeug() -> None:
 
 
 def _open_modelarts(options: ProviderOptions) -> Provider:
-    region = options.region or Sources().get("region")
     return _provider(
         options,
         project_id=options.project_id,
-        region_name=region,
+        region_name=options.region,
         auth=options.auth,
         # Always given, so that the calls go to the plan's target whatever the environment says.
-        endpoint=endpoint_of(region, options.endpoint),
+        endpoint=endpoint_of(options.region, options.endpoint),
         iam_endpoint=options.iam_endpoint,
     )
 

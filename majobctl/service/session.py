@@ -106,11 +106,15 @@ class Session:
         if not timeout > 0:
             raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         sources, defaults = Sources(), Session._defaults
-        address, region = endpoint or defaults.get("modelarts"), region_name
-        region = region or defaults.get("region") or (None if address else sources.get("region"))
-        self.region_name = region
-        self.endpoint = endpoint_of(region, address or sources.get("endpoint"))
+        # First of all: no address may lead them to another company.
         credentials = given_credentials(given) or sources.credentials(auth)
+        address = endpoint or defaults.get("modelarts")
+        region = region_name or defaults.get("region")
+        if not address:
+            region = region or sources.get("region")
+            address = sources.get("endpoint")
+        self.region_name = region
+        self.endpoint = endpoint_of(region, address)
         project = (project_id, None) if project_id else sources.project()
         self._iam_endpoint = ""
         if not isinstance(credentials, (AkSk, Token)):
@@ -209,7 +213,7 @@ class Session:
             nonlocal issued
             headers = auth.headers(method, url, body) if auth else {}
             quotes.add(headers)
-            result = transport.send(method, url, {**plain, **headers}, body)
+            result = transport.send(method, url, {**plain, **headers}, body, quotes)
             if issued and isinstance(result, Response) and issued.renew(headers, result):
                 issued = None
                 return send()

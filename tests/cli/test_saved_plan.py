@@ -335,12 +335,21 @@ def test_every_plan_is_shown_as_it_was_made(three: Three) -> None:
     assert plan_text(read_plan(plan_bytes(plan, three.state), "saved.plan")) == plan_text(plan)
 
 
+WITH_IMAGE = {
+    "user_image_url": "registry/image:1",
+    "framework_type": "TensorFlow",
+    "framework_version": "TF-1.4.0-python2.7",
+}
+"""The engine that the service has beside an image by default, but here by name."""
+
+
 class TestOneThatWasRefreshed:
     """What was changed since the review is not sent; the others are."""
 
     @pytest.fixture
     def cloud(self, tmp_path: Path) -> Iterator[Cloud]:
-        with running(tmp_path, seed_of("alpha", "beta", "gamma", "delta")) as found:
+        seed = seed_of("alpha", **WITH_IMAGE) + seed_of("beta", "gamma", "delta")
+        with running(tmp_path, seed) as found:
             yield found
 
     @pytest.fixture
@@ -349,10 +358,11 @@ class TestOneThatWasRefreshed:
         delta deleted, epsilon created."""
         repository.environment.update(cloud.environment)
         repository.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))
-        for name in ("alpha", "beta", "gamma", "delta"):
+        repository.job("alpha", **WITH_IMAGE)
+        for name in ("beta", "gamma", "delta"):
             repository.job(name)
         repository.apply()
-        repository.job("alpha", config_desc="mine")
+        repository.job("alpha", **WITH_IMAGE, config_desc="mine")
         cloud.console.change("beta", config_desc="theirs")
         repository.job("gamma", config_desc="both")
         cloud.console.change("gamma", config_desc="both")
@@ -380,6 +390,7 @@ class TestOneThatWasRefreshed:
         ("name", "meddle", "what"),
         [
             ("alpha", lambda console: console.change("alpha", log_url="/b/l/"), "was changed"),
+            ("alpha", lambda console: console.change("alpha", engine_id=0), "was changed"),
             ("alpha", lambda console: console.delete("alpha"), "was deleted"),
             ("beta", lambda console: console.change("beta", config_desc=""), "was changed"),
             ("gamma", lambda console: console.change("gamma", config_desc="x"), "was changed"),
@@ -387,7 +398,7 @@ class TestOneThatWasRefreshed:
             ("delta", lambda console: console.delete("delta"), "was deleted"),
             ("epsilon", lambda console: console.create("epsilon"), "was created"),
         ],
-        ids=range(7),
+        ids=range(8),
     )
     def test_leaves_alone_what_changed_since_the_review(
         self,

@@ -758,18 +758,18 @@ class TestOpening:
         assert repr(provider) == "Provider(majobctl.service.session)"
 
     @pytest.mark.usefixtures("_keys")
-    def test_modelarts_takes_project_and_region_from_the_environment(
+    def test_modelarts_takes_the_project_from_the_environment_but_no_region(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
         with pytest.raises(ConfigError, match="no region: set region"):
             opened("modelarts", project_id=PROJECT)
-        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
         with pytest.raises(AuthError, match="no project"):
-            opened("modelarts")
+            opened("modelarts", region="eu-de")
         monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
-        opened("modelarts", auth="aksk").close()
+        opened("modelarts", region="eu-de", auth="aksk").close()
         with pytest.raises(AuthError, match=r"token \(environment\): OS_TOKEN not set"):
-            opened("modelarts", auth="token")
+            opened("modelarts", region="eu-de", auth="token")
 
     def test_modelarts_signs_in_with_a_password(
         self, service: FakeService, monkeypatch: pytest.MonkeyPatch

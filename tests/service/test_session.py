@@ -1034,16 +1034,22 @@ class TestTheIdOfARequest:
             error = transport_error(lambda: put(session))
         assert str(error).endswith(": <html> (request id h-1)")
 
-    def test_is_not_shown_if_it_quotes_a_token(
-        self, service: FakeService, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize(
+        "made",
+        [*("test-token-1", "a-test-token-1-b", "b-test-token", PASSWORD), f"a-{PASSWORD[:-2]}"],
+    )
+    def test_is_not_shown_if_it_quotes_what_signs_in(
+        self, made: str, status: int, service: FakeService, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
         with open_with_password(service) as session:
-            for made in ("test-token-1", "a-test-token-1-b"):
-                service.script.append(Handler.handle_one_token) if made == "test-token-1" else None
-                service.answer_next(400, {"error_code": "X.1"}, {"X-Request-Id": made})
-                assert "test-token" not in str(service_error(lambda: put(session)))
-        assert "test-token" not in caplog.text
+            service.script.append(Handler.handle_one_token)
+            document = {"is_success": True} if status == 200 else {"error_code": "X.1"}
+            service.answer_next(status, document, {"X-Request-Id": made})
+            told = str(put(session) if status == 200 else service_error(lambda: put(session)))
+        assert "(sensitive)" in caplog.text
+        assert not any(it in f"{told} {caplog.text}" for it in ("test-token", PASSWORD[:-2]))
 
 
 def test_an_excerpt_is_short_and_safe_to_print() -> None:

@@ -154,7 +154,7 @@ class Sources:
             Source("environment", names, partial(first_values, os.environ, names))
             for names in ENVIRONMENT
         ]
-        self._own, *self._vendors = environment
+        self._own = environment[0]
         cloud = os.environ.get("OS_CLOUD", "").strip()
         self._cloud = Source("clouds.yaml", CLOUD_KEYS, partial(read_cloud, cloud))
         of_profile = partial(read_profile, name=os.environ.get("HW_PROFILE", ""))
@@ -211,11 +211,12 @@ class Sources:
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first. Other files are not read, so that a
         damaged one does no harm if it is not needed."""
-        for source in self._sources:
-            # One vendor's password never goes to the IAM of another.
-            is_apart = source in self._vendors or self._chosen in self._vendors
-            if key == "iam_endpoint" and is_apart and source is not self._chosen:
-                continue
+        sources = self._sources
+        if key in ("region", "endpoint", "iam_endpoint"):
+            sources = [it for it in sources if not self._is_apart(it, key)]
+            # A variable wins over the cloud that OS_CLOUD names, but over no vendor's own.
+            sources.sort(key=lambda it: it is not self._chosen or it is self._cloud)
+        for source in sources:
             if key in source.names:
                 yield source.values
             if key == "project_id" and source.label == "environment":
@@ -223,6 +224,13 @@ class Sources:
                 if not os.environ.get(name, "unset").strip():
                     # Another source would give a project that nobody chose.
                     raise AuthError(f"{name} is empty: set a project's id, or unset it")
+
+    def _is_apart(self, source: Source, key: str) -> bool:
+        """Whether ``source`` could lead what one vendor's cloud has issued to another's."""
+        are_open = {it in (None, self._own, self._cloud) for it in (source, self._chosen)}
+        if key == "iam_endpoint":
+            return source is not self._chosen and False in are_open
+        return source is not self._own and len(are_open) == 2
 
     def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
         """A line for each kind and each source that may hold it; never a value."""
