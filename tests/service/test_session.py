@@ -185,9 +185,13 @@ class TestWhatTheEnvironmentHolds:
             Session(region_name="eu-de", project_id=PROJECT)
         with pytest.raises(AuthError, match="no project: set project_id, or OS_PROJECT_ID"):
             Session("a", "b", region_name="eu-de")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set endpoint, and'
+        ):
             Session("a", "b", PROJECT, region_name="eu-west-0")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set endpoint, and'
+        ):
             Session.set_endpoint(region_name="eu-west-0")
         with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set iam_endpoint;'):
             Session(
