@@ -193,7 +193,9 @@ class TestWhatTheEnvironmentHolds:
             ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set endpoint, and'
         ):
             Session.set_endpoint(region_name="eu-west-0")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set iam_endpoint;'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set iam_endpoint;'
+        ):
             Session(
                 *(None, None, PROJECT, "eu-west-0", "a", "b", "c"), endpoint="http://127.0.0.1:9"
             )
