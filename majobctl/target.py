@@ -39,7 +39,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a state belongs to: an address as of ``endpoint_of``, and a project. A password goes to
+    """What a state belongs to: an address as of ``endpoint_of``, and a project. Passwords go to
     ``iam_endpoint``, "" for the region's own, whatever state is used."""
 
     endpoint: str
@@ -111,7 +111,7 @@ def _regional(service: str, region: str | None, key: str) -> str:
         raise _refusal("", f"no region: set {settings}, or OS_REGION_NAME in the environment")
     if checked_region(region) not in REGIONS:
         also = "" if key == "iam_endpoint" else ", and iam_endpoint to sign in with a password"
-        unknown = f"majobctl does not know the addresses of {quoted(region)}"
+        unknown = f"{quoted(region)} has no address that majobctl knows"
         raise _refusal("region", f"{unknown}; set {key}{also}{nearest(region, REGIONS)}")
     name = "iam-pub" if (service, region) == ("iam", "eu-ch2") else service
     return f"https://{name}.{region}.{REGIONS[region]}"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +19,7 @@ from majobctl.emulator import create_adapter, create_app, start
 from majobctl.emulator.app import Emulator
 from majobctl.emulator.errors import AnswerLost
 from majobctl.emulator.faults import Faults
+from majobctl.operations.seed import read_seed
 from tests.config_repository import JOB, toml_of
 from tests.emulator.signer import Signer
 
@@ -165,7 +167,9 @@ def running(folder: Path, seed: str = "", faults: Faults | None = None) -> Itera
     (folder / "seed.toml").write_text(seed)
     data = folder / "cloud.db"
     with (
-        create_app(data, seed=folder / "seed.toml", faults=faults or Faults()) as app,
+        create_app(
+            data, seed=partial(read_seed, folder / "seed.toml"), faults=faults or Faults()
+        ) as app,
         create_app(data, faults=Faults(put="merge")) as other,
     ):
         cloud = Cloud(Console(other))

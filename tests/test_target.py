@@ -46,7 +46,7 @@ def test_an_unknown_region_has_no_address_and_says_what_to_set(region: str) -> N
     for address_of, key in ((endpoint_of, "endpoint, and iam_endpoint"), (iam_endpoint_of, "iam")):
         with pytest.raises(ConfigError) as raised:
             address_of(region, None)
-        unknown = f'region: majobctl does not know the addresses of "{region}"'
+        unknown = f'region: "{region}" has no address that majobctl knows'
         assert str(raised.value).startswith(unknown)
         assert f"; set {key}" in str(raised.value)
     assert endpoint_of(region, "https://h.example") == "https://h.example"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def command() -> None:
 @click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
 @_project_option
 @_choice_option("--put", "replace merge", "What an update does to fields it does not name.")
-@_choice_option("--answers", "plain documented", "Whether responses name what is derived, too.")
+@_choice_option("--answers", "plain documented", "Whether responses also name what is derived.")
 @click.option("--like", metavar="REPORT", help="Behave as a JSON report of `majobctl probe` says.")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")
@@ -88,8 +89,11 @@ def serve(
     """
     from majobctl import emulator
     from majobctl.operations.connect import require_werkzeug
+    from majobctl.operations.seed import read_seed
 
     require_werkzeug()
+    from majobctl.emulator.server import serve_until_interrupted
+
     faults = emulator.Faults(**behavior)
     try:
         if like is not None:
@@ -99,9 +103,13 @@ def serve(
             for finding in unplayed:
                 invocation.warn(f"the emulator cannot play {finding}")
         with emulator.create_app(
-            data, seed=seed, project_id=project_id, faults=faults, request_log=request_log
+            data,
+            seed=partial(read_seed, Path(seed)) if seed else tuple,
+            project_id=project_id,
+            faults=faults,
+            request_log=request_log,
         ) as app:
-            emulator.serve(app, port=port, ready=lambda url: click.echo(f"{_READY} {url}"))
+            serve_until_interrupted(app, port, lambda url: click.echo(f"{_READY} {url}"))
     except emulator.EmulatorError as error:
         raise MajobctlError(str(error)) from error
 

@@ -46,11 +46,10 @@ def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> N
 
         stop = interrupts.should_stop
         found = probe(invocation.repository(), write=write, approve=approve, should_stop=stop)
-    statuses = [it.status for it in found]
-    counts = (
-        f"{statuses.count(it)} {it.removesuffix('s')}" for it in ("holds", "differs", "unknown")
-    )
-    text = f"{table_text(('assumption', '', 'observed'), found)}\n{', '.join(counts)}.\n"
+    each = [it.status for it in found]
+    counts = [f"{each.count(it)} {it.removesuffix('s')}" for it in ("holds", "differs", "unknown")]
+    more = "" if write else " To find out more: majobctl probe --write"
+    text = f"{table_text(('assumption', '', 'observed'), found)}\n{', '.join(counts)}.{more}\n"
     if format_ == "json":
         text = dumps({**HEAD, "findings": [it._asdict() for it in found]})
     if out is None:

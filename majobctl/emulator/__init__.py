@@ -5,8 +5,8 @@ it imports nothing else of majobctl; werkzeug and requests are imported when the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from majobctl.emulator.errors import EmulatorError
 from majobctl.emulator.faults import Faults
@@ -19,22 +19,13 @@ if TYPE_CHECKING:
 
 _NO_FAULTS = Faults()
 
-__all__ = [
-    "EmulatorError",
-    "Faults",
-    "create_adapter",
-    "create_app",
-    "faults_like",
-    "serve",
-    "start",
-]
+__all__ = ["EmulatorError", "Faults", "create_adapter", "create_app", "start"]
 
 
 def create_app(
     data: str | os.PathLike[str] | None = None,
     *,
-    seed: str | os.PathLike[str] | None = None,
-    seed_name: str = "",
+    seed: Callable[[], Iterable[tuple[str, dict[str, Any]]]] = tuple,
     project_id: str = "emulator",
     faults: Faults = _NO_FAULTS,
     request_log: str | os.PathLike[str] | None = None,
@@ -43,9 +34,8 @@ def create_app(
 
     data         the SQLite file that keeps the configurations (made with its folder if it is
                  missing); None keeps them in memory
-    seed         a TOML file of [job_config.NAME] tables, read only if `data` has never held this
-                 project before
-    seed_name    what a message calls the seed, in place of its path
+    seed         gives the names and REST fields of the configurations to start with; called only
+                 if `data` has never held this project before
     project_id   the one project that the account sees
     request_log  a file that gets one JSON line for each request
 
@@ -53,10 +43,9 @@ def create_app(
     """
     from majobctl.emulator.app import Emulator
     from majobctl.emulator.request_log import RequestLog
-    from majobctl.emulator.seed import read_seed
     from majobctl.emulator.store import Store
 
-    store = Store(data, project_id, tuple if seed is None else lambda: read_seed(seed, seed_name))
+    store = Store(data, project_id, seed)
     try:
         log = None if request_log is None else RequestLog(request_log)
     except BaseException:
@@ -70,15 +59,6 @@ def create_adapter(app: Emulator) -> BaseAdapter:
     from majobctl.emulator.adapter import WsgiAdapter
 
     return WsgiAdapter(app)
-
-
-def serve(app: Emulator, *, port: int = 0, ready: Callable[[str], None]) -> None:
-    """Serves `app` on 127.0.0.1 until KeyboardInterrupt, or until a signal handler raises. Calls
-    ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one. Raises EmulatorError if
-    it cannot listen on the port. Does not close `app`."""
-    from majobctl.emulator.server import serve_until_interrupted
-
-    serve_until_interrupted(app, port, ready)
 
 
 def start(app: Emulator, *, port: int = 0) -> RunningServer:

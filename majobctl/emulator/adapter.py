@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,7 +24,7 @@ class WsgiAdapter(HTTPAdapter):
         self._app = app
 
     def send(  # type: ignore[override]
-        self, request: requests.PreparedRequest, stream: bool = False, **ignored: Any
+        self, request: requests.PreparedRequest, **ignored: Any
     ) -> requests.Response:
         try:
             status, headers, body = call_app(self._app, _make_environ(request))
@@ -41,37 +40,19 @@ class WsgiAdapter(HTTPAdapter):
             preload_content=False,
             request_method=request.method,
         )
-        response = self.build_response(request, raw)
-        if not stream:
-            response.content  # noqa: B018  (reads the body, as a session would)
-        return response
+        return self.build_response(request, raw)
 
 
 def _make_environ(request: requests.PreparedRequest) -> dict[str, Any]:
     url = urlsplit(request.url or "")
-    path = url.path or "/"
+    path, body = url.path or "/", request.body
     environ = EnvironBuilder(
         path=unquote(path),
         base_url=f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
         query_string=url.query,
         method=request.method or "GET",
-        headers=[(_text(key), _text(value)) for key, value in request.headers.items()],
-        input_stream=io.BytesIO(_read_body(request.body)),
+        headers=[*request.headers.items()],
+        input_stream=io.BytesIO(body.encode() if isinstance(body, str) else body or b""),
     ).get_environ()
     raw = f"{path}?{url.query}" if url.query else path
     return {**environ, "RAW_URI": raw, "wsgi.input_terminated": True}
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _read_body(body: Any) -> bytes:
-    if hasattr(body, "read"):
-        body = body.read()
-    if isinstance(body, str):
-        return body.encode()
-    if body is None or isinstance(body, bytes):
-        return body or b""
-    chunks: Iterable[str | bytes] = body
-    return b"".join(_read_body(chunk) for chunk in chunks)

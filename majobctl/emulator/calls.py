@@ -94,14 +94,12 @@ class Calls:
         return {**DONE, "engines": catalog.list_engines(job_type)}
 
     def list_flavors(self, query: Query) -> Document:
-        """GET job/resource-specs, with the filters job_type, engine_id and project_type."""
+        """GET job/resource-specs, with the filter job_type."""
         job_type = _read_choice(query, "job_type", catalog.JOB_TYPES, "train")
-        project_type = _read_choice(query, "project_type", catalog.PROJECT_TYPES, "0")
-        engine_id = _read_number(query, "engine_id", 0, 10**18)
-        engine = catalog.ENGINES.get(engine_id)
-        if query.get("engine_id", "0") != "0" and engine is None:
+        _read_choice(query, "project_type", catalog.PROJECT_TYPES, "0")
+        if _read_number(query, "engine_id", 0, 10**18) not in (0, *catalog.ENGINES):
             raise refuse("ModelArts.2780", f"Engine ({query['engine_id']}) not found.")
-        specs = catalog.list_flavors(job_type, engine, project_type)
+        specs = catalog.list_flavors(job_type)
         return {**DONE, "spec_total_count": len(specs), "specs": specs}
 
     def list_algorithms(self, query: Query) -> Document:

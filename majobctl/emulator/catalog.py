@@ -105,7 +105,6 @@ JOB_TYPES = ("train", "inference")
 PROJECT_TYPES = ("0", "1", "2", "3")
 _ORDERS = ("model_name", "model_usage", "model_precision", "model_size", "create_time", "parameter")
 ALGORITHM_ORDERS = {"engine": "engine_name", **{key: key for key in _ORDERS}}
-_ASCEND_ENGINE_TYPE = 13
 _FIRST_ALGORITHM_TIME = 1522218780025
 
 
@@ -114,16 +113,9 @@ def list_engines(job_type: str) -> list[dict[str, Any]]:
     return [asdict(engine) for engine in _ENGINES] if job_type == "train" else []
 
 
-def list_flavors(job_type: str, engine: Engine | None, project_type: str) -> list[dict[str, Any]]:
-    """The rules are invented, since no document has any: Ascend flavors (kat1) go with the Ascend
-    engine only, and projects of the types 1 to 3 (ExeML) are trained on GPU flavors."""
-    flavors = list(_FLAVORS) if job_type == "train" else []
-    if engine is not None:
-        is_ascend = engine.engine_type == _ASCEND_ENGINE_TYPE
-        flavors = [flavor for flavor in flavors if (".kat1." in flavor.spec_code) == is_ascend]
-    if project_type != "0":
-        flavors = [flavor for flavor in flavors if flavor.gpu_num]
-    return [asdict(flavor) for flavor in flavors]
+def list_flavors(job_type: str) -> list[dict[str, Any]]:
+    """The flavors for a job type. No document says which go with an engine or a kind of project."""
+    return [asdict(flavor) for flavor in _FLAVORS] if job_type == "train" else []
 
 
 def list_algorithms() -> list[dict[str, Any]]:

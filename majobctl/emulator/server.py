@@ -159,7 +159,9 @@ class RunningServer:
 
 
 def serve_until_interrupted(app: Emulator, port: int, ready: Callable[[str], None]) -> None:
-    """Serves until KeyboardInterrupt (then returns) or another exception (then raises it)."""
+    """Serves `app` on 127.0.0.1 until KeyboardInterrupt (then returns) or another exception (then
+    raises it). Calls ready("http://127.0.0.1:PORT") once it listens; port 0 takes a free one.
+    Raises EmulatorError if it cannot listen on the port. Does not close `app`."""
     # Signal handlers run in the main thread. What one raises there while socketserver accepts a
     # connection would be taken for a broken request and dropped; this thread only waits.
     with suppress(KeyboardInterrupt), RunningServer(app, port) as server:

@@ -203,15 +203,11 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     """Makes the tables in a new file. Another program's file stays as it is."""
     for key in _ENGINE_ORDERS:
         connection.create_function(key, 1, _engine_value(key), deterministic=True)
-    connection.execute("BEGIN")  # one moment for all it reads: others may be making the tables
-    is_new = _holds_nothing(connection, path)
+    connection.execute("BEGIN IMMEDIATE")  # one process at a time makes the tables
+    if _holds_nothing(connection, path):
+        for statement in _SCHEMA:
+            connection.execute(statement)
     connection.execute("COMMIT")
-    if is_new:
-        connection.execute("BEGIN IMMEDIATE")
-        if _holds_nothing(connection, path):  # another process may have been faster
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        connection.execute("COMMIT")
     connection.execute("PRAGMA synchronous = NORMAL")
     _use_write_ahead_log(connection)
 

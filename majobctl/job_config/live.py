@@ -57,6 +57,11 @@ class LiveConfig:
     repeated: tuple[str, ...] = ()
     assumed: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def seen(self) -> Mapping[str, Any]:
+        """What must not change between a plan and its apply."""
+        return {**self.params, **self.assumed}
+
     def params_as(self, *wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         """``params`` to compare with those that are ``wanted``, with what is assumed if one of them
         has its key. A source of data is in the words of the first that has the same, or else of the

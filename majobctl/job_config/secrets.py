@@ -108,9 +108,6 @@ class Masker:
         self._has_salt, self._name = bool(salt), name
         self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode(errors="surrogateescape")
 
-    def __repr__(self) -> str:
-        return "Masker()"
-
     def masked(
         self, params: Mapping[str, Any], places: Iterable[Path], *known: Mapping[str, Any]
     ) -> Mapping[str, Any]:

@@ -224,11 +224,11 @@ def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -
     }
     shown = [(item.name, params[item.name]) for item in sending if item.name not in hidden]
     unknown = [
-        *provider.unknown_names(shown),
+        *provider.catalog.unknown_names(shown),
         *(
             f"job_config.{name}: a sensitive flavor, engine or algorithm does not exist"
             for name in sorted(hidden)
-            if provider.unknown_names([(name, params[name])])
+            if provider.catalog.unknown_names([(name, params[name])])
         ),
     ]
     if unknown:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from majobctl.errors import ProviderError
 from majobctl.job_config.fields import LONGEST_NAME
-from majobctl.service.auth.credentials import Sources
 from majobctl.service.provider import Provider
 from majobctl.target import EMULATOR_ENDPOINT, endpoint_of
 from majobctl.text import quoted
@@ -19,8 +19,8 @@ from majobctl.text import quoted
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderOptions:
     """The settings of ``[provider]``, and the emulator's files. ``timeout`` is in seconds;
-    ``retries`` counts further tries, ``connections`` those that are kept open. Messages call the
-    emulator's seed ``emulator_seed_name``, by default its path."""
+    ``retries`` counts further tries, ``connections`` those that are kept open. ``emulator_seed``
+    is a file, and what messages call it."""
 
     kind: str
     region: str | None = None
@@ -32,8 +32,7 @@ class ProviderOptions:
     retries: int = 5
     connections: int = 10
     emulator_data: Path | None = None
-    emulator_seed: Path | None = None
-    emulator_seed_name: str = ""
+    emulator_seed: tuple[Path, str] | None = None
     emulator_answers: Literal["plain", "documented"] = "plain"
 
 
@@ -52,14 +51,13 @@ def require_werkzeug() -> None:
 
 
 def _open_modelarts(options: ProviderOptions) -> Provider:
-    region = options.region or Sources().get("region")
     return _provider(
         options,
         project_id=options.project_id,
-        region_name=region,
+        region_name=options.region,
         auth=options.auth,
         # Always given, so that the calls go to the plan's target whatever the environment says.
-        endpoint=endpoint_of(region, options.endpoint),
+        endpoint=endpoint_of(options.region, options.endpoint),
         iam_endpoint=options.iam_endpoint,
     )
 
@@ -69,14 +67,15 @@ def _open_emulator(options: ProviderOptions) -> Provider:
     require_werkzeug()
     from majobctl import emulator
     from majobctl.files import refuse_link_out
+    from majobctl.operations.seed import read_seed
 
+    seed = options.emulator_seed
     try:
         if data := options.emulator_data:
             refuse_link_out(data, data.parent.parent)
         app = emulator.create_app(
             options.emulator_data,
-            seed=options.emulator_seed,
-            seed_name=options.emulator_seed_name,
+            seed=partial(read_seed, *seed) if seed else tuple,
             project_id=project_id,
             faults=emulator.Faults(answers=options.emulator_answers),
         )

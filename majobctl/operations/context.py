@@ -140,8 +140,7 @@ def provider_of(settings: Settings, parallelism: int) -> Provider:
             retries=values["retries"],
             connections=parallelism,
             emulator_data=settings.root / WORKING_FOLDER / "emulator.db",
-            emulator_seed=settings.root / seed if seed else None,
-            emulator_seed_name=seed,
+            emulator_seed=(settings.root / seed, seed) if seed else None,
             emulator_answers=values["answers"] or "plain",
         )
     )
@@ -155,7 +154,7 @@ def target_of(settings: Settings) -> Target:
     values = settings.provider
     endpoint = endpoint_of(values["region"], values["endpoint"])
     project_id = values["project_id"] or _project_id_of_environment()
-    written = values["iam_endpoint"] if values["auth"] in ("", "password") else ""
+    written = values["iam_endpoint"] if values["auth"] != "aksk" else ""  # agencies: tokens, too
     iam, region = written and iam_endpoint_of(None, written), values["region"]
     is_own = not iam or (region in REGIONS and iam == iam_endpoint_of(region, None))
     return Target(endpoint, project_id, "" if is_own else iam)

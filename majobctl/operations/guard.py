@@ -73,7 +73,7 @@ class Guard:
         if isinstance(live, ChangeResult):
             return live
         digest = change.live_digest
-        if self.masker(change.name).made(digest, live.params) if live else not digest:
+        if self.masker(change.name).made(digest, live.seen) if live else not digest:
             found = replace(change, unknown_fields=live.unknown_fields if live else ())
             return self._held_back(found, True) or self._checked(found)
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:

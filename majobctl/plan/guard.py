@@ -47,7 +47,7 @@ def with_live(
         masker, live.params_as(*sides), *sides, also=also
     )
     before = None if change.action is Action.ADD else former
-    digest, unknown = masker.digest(live.params), live.unknown_fields
+    digest, unknown = masker.digest(live.seen), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
         return replace(read, fields=tuple(removed_from_service(former, now, attempted and sent)))

@@ -83,11 +83,10 @@ class Plan:
     @property
     def notices(self) -> tuple[str, ...]:
         """What a reviewer must not overlook: deletions, a plan that forgets most of the state, one
-        that needs --force, and a password that does not go to the region's IAM. These sentences
-        are part of the JSON."""
+        that needs --force, an IAM that is not the region's. They are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
         if iam := self.target.iam_endpoint:
-            found.append(f"A password is sent to {printable(iam)} (provider.iam_endpoint).")
+            found.append(f"Passwords and ID tokens go to {printable(iam)} (provider.iam_endpoint).")
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)
         if deleted:
             found.append(f"This plan deletes {counted(deleted, 'configuration')} from the service.")

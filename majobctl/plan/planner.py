@@ -164,7 +164,7 @@ class _Planner:
             fields=tuple(self._changes_in_service(entry, live)) if live else (),
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
-            live_digest=masker.digest(live.params) if live else "",
+            live_digest=masker.digest(live.seen) if live else "",
             unknown_fields=live.unknown_fields if live else (),
         )
 
@@ -205,7 +205,7 @@ class _Planner:
             ignored = _never_edited(ignored, entry, after)
         known = before if is_sure else None
         fields = three_way(known, now, after, ignored)
-        digest = masker.digest(live.params)
+        digest = masker.digest(live.seen)
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(known, now, after)

@@ -88,7 +88,8 @@ class Catalog:
         return None
 
     def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        """As ``Provider.unknown_names``."""
+        """A sentence for each flavor, engine and algorithm that the service does not offer, sorted,
+        such as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``."""
         wanted, found = list(job_configs), set()
         for name, keys in NAMES.items():
             if not (using := [item for item in wanted if keys[0] in item[1]]):
@@ -240,7 +241,7 @@ def _plain(value: object) -> str | int | float | None:
     return value if isinstance(value, (str, int, float)) else None
 
 
-def _number(value: object) -> int | None:
+def as_number(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < INTEGER_LIMIT:
@@ -250,7 +251,7 @@ def _number(value: object) -> int | None:
 
 def as_id(value: object) -> int | str | None:
     """The number, which may come as text or as a float; another text; None for anything else."""
-    number = _number(value)
+    number = as_number(value)
     return value if number is None and isinstance(value, str) else number
 
 
@@ -272,4 +273,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-_READERS: Mapping[str, Callable[[object], Any]] = {"max_num": _number, "hyperparameters": _labelled}
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "max_num": as_number,
+    "hyperparameters": _labelled,
+}

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
 from majobctl.job_config.live import LiveConfig, source_of, unknown_sentence
 from majobctl.job_config.values import INTEGER_LIMIT, WrittenFloat, as_text, is_blank
-from majobctl.service.catalog import IDS, NAMES, Catalog, as_id
+from majobctl.service.catalog import IDS, NAMES, Catalog, as_id, as_number
 from majobctl.text import printable, quoted
 
-_DIGITS = re.compile(r"[0-9]{1,18}")
 _UNSET_IDS = ("", "0")
 _LISTED = {"flavors": "flavor", "engines": "engine", "algorithms": "built-in algorithm"}
 _COMPUTED = re.compile(
@@ -185,12 +184,8 @@ def _plain_path(text: str) -> str:
 
 
 def _count(value: object, problems: list[str]) -> int | str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGER_LIMIT:
-        return value
-    text = as_text(value)
-    return int(text) if isinstance(value, str) and _DIGITS.fullmatch(text) else text
+    number = as_number(value)
+    return as_text(value) if number is None or abs(number) >= INTEGER_LIMIT else number
 
 
 def _hyperparameters(value: object, problems: list[str]) -> dict[str, str] | str:

@@ -24,7 +24,7 @@ MISSING = (
 )
 _INVALID = "sign in again: the token is not valid"
 _PROJECT = "check provider.project_id against the credentials"
-_SIGNATURE = "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock"
+_KEYS = "check the keys (OS_ACCESS_KEY and OS_SECRET_KEY, or a credential file)"
 _BUSY = "the service is busy: apply again later, or with less --parallelism"
 _LISTED = "the service lists it all the same: check the project and its workspace"
 _NO_API = "this region has no training job configurations: check the region, or the endpoint"
@@ -36,9 +36,9 @@ TOKEN_CODES = {
 }
 _OF_CREDENTIALS = {
     **TOKEN_CODES,
-    "ModelArts.0206": "check OS_ACCESS_KEY and OS_SECRET_KEY",
+    "ModelArts.0206": _KEYS,
     **dict.fromkeys(("ModelArts.0210", "ModelArts.2786"), _PROJECT),
-    **dict.fromkeys(("APIG.0301", "APIGW.0301"), _SIGNATURE),
+    **dict.fromkeys(("APIG.0301", "APIGW.0301"), f"{_KEYS} and this machine's clock"),
 }
 ADVICE: Mapping[str, str] = {
     **_OF_CREDENTIALS,

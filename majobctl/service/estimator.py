@@ -4,7 +4,8 @@ are those of "Modifying a Training Job Configuration" (tables 1 to 4) and its si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -100,7 +101,9 @@ class Estimator:
 
         def create() -> Answer:
             self._send("POST", _CONFIGS, {"config_name": name, **self._body(given)})
-            return CreatedConfig(replace(self, config_name=name))
+            created = copy(self)  # a class of the user's may have another constructor
+            created.config_name = name
+            return CreatedConfig(created)
 
         return _answered(create)
 

@@ -51,12 +51,6 @@ class Provider:
     def __repr__(self) -> str:
         return f"Provider({type(self._session).__module__})"
 
-    def unknown_names(self, job_configs: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        """A sentence for each flavor, engine and algorithm that the service does not offer, sorted,
-        such as ``job_config.x: train_instance_type "a.b" does not exist; did you mean "a.c"?``.
-        Raises ProviderError if the lists cannot be read."""
-        return self.catalog.unknown_names(job_configs)
-
     def config_names(self) -> list[str]:
         """The names of all configurations, sorted. Raises ProviderError."""
         # The SDK has two words for the key to sort by; its default is the same key.

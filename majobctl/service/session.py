@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -23,12 +24,12 @@ from majobctl.service.auth.credentials import (
     given_credentials,
     secrets_of,
 )
-from majobctl.service.auth.tokens import AuthMethod, IamRequest, auth_method
+from majobctl.service.auth.tokens import AuthMethod, IamRequest, IssuedAuth, auth_method
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import Failure, NoResponse, Response, classify
-from majobctl.service.http.retries import Retries, Send
+from majobctl.service.http.retries import Send, call
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
@@ -94,16 +95,19 @@ class Session:
         max_name_length: int = NAME_LENGTH,
         transport: BaseAdapter | None = None,
     ) -> None:
-        require_texts(
-            **{"access_key": access_key, "secret_key": secret_key, "project_id": project_id},
-            **{"region_name": region_name, "account": account, "username": username},
-            **{"password": password, "security_token": security_token, "token": token},
-            **{"auth": auth, "endpoint": endpoint, "iam_endpoint": iam_endpoint},
-        )
+        keys = {"access_key": access_key, "secret_key": secret_key}
+        keys |= {"security_token": security_token, "token": token}
+        given = {**keys, "account": account, "username": username, "password": password}
+        require_texts(**given, project_id=project_id, region_name=region_name, auth=auth)
+        require_texts(endpoint=endpoint, iam_endpoint=iam_endpoint)
         require_numbers(int, float, timeout=timeout, backoff=backoff)
         counts = {"retries": retries, "connections": connections}
         require_numbers(int, **counts, max_name_length=max_name_length)
+        if not timeout > 0:
+            raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         sources, defaults = Sources(), Session._defaults
+        # First of all: no address may lead them to another company.
+        credentials = given_credentials(given) or sources.credentials(auth)
         address = endpoint or defaults.get("modelarts")
         region = region_name or defaults.get("region")
         if not address:
@@ -111,8 +115,6 @@ class Session:
             address = sources.get("endpoint")
         self.region_name = region
         self.endpoint = endpoint_of(region, address)
-        keys, user = (access_key, secret_key, security_token), (account, username, password)
-        credentials = given_credentials(keys, user, token) or sources.credentials(auth)
         project = (project_id, None) if project_id else sources.project()
         self._iam_endpoint = ""
         if not isinstance(credentials, (AkSk, Token)):
@@ -123,14 +125,12 @@ class Session:
         self._project_id = checked_project(*project, credentials)
         self._auth = auth_method(credentials, project, self._ask_iam)
         self._credentials = credentials
-        if not timeout > 0:
-            raise ConfigError([Problem(where="timeout", message="must be more than 0 seconds")])
         self._timeout, self._connections = timeout, max(connections, 1)
         self._ca_file = None if transport else sources.ca_file()
         self._adapter = transport
         self.max_name_length = min(max_name_length, LONGEST_NAME)
         self._backoff = Backoff(backoff)
-        self._retries = Retries(retries, self._backoff)
+        self._call = partial(call, backoff=self._backoff, retries=retries)
         self.catalog = api_catalog(self.request)
         # Taken last: a worker may hold the catalog's lock, or the token's, as it opens connections.
         self._lock = threading.Lock()
@@ -173,7 +173,7 @@ class Session:
             found = classify(result, writes=writes, may_be_empty=writes and may_repeat)
             return quotes.checked(found, data=not writes)
 
-        return self._retries.call(send, read, writes=writes, may_repeat=may_repeat)
+        return self._call(send, read, writes=writes, may_repeat=may_repeat)
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""
@@ -195,9 +195,7 @@ class Session:
     def _ask_iam(self, request: IamRequest) -> dict[str, Any]:
         url, quotes = self._iam_endpoint + request.path, QuoteFilter(secrets_of(self._credentials))
         send = self._sender("POST", url, request.body, quotes, request.caller, request.headers)
-        return self._retries.call(
-            send, lambda result: quotes.checked(request.read(result), data=False)
-        )
+        return self._call(send, lambda it: quotes.checked(request.read(it), data=False))
 
     def _sender(
         self,
@@ -209,15 +207,15 @@ class Session:
         more: Mapping[str, str],
     ) -> Send:
         """Sends this request once each time it is called, with fresh headers."""
-        may_renew = auth is not None
+        issued = auth if isinstance(auth, IssuedAuth) else None
 
         def send() -> Response | NoResponse:
-            nonlocal may_renew
+            nonlocal issued
             headers = auth.headers(method, url, body) if auth else {}
             quotes.add(headers)
-            result = transport.send(method, url, {**plain, **headers}, body)
-            if may_renew and auth and isinstance(result, Response) and auth.renew(headers, result):
-                may_renew = False
+            result = transport.send(method, url, {**plain, **headers}, body, quotes)
+            if issued and isinstance(result, Response) and issued.renew(headers, result):
+                issued = None
                 return send()
             return result
 

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from majobctl import __version__
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
+from majobctl.operations.seed import read_seed
 from tests.config_repository import JOB, PATIENCE, Ran, toml_of
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
@@ -159,7 +161,9 @@ def machine(
         for name in environments:
             log = root / f"requests-{name}"
             faults = Faults(latency_ms=latency_ms)
-            app = create_app(seed=seed, project_id=name, request_log=log, faults=faults)
+            app = create_app(
+                seed=partial(read_seed, seed), project_id=name, request_log=log, faults=faults
+            )
             services[name] = opened.enter_context(start(opened.enter_context(app))).url
         made = Machine(root, services)
         _make_commands(root / "bin")

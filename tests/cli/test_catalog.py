@@ -168,7 +168,7 @@ def test_a_service_that_refuses_is_an_error_and_leaves_the_cache(
     on_rest.environment["OS_SECRET_KEY"] = "wrong"
     ran = on_rest.run("flavors", "--format", "json")
     assert (ran.code, ran.stdout) == (1, "")
-    assert "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock" in ran.stderr
+    assert "OS_SECRET_KEY, or a credential file) and this machine's clock" in ran.stderr
     assert cache_path(on_rest).read_bytes() == before
 
 

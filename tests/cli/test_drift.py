@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
 from majobctl.operations.connect import ProviderOptions, connect
+from majobctl.operations.seed import read_seed
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE
 from tests.config_repository import BODY, JOB, Repository, finished, terminal, toml_of, until
@@ -442,7 +444,7 @@ def test_however_blanks_are_written_nothing_has_drifted(
 ) -> None:
     """Over HTTP, with an update that clears fields in between."""
     seed = repository.write("cloud.toml", "".join(toml_of(name, JOB) for name in SHAPES))
-    with create_app(seed=seed, faults=Faults(put=put, blanks=blanks)) as app:
+    with create_app(seed=partial(read_seed, seed), faults=Faults(put=put, blanks=blanks)) as app:
         server = start(app)
         try:
             repository.settings(

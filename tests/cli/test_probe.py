@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from majobctl.emulator import Faults, create_adapter, create_app, start
 from majobctl.emulator.app import Emulator
 from majobctl.emulator.like import faults_like
 from majobctl.operations.probe import load_assumptions
+from majobctl.operations.seed import read_seed
 from tests.config_repository import JOB, Repository, finished, terminal
 from tests.emulator.signer import Signer
 from tests.live_cloud import ENVIRONMENT, LOST, Asked, Cloud, Reply, running, seed_of
@@ -259,7 +261,7 @@ DEVIATIONS: dict[str, tuple[Any, dict[str, str]]] = {
 @contextmanager
 def deviating(folder: Path, deviate: Callable[[Exchange], None], faults: Faults) -> Iterator[str]:
     (folder / "seed.toml").write_text(seed_of("alpha", "beta", OTHERS))
-    with create_app(seed=folder / "seed.toml", faults=faults) as app:
+    with create_app(seed=partial(read_seed, folder / "seed.toml"), faults=faults) as app:
 
         def serve(environ: Any, start_response: Any) -> Iterable[bytes]:
             exchange = Exchange(app, environ)
@@ -520,7 +522,8 @@ def test_reading_changes_nothing_and_says_what_it_does_not_know(
     assert {key for key, word in found.items() if not word} == {
         key for key in found if probes[key] == "write"
     }
-    assert on_cloud.done("probe").last_line == "10 hold, 0 differ, 22 unknown."
+    last_line = on_cloud.done("probe").last_line
+    assert last_line == "10 hold, 0 differ, 22 unknown. To find out more: majobctl probe --write"
 
 
 def test_a_report_has_nothing_of_the_project_in_it(on_cloud: Repository, cloud: Cloud) -> None:

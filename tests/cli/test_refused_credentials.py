@@ -16,6 +16,7 @@ AT_ONCE = 4
 BEFORE = 12
 """How many are done when the credentials die."""
 
+KEYS = "check the keys (OS_ACCESS_KEY and OS_SECRET_KEY, or a credential file)"
 CREDENTIALS = [
     (401, "ModelArts.0201", "sign in again: the token is missing"),
     (401, "ModelArts.0202", "sign in again: the token has expired"),
@@ -23,10 +24,10 @@ CREDENTIALS = [
     (403, "ModelArts.0203", "sign in again: the token is not valid"),
     (403, "ModelArts.2784", "sign in again: the token is not valid"),
     (400, "ModelArts.6401", "sign in again: the token is not valid"),
-    (403, "ModelArts.0206", "check OS_ACCESS_KEY and OS_SECRET_KEY"),
+    (403, "ModelArts.0206", KEYS),
     (403, "ModelArts.0210", "check provider.project_id against the credentials"),
-    (401, "APIGW.0301", "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock"),
-    (401, "APIG.0301", "check OS_ACCESS_KEY, OS_SECRET_KEY and this machine's clock"),
+    (401, "APIGW.0301", f"{KEYS} and this machine's clock"),
+    (401, "APIG.0301", f"{KEYS} and this machine's clock"),
     (404, "ModelArts.2786", "check provider.project_id against the credentials"),
     (401, "New.0001", "check the credentials"),
     (401, "", "check the credentials"),
@@ -244,8 +245,5 @@ def test_a_clock_that_is_wrong_is_a_hint_at_the_first_request(
     assert ran.code == 1
     (asked,) = rest.requests
     assert asked.path.endswith(f"/{FIRST_REQUESTS[command]}")
-    assert ran.stderr.endswith(
-        f"{code} AK/SK signature expired\ncheck OS_ACCESS_KEY, OS_SECRET_KEY and this machine's"
-        " clock\n"
-    )
+    assert ran.stderr.endswith(f"{code} AK/SK signature expired\n{KEYS} and this machine's clock\n")
     assert on_rest.state_path.read_bytes() == before

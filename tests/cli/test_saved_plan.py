@@ -201,6 +201,9 @@ ELSEWHERE = "https://iam.example.com"
     ("planned", "applied", "shown", "fits"),
     [
         (f'{ELSEWHERE}"\nauth = "aksk', "", False, True),
+        (f'{ELSEWHERE}"\nauth = "password', "", True, False),
+        (f'{ELSEWHERE}"\nauth = "oidc', "", True, False),
+        (f'{ELSEWHERE}"\nauth = "token', "", True, False),
         ("", "", False, True),
         (REGIONAL, "", False, True),
         ("", f"{REGIONAL}/v3/", False, True),
@@ -218,8 +221,8 @@ def test_where_a_password_goes_is_shown_and_belongs_to_the_plan(
     on_rest.job("one")
     for format_ in ("text", "json", "markdown", "html"):
         text = on_rest.done("plan", "--format", format_, "--out", "saved.plan").stdout
-        assert ("A password is sent to https://iam.example.com/v3 (" in text) is shown
-    assert ("A password is sent" in on_rest.done("show", "saved.plan").stdout) is shown
+        assert ("Passwords and ID tokens go to https://iam.example.com/v3 (" in text) is shown
+    assert ("Passwords and ID tokens" in on_rest.done("show", "saved.plan").stdout) is shown
     on_rest.settings(settings + (f'iam_endpoint = "{applied}"\n' if applied else ""))
     ran = on_rest.run("apply", "saved.plan")
     assert (ran.code, bool(rest.puts)) == ((0, True) if fits else (5, False))
@@ -345,12 +348,21 @@ def test_every_plan_is_shown_as_it_was_made(three: Three) -> None:
     assert plan_text(read_plan(plan_bytes(plan, three.state), "saved.plan")) == plan_text(plan)
 
 
+WITH_IMAGE = {
+    "user_image_url": "registry/image:1",
+    "framework_type": "TensorFlow",
+    "framework_version": "TF-1.4.0-python2.7",
+}
+"""The engine that the service has beside an image by default, but here by name."""
+
+
 class TestOneThatWasRefreshed:
     """What was changed since the review is not sent; the others are."""
 
     @pytest.fixture
     def cloud(self, tmp_path: Path) -> Iterator[Cloud]:
-        with running(tmp_path, seed_of("alpha", "beta", "gamma", "delta")) as found:
+        seed = seed_of("alpha", **WITH_IMAGE) + seed_of("beta", "gamma", "delta")
+        with running(tmp_path, seed) as found:
             yield found
 
     @pytest.fixture
@@ -359,10 +371,11 @@ class TestOneThatWasRefreshed:
         delta deleted, epsilon created."""
         repository.environment.update(cloud.environment)
         repository.settings(cloud.settings("[apply]\ncreate_missing = true\ndelete_removed = true"))
-        for name in ("alpha", "beta", "gamma", "delta"):
+        repository.job("alpha", **WITH_IMAGE)
+        for name in ("beta", "gamma", "delta"):
             repository.job(name)
         repository.apply()
-        repository.job("alpha", config_desc="mine")
+        repository.job("alpha", **WITH_IMAGE, config_desc="mine")
         cloud.console.change("beta", config_desc="theirs")
         repository.job("gamma", config_desc="both")
         cloud.console.change("gamma", config_desc="both")
@@ -390,6 +403,7 @@ class TestOneThatWasRefreshed:
         ("name", "meddle", "what"),
         [
             ("alpha", lambda console: console.change("alpha", log_url="/b/l/"), "was changed"),
+            ("alpha", lambda console: console.change("alpha", engine_id=0), "was changed"),
             ("alpha", lambda console: console.delete("alpha"), "was deleted"),
             ("beta", lambda console: console.change("beta", config_desc=""), "was changed"),
             ("gamma", lambda console: console.change("gamma", config_desc="x"), "was changed"),
@@ -397,7 +411,7 @@ class TestOneThatWasRefreshed:
             ("delta", lambda console: console.delete("delta"), "was deleted"),
             ("epsilon", lambda console: console.create("epsilon"), "was created"),
         ],
-        ids=range(7),
+        ids=range(8),
     )
     def test_leaves_alone_what_changed_since_the_review(
         self,

@@ -667,7 +667,7 @@ def test_no_job_gets_a_credential_of_majobctl_or_of_the_ci(
     on_rest.environment |= {own: OWN, "ALIAS": f"x{OWN}"}
     for command in (["validate"], ["plan"], ["plan", "--out", "p"], ["apply", "--auto-approve"]):
         ran = on_rest.run(*command, code=1)
-        assert "is a credential of majobctl itself, or of the CI" in ran.stderr
+        assert "is a credential of majobctl or of the CI, and never" in ran.stderr
         assert OWN not in ran.stdout + ran.stderr
     assert (rest.requests, (on_rest.root / "p").exists()) == ([], False)
 

@@ -46,7 +46,6 @@ _JSON = {
     "utf-16": "it is UTF-16, as Windows PowerShell's > writes it; save it as UTF-8",
 }
 _TOML = {"conflict": ":2:1: not valid TOML: this is git's conflict marker;", "utf-16": "UTF-16"}
-_SEED = {"conflict": "it contains git's conflict markers", "utf-16": "it is UTF-16"}
 KINDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "majobctl.state.json": ("plan", _JSON),
     "copy.json": ("state push copy.json", _JSON),
@@ -55,7 +54,7 @@ KINDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "jobs/alpha.toml": ("validate", _TOML),
     "jobs/beta.toml": ("fmt --check", _TOML),
     "vars.toml": ("plan --var-file vars.toml", _TOML),
-    "cloud.toml": ("plan --refresh", _SEED),
+    "cloud.toml": ("plan --refresh", _TOML),
 }
 """What reads a file, and what it says of each kind of damage; without one it reads the file."""
 

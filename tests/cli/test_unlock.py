@@ -61,7 +61,7 @@ def test_the_lock_of_a_running_apply_is_not_freed(on_emulator: Repository) -> No
     process = on_emulator.start("apply", stdin=slave)
     os.close(slave)
     try:
-        until(holder.exists, "the lock")
+        until(lambda: holder.exists() and holder.stat().st_size, "the lock")
         holder_id = json.loads(holder.read_text())["id"]
         ran = on_emulator.run("unlock", holder_id, code=4)
         assert f"process {process.pid}, `majobctl apply`" in ran.stderr

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import tomli
 
 from majobctl import emulator, errors
 from majobctl.cli import cli
+from majobctl.operations.seed import read_seed
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -190,7 +192,7 @@ def test_the_sdk_sample_runs_against_the_emulator(tmp_path: Path) -> None:
         blocks(DOCS / "python.md", "python")[1] + "print(response)\n", encoding="utf-8"
     )
     with (
-        emulator.create_app(seed=tmp_path / "cloud.toml") as app,
+        emulator.create_app(seed=partial(read_seed, tmp_path / "cloud.toml")) as app,
         emulator.start(app) as server,
     ):
         environment = {

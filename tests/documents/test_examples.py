@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import tomli
 
 from majobctl import emulator
+from majobctl.operations.seed import read_seed
 from tests.config_repository import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +74,9 @@ def test_a_plan_of_the_quickstart_made_offline_undoes_nothing_that_was_changed_m
     example: Repository, tmp_path: Path
 ) -> None:
     log, data = tmp_path / "requests", tmp_path / "cloud.db"
-    app = emulator.create_app(data, seed=example.root / "cloud.toml", request_log=log)
+    app = emulator.create_app(
+        data, seed=partial(read_seed, example.root / "cloud.toml"), request_log=log
+    )
     with app, emulator.start(app) as server:
         example.settings(
             (example.root / "majobctl.toml")
@@ -134,7 +138,9 @@ def test_the_example_for_the_service_is_applied_over_http(
     )
     project_id = provider_of(example)["project_id"]
     with (
-        emulator.create_app(seed=seed, project_id=project_id, request_log=log) as app,
+        emulator.create_app(
+            seed=partial(read_seed, seed), project_id=project_id, request_log=log
+        ) as app,
         emulator.start(app) as server,
     ):
         settings = (example.root / "majobctl.toml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
+from majobctl.operations.seed import read_seed
 from tests.config_repository import JOB, Repository, finished, toml_of
 from tests.conftest import BadInput
 from tests.fake_service import ACCESS_KEY, SECRET_KEY, FakeService, Reply, refusal
@@ -300,7 +302,7 @@ def unsteady_emulator(
     app = stack.enter_context(
         create_app(
             data,
-            seed=plan,
+            seed=partial(read_seed, plan),
             faults=Faults(error_rate=0.15, throttle_rate=0.10, lose_rate=0.10, seed=seed),
             request_log=log,
         )

@@ -45,7 +45,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 def executor(cloud: Cloud) -> Iterator[ChangeExecutor]:
     session = Session("emulator", "emulator", PROJECT, endpoint=cloud.url, retries=0)
     with Provider(session, Estimator) as provider:
-        assert provider.unknown_names([("alpha", JOB)]) == []
+        assert provider.catalog.unknown_names([("alpha", JOB)]) == []
         cloud.take()
         guard = Guard(
             provider=provider,

@@ -39,7 +39,7 @@ def provider(rest: FakeService) -> Iterator[Provider]:
         ACCESS_KEY, SECRET_KEY, PROJECT, endpoint=rest.url, retries=0, backoff=0.01, connections=20
     )
     with Provider(session, Estimator) as opened:
-        opened.unknown_names([("n", JOB)])
+        opened.catalog.unknown_names([("n", JOB)])
         yield opened
     session.close()
 

@@ -717,7 +717,7 @@ def too_deep(top: Path) -> None:
 def test_a_folder_that_cannot_be_listed_is_reported_where_a_pattern_leads_there(
     pattern: str, is_reported: bool, tmp_path: Path
 ) -> None:
-    settings = SETTINGS + f'[jobs]\nfiles = ["{pattern}"]\n'
+    settings = f'{SETTINGS}[jobs]\nfiles = ["{pattern}"]\n[state]\npath = "../s.json"\n'
     (tmp_path / "jobs").mkdir()
     too_deep(tmp_path / "jobs")
     files = {"majobctl.toml": settings, "jobs/a.toml": JOB}

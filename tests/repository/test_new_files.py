@@ -18,7 +18,9 @@ from tests.strategies import toml_value
 
 
 def settings(root: Path, *patterns: str) -> Settings:
+    # A state in the repository would be a job file of "**"; one outside is not.
     files = f"[jobs]\nfiles = {toml_value(list(patterns))}\n" if patterns else ""
+    files += '[state]\npath = "../majobctl.state.json"\n'
     found, problems = read_settings(write_files(root, {"majobctl.toml": SETTINGS + files}))
     assert problems == []
     return found

@@ -190,10 +190,62 @@ def test_what_goes_to_iam_goes_to_that_of_its_own_source(
     assert sources.get("iam_endpoint") == iam_endpoint
 
 
+OTC, HUAWEI = "otc.t-systems.com", "cn-north-4.myhuaweicloud.com"
+OF_OS = {"OS_USERNAME": "u", "OS_PASSWORD": SECRET, "OS_DOMAIN_NAME": "d"}
+OF_HW = {"HW_USER_NAME": "u", "HW_USER_PASSWORD": SECRET, "HW_DOMAIN_NAME": "d"}
+OF_CLOUD = {"OS_CLOUD": "otc"}
+OF_ARGUMENTS = {"username": "u", "password": SECRET}
+IN_EU_DE, IN_CHINA = {"OS_REGION_NAME": "eu-de"}, {"HW_REGION_NAME": "cn-north-4"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "host"),
+    [
+        (OF_OS | IN_EU_DE | IN_CHINA, {}, f"eu-de.{OTC}"),
+        (OF_HW | IN_EU_DE | IN_CHINA, {}, HUAWEI),
+        (OF_HW | IN_EU_DE, {}, f"eu-de.{OTC}"),  # the name that the message of none tells
+        (OF_CLOUD | IN_CHINA, {}, f"eu-nl.{OTC}"),
+        (OF_CLOUD | IN_EU_DE, {}, f"eu-de.{OTC}"),
+        (OF_HW | OF_CLOUD | IN_CHINA, {}, HUAWEI),
+        (OF_HW | OF_CLOUD, {}, "cn-north-1.myhuaweicloud.com"),
+        (OF_OS | IN_CHINA, {}, None),
+        (OF_OS, {}, None),
+        ({"OS_TOKEN": SECRET} | IN_CHINA, {}, None),
+        (IN_CHINA, OF_ARGUMENTS, None),
+        (IN_CHINA | IN_EU_DE, OF_ARGUMENTS, f"eu-de.{OTC}"),
+        (IN_CHINA, OF_ARGUMENTS | {"endpoint": f"https://modelarts.eu-de.{OTC}"}, None),
+    ],
+)
+def test_what_one_vendors_cloud_has_issued_never_goes_to_anothers(
+    variables: dict[str, str],
+    arguments: dict[str, str],
+    host: str | None,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor to that of a file of Huawei Cloud's tools which was left in the home folder."""
+    pytest.importorskip("yaml")
+    user = f"{{username: u, password: {SECRET}, user_domain_name: d}}"
+    Path("clouds.yaml").write_text(f"clouds: {{otc: {{region_name: eu-nl, auth: {user}}}}}")
+    write_huawei_file(home, "[basic]\niam_endpoint = https://iam.example.com\n")
+    (home / ".hcloud").mkdir()
+    profiles = {"current": "x", "profiles": [{"name": "x", "region": "cn-north-1"}]}
+    (home / ".hcloud/config.json").write_text(json.dumps(profiles))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if host is None:
+        with pytest.raises(ConfigError, match=r"^no region"):
+            Session(project_id="p", **arguments)  # type: ignore[arg-type]
+    else:
+        session = Session(project_id="p", **arguments)  # type: ignore[arg-type]
+        found = (session.endpoint, session._iam_endpoint)
+        assert found == (f"https://modelarts.{host}", f"https://iam.{host}/v3")
+
+
 def test_an_agency_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OS_ACCESS_KEY", "OS_SECRET_KEY", "OS_AGENCY_NAME"):
         monkeypatch.setenv(name, "x")
-    assert message() == 'the agency "x" needs the name of its account'
+    assert message().startswith('the agency "x" needs its account: set OS_AGENCY_DOMAIN_NAME, ')
 
 
 def test_an_id_tokens_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,9 +413,10 @@ def test_huawei_clouds_own_file_is_read(home: Path) -> None:
         f"[basic]\nak = a\nsk = 100%{SECRET}\nsecurity_token = t\nproject_id = p\n"
         "iam_endpoint = https://iam.example.com\n",
     )
-    assert find() == AkSk("a", f"100%{SECRET}", "t")
-    assert Sources().get("project_id") == "p"
-    assert Sources().get("iam_endpoint") == "https://iam.example.com"
+    sources = Sources()
+    assert sources.credentials() == AkSk("a", f"100%{SECRET}", "t")
+    assert sources.get("project_id") == "p"
+    assert sources.get("iam_endpoint") == "https://iam.example.com"
 
 
 def test_a_file_without_the_section_holds_nothing(home: Path) -> None:

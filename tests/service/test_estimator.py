@@ -266,6 +266,17 @@ class TestTheOtherCalls:
         assert created.delete_job_configs() == OK
         assert service.configs == {}
 
+    def test_a_class_with_another_constructor_creates_as_well(
+        self, service: FakeService, session: Session
+    ) -> None:
+        class Own(Estimator):
+            def __init__(self, count: int) -> None:
+                super().__init__(session, **{**SAMPLE, "train_instance_count": count})
+
+        created: Any = Own(1).create_job_configs("x")
+        assert created.get_job_configs_info()["worker_server_num"] == 1
+        assert created.delete_job_configs() == OK
+
     def test_a_refused_creation_has_no_configuration_to_delete(
         self, service: FakeService, session: Session
     ) -> None:

@@ -141,7 +141,7 @@ class TestAnUpdate:
     def test_that_breaks_off_has_no_known_outcome(
         self, service: FakeService, provider: Provider
     ) -> None:
-        provider.unknown_names([("x", PARAMS)])
+        provider.catalog.unknown_names([("x", PARAMS)])
         service.script.extend([lambda handler: handler.send_raw(b"")] * 6)
         outcome = provider.update_job_config("x", PARAMS)
         message = f"{service.url}: the connection broke: no answer came"
@@ -151,7 +151,7 @@ class TestAnUpdate:
     def test_that_is_throttled_to_the_end_may_pass_later(
         self, code: str, service: FakeService, provider: Provider
     ) -> None:
-        provider.unknown_names([("x", PARAMS)])
+        provider.catalog.unknown_names([("x", PARAMS)])
         document = {"is_success": False, "error_code": code, "error_msg": "slow down"}
         service.script.extend([lambda handler: handler.answer(429, document)] * 6)
         outcome = provider.update_job_config("x", PARAMS)
@@ -162,7 +162,7 @@ class TestAnUpdate:
     def test_that_ends_in_an_internal_error_has_no_known_outcome(
         self, service: FakeService, provider: Provider
     ) -> None:
-        provider.unknown_names([("x", PARAMS)])
+        provider.catalog.unknown_names([("x", PARAMS)])
         service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
         outcome = provider.update_job_config("x", PARAMS)
         assert outcome == CallResult(
@@ -201,7 +201,7 @@ class TestUnknownNames:
             ("e", PARAMS),
             ("f", BUILT_IN),
         ]
-        assert provider.unknown_names(iter(wrong)) == [
+        assert provider.catalog.unknown_names(iter(wrong)) == [
             'job_config.a: framework_type "PyTorh" does not exist; did you mean "PyTorch"?',
             'job_config.b: train_instance_type "modelarts.vm.gpu.p1000" does not exist;'
             ' did you mean "modelarts.vm.gpu.p100" or "modelarts.vm.gpu.v100" or'
@@ -218,16 +218,16 @@ class TestUnknownNames:
             200, {"is_success": True, "specs": [{"spec_code": PARAMS["train_instance_type"]}]}
         )
         service.answer_next(200, {"is_success": True, "engines": [{"engine_name": "PyTorch"}]})
-        assert provider.unknown_names([("x", PARAMS)]) == [
+        assert provider.catalog.unknown_names([("x", PARAMS)]) == [
             'job_config.x: framework_version "PyTorch-1.0.0-python3.6" does not exist'
         ]
 
     def test_are_looked_for_only_in_the_lists_that_matter(
         self, service: FakeService, provider: Provider
     ) -> None:
-        assert provider.unknown_names([]) == []
+        assert provider.catalog.unknown_names([]) == []
         assert service.requests == []
-        assert provider.unknown_names([("x", PARAMS)]) == []
+        assert provider.catalog.unknown_names([("x", PARAMS)]) == []
         asked = [item.path.rpartition("/")[2] for item in service.requests]
         assert asked == ["resource-specs", "ai-engines"]
 
@@ -236,10 +236,10 @@ class TestUnknownNames:
     ) -> None:
         service.answer_next(403, {"error_code": "ModelArts.0206", "error_msg": "no such key"})
         with pytest.raises(ServiceError, match=r"^ModelArts\.0206 no such key$"):
-            provider.unknown_names([("x", PARAMS)])
+            provider.catalog.unknown_names([("x", PARAMS)])
         service.answer_next(200, {"is_success": True, "specs": 5})
         with pytest.raises(TransportError):
-            provider.unknown_names([("x", PARAMS)])
+            provider.catalog.unknown_names([("x", PARAMS)])
 
 
 class TestTheNames:
@@ -424,7 +424,7 @@ class TestCreating:
     @pytest.fixture(autouse=True)
     def _names_known(self, provider: Provider) -> None:
         """The lists are read before, so that scripts are about the calls alone."""
-        assert provider.unknown_names([("x", PARAMS)]) == []
+        assert provider.catalog.unknown_names([("x", PARAMS)]) == []
 
     def methods(self, service: FakeService) -> str:
         """The calls: a GET without a name is a LIST."""
@@ -575,7 +575,7 @@ CALLS: dict[str, Callable[[Provider], LiveConfig | CallResult | None]] = {
 
 def refused_as(service: FakeService, provider: Provider, method: str, *refusals: Any) -> Any:
     """What comes of a call that is refused like that, and how often the list was asked."""
-    assert provider.unknown_names([("x", PARAMS)]) == []
+    assert provider.catalog.unknown_names([("x", PARAMS)]) == []
     service.forget_requests()
     for status, code in refusals:
         service.answer_next(status, {"error_code": code, "error_msg": "as told"})
@@ -665,7 +665,7 @@ class TestOddAnswers:
         service.answer_next(200, {"configs": [None, {"config_name": "x"}, None]})
         assert provider.config_names() == ["x"]
         service.specs = [None, *service.specs]  # type: ignore[list-item]
-        assert provider.unknown_names([("x", PARAMS)]) == []
+        assert provider.catalog.unknown_names([("x", PARAMS)]) == []
 
     @pytest.mark.parametrize("form", [float, str, lambda number: f"0{number}"])
     def test_an_id_in_another_form_is_the_same_number(
@@ -685,7 +685,7 @@ class TestOddAnswers:
     def test_an_empty_success_is_one(
         self, method: str, status: int, service: FakeService, provider: Provider
     ) -> None:
-        assert provider.unknown_names([("x", PARAMS)]) == []
+        assert provider.catalog.unknown_names([("x", PARAMS)]) == []
         service.answer_next(status, b"")
         assert CALLS[method](provider) == DONE
         service.script.extend([lambda handler: handler.answer(201, b"")] * 6)
@@ -758,18 +758,18 @@ class TestOpening:
         assert repr(provider) == "Provider(majobctl.service.session)"
 
     @pytest.mark.usefixtures("_keys")
-    def test_modelarts_takes_project_and_region_from_the_environment(
+    def test_modelarts_takes_the_project_from_the_environment_but_no_region(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
         with pytest.raises(ConfigError, match="no region: set region"):
             opened("modelarts", project_id=PROJECT)
-        monkeypatch.setenv("OS_REGION_NAME", "eu-de")
         with pytest.raises(AuthError, match="no project"):
-            opened("modelarts")
+            opened("modelarts", region="eu-de")
         monkeypatch.setenv("OS_PROJECT_ID", PROJECT)
-        opened("modelarts", auth="aksk").close()
+        opened("modelarts", region="eu-de", auth="aksk").close()
         with pytest.raises(AuthError, match=r"token \(environment\): OS_TOKEN not set"):
-            opened("modelarts", auth="token")
+            opened("modelarts", region="eu-de", auth="token")
 
     def test_modelarts_signs_in_with_a_password(
         self, service: FakeService, monkeypatch: pytest.MonkeyPatch
@@ -812,20 +812,14 @@ class TestTheEmulator:
         seed = tmp_path / "cloud.toml"
         seed.write_text(self.SEED)
         data = tmp_path / "data" / "emulator.db"
-        with opened("emulator", emulator_data=data, emulator_seed=seed) as provider:
-            assert provider.unknown_names([("x", PARAMS)]) == []
+        with opened("emulator", emulator_data=data, emulator_seed=(seed, "")) as provider:
+            assert provider.catalog.unknown_names([("x", PARAMS)]) == []
             cleared = ["log_url", "model_name", "config_desc", "data_source"]
             assert provider.update_job_config("x", PARAMS, cleared) == DONE
             outcome = provider.update_job_config("y", PARAMS)
             assert (outcome.status, outcome.code) == (CallStatus.REFUSED, "ModelArts.0102")
         with opened("emulator", emulator_data=data) as provider:
             assert provider.update_job_config("x", PARAMS) == DONE
-
-    def test_that_cannot_be_opened_says_why(self, tmp_path: Path) -> None:
-        seed = tmp_path / "cloud.toml"
-        seed.write_text("not toml")
-        with pytest.raises(ProviderError, match=r"cloud\.toml"):
-            opened("emulator", emulator_seed=seed)
 
     @pytest.mark.parametrize(
         "content", [None, b"not toml", b"a = 1\n", b"[job_config.a]\n", b"\xff"]
@@ -836,9 +830,9 @@ class TestTheEmulator:
         seed = tmp_path / "cloud.toml"
         if content is not None:
             seed.write_bytes(content)
-        with pytest.raises(ProviderError) as raised:
-            opened("emulator", emulator_seed=seed, emulator_seed_name="sub/cloud.toml")
-        assert str(raised.value).startswith("sub/cloud.toml: ")
+        with pytest.raises(ConfigError) as raised:
+            opened("emulator", emulator_seed=(seed, "sub/cloud.toml"))
+        assert str(raised.value).startswith("sub/cloud.toml:")
         assert str(tmp_path) not in str(raised.value)
 
     def test_without_werkzeug_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1076,7 +1070,7 @@ class TestTheOfficialPackage:
 
     def test_says_what_the_service_does_not_offer(self, official: Provider) -> None:
         # It gave one of twelve algorithms, so that nothing is known of the others.
-        found = official.unknown_names([("a", PARAMS), ("b", BUILT_IN)])
+        found = official.catalog.unknown_names([("a", PARAMS), ("b", BUILT_IN)])
         assert found == [
             'job_config.a: train_instance_type "modelarts.vm.gpu.p100" does not exist; did you mean'
             ' "modelarts.vm.cpu.2u"?'
@@ -1096,7 +1090,7 @@ class TestTheOfficialPackage:
             opened("sdk", project_id=project_id) as provider,
             pytest.raises(ProviderError, match=f"^{message}$"),
         ):
-            provider.unknown_names([("a", PARAMS)])
+            provider.catalog.unknown_names([("a", PARAMS)])
 
     @pytest.mark.usefixtures("_keys")
     def test_whose_session_fails_is_an_error_without_secrets(self) -> None:

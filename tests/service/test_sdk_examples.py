@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from majobctl import emulator
+from majobctl.operations.seed import read_seed
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
 from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
@@ -138,7 +140,7 @@ class TestEverySampleOfItsPages:
 class TestAgainstTheEmulator:
     @pytest.fixture
     def url(self) -> Iterator[str]:
-        with emulator.create_app(seed=EXAMPLES / "cloud.toml") as app:
+        with emulator.create_app(seed=partial(read_seed, EXAMPLES / "cloud.toml")) as app:
             server = emulator.start(app)
             yield server.url
             server.stop()

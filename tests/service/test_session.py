@@ -185,11 +185,17 @@ class TestWhatTheEnvironmentHolds:
             Session(region_name="eu-de", project_id=PROJECT)
         with pytest.raises(AuthError, match="no project: set project_id, or OS_PROJECT_ID"):
             Session("a", "b", region_name="eu-de")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set endpoint, and'
+        ):
             Session("a", "b", PROJECT, region_name="eu-west-0")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set endpoint, and'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set endpoint, and'
+        ):
             Session.set_endpoint(region_name="eu-west-0")
-        with pytest.raises(ConfigError, match=r'the addresses of "eu-west-0"; set iam_endpoint;'):
+        with pytest.raises(
+            ConfigError, match=r'"eu-west-0" has no address that majobctl knows; set iam_endpoint;'
+        ):
             Session(
                 *(None, None, PROJECT, "eu-west-0", "a", "b", "c"), endpoint="http://127.0.0.1:9"
             )
@@ -800,7 +806,7 @@ class TestRetrying:
 
 def holds_back(session: Session) -> bool:
     """Whether the service's pause is known to all workers."""
-    return session._retries._backoff._resume_at > 0
+    return session._backoff._resume_at > 0
 
 
 class TestThrottling:
@@ -1034,16 +1040,22 @@ class TestTheIdOfARequest:
             error = transport_error(lambda: put(session))
         assert str(error).endswith(": <html> (request id h-1)")
 
-    def test_is_not_shown_if_it_quotes_a_token(
-        self, service: FakeService, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize(
+        "made",
+        [*("test-token-1", "a-test-token-1-b", "b-test-token", PASSWORD), f"a-{PASSWORD[:-2]}"],
+    )
+    def test_is_not_shown_if_it_quotes_what_signs_in(
+        self, made: str, status: int, service: FakeService, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
         with open_with_password(service) as session:
-            for made in ("test-token-1", "a-test-token-1-b"):
-                service.script.append(Handler.handle_one_token) if made == "test-token-1" else None
-                service.answer_next(400, {"error_code": "X.1"}, {"X-Request-Id": made})
-                assert "test-token" not in str(service_error(lambda: put(session)))
-        assert "test-token" not in caplog.text
+            service.script.append(Handler.handle_one_token)
+            document = {"is_success": True} if status == 200 else {"error_code": "X.1"}
+            service.answer_next(status, document, {"X-Request-Id": made})
+            told = str(put(session) if status == 200 else service_error(lambda: put(session)))
+        assert "(sensitive)" in caplog.text
+        assert not any(it in f"{told} {caplog.text}" for it in ("test-token", PASSWORD[:-2]))
 
 
 def test_an_excerpt_is_short_and_safe_to_print() -> None:

@@ -23,8 +23,8 @@ MOST_CHARACTERS = 1_000_000
 """How much the references in one table may add: more than any request takes."""
 
 _OWN = (
-    "is a credential of majobctl itself, or of the CI, which it sends to no job; set a variable of"
-    " another name to a credential of the job's own"
+    "is a credential of majobctl or of the CI, and never goes to a job; give the job a credential"
+    " of its own, in a variable with another name"
 )
 _MAX_DEPTH = 4
 """No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""

@@ -176,7 +176,8 @@ def _misplaced_state(root: Path, path: str, patterns: Sequence[str]) -> Iterator
         parts = name.casefold().split("/")
         is_taken = ".git" in parts or parts[0] == WORKING_FOLDER or parts[-1].endswith(".toml")
         is_job_file = any(
-            ("**" in it or it.count("/") == name.count("/"))
+            os.path.isabs(it) == os.path.isabs(name)
+            and ("**" in it or it.count("/") == name.count("/"))
             and fnmatch(name, it.replace("**/", "*"))
             for it in patterns
         )

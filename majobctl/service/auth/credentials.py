@@ -35,6 +35,11 @@ _NEEDED = {
     "password": ("username", "password", "account"),
     "token": ("token",),
 }
+_TOGETHER = {
+    "aksk": "access_key and secret_key",
+    "password": "account, username and password",
+    "token": "",
+}
 _INSTEAD = {"account": "account_id", "id_token": "id_token_file"}
 _NAMES = {"aksk": "access key", "oidc": "ID token"}
 
@@ -114,24 +119,17 @@ def secrets_of(credentials: Credentials) -> set[str]:
     return {getattr(credentials, it.name) or "" for it in fields(credentials) if not it.repr}
 
 
-_Triple = tuple[str | None, str | None, str | None]
-
-
-def given_credentials(keys: _Triple, user: _Triple, token: str | None) -> Credentials | None:
-    """The credentials in a Session's arguments; AuthError if they are incomplete. ``keys`` are
-    access key, secret key and security token; ``user`` is account, name and password."""
-    access_key, secret_key, security_token = keys
-    account, username, password = user
-    if access_key and secret_key:
-        return AkSk(access_key, secret_key, security_token)
-    if access_key or secret_key:
-        raise AuthError("access_key and secret_key go together")
-    if username and password:
-        # An account's own user has its name.
-        return Password(account or username, username, password)
-    if username or password or account:
-        raise AuthError("account, username and password go together")
-    return Token(token) if token else None
+def given_credentials(given: Mapping[str, str | None]) -> Credentials | None:
+    """The credentials in a Session's arguments; AuthError if they are incomplete."""
+    values = {key: value for key, value in given.items() if value}
+    if "username" in values:
+        values.setdefault("account", values["username"])  # an account's own user has its name
+    for kind, together in _TOGETHER.items():
+        if _has_all(kind, values):
+            return _made(kind, values)
+        if not values.keys().isdisjoint(_NEEDED[kind]):
+            raise AuthError(f"{together} go together")
+    return None
 
 
 def checked_project(
@@ -156,7 +154,7 @@ class Sources:
             Source("environment", names, partial(first_values, os.environ, names))
             for names in ENVIRONMENT
         ]
-        self._own, *self._vendors = environment
+        self._own = environment[0]
         cloud = os.environ.get("OS_CLOUD", "").strip()
         self._cloud = Source("clouds.yaml", CLOUD_KEYS, partial(read_cloud, cloud))
         of_profile = partial(read_profile, name=os.environ.get("HW_PROFILE", ""))
@@ -213,11 +211,12 @@ class Sources:
     def _layers(self, key: str) -> Iterator[Mapping[str, str]]:
         """The sources that may hold ``key``, best first. Other files are not read, so that a
         damaged one does no harm if it is not needed."""
-        for source in self._sources:
-            # One vendor's password never goes to the IAM of another.
-            is_apart = source in self._vendors or self._chosen in self._vendors
-            if key == "iam_endpoint" and is_apart and source is not self._chosen:
-                continue
+        sources = self._sources
+        if key in ("region", "endpoint", "iam_endpoint"):
+            sources = [it for it in sources if not self._is_apart(it, key)]
+            # A variable wins over the cloud that OS_CLOUD names, but over no vendor's own.
+            sources.sort(key=lambda it: it is not self._chosen or it is self._cloud)
+        for source in sources:
             if key in source.names:
                 yield source.values
             if key == "project_id" and source.label == "environment":
@@ -225,6 +224,13 @@ class Sources:
                 if not os.environ.get(name, "unset").strip():
                     # Another source would give a project that nobody chose.
                     raise AuthError(f"{name} is empty: set a project's id, or unset it")
+
+    def _is_apart(self, source: Source, key: str) -> bool:
+        """Whether ``source`` could lead what one vendor's cloud has issued to another's."""
+        are_open = {it in (None, self._own, self._cloud) for it in (source, self._chosen)}
+        if key == "iam_endpoint":
+            return source is not self._chosen and False in are_open
+        return source is not self._own and len(are_open) == 2
 
     def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
         """A line for each kind and each source that may hold it; never a value."""
@@ -260,7 +266,8 @@ def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
         return caller
     account, account_id = values.get("agency_account", ""), values.get("agency_account_id", "")
     if not account and not account_id:
-        raise AuthError(f"the agency {quoted(values['agency'])} needs the name of its account")
+        wanted = "OS_AGENCY_DOMAIN_NAME, HW_ASSUME_ROLE_DOMAIN_NAME or agencyDomainName"
+        raise AuthError(f"the agency {quoted(values['agency'])} needs its account: set {wanted}")
     return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 

@@ -1,14 +1,18 @@
-"""The two ways to authorize a request: an access key signs it, or a token goes with it. Safe to use
-from several threads."""
+"""The two ways to authorize a request: an access key signs it (SDK-HMAC-SHA256), as the public
+signer in the Huawei Cloud Python SDK does, or a token goes with it. Safe to use from several
+threads."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from majobctl.service.auth.credentials import AkSk, Token
-from majobctl.service.auth.signing import sign
-from majobctl.service.http.responses import Response
+
+ALGORITHM = "SDK-HMAC-SHA256"
 
 
 class AkSkAuth:
@@ -26,19 +30,7 @@ class AkSkAuth:
             headers["Content-Type"] = "application/json"
         if own.security_token:
             headers["X-Security-Token"] = own.security_token
-        return headers | sign(
-            method,
-            url,
-            headers,
-            body,
-            access_key=own.access_key,
-            secret_key=own.secret_key,
-            when=datetime.now(timezone.utc),
-        )
-
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        """Whether to send the request once more, with new ``headers`` in place of ``sent``."""
-        return False
+        return headers | sign(method, url, headers, body, own, datetime.now(timezone.utc))
 
 
 class TokenAuth:
@@ -50,5 +42,45 @@ class TokenAuth:
     def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         return {"X-Auth-Token": self.secret}
 
-    def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        return False
+
+def sign(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    keys: AkSk,
+    when: datetime,
+) -> dict[str, str]:
+    """The headers that sign the request: ``X-Sdk-Date`` and ``Authorization``. Every header in
+    ``headers`` is signed, and must be sent as it is. So is Host, as of ``url``, which has no
+    default port. ``when`` has a time zone; the service allows it to be off by 15 minutes."""
+    parts = urlsplit(url)
+    date = when.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    signed = {"host": parts.netloc}
+    signed.update({name.lower(): value.strip() for name, value in headers.items()})
+    signed["x-sdk-date"] = date
+    names = ";".join(sorted(signed))
+    request = "\n".join(
+        (
+            method.upper(),
+            _canonical_path(parts.path),
+            _canonical_query(parts.query),
+            "".join(f"{name}:{signed[name]}\n" for name in sorted(signed)),
+            names,
+            hashlib.sha256(body).hexdigest(),
+        )
+    )
+    to_sign = "\n".join((ALGORITHM, date, hashlib.sha256(request.encode()).hexdigest()))
+    signature = hmac.new(keys.secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
+    value = f"{ALGORITHM} Access={keys.access_key}, SignedHeaders={names}, Signature={signature}"
+    return {"X-Sdk-Date": date, "Authorization": value}
+
+
+def _canonical_path(path: str) -> str:
+    canonical = quote(unquote(path), safe="/~")
+    return canonical if canonical.endswith("/") else canonical + "/"
+
+
+def _canonical_query(query: str) -> str:
+    pairs = sorted(parse_qsl(query, keep_blank_values=True))
+    return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in pairs)

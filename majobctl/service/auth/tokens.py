@@ -77,8 +77,8 @@ class IssuedAuth:
         return self._current().headers(method, url, body)
 
     def renew(self, sent: Mapping[str, str], response: Response) -> bool:
-        """Drops the token in ``sent`` if the service refused it; another worker may have already
-        renewed it."""
+        """Whether to send the request once more, with new ``headers`` in place of ``sent``. Drops
+        the token in those if the service refused it, and no other worker has renewed it."""
         if not _refuses_token(response):
             self._has_worked |= response.status < 500
             return False
@@ -157,7 +157,8 @@ def token_request(
     auth: dict[str, Any] = {}
     if project:
         auth["scope"] = {"project": {"id": project[0]} if project[0] else {"name": project[1]}}
-    read = partial(_read_token, project_id=project[0] if project else "")
+    found_in = partial(_token_in, project_id=project[0] if project else "")
+    read = partial(_read, what="a token for a project", found_in=found_in)
     if isinstance(credentials, IdToken):
         auth["id_token"] = {"id": credentials.token}
         headers = {"X-Idp-Id": credentials.provider}
@@ -175,7 +176,8 @@ def agency_request(agency: Agency, project_id: str, caller: AuthMethod) -> IamRe
     account = _named(agency.account, agency.account_id, prefix="domain_")
     role = {"agency_name": agency.name, **account, "duration_seconds": KEY_LIFE}
     body = _encoded({"identity": {"methods": ["assume_role"], "assume_role": role}})
-    read = partial(_read_key, project_id=project_id)
+    found_in = partial(_key_in, project_id=project_id)
+    read = partial(_read, what="an agency's keys", found_in=found_in)
     return IamRequest(path=".0/OS-CREDENTIAL/securitytokens", body=body, read=read, caller=caller)
 
 
@@ -187,37 +189,34 @@ def _encoded(auth: Mapping[str, Any]) -> bytes:
     return json.dumps({"auth": auth}, ensure_ascii=False).encode()
 
 
-def _read_token(result: Response | NoResponse, project_id: str | None) -> dict[str, Any] | Failure:
-    """``project_id`` is the one that was asked for, "" for none; the answer has that of a name. Its
-    times may be missing or of any type."""
+def _read(
+    result: Response | NoResponse, what: str, found_in: Callable[[Response], dict[str, Any]]
+) -> dict[str, Any] | Failure:
     if isinstance(result, NoResponse) or not 200 <= result.status < 300:
         return _failed(result)
     try:
-        token = Token(result.headers["x-subject-token"].strip())
-        about = read_object(result.body)["token"]
-        times = {key: about.get(key) for key in ("issued_at", "expires_at")}
-        project_id = about["project"]["id"] if project_id is None else project_id
+        return found_in(result)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _unreadable("a token for a project")
+        error = TransportError(f"IAM's answer does not hold {what}", outcome_unknown=False)
+        return Failure(error=error, may_pass=True)
+
+
+def _token_in(response: Response, project_id: str | None) -> dict[str, Any]:
+    """``project_id`` is the one that was asked for, "" for none; the answer has that of a name. Its
+    times may be missing or of any type."""
+    token = Token(response.headers["x-subject-token"].strip())
+    about = read_object(response.body)["token"]
+    times = {key: about.get(key) for key in ("issued_at", "expires_at")}
+    project_id = about["project"]["id"] if project_id is None else project_id
     if not token.token or not isinstance(project_id, str):
-        return _unreadable("a token for a project")
+        raise ValueError
     return {"method": TokenAuth(token, project_id), **times}
 
 
-def _read_key(result: Response | NoResponse, project_id: str) -> dict[str, Any] | Failure:
-    if isinstance(result, NoResponse) or not 200 <= result.status < 300:
-        return _failed(result)
-    try:
-        found = read_object(result.body)["credential"]
-        keys = AkSk(*(found[name] for name in ("access", "secret", "securitytoken")))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _unreadable("an agency's keys")
+def _key_in(response: Response, project_id: str) -> dict[str, Any]:
+    found = read_object(response.body)["credential"]
+    keys = AkSk(*(found[name] for name in ("access", "secret", "securitytoken")))
     return {"method": AkSkAuth(keys, project_id), "life": KEY_LIFE}
-
-
-def _unreadable(what: str) -> Failure:
-    error = TransportError(f"IAM's answer does not hold {what}", outcome_unknown=False)
-    return Failure(error=error, may_pass=True)
 
 
 def _failed(result: Response | NoResponse) -> Failure:

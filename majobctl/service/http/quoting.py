@@ -28,11 +28,14 @@ class QuoteFilter:
         tokens = (headers.get(name, "") for name in ("X-Auth-Token", "X-Security-Token"))
         self._sent.update({*tokens, headers.get("Authorization", "").rpartition("=")[2]} - {""})
 
+    def shown(self, text: str) -> str:
+        return without_traces(text, self._secrets | self._sent, None)
+
     def checked(self, found: dict[str, Any] | Failure, *, data: bool) -> dict[str, Any] | Failure:
         """``found``, read from an answer; a failure shows no secret. ``data`` with a secret of the
         request is a failure, too: it would be shown, and kept."""
         if isinstance(found, Failure):
-            _clean(found.error, self._secrets | self._sent)
+            self._clean(found.error)
         elif data and self._is_quoted_in(json.dumps(found, ensure_ascii=False)):
             text = "the answer has credentials of the request in it, and is not used"
             return Failure(error=TransportError(text, outcome_unknown=False))
@@ -43,11 +46,9 @@ class QuoteFilter:
         parts = (it[len(it) // share :][:_ENOUGH] for it in self._sent for share in (2, 4))
         return any(it in text for part in parts for it in forms_of(part) if len(it) >= len(part))
 
-
-def _clean(error: ServiceError | TransportError, secrets: Iterable[str]) -> None:
-    # The texts of an error have bounds already.
-    error.args = (without_traces(str(error), secrets, None),)
-    if isinstance(error, ServiceError):
-        texts = (error.code, error.reason, error.request_id)
-        found = (without_traces(text, secrets, None) for text in texts)
-        error.code, error.reason, error.request_id = found
+    def _clean(self, error: ServiceError | TransportError) -> None:
+        # The texts of an error have bounds already.
+        error.args = (self.shown(str(error)),)
+        if isinstance(error, ServiceError):
+            texts = (error.code, error.reason, error.request_id)
+            error.code, error.reason, error.request_id = map(self.shown, texts)

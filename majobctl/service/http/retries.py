@@ -11,51 +11,41 @@ from majobctl.service.http.responses import Failure, NoResponse, Response
 
 Send = Callable[[], Response | NoResponse]
 
+_STOPPED = NoResponse(
+    reason="stopped while the service wanted a pause", was_sent=False, is_final=True
+)
 
-class Retries:
-    """The retries of one session's calls: at most ``retries`` further tries for each."""
 
-    def __init__(self, retries: int, backoff: Backoff) -> None:
-        self._retries = retries
-        self._backoff = backoff
-
-    def call(
-        self,
-        send: Send,
-        read: Callable[[Response | NoResponse], dict[str, Any] | Failure],
-        *,
-        writes: bool = False,
-        may_repeat: bool = True,
-    ) -> dict[str, Any]:
-        """Sends until there is an answer, or no further try is left or could help. What may not
-        repeat is sent again only if no earlier try may have been carried out.
-
-        Raises ServiceError, TransportError, and what ``send`` raises.
-        """
-        maybe_done, tries = False, 0
-        while True:
-            tries += 1
-            try:
-                result = read(self._send_in_turn(send))
-            except ProviderError as error:
-                raise _final_error(error, maybe_done and writes) from None
-            if not isinstance(result, Failure):
-                return result
-            maybe_done = maybe_done or result.maybe_done
-            if not (
-                result.may_pass
-                and (may_repeat or not maybe_done)
-                and tries <= self._retries
-                and self._backoff.pause(tries, result.retry_after, for_all=result.is_throttled)
-            ):
-                is_unknown = maybe_done and writes and not result.is_refusal
-                raise _final_error(result.error, is_unknown, may_pass=result.may_pass)
-
-    def _send_in_turn(self, send: Send) -> Response | NoResponse:
-        if self._backoff.wait_for_turn():
-            return send()
-        reason = "stopped while the service wanted a pause"
-        return NoResponse(reason=reason, was_sent=False, is_final=True)
+def call(
+    send: Send,
+    read: Callable[[Response | NoResponse], dict[str, Any] | Failure],
+    *,
+    backoff: Backoff,
+    retries: int,
+    writes: bool = False,
+    may_repeat: bool = True,
+) -> dict[str, Any]:
+    """Sends until there is an answer, or none of ``retries`` further tries is left or could help.
+    What may not repeat is sent again only if no earlier try may have been carried out. Raises
+    ServiceError, TransportError, and what ``send`` raises."""
+    maybe_done, tries = False, 0
+    while True:
+        tries += 1
+        try:
+            result = read(send() if backoff.wait_for_turn() else _STOPPED)
+        except ProviderError as error:
+            raise _final_error(error, maybe_done and writes) from None
+        if not isinstance(result, Failure):
+            return result
+        maybe_done = maybe_done or result.maybe_done
+        if not (
+            result.may_pass
+            and (may_repeat or not maybe_done)
+            and tries <= retries
+            and backoff.pause(tries, result.retry_after, for_all=result.is_throttled)
+        ):
+            is_unknown = maybe_done and writes and not result.is_refusal
+            raise _final_error(result.error, is_unknown, may_pass=result.may_pass)
 
 
 def _final_error(

@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
 from majobctl.service.http.failures import no_response, timed_out
+from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import NoResponse, Response
 from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
@@ -58,10 +59,10 @@ class Transport:
         self._ca_file = ca_file
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, quotes: QuoteFilter
     ) -> Response | NoResponse:
         """Sends one request and reads the complete response. It is logged without its headers and
-        body, which hold secrets."""
+        body, which hold secrets; ``quotes`` knows those that a request id may have."""
         start = time.monotonic()
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
@@ -84,10 +85,7 @@ class Transport:
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         if _LOG.isEnabledFor(logging.DEBUG) and isinstance(result, Response):
-            found = result.request_id
-            # Not one that quotes a token or a signature.
-            if not any(found in value or value in found for value in headers.values()):
-                ending += f", request id {found}"
+            ending += f", request id {quotes.shown(it)}" if (it := result.request_id) else ""
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result

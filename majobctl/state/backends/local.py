@@ -167,8 +167,7 @@ class LocalBackend:
         for link in (*own, self._named, *self._named.parents):
             if link.is_symlink() and (link in own or not os.path.exists(link)):
                 text = printable(f"{link} is a link to {os.readlink(link)}")
-                mend = "mount or make that place, which does not exist, or name another"
-                mend = "remove it" if link in own else f"{mend} as state.path"
+                mend = "remove it" if link in own else "mount its target, or set another state.path"
                 raise StateError(f"{self.name} cannot be used: {text}\nnothing was done; {mend}")
 
     def _sweep(self) -> None:
