@@ -8,7 +8,15 @@ import sys
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
+from majobctl.cli.options import (
+    color_option,
+    environment_option,
+    format_option,
+    painter,
+    view,
+    view_options,
+    width_of,
+)
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME, plain_name
 from majobctl.operations.context import store_of
@@ -19,6 +27,7 @@ from majobctl.text import nearest, printable, quoted
 @click.argument("name", metavar="[NAME|PLANFILE]", required=False)
 @environment_option
 @format_option
+@view_options
 @color_option
 def command(name: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
@@ -63,4 +72,4 @@ def _show_plan(file: str, format_: str) -> None:
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
-        click.echo(plan_text(plan, painter(), width_of(sys.stdout)), nl=False)
+        click.echo(plan_text(plan, painter(), width_of(sys.stdout), view()), nl=False)

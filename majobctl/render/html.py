@@ -60,8 +60,12 @@ def plan_html(plan: Plan) -> str:
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
-        state=state if plan.lineage else "none yet",
-        compared="the state and the service" if plan.is_refreshed else "the state",
+        state="not read" if plan.base else state if plan.lineage else "none yet",
+        compared=f"the files of <code>{_text(plan.base)}</code>"
+        if plan.base
+        else "the state and the service"
+        if plan.is_refreshed
+        else "the state",
         warnings=_warnings(plan),
         changes=_changes(plan) if plan.changes else "",
     )

@@ -12,7 +12,7 @@ from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
-from majobctl.text import counted, in_short, quoted
+from majobctl.text import counted, in_short, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -56,6 +56,8 @@ def summary(plan: Plan) -> str:
     if not plan.total:
         return f"No changes. {_NOTHING}"
     if not plan.changes:
+        if plan.base:
+            return f"No changes. {_as_in(plan.unchanged, printable(plan.base))}"
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
@@ -146,8 +148,11 @@ def drift_summary(drift: Drift) -> str:
         return f"Drift: {found}; {drift.unchanged} as in the state."
     if not drift.unchanged:
         return f"No drift. {_NOTHING}"
-    verb = "is" if drift.unchanged == 1 else "are"
-    return f"No drift. {counted(drift.unchanged, 'job config')} {verb} as in the state."
+    return f"No drift. {_as_in(drift.unchanged, 'the state')}"
+
+
+def _as_in(number: int, other: str) -> str:
+    return f"{counted(number, 'job config')} {'is' if number == 1 else 'are'} as in {other}."
 
 
 def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
