@@ -16,15 +16,17 @@ from majobctl.text import counted, in_short
 
 _MAX_NAMES = 5
 _MAX_FOLDERS = 10
+_COMPLETE = (Action.ADD, Action.CREATE)
 
 
 def told(plan: Plan, by: str) -> tuple[list[CauseGroup], list[Part]]:
-    """The shared causes, and the changes with the fields that none of these tells. What somebody
-    has changed in the service as well stays with its job config."""
+    """The shared causes, and the changes with the fields that none of these tells: all those of a
+    new job config, and what somebody has changed in the service as well."""
     if by != "cause":
         return [], [(it, it.fields) for it in plan.changes]
-    edited = [_edited(it) for it in plan.changes] if plan.is_refreshed else plan.changes
-    groups = [it for it in by_cause(replace(plan, changes=tuple(edited))) if it.is_shared]
+    known = [it for it in plan.changes if it.before and it.action not in _COMPLETE]
+    edited = tuple(map(_edited, known) if plan.is_refreshed else known)
+    groups = [it for it in by_cause(replace(plan, changes=edited)) if it.is_shared]
     parts = [part for group in groups for part in group.parts]
     shared = {(change.name, item.path) for change, fields in parts for item in fields}
     rest = []
@@ -92,6 +94,6 @@ def own_place(change: Change, fields: Sequence[FieldChange]) -> str:
     """The only line of its own table that makes ``fields``; else where that begins."""
     if (source := change.source) is None:
         return ""
-    causes = [it.cause for it in fields if it.cause and it.cause.file == source.file]
-    lines = {it.line for it in causes if it.key.startswith("job_config.")}
-    return f"{source.file}:{lines.pop() if len(lines) == 1 else source.line}"
+    causes = {it.cause for it in fields}
+    lines = {it.line if it and it.key.startswith("job_config.") else 0 for it in causes}
+    return f"{source.file}:{(sum(lines) if len(lines) == 1 else 0) or source.line}"

@@ -6,8 +6,9 @@ What does not fit is left out in complete rows and sections, and the last line s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from majobctl.plan.causes import CauseGroup, Part
 from majobctl.plan.change import Change, FieldAction, FieldChange
@@ -60,7 +61,6 @@ _MIN_SECTION_BYTES = 2_000
 """A section may always be this long, however many there are."""
 _MAX_SECTIONS = 1_000
 """No more than these can fit, so the others are not built."""
-_MIN_ROW_BYTES = 10
 _TABLE_FRAME_BYTES = 400
 """Of the lines above and below the rows."""
 _BRIEF_WIDTH = 40
@@ -137,50 +137,44 @@ def _body(plan: Plan, by: str, room: int) -> tuple[list[str], Counts]:
     """The shared causes, the table of the other changes, and the details, in ``room`` bytes; what
     is left out of them."""
     groups, changes = told(plan, by)
-    head = table_head(["", "cause", "what changes", "where"])
-    causes = take(map(_cause_row, groups), room // 2 - size(head), "\n")
-    parts = ["\n".join([head, *causes.texts])] if groups else []
-    room -= sum(map(size, parts))
-    long = [group for group in groups if not line_sides(group)]
-    limit = max(_MIN_SECTION_BYTES, room // 2 // max(1, len(long)))
-    sections = take((_cause_details(group, limit) for group in long), room // 2)
-    parts += sections.texts
-    room -= sum(map(size, sections.texts))
     rest = [it for it in changes if it[1] and by != "summary"]
-    head = table_head(["", "job config", "file", "what changes"])
-    share = (room * 2 // 5 if rest else room) - size(head)
-    table = take((_table_row(*it) for it in changes), share, "\n")
-    parts += ["\n".join([head, *table.texts])] if changes else []
-    room -= size(parts[-1])
+    share = room // 2 if changes else room
+    parts, left_out = _table(
+        "cause | what changes | where", chain.from_iterable(map(_cause_rows, groups)), share
+    )
+    room -= sum(map(size, parts))
+    share = room * 2 // 5 if rest else room
+    table, passed_over = _table(
+        "job config | file | what changes", (_table_row(*it) for it in changes), share
+    )
+    room -= sum(map(size, table))
     details = _sections(rest[:_MAX_SECTIONS], plan.is_refreshed, room)
-    passed_over = Counter(("details", change.name) for change, _ in rest[_MAX_SECTIONS:])
-    left_out = causes.left_out + sections.left_out + table.left_out + details.left_out
-    return parts + details.texts, left_out + passed_over
+    passed_over += Counter(("details", change.name) for change, _ in rest[_MAX_SECTIONS:])
+    return parts + table + details.texts, left_out + passed_over + details.left_out
 
 
-def _cause_row(group: CauseGroup) -> Block:
-    where = f"{code(cut(place_of(group)))} {code(cut(group.cause.key))}"
-    sides = shown_values(*line_sides(group))
-    given = [text for text in sides if text != "not set"]
-    cells = [code(action_of(group).sign), where, " → ".join(given), reach(group, code)]
-    return Block(table_row(cells), Counter([("cause", group.cause.key)]))
+def _table(heads: str, rows: Iterable[Block], room: int) -> tuple[list[str], Counts]:
+    head = table_head(["", *heads.split(" | ")])
+    found = take(rows, room - size(head), "\n")
+    return ["\n".join([head, *found.texts])] * bool(found.blocks), found.left_out
 
 
-def _cause_details(group: CauseGroup, limit: int) -> Block:
-    """Each different change that the line makes."""
-    title = f"{code_element(group.cause.key)} in {counted(len(group.parts), 'job config')}"
-    rows = [
-        Block(
-            table_row([*_cells(item, ["before", "after"]), job_configs(row, code)]),
-            Counter([("field", group.cause.key)]),
-        )
-        for row in rows_of(group)
-        for item in items_of(row.parts[0][1][0])
-    ]
-    taken = take(rows, limit - _TABLE_FRAME_BYTES, "\n")
-    table = "\n".join([table_head(["field", "before", "after", "where"]), *taken.texts])
-    content = Counter([("cause", group.cause.key)])
-    return Block(collapsed(title, [table]), content, taken.left_out)
+def _cause_rows(group: CauseGroup) -> Iterator[Block]:
+    """What the line said and says; if that does not tell everything, each different change."""
+    at = f"{code(cut(place_of(group)))} {code(cut(group.cause.key))}"
+    rows = [("", line_sides(group), reach(group, code))]
+    if not rows[0][1]:
+        rows = [
+            (f"{code(it.dotted)} ", [it.before, it.after], f"in {job_configs(row, code)}")
+            for row in rows_of(group)
+            for it in items_of(row.parts[0][1][0])
+        ]
+    for path, sides, where in rows:
+        texts = [
+            text for text, it in zip(shown_values(*sides), sides, strict=True) if it is not None
+        ]
+        cells = [code(action_of(group).sign), at, path + " → ".join(texts), where]
+        yield Block(table_row(cells), Counter([("cause", group.cause.key)]))
 
 
 def _sections(changes: Sequence[Part], is_refreshed: bool, room: int) -> Taken:
@@ -195,10 +189,14 @@ def _sections(changes: Sequence[Part], is_refreshed: bool, room: int) -> Taken:
 
 
 def _table_row(change: Change, fields: Sequence[FieldChange]) -> Block:
-    place = own_place(change, fields)
-    where = code(cut(place)) if place else ""
-    cells = [_action(change, code), names_of([change.name]), where, _brief(change, fields)]
+    name = names_of([change.name])
+    cells = [_action(change, code), name, _place(change, fields, code), _brief(change, fields)]
     return Block(table_row(cells), Counter([("row", change.name)]))
+
+
+def _place(change: Change, fields: Sequence[FieldChange], mark: Mark) -> str:
+    place = own_place(change, fields)
+    return mark(cut(place)) if place else ""
 
 
 def _action(change: Change, mark: Mark) -> str:
@@ -229,9 +227,8 @@ def _brief_field(field: FieldChange) -> str:
 def _details(
     change: Change, fields: Sequence[FieldChange], is_refreshed: bool, limit: int
 ) -> Block:
-    place = own_place(change, fields)
-    where = f" {code_element(cut(place))}" if place else ""
-    title = f"{_action(change, code_element)} {code_element(f'job_config.{change.name}')}{where}"
+    name, place = code_element(f"job_config.{change.name}"), _place(change, fields, code_element)
+    title = f"{_action(change, code_element)} {name} {place}".rstrip()
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]
     frame = size(collapsed(title, remarks)) + _TABLE_FRAME_BYTES
     table = _fields_table(fields, is_refreshed, limit - frame, change.name)
@@ -250,12 +247,10 @@ def _fields_table(
         heads, sides = ["value"], ["after"]
     elif is_refreshed:
         heads, sides = ["state", "service", "desired", "why"], ["before", "live", "after"]
-    looked_at = fields[: max(0, limit) // _MIN_ROW_BYTES]
-    rows = (Block(table_row(_cells(it, sides)), Counter([("", it.dotted)])) for it in looked_at)
+    rows = (Block(table_row(_cells(it, sides)), Counter([("", it.dotted)])) for it in fields)
     taken = take(rows, limit, "\n")
     text = "\n".join([table_head(["field", *heads]), *taken.texts])
-    paths = [path for _, path in taken.left_out] + [it.dotted for it in fields[len(looked_at) :]]
-    if paths:
+    if paths := [path for _, path in taken.left_out]:
         text += f"\n\n{counted(len(paths), 'more field')}: {names_of(paths)}."
     return Block(text, Counter(), Counter({("field", name): len(paths)} if paths else {}))
 

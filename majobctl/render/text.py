@@ -56,8 +56,8 @@ def plan_text(
     ``width``, the terminal's; nothing is cut. Without a width, values have 100 columns."""
     width = width and max(width, MIN_WIDTH)
     groups, changes = told(plan, by)
-    most = [max(map(len, texts), default=0) for texts in zip(*map(_head, groups), strict=True)]
-    lines = [line for group in groups for line in _cause(group, most, paint, width)]
+    room = max((columns(printable(place_of(it))) for it in groups), default=0)
+    lines = [line for group in groups for line in _cause(group, room, paint, width)]
     lines += [""] * bool(groups)
     if by == "summary":
         lines += [_brief(*it, paint) for it in changes] + [""] * bool(changes)
@@ -73,14 +73,10 @@ def plan_text(
     return "\n".join(lines) + "\n"
 
 
-def _head(group: CauseGroup) -> tuple[str, str]:
-    return printable(place_of(group)), printable(group.cause.key)
-
-
-def _cause(group: CauseGroup, most: list[int], paint: Paint, width: int | None) -> Iterator[str]:
+def _cause(group: CauseGroup, room: int, paint: Paint, width: int | None) -> Iterator[str]:
     action, sides = action_of(group), line_sides(group)
-    place, key = map(padded, _head(group), most)
-    start = f"  {action.sign} {place}  {key}  "
+    place = padded(printable(place_of(group)), min(room, _NAME_WIDTH))
+    start = f"  {action.sign} {place} {padded(printable(group.cause.key), PATH_WIDTH)} "
     texts = [json_text(it) for it in sides if it is not None]
     first, *more = value_lines(start, texts, paint, width) if texts else [start.rstrip()]
     yield f"  {painted_sign(action, paint)}{first[3:]}"
