@@ -46,11 +46,6 @@ REASONS: Mapping[Reason, str] = {
 _ALWAYS_SHOWN = (Action.ADD, Action.UPDATE, Action.FORGET)
 
 
-def counts(plan: Plan) -> dict[Action, int]:
-    """How many changes the plan has of each action that it has any of, in the summary's order."""
-    return {action: number for action in DONE_WORDS if (number := plan.count(action))}
-
-
 def summary(plan: Plan) -> str:
     """What the plan comes to, in one line."""
     if not plan.total:
@@ -61,7 +56,7 @@ def summary(plan: Plan) -> str:
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
-    found = counts(plan)
+    found = {action: number for action in DONE_WORDS if (number := plan.count(action))}
     parts = [
         f"{found.get(action, 0)} to {action.value}"
         for action in DONE_WORDS

@@ -26,6 +26,8 @@ from tests.plan.repositories import Edit, Files
 from tests.plan.test_causes import applied, edited, planned
 from tests.plan.values import TARGET, field_change
 from tests.render.html_plans import Place
+from tests.render.test_html import page_of, rows_of
+from tests.render.test_nothing_hidden import page_text
 
 SETTINGS = """\
 [provider]
@@ -116,6 +118,44 @@ def test_four_edited_lines_of_forty_job_configs_are_four_entries(tmp_path: Path,
         "~ job_config.nlp-01 jobs/nlp/jobs.toml:9 output_path, code_dir, boot_file and 2 more"
     )
 
+    assert_each_field_is_in_the_page_once(made)
+    page = page_of(made)
+    assert [it.text for it in page.all("code", class_="place")] == [
+        "jobs/vision/templates.toml:2",
+        "majobctl.toml:6",
+        "majobctl.toml:9",
+        "jobs/nlp/jobs.toml:7",
+    ]
+    assert page.one("p", id="count").text == "4 changes."
+    assert [it.text for it in page.all("span", class_="number")] == ["4"]
+    assert [it.text for it in page.one("select").all("option")] == [
+        "All files",
+        "jobs/nlp/jobs.toml",
+        "jobs/vision/templates.toml",
+        "majobctl.toml",
+    ]
+
+
+def page_cell(value: Any) -> str:
+    return "not set" if value is None else page_text(value)
+
+
+def assert_each_field_is_in_the_page_once(made: Plan) -> None:
+    """With its job config and its values, below its cause or its job config."""
+    found = []
+    for entry in page_of(made).all("details"):
+        name = entry.one("h3").one("code").text.removeprefix("job_config.")
+        heads, *rows = rows_of(entry)
+        is_shared = heads[0] == "Job config"
+        found += [tuple(row) if is_shared else (name, *row[-3:]) for row in rows]
+    wanted = [
+        (change.name, printable(item.dotted), *map(page_cell, (item.before, item.after)))
+        for change in made.changes
+        for field in change.fields
+        for item in items_of(field)
+    ]
+    assert sorted(found) == sorted(wanted)
+
 
 @pytest.mark.parametrize("base", ["HEAD", ""])
 def test_a_plan_without_changes_names_what_it_compares_with(tmp_path: Path, base: str) -> None:
@@ -154,6 +194,7 @@ def test_each_value_is_told_by_its_field_or_by_the_line_that_makes_it(
         assert f"{item.dotted} {' -> '.join(sides)}" in re.sub(" +", " ", text)
         assert all(f"`{side}`" in markdown for side in sides)
     event(f"{edit.kind} {len(groups)} {len(rest)}")
+    assert_each_field_is_in_the_page_once(made)
     if base and edit.kind == "value":
         assert text.count("\n") <= 3 + 5
 
