@@ -20,7 +20,7 @@ from typing import Any
 from majobctl import __version__
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
-from majobctl.plan.causes import CauseGroup
+from majobctl.plan.causes import CauseGroup, Part
 from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
@@ -118,8 +118,8 @@ def _changes(plan: Plan) -> str:
         '<h2 id="changes-head">Changes</h2>',
         _filters(found, numbers, any(change.source is None for change, _ in changes)),
         f'<p id="count" role="status">{counted(number, "change")}.</p>',
-        *(_cause(group, numbers[group.cause.file], opened) for group in groups),
-        *(_change(*it, plan.is_refreshed, numbers, opened) for it in changes),
+        *(_cause(group, numbers[group.cause.file]) for group in groups),
+        *(_change(it, plan.is_refreshed, numbers, opened) for it in changes),
         "</section>",
     ]
     return "\n".join(parts)
@@ -143,17 +143,17 @@ def _filters(found: Counter[Action], numbers: Mapping[str, str], has_others: boo
     )
 
 
-def _cause(group: CauseGroup, file: str, opened: str) -> str:
+def _cause(group: CauseGroup, file: str) -> str:
     """A shared line, and all that it changes."""
     sides = " -> ".join(json_text(it) for it in line_sides(group) if it is not None)
-    brief = f"{sides} {reach(group, printable)}".strip()
+    brief = f"{sides}; {reach(group, printable)}".removeprefix("; ")
     rows = [
         f"<tr><td>{_text(change.name)}</td>{_path(it.path)}{_pair(it.before, it.after)}</tr>"
         for change, fields in group.parts
         for it in chain.from_iterable(map(items_of, fields))
     ]
     return (
-        f'<details class="change update" data-action="update" data-file="{file}"{opened}><summary>'
+        f'<details class="change update" data-action="update" data-file="{file}"><summary>'
         f'<h3><span class="action">~ update</span> <code>{_text(group.cause.key)}</code></h3>\n'
         f'<span class="quiet">{_text(brief)}</span>\n'
         f'<code class="place">{_text(place_of(group))}</code></summary>\n'
@@ -162,13 +162,8 @@ def _cause(group: CauseGroup, file: str, opened: str) -> str:
     )
 
 
-def _change(
-    change: Change,
-    fields: Sequence[FieldChange],
-    is_refreshed: bool,
-    numbers: Mapping[str, str],
-    opened: str,
-) -> str:
+def _change(part: Part, is_refreshed: bool, numbers: Mapping[str, str], opened: str) -> str:
+    change, fields = part
     action, source = change.action, change.source
     where = _text(own_place(change, fields))
     place = f'<code class="place">{where}</code>' if where else ""

@@ -68,12 +68,12 @@ _BRIEF_WIDTH = 40
 _MAX_VALUES = 2
 _LEFT_OUT = {
     "warning": ("{}", "warning"),
-    "cause": ("{}", "cause"),
+    "cause": ("{} of causes", "row"),
     "row": ("{} of the table", "job config"),
     "details": ("the details of {}", "job config"),
     "field": ("{} of job configs", "field"),
 }
-"""What may be left out, with names of job configs, and for a set with that of its first field."""
+"""What may be left out, with names of job configs, and the keys of causes."""
 
 
 def plan_markdown(plan: Plan, by: str = "cause") -> str:
@@ -182,7 +182,7 @@ def _sections(changes: Sequence[Part], is_refreshed: bool, room: int) -> Taken:
     long as its share of the room allows."""
     least = max(_MIN_SECTION_BYTES, room // max(1, len(changes)))
     for limit in (room, least):
-        found = take((_details(*it, is_refreshed, limit) for it in changes), room)
+        found = take((_details(it, is_refreshed, limit) for it in changes), room)
         if not found.left_out:
             break
     return found
@@ -224,9 +224,8 @@ def _brief_field(field: FieldChange) -> str:
     return f"{path} {value} {FIELD_WORDS[field.action]}{reason}"
 
 
-def _details(
-    change: Change, fields: Sequence[FieldChange], is_refreshed: bool, limit: int
-) -> Block:
+def _details(part: Part, is_refreshed: bool, limit: int) -> Block:
+    change, fields = part
     name, place = code_element(f"job_config.{change.name}"), _place(change, fields, code_element)
     title = f"{_action(change, code_element)} {name} {place}".rstrip()
     remarks = [*map(sentence, remarks_on_change(change, lambda text: code(quoted(text))))]

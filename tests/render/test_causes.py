@@ -302,4 +302,4 @@ def test_causes_that_do_not_fit_are_counted() -> None:
     markdown = plan_markdown(plan_of(*changes))
     shown = markdown.count("| `~` |")
     assert shown > 100
-    assert f"Left out here: {2000 - shown} causes (`defaults.k" in markdown
+    assert f"Left out here: {2000 - shown} rows of causes (`defaults.k" in markdown
