@@ -27,6 +27,7 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @options.variable_options
 @options.refresh_option
 @options.format_option
+@options.view_options
 @click.option("--auto-approve", is_flag=True, help="Do not ask for approval.")
 @click.option(
     "--overwrite", is_flag=True, help="Undo what was changed in the service: the files win."
@@ -125,10 +126,12 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        click.echo(plan_text(plan, options.painter(), options.width_of(sys.stdout)))
+        width = options.width_of(sys.stdout)
+        click.echo(plan_text(plan, options.painter(), width, options.view()))
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
-        click.echo(plan_text(plan, width=options.width_of(sys.stderr)), err=True)
+        width = options.width_of(sys.stderr)
+        click.echo(plan_text(plan, width=width, by=options.view()), err=True)
 
 
 def _is_confirmed(plan: Plan) -> bool:

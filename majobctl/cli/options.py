@@ -124,6 +124,26 @@ def format_choice(
 format_option = format_choice("text", "json")
 
 
+_by_option = _kept_option(
+    "--by",
+    type=click.Choice(("cause", "config")),
+    default="cause",
+    show_default=True,
+    help="List the edited lines and what each changes, or the job configs with all their fields.",
+)
+_summary_option = _kept_option("--summary", is_flag=True, help="Show one line a change.")
+
+
+def view_options(command: Command) -> Command:
+    return _by_option(_summary_option(command))
+
+
+def view() -> str:
+    """What a plan is told by."""
+    options = kept("by", "summary")
+    return "summary" if options["summary"] else str(options["by"])
+
+
 def variable_options(command: Command) -> Command:
     return environment_option(_var_option(_var_file_option(command)))
 

@@ -38,6 +38,7 @@ FORMATS = ("text", "json", "markdown", "html")
     default="",
     help="Compare with the files of this git revision, not with the state.",
 )
+@options.view_options
 @options.detailed_exitcode_option("are changes")
 @options.color_option
 def command(
@@ -92,14 +93,14 @@ def rendered(plan: Plan, format_: str, paint: Paint, width: int | None = None) -
     if format_ == "markdown":
         from majobctl.render.markdown import plan_markdown
 
-        return plan_markdown(plan)
+        return plan_markdown(plan, options.view())
     if format_ == "html":
         from majobctl.render.html import plan_html
 
         return plan_html(plan)
     from majobctl.render.text import plan_text
 
-    return plan_text(plan, paint, width)
+    return plan_text(plan, paint, width, options.view())
 
 
 def _output(text: str) -> tuple[str, str]:

@@ -7,8 +7,7 @@ import sys
 
 import click
 
-from majobctl.cli import invocation
-from majobctl.cli.options import color_option, environment_option, format_option, painter, width_of
+from majobctl.cli import invocation, options
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME, plain_name
 from majobctl.operations.context import store_of
@@ -17,9 +16,10 @@ from majobctl.text import nearest, printable, quoted
 
 @click.command("show")
 @click.argument("name", metavar="[NAME|PLANFILE]", required=False)
-@environment_option
-@format_option
-@color_option
+@options.environment_option
+@options.format_option
+@options.view_options
+@options.color_option
 def command(name: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
 
@@ -50,7 +50,7 @@ def command(name: str | None, format_: str) -> None:
     else:
         from majobctl.render.text import entry_text, state_text
 
-        text = entry_text(state, name, width_of(sys.stdout)) if name else state_text(state)
+        text = entry_text(state, name, options.width_of(sys.stdout)) if name else state_text(state)
         click.echo(text, nl=False)
 
 
@@ -63,4 +63,5 @@ def _show_plan(file: str, format_: str) -> None:
     if format_ == "json":
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
-        click.echo(plan_text(plan, painter(), width_of(sys.stdout)), nl=False)
+        paint, width = options.painter(), options.width_of(sys.stdout)
+        click.echo(plan_text(plan, paint, width, options.view()), nl=False)

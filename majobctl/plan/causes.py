@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.secrets import is_masked
 from majobctl.job_config.values import hyperparameter_text
-from majobctl.plan.change import Action, Cause, Change, FieldChange, Reason, Renamed
+from majobctl.plan.change import Cause, Change, FieldChange, Reason, Renamed
 from majobctl.plan.plan import Plan
 from majobctl.repository.jobs.layers import Layer, Origin, found_at
 from majobctl.repository.jobs.references import split
@@ -75,24 +75,13 @@ def by_cause(plan: Plan) -> list[CauseGroup]:
 def _group(parts: tuple[Part, ...], plan: Plan) -> CauseGroup:
     fields = [item for _, items in parts for item in items]
     cause = min(item.cause for item in fields if item.cause)
-    texts = plan.edits.get(cause)
-    if texts is None or any(item.cause != cause for item in fields):
-        sides = [(it.path, it.before, it.after) for it in fields]
-        texts = sides[0][1:] if sides.count(sides[0]) == len(sides) else (None, None)
+    texts: tuple[Any, ...] = plan.edits.get(cause, ())
+    sides = [(it.path, it.before, it.after) for it in fields]
+    if sides.count(sides[0]) == len(sides) and not (texts and isinstance(sides[0][2], str)):
+        texts = sides[0][1:]
+    elif not texts or any(item.cause != cause for item in fields):
+        texts = (None, None)
     return CauseGroup(cause=cause, before=texts[0], after=texts[1], parts=parts)
-
-
-def without_shared(plan: Plan, groups: list[CauseGroup]) -> list[Part]:
-    """The changes with the fields that no shared one of ``groups`` tells; without the updates that
-    have no other."""
-    parts = [part for group in groups if group.is_shared for part in group.parts]
-    shared = {(change.name, item.path) for change, fields in parts for item in fields}
-    rest = []
-    for change in plan.changes:
-        fields = tuple(it for it in change.fields if (change.name, it.path) not in shared)
-        if fields or not change.fields or change.action is not Action.UPDATE:
-            rest.append((change, fields))
-    return rest
 
 
 def with_causes(plan: Plan, config: Config, base: Config | None) -> Plan:

@@ -8,24 +8,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import chain
 from string import Template
 from typing import Any
 
 from majobctl import __version__
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
-from majobctl.plan.change import Change, FieldChange, Params
+from majobctl.plan.causes import CauseGroup, Part
+from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.diff import items_of
 from majobctl.plan.plan import Plan
+from majobctl.render.causes import line_sides, own_place, place_of, reach, told
 from majobctl.render.stretches import marked, stretches
 from majobctl.render.values import json_text
 from majobctl.render.wording import (
+    DONE_WORDS,
     REASONS,
-    counts,
     paths_in_short,
     remarks_on_change,
     remarks_on_plan,
@@ -60,8 +64,12 @@ def plan_html(plan: Plan) -> str:
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
-        state=state if plan.lineage else "none yet",
-        compared="the state and the service" if plan.is_refreshed else "the state",
+        state="not read" if plan.base else state if plan.lineage else "none yet",
+        compared=f"the files of <code>{_text(plan.base)}</code>"
+        if plan.base
+        else "the state and the service"
+        if plan.is_refreshed
+        else "the state",
         warnings=_warnings(plan),
         changes=_changes(plan) if plan.changes else "",
     )
@@ -98,64 +106,91 @@ def _warnings(plan: Plan) -> str:
 
 
 def _changes(plan: Plan) -> str:
-    places = sorted({change.source.file for change in plan.changes if change.source})
+    groups, changes = told(plan, "cause")
+    sources = {change.source.file for change, _ in changes if change.source}
+    places = sorted(sources | {group.cause.file for group in groups})
     numbers = {place: str(number) for number, place in enumerate(places)}
-    opened = " open" if len(plan.changes) <= _MAX_OPEN else ""
+    number = len(groups) + len(changes)
+    opened = " open" if number <= _MAX_OPEN else ""
+    found = Counter([Action.UPDATE] * len(groups) + [change.action for change, _ in changes])
     parts = [
         '<section id="changes" aria-labelledby="changes-head" tabindex="-1">',
         '<h2 id="changes-head">Changes</h2>',
-        _filters(plan, numbers),
-        f'<p id="count" role="status">{counted(len(plan.changes), "change")}.</p>',
-        *(_change(change, plan.is_refreshed, numbers, opened) for change in plan.changes),
+        _filters(found, numbers, any(change.source is None for change, _ in changes)),
+        f'<p id="count" role="status">{counted(number, "change")}.</p>',
+        *(_cause(group, numbers[group.cause.file]) for group in groups),
+        *(_change(it, plan.is_refreshed, numbers, opened) for it in changes),
         "</section>",
     ]
     return "\n".join(parts)
 
 
-def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
+def _filters(found: Counter[Action], numbers: Mapping[str, str], has_others: bool) -> str:
     """The controls, which the script makes visible."""
     options = ['<option value="">All files</option>']
     options += [f'<option value="{at}">{_text(file)}</option>' for file, at in numbers.items()]
-    if any(change.source is None for change in plan.changes):
+    if has_others:
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [
         f'<label class="{action.value}"><input type="checkbox" value="{action.value}" checked>'
         f'<span class="action">{action.sign} {action.value}</span>'
-        f' <span class="number">{number}</span></label>'
-        for action, number in counts(plan).items()
+        f' <span class="number">{found[action]}</span></label>'
+        for action in DONE_WORDS
+        if found[action]
     ]
     return Template(_asset("filters.html")).substitute(
         options="\n".join(options), boxes="\n".join(boxes)
     )
 
 
-def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], opened: str) -> str:
+def _cause(group: CauseGroup, file: str) -> str:
+    """A shared line, and all that it changes."""
+    sides = " -> ".join(json_text(it) for it in line_sides(group) if it is not None)
+    brief = f"{sides}; {reach(group, printable)}".removeprefix("; ")
+    rows = [
+        f"<tr><td>{_text(change.name)}</td>{_path(it.path)}{_pair(it.before, it.after)}</tr>"
+        for change, fields in group.parts
+        for it in chain.from_iterable(map(items_of, fields))
+    ]
+    return (
+        f'<details class="change update" data-action="update" data-file="{file}"><summary>'
+        f'<h3><span class="action">~ update</span> <code>{_text(group.cause.key)}</code></h3>\n'
+        f'<span class="quiet">{_text(brief)}</span>\n'
+        f'<code class="place">{_text(place_of(group))}</code></summary>\n'
+        f"{_rows('two reach', ['Job config', 'Field', 'Before', 'After'], rows, group.cause.key)}"
+        "</details>"
+    )
+
+
+def _change(part: Part, is_refreshed: bool, numbers: Mapping[str, str], opened: str) -> str:
+    change, fields = part
     action, source = change.action, change.source
-    place = f'<code class="place">{_text(f"{source.file}:{source.line}")}</code>' if source else ""
+    where = _text(own_place(change, fields))
+    place = f'<code class="place">{where}</code>' if where else ""
     file = numbers[source.file] if source else _IN_NO_FILE
-    is_open = opened if change.fields else ""
+    is_open = opened if fields else ""
     # Without fields, the line of the change has the remarks.
-    remarks = remarks_on_change(change) if change.fields else ()
+    remarks = remarks_on_change(change) if fields else ()
     above = "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
     return (
         f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
         f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
         f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
-        f"{_brief(change)}\n{place}</summary>\n"
-        f"{above}{_table(change, is_refreshed)}</details>"
+        f"{_brief(change, fields)}\n{place}</summary>\n"
+        f"{above}{_table(change, fields, is_refreshed)}</details>"
     )
 
 
-def _brief(change: Change) -> str:
+def _brief(change: Change, fields: Sequence[FieldChange]) -> str:
     """What a change shows before it is opened."""
-    if not change.fields:
+    if not fields:
         return f'<span class="quiet remark">{_text(". ".join(remarks_on_change(change)))}</span>'
-    return f'<span class="quiet">{_text(paths_in_short(change.fields, printable))}</span>'
+    return f'<span class="quiet">{_text(paths_in_short(fields, printable))}</span>'
 
 
-def _table(change: Change, is_refreshed: bool) -> str:
+def _table(change: Change, fields: Sequence[FieldChange], is_refreshed: bool) -> str:
     is_new = change.before is None or change.is_missing
-    fields = [item for field in change.fields for item in items_of(field)]
+    fields = [item for field in fields for item in items_of(field)]
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]
@@ -169,11 +204,15 @@ def _table(change: Change, is_refreshed: bool) -> str:
             kind = "three"
             heads[2:] = ["Before (the state)", "Live (the service)", "After", "Reason"]
         rows = [_row(field, is_refreshed) for field in fields]
+    return _rows(kind, heads, rows, change.name)
+
+
+def _rows(kind: str, heads: Sequence[str], rows: Sequence[str], name: str) -> str:
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     return (
-        f'<table class="{kind}" aria-label="Fields of {_text(change.name)}">'
+        f'<table class="{kind}" aria-label="Fields of {_text(name)}">'
         f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "</tbody></table>"
     )
 

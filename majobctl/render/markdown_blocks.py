@@ -48,7 +48,7 @@ def code_element(text: str) -> str:
     return f"<code>{escape(code(text)[1:-1], quote=False)}</code>"
 
 
-def shown_values(*sides: Any, mark: Mark = code) -> list[str]:
+def shown_values(*sides: Any) -> list[str]:
     """Each value, complete; of the last two, if they are long, what differs, marked, among what
     they share."""
     texts = [json_text(side) for side in sides]
@@ -57,7 +57,7 @@ def shown_values(*sides: Any, mark: Mark = code) -> list[str]:
         if len(found) > 1:
             texts[-2:] = marked(abridged(found), ("[-", "-]"), ("{+", "+}"))
     return [
-        "not set" if side is None else SHOWN if text == SHOWN else mark(text)
+        "not set" if side is None else SHOWN if text == SHOWN else code(text)
         for side, text in zip(sides, texts, strict=True)
     ]
 

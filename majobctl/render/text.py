@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.secrets import is_masked
-from majobctl.plan.change import Change, FieldAction
+from majobctl.plan.causes import CauseGroup
+from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.plan import Plan
 from majobctl.render import Paint, unpainted
+from majobctl.render.causes import (
+    action_of,
+    job_configs,
+    line_sides,
+    own_place,
+    place_of,
+    reach,
+    rows_of,
+    told,
+)
 from majobctl.render.text_fields import (
     MIN_WIDTH,
     PATH_WIDTH,
@@ -21,6 +32,7 @@ from majobctl.render.values import columns, json_text, padded
 from majobctl.render.wording import (
     drift_summary,
     notes_on_drift,
+    paths_in_short,
     remarks_on_change,
     remarks_on_drifted,
     remarks_on_plan,
@@ -33,31 +45,73 @@ if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
 
 _NAME_WIDTH = 44
+_BRIEF_AT = 72
 
 
-def plan_text(plan: Plan, paint: Paint = unpainted, width: int | None = None) -> str:
-    """Each change with its fields, and the summary as the last line. Values and sentences are made
-    to fit ``width``, the terminal's; nothing is cut. Without a width, values have 100 columns."""
+def plan_text(
+    plan: Plan, paint: Paint = unpainted, width: int | None = None, by: str = "cause"
+) -> str:
+    """The shared causes, each other change with its fields, and the summary as the last line.
+    ``by`` may be ``config``, or ``summary`` for one line a change. Values and sentences fit into
+    ``width``, the terminal's; nothing is cut. Without a width, values have 100 columns."""
     width = width and max(width, MIN_WIDTH)
-    lines = [line for change in plan.changes for line in (*_change(change, paint, width), "")]
+    groups, changes = told(plan, by)
+    room = max((columns(printable(place_of(it))) for it in groups), default=0)
+    lines = [line for group in groups for line in _cause(group, room, paint, width)]
+    lines += [""] * bool(groups)
+    if by == "summary":
+        lines += [_brief(*it, paint) for it in changes] + [""] * bool(changes)
+    else:
+        lines += [line for it in changes for line in (*_change(*it, paint, width), "")]
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
+    if plan.base and plan.changes:
+        lines.append(f"Compared with the files of {printable(plan.base)}, not with the state.")
     if plan.environment:
         lines.append(f"Environment {printable(plan.environment)}: {plan.target}.")
     lines.append(summary(plan))
     return "\n".join(lines) + "\n"
 
 
-def _change(change: Change, paint: Paint, width: int | None) -> Iterator[str]:
-    sign = painted_sign(change.action, paint)
-    name = printable(f"job_config.{change.name}")
-    place = printable(f"{change.source.file}:{change.source.line}") if change.source else ""
+def _cause(group: CauseGroup, room: int, paint: Paint, width: int | None) -> Iterator[str]:
+    action, sides = action_of(group), line_sides(group)
+    place = padded(printable(place_of(group)), min(room, _NAME_WIDTH))
+    start = f"  {action.sign} {place} {padded(printable(group.cause.key), PATH_WIDTH)} "
+    texts = [json_text(it) for it in sides if it is not None]
+    first, *more = value_lines(start, texts, paint, width) if texts else [start.rstrip()]
+    yield f"  {painted_sign(action, paint)}{first[3:]}"
+    yield from more
+    if sides:
+        yield from wrapped(reach(group, printable), width, " " * 6)
+        return
+    yield from wrapped(f"in {job_configs(group, printable)}", width, " " * 6)
+    for row in rows_of(group):
+        yield from field_lines(row.parts[0][1], paint, width)
+        if len(row.parts) < len(group.parts):
+            yield from wrapped(f"in {job_configs(row, printable)}", width, " " * 10)
+
+
+def _brief(change: Change, fields: Sequence[FieldChange], paint: Paint) -> str:
+    paths = [paths_in_short(fields, printable)] if fields else []
+    title = padded(_title(change, own_place(change, fields), paint, _NAME_WIDTH), _BRIEF_AT)
+    return f"{title}  {'; '.join([*paths, *remarks_on_change(change)])}"
+
+
+def _title(change: Change, place: str, paint: Paint, room: int) -> str:
+    name = padded(printable(f"job_config.{change.name}"), room)
+    return f"  {painted_sign(change.action, paint)} {name} {printable(place)}".rstrip()
+
+
+def _change(
+    change: Change, fields: Sequence[FieldChange], paint: Paint, width: int | None
+) -> Iterator[str]:
+    place = own_place(change, fields)
     # On a narrow terminal the place moves to the left, as far as the name allows.
-    room = _NAME_WIDTH if width is None else min(_NAME_WIDTH, width - columns(place) - 5)
-    yield f"  {sign} {padded(name, room)} {place}".rstrip()
+    left = _NAME_WIDTH if width is None else width - columns(printable(place)) - 5
+    yield _title(change, place, paint, min(_NAME_WIDTH, left))
     for remark in remarks_on_change(change):
         yield from wrapped(remark, width, " " * 6)
-    yield from field_lines(change.fields, paint, width)
+    yield from field_lines(fields, paint, width)
 
 
 def state_text(state: State) -> str:

@@ -12,7 +12,7 @@ from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
-from majobctl.text import counted, in_short, quoted
+from majobctl.text import counted, in_short, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -46,20 +46,17 @@ REASONS: Mapping[Reason, str] = {
 _ALWAYS_SHOWN = (Action.ADD, Action.UPDATE, Action.FORGET)
 
 
-def counts(plan: Plan) -> dict[Action, int]:
-    """How many changes the plan has of each action that it has any of, in the summary's order."""
-    return {action: number for action in DONE_WORDS if (number := plan.count(action))}
-
-
 def summary(plan: Plan) -> str:
     """What the plan comes to, in one line."""
     if not plan.total:
         return f"No changes. {_NOTHING}"
     if not plan.changes:
+        if plan.base:
+            return f"No changes. {_as_in(plan.unchanged, printable(plan.base))}"
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
-    found = counts(plan)
+    found = {action: number for action in DONE_WORDS if (number := plan.count(action))}
     parts = [
         f"{found.get(action, 0)} to {action.value}"
         for action in DONE_WORDS
@@ -146,8 +143,11 @@ def drift_summary(drift: Drift) -> str:
         return f"Drift: {found}; {drift.unchanged} as in the state."
     if not drift.unchanged:
         return f"No drift. {_NOTHING}"
-    verb = "is" if drift.unchanged == 1 else "are"
-    return f"No drift. {counted(drift.unchanged, 'job config')} {verb} as in the state."
+    return f"No drift. {_as_in(drift.unchanged, 'the state')}"
+
+
+def _as_in(number: int, other: str) -> str:
+    return f"{counted(number, 'job config')} {'is' if number == 1 else 'are'} as in {other}."
 
 
 def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:

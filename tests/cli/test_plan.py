@@ -14,11 +14,38 @@ def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> N
     on_emulator.apply()
     on_emulator.job("alpha", train_instance_count=2)
     assert on_emulator.done("plan").stdout == (
-        "  ~ job_config.alpha                             jobs/alpha.toml:1\n"
+        "  ~ job_config.alpha                             jobs/alpha.toml:9\n"
         "      ~ train_instance_count         1 -> 2\n"
         "\n"
         "Plan: 0 to add, 1 to update, 0 to forget; 1 unchanged. 1 update_job_configs call.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "count"),
+    [
+        ([], "  ~ majobctl.toml:", 4),
+        (["--by", "config"], "  ~ job_config.alpha ", 7),
+        (["--summary"], "  ~ job_config.alpha ", 4),
+    ],
+)
+def test_a_plan_is_told_by_cause_by_job_config_or_in_one_line_a_change(
+    on_emulator: Repository, options: list[str], first: str, count: int
+) -> None:
+    on_emulator.job("beta")
+    settings = on_emulator.root / "majobctl.toml"
+    plain = settings.read_text(encoding="utf-8")
+    settings.write_text(plain + '[defaults]\nlog_url = "/b/1/"\n', encoding="utf-8")
+    on_emulator.apply()
+    settings.write_text(plain + '[defaults]\nlog_url = "/b/2/"\n', encoding="utf-8")
+    text = on_emulator.done("plan", *options).stdout
+    assert text.startswith(first)
+    assert text.count("\n") == count
+    on_emulator.done("plan", "--out", "saved.plan")
+    assert on_emulator.done("show", "saved.plan", *options).stdout == text
+    markdown = on_emulator.done("plan", "--format", "markdown", *options).stdout
+    assert ("| cause |" in markdown, "<details>" in markdown) == (not options, "--by" in options)
+    assert on_emulator.done("apply", "--auto-approve", *options).stdout.startswith(text)
 
 
 def test_a_plan_changes_no_file(on_emulator: Repository) -> None:

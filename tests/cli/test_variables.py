@@ -33,7 +33,7 @@ def test_the_chosen_value_reaches_the_service(repo: Repository, rest: FakeServic
     assert rest.configs["one"]["log_url"] == "/ml-file/log/"
     repo.apply("--var", "bucket=a", "--var", "bucket=ml-option", "--var-file", "vars.toml")
     assert rest.configs["one"]["log_url"] == "/ml-option/log/"
-    assert "/ml-option/log/" in repo.done("plan").stdout
+    assert ' "ml-option" -> "ml-process"\n' in repo.done("plan").stdout
 
 
 @pytest.mark.parametrize(

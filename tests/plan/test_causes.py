@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from majobctl.errors import MajobctlError
 from majobctl.operations import plan
 from majobctl.operations.context import ConfigRepository
-from majobctl.plan.causes import by_cause, without_shared
+from majobctl.plan.causes import by_cause
 from majobctl.plan.change import Cause
 from majobctl.plan.document import dumps, plan_bytes, plan_document, read_plan
 from majobctl.plan.plan import Plan
+from majobctl.render.causes import told as told_apart
 from majobctl.repository.config import load_config
 from majobctl.repository.settings.variables import Overrides
 from majobctl.state.document import Entry, State
@@ -151,7 +152,7 @@ def test_the_causes_tell_each_field_once(found: tuple[Files, list[Edit]], base: 
     # A list of tables is no key of a dictionary.
     assert sorted(map(repr, told)) == sorted(map(repr, fields))
     shared = [it for group in groups if group.is_shared for it in group.parts]
-    parts = [*shared, *without_shared(made, groups)]
+    parts = [*shared, *told_apart(made, "cause")[1]]
     assert sum(len(fields) for _, fields in parts) == len(fields)
     assert {it.name for it, _ in parts} == {it.name for it in made.changes}
     assert len(groups) <= len(found[1]) or not base
