@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -135,7 +136,7 @@ def plan_config(
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
     live = _live(repository, config, provider, refresh, make, names)
-    noted = (*notes((live or {}).values()), *_unknown_old_names(config, state))
+    noted = (*notes((live or {}).values()), *_notes_on_state(config, state))
     repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
@@ -186,8 +187,13 @@ def _live(
     return read_live(provider(), names, parallelism=at_once, observe=observe, listed=changed)
 
 
-def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]:
-    """A new job config whose old name nothing has: it may be misspelt, and its state be lost."""
+def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
+    """A new job config whose old name nothing has: it may be misspelt, and its state be lost. A
+    state that is gone, but has left its backup."""
+    if state is None and os.path.exists(f"{config.settings.state_path}.backup"):
+        file = config.settings.values["state"]["path"]
+        message = f"it is gone, but has a backup: `majobctl state push {file}.backup` restores it"
+        yield Problem(where=f"the state {file}", message=message)
     known = state.job_configs if state else {}
     for item in config.job_configs.values():
         old = item.renamed_from

@@ -99,6 +99,7 @@ _CHANGE = [
     Member("secret_names", _NAMES, default=frozenset(), omits=True),
     Member("prevent_delete", FLAG, default=False, omits=True),
     Member("old_name", TEXT, default="", omits=True),
+    Member("new_name", TEXT, default="", omits=True),
     Member("renamed", one_of(Renamed), default=None, omits=True),
     Member("live_digest", TEXT, default="", omits=True),
     Member("unknown_fields", _TEXTS, default=(), omits=True),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from majobctl.errors import Problem
+from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.values import require_strings
-from majobctl.plan.change import CALLS, Action, Cause, Change, Renamed
+from majobctl.plan.change import CALLS, SENDING, Action, Cause, Change, Renamed
 from majobctl.target import Target
-from majobctl.text import counted, printable
+from majobctl.text import counted, in_short, printable, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,17 @@ class Plan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reviewer must not overlook: deletions, a plan that forgets most of the state, one
-        that needs --force, an IAM that is not the region's. They are part of the JSON."""
+        """What a reviewer must not overlook: what stops an apply, deletions, a plan that forgets
+        most of the state, and a password that does not go to the region's IAM. These sentences are
+        part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
+        sending = [change for change in self.changes if change.action in SENDING]
+        missing = [it.name for it in sending if it.is_missing and it.action is not Action.CREATE]
+        unset = dict.fromkeys(name for it in sending for _, name in unset_places(it.after or {}))
+        stops = {"service does not have": missing, "environment has no value for": [*unset]}
+        for what, names in stops.items():
+            if names:
+                found.append(f"An apply stops: the {what} {in_short(map(quoted, names), 10)}.")
         if iam := self.target.iam_endpoint:
             found.append(f"Passwords and ID tokens go to {printable(iam)} (provider.iam_endpoint).")
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)

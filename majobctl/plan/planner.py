@@ -14,10 +14,11 @@ those with ``ignore_changes`` included."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
+_PATH = re.compile(r'"[^"]*/[^"]*"')
 _MAX_ALIKE = 100
 """Of so many that leave, all alike but for their secrets, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
@@ -161,15 +163,15 @@ class _Planner:
             name=name,
             action=Action.DELETE,
             before=before,
-            fields=tuple(self._changes_in_service(entry, live)) if live else (),
+            fields=tuple(self._lost(entry, live)) if live else field_changes(before, {}),
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
             live_digest=masker.digest(live.seen) if live else "",
             unknown_fields=live.unknown_fields if live else (),
         )
 
-    def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
-        """What somebody set in the service, and the deletion would take away."""
+    def _lost(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
+        """All that the deletion takes away, and who set it."""
         sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
         params, policy = live.params_as(*sides), self.default_policy
         now, before, attempted = policy.masked_alike(masker, params, *sides)
@@ -283,27 +285,35 @@ class _Planner:
         return with_known(masked, masker.masked(entry.params, config.hidden(entry.params)))
 
     def with_likely_renames(self, changes: list[Change]) -> Iterator[Change]:
-        """``changes``; a new job config that makes the request of one that leaves is marked as
-        that."""
-        declared = {change.old_name for change in changes}
+        """``changes``; one that leaves is marked as the old one of what declares that, or else a
+        new one that makes its request, but perhaps for its name in paths, as a likely rename."""
+        declared = {change.old_name: change.name for change in changes if change.old_name}
         leaving: dict[str, list[Change]] = {}
         for change in changes:
             if change.after is None and change.name not in declared:
                 leaving.setdefault(_request(change.before), []).append(change)
         for change in changes:
+            if change.after is None and change.name in declared:
+                yield replace(change, new_name=declared[change.name])
+                continue
             is_new = change.after is not None and change.before is None and not change.old_name
             old = self._former(change, leaving) if is_new and leaving else None
             yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
 
     def _former(self, change: Change, leaving: dict[str, list[Change]]) -> Change | None:
-        """The one of ``leaving`` with this request, whatever the values that are not known."""
+        """The one of ``leaving`` with this request, whatever the values that are not known; rather
+        one that is equal than one whose paths have its own name."""
         after, masker = change.after or {}, self.masker(change.name)
         alike = leaving.get(_request(after), [])
+        likely = None
         for index, old in enumerate(alike[:_MAX_ALIKE]):
             before = masker.renewed(old.before or {}, self.desired[change.name].params)
-            if with_known(after, before) == before:
+            known = with_known(after, before)
+            if known == before:
                 return alike.pop(index)
-        return None
+            if likely is None and _is_renamed(before, known, old.name, change.name):
+                likely = index
+        return None if likely is None else alike.pop(likely)
 
 
 def _action_of(entry: Entry | None) -> Action:
@@ -344,5 +354,18 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
 
 
 def _request(params: Params | None) -> str:
-    """The request of ``params`` but for their secrets."""
-    return json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)
+    """The request of ``params`` but for their secrets and what paths may say of a name."""
+    return _PATH.sub('"/"', json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True))
+
+
+def _is_renamed(before: Params, after: Params, old: str, new: str) -> bool:
+    """Whether the two are equal, but for values that have the new name in place of the old one."""
+    either = f"(?:{re.escape(old)}|{re.escape(new)})"
+
+    def are_alike(one: Any, other: Any) -> bool:
+        around = re.split(rf"(?<![\w-]){re.escape(old)}(?![\w-])", json.dumps(one))
+        return bool(re.fullmatch(either.join(map(re.escape, around)), json.dumps(other)))
+
+    return before.keys() == after.keys() and all(
+        value == after[key] or are_alike(value, after[key]) for key, value in before.items()
+    )

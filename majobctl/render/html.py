@@ -58,6 +58,7 @@ def plan_html(plan: Plan) -> str:
         skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
         notices=_list("notices", plan.notices),
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
+        environment=_text(plan.environment or "none"),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
         state=state if plan.lineage else "none yet",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
-from majobctl.plan.guard import foreign_fields, may_remove_unknown
+from majobctl.plan.guard import is_held_back, may_remove_unknown
 from majobctl.plan.plan import Plan
 from majobctl.text import counted, in_short, quoted
 
@@ -43,7 +43,6 @@ REASONS: Mapping[Reason, str] = {
     Reason.BOTH: "edited in TOML, changed in the service",
     Reason.SAME: "the same in TOML and in the service",
 }
-_ALWAYS_SHOWN = (Action.ADD, Action.UPDATE, Action.FORGET)
 
 
 def counts(plan: Plan) -> dict[Action, int]:
@@ -59,15 +58,21 @@ def summary(plan: Plan) -> str:
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
-    found = counts(plan)
-    parts = [
-        f"{found.get(action, 0)} to {action.value}"
-        for action in DONE_WORDS
-        if action in found or action in _ALWAYS_SHOWN
-    ]
+    parts = [f"{number} to {_verb(plan, action)}" for action, number in counts(plan).items()]
+    parts += [f"{plan.unchanged} unchanged"] * bool(plan.unchanged)
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
-    calls = ", ".join(made) or "0 update_job_configs calls"
-    return f"Plan: {', '.join(parts)}; {plan.unchanged} unchanged. {calls}."
+    return f"Plan: {', '.join(parts)}. {', '.join(made) or 'No calls'}."
+
+
+def _verb(plan: Plan, action: Action) -> str:
+    """The words of the result, which is not certain yet if the service was not read."""
+    return "add or create" if action is Action.ADD and _may_create(plan) else action.value
+
+
+def _may_create(plan: Plan) -> bool:
+    return plan.creates_missing and any(
+        change.action is Action.ADD and not change.was_read for change in plan.changes
+    )
 
 
 def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
@@ -79,9 +84,11 @@ def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
 
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
-    if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
+    if not plan.lineage and not plan.base:
+        yield "There is no state yet: every job config counts as new."
+    if _may_create(plan):
         yield "A configuration that the service does not have yet is created."
-    held = [change.name for change in plan.changes if foreign_fields(change)]
+    held = [change.name for change in plan.changes if is_held_back(change)]
     if held and not plan.overwrites:
         names = in_short([*map(show, held)], _MAX_NAMES)
         yield (
@@ -103,7 +110,7 @@ def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
 
 def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
     """What the fields of a change do not show."""
-    yield from _remarks_on_action(change)
+    yield from _remarks_on_action(change, show)
     if may_remove_unknown(change):
         names = [show(name) for name in change.unknown_fields]
         yield f"the service has {unknown_sentence(names)}"
@@ -114,8 +121,11 @@ def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
         yield f"looks like {old_name} renamed: if so, add renamed_from = {old_name}"
 
 
-def _remarks_on_action(change: Change) -> Iterator[str]:
+def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
     match change.action:
+        case Action.FORGET | Action.DELETE if change.new_name:
+            end = "stays in" if change.action is Action.FORGET else "is deleted from"
+            yield f"renamed to {show(change.new_name)}: the old one {end} the service"
         case Action.FORGET if change.is_missing:
             yield "no longer in any file, and gone from the service: it leaves the state"
         case Action.FORGET:
