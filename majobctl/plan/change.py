@@ -19,6 +19,11 @@ class _Signed(enum.Enum):
     def sign(self) -> str:
         return _SIGNS[self.value]
 
+    @property
+    def signed(self) -> str:
+        """The action after its sign, if that is not a word."""
+        return self.value if self.sign.isalpha() else f"{self.sign} {self.value}"
+
 
 _SIGNS = {"add": "+", "create": "+", "update": "~", "record": "=", "delete": "-", "remove": "-"}
 _SIGNS |= {"resend": "again", "forget": "forget"}

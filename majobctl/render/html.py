@@ -58,7 +58,7 @@ def plan_html(plan: Plan) -> str:
         skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
         notices=_list("notices", plan.notices),
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
-        environment=_text(plan.environment or "none"),
+        environment=_environment(plan.environment),
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
         state=state if plan.lineage else "none yet",
@@ -67,6 +67,10 @@ def plan_html(plan: Plan) -> str:
         changes=_changes(plan) if plan.changes else "",
     )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _environment(name: str) -> str:
+    return f"<div><dt>Environment</dt><dd><code>{_text(name)}</code></dd></div>\n" if name else ""
 
 
 @cache
@@ -121,7 +125,7 @@ def _filters(plan: Plan, numbers: Mapping[str, str]) -> str:
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [
         f'<label class="{action.value}"><input type="checkbox" value="{action.value}" checked>'
-        f'<span class="action">{action.sign} {action.value}</span>'
+        f'<span class="action">{action.signed}</span>'
         f' <span class="number">{number}</span></label>'
         for action, number in counts(plan).items()
     ]
@@ -140,7 +144,7 @@ def _change(change: Change, is_refreshed: bool, numbers: Mapping[str, str], open
     above = "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
     return (
         f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
-        f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
+        f'{is_open}><summary><h3><span class="action">{action.signed}</span>'
         f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
         f"{_brief(change)}\n{place}</summary>\n"
         f"{above}{_table(change, is_refreshed)}</details>"

@@ -157,7 +157,8 @@ def _table_row(row: Row) -> Block:
 
 
 def _action(change: Change, mark: Mark) -> str:
-    return f"{mark(change.action.sign)} {change.action.value}"
+    sign, *word = change.action.signed.split()
+    return " ".join([mark(sign), *word])
 
 
 def _where(row: Row) -> str:

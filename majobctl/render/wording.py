@@ -84,7 +84,7 @@ def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
 
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
-    if not plan.lineage and not plan.base:
+    if plan.changes and not plan.lineage and not plan.base:
         yield "There is no state yet: every job config counts as new."
     if _may_create(plan):
         yield "A configuration that the service does not have yet is created."

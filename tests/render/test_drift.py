@@ -15,8 +15,8 @@ from majobctl.plan.change import FieldChange
 from majobctl.plan.document import dumps
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.plan import Selection
-from majobctl.render.json import drift_document
 from majobctl.render.drift_markdown import drift_markdown
+from majobctl.render.json import drift_document
 from majobctl.render.markdown_blocks import MAX_BYTES
 from majobctl.render.text import drift_text
 from tests.plan.values import TARGET, field_change
