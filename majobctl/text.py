@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -90,11 +90,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def in_short(names: Iterable[str], limit: int = 3) -> str:
+def in_short(names: Collection[str], limit: int = 3) -> str:
     """``a, b, c and 7 more``."""
-    names = [*names]
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    names, more = [*names], len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def table_text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -84,7 +84,7 @@ def command(
             observe=applying.observe,
             should_stop=interrupts.should_stop,
         )
-    return _report(result, format_, saved)
+    return _report(result, format_)
 
 
 def _saved_plan(planfile: str, refresh: str | None) -> SavedPlan:
@@ -104,15 +104,15 @@ def _begin(plan: Plan, interrupts: Interrupts, progress: ApplyProgress) -> None:
     progress.start(len(plan.changes))
 
 
-def _report(result: ApplyResult, format_: str, saved: SavedPlan | None) -> int:
+def _report(result: ApplyResult, format_: str) -> int:
     """Prints the result and returns the exit code."""
     from majobctl.plan.results import ChangeStatus
 
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
         click.echo(f"Error: {result.problem}", err=True)
-    if result.results or saved or format_ == "json":
-        # Otherwise the plan has said already that there was nothing to do.
+    # The plan has said already that there was nothing to do.
+    if result.results or format_ == "json":
         _show_result(result, format_)
     if result.is_interrupted:
         return options.INTERRUPTED

@@ -20,7 +20,7 @@ from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.operations.saved_plan import SavedPlan, with_secrets
-from majobctl.plan.change import SENDING, Action, Params
+from majobctl.plan.change import SENDING, Params
 from majobctl.plan.guard import Allowed
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -205,12 +205,8 @@ def _check_present(plan: Plan) -> None:
     """Raises MajobctlError for what the service does not have, and is not to be created."""
     from majobctl.service.codes import MISSING
 
-    missing = [
-        f"job_config.{printable(change.name)}: the service does not have it"
-        for change in plan.changes
-        if change.is_missing and change.action in SENDING - {Action.CREATE}
-    ]
-    if missing:
+    if names := plan.missing:
+        missing = [f"job_config.{printable(it)}: the service does not have it" for it in names]
         raise MajobctlError("\n".join([*missing, f"nothing was sent; {MISSING}"]))
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
-from majobctl.job_config.secrets import new_salt
+from majobctl.job_config.secrets import new_salt, unset_places
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
 from majobctl.plan.causes import with_causes
+from majobctl.plan.change import SENDING
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -142,10 +143,13 @@ def plan_config(
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
+    sent = (it.name for it in made.changes if it.action in SENDING)
+    needed = (config.job_configs[name].params for name in sent)
     made = replace(
         with_causes(made, config, base),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
+        unset=tuple(dict.fromkeys(name for it in needed for _, name in unset_places(it))),
     )
     _check_found(made, config)
     if selection and not made.total:

@@ -181,6 +181,7 @@ _PLAN = [
     Member("refreshed", FLAG, "is_refreshed", default=False),
     Member("create_missing", FLAG, "creates_missing", default=False),
     Member("needs_force", _TEXTS, default=()),
+    Member("unset", _TEXTS, default=(), omits=True),
     Member("held_back", Form(_held_back), ""),
     Member("base", TEXT, default="", omits=True),
     Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),

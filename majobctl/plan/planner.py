@@ -1,12 +1,8 @@
 """The planner: desired against state and, if it was read, against the service.
 
-A plan compares three sides, because two are not enough. The TOML alone does not say what majobctl
-set before, so a key that left it could not be cleared. The service alone does not say who set a
-value, so a change in the console would look like an edit of the TOML that has yet to be applied.
-The state is what majobctl last sent: a side that differs from it is the side that was changed. An
-offline plan has two sides and trusts the state to say what the service has. A refreshed plan has
-all three: it names what an apply would overwrite, keeps a digest of what it saw, so that the apply
-can tell whether the service still has that, and sends nothing that the service has already.
+The TOML alone does not say what majobctl set before, so a key that left it could not be cleared; the
+service alone does not say who set a value. The state is what majobctl last sent: a side that
+differs from it is the side that was changed. An offline plan trusts it to say what the service has.
 
 A call sends a complete job config, never single fields. So if one field differs, all are sent,
 those with ``ignore_changes`` included."""
@@ -18,7 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
-_PATH = re.compile(r'"[^"]*/[^"]*"')
 _MAX_ALIKE = 100
 """Of so many that leave, all alike but for their secrets, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
@@ -288,32 +284,31 @@ class _Planner:
         """``changes``; one that leaves is marked as the old one of what declares that, or else a
         new one that makes its request, but perhaps for its name in paths, as a likely rename."""
         declared = {change.old_name: change.name for change in changes if change.old_name}
-        leaving: dict[str, list[Change]] = {}
+        leaving: dict[str, dict[str, Change]] = {}
         for change in changes:
             if change.after is None and change.name not in declared:
-                leaving.setdefault(_request(change.before), []).append(change)
+                for key in _requests(change.before):
+                    leaving.setdefault(key, {})[change.name] = change
         for change in changes:
+            is_new = change.after is not None and change.before is None and not change.old_name
             if change.after is None and change.name in declared:
                 yield replace(change, new_name=declared[change.name])
-                continue
-            is_new = change.after is not None and change.before is None and not change.old_name
-            old = self._former(change, leaving) if is_new and leaving else None
-            yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
+            elif is_new and (old := self._former(change, leaving)):
+                yield replace(change, old_name=old.name, renamed=Renamed.DETECTED)
+            else:
+                yield change
 
-    def _former(self, change: Change, leaving: dict[str, list[Change]]) -> Change | None:
-        """The one of ``leaving`` with this request, whatever the values that are not known; rather
-        one that is equal than one whose paths have its own name."""
+    def _former(self, change: Change, leaving: dict[str, dict[str, Change]]) -> Change | None:
+        """The one of ``leaving`` with this request, whatever the values that are not known."""
         after, masker = change.after or {}, self.masker(change.name)
-        alike = leaving.get(_request(after), [])
-        likely = None
-        for index, old in enumerate(alike[:_MAX_ALIKE]):
-            before = masker.renewed(old.before or {}, self.desired[change.name].params)
-            known = with_known(after, before)
-            if known == before:
-                return alike.pop(index)
-            if likely is None and _is_renamed(before, known, old.name, change.name):
-                likely = index
-        return None if likely is None else alike.pop(likely)
+        for alike in (leaving.get(key, {}) for key in _requests(after) if leaving):
+            for old in islice(alike.values(), _MAX_ALIKE):
+                before = masker.renewed(old.before or {}, self.desired[change.name].params)
+                if _are_alike(before, with_known(after, before), {old.name, change.name}):
+                    for key in _requests(old.before):
+                        leaving[key].pop(old.name, None)
+                    return old
+        return None
 
 
 def _action_of(entry: Entry | None) -> Action:
@@ -353,19 +348,15 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
         )
 
 
-def _request(params: Params | None) -> str:
-    """The request of ``params`` but for their secrets and what paths may say of a name."""
-    return _PATH.sub('"/"', json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True))
+def _requests(params: Params | None) -> list[str]:
+    """The request of ``params`` but for their secrets, and also but for what paths say."""
+    text = json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)
+    return [text, re.sub(r'"[^"]*/[^"]*"', "/", text)]
 
 
-def _is_renamed(before: Params, after: Params, old: str, new: str) -> bool:
-    """Whether the two are equal, but for values that have the new name in place of the old one."""
-    either = f"(?:{re.escape(old)}|{re.escape(new)})"
-
-    def are_alike(one: Any, other: Any) -> bool:
-        around = re.split(rf"(?<![\w-]){re.escape(old)}(?![\w-])", json.dumps(one))
-        return bool(re.fullmatch(either.join(map(re.escape, around)), json.dumps(other)))
-
-    return before.keys() == after.keys() and all(
-        value == after[key] or are_alike(value, after[key]) for key, value in before.items()
-    )
+def _are_alike(before: Params, after: Params, names: Iterable[str]) -> bool:
+    """Whether the two are equal, but for one of ``names`` in place of another."""
+    either = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+    sides = ((it, after.get(key)) for key, it in before.items())
+    texts = ([either.sub("/", json.dumps(it, sort_keys=True)) for it in pair] for pair in sides)
+    return all(one == other for one, other in texts)

@@ -49,6 +49,7 @@ def plan_html(plan: Plan) -> str:
         " base-uri 'none'; form-action 'none'"
     )
     state = f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
+    environment = f"<div><dt>Environment</dt><dd>{_text(plan.environment)}</dd></div>\n"
     page = Template(_asset("plan.html")).substitute(
         policy=policy,
         style=style,
@@ -58,7 +59,7 @@ def plan_html(plan: Plan) -> str:
         skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
         notices=_list("notices", plan.notices),
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
-        environment=_environment(plan.environment),
+        environment=environment if plan.environment else "",
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
         state=state if plan.lineage else "none yet",
@@ -67,10 +68,6 @@ def plan_html(plan: Plan) -> str:
         changes=_changes(plan) if plan.changes else "",
     )
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
-
-
-def _environment(name: str) -> str:
-    return f"<div><dt>Environment</dt><dd><code>{_text(name)}</code></dd></div>\n" if name else ""
 
 
 @cache

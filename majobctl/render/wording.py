@@ -58,15 +58,12 @@ def summary(plan: Plan) -> str:
         verb = "matches" if plan.unchanged == 1 else "match"
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
-    parts = [f"{number} to {_verb(plan, action)}" for action, number in counts(plan).items()]
+    # The result will say which of both it was.
+    verbs = {Action.ADD: "add or create"} if _may_create(plan) else {}
+    parts = [f"{number} to {verbs.get(it, it.value)}" for it, number in counts(plan).items()]
     parts += [f"{plan.unchanged} unchanged"] * bool(plan.unchanged)
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
     return f"Plan: {', '.join(parts)}. {', '.join(made) or 'No calls'}."
-
-
-def _verb(plan: Plan, action: Action) -> str:
-    """The words of the result, which is not certain yet if the service was not read."""
-    return "add or create" if action is Action.ADD and _may_create(plan) else action.value
 
 
 def _may_create(plan: Plan) -> bool:
@@ -152,8 +149,11 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
 def drift_summary(drift: Drift) -> str:
     """What has drifted, in one line."""
     if drift.changes:
-        found = f"{drift.changed} changed, {drift.missing} missing"
-        return f"Drift: {found}; {drift.unchanged} as in the state."
+        words = {"changed": drift.changed, "missing": drift.missing}
+        words["as in the state"] = drift.unchanged
+        return (
+            f"Drift: {', '.join(f'{number} {word}' for word, number in words.items() if number)}."
+        )
     if not drift.unchanged:
         return f"No drift. {_NOTHING}"
     verb = "is" if drift.unchanged == 1 else "are"
