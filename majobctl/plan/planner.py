@@ -1,8 +1,8 @@
 """The planner: desired against state and, if it was read, against the service.
 
-The TOML alone does not say what majobctl set before, so a key that left it could not be cleared; the
-service alone does not say who set a value. The state is what majobctl last sent: a side that
-differs from it is the side that was changed. An offline plan trusts it to say what the service has.
+The TOML alone does not say what majobctl set before, so a key that left it could not be cleared.
+The service alone does not say who set a value. The state is what majobctl last sent: a side that
+differs from it was changed. An offline plan trusts the state to say what the service has.
 
 A call sends a complete job config, never single fields. So if one field differs, all are sent,
 those with ``ignore_changes`` included."""

@@ -151,9 +151,7 @@ def drift_summary(drift: Drift) -> str:
     if drift.changes:
         words = {"changed": drift.changed, "missing": drift.missing}
         words["as in the state"] = drift.unchanged
-        return (
-            f"Drift: {', '.join(f'{number} {word}' for word, number in words.items() if number)}."
-        )
+        return f"Drift: {', '.join(f'{it} {word}' for word, it in words.items() if it)}."
     if not drift.unchanged:
         return f"No drift. {_NOTHING}"
     verb = "is" if drift.unchanged == 1 else "are"
