@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
@@ -186,8 +186,8 @@ class _Run:
         masker = state.masker if state else partial(Masker, plan.salt)
         params = self._params(masker)
         plan = with_secrets(plan, params, masker)
-        if isinstance(self.source, Config):
-            _check_present(plan)
+        if plan.missing and isinstance(self.source, Config):
+            _refuse(plan.missing)
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
@@ -201,13 +201,11 @@ class _Run:
         return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
 
 
-def _check_present(plan: Plan) -> None:
-    """Raises MajobctlError for what the service does not have, and is not to be created."""
+def _refuse(missing: list[str]) -> NoReturn:
     from majobctl.service.codes import MISSING
 
-    if names := plan.missing:
-        missing = [f"job_config.{printable(it)}: the service does not have it" for it in names]
-        raise MajobctlError("\n".join([*missing, f"nothing was sent; {MISSING}"]))
+    lines = [f"job_config.{printable(name)}: the service does not have it" for name in missing]
+    raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
 
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:

@@ -90,9 +90,7 @@ class Plan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reviewer must not overlook: what stops an apply, deletions, a plan that forgets
-        most of the state, and a password that does not go to the region's IAM. These sentences are
-        part of the JSON."""
+        """What a reviewer must not overlook. These sentences are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
         stops = {"service does not have": self.missing, "environment has no value for": self.unset}
         for what, names in stops.items():

@@ -110,15 +110,14 @@ def only_shown(plan: Plan) -> Plan:
 
 
 def _without_hashes(change: Change) -> Change:
-    fields = tuple(map(_field_without_hashes, change.fields))
+    sides = ("before", "after", "live")
+    fields = tuple(
+        replace(it, **{side: without_hashes(getattr(it, side)) for side in sides})
+        for it in change.fields
+    )
     before, after = without_hashes(change.before), without_hashes(change.after)
     digest = NO_HASH if change.live_digest else ""
     return replace(change, before=before, after=after, fields=fields, live_digest=digest)
-
-
-def _field_without_hashes(item: FieldChange) -> FieldChange:
-    before, after, live = map(without_hashes, (item.before, item.after, item.live))
-    return replace(item, before=before, after=after, live=live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
