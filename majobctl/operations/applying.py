@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
@@ -182,12 +182,17 @@ class _Run:
 
     def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
+        from majobctl.service.codes import MISSING
+
         state = self.locked.state
         masker = state.masker if state else partial(Masker, plan.salt)
         params = self._params(masker)
         plan = with_secrets(plan, params, masker)
         if plan.missing and isinstance(self.source, Config):
-            _refuse(plan.missing)
+            lines = [
+                f"job_config.{printable(it)}: the service does not have it" for it in plan.missing
+            ]
+            raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
@@ -199,13 +204,6 @@ class _Run:
         if isinstance(source, Config):
             return {name: job_config.params for name, job_config in source.job_configs.items()}
         return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
-
-
-def _refuse(missing: list[str]) -> NoReturn:
-    from majobctl.service.codes import MISSING
-
-    lines = [f"job_config.{printable(name)}: the service does not have it" for name in missing]
-    raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
 
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:

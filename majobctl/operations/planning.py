@@ -192,8 +192,7 @@ def _live(
 
 
 def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
-    """A new job config whose old name nothing has: it may be misspelt, and its state be lost. A
-    state that is gone, but has left its backup."""
+    """A lost state that has a backup; an old name that nothing has, which may be misspelt."""
     if state is None and os.path.exists(f"{config.settings.state_path}.backup"):
         file = config.settings.values["state"]["path"]
         message = f"it is gone, but has a backup: `majobctl state push {file}.backup` restores it"

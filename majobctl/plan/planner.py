@@ -30,7 +30,7 @@ from majobctl.job_config.secrets import (
     with_known,
     without_hashes,
 )
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
+from majobctl.plan.change import Action, Change, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
@@ -228,7 +228,8 @@ class _Planner:
         before = masker.masked(source.params, config.hidden(source.params)) if source else None
         was_protected = entry is not None and entry.prevent_delete
         if was_protected != config.prevent_delete:
-            fields = (*fields, _protection_change(was_protected))
+            sides = ({PREVENT_DELETE: True}, {}) if was_protected else ({}, {PREVENT_DELETE: True})
+            fields = (*fields, *field_changes(*sides))
         return Change(
             name=config.name,
             action=action,
@@ -325,12 +326,6 @@ def _never_edited(
     must still be sent."""
     known = entry.params if entry else after
     return frozenset(place for place in places if value_at(known, place) == value_at(after, place))
-
-
-def _protection_change(was_protected: bool) -> FieldChange:
-    before, after = (True, None) if was_protected else (None, True)
-    action = FieldAction.REMOVE if was_protected else FieldAction.ADD
-    return FieldChange(path=(PREVENT_DELETE,), action=action, before=before, after=after)
 
 
 def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
-from majobctl.plan.guard import is_held_back, may_remove_unknown
+from majobctl.plan.guard import foreign_fields, may_remove_unknown
 from majobctl.plan.plan import Plan
 from majobctl.text import counted, in_short, quoted
 
@@ -85,7 +85,7 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
         yield "There is no state yet: every job config counts as new."
     if _may_create(plan):
         yield "A configuration that the service does not have yet is created."
-    held = [change.name for change in plan.changes if is_held_back(change)]
+    held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         names = in_short([*map(show, held)], _MAX_NAMES)
         yield (
@@ -120,11 +120,11 @@ def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
 
 def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
     match change.action:
+        case Action.FORGET if change.is_missing:
+            yield "no longer in any file, and gone from the service: it leaves the state"
         case Action.FORGET | Action.DELETE if change.new_name:
             end = "stays in" if change.action is Action.FORGET else "is deleted from"
             yield f"renamed to {show(change.new_name)}: the old one {end} the service"
-        case Action.FORGET if change.is_missing:
-            yield "no longer in any file, and gone from the service: it leaves the state"
         case Action.FORGET:
             yield "no longer in any file: it leaves the state, and stays in the service"
         case Action.DELETE:
