@@ -189,9 +189,8 @@ class _Run:
         params = self._params(masker)
         plan = with_secrets(plan, params, masker)
         if plan.missing and isinstance(self.source, Config):
-            lines = [
-                f"job_config.{printable(it)}: the service does not have it" for it in plan.missing
-            ]
+            names = map(printable, plan.missing)
+            lines = [f"job_config.{it}: the service does not have it" for it in names]
             raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")

@@ -72,8 +72,8 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
 def removed_from_service(
     before: Params, live: Params, attempted: Params | None = None
 ) -> Iterator[FieldChange]:
-    """All that a deletion takes away, and whether somebody else set it in the service. ``attempted``
-    is what a call without a known outcome sent after ``before``."""
+    """All that a deletion takes away, and whether somebody else set it in the service;
+    ``attempted`` is what a call without a known outcome sent after ``before``."""
     for item in three_way(before, live, {}):
         ours = [value_at(side, item.path) for side in (before, attempted) if side is not None]
         reason = Reason.EDITED if item.live in ours else Reason.CHANGED
