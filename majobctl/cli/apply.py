@@ -127,7 +127,8 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        click.echo(plan_text(plan, options.painter(), options.width_of(sys.stdout)))
+        text = plan_text(plan, options.painter(), options.width_of(sys.stdout))
+        click.echo(text, nl=bool(plan.changes))
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
         click.echo(plan_text(plan, width=options.width_of(sys.stderr)), err=True)
