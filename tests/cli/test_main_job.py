@@ -160,7 +160,7 @@ def test_an_outcome_that_is_not_known_is_sent_again(on_rest: Repository, rest: F
     assert "job_config.two: unknown: " in ran.stderr
     assert on_rest.state["job_configs"]["two"]["pending"] is True
     plan = on_rest.done("plan")
-    assert "  ? job_config.two " in plan.stdout
+    assert "  again job_config.two " in plan.stdout
     assert "1 to resend" in plan.stdout
     assert "outcome unknown" in on_rest.done("show").stdout
     assert "outcome of the last call is unknown" in on_rest.done("show", "two").stdout
