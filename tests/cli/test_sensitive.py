@@ -284,7 +284,8 @@ def test_a_value_that_is_not_known_counts_as_unchanged(
     unset.job("one", hyperparameters={"token": TOKEN, "lr": "0.2"})
     plan = unset.done("plan", "--refresh", "--format", "json").document
     assert [field["path"][-1] for field in plan["changes"][0]["fields"]] == ["lr"]
-    assert [UNSET in warning for warning in plan["warnings"]] == [True]
+    assert [UNSET in warning for warning in plan["warnings"]] == [True, True]
+    assert plan["unset"] == [UNSET]
     assert plan["changes"][0]["after"]["hyperparameters"]["token"] == {"$sensitive": before}
     assert "No drift." in unset.done("drift").stdout
     assert unset.run("apply", "--auto-approve").code == 1
