@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
-_MAX_ALIKE = 100
-"""Of so many that leave, all alike but for their secrets, a new one may be a new name."""
+_MAX_ALIKE = (100, 5)
+"""Of so many that leave, all alike but for their secrets, or paths, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 """What the service has of each name that was looked for; None if it does not have it."""
 
@@ -301,8 +301,8 @@ class _Planner:
     def _former(self, change: Change, leaving: dict[str, dict[str, Change]]) -> Change | None:
         """The one of ``leaving`` with this request, whatever the values that are not known."""
         after, masker = change.after or {}, self.masker(change.name)
-        for alike in (leaving.get(key, {}) for key in _requests(after) if leaving):
-            for old in islice(alike.values(), _MAX_ALIKE):
+        for key, most in zip(_requests(after) if leaving else (), _MAX_ALIKE, strict=False):
+            for old in islice(leaving.get(key, {}).values(), most):
                 before = masker.renewed(old.before or {}, self.desired[change.name].params)
                 if _are_alike(before, with_known(after, before), {old.name, change.name}):
                     for key in _requests(old.before):
