@@ -112,7 +112,9 @@ def _report(result: ApplyResult, format_: str) -> int:
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
         click.echo(f"Error: {result.problem}", err=True)
-    _show_result(result, format_)
+    # The plan has said already that there was nothing to do.
+    if result.results or format_ == "json":
+        _show_result(result, format_)
     if result.is_interrupted:
         return options.INTERRUPTED
     if result.problem:
@@ -126,8 +128,8 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        width = options.width_of(sys.stdout)
-        click.echo(plan_text(plan, options.painter(), width, options.view()))
+        text = plan_text(plan, options.painter(), options.width_of(sys.stdout), options.view())
+        click.echo(text, nl=bool(plan.changes))
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
         width = options.width_of(sys.stderr)

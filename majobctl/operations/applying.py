@@ -20,7 +20,7 @@ from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.operations.saved_plan import SavedPlan, with_secrets
-from majobctl.plan.change import SENDING, Action, Params
+from majobctl.plan.change import SENDING, Params
 from majobctl.plan.guard import Allowed
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -182,12 +182,16 @@ class _Run:
 
     def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
+        from majobctl.service.codes import MISSING
+
         state = self.locked.state
         masker = state.masker if state else partial(Masker, plan.salt)
         params = self._params(masker)
         plan = with_secrets(plan, params, masker)
-        if isinstance(self.source, Config):
-            _check_present(plan)
+        if plan.missing and isinstance(self.source, Config):
+            names = map(printable, plan.missing)
+            lines = [f"job_config.{it}: the service does not have it" for it in names]
+            raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
         _check_names(plan, self.provider(), params)
@@ -199,19 +203,6 @@ class _Run:
         if isinstance(source, Config):
             return {name: job_config.params for name, job_config in source.job_configs.items()}
         return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
-
-
-def _check_present(plan: Plan) -> None:
-    """Raises MajobctlError for what the service does not have, and is not to be created."""
-    from majobctl.service.codes import MISSING
-
-    missing = [
-        f"job_config.{printable(change.name)}: the service does not have it"
-        for change in plan.changes
-        if change.is_missing and change.action in SENDING - {Action.CREATE}
-    ]
-    if missing:
-        raise MajobctlError("\n".join([*missing, f"nothing was sent; {MISSING}"]))
 
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:

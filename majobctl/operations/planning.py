@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
-from majobctl.job_config.secrets import new_salt
+from majobctl.job_config.secrets import new_salt, unset_places
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
 from majobctl.plan.causes import with_causes
+from majobctl.plan.change import SENDING
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -135,16 +137,19 @@ def plan_config(
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
     live = _live(repository, config, provider, refresh, make, names)
-    noted = (*notes((live or {}).values()), *_unknown_old_names(config, state))
+    noted = (*notes((live or {}).values()), *_notes_on_state(config, state))
     repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
+    sent = (it.name for it in made.changes if it.action in SENDING)
+    needed = (config.job_configs[name].params for name in sent)
     made = replace(
         with_causes(made, config, base),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
+        unset=tuple(dict.fromkeys(name for it in needed for _, name in unset_places(it))),
     )
     _check_found(made, config)
     if selection and not made.total:
@@ -186,8 +191,12 @@ def _live(
     return read_live(provider(), names, parallelism=at_once, observe=observe, listed=changed)
 
 
-def _unknown_old_names(config: Config, state: State | None) -> Iterator[Problem]:
-    """A new job config whose old name nothing has: it may be misspelt, and its state be lost."""
+def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
+    """A lost state that has a backup; an old name that nothing has, which may be misspelt."""
+    if state is None and os.path.exists(f"{config.settings.state_path}.backup"):
+        file = config.settings.values["state"]["path"]
+        message = f"it is gone, but has a backup: `majobctl state push {file}.backup` restores it"
+        yield Problem(where=f"the state {file}", message=message)
     known = state.job_configs if state else {}
     for item in config.job_configs.values():
         old = item.renamed_from

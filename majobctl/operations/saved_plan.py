@@ -67,7 +67,7 @@ class SavedPlan:
         reason = self._state_mismatch(state)
         if reason:
             raise self._stale(reason)
-        return plan
+        return replace(plan, unset=())
 
     def _state_mismatch(self, state: State | None) -> str:
         plan = self.plan

@@ -19,9 +19,14 @@ class _Signed(enum.Enum):
     def sign(self) -> str:
         return _SIGNS[self.value]
 
+    @property
+    def signed(self) -> str:
+        """The action after its sign, if that is not a word."""
+        return self.value if self.sign.isalpha() else f"{self.sign} {self.value}"
 
-_SIGNS = {"add": "+", "update": "~", "resend": "?", "forget": ".", "create": "+", "record": "="}
-_SIGNS |= {"delete": "-", "remove": "-"}
+
+_SIGNS = {"add": "+", "create": "+", "update": "~", "record": "=", "delete": "-", "remove": "-"}
+_SIGNS |= {"resend": "again", "forget": "forget"}
 
 
 class Action(_Signed):
@@ -138,6 +143,8 @@ class Change:
     prevent_delete: bool = False
     old_name: str = ""
     """The name before the rename that ``renamed`` describes; "" without one."""
+    new_name: str = ""
+    """The job config that has this one as its ``renamed_from``."""
     renamed: Renamed | None = None
     live_digest: str = ""
     """A keyed hash of what the service had; "" if it was not read, or has nothing."""

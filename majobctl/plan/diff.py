@@ -72,13 +72,12 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
 def removed_from_service(
     before: Params, live: Params, attempted: Params | None = None
 ) -> Iterator[FieldChange]:
-    """What somebody set in the service, and a deletion would take away. ``attempted`` is what a
-    call without a known outcome sent after ``before``, and so may have set."""
-    for item in field_changes(before, live):
-        if attempted is None or value_at(attempted, item.path) != item.after:
-            yield replace(
-                item, action=FieldAction.REMOVE, after=None, live=item.after, reason=Reason.CHANGED
-            )
+    """All that a deletion takes away, and whether somebody else set it in the service;
+    ``attempted`` is what a call without a known outcome sent after ``before``."""
+    for item in three_way(before, live, {}):
+        ours = [value_at(side, item.path) for side in (before, attempted) if side is not None]
+        reason = Reason.EDITED if item.live in ours else Reason.CHANGED
+        yield replace(item, action=FieldAction.REMOVE, reason=reason)
 
 
 def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from majobctl.errors import Problem
 from majobctl.job_config.values import require_strings
-from majobctl.plan.change import CALLS, Action, Cause, Change, Renamed
+from majobctl.plan.change import CALLS, SENDING, Action, Cause, Change, Renamed
 from majobctl.target import Target
-from majobctl.text import counted, printable
+from majobctl.text import counted, in_short, printable, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Plan:
     needs_force: tuple[str, ...] = ()
     """What the plan does more of than the settings allow, such as ``forgets 6 of the 10 ...``."""
 
+    unset: tuple[str, ...] = ()
+    """The variables of the environment that an apply needs, and that are not set."""
     base: str = ""
     """The revision whose files are compared with, in place of the state; "" for the state."""
     edits: Mapping[Cause, tuple[str | None, ...]] = field(default_factory=dict)
@@ -81,10 +83,20 @@ class Plan:
         return sum(change.action is action for change in self.changes)
 
     @property
+    def missing(self) -> list[str]:
+        """What an apply cannot send, since the service does not have it."""
+        sending = [change for change in self.changes if change.action in SENDING - {Action.CREATE}]
+        return [change.name for change in sending if change.is_missing]
+
+    @property
     def notices(self) -> tuple[str, ...]:
-        """What a reviewer must not overlook: deletions, a plan that forgets most of the state, one
-        that needs --force, an IAM that is not the region's. They are part of the JSON."""
+        """What a reviewer must not overlook. These sentences are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
+        stops = {"service does not have": self.missing, "environment has no value for": self.unset}
+        for what, names in stops.items():
+            if names:
+                reason = f"the {what} {in_short([*map(quoted, names)], 10)}"
+                found.append(f"This plan cannot be applied as it is: {reason}.")
         if iam := self.target.iam_endpoint:
             found.append(f"Passwords and ID tokens go to {printable(iam)} (provider.iam_endpoint).")
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)

@@ -1,12 +1,8 @@
 """The planner: desired against state and, if it was read, against the service.
 
-A plan compares three sides, because two are not enough. The TOML alone does not say what majobctl
-set before, so a key that left it could not be cleared. The service alone does not say who set a
-value, so a change in the console would look like an edit of the TOML that has yet to be applied.
-The state is what majobctl last sent: a side that differs from it is the side that was changed. An
-offline plan has two sides and trusts the state to say what the service has. A refreshed plan has
-all three: it names what an apply would overwrite, keeps a digest of what it saw, so that the apply
-can tell whether the service still has that, and sends nothing that the service has already.
+The TOML alone does not say what majobctl set before, so a key that left it could not be cleared.
+The service alone does not say who set a value. The state is what majobctl last sent: a side that
+differs from it was changed. An offline plan trusts the state to say what the service has.
 
 A call sends a complete job config, never single fields. So if one field differs, all are sent,
 those with ``ignore_changes`` included."""
@@ -14,9 +10,11 @@ those with ``ignore_changes`` included."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
@@ -32,7 +30,7 @@ from majobctl.job_config.secrets import (
     with_known,
     without_hashes,
 )
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Params, Renamed
+from majobctl.plan.change import Action, Change, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.state.document import Entry, State, secret_places
@@ -43,8 +41,8 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
-_MAX_ALIKE = 100
-"""Of so many that leave, all alike but for their secrets, a new one may be a new name."""
+_MAX_ALIKE = (100, 5)
+"""Of so many that leave, all alike but for their secrets, or paths, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 """What the service has of each name that was looked for; None if it does not have it."""
 
@@ -112,15 +110,14 @@ def only_shown(plan: Plan) -> Plan:
 
 
 def _without_hashes(change: Change) -> Change:
-    fields = tuple(map(_field_without_hashes, change.fields))
+    sides = ("before", "after", "live")
+    fields = tuple(
+        replace(it, **{side: without_hashes(getattr(it, side)) for side in sides})
+        for it in change.fields
+    )
     before, after = without_hashes(change.before), without_hashes(change.after)
     digest = NO_HASH if change.live_digest else ""
     return replace(change, before=before, after=after, fields=fields, live_digest=digest)
-
-
-def _field_without_hashes(item: FieldChange) -> FieldChange:
-    before, after, live = map(without_hashes, (item.before, item.after, item.live))
-    return replace(item, before=before, after=after, live=live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,15 +158,15 @@ class _Planner:
             name=name,
             action=Action.DELETE,
             before=before,
-            fields=tuple(self._changes_in_service(entry, live)) if live else (),
+            fields=tuple(self._lost(entry, live)) if live else field_changes(before, {}),
             ignored=self.default_policy.ignored,
             secret_names=self.default_policy.secret_names,
             live_digest=masker.digest(live.seen) if live else "",
             unknown_fields=live.unknown_fields if live else (),
         )
 
-    def _changes_in_service(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
-        """What somebody set in the service, and the deletion would take away."""
+    def _lost(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
+        """All that the deletion takes away, and who set it."""
         sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
         params, policy = live.params_as(*sides), self.default_policy
         now, before, attempted = policy.masked_alike(masker, params, *sides)
@@ -231,7 +228,8 @@ class _Planner:
         before = masker.masked(source.params, config.hidden(source.params)) if source else None
         was_protected = entry is not None and entry.prevent_delete
         if was_protected != config.prevent_delete:
-            fields = (*fields, _protection_change(was_protected))
+            sides = ({PREVENT_DELETE: True}, {}) if was_protected else ({}, {PREVENT_DELETE: True})
+            fields = (*fields, *field_changes(*sides))
         return Change(
             name=config.name,
             action=action,
@@ -283,26 +281,33 @@ class _Planner:
         return with_known(masked, masker.masked(entry.params, config.hidden(entry.params)))
 
     def with_likely_renames(self, changes: list[Change]) -> Iterator[Change]:
-        """``changes``; a new job config that makes the request of one that leaves is marked as
-        that."""
-        declared = {change.old_name for change in changes}
-        leaving: dict[str, list[Change]] = {}
+        """``changes``; one that leaves is marked as the old one of what declares that, or else a
+        new one that makes its request, but perhaps for its name in paths, as a likely rename."""
+        declared = {change.old_name: change.name for change in changes if change.old_name}
+        leaving: dict[str, dict[str, Change]] = {}
         for change in changes:
             if change.after is None and change.name not in declared:
-                leaving.setdefault(_request(change.before), []).append(change)
+                for key in _requests(change.before):
+                    leaving.setdefault(key, {})[change.name] = change
         for change in changes:
             is_new = change.after is not None and change.before is None and not change.old_name
-            old = self._former(change, leaving) if is_new and leaving else None
-            yield replace(change, old_name=old.name, renamed=Renamed.DETECTED) if old else change
+            if change.after is None and change.name in declared:
+                yield replace(change, new_name=declared[change.name])
+            elif is_new and (old := self._former(change, leaving)):
+                yield replace(change, old_name=old.name, renamed=Renamed.DETECTED)
+            else:
+                yield change
 
-    def _former(self, change: Change, leaving: dict[str, list[Change]]) -> Change | None:
+    def _former(self, change: Change, leaving: dict[str, dict[str, Change]]) -> Change | None:
         """The one of ``leaving`` with this request, whatever the values that are not known."""
         after, masker = change.after or {}, self.masker(change.name)
-        alike = leaving.get(_request(after), [])
-        for index, old in enumerate(alike[:_MAX_ALIKE]):
-            before = masker.renewed(old.before or {}, self.desired[change.name].params)
-            if with_known(after, before) == before:
-                return alike.pop(index)
+        for key, most in zip(_requests(after) if leaving else (), _MAX_ALIKE, strict=False):
+            for old in islice(leaving.get(key, {}).values(), most):
+                before = masker.renewed(old.before or {}, self.desired[change.name].params)
+                if _are_alike(before, with_known(after, before), {old.name, change.name}):
+                    for key in _requests(old.before):
+                        leaving[key].pop(old.name, None)
+                    return old
         return None
 
 
@@ -323,12 +328,6 @@ def _never_edited(
     return frozenset(place for place in places if value_at(known, place) == value_at(after, place))
 
 
-def _protection_change(was_protected: bool) -> FieldChange:
-    before, after = (True, None) if was_protected else (None, True)
-    action = FieldAction.REMOVE if was_protected else FieldAction.ADD
-    return FieldChange(path=(PREVENT_DELETE,), action=action, before=before, after=after)
-
-
 def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> None:
     protected = [
         f"job_config.{printable(change.name)}"
@@ -343,6 +342,15 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
         )
 
 
-def _request(params: Params | None) -> str:
-    """The request of ``params`` but for their secrets."""
-    return json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)
+def _requests(params: Params | None) -> list[str]:
+    """The request of ``params`` but for their secrets, and also but for what paths say."""
+    text = json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)
+    return [text, re.sub(r'"[^"]*/[^"]*"', "/", text)]
+
+
+def _are_alike(before: Params, after: Params, names: Iterable[str]) -> bool:
+    """Whether the two are equal, but for one of ``names`` in place of another."""
+    either = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+    sides = ((it, after.get(key)) for key, it in before.items())
+    texts = ([either.sub("/", json.dumps(it, sort_keys=True)) for it in pair] for pair in sides)
+    return all(one == other for one, other in texts)

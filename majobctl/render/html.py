@@ -53,6 +53,7 @@ def plan_html(plan: Plan) -> str:
         " base-uri 'none'; form-action 'none'"
     )
     state = f"serial {plan.serial}, lineage <code>{_text(plan.lineage)}</code>"
+    environment = f"<div><dt>Environment</dt><dd>{_text(plan.environment)}</dd></div>\n"
     page = Template(_asset("plan.html")).substitute(
         policy=policy,
         style=style,
@@ -62,6 +63,7 @@ def plan_html(plan: Plan) -> str:
         skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
         notices=_list("notices", plan.notices),
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
+        environment=environment if plan.environment else "",
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
         state="not read" if plan.base else state if plan.lineage else "none yet",
@@ -133,7 +135,7 @@ def _filters(found: Counter[Action], numbers: Mapping[str, str], has_others: boo
         options.append(f'<option value="{_IN_NO_FILE}">(in no file)</option>')
     boxes = [
         f'<label class="{action.value}"><input type="checkbox" value="{action.value}" checked>'
-        f'<span class="action">{action.sign} {action.value}</span>'
+        f'<span class="action">{action.signed}</span>'
         f' <span class="number">{found[action]}</span></label>'
         for action in DONE_WORDS
         if found[action]
@@ -174,7 +176,7 @@ def _change(part: Part, is_refreshed: bool, numbers: Mapping[str, str], opened: 
     above = "".join(f'<p class="remark">{_text(remark)}</p>' for remark in remarks)
     return (
         f'<details class="change {action.value}" data-action="{action.value}" data-file="{file}"'
-        f'{is_open}><summary><h3><span class="action">{action.sign} {action.value}</span>'
+        f'{is_open}><summary><h3><span class="action">{action.signed}</span>'
         f" <code>{_text(f'job_config.{change.name}')}</code></h3>\n"
         f"{_brief(change, fields)}\n{place}</summary>\n"
         f"{above}{_table(change, fields, is_refreshed)}</details>"

@@ -200,7 +200,8 @@ def _place(change: Change, fields: Sequence[FieldChange], mark: Mark) -> str:
 
 
 def _action(change: Change, mark: Mark) -> str:
-    return f"{mark(change.action.sign)} {change.action.value}"
+    sign, *word = change.action.signed.split()
+    return " ".join([mark(sign), *word])
 
 
 def _brief(change: Change, fields: Sequence[FieldChange]) -> str:

@@ -50,9 +50,8 @@ def result_text(result: ApplyResult) -> str:
     if refused:
         lines += ["The service refused the credentials; no further call was begun."]
         lines += [f"    {'; '.join(refused)}; then apply again", ""]
-    always = ("added", "updated", "forgotten", "failed")
     counts = result_counts(result).items()
-    parts = ", ".join(f"{count} {words}" for words, count in counts if count or words in always)
+    parts = ", ".join(f"{count} {words}" for words, count in counts if count)
     head = "Apply complete" if result.is_complete else "Apply incomplete"
     return "\n".join([*lines, f"{head}: {parts}. State serial {result.serial}.\n"])
 

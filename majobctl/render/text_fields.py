@@ -20,7 +20,7 @@ MIN_WIDTH = 40
 """A narrower terminal gets text for this many columns."""
 _WIDTH = 100
 """Of values, without a terminal."""
-_COLOURS = {"+": "green", "~": "yellow", "?": "magenta", ".": "cyan", "-": "red", "=": "cyan"}
+_COLOURS = {"+": "green", "~": "yellow", "again": "magenta", "-": "red"}
 _INDENT = " " * 6
 _DEEPER = " " * 10
 _ARROW = "-> "
@@ -32,7 +32,7 @@ _Piece = tuple[str, str]
 
 
 def painted_sign(action: Action | FieldAction, paint: Paint) -> str:
-    return paint(action.sign, _COLOURS[action.sign])
+    return paint(action.sign, _COLOURS.get(action.sign, "cyan"))
 
 
 def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:

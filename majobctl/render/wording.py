@@ -43,7 +43,6 @@ REASONS: Mapping[Reason, str] = {
     Reason.BOTH: "edited in TOML, changed in the service",
     Reason.SAME: "the same in TOML and in the service",
 }
-_ALWAYS_SHOWN = (Action.ADD, Action.UPDATE, Action.FORGET)
 
 
 def summary(plan: Plan) -> str:
@@ -57,14 +56,18 @@ def summary(plan: Plan) -> str:
         sides = "the state and the service" if plan.is_refreshed else "the state"
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
     found = {action: number for action in DONE_WORDS if (number := plan.count(action))}
-    parts = [
-        f"{found.get(action, 0)} to {action.value}"
-        for action in DONE_WORDS
-        if action in found or action in _ALWAYS_SHOWN
-    ]
+    # The result will say which of both it was.
+    verbs = {Action.ADD: "add or create"} if _may_create(plan) else {}
+    parts = [f"{number} to {verbs.get(it, it.value)}" for it, number in found.items()]
+    parts += [f"{plan.unchanged} unchanged"] * bool(plan.unchanged)
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
-    calls = ", ".join(made) or "0 update_job_configs calls"
-    return f"Plan: {', '.join(parts)}; {plan.unchanged} unchanged. {calls}."
+    return f"Plan: {', '.join(parts)}. {', '.join(made) or 'No calls'}."
+
+
+def _may_create(plan: Plan) -> bool:
+    return plan.creates_missing and any(
+        change.action is Action.ADD and not change.was_read for change in plan.changes
+    )
 
 
 def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
@@ -76,7 +79,9 @@ def paths_in_short(fields: Sequence[FieldChange], show: Show) -> str:
 
 def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     """What holds for the complete plan, beside its notices and warnings."""
-    if plan.creates_missing and not plan.is_refreshed and plan.calls["update_job_configs"]:
+    if plan.changes and not plan.lineage and not plan.base:
+        yield "There is no state yet: every job config counts as new."
+    if _may_create(plan):
         yield "A configuration that the service does not have yet is created."
     held = [change.name for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
@@ -100,7 +105,7 @@ def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:
 
 def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
     """What the fields of a change do not show."""
-    yield from _remarks_on_action(change)
+    yield from _remarks_on_action(change, show)
     if may_remove_unknown(change):
         names = [show(name) for name in change.unknown_fields]
         yield f"the service has {unknown_sentence(names)}"
@@ -111,10 +116,13 @@ def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
         yield f"looks like {old_name} renamed: if so, add renamed_from = {old_name}"
 
 
-def _remarks_on_action(change: Change) -> Iterator[str]:
+def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
     match change.action:
         case Action.FORGET if change.is_missing:
             yield "no longer in any file, and gone from the service: it leaves the state"
+        case Action.FORGET | Action.DELETE if change.new_name:
+            end = "stays in" if change.action is Action.FORGET else "is deleted from"
+            yield f"renamed to {show(change.new_name)}: the old one {end} the service"
         case Action.FORGET:
             yield "no longer in any file: it leaves the state, and stays in the service"
         case Action.DELETE:
@@ -139,8 +147,9 @@ def _remarks_on_action(change: Change) -> Iterator[str]:
 def drift_summary(drift: Drift) -> str:
     """What has drifted, in one line."""
     if drift.changes:
-        found = f"{drift.changed} changed, {drift.missing} missing"
-        return f"Drift: {found}; {drift.unchanged} as in the state."
+        words = {"changed": drift.changed, "missing": drift.missing}
+        words["as in the state"] = drift.unchanged
+        return f"Drift: {', '.join(f'{it} {word}' for word, it in words.items() if it)}."
     if not drift.unchanged:
         return f"No drift. {_NOTHING}"
     return f"No drift. {_as_in(drift.unchanged, 'the state')}"

@@ -124,7 +124,7 @@ class TestCreateMissing:
         assert planned(repo) == {"new": "add"}
         ran = repo.apply()
         assert "job_config.new: created" in ran.stderr
-        assert "0 added, 0 updated, 1 created" in ran.last_line
+        assert "1 created" in ran.last_line
         assert cloud.writes() == ["POST new"]
         assert cloud.console.config("new")["log_url"] == "/ml/log/"
         assert planned(repo) == planned(repo, "--refresh") == {}
@@ -270,7 +270,7 @@ class TestDeleteRemoved:
         assert "no longer in any file: it is deleted from the service" in text
         assert "This plan deletes 1 configuration from the service." in text
         assert text.splitlines()[-1].endswith(
-            "1 to delete, 0 to forget; 1 unchanged. 1 delete_job_configs call."
+            "1 to delete, 1 unchanged. 1 delete_job_configs call."
         )
         cloud.take()
         ran = repo.apply(*refresh)

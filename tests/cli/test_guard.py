@@ -69,7 +69,7 @@ class TestAnUpdate:
             "      to keep what the service has, write it into jobs/alpha.toml (or `git pull`, if a"
             " colleague applied it); to undo it, run `majobctl apply --overwrite --target alpha`"
         )
-        assert ran.last_line.startswith("Apply incomplete: 0 added, 1 updated,")
+        assert ran.last_line.startswith("Apply incomplete: 1 updated,")
         assert "1 held back" in ran.last_line
         assert repo.state["job_configs"]["alpha"]["params"]["config_desc"] == "first"
         assert "pending" not in repo.state["job_configs"]["alpha"]

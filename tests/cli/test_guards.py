@@ -231,3 +231,80 @@ def test_a_plan_that_forgets_more_than_half_of_the_state_says_so(full: Repositor
     assert sentence in full.done("plan").stdout
     assert sentence in full.done("plan", "--format", "json").document["warnings"]
     assert "forgets" not in full.done("plan", "--target", "config-8").stdout
+
+
+TEXTS = {
+    "force": "An apply needs --force.",
+    "missing": 'cannot be applied as it is: the service does not have "config-0".',
+    "unset": 'cannot be applied as it is: the environment has no value for "UNSET".',
+    "held": "This plan would undo what somebody changed in the service: ",
+}
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "markdown", "html"])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_what_stops_an_apply_is_in_every_format(
+    kind: str, format_: str, guarded: Repository, rest: FakeService
+) -> None:
+    change(guarded, 4 if kind == "force" else 1)
+    if kind == "missing":
+        del rest.configs["config-0"]
+    elif kind == "held":
+        rest.configs["config-0"] = {**rest.configs["config-0"], "config_desc": "theirs"}
+    elif kind == "unset":
+        token = {"token": "${env.UNSET}"}
+        guarded.job("config-0", hyperparameters=token, train_instance_count=2)
+    ran = guarded.done("plan", "--refresh", "--format", format_)
+    if (kind, format_) == ("held", "json"):
+        assert ran.document["held_back"] == ["config-0"]
+        return
+    found = ran.document["warnings"] if format_ == "json" else [unescape(ran.stdout)]
+    assert any(TEXTS[kind] in text for text in found)
+    assert guarded.run("apply", "--auto-approve", "--refresh").code != 0
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "markdown", "html"])
+@pytest.mark.parametrize("refresh", [[], ["--refresh"]], ids=["offline", "refreshed"])
+def test_a_deletion_lists_all_that_it_takes_away(
+    format_: str, refresh: list[str], on_rest: Repository
+) -> None:
+    secret = {"config_desc": "s3cret", "sensitive": ["config_desc"]}
+    on_rest.job("one", hyperparameters={"lr": "0.1"}, log_url="/b/logs/", **secret)
+    on_rest.job("two")
+    on_rest.apply()
+    settings = (on_rest.root / "majobctl.toml").read_text(encoding="utf-8")
+    on_rest.settings(settings + "\n[apply]\ndelete_removed = true\n")
+    on_rest.remove("one")
+    ran = on_rest.done("plan", "--format", format_, *refresh)
+    text = unescape(ran.stdout)
+    assert "s3cret" not in text
+    if format_ == "json":
+        (gone,) = ran.document["changes"]
+        shown = {".".join(it["path"]): it["before"] for it in gone["fields"]}
+        assert {key.partition(".")[0] for key in shown} == gone["before"].keys()
+        assert {it["action"] for it in gone["fields"]} == {"remove"}
+        assert shown["log_url"] == "/b/logs/"
+    else:
+        assert all(
+            it in text for it in ('"/b/logs/"', '"0.1"', "(sensitive", "train_instance_type")
+        )
+
+
+@pytest.mark.parametrize("has_backup", [False, True])
+def test_a_plan_without_a_state_says_so(has_backup: bool, on_rest: Repository) -> None:
+    on_rest.job("one")
+    on_rest.apply()
+    on_rest.job("one", train_instance_count=2)
+    on_rest.apply()
+    if not has_backup:
+        on_rest.state_path.with_name(f"{on_rest.state_path.name}.backup").unlink()
+    on_rest.state_path.unlink()
+    ran = on_rest.done("plan")
+    assert "There is no state yet: every job config counts as new.\n" in ran.stdout
+    assert ("majobctl state push" in ran.stderr) is has_backup
+    warnings = on_rest.done("plan", "--format", "json").document["warnings"]
+    assert any("majobctl state push" in it for it in warnings) is has_backup
+    if has_backup:
+        command = ran.stderr.partition("`majobctl ")[2].partition("`")[0]
+        on_rest.done(*command.split())
+        assert "There is no state" not in on_rest.done("plan").stdout

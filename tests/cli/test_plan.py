@@ -17,7 +17,7 @@ def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> N
         "  ~ job_config.alpha                             jobs/alpha.toml:9\n"
         "      ~ train_instance_count         1 -> 2\n"
         "\n"
-        "Plan: 0 to add, 1 to update, 0 to forget; 1 unchanged. 1 update_job_configs call.\n"
+        "Plan: 1 to update, 1 unchanged. 1 update_job_configs call.\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,32 @@ def test_a_rename_that_cannot_be_is_reported(lines: str, message: str, repo: Rep
     ran = repo.run("validate", code=1)
     assert ran.stderr.startswith("jobs/new.toml:10: job_config.new: ")
     assert message in ran.stderr
+
+
+LIKE_IT = [
+    ("ranker", "ranker-v2", "/ml/output/{}/", True),
+    ("ranker-v2", "ranker", "/ml/output/{}/", True),
+    ("a", "b", "/ml/{}/data/", True),
+    ("ranker", "ranker-v2", "/ml/ranker/output/{}/", True),
+    ("ranker", "ranker-v2", "/ml/{}/output/{}/", True),
+    ("old", "new", "/ml/output/shared/", True),
+    ("old", "new", "/ml/output/{}-other/", True),
+]
+
+
+@pytest.mark.parametrize("is_declared", [False, True], ids=["likely", "declared"])
+@pytest.mark.parametrize(("old", "new", "path", "is_seen"), LIKE_IT)
+def test_paths_may_carry_the_name(
+    on_rest: Repository, old: str, new: str, path: str, is_seen: bool, is_declared: bool
+) -> None:
+    on_rest.job(old, output_path=path.format(old, old), config_desc="the one")
+    on_rest.apply()
+    on_rest.remove(old)
+    more = {"renamed_from": old} if is_declared else {}
+    on_rest.job(new, output_path=path.format(new, new), config_desc="the one", **more)
+    for options in ([], ["--format", "markdown"], ["--format", "html"]):
+        text = html.unescape(on_rest.done("plan", *options).stdout).replace("`", "")
+        assert (f'looks like "{old}" renamed' in text) is not is_declared
+        assert (f'renamed to "{new}": the old one stays in the service' in text) is is_declared
+    found = change(on_rest.done("plan", "--format", "json"), old)
+    assert found.get("new_name") == (new if is_declared else None)

@@ -227,7 +227,7 @@ def test_a_plan_points_at_the_matrix(repo: Repository) -> None:
     repo.apply()
     assert repo.state["job_configs"]["x-0_2"]["params"]["config_desc"] == "lr 0.2"
     repo.write("jobs/sweep.toml", f"{TEMPLATE}\n{text.replace('0.2', '0.3')}")
-    assert "1 to add, 0 to update, 1 to forget" in repo.done("plan").stdout
+    assert "1 to add, 1 to forget" in repo.done("plan").stdout
 
 
 def test_secrets_of_templates_defaults_and_matrices_are_in_no_output(

@@ -237,7 +237,7 @@ def is_shown(how: str, shown: str, name: str, key: str, value: object) -> bool:
     if how == "overwriting":
         (line,) = re.findall(f"^  job_config.{name}: (.*)$", shown, re.MULTILINE)
         return re.search(f"{path}: [^;]*{re.escape(text)} in the service", line) is not None
-    (block,) = re.findall(f"^  . job_config.{name} .*\n((?:      .*\n)+)", shown, re.MULTILINE)
+    (block,) = re.findall(f"^  [^ ]+ job_config.{name} .*\n((?:      .*\n)+)", shown, re.MULTILINE)
     return re.search(f"^      . {path} .*{re.escape(text)}", block, re.MULTILINE) is not None
 
 

@@ -212,7 +212,7 @@ def test_shown_values_may_hide_more_than_is_compared() -> None:
 
 
 def test_every_action_has_a_sign() -> None:
-    signs = {"add": "+", "update": "~", "resend": "?", "forget": "."}
+    signs = {"add": "+", "update": "~", "resend": "again", "forget": "forget"}
     signs |= {"create": "+", "delete": "-", "record": "="}
     assert {action.value: action.sign for action in Action} == signs
     signs = {"add": "+", "update": "~", "record": "=", "remove": "-"}

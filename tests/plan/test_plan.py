@@ -86,8 +86,8 @@ def test_each_action_has_its_sign_count_and_call() -> None:
     assert {change.name: (change.action, change.action.sign) for change in plan.changes} == {
         "new": (Action.ADD, "+"),
         "changed": (Action.UPDATE, "~"),
-        "unsure": (Action.RESEND, "?"),
-        "gone": (Action.FORGET, "."),
+        "unsure": (Action.RESEND, "again"),
+        "gone": (Action.FORGET, "forget"),
     }
     assert [plan.count(action) for action in Action] == [1, 1, 1, 1, 0, 0, 0]
     assert (plan.unchanged, updates(plan), plan.total) == (1, 3, 5)

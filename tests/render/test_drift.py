@@ -65,7 +65,7 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
         'The service has 2 configurations that neither the state nor a TOML file knows: "stray",'
         ' "wild". `majobctl import --all` imports them.\n'
         '40 of 42 job configs selected by --target "s*" --target "a*" --exclude "*-old".\n'
-        "Drift: 1 changed, 1 missing; 38 as in the state.\n"
+        "Drift: 1 changed, 1 missing, 38 as in the state.\n"
     )
 
 
@@ -133,7 +133,7 @@ def test_the_document() -> None:
 
 def test_the_markdown_has_a_table_for_each_job_config() -> None:
     assert drift_markdown(DRIFT) == (
-        "**Drift: 1 changed, 1 missing; 38 as in the state.**\n"
+        "**Drift: 1 changed, 1 missing, 38 as in the state.**\n"
         "\n"
         "The service has 2 configurations that neither the state nor a TOML file knows:"
         ' `"stray"`, `"wild"`. `majobctl import --all` imports them.\n'

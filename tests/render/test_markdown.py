@@ -119,14 +119,14 @@ def test_a_plan_has_a_summary_a_table_and_a_section_for_each_job_config() -> Non
     plan = make_plan({c.name: c for c in desired}, state_of(gone=PLAIN, one=before), TARGET)
     plan = replace(plan, changes=tuple(replace(c, renamed=None) for c in plan.changes))
     assert checked(plan) == (
-        "**Plan: 1 to add, 1 to update, 1 to forget; 0 unchanged. 2 update_job_configs calls.**\n"
+        "**Plan: 1 to add, 1 to update, 1 to forget. 2 update_job_configs calls.**\n"
         "\n"
         "3 changes. Target: project `0123456789abcdef` at `https://modelarts.example.com`."
         " Compared with: the state (serial 7).\n"
         "\n"
         "|  | job config | file | what changes |\n"
         "| --- | --- | --- | --- |\n"
-        "| `.` forget | `gone` |  | no longer in any file: it leaves the state, and stays in the"
+        "| `forget` | `gone` |  | no longer in any file: it leaves the state, and stays in the"
         " service |\n"
         "| `+` add | `new` | `jobs/n.toml:3` | 3 fields |\n"
         "| `~` update | `one` | `jobs/one.toml:12` | `train_instance_count`,"

@@ -56,7 +56,7 @@ def test_an_update_shows_each_value_before_and_after() -> None:
         '      + hyperparameters.epochs       "10"\n'
         '      - log_url                      "/b/l/"\n'
         "\n"
-        "Plan: 0 to add, 1 to update, 0 to forget; 0 unchanged. 1 update_job_configs call.\n"
+        "Plan: 1 to update. 1 update_job_configs call.\n"
     )
 
 
@@ -69,13 +69,13 @@ def test_each_kind_of_change_has_its_sign() -> None:
     assert heads == [
         "  + job_config.added",
         "  ~ job_config.changed",
-        "  . job_config.gone",
-        "  ? job_config.unsure",
+        "  forget job_config.gone",
+        "  again job_config.unsure",
     ]
     assert "      no longer in any file: it leaves the state, and stays in the service" in lines
     assert "      the outcome of the last call is unknown: it is sent again" in lines
     assert lines[-1] == (
-        "Plan: 1 to add, 1 to update, 1 to resend, 1 to forget; 1 unchanged."
+        "Plan: 1 to add, 1 to update, 1 to resend, 1 to forget, 1 unchanged."
         " 3 update_job_configs calls."
     )
 
@@ -289,9 +289,7 @@ def test_the_result_ends_with_its_summary() -> None:
     results = [result_of(name, action, ChangeStatus.DONE) for name, action in actions.items()]
     done = ApplyResult(results=tuple(results), serial=13)
     assert done.is_complete
-    assert result_text(done) == (
-        "Apply complete: 1 added, 2 updated, 0 forgotten, 0 failed. State serial 13.\n"
-    )
+    assert result_text(done) == ("Apply complete: 1 added, 2 updated. State serial 13.\n")
 
 
 def test_the_result_shows_what_failed_and_what_was_not_attempted() -> None:
@@ -309,7 +307,7 @@ def test_the_result_shows_what_failed_and_what_was_not_attempted() -> None:
         "Failed:\n  job_config.b: X.1 no\n      do this\n\n"
         "Unknown:\n  job_config.c: timed out\n      apply again\n\n"
         "Not attempted:\n  job_config.d\n\n"
-        "Apply incomplete: 0 added, 0 updated, 1 resent, 0 forgotten, 1 failed, 1 unknown,"
+        "Apply incomplete: 1 resent, 1 failed, 1 unknown,"
         " 1 not attempted. State serial 2.\n"
     )
 
