@@ -167,7 +167,8 @@ class LocalBackend:
         for link in (*own, self._named, *self._named.parents):
             if link.is_symlink() and (link in own or not os.path.exists(link)):
                 text = printable(f"{link} is a link to {os.readlink(link)}")
-                mend = "remove it" if link in own else "mount its target, or set another state.path"
+                mend = "mount its target, which does not exist, or set another state.path"
+                mend = "remove it" if link in own else mend
                 raise StateError(f"{self.name} cannot be used: {text}\nnothing was done; {mend}")
 
     def _sweep(self) -> None:
