@@ -13,9 +13,9 @@ from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
 from majobctl.job_config.secrets import new_salt, unset_places
 from majobctl.operations import context
+from majobctl.operations.causes import with_causes
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
-from majobctl.plan.causes import with_causes
 from majobctl.plan.change import SENDING
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
