@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from majobctl.job_config.violations import Path, Violation
@@ -105,8 +105,13 @@ class Masker:
     """
 
     def __init__(self, salt: str, name: str) -> None:
-        self._has_salt, self._name = bool(salt), name
-        self._key = f"{salt}:{os.environ.get(KEY_VARIABLE, '')}".encode(errors="surrogateescape")
+        self._salt, self._name = salt, name
+
+    @cached_property
+    def _key(self) -> bytes:
+        # Most job configs have no secret.
+        text = f"{self._salt}:{os.environ.get(KEY_VARIABLE, '')}"
+        return text.encode(errors="surrogateescape")
 
     def masked(
         self, params: Mapping[str, Any], places: Iterable[Path], *known: Mapping[str, Any]
@@ -123,6 +128,10 @@ class Masker:
 
     def renewed(self, former: Mapping[str, Any], *known: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.masked(former, [*masked_places(former)], *known)
+
+    def _is_anothers(self, mask: Mapping[str, Any]) -> bool:
+        """Whether ``mask`` was made under another name, or under none."""
+        return not str(mask[MARK]).startswith(f"hmac-sha256:{self._name}:")
 
     def hides(self, mask: Mapping[str, Any], place: Path, value: Any) -> bool:
         """Whether ``mask`` was made of ``value`` at ``place``, under whatever name."""
@@ -143,11 +152,11 @@ class Masker:
 
     def _mask(self, place: Path, value: Any, known: Iterable[Mapping[str, Any]]) -> Any:
         if is_masked(value):
-            values = (value_at(side, place) for side in known)
+            values = [value_at(side, place) for side in known] if self._is_anothers(value) else []
             value = next((it for it in values if self.hides(value, place, it)), value)
         if is_masked(value):
             return value
-        if not self._has_salt:
+        if not self._salt:
             return _NO_MASK
         return {MARK: self.digest([place, value])}
 

@@ -9,12 +9,9 @@ those with ``ignore_changes`` included."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
@@ -26,6 +23,7 @@ from majobctl.job_config.secrets import (
     NO_HASH,
     Masker,
     Maskers,
+    unset_places,
     value_at,
     with_known,
     without_hashes,
@@ -33,6 +31,7 @@ from majobctl.job_config.secrets import (
 from majobctl.plan.change import Action, Change, FieldChange, Params, Renamed
 from majobctl.plan.diff import field_changes, removed_from_service, three_way
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
+from majobctl.plan.renames import with_renames
 from majobctl.state.document import Entry, State, secret_places
 from majobctl.target import Target
 from majobctl.text import printable
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from majobctl.job_config.live import LiveConfig
 
 _EVERYTHING_COUNTS = ComparePolicy()
-_MAX_ALIKE = (100, 5)
-"""Of so many that leave, all alike but for their secrets, or paths, a new one may be a new name."""
 Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 """What the service has of each name that was looked for; None if it does not have it."""
 
@@ -91,7 +88,7 @@ def make_plan(
         target=target,
         lineage=state.lineage if state else "",
         serial=state.serial if state else 0,
-        changes=tuple(planner.with_likely_renames(changes)),
+        changes=tuple(with_renames(changes, desired, planner.masker)),
         unchanged=len(selected) - len(changes),
         selection=selection,
         left_out=len(names) - len(selected),
@@ -121,6 +118,69 @@ def _without_hashes(change: Change) -> Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    """A job config, and what the state has: ``entry`` under its name, ``source`` under its old name
+    if it has one. ``after`` is what is desired, masked; a value that is not known is the one that
+    was applied last."""
+
+    config: JobConfig
+    masker: Masker
+    entry: Entry | None
+    old_name: str
+    source: Entry | None
+    after: Params
+
+    @property
+    def before(self) -> Params:
+        return self.source.params if self.source else {}
+
+    @property
+    def action(self) -> Action:
+        if self.entry is None:
+            return Action.ADD
+        return Action.RESEND if self.entry.pending else Action.UPDATE
+
+    @property
+    def differ_in_protection(self) -> bool:
+        was_protected = self.entry is not None and self.entry.prevent_delete
+        return was_protected != self.config.prevent_delete
+
+    def shown(self, before: Params) -> Params:
+        return self.masker.masked(before, self.config.hidden(before))
+
+    def fields(self, before: Params) -> tuple[FieldChange, ...]:
+        return field_changes(before, self.after, self.shown(before))
+
+    def changed(self, action: Action, fields: tuple[FieldChange, ...], sent: Params) -> Change:
+        config, after = self.config, self.after
+        if self.differ_in_protection:
+            flags: tuple[Params, Params] = ({}, {PREVENT_DELETE: True})
+            fields = (*fields, *field_changes(*flags[:: 1 if config.prevent_delete else -1]))
+        return Change(
+            name=config.name,
+            action=action,
+            source=config.source,
+            before=self.shown(self.source.params) if self.source else None,
+            after=after,
+            fields=fields,
+            cleared=tuple(key for key in FIELDS if key in sent and key not in after),
+            references={at: text for at, text in config.sensitive.items() if text is not None},
+            ignored=config.policy.ignored,
+            secret_names=config.policy.secret_names,
+            prevent_delete=config.prevent_delete,
+            old_name=self.old_name,
+            renamed=Renamed.DECLARED if self.old_name else None,
+        )
+
+
+def _offline(sides: _Sides) -> Change | None:
+    entry = sides.entry
+    if entry is not None and entry.params == sides.after and not entry.pending:
+        return sides.changed(Action.RECORD, (), {}) if sides.differ_in_protection else None
+    return sides.changed(sides.action, sides.fields(sides.before), _ever_sent(entry))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Planner:
     """Makes the change of each job config."""
 
@@ -143,8 +203,35 @@ class _Planner:
         if (config := self.desired.get(name)) is None:
             return self._removal(name)
         if self.live is None or name not in self.live:
-            return self._offline(config)
-        return self._refreshed(config, self.live[name])
+            return _offline(self._sides(config))
+        return self._refreshed(self._sides(config), self.live[name])
+
+    def _sides(self, config: JobConfig) -> _Sides:
+        old_name, masker = self._old_name(config), self.masker(config.name)
+        entry = source = self._entry(config, masker, config.name)
+        if old_name:
+            source = self._entry(config, masker, old_name)
+        after = config.params
+        if config.sensitive:
+            after = masker.masked(after, config.sensitive)
+            if source and not source.pending and any(unset_places(after)):
+                applied = masker.masked(source.params, config.hidden(source.params))
+                after = with_known(after, applied)
+        return _Sides(
+            config=config, masker=masker, entry=entry, old_name=old_name, source=source, after=after
+        )
+
+    def _entry(self, config: JobConfig, masker: Masker, name: str) -> Entry | None:
+        """What the state has under ``name``, with hashes of now."""
+        entry = self.known.get(name)
+        if entry is None or not secret_places(entry):
+            return entry
+        live = (self.live or {}).get(config.name)
+        params, attempted = (
+            masker.renewed(side, config.params, live.params if live else {})
+            for side in (entry.params, entry.attempted or {})
+        )
+        return replace(entry, params=params, attempted=attempted)
 
     def _removal(self, name: str) -> Change:
         entry = self.known[name]
@@ -172,29 +259,18 @@ class _Planner:
         now, before, attempted = policy.masked_alike(masker, params, *sides)
         return removed_from_service(before, now, attempted if entry.pending else None)
 
-    def _offline(self, config: JobConfig) -> Change | None:
-        entry = self._entry(config)
-        if entry is not None and entry.params == self._masked(config) and not entry.pending:
-            if entry.prevent_delete == config.prevent_delete:
-                return None
-            return self._changed(config, Action.RECORD, (), {})
-        fields = self._fields(config, self._before(config))
-        return self._changed(config, _action_of(entry), fields, _ever_sent(entry))
-
-    def _fields(self, config: JobConfig, before: Params) -> tuple[FieldChange, ...]:
-        shown = self.masker(config.name).masked(before, config.hidden(before))
-        return field_changes(before, self._masked(config), shown)
-
-    def _refreshed(self, config: JobConfig, live: LiveConfig | None) -> Change | None:
-        entry, masker = self._entry(config), self.masker(config.name)
+    def _refreshed(self, sides: _Sides, live: LiveConfig | None) -> Change | None:
+        config, entry, masker = sides.config, sides.entry, sides.masker
         if live is None:
-            return self._missing(config, entry)
+            action = Action.CREATE if self.creates_missing else sides.action
+            fields = sides.fields(sides.before if sides.old_name else {})
+            return replace(sides.changed(action, fields, {}), is_missing=True)
         # Whatever is or was secret is compared and shown as its hash.
-        former = entry or self._entry(config, self._old_name(config))
-        sides = (former.params, former.attempted or {}) if former else ({}, {})
-        params = live.params_as(config.params, *sides)
+        former = entry or sides.source
+        applied = (former.params, former.attempted or {}) if former else ({}, {})
         now, after, before, _ = config.policy.masked_alike(
-            *(masker, params, self._masked(config), *sides), also=config.sensitive
+            *(masker, live.params_as(config.params, *applied), sides.after, *applied),
+            also=config.sensitive,
         )
         is_sure = entry is not None and not entry.pending
         ignored = config.policy.ignored
@@ -207,60 +283,11 @@ class _Planner:
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(known, now, after)
             sent = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
-            change = self._changed(config, _action_of(entry), fields, sent)
+            change = sides.changed(sides.action, fields, sent)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
-        protects_alike = entry is not None and entry.prevent_delete == config.prevent_delete
-        if entry and is_sure and protects_alike and entry.params == self._masked(config):
+        if entry and is_sure and not sides.differ_in_protection and entry.params == sides.after:
             return None
-        return replace(self._changed(config, Action.RECORD, fields, {}), live_digest=digest)
-
-    def _missing(self, config: JobConfig, entry: Entry | None) -> Change:
-        action = Action.CREATE if self.creates_missing else _action_of(entry)
-        fields = self._fields(config, self._before(config) if self._old_name(config) else {})
-        return replace(self._changed(config, action, fields, {}), is_missing=True)
-
-    def _changed(
-        self, config: JobConfig, action: Action, fields: tuple[FieldChange, ...], sent: Params
-    ) -> Change:
-        entry, after = self.known.get(config.name), self._masked(config)
-        old_name = self._old_name(config)
-        source, masker = self._entry(config, old_name), self.masker(config.name)
-        before = masker.masked(source.params, config.hidden(source.params)) if source else None
-        was_protected = entry is not None and entry.prevent_delete
-        if was_protected != config.prevent_delete:
-            sides = ({PREVENT_DELETE: True}, {}) if was_protected else ({}, {PREVENT_DELETE: True})
-            fields = (*fields, *field_changes(*sides))
-        return Change(
-            name=config.name,
-            action=action,
-            source=config.source,
-            before=before,
-            after=after,
-            fields=fields,
-            cleared=tuple(key for key in FIELDS if key in sent and key not in after),
-            references={at: text for at, text in config.sensitive.items() if text is not None},
-            ignored=config.policy.ignored,
-            secret_names=config.policy.secret_names,
-            prevent_delete=config.prevent_delete,
-            old_name=old_name,
-            renamed=Renamed.DECLARED if old_name else None,
-        )
-
-    def _before(self, config: JobConfig) -> Params:
-        entry = self._entry(config, self._old_name(config))
-        return entry.params if entry else {}
-
-    def _entry(self, config: JobConfig, old_name: str = "") -> Entry | None:
-        """What the state has of ``config``, or of its ``old_name``, with hashes of now."""
-        entry = self.known.get(old_name or config.name)
-        if entry is None or not secret_places(entry):
-            return entry
-        live, masker = (self.live or {}).get(config.name), self.masker(config.name)
-        params, attempted = (
-            masker.renewed(side, config.params, live.params if live else {})
-            for side in (entry.params, entry.attempted or {})
-        )
-        return replace(entry, params=params, attempted=attempted)
+        return replace(sides.changed(Action.RECORD, fields, {}), live_digest=digest)
 
     def _old_name(self, config: JobConfig) -> str:
         """The old name of a job config that is new to the state, or whose first call may have
@@ -268,51 +295,6 @@ class _Planner:
         entry = self.known.get(config.name)
         is_new = entry is None or (entry.pending and not entry.params)
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
-
-    def _masked(self, config: JobConfig) -> Params:
-        """What is desired. A value that is not known is the one that was applied last."""
-        if not config.sensitive:
-            return config.params
-        masker = self.masker(config.name)
-        masked = masker.masked(config.params, config.sensitive)
-        entry = self._entry(config, self._old_name(config))
-        if entry is None or entry.pending:
-            return masked
-        return with_known(masked, masker.masked(entry.params, config.hidden(entry.params)))
-
-    def with_likely_renames(self, changes: list[Change]) -> Iterator[Change]:
-        """``changes``; one that leaves is marked as the old one of what declares that, or else a
-        new one that makes its request, but perhaps for its name in paths, as a likely rename."""
-        declared = {change.old_name: change.name for change in changes if change.old_name}
-        leaving: dict[str, dict[str, Change]] = {}
-        for change in changes:
-            if change.after is None and change.name not in declared:
-                for key in _requests(change.before):
-                    leaving.setdefault(key, {})[change.name] = change
-        for change in changes:
-            is_new = change.after is not None and change.before is None and not change.old_name
-            if change.after is None and change.name in declared:
-                yield replace(change, new_name=declared[change.name])
-            elif is_new and (old := self._former(change, leaving)):
-                yield replace(change, old_name=old.name, renamed=Renamed.DETECTED)
-            else:
-                yield change
-
-    def _former(self, change: Change, leaving: dict[str, dict[str, Change]]) -> Change | None:
-        """The one of ``leaving`` with this request, whatever the values that are not known."""
-        after, masker = change.after or {}, self.masker(change.name)
-        for key, most in zip(_requests(after) if leaving else (), _MAX_ALIKE, strict=False):
-            for old in islice(leaving.get(key, {}).values(), most):
-                before = masker.renewed(old.before or {}, self.desired[change.name].params)
-                if _are_alike(before, with_known(after, before), {old.name, change.name}):
-                    for key in _requests(old.before):
-                        leaving[key].pop(old.name, None)
-                    return old
-        return None
-
-
-def _action_of(entry: Entry | None) -> Action:
-    return Action.ADD if entry is None else Action.RESEND if entry.pending else Action.UPDATE
 
 
 def _ever_sent(entry: Entry | None) -> Params:
@@ -340,17 +322,3 @@ def _check_protection(changes: Iterable[Change], known: Mapping[str, Entry]) -> 
             "restore its TOML; or set prevent_delete = false there and apply before you remove it;"
             " or keep the configuration and remove it from the state: majobctl state rm NAME"
         )
-
-
-def _requests(params: Params | None) -> list[str]:
-    """The request of ``params`` but for their secrets, and also but for what paths say."""
-    text = json.dumps(without_hashes(params or {}, NO_HASH), sort_keys=True)
-    return [text, re.sub(r'"[^"]*/[^"]*"', "/", text)]
-
-
-def _are_alike(before: Params, after: Params, names: Iterable[str]) -> bool:
-    """Whether the two are equal, but for one of ``names`` in place of another."""
-    either = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
-    sides = ((it, after.get(key)) for key, it in before.items())
-    texts = ([either.sub("/", json.dumps(it, sort_keys=True)) for it in pair] for pair in sides)
-    return all(one == other for one, other in texts)
