@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place
@@ -131,6 +132,11 @@ def items_of(field: FieldChange) -> Iterator[FieldChange]:
             action = FieldAction.RECORD if now == new else _action(now, new)
             change = replace(change, action=action, live=now, reason=reason)
         yield change
+
+
+def each_item(fields: Iterable[FieldChange]) -> Iterator[FieldChange]:
+    """``items_of`` each of ``fields``."""
+    return chain.from_iterable(map(items_of, fields))
 
 
 def _item_at(side: Sequence[Params], index: int, keys: Sequence[str]) -> Any:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 
-from majobctl.plan.diff import items_of
+from majobctl.plan.diff import each_item
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.render.markdown_blocks import (
     LAST_LINE_BYTES,
@@ -30,7 +29,7 @@ def drift_markdown(drift: Drift) -> str:
     UTF-8. Tables that do not fit are left out completely, and the last line counts them."""
     notes = notes_on_drift(drift, lambda text: code(quoted(text)))
     room = MAX_BYTES - LAST_LINE_BYTES
-    head = take((Block(part, Counter()) for part in [f"**{drift_summary(drift)}**", *notes]), room)
+    head = take((Block(part) for part in [f"**{drift_summary(drift)}**", *notes]), room)
     room -= sum(map(size, head.texts))
     items = drift.changes
     tables = take((Block(_drifted(it), Counter({("", it.name): 1})) for it in items), room)
@@ -46,7 +45,7 @@ def _drifted(item: DriftedConfig) -> str:
     if item.fields:
         rows = [
             table_row([code(field.dotted), *shown_values(field.before, field.after)])
-            for field in chain.from_iterable(map(items_of, item.fields))
+            for field in each_item(item.fields)
         ]
         parts.append("\n".join([table_head(["field", "state", "service"]), *rows]))
     return "\n\n".join(parts)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-from itertools import chain
 from string import Template
 from typing import Any
 
@@ -22,7 +21,7 @@ from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import SHOWN, is_masked, without_hashes
 from majobctl.plan.causes import CauseGroup, Part
 from majobctl.plan.change import Action, Change, FieldChange, Params
-from majobctl.plan.diff import items_of
+from majobctl.plan.diff import each_item
 from majobctl.plan.plan import Plan
 from majobctl.render.causes import line_sides, own_place, place_of, reach, told
 from majobctl.render.stretches import marked, stretches
@@ -30,6 +29,7 @@ from majobctl.render.values import json_text
 from majobctl.render.wording import (
     DONE_WORDS,
     REASONS,
+    compared_with,
     paths_in_short,
     remarks_on_change,
     remarks_on_plan,
@@ -67,11 +67,7 @@ def plan_html(plan: Plan) -> str:
         endpoint=_text(plan.target.endpoint),
         project=_text(plan.target.project_id),
         state="not read" if plan.base else state if plan.lineage else "none yet",
-        compared=f"the files of <code>{_text(plan.base)}</code>"
-        if plan.base
-        else "the state and the service"
-        if plan.is_refreshed
-        else "the state",
+        compared=compared_with(plan, lambda revision: f"<code>{_text(revision)}</code>"),
         warnings=_warnings(plan),
         changes=_changes(plan) if plan.changes else "",
     )
@@ -152,7 +148,7 @@ def _cause(group: CauseGroup, file: str) -> str:
     rows = [
         f"<tr><td>{_text(change.name)}</td>{_path(it.path)}{_pair(it.before, it.after)}</tr>"
         for change, fields in group.parts
-        for it in chain.from_iterable(map(items_of, fields))
+        for it in each_item(fields)
     ]
     return (
         f'<details class="change update" data-action="update" data-file="{file}"><summary>'
@@ -192,7 +188,7 @@ def _brief(change: Change, fields: Sequence[FieldChange]) -> str:
 
 def _table(change: Change, fields: Sequence[FieldChange], is_refreshed: bool) -> str:
     is_new = change.before is None or change.is_missing
-    fields = [item for field in fields for item in items_of(field)]
+    fields = [*each_item(fields)]
     if not change.fields:
         params = change.before if change.after is None else change.after
         kind, heads = "one", ["Field", "Before" if change.after is None else "After"]

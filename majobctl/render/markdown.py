@@ -12,7 +12,7 @@ from itertools import chain
 
 from majobctl.plan.causes import CauseGroup, Part
 from majobctl.plan.change import Change, FieldAction, FieldChange
-from majobctl.plan.diff import items_of
+from majobctl.plan.diff import each_item
 from majobctl.plan.plan import Plan
 from majobctl.render.causes import (
     action_of,
@@ -116,7 +116,7 @@ def _warnings(plan: Plan) -> Taken:
     title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
     is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
-    return replace(found, blocks=(Block(text, Counter()),))
+    return replace(found, blocks=(Block(text),))
 
 
 def _last_line(plan: Plan, left_out: Counts, names_them: bool = True) -> str:
@@ -167,7 +167,7 @@ def _cause_rows(group: CauseGroup) -> Iterator[Block]:
         rows = [
             (f"{code(it.dotted)} ", [it.before, it.after], f"in {job_configs(row, code)}")
             for row in rows_of(group)
-            for it in items_of(row.parts[0][1][0])
+            for it in each_item(row.parts[0][1])
         ]
     for path, sides, where in rows:
         texts = [
@@ -241,7 +241,7 @@ def _fields_table(
 ) -> Block:
     """A row for each field of the job config ``name``, or for each item of an array: as many as fit
     into ``limit`` bytes."""
-    fields = [item for field in fields for item in items_of(field)]
+    fields = [*each_item(fields)]
     heads, sides = ["before", "after"], ["before", "after"]
     if all(field.before is None and field.live is None for field in fields):
         heads, sides = ["value"], ["after"]
@@ -252,7 +252,7 @@ def _fields_table(
     text = "\n".join([table_head(["field", *heads]), *taken.texts])
     if paths := [path for _, path in taken.left_out]:
         text += f"\n\n{counted(len(paths), 'more field')}: {names_of(paths)}."
-    return Block(text, Counter(), Counter({("field", name): len(paths)} if paths else {}))
+    return Block(text, missing=Counter({("field", name): len(paths)} if paths else {}))
 
 
 def _cells(field: FieldChange, sides: Sequence[str]) -> list[str]:

@@ -106,7 +106,7 @@ class Block:
     ``missing`` what it had to leave out itself."""
 
     text: str
-    content: Counts
+    content: Counts = field(default_factory=Counter)
     missing: Counts = field(default_factory=Counter)
 
 

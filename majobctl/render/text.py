@@ -30,6 +30,7 @@ from majobctl.render.text_fields import (
 )
 from majobctl.render.values import columns, json_text, padded
 from majobctl.render.wording import (
+    compared_with,
     drift_summary,
     notes_on_drift,
     paths_in_short,
@@ -66,7 +67,7 @@ def plan_text(
     lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.base and plan.changes:
-        lines.append(f"Compared with the files of {printable(plan.base)}, not with the state.")
+        lines.append(f"Compared with {compared_with(plan, printable)}, not with the state.")
     if plan.environment:
         lines.append(f"Environment {printable(plan.environment)}: {plan.target}.")
     lines.append(summary(plan))

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 from majobctl.plan.change import Action, FieldAction, FieldChange
-from majobctl.plan.diff import items_of
+from majobctl.plan.diff import each_item
 from majobctl.render import Paint
 from majobctl.render.stretches import abridged, stretches
 from majobctl.render.values import columns, fitting, json_text, padded
@@ -46,7 +45,7 @@ def wrapped(sentence: str, width: int | None, indent: str = "") -> list[str]:
 
 def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) -> Iterator[str]:
     """Each field; of an array that changes, each item that does."""
-    for field in chain.from_iterable(map(items_of, fields)):
+    for field in each_item(fields):
         path_width = min(PATH_WIDTH, (width or _WIDTH) * 2 // 5)
         start = f"{_INDENT}{field.action.sign} {padded(printable(field.dotted), path_width)} "
         old = None if field.action is FieldAction.RECORD else field.replaced

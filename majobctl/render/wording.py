@@ -53,7 +53,7 @@ def summary(plan: Plan) -> str:
         if plan.base:
             return f"No changes. {_as_in(plan.unchanged, printable(plan.base))}"
         verb = "matches" if plan.unchanged == 1 else "match"
-        sides = "the state and the service" if plan.is_refreshed else "the state"
+        sides = compared_with(plan, printable)
         return f"No changes. {counted(plan.unchanged, 'job config')} {verb} {sides}."
     found = {action: number for action in DONE_WORDS if (number := plan.count(action))}
     # The result will say which of both it was.
@@ -62,6 +62,12 @@ def summary(plan: Plan) -> str:
     parts += [f"{plan.unchanged} unchanged"] * bool(plan.unchanged)
     made = [counted(number, f"{call} call") for call, number in plan.calls.items() if number]
     return f"Plan: {', '.join(parts)}. {', '.join(made) or 'No calls'}."
+
+
+def compared_with(plan: Plan, show: Show) -> str:
+    if plan.base:
+        return f"the files of {show(plan.base)}"
+    return "the state and the service" if plan.is_refreshed else "the state"
 
 
 def _may_create(plan: Plan) -> bool:
