@@ -143,18 +143,22 @@ def plan_config(
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
-    sent = (it.name for it in made.changes if it.action in SENDING)
-    needed = (config.job_configs[name].params for name in sent)
     made = replace(
         with_causes(made, config, base),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
-        unset=tuple(dict.fromkeys(name for it in needed for _, name in unset_places(it))),
+        unset=_unset(made, config),
     )
     _check_found(made, config)
     if selection and not made.total:
         repository.warn("what is selected waits for the job config that is renamed from it")
     return only_shown(made) if needs_salt and not for_saving else made
+
+
+def _unset(plan: Plan, config: Config) -> tuple[str, ...]:
+    """The variables of the environment that what is sent needs, and that are not set."""
+    sent = (config.job_configs[it.name] for it in plan.changes if it.action in SENDING)
+    return tuple(dict.fromkeys(name for it in sent for _, name in unset_places(it.params)))
 
 
 def _check_found(plan: Plan, config: Config) -> None:
