@@ -8,14 +8,16 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.config_repository import PATIENCE, Ran
 
+T = TypeVar("T")
 FAULTY = Path(__file__).with_name("faulty.py")
 
 
@@ -116,3 +118,13 @@ def launching(folder: Path) -> Iterator[Launcher]:
 
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def side_by_side(
+    run: Callable[[Path, int, int], T], folder: Path, seeds: Sequence[int], total: int
+) -> list[T]:
+    """What ``run`` gives for each seed, with a folder of its own and its share of ``total``."""
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        share = total // len(seeds)
+        runs = [pool.submit(run, folder / str(seed), seed, share) for seed in seeds]
+        return [run.result() for run in runs]

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from tests.config_repository import JOB, PATIENCE, toml_of, until
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
-from tests.faults.launcher import Launcher, launching, started
+from tests.faults.launcher import Launcher, launching, side_by_side, started
 from tests.faults.observed import STATE, claims_in, held_back_in, state_in
 from tests.faults.service import Body, body_of, contradictions
 
@@ -170,10 +169,7 @@ def killed(folder: Path, seed: int, kills: int) -> Trial:
 
 
 def test_an_apply_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, tally: Tally) -> None:
-    with ThreadPoolExecutor(len(SEEDS)) as pool:
-        share = KILLS // len(SEEDS)
-        runs = [pool.submit(killed, tmp_path / str(seed), seed, share) for seed in SEEDS]
-        trials = [run.result() for run in runs]
+    trials = side_by_side(killed, tmp_path, SEEDS, KILLS)
     moments = sum((made.moments for made in trials), Counter[str]())
     told = ", ".join(f"{moments[name]} {name}" for name in (BEFORE, AMONG, MERGE, AFTER))
     claims = sum(made.claims for made in trials)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests import fake_service
 from tests.config_repository import JOB, Repository, finished, toml_of, until
 from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
-from tests.faults.launcher import Launcher, Watched, launching
+from tests.faults.launcher import Launcher, Watched, launching, side_by_side
 from tests.faults.observed import REST_IDS, STATE, claims_in, state_in
 from tests.faults.sabotage import JOURNAL, SUFFIXES, WAYS, clear
 from tests.faults.service import Body, contradictions, without_blanks
@@ -179,14 +178,20 @@ def played(folder: Path, seed: int, rounds: int) -> Stage:
         return made
 
 
-def test_a_repository_that_is_moved_is_told_where_its_state_is(
-    on_rest: Repository, rest: FakeService
-) -> None:
+def calls_under_way(on_rest: Repository, rest: FakeService) -> tuple[Gate, subprocess.Popen[bytes]]:
+    """An apply whose first three calls wait at the gate."""
     for name in INTERRUPTED:
         on_rest.job(name)
     gate = Gate(rest, 4)
     process = on_rest.start(*APPLY)
     until(lambda: gate.waiting == 3, "the calls under way")
+    return gate, process
+
+
+def test_a_repository_that_is_moved_is_told_where_its_state_is(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    gate, process = calls_under_way(on_rest, rest)
     on_rest.root.rename(on_rest.root.with_name("moved"))
     gate.open()
     ran = finished(process)
@@ -199,11 +204,7 @@ def test_a_repository_that_is_moved_is_told_where_its_state_is(
 def test_a_second_apply_after_git_clean_takes_nothing_from_the_first(
     on_rest: Repository, rest: FakeService
 ) -> None:
-    for name in INTERRUPTED:
-        on_rest.job(name)
-    gate = Gate(rest, 4)
-    first = on_rest.start(*APPLY)
-    until(lambda: gate.waiting == 3, "the calls under way")
+    gate, first = calls_under_way(on_rest, rest)
     on_rest.write(".gitignore", "majobctl.*\n")
     for command in ("init -q", "clean -q -xdf -e majobctl.toml -e jobs"):
         subprocess.run(["git", *command.split()], cwd=on_rest.root, check=True)
@@ -225,10 +226,7 @@ def test_a_second_apply_after_git_clean_takes_nothing_from_the_first(
 
 
 def test_what_was_told_is_kept_beside_a_saboteur(tmp_path: Path, tally: Tally) -> None:
-    with ThreadPoolExecutor(len(SEEDS)) as pool:
-        share = ROUNDS // len(SEEDS)
-        runs = [pool.submit(played, tmp_path / str(seed), seed, share) for seed in SEEDS]
-        stages = [run.result() for run in runs]
+    stages = side_by_side(played, tmp_path, SEEDS, ROUNDS)
     hits = sum((made.hits for made in stages), Counter[str]())
     codes = sum((made.codes for made in stages), Counter[int]())
     told = sum(made.claims for made in stages)
