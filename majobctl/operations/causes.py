@@ -20,7 +20,7 @@ from majobctl.job_config.values import hyperparameter_text
 from majobctl.plan.change import Cause, Change, FieldChange, Reason, Renamed
 from majobctl.plan.plan import Plan
 from majobctl.repository.config import Config
-from majobctl.repository.jobs.layers import Layer, Origin, found_at
+from majobctl.repository.jobs.layers import Layer, Origin, by_label, found_at
 from majobctl.repository.jobs.references import split
 from majobctl.repository.toml.positions import KeyPath
 
@@ -235,7 +235,8 @@ class _Inferred(_Finder):
         found: set[Any] = set()
         paths = {path for _, path in self._changed}
         for name, params, origin in self._known:
-            for path in {*paths, *_places(params)} if origin.may_refer else paths:
+            written = _written_in(origin, paths)
+            for path in {*written, *_places(params)} if origin.may_refer else written:
                 if (name, path) in self._changed or (at := origin.written(path)) is None:
                     continue
                 found.add((at.layer.prefix, at.path))
@@ -256,18 +257,31 @@ class _Inferred(_Finder):
 
     @cached_property
     def _losses(self) -> Counter[tuple[KeyPath, Place]]:
-        """How many job configs lost a key that may have been in a table above them; 0 if others
+        """How many job configs lost a key that may have been in a table above them; none if others
         there did not lose it."""
-        found: Counter[tuple[KeyPath, Place]] = Counter()
-        paths = {path for (_, path), item in self._changed.items() if item.after is None}
-        for name, _, origin in self._known if paths else ():
-            for path in paths:
-                item = self._changed.get((name, path))
+        lost: Counter[tuple[KeyPath, Place]] = Counter()
+        having: Counter[tuple[KeyPath, Place]] = Counter()
+        users = Counter(layer.prefix for *_, it in self._known for layer in it.layers[1:])
+        paths: dict[str, set[Place]] = defaultdict(set)
+        for (name, path), item in self._changed.items():
+            if item.after is None:
+                paths[name].add(path)
+        lost_paths = set().union(*paths.values())
+        for name, _, origin in self._known if lost_paths else ():
+            for path in paths.get(name, set()) | _written_in(origin, lost_paths):
+                is_above = False
                 for above, layer in pairwise(origin.layers):
-                    if above.has(path):
-                        break
-                    found[layer.prefix, path] += 1 if item and item.after is None else -(10**9)
-        return +found
+                    is_above = is_above or above.has(path)
+                    counts = having if is_above else lost
+                    counts[layer.prefix, path] += is_above or path in paths.get(name, ())
+        return +Counter({at: it for at, it in lost.items() if it + having[at] == users[at[0]]})
+
+
+def _written_in(origin: Origin, paths: set[Place]) -> set[Place]:
+    """Those of ``paths`` that the tables of ``origin`` may have. Keys are few, labels are not."""
+    tables = (by_label(it.table.get("hyperparameters")) for it in origin.layers)
+    labels = {("hyperparameters", label) for table in tables for label in table or ()}
+    return (labels & paths) | {path for path in paths if len(path) == 1}
 
 
 def _is_known(change: Change) -> bool:

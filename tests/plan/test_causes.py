@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,11 @@ from majobctl.plan.document import dumps, plan_bytes, plan_document, read_plan
 from majobctl.plan.plan import Plan
 from majobctl.render.causes import told as told_apart
 from majobctl.repository.config import load_config
-from majobctl.repository.settings.variables import Overrides
+from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.state.document import Entry, State
 from majobctl.target import Target
 from tests.config_files import committed
+from tests.growth import check_growth
 from tests.plan.repositories import Edit, Files, edits, repositories
 
 PROD = Overrides(environment="prod")
@@ -301,3 +303,34 @@ def test_a_base_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
         with pytest.raises(MajobctlError, match="--base compares two revisions"):
             plan(tmp_path, base="HEAD", out=out, refresh=refresh)
     assert not (tmp_path / "x.plan").exists()
+
+
+JOBS = """
+[job_config.j%]
+train_instance_type = "t"
+train_instance_count = 1
+output_path = "/${var.b}/o/"
+model_name = "m"
+inputs = "/b/i/"
+hyperparameters = {"label%" = "1"}
+"""
+
+
+def test_the_work_grows_with_the_job_configs_though_each_lost_a_label_of_its_own(
+    tmp_path: Path,
+) -> None:
+    def prepared(count: int) -> Path:
+        root = tmp_path / str(count)
+        (root / "jobs").mkdir(parents=True)
+        settings = '[provider]\nregion = "eu-de"\nproject_id = "p"\n[variables]\nb = "x"\n'
+        (root / "majobctl.toml").write_text(settings)
+        jobs = "".join(JOBS.replace("%", str(number)) for number in range(count))
+        (root / "jobs/all.toml").write_text(jobs)
+        applied(root, NO_OVERRIDES)
+        (root / "majobctl.toml").write_text(settings.replace('"x"', '"y"'))
+        (root / "jobs/all.toml").write_text(re.sub("hyperparameters.*", "", jobs))
+        return root
+
+    made = plan(prepared(1))
+    assert {group.cause.key for group in by_cause(made)} == {"variables.b", "job_config.j0"}
+    check_growth(prepared, plan, 400)
