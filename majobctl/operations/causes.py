@@ -20,7 +20,7 @@ from majobctl.job_config.values import hyperparameter_text
 from majobctl.plan.change import Cause, Change, FieldChange, Reason, Renamed
 from majobctl.plan.plan import Plan
 from majobctl.repository.config import Config
-from majobctl.repository.jobs.layers import Layer, Origin, by_label, found_at
+from majobctl.repository.jobs.layers import Layer, Origin, found_at
 from majobctl.repository.jobs.references import split
 from majobctl.repository.toml.positions import KeyPath
 
@@ -91,7 +91,7 @@ class _Finder:
         kind, _, name = reference.partition(".")
         if kind == "var":
             return self.variables[name].text
-        value = origin.own.table.get(name, found_at(origin.own.table, ("hyperparameters", name)))
+        value = origin.own.table.get(name, origin.own.value_at(("hyperparameters", name)))
         return hyperparameter_text(value) or ""
 
     def edited(self, reference: str, origin: Origin, before: str) -> Cause:
@@ -133,7 +133,7 @@ class _Compared(_Finder):
         if any(it.prefix[0] == "templates" and it.has(path) for it in origin.layers + was.layers):
             places.insert(1, (*layers[0], ("use",)))
         for layer, old, at in [(*layers[0], ("matrix", path[-1])), *places]:
-            now, then = (found_at(it.complete, at) if it else None for it in (layer, old))
+            now, then = (it.whole.value_at(at) if it else None for it in (layer, old))
             was_at = old.written(at) if old and then is not None else ()
             has_left = was_at[:1] == ("environments",) != layer.written(at)[:1]
             if _text(now) != _text(then) or (now is not None and has_left):
@@ -248,7 +248,7 @@ class _Inferred(_Finder):
         """The table that lost a key: the one below the most job configs if all of them lost it."""
         counts = [(1, 0, origin.own)]
         for depth, layer in enumerate(origin.layers[1:], 1):
-            if layer.complete and (count := self._losses[layer.prefix, path]):
+            if layer.whole.table and (count := self._losses[layer.prefix, path]):
                 counts.append((count, -depth, layer))
         layer = max(counts, key=lambda it: it[:2])[2]
         # Rather the table of all environments than that of one.
@@ -279,8 +279,7 @@ class _Inferred(_Finder):
 
 def _written_in(origin: Origin, paths: set[Place]) -> set[Place]:
     """Those of ``paths`` that the tables of ``origin`` may have. Keys are few, labels are not."""
-    tables = (by_label(it.table.get("hyperparameters")) for it in origin.layers)
-    labels = {("hyperparameters", label) for table in tables for label in table or ()}
+    labels = {("hyperparameters", label) for it in origin.layers for label in it.labelled or ()}
     return (labels & paths) | {path for path in paths if len(path) == 1}
 
 

@@ -334,3 +334,25 @@ def test_the_work_grows_with_the_job_configs_though_each_lost_a_label_of_its_own
     made = plan(prepared(1))
     assert {group.cause.key for group in by_cause(made)} == {"variables.b", "job_config.j0"}
     check_growth(prepared, plan, 400)
+
+
+@pytest.mark.parametrize("base", ["", "HEAD"], ids=["state", "revision"])
+def test_the_work_grows_with_the_labels_of_an_array(base: str, tmp_path: Path) -> None:
+    def prepared(count: int) -> Path:
+        root = tmp_path / str(count)
+        (root / "jobs").mkdir(parents=True)
+        settings = '[provider]\nregion = "eu-de"\nproject_id = "p"\n[variables]\nb = "x"\n'
+        (root / "majobctl.toml").write_text(settings)
+        labels = (f'{{label = "l{number}", value = "1"}}' for number in range(count))
+        job = JOBS.replace('{"label%" = "1"}', f"[{', '.join(labels)}]").replace("%", "")
+        (root / "jobs/all.toml").write_text(job)
+        applied(root, NO_OVERRIDES)
+        committed(root)
+        (root / "jobs/all.toml").write_text(
+            job.replace("%", "").replace('value = "1"', "value = 2")
+        )
+        return root
+
+    (group,) = by_cause(plan(prepared(9), base=base))
+    assert len(group.paths) == 9
+    check_growth(prepared, lambda root: plan(root, base=base), 300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from majobctl.errors import Problem
@@ -14,7 +15,7 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layer:
     """The table at ``prefix`` of a file, as written or a part of it. ``size`` is the length of what
     more than one job config has from it, as text."""
@@ -34,14 +35,24 @@ class Layer:
         key, *rest = path
         if key not in self.table:
             return False
-        labelled = by_label(self.table[str(key)]) if key == "hyperparameters" else None
+        labelled = self.labelled if key == "hyperparameters" else None
         return labelled is None or not rest or rest[0] in labelled
 
-    @property
-    def complete(self) -> Mapping[str, Any]:
-        """The table with its directives and its ``use``."""
+    @cached_property
+    def labelled(self) -> Mapping[str, Any] | None:
+        """The hyperparameters by label; None if there are none, or if they are broken."""
+        return by_label(self.table.get("hyperparameters"))
+
+    def value_at(self, path: KeyPath) -> Any:
+        if path[0] == "hyperparameters" and len(path) == 2 and self.labelled is not None:
+            return self.labelled.get(str(path[1]))
+        return found_at(self.table, path)
+
+    @cached_property
+    def whole(self) -> Layer:
+        """The layer with its directives and its ``use``."""
         table = found_at(self.file.data, self.prefix)
-        return table if isinstance(table, Mapping) else {}
+        return replace(self, table=table if isinstance(table, Mapping) else {})
 
     def written(self, path: KeyPath) -> KeyPath:
         """Where the file has the key at ``path``."""
@@ -59,12 +70,20 @@ class Layer:
 
     def _written_path(self, path: KeyPath) -> KeyPath:
         """``path`` with the label of a merged hyperparameter replaced by its index in an array."""
-        own = self.table.get(str(path[0])) if path else None
-        if path[:1] == ("hyperparameters",) and len(path) > 1 and isinstance(own, list):
-            for index, item in enumerate(own):
-                if isinstance(item, Mapping) and item.get("label") == path[1]:
-                    return (path[0], index, *path[2:])
+        is_label = path[:1] == ("hyperparameters",) and len(path) > 1
+        if is_label and (index := self._indices.get(path[1])) is not None:
+            return (path[0], index, *path[2:])
         return path
+
+    @cached_property
+    def _indices(self) -> Mapping[Any, int]:
+        """Where an array of hyperparameters, which may be broken, has each label first."""
+        own = self.table.get("hyperparameters")
+        found: dict[Any, int] = {}
+        for index, item in enumerate(own if isinstance(own, list) else ()):
+            if isinstance(item, Mapping) and isinstance(label := item.get("label"), str):
+                found.setdefault(label, index)
+        return found
 
 
 class Written(NamedTuple):
@@ -116,9 +135,9 @@ class Origin:
             if layer.has(path):
                 is_varied = layer is self.own and path in self.matrix_places
                 at = (*self.key, path[-1]) if is_varied else path
-                return Written(layer, at, found_at(layer.table, path))
-            if path[0] in DIRECTIVES and path[0] in layer.complete:
-                return Written(layer, path, layer.complete[str(path[0])])
+                return Written(layer, at, layer.value_at(path))
+            if path[0] in DIRECTIVES and path[0] in layer.whole.table:
+                return Written(layer, path, layer.whole.table[str(path[0])])
         return None
 
     def explained(self, violation: Violation) -> Violation:
