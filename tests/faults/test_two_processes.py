@@ -132,4 +132,4 @@ def check_reader(command: tuple[str, ...], ran: Ran) -> None:
     if command == ("state", "pull"):
         assert list(json.loads(ran.stdout)["job_configs"]) == NAMES
     else:
-        assert re.search(r"Plan: \d+ to update|\d+ job configs", ran.stdout), ran
+        assert re.search(r"Plan: \d+ to (update|resend)|\d+ job configs", ran.stdout), ran
