@@ -55,7 +55,7 @@ def parse_object(
     """The JSON object in ``content``. Raises JsonError for anything else, and for a key that
     appears twice in one object: two readers would read it in two ways."""
     most = _MOST_VALUES if is_ours else _MOST_OF_OTHERS
-    if sum(map(content.count, (b",", b"[", b"{"))) > most:
+    if len(content) > most and sum(map(content.count, (b",", b"[", b"{"))) > most:
         raise JsonError(f"it has more than {most:,} values")
     if content.startswith(codecs.BOM_UTF8):
         raise JsonError("it begins with a byte-order mark; save it as UTF-8 without one")
@@ -129,9 +129,10 @@ class Node:
         return f"{before}.{shown}" if before else shown
 
     def __getitem__(self, key: str) -> Node:
-        if (found := self.get(key)) is None:
-            raise Node(None, self, key).wrong("is missing")
-        return found
+        table = self.table()
+        if key in table:
+            return Node(table[key], self, key)
+        raise Node(None, self, key).wrong("is missing")
 
     def get(self, key: str) -> Node | None:
         """The member ``key`` of an object; None if the object does not have it."""

@@ -73,8 +73,11 @@ def request_params(params: dict[str, Any]) -> dict[str, Any]:
 
 def unsent(params: Mapping[str, Any]) -> list[Field]:
     """Those of ``params`` that no request carries, or none that has all of them."""
-    found = (field for name, field in FIELDS.items() if name in params)
-    return [field for field in found if not field.rest or field.unless in params]
+    found = [it for it in _MAYBE_UNSENT if not it.rest or it.unless in params]
+    return [field for field in found if field.name in params]
+
+
+_MAYBE_UNSENT = [field for field in FIELDS.values() if not field.rest or field.unless]
 
 
 def normalise(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:

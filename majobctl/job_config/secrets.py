@@ -205,10 +205,9 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
 
 def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
     """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
-    labelled = {(_LABELLED, label): text for label, text in params.get(_LABELLED, {}).items()}
-    for place, text in labelled.items():
-        label = place[1]
-        if place in hidden or not looks_secret(label) or PLAIN.fullmatch(text):
+    for label, text in params.get(_LABELLED, {}).items():
+        place = (_LABELLED, label)
+        if not looks_secret(label) or place in hidden or PLAIN.fullmatch(text):
             continue
         name = re.sub(r"\W", "_", label, flags=re.ASCII).upper()
         name = f"JOB_{name}" if name in OWN_CREDENTIALS or not name[:1].isalpha() else name
@@ -218,7 +217,7 @@ def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iter
             f"{quoted(label)} looks like a secret, and its value is shown and stored in clear;"
             f' write {key} = "${{env.{name}}}", or sensitive = [{quoted(label)}]',
         )
-    for at in [] if os.environ.get(KEY_VARIABLE) else hidden:
+    for at in [] if not hidden or os.environ.get(KEY_VARIABLE) else hidden:
         value = value_at(params, at)
         if isinstance(value, str) and len(value) < (15 if value.isdigit() else 10):
             what = f"{'.'.join(map(str, at))} is sensitive, and so short that it can be found from"

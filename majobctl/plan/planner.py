@@ -173,6 +173,16 @@ class _Sides:
         )
 
 
+def _is_applied(entry: Entry | None, config: JobConfig) -> bool:
+    """Whether the state has ``config``, which has no secrets, as it is."""
+    return (
+        entry is not None
+        and entry.params == config.params
+        and not entry.pending
+        and entry.prevent_delete == config.prevent_delete
+    )
+
+
 def _offline(sides: _Sides) -> Change | None:
     entry = sides.entry
     if entry is not None and entry.params == sides.after and not entry.pending:
@@ -203,7 +213,8 @@ class _Planner:
         if (config := self.desired.get(name)) is None:
             return self._removal(name)
         if self.live is None or name not in self.live:
-            return _offline(self._sides(config))
+            is_done = not config.sensitive and _is_applied(self.known.get(name), config)
+            return None if is_done else _offline(self._sides(config))
         return self._refreshed(self._sides(config), self.live[name])
 
     def _sides(self, config: JobConfig) -> _Sides:

@@ -121,7 +121,8 @@ def _unset_variables(readings: Iterable[Reading]) -> Iterator[Problem]:
     """One for each variable of the environment that is not set, where it is needed first."""
     users: dict[str, dict[str, Any]] = {}
     for reading in readings:
-        for place, name in unset_places(reading.job_config.params if reading.job_config else {}):
+        it = reading.job_config
+        for place, name in unset_places(it.params) if it and it.sensitive else ():
             users.setdefault(name, {}).setdefault(f"job_config.{reading.name}", (reading, place))
     for name, places in users.items():
         first, place = next(iter(places.values()))

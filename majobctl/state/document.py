@@ -178,24 +178,23 @@ def _state_of(document: Node) -> State:
         lineage=lineage.text(),
         serial=serial.integer(),
         target=Target.of_document(document["target"]),
-        job_configs={key: _entry_of(entries[key]) for key in sorted(table)},
+        job_configs={key: _entry_of(Node(table[key], entries, key)) for key in sorted(table)},
         salt=salt.text() if salt else "",
         merged=merged.text() if merged else "",
     )
 
 
 def _entry_of(node: Node) -> Entry:
-    params, attempted = node["params"].table(), node.get("attempted")
-    sent = attempted.table() if attempted and attempted.value is not None else None
-    pending, protected = node.get("pending"), node.get("prevent_delete")
-    if not all(_nests_at_most(_MAX_DEPTH, side) for side in (params, sent or {})):
+    params, table = node["params"].table(), node.table()
+    sent = None if table.get("attempted") is None else node["attempted"].table()
+    if not (_nests_at_most(_MAX_DEPTH, params) and (not sent or _nests_at_most(_MAX_DEPTH, sent))):
         raise node.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
     return Entry(
         params=_without_blanks(params),
         applied_at=node["applied_at"].text(),
-        pending=pending.flag() if pending else False,
+        pending="pending" in table and node["pending"].flag(),
         attempted=sent and _without_blanks(sent),
-        prevent_delete=protected.flag() if protected else False,
+        prevent_delete="prevent_delete" in table and node["prevent_delete"].flag(),
     )
 
 
@@ -205,6 +204,8 @@ def _without_blanks(params: dict[str, Any]) -> dict[str, Any]:
     if isinstance(labels, dict) and None in labels.values():
         labels = {label: text for label, text in labels.items() if text is not None}
         params = {**params, "hyperparameters": labels}
+    if all(params.values()):
+        return params
     return {key: value for key, value in params.items() if not is_blank(value)}
 
 
@@ -213,4 +214,4 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
         return False
     values = outer.values() if isinstance(outer, dict) else outer
     inner = [value for value in values if isinstance(value, (dict, list))]
-    return all(_nests_at_most(depth - 1, value) for value in inner)
+    return all([_nests_at_most(depth - 1, value) for value in inner])

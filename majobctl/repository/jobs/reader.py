@@ -160,7 +160,7 @@ def _read_job_config(
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
     )
-    warnings = [*_warnings(params), *secret_warnings(params, job_config.sensitive)]
+    warnings = [*_warnings(params, sent), *secret_warnings(params, job_config.sensitive)]
     return Reading(origin, policy, name, job_config, warnings=warnings, size=size)
 
 
@@ -177,11 +177,11 @@ def _secrets(
     }
 
 
-def _warnings(params: Mapping[str, Any]) -> Iterator[Violation]:
+def _warnings(params: Mapping[str, Any], sent: Mapping[str, Any]) -> Iterator[Violation]:
     if DATA_KEYS.isdisjoint(params):
         message = "no data: set inputs, dataset_id and dataset_version_id, or data_source"
         yield Violation((), message)
-    for field in unsent(params):
+    for field in unsent(params) if sent is not params else ():
         other = f" with {field.unless}" if field.unless else ""
         message = f"{field.name} is never sent{other}: changing it alone has no effect"
         yield Violation((field.name,), message)

@@ -35,15 +35,13 @@ class Reading(NamedTuple):
 
 def within_bounds(readings: Iterable[Reading]) -> Iterator[Reading]:
     """``readings`` up to a bound: a few lines can describe more than any memory holds."""
-    totals = dict.fromkeys(_MOST, 0)
+    jobs, size, most = _MOST.values()
     for reading in readings:
         found = len(reading.violations)
-        most = _MOST["problems"] - totals["problems"]
         yield reading if found <= most else reading._replace(violations=reading.violations[:most])
-        amounts = (reading.name is not None, reading.size, found)
-        for what, amount in zip(_MOST, amounts, strict=True):
-            totals[what] += amount
-            if totals[what] > _MOST[what]:
-                violation = Violation((), f"the job files have more than {_MOST[what]:,} {what}")
-                yield Reading(origin=reading.origin, expansion_violations=[violation])
-                return
+        jobs, size, most = jobs - (reading.name is not None), size - reading.size, most - found
+        if jobs < 0 or size < 0 or most < 0:
+            what = next(it for it, left in zip(_MOST, (jobs, size, most), strict=True) if left < 0)
+            violation = Violation((), f"the job files have more than {_MOST[what]:,} {what}")
+            yield Reading(origin=reading.origin, expansion_violations=[violation])
+            return

@@ -45,7 +45,9 @@ def misplaced_labels(layers: Sequence[Layer]) -> Iterator[Violation]:
     hyperparameters, where it would be a label. A label that is written as a string is meant."""
     for layer in layers:
         labels = layer.table.get("hyperparameters")
-        for key in KEYS & labels.keys() if isinstance(labels, Mapping) else ():
+        if not isinstance(labels, dict) or KEYS.isdisjoint(labels):
+            continue
+        for key in KEYS & labels.keys():
             path = ("hyperparameters", key)
             if next(it for it in layers if it.has(path)) is layer:
                 table = printable(".".join(map(str, layer.prefix)))
