@@ -214,4 +214,4 @@ def _nests_at_most(depth: int, outer: dict[str, Any] | list[Any]) -> bool:
         return False
     values = outer.values() if isinstance(outer, dict) else outer
     inner = [value for value in values if isinstance(value, (dict, list))]
-    return all([_nests_at_most(depth - 1, value) for value in inner])
+    return all(_nests_at_most(depth - 1, value) for value in inner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -28,6 +28,12 @@ _INSIDE = {
 _BARE_KEY = re.compile(r"[^\s.=\[\]{}\"',#]+")
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _BARE_VALUE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:[^\s,\]}#]*|[^\s,\]}#]+")
+# Most lines: a header, or a bare key with a string or a number.
+_LINE = re.compile(
+    r"[ \t\n]*(?:#[^\n]*\n[ \t\n]*){0,999}()(\[)?([\w-]+(?:\.[\w-]+)*)"
+    r'(?(2)\]|[ \t]*=[ \t]*(?:"[^"\\\n]*"(?!")|[\w.+-]+))(?=[ \t]*(?:[#\n]|\Z))',
+    re.ASCII,
+)
 _MAX_DEPTH = 16
 
 
@@ -79,16 +85,21 @@ class _Scanner:
 
     def run(self) -> Positions:
         table: KeyPath = ()
-        while self._skip_blank() < self._end and not self.positions.repeated:
-            start = self._position
+        while not self.positions.repeated:
+            line = _LINE.match(self._text, self._position)
+            start = line.start(1) if line else self._skip_blank()
+            if start >= self._end:
+                break
+            if line:
+                self._position = line.end()
             if self._text[start] == "[":
-                table = self._header()
+                table = self._table(line[3].split(".")) if line else self._header()
                 self.positions.headers.append(start)
                 self._mark(table, start)
             else:
-                path = table + self._key()
+                path = (*table, *(line[3].split(".") if line else self._key()))
                 self._mark(path, start)
-                if not self.positions.repeated:
+                if not line and not self.positions.repeated:
                     self._value(path)
         return self.positions
 
@@ -98,8 +109,9 @@ class _Scanner:
         if path in self._written:
             self.positions.repeated = (path, keys[path], offset)
             return
-        for length in range(1, min(len(path), _MAX_DEPTH) + 1):
-            keys.setdefault(path[:length], offset)
+        around = path[:_MAX_DEPTH]
+        while around and around not in keys:
+            keys[around], around = offset, around[:-1]
         if len(path) <= _MAX_DEPTH:
             self._written.add(path)
             keys[path] = offset
@@ -140,6 +152,9 @@ class _Scanner:
         self._skip_blank()
         keys = self._key()
         self._position = self._text.index("]", self._position) + 1 + is_array
+        return self._table(keys, is_array)
+
+    def _table(self, keys: Sequence[str], is_array: bool = False) -> KeyPath:
         path: KeyPath = ()
         for key in keys[:-1]:
             path = self._newest((*path, key))
