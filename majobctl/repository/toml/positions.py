@@ -154,7 +154,7 @@ class _Scanner:
         self._position = self._text.index("]", self._position) + 1 + is_array
         return self._table(keys, is_array)
 
-    def _table(self, keys: Sequence[str], is_array: bool = False) -> KeyPath:
+    def _table(self, keys: Sequence[str | int], is_array: bool = False) -> KeyPath:
         path: KeyPath = ()
         for key in keys[:-1]:
             path = self._newest((*path, key))
