@@ -193,8 +193,12 @@ SOURCE_KEYS = ("inputs", "dataset_id", "dataset_version_id", "data_source")
 
 
 def sources_in(params: Params) -> list[Any]:
-    """One source, in whatever words: a difference of words alone is none."""
-    return [it for it in (source_of(params), *params.get("data_source", ())) if it]
+    """One source, in whatever words: a difference of words alone is none. A lone key of a
+    dataset is a source of its own."""
+    own = source_of(params)
+    half = [it for it in params.items() if it[0].startswith("dataset_")]
+    whole = own is not None and own["type"] == "dataset"
+    return [it for it in (own, *([] if whole else half), *params.get("data_source", ())) if it]
 
 
 @settings(max_examples=60)
@@ -204,6 +208,7 @@ def sources_in(params: Params) -> list[Any]:
     {"inputs": "/b/x/"},
     Random(1),
 )
+@example({**PLAIN, "inputs": "/b/x/", "dataset_version_id": "0"}, {"inputs": "/b/x/"}, Random(1))
 def test_exactly_the_places_that_differ_are_shown(before: Params, live: Params, draw: Any) -> None:
     # The service may say the same source of data in other words; then the state's are shown.
     old, new = leaves(before), leaves(LiveConfig("one", live).params_as(before))
