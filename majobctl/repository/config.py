@@ -15,6 +15,7 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.files import job_files
 from majobctl.repository.jobs.reader import read_job_files
 from majobctl.repository.jobs.readings import Reading
+from majobctl.repository.prices import NO_PRICES, Prices, read_prices
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
@@ -30,6 +31,7 @@ class Config:
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
     """The warnings about patterns that match no file, and about links that lead nowhere."""
+    prices: Prices = NO_PRICES
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 
@@ -46,6 +48,8 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))
     warnings.update(_unset_variables(found.readings))
+    prices, wrong_prices = read_prices(root)
+    problems.update(wrong_prices)
     if problems:
         raise ConfigError(sorted(problems), sorted(warnings))
     return Config(
@@ -53,6 +57,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         job_configs=dict(sorted(found.job_configs.items())),
         warnings=tuple(sorted(warnings)),
         unmatched=tuple(found.unmatched),
+        prices=prices,
         default_policy=found.default_policy,
     )
 

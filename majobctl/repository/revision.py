@@ -15,7 +15,7 @@ from typing import NamedTuple
 from majobctl.errors import MajobctlError
 from majobctl.files import MOST_BYTES
 from majobctl.repository.config import Config, load_config
-from majobctl.repository.settings.settings import FILE_NAME, read_settings
+from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, read_settings
 from majobctl.repository.settings.variables import Overrides
 from majobctl.text import printable, quoted, reason_of
 
@@ -65,6 +65,8 @@ def _entries(root: Path, revision: str) -> Iterator[_Entry]:
 
 def _may_matter(entry: _Entry, patterns: Iterable[str]) -> bool:
     """Whether it may be a job file or a seed, or lead to job files."""
+    if entry.name == PRICES_NAME:
+        return False
     if entry.mode not in _NOT_FOLLOWED:
         last = ["*.toml", *(it.rpartition("/")[2] for it in patterns)]
         return any(fnmatchcase(entry.name.rpartition("/")[2], it) for it in last)

@@ -1,0 +1,72 @@
+"""What a plan costs and whom it concerns, as far as the repository has a list of flavors, prices
+and CODEOWNERS."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from majobctl.job_config.secrets import SHOWN
+from majobctl.operations.context import target_of
+from majobctl.plan.change import Change, Params
+from majobctl.plan.plan import Flavor, Plan
+from majobctl.repository.config import Config
+from majobctl.repository.owners import owners_of
+from majobctl.repository.settings.settings import WORKING_FOLDER, Settings
+
+
+def with_impact(plan: Plan, config: Config, base: Config | None) -> Plan:
+    known = {**(base.job_configs if base else {}), **config.job_configs}
+    sources = [known[it.name].source for it in plan.changes if it.name in known]
+    owners = owners_of(config.settings.root, [it.file for it in sources if it])
+    return replace(plan, flavors=tuple(_flavors(plan.changes, config)), owners=owners)
+
+
+def _flavors(changes: Iterable[Change], config: Config) -> Iterator[Flavor]:
+    before, after = Counter[str](), Counter[str]()
+    for change in changes:
+        old, new = _nodes(change.before), _nodes(change.after)
+        # What was renamed counts under its new name.
+        if old != new and not change.new_name:
+            before.update(old)
+            after.update(new)
+    cached = _cached(config.settings) if before or after else None
+    (gpus, listed_at), (currency, prices) = cached or ({}, ""), config.prices
+    for name in sorted({*before, *after}) if cached or currency else ():
+        yield Flavor(
+            name=name,
+            nodes_before=before[name],
+            nodes_after=after[name],
+            gpus=gpus.get(name),
+            listed_at=listed_at,
+            price=prices.get(name),
+            currency=currency,
+        )
+
+
+def _nodes(params: Params | None) -> Mapping[str, int]:
+    """The number of nodes of the flavor; nothing without one, as in a dedicated pool."""
+    if not params or "pool_id" in params or "train_instance_type" not in params:
+        return {}
+    flavor, count = params["train_instance_type"], params.get("train_instance_count")
+    return {flavor if isinstance(flavor, str) else SHOWN: count if isinstance(count, int) else 0}
+
+
+def _cached(settings: Settings) -> tuple[dict[str, int | None], str] | None:
+    """The GPUs of a node of each flavor, and when the service listed them; None without a cache."""
+    folder = settings.root / WORKING_FOLDER
+    if not folder.is_dir():
+        return None
+    from majobctl.service.catalog import as_number
+    from majobctl.service.catalog_cache import FILE_NAME, load_lists
+
+    if not (folder / FILE_NAME).exists():
+        return None
+    flavors = load_lists(folder / FILE_NAME, target_of(settings))[0].get("flavors")
+    gpus: dict[str, int | None] = {}
+    for item in flavors.items if flavors else ():
+        name, number = item["train_instance_type"], as_number(item["gpu_num"])
+        # Several flavors may have the same code: what they do not agree on is not known.
+        gpus[name] = number if gpus.get(name, number) == number else None
+    return gpus, flavors.read_at if flavors else ""
