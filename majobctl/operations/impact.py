@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from majobctl.job_config.secrets import SHOWN
-from majobctl.operations.context import target_of
 from majobctl.plan.change import Change, Params
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.repository.config import Config
-from majobctl.repository.owners import owners_of
+from majobctl.repository.impact import owners_of
 from majobctl.repository.settings.settings import WORKING_FOLDER, Settings
 
 
@@ -31,8 +30,8 @@ def _flavors(changes: Iterable[Change], config: Config) -> Iterator[Flavor]:
         if old != new and not change.new_name:
             before.update(old)
             after.update(new)
-    cached = _cached(config.settings) if before or after else None
-    (gpus, listed_at), (currency, prices) = cached or ({}, ""), config.prices
+    cached, (currency, prices) = _gpus(config.settings) if before or after else None, config.prices
+    listed_at, gpus = cached or ("", {})
     for name in sorted({*before, *after}) if cached or currency else ():
         yield Flavor(
             name=name,
@@ -53,20 +52,19 @@ def _nodes(params: Params | None) -> Mapping[str, int]:
     return {flavor if isinstance(flavor, str) else SHOWN: count if isinstance(count, int) else 0}
 
 
-def _cached(settings: Settings) -> tuple[dict[str, int | None], str] | None:
-    """The GPUs of a node of each flavor, and when the service listed them; None without a cache."""
-    folder = settings.root / WORKING_FOLDER
-    if not folder.is_dir():
+def _gpus(settings: Settings) -> tuple[str, dict[str, int | None]] | None:
+    """When the service listed its flavors, and the GPUs of a node; None without a cache."""
+    if not (settings.root / WORKING_FOLDER).is_dir():
         return None
+    from majobctl.operations.catalog_check import cached_lists
     from majobctl.service.catalog import as_number
-    from majobctl.service.catalog_cache import FILE_NAME, load_lists
 
-    if not (folder / FILE_NAME).exists():
+    if (lists := cached_lists(settings)) is None:
         return None
-    flavors = load_lists(folder / FILE_NAME, target_of(settings))[0].get("flavors")
+    flavors = lists[0].get("flavors")
     gpus: dict[str, int | None] = {}
     for item in flavors.items if flavors else ():
         name, number = item["train_instance_type"], as_number(item["gpu_num"])
         # Several flavors may have the same code: what they do not agree on is not known.
         gpus[name] = number if gpus.get(name, number) == number else None
-    return gpus, flavors.read_at if flavors else ""
+    return flavors.read_at if flavors else "", gpus

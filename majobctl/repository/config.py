@@ -12,10 +12,10 @@ from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
+from majobctl.repository.impact import NO_PRICES, Prices, read_prices
 from majobctl.repository.jobs.files import job_files
 from majobctl.repository.jobs.reader import read_job_files
 from majobctl.repository.jobs.readings import Reading
-from majobctl.repository.prices import NO_PRICES, Prices, read_prices
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
@@ -48,8 +48,11 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))
     warnings.update(_unset_variables(found.readings))
-    prices, wrong_prices = read_prices(root)
-    problems.update(wrong_prices)
+    prices = NO_PRICES
+    try:
+        prices = read_prices(root)
+    except ConfigError as error:
+        problems.update(error.problems)
     if problems:
         raise ConfigError(sorted(problems), sorted(warnings))
     return Config(

@@ -65,11 +65,11 @@ def _entries(root: Path, revision: str) -> Iterator[_Entry]:
 
 def _may_matter(entry: _Entry, patterns: Iterable[str]) -> bool:
     """Whether it may be a job file or a seed, or lead to job files."""
-    if entry.name == PRICES_NAME:
-        return False
     if entry.mode not in _NOT_FOLLOWED:
         last = ["*.toml", *(it.rpartition("/")[2] for it in patterns)]
-        return any(fnmatchcase(entry.name.rpartition("/")[2], it) for it in last)
+        return entry.name != PRICES_NAME and any(
+            fnmatchcase(entry.name.rpartition("/")[2], it) for it in last
+        )
     folders = (re.split(r"[*?\[]", it)[0].rpartition("/")[0] for it in patterns)
     return any(os.path.commonpath([it, entry.name]) in (it, entry.name) for it in folders)
 
