@@ -111,14 +111,17 @@ def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
     parts = [f"{in_short(gpus)} (listed on {flavors[0].listed_at[:10]})"] if gpus else []
     if unlisted := [show(it.name) for it in flavors if it.gpus is None]:
         parts.append(f"GPUs of {in_short(unlisted)} not known (run `majobctl flavors`)")
-    priced = [(it.nodes_before, it.nodes_after, it.price) for it in flavors if it.price is not None]
-    if priced:
+    money = []
+    if priced := [
+        (it.nodes_before, it.nodes_after, it.price) for it in flavors if it.price is not None
+    ]:
         before, after = (sum(it[side] * it[2] for it in priced) for side in (0, 1))
-        parts.append(f"{before:,.2f} -> {after:,.2f} {printable(flavors[0].currency)} an hour")
+        money.append(f"{before:,.2f} -> {after:,.2f} {printable(flavors[0].currency)} an hour")
     if unpriced := [show(it.name) for it in flavors if it.currency and it.price is None]:
-        parts.append(f"prices.toml has no price for {in_short(unpriced)}")
-    if parts:
-        yield f"If each job config with another flavor or count runs once: {'; '.join(parts)}."
+        money.append(f"prices.toml has no price for {in_short(unpriced)}")
+    if parts or money:
+        text = "; ".join([*parts, *[", but ".join(money)] * bool(money)])
+        yield f"If each job config with another flavor or count runs once: {text}."
 
 
 def _owned(owners: Mapping[str, tuple[str, ...]], show: Show) -> Iterator[str]:

@@ -62,7 +62,7 @@ def cost(repository: Repository) -> str:
             PRICES,
             {TYPE: CPU},
             {},
-            [GONE, "2.50 -> 0.00 EUR an hour", UNPRICED + '"vm.cpu.2u"'],
+            [GONE, f'2.50 -> 0.00 EUR an hour, but {UNPRICED}"vm.cpu.2u"'],
         ),
         (False, PRICES, {COUNT: 3}, {}, [f"GPUs of {SMALL} {NO_LIST}", "2.50 -> 7.50 EUR an hour"]),
         (False, EUR + PRICE, {COUNT: 3}, {}, [f"GPUs of {SMALL} {NO_LIST}", UNPRICED + SMALL]),
