@@ -23,18 +23,18 @@ _Check = tuple[tuple[str, ...], Callable[..., _Wrong | None]]
 """Keys, and a function of their values, None for one that is missing or sensitive."""
 
 
-def cached_lists(settings: Settings) -> tuple[Mapping[str, CachedList], str] | None:
-    """As ``load_lists``. None without the file, or if nothing names a project."""
+def cached_lists(settings: Settings) -> tuple[Mapping[str, CachedList], str]:
+    """As ``load_lists``; no lists if nothing names a project."""
     path = settings.root / WORKING_FOLDER / FILE_NAME
     if os.path.lexists(path):
         with suppress(MajobctlError):
             return load_lists(path, target_of(settings))
-    return None
+    return {}, ""
 
 
 def warnings_of(config: Config) -> list[Problem]:
     """What the cache says about the job configs, in order, or why it cannot be used."""
-    lists, reason = cached_lists(config.settings) or ({}, "")
+    lists, reason = cached_lists(config.settings)
     if reason:
         message = f"{reason}; `majobctl flavors` writes it again"
         return [Problem(file=f"{WORKING_FOLDER}/{FILE_NAME}", message=message)]

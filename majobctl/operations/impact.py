@@ -1,5 +1,4 @@
-"""What a plan costs and whom it concerns, as far as the repository has a list of flavors, prices
-and CODEOWNERS."""
+"""What a plan costs and whom it concerns, as far as the repository has the files for it."""
 
 from __future__ import annotations
 
@@ -23,6 +22,9 @@ def with_impact(plan: Plan, config: Config, base: Config | None) -> Plan:
 
 
 def _flavors(changes: Iterable[Change], config: Config) -> Iterator[Flavor]:
+    (currency, prices), folder = config.prices, config.settings.root / WORKING_FOLDER
+    if not currency and not folder.is_dir():
+        return
     before, after = Counter[str](), Counter[str]()
     for change in changes:
         old, new = _nodes(change.before), _nodes(change.after)
@@ -30,9 +32,10 @@ def _flavors(changes: Iterable[Change], config: Config) -> Iterator[Flavor]:
         if old != new and not change.new_name:
             before.update(old)
             after.update(new)
-    cached, (currency, prices) = _gpus(config.settings) if before or after else None, config.prices
-    listed_at, gpus = cached or ("", {})
-    for name in sorted({*before, *after}) if cached or currency else ():
+    if before == after:
+        return
+    listed_at, gpus = _gpus(config.settings)
+    for name in sorted({*before, *after}) if listed_at or currency else ():
         yield Flavor(
             name=name,
             nodes_before=before[name],
@@ -52,17 +55,13 @@ def _nodes(params: Params | None) -> Mapping[str, int]:
     return {flavor if isinstance(flavor, str) else SHOWN: count if isinstance(count, int) else 0}
 
 
-def _gpus(settings: Settings) -> tuple[str, dict[str, int | None]] | None:
-    """When the service listed its flavors, and the GPUs of a node; None without a cache."""
-    if not (settings.root / WORKING_FOLDER).is_dir():
-        return None
+def _gpus(settings: Settings) -> tuple[str, dict[str, int | None]]:
+    """When the service listed its flavors, "" if that is not known, and the GPUs of a node."""
     from majobctl.operations.catalog_check import cached_lists
     from majobctl.service.catalog import as_number
 
-    if (lists := cached_lists(settings)) is None:
-        return None
-    flavors = lists[0].get("flavors")
     gpus: dict[str, int | None] = {}
+    flavors = cached_lists(settings)[0].get("flavors")
     for item in flavors.items if flavors else ():
         name, number = item["train_instance_type"], as_number(item["gpu_num"])
         # Several flavors may have the same code: what they do not agree on is not known.

@@ -153,13 +153,12 @@ def _causes(plan: Plan) -> list[dict[str, Any]]:
 
 def _edits(node: Node) -> dict[str, Any]:
     """What the lines said and say; the rest follows from the fields."""
-    found = [it for it in node.items() if "before" in it.table()]
-    return {
-        "edits": {
-            Cause(**read_members(_CAUSE, it)): (it["before"].value, it["after"].value)
-            for it in found
-        }
+    edits = {
+        Cause(**read_members(_CAUSE, it)): (it["before"].value, it["after"].value)
+        for it in node.items()
+        if "before" in it.table()
     }
+    return {"edits": edits}
 
 
 _FLAVOR = [

@@ -37,7 +37,8 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
     if git cannot read it, ConfigError if it breaks a rule."""
     try:
         with tempfile.TemporaryDirectory(prefix="majobctl-") as name:
-            folder, entries = Path(name), [*_entries(root, revision)]
+            folder = Path(name)
+            entries = [it for it in _entries(root, revision) if it.name != PRICES_NAME]
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():
                 raise MajobctlError(f"it has no {FILE_NAME} in this folder")
@@ -67,9 +68,7 @@ def _may_matter(entry: _Entry, patterns: Iterable[str]) -> bool:
     """Whether it may be a job file or a seed, or lead to job files."""
     if entry.mode not in _NOT_FOLLOWED:
         last = ["*.toml", *(it.rpartition("/")[2] for it in patterns)]
-        return entry.name != PRICES_NAME and any(
-            fnmatchcase(entry.name.rpartition("/")[2], it) for it in last
-        )
+        return any(fnmatchcase(entry.name.rpartition("/")[2], it) for it in last)
     folders = (re.split(r"[*?\[]", it)[0].rpartition("/")[0] for it in patterns)
     return any(os.path.commonpath([it, entry.name]) in (it, entry.name) for it in folders)
 

@@ -69,6 +69,7 @@ def cost(repository: Repository) -> str:
         (False, "", {TYPE: BIG}, {}, []),
         (True, PRICES, {"config_desc": "mine"}, {}, []),
         (True, PRICES, {}, {}, []),
+        (True, PRICES, {COUNT: 2}, {TYPE: None, "pool_id": "p"}, []),
         (True, PRICES, {"renamed_from": "alpha"}, {}, []),
         (
             True,
@@ -131,11 +132,13 @@ def test_a_list_that_does_not_agree_with_itself_is_not_believed(applied: Reposit
         document["flavors"]["items"] = [*items, {**small, "gpu_num": other}, small]
         path.write_text(json.dumps(document))
         assert cost(applied) == unknown
-    document["target"]["project_id"] = "another"
-    path.write_text(json.dumps(document))
-    assert cost(applied) == unknown
-    path.write_text("{")
-    assert cost(applied) == unknown
+    other_target = {**document["target"], "project_id": "another"}
+    for text in (json.dumps({**document, "target": other_target}), "{"):
+        path.write_text(text)
+        assert cost(applied) == ""
+        applied.write("prices.toml", f"{EUR}{PRICE}")
+        assert cost(applied) == f"{unknown[:-1]}; {UNPRICED}{SMALL}."
+        (applied.root / "prices.toml").unlink()
 
 
 def test_a_secret_flavor_gives_nothing_away(applied: Repository) -> None:
