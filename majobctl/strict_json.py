@@ -164,6 +164,9 @@ class Node:
     def integer(self) -> int:
         return self._as(int, "an integer")
 
+    def number(self) -> float:
+        return self._as(float, "a number")
+
     def _as(self, kind: type[T], wanted: str) -> T:
         # In Python, True is an int.
         if isinstance(self.value, kind) and (kind is bool or not isinstance(self.value, bool)):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.config_repository import Repository
 
-COSTLY = {"requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
+COSTLY = {"codeowners", "requests", "urllib3", "deepdiff", "werkzeug", "filelock"}
 LATE = {
     *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
     *(
@@ -89,6 +89,16 @@ def test_only_a_plan_that_changes_an_array_imports_the_differ(on_emulator: Repos
     assert imported_by(on_emulator, "plan") == set()
     on_emulator.job("alpha", inputs=None, data_source=[*sources, *sources])
     assert imported_by(on_emulator, "plan") == {"deepdiff"}
+
+
+def test_only_a_plan_with_changes_and_owners_reads_them(on_emulator: Repository) -> None:
+    needed = {"codeowners", "majobctl.operations.catalog_check", "majobctl.operations.impact"}
+    assert imported_by(on_emulator, "plan", of=needed) == {"majobctl.operations.impact"}
+    on_emulator.write("CODEOWNERS", "* @all\n")
+    assert imported_by(on_emulator, "validate", of=needed) == set()
+    assert "codeowners" in imported_by(on_emulator, "plan", of=needed)
+    on_emulator.apply("--overwrite")
+    assert imported_by(on_emulator, "plan", of=needed) == {"majobctl.operations.catalog_check"}
 
 
 def test_an_apply_without_changes_imports_no_http(on_emulator: Repository) -> None:

@@ -28,6 +28,7 @@ def modules() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("library", "places"),
     [
+        ("codeowners", {"repository"}),
         ("deepdiff", {"plan"}),
         ("tomli_w", {"repository"}),
         ("tomlkit", {"repository"}),

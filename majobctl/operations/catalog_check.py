@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
+from majobctl.repository.settings.settings import WORKING_FOLDER, Settings
 from majobctl.service.catalog import NAMES, names_in, unknown_name
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
 from majobctl.text import counted, nearest, quoted
@@ -22,20 +23,21 @@ _Check = tuple[tuple[str, ...], Callable[..., _Wrong | None]]
 """Keys, and a function of their values, None for one that is missing or sensitive."""
 
 
-def warnings_of(config: Config, folder: Path) -> list[Problem]:
-    """What the cache in ``folder`` says about the job configs, in order, or why it cannot be used.
-    It is not used if nothing names a project."""
-    path = folder / FILE_NAME
-    if not os.path.lexists(path):
-        return []
-    try:
-        target = target_of(config.settings)
-    except MajobctlError:
-        return []
-    lists, reason = load_lists(path, target)
+def cached_lists(settings: Settings) -> tuple[Mapping[str, CachedList], str]:
+    """As ``load_lists``; no lists if nothing names a project."""
+    path = settings.root / WORKING_FOLDER / FILE_NAME
+    if os.path.lexists(path):
+        with suppress(MajobctlError):
+            return load_lists(path, target_of(settings))
+    return {}, ""
+
+
+def warnings_of(config: Config) -> list[Problem]:
+    """What the cache says about the job configs, in order, or why it cannot be used."""
+    lists, reason = cached_lists(config.settings)
     if reason:
         message = f"{reason}; `majobctl flavors` writes it again"
-        return [Problem(file=f"{folder.name}/{FILE_NAME}", message=message)]
+        return [Problem(file=f"{WORKING_FOLDER}/{FILE_NAME}", message=message)]
     return catalog_warnings(config, lists)
 
 

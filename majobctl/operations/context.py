@@ -75,11 +75,10 @@ class ConfigRepository:
         except ConfigError as error:
             self.warn_all(error.warnings)
             raise
-        folder = self.folder / WORKING_FOLDER
-        if folder.is_dir():
+        if (self.folder / WORKING_FOLDER).is_dir():
             from majobctl.operations.catalog_check import warnings_of
 
-            offline = warnings_of(loaded, folder)
+            offline = warnings_of(loaded)
             loaded = replace(loaded, warnings=tuple(sorted({*loaded.warnings, *offline})))
         self.warn_all(loaded.warnings)
         return loaded

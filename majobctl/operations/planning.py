@@ -149,6 +149,10 @@ def plan_config(
         overwrites=overwrites or settings.apply["overwrite"],
         unset=_unset(made, config),
     )
+    if made.changes:
+        from majobctl.operations.impact import with_impact
+
+        made = with_impact(made, config, base)
     _check_found(made, config)
     if selection and not made.total:
         repository.warn("what is selected waits for the job config that is renamed from it")

@@ -30,10 +30,11 @@ from majobctl.plan.members import (
     one_of,
     or_null,
     path_steps,
+    plain,
     read_members,
     write_members,
 )
-from majobctl.plan.plan import Plan, Selection
+from majobctl.plan.plan import Flavor, Plan, Selection
 from majobctl.state.document import State
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
@@ -152,13 +153,28 @@ def _causes(plan: Plan) -> list[dict[str, Any]]:
 
 def _edits(node: Node) -> dict[str, Any]:
     """What the lines said and say; the rest follows from the fields."""
-    found = [it for it in node.items() if "before" in it.table()]
-    return {
-        "edits": {
-            Cause(**read_members(_CAUSE, it)): (it["before"].value, it["after"].value)
-            for it in found
-        }
+    edits = {
+        Cause(**read_members(_CAUSE, it)): (it["before"].value, it["after"].value)
+        for it in node.items()
+        if "before" in it.table()
     }
+    return {"edits": edits}
+
+
+_FLAVOR = [
+    Member("name", TEXT),
+    Member("nodes_before", INTEGER),
+    Member("nodes_after", INTEGER),
+    Member("gpus_per_node", or_null(INTEGER), "gpus"),
+    Member("listed_at", TEXT),
+    Member("price_per_hour", or_null(plain(Node.number, float)), "price"),
+    Member("currency", TEXT),
+]
+_FLAVORS = Form(
+    lambda found: [write_members(_FLAVOR, it) for it in found],
+    lambda node: tuple(Flavor(**read_members(_FLAVOR, it)) for it in node.items()),
+)
+_OWNERS = Form(dict, lambda node: {file: node[file].texts() for file in node.table()})
 
 
 def _held_back(plan: Plan) -> list[str]:
@@ -186,6 +202,8 @@ _PLAN = [
     Member("base", TEXT, default="", omits=True),
     Member("changes", Form(_changes, lambda node: {"changes": _read_changes(node)}), ""),
     Member("causes", Form(_causes, _edits), "", default={"edits": {}}),
+    Member("flavors", _FLAVORS, default=(), omits=True),
+    Member("owners", _OWNERS, default={}, omits=True),
     Member("summary", _SUMMARY, ""),
     Member("calls", Form(dict)),
     Member("selection", SELECTION, ""),

@@ -40,6 +40,21 @@ EVERYTHING = Selection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flavor:
+    """The nodes of a flavor that run if each job config whose flavor or count changes runs once.
+    ``gpus`` and ``price``, for an hour, are a node's; None if they are not known. ``listed_at`` is
+    when the service listed the flavors, ``currency`` that of all prices; "" without such a file."""
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    gpus: int | None
+    listed_at: str
+    price: float | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All changes in name order, and what they were planned against. Without a state, ``lineage``
     is "", ``serial`` is 0, and ``salt`` is the new state's. ``left_out`` counts what is not
@@ -73,6 +88,9 @@ class Plan:
     """The revision whose files are compared with, in place of the state; "" for the state."""
     edits: Mapping[Cause, tuple[str | None, ...]] = field(default_factory=dict)
     """What the lines of causes said before, and say now, where both are known and may be shown."""
+    flavors: tuple[Flavor, ...] = ()
+    owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each job file of the changes; empty without CODEOWNERS."""
 
     @property
     def total(self) -> int:

@@ -5,13 +5,14 @@ makes text from outside safe, and marks it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, may_remove_unknown
-from majobctl.plan.plan import Plan
+from majobctl.plan.plan import Flavor, Plan
 from majobctl.text import counted, in_short, printable, quoted
 
 if TYPE_CHECKING:
@@ -98,7 +99,38 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
             " saved (`plan --refresh --out FILE`), or add --overwrite."
             " `apply --auto-approve` holds it back."
         )
+    yield from _cost(plan.flavors, show)
+    yield from _owned(plan.owners, show)
     yield from _selected(plan, plan.total, show)
+
+
+def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
+    """The GPUs of each flavor and the price of an hour, before and after; and what is not known."""
+    numbers = [(show(it.name), it.nodes_before, it.nodes_after, it.gpus) for it in flavors]
+    gpus = [f"{name} {old * each} -> {new * each} GPUs" for name, old, new, each in numbers if each]
+    parts = [f"{in_short(gpus)} (listed on {flavors[0].listed_at[:10]})"] if gpus else []
+    if unlisted := [show(it.name) for it in flavors if it.gpus is None]:
+        parts.append(f"GPUs of {in_short(unlisted)} not known (run `majobctl flavors`)")
+    money = []
+    if priced := [
+        (it.nodes_before, it.nodes_after, it.price) for it in flavors if it.price is not None
+    ]:
+        before, after = (sum(it[side] * it[2] for it in priced) for side in (0, 1))
+        money.append(f"{before:,.2f} -> {after:,.2f} {printable(flavors[0].currency)} an hour")
+    if unpriced := [show(it.name) for it in flavors if it.currency and it.price is None]:
+        money.append(f"prices.toml has no price for {in_short(unpriced)}")
+    if parts or money:
+        text = "; ".join([*parts, *[", but ".join(money)] * bool(money)])
+        yield f"If each job config with another flavor or count runs once: {text}."
+
+
+def _owned(owners: Mapping[str, tuple[str, ...]], show: Show) -> Iterator[str]:
+    files = Counter(owner for found in owners.values() for owner in found)
+    parts = [in_short([show(name) for name, _ in files.most_common()], _MAX_NAMES)] * bool(files)
+    if unowned := [show(file) for file, found in owners.items() if not found]:
+        parts.append(f"nobody for {in_short(unowned)}")
+    if parts:
+        yield f"Owners of these job files: {'; '.join(parts)}."
 
 
 def _selected(found: Plan | Drift, looked_at: int, show: Show) -> Iterator[str]:

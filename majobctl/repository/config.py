@@ -12,6 +12,7 @@ from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
+from majobctl.repository.impact import NO_PRICES, Prices, read_prices
 from majobctl.repository.jobs.files import job_files
 from majobctl.repository.jobs.reader import read_job_files
 from majobctl.repository.jobs.readings import Reading
@@ -30,6 +31,7 @@ class Config:
     warnings: tuple[Problem, ...]
     unmatched: tuple[Problem, ...] = ()
     """The warnings about patterns that match no file, and about links that lead nowhere."""
+    prices: Prices = NO_PRICES
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 
@@ -46,6 +48,11 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))
     warnings.update(_unset_variables(found.readings))
+    prices = NO_PRICES
+    try:
+        prices = read_prices(root)
+    except ConfigError as error:
+        problems.update(error.problems)
     if problems:
         raise ConfigError(sorted(problems), sorted(warnings))
     return Config(
@@ -53,6 +60,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         job_configs=dict(sorted(found.job_configs.items())),
         warnings=tuple(sorted(warnings)),
         unmatched=tuple(found.unmatched),
+        prices=prices,
         default_policy=found.default_policy,
     )
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from majobctl.errors import MajobctlError
 from majobctl.files import MOST_BYTES
 from majobctl.repository.config import Config, load_config
-from majobctl.repository.settings.settings import FILE_NAME, read_settings
+from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, read_settings
 from majobctl.repository.settings.variables import Overrides
 from majobctl.text import printable, quoted, reason_of
 
@@ -37,7 +37,8 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
     if git cannot read it, ConfigError if it breaks a rule."""
     try:
         with tempfile.TemporaryDirectory(prefix="majobctl-") as name:
-            folder, entries = Path(name), [*_entries(root, revision)]
+            folder = Path(name)
+            entries = [it for it in _entries(root, revision) if it.name != PRICES_NAME]
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():
                 raise MajobctlError(f"it has no {FILE_NAME} in this folder")

@@ -238,8 +238,7 @@ def test_what_is_kept_is_what_offline_warnings_know(on_rest: Repository, rest: F
     for name in LISTS:
         on_rest.done(name)
     rest.forget_requests()
-    folder = on_rest.root / ".majobctl"
-    one, two = map(str, warnings_of(load_config(on_rest.root), folder))
+    one, two = map(str, warnings_of(load_config(on_rest.root)))
     day = cache(on_rest)["flavors"]["read_at"][:10]
     assert one.startswith(
         'jobs/one.toml:8: job_config.one: train_instance_type "modelarts.vm.gpu.p10" was not'

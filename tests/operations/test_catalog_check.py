@@ -243,11 +243,11 @@ def repository(root: Path, files: Mapping[str, str] | None = None) -> Path:
 def test_the_file_is_read_for_the_target_of_the_settings(tmp_path: Path) -> None:
     folder = repository(tmp_path)
     path = folder / "catalogue.json"
-    assert warnings_of(load_config(tmp_path), folder) == []
+    assert warnings_of(load_config(tmp_path)) == []
     save_list(path, Target(TARGET.endpoint, "another"), "flavors", LISTS["flavors"])
-    assert warnings_of(load_config(tmp_path), folder) == []
+    assert warnings_of(load_config(tmp_path)) == []
     save_list(path, TARGET, "engines", LISTS["engines"])
-    (warning,) = warnings_of(load_config(tmp_path), folder)
+    (warning,) = warnings_of(load_config(tmp_path))
     assert (warning.file, warning.line, warning.where) == ("jobs/a.toml", 7, "job_config.alpha")
     assert warning.message == 'framework_type "Other" was not offered on 2026-11-24'
 
@@ -255,7 +255,7 @@ def test_the_file_is_read_for_the_target_of_the_settings(tmp_path: Path) -> None
 def test_without_a_project_there_is_no_warning(tmp_path: Path) -> None:
     folder = repository(tmp_path, {"majobctl.toml": '[provider]\nregion = "eu-de"\n'})
     save_list(folder / "catalogue.json", TARGET, "flavors", LISTS["flavors"])
-    assert warnings_of(load_config(tmp_path), folder) == []
+    assert warnings_of(load_config(tmp_path)) == []
 
 
 def test_the_project_may_come_from_the_environment(
@@ -264,12 +264,12 @@ def test_the_project_may_come_from_the_environment(
     monkeypatch.setenv("OS_PROJECT_ID", "project-1")
     folder = repository(tmp_path, {"majobctl.toml": '[provider]\nregion = "eu-de"\n'})
     save_list(folder / "catalogue.json", TARGET, "flavors", LISTS["flavors"])
-    assert len(warnings_of(load_config(tmp_path), folder)) == 1
+    assert len(warnings_of(load_config(tmp_path))) == 1
 
 
 def test_a_damaged_file_is_one_warning_that_says_what_to_do(tmp_path: Path) -> None:
-    folder = repository(tmp_path, {".majobctl/catalogue.json": "damage"})
-    (warning,) = warnings_of(load_config(tmp_path), folder)
+    repository(tmp_path, {".majobctl/catalogue.json": "damage"})
+    (warning,) = warnings_of(load_config(tmp_path))
     assert str(warning) == (
         ".majobctl/catalogue.json: it is damaged: it is not JSON (line 1, column 1);"
         " `majobctl flavors` writes it again"

@@ -15,11 +15,17 @@ from hypothesis import given
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.plan.change import Action
 from majobctl.plan.document import plan_bytes, read_plan
+from majobctl.plan.plan import Flavor
 from tests.plan.plan_strategies import Three, threes
 from tests.render.html_plans import reviewed_plan
 
 NAME = "p.plan"
-PLAN = reviewed_plan()
+_NODES: dict[str, Any] = {"nodes_before": 1, "nodes_after": 2, "listed_at": "", "currency": ""}
+PLAN = replace(
+    reviewed_plan(),
+    flavors=(Flavor(name="a", gpus=8, price=0.5, **_NODES),),
+    owners={"a_toml": ("@a",)},
+)
 STEP = re.compile(r"[^.\[\]]+")
 ACTIONS = [change.action for change in PLAN.changes]
 FORGOTTEN = ACTIONS.index(Action.FORGET)
@@ -74,24 +80,30 @@ REQUIRED = paths(
     " target.project_id summary.no-op selection.target selection.exclude selection.left_out ~.name"
     " ~.action ~.source ~.fields ~.before ~.after ~.cleared ~.references ~.source.file"
     " ~.source.line ~.fields[0].path ~.fields[0].action ~.fields[0].before ~.fields[0].after"
-    " ~.references[0].path ~.references[0].text"
+    " ~.references[0].path ~.references[0].text flavors[0].name flavors[0].nodes_before"
+    " flavors[0].nodes_after flavors[0].gpus_per_node flavors[0].listed_at flavors[0].currency"
+    " flavors[0].price_per_hour"
 )
 OPTIONAL = paths(
     "environment refreshed create_missing calls warnings summary.add majobctl_version ~.live_digest"
-    " ~.fields[0].live ~.fields[0].reason"
+    " ~.fields[0].live ~.fields[0].reason flavors owners"
 )
 WRONG = {
-    "an object": "target selection summary",
+    "an object": "target selection summary owners flavors[0]",
     "an array": (
         "changes selection.target selection.exclude ~.fields ~.cleared ~.references"
-        " ~.fields[0].path ~.references[0].path"
+        " ~.fields[0].path ~.references[0].path flavors owners.a_toml"
     ),
     "a string": (
         "lineage environment state_digest salt target.endpoint target.project_id ~.name"
         " ~.source.file ~.action ~.old_name ~.live_digest ~.renamed ~.fields[0].action"
         " ~.fields[0].reason ~.fields[0].path[0] selection.exclude[0]"
+        " flavors[0].name flavors[0].listed_at flavors[0].currency owners.a_toml[0]"
     ),
-    "an integer": "serial summary.no-op selection.left_out ~.source.line",
+    "an integer": (
+        "serial summary.no-op selection.left_out ~.source.line flavors[0].gpus_per_node"
+        " flavors[0].nodes_after"
+    ),
     "true or false": "refreshed create_missing ~.prevent_delete ~.missing",
 }
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from majobctl.errors import Problem
 from majobctl.job_config.violations import Violation
-from majobctl.repository.settings.settings import FILE_NAME, Settings
+from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, Settings
 from majobctl.text import printable, quoted
 
 MOST_ENTRIES = 1_000_000
@@ -31,7 +31,7 @@ class JobFiles(NamedTuple):
 
 
 def job_files(settings: Settings) -> JobFiles:
-    own = os.path.realpath(settings.file_path)
+    own = {os.path.realpath(settings.root / name) for name in (FILE_NAME, PRICES_NAME)}
     names: dict[str, str] = {}
     problems: list[Problem] = []
     broken: dict[Problem, None] = {}
@@ -39,7 +39,7 @@ def job_files(settings: Settings) -> JobFiles:
     for index, pattern in enumerate(settings.job_files):
         found = dict(_matches(settings.root, pattern, problems, broken))
         names |= found
-        if not {*found.values()} - {own}:
+        if not {*found.values()} - own:
             message = f"files: {quoted(pattern)} matches no file"
             if os.path.isdir(settings.root / pattern):
                 below = quoted(f"{pattern.rstrip('/')}/*.toml")
@@ -48,8 +48,8 @@ def job_files(settings: Settings) -> JobFiles:
             unmatched.append(settings.file.problem(violation))
     by_place: dict[str, str] = {}
     for name in sorted(names):
-        by_place.setdefault(names[name], name)
-    by_place.pop(own, None)
+        if names[name] not in own:
+            by_place.setdefault(names[name], name)
     files = [(os.path.join(settings.root, it), printable(it)) for it in by_place.values()]
     return JobFiles(files, [*unmatched, *sorted(broken)], problems)
 

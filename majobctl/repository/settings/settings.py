@@ -19,6 +19,7 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
+PRICES_NAME = "prices.toml"
 WORKING_FOLDER = ".majobctl"
 """Beside the settings: the emulator's data and caches, which are never committed."""
 
