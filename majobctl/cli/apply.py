@@ -32,7 +32,7 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @click.option(
     "--overwrite", is_flag=True, help="Undo what was changed in the service: the files win."
 )
-@click.option("--force", is_flag=True, help="Apply more than apply.max_*_percent allow.")
+@click.option("--force", is_flag=True, help="Apply even more than apply.max_*_percent allow.")
 @click.option(
     "--verify", is_flag=True, help="Read each configuration back after writing it, and compare."
 )
@@ -69,6 +69,8 @@ def command(
 
     saved = _saved_plan(planfile, refresh) if planfile is not None else None
     is_approved = auto_approve or saved is not None
+    if format_ == "json" and is_approved:
+        options.no_view("no plan is shown with --format json")
     with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
         result = apply(
             invocation.repository(reading),

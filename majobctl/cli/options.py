@@ -96,7 +96,7 @@ lock_timeout_option = _kept_option(
     type=NumberRange(0, 86400),
     default=0,
     show_default=True,
-    help="Wait this long for the state's lock.",
+    help="Wait at most this long for the state's lock.",
 )
 color_option = _kept_option(
     "--no-color", is_flag=True, help="Do not use colors (also: NO_COLOR in the environment)."
@@ -131,7 +131,15 @@ _by_option = _kept_option(
     show_default=True,
     help="List the edited lines and what each changes, or the job configs with all their fields.",
 )
-_summary_option = _kept_option("--summary", is_flag=True, help="Show one line a change.")
+_summary_option = _kept_option("--summary", is_flag=True, help="Print one line per change.")
+
+
+def no_view(reason: str) -> None:
+    """Raises UsageError if there is an option of ``view_options``, which would do nothing."""
+    source_of = click.get_current_context().get_parameter_source
+    for option in ("by", "summary"):
+        if source_of(option) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option}: {reason}")
 
 
 def view_options(command: Command) -> Command:

@@ -62,6 +62,8 @@ def command(
     from majobctl.operations import plan
 
     outputs = [_output(text) for text in also]
+    if {format_, *(kind for kind, _ in outputs)}.isdisjoint({"text", "markdown"}):
+        options.no_view("only for text and Markdown; JSON and HTML have everything")
     files = [file for _, file in outputs] + ([out] if out else [])
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise click.UsageError("--also and --out: each output needs a file of its own")

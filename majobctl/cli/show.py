@@ -39,6 +39,7 @@ def command(name: str | None, format_: str) -> None:
             return
         hint = nearest(name, known)
         raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
+    options.no_view("only a saved plan can be shown like that")
     if format_ == "json":
         from majobctl.plan.document import dumps
 
@@ -61,6 +62,7 @@ def _show_plan(file: str, format_: str) -> None:
     content = invocation.read_file(file, "\nshow takes the name of a job config, or a saved plan")
     plan = read_plan(content, printable(file))
     if format_ == "json":
+        options.no_view("JSON always has everything")
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
         paint, width = options.painter(), options.width_of(sys.stdout)

@@ -76,4 +76,8 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
         if name not in params and unless not in params:
             state = "must not be empty" if name in raw else "is missing"
             violations.append(Violation((name,), f"{name} {state}"))
-    return violations + broken_rules(params)
+    violations += broken_rules(params)
+    # A misspelt key is one problem, not two.
+    hints = [nearest(key, (*FIELDS, *DIRECTIVES)) for key in raw if key not in FIELDS]
+    meant = {hint.split('"')[1] for hint in hints if hint} - params.keys()
+    return [it for it in violations if (it.with_key or str((*it.path, "")[0])) not in meant]

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import is_masked
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.plan.change import Cause, Change, FieldChange, Reason, Renamed
@@ -62,7 +63,7 @@ class _Finder:
                 yield item
                 continue
             if _is_known(change):
-                cause = self.cause(change, item, origin)
+                cause = self.cause(change, _leading(item, change), origin)
             else:
                 cause = self.line(origin.own, origin.key)
             if is_masked(item.before) or is_masked(item.after):
@@ -72,11 +73,12 @@ class _Finder:
     def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
         raise NotImplementedError
 
-    def line(self, layer: Layer, path: KeyPath) -> Cause:
-        at = (layer.file.name, *layer.prefix, *path)
+    def line(self, layer: Layer, path: KeyPath, is_new: bool = False) -> Cause:
+        """That of the key at ``path``; of a label in an array, the value's unless it is new."""
+        at = (layer.file.name, *layer.prefix, *path, is_new)
         if at not in self._lines:
             is_label = path[:1] == ("hyperparameters",) and len(path) == 2
-            line = layer.line_of((*path, "value") if is_label else path)
+            line = layer.line_of((*path, "label" if is_new else "value") if is_label else path)
             self._lines[at] = _cause(layer.file.name, line, layer.written(path))
         return self._lines[at]
 
@@ -139,7 +141,7 @@ class _Compared(_Finder):
             if _text(now) != _text(then) or (now is not None and has_left):
                 if now is None or has_left:
                     return self.header(layer, was_at)
-                cause = self.line(layer, (*at, *deeper))
+                cause = self.line(layer, (*at, *deeper), then is None)
                 sides = [hyperparameter_text(found_at(it, deeper)) for it in (then, now)]
                 if sides != [None, None]:
                     self.edits[cause] = tuple(sides)
@@ -203,7 +205,8 @@ class _Inferred(_Finder):
         if len(edited) == 1:
             return self.edited(edited[0][0], origin, edited[0][1])
         if at.layer is origin.own or (at.layer.prefix, at.path) not in self._steady:
-            return self.line(at.layer, (*at.path, *_only_difference(item.before, item.after)))
+            deeper = _only_difference(item.before, item.after)
+            return self.line(at.layer, (*at.path, *deeper), item.before is None)
         return self.line(origin.own, ("use",) if at.layer.prefix[0] == "templates" else ())
 
     def _fitting(self, item: FieldChange, origin: Origin) -> dict[str, str | None]:
@@ -281,6 +284,14 @@ def _written_in(origin: Origin, paths: set[Place]) -> set[Place]:
     """Those of ``paths`` that the tables of ``origin`` may have. Keys are few, labels are not."""
     labels = {("hyperparameters", label) for it in origin.layers for label in it.labelled or ()}
     return (labels & paths) | {path for path in paths if len(path) == 1}
+
+
+def _leading(item: FieldChange, change: Change) -> FieldChange:
+    """The field that makes ``item`` come or go: a flavor is sent unless there is a pool."""
+    key = FIELDS[item.path[0]].unless if item.path[0] in FIELDS else ""
+    sides = (item.before is None, item.after is None)
+    others = (it for it in change.fields if it.path == (key,) and any(sides))
+    return next((it for it in others if (it.after is None, it.before is None) == sides), item)
 
 
 def _is_known(change: Change) -> bool:

@@ -22,6 +22,7 @@ from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import Live, make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
+from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.state.document import Entry, State
 from majobctl.text import nearest, quoted
 
@@ -52,7 +53,7 @@ def plan(
         )
     config = repository.load_config()
     settings = config.settings
-    before = _config_of(repository, base) if base else None
+    before = _config_of(repository, config, base) if base else None
     if isinstance(before, Problem):
         config, before = replace(config, warnings=(*config.warnings, before)), None
     state = _as_applied(before, settings) if before else context.store_of(settings).read()
@@ -77,17 +78,25 @@ def plan(
     return made
 
 
-def _config_of(repository: ConfigRepository, base: str) -> Config | Problem:
+def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:
     from majobctl.repository.revision import config_of
 
+    # Not the files of variables: a pipe cannot be read again.
+    given = [it for it in config.settings.variables.items() if it[1].file != FILE_NAME]
+    values = tuple(f"{name}={it.text}" for name, it in given)
+    overrides = replace(repository.overrides, values=values, files=())
     try:
-        return config_of(repository.folder, base, repository.overrides)
+        found = config_of(repository.folder, base, overrides)
     except MajobctlError as error:
         reason = str(error).partition("\n")[0]
         message = f"cannot be read, so this is the plan against the state: {reason}"
         unread = Problem(where=f"--base {base}", message=message)
         repository.warn(unread)
         return unread
+    for name in [it for it, _ in given if it not in found.settings.variables]:
+        message = f"has no variable {quoted(name)}, so the value that is given is not for it"
+        repository.warn(Problem(where=f"--base {base}", message=message))
+    return found
 
 
 def _as_applied(base: Config, settings: Settings) -> State:

@@ -25,8 +25,9 @@ def told(plan: Plan, by: str) -> tuple[list[CauseGroup], list[Part]]:
     if by != "cause":
         return [], [(it, it.fields) for it in plan.changes]
     known = [it for it in plan.changes if it.before and it.action not in _COMPLETE]
-    edited = tuple(map(_edited, known) if plan.is_refreshed else known)
-    groups = [it for it in by_cause(replace(plan, changes=edited)) if it.is_shared]
+    own = (None, Reason.EDITED)
+    edited = [replace(it, fields=tuple(f for f in it.fields if f.reason in own)) for it in known]
+    groups = [it for it in by_cause(replace(plan, changes=tuple(edited))) if it.is_shared]
     parts = [part for group in groups for part in group.parts]
     shared = {(change.name, item.path) for change, fields in parts for item in fields}
     rest = []
@@ -36,11 +37,6 @@ def told(plan: Plan, by: str) -> tuple[list[CauseGroup], list[Part]]:
         if fields or not is_told or any(remarks_on_change(change)):
             rest.append((change, fields))
     return groups, rest
-
-
-def _edited(change: Change) -> Change:
-    fields = tuple(it for it in change.fields if it.reason in (None, Reason.EDITED))
-    return replace(change, fields=fields)
 
 
 def line_sides(group: CauseGroup) -> list[Any]:

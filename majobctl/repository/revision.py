@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -33,8 +34,9 @@ class _Entry(NamedTuple):
 
 
 def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
-    """What ``load_config`` would find in the folder ``root`` of ``revision``. Raises MajobctlError
-    if git cannot read it, ConfigError if it breaks a rule."""
+    """What ``load_config`` would find in the folder ``root`` of ``revision``, without the values of
+    variables that it does not declare. Raises MajobctlError if git cannot read it, ConfigError if
+    it breaks a rule."""
     try:
         with tempfile.TemporaryDirectory(prefix="majobctl-") as name:
             folder = Path(name)
@@ -42,7 +44,9 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():
                 raise MajobctlError(f"it has no {FILE_NAME} in this folder")
-            patterns = read_settings(folder, overrides)[0].job_files
+            settings, _ = read_settings(folder, replace(overrides, values=()))
+            known = (it for it in overrides.values if it.partition("=")[0] in settings.variables)
+            patterns, overrides = settings.job_files, replace(overrides, values=tuple(known))
             for pattern in patterns:
                 if os.path.isabs(pattern) or os.pardir in Path(pattern).parts:
                     raise MajobctlError(f"jobs.files: {quoted(pattern)} leads out of this folder")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.config_repository import JOB, Repository
 
 
@@ -47,3 +49,26 @@ def test_it_needs_no_job_files(on_emulator: Repository) -> None:
     on_emulator.write("jobs/alpha.toml", "broken")
     on_emulator.done("show")
     on_emulator.done("show", "alpha")
+
+
+@pytest.mark.parametrize("option", ["--summary", "--by=cause", "--by=config"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show",
+        "show alpha",
+        "show saved.plan --format json",
+        "plan --format json",
+        "plan --format html --also json=x.json",
+        "apply --format json --auto-approve",
+    ],
+)
+def test_an_option_that_would_do_nothing_is_an_error(
+    repo: Repository, command: str, option: str
+) -> None:
+    repo.done("plan", "--out", "saved.plan")
+    ran = repo.run(*command.split(), option, code=1)
+    assert f"Error: {option.partition('=')[0]}: " in ran.stderr
+    assert not ran.stdout
+    for other in ("show saved.plan", "plan --format json --also markdown=x.md", "plan"):
+        repo.done(*other.split(), option)

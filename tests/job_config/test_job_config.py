@@ -40,6 +40,29 @@ def refusal(**params: Any) -> str:
     return told.removeprefix("job_config.sentiment: ")
 
 
+CODE = {"code_dir": "/b/", "boot_file": "/b/t.py", "framework_type": "x", "framework_version": "y"}
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "others"),
+    [
+        ("framework_version", "framework_verison", 0),
+        ("boot_file", "boot_flie", 0),
+        ("train_instance_count", "train_instance_cuont", 0),
+        ("output_path", "outputpath", 0),
+        # Another key is lacking than the one that was meant.
+        ("boot_file", "logurl", 1),
+        ("output_path", "secret", 1),
+    ],
+)
+def test_a_misspelt_key_is_one_problem(key: str, written: str, others: int) -> None:
+    params = {**PARAMS, **CODE, written: "/b/t.py"}
+    del params[key], params["model_name"]
+    with pytest.raises(ConfigError) as raised:
+        JobConfig.of("sentiment", params)
+    assert len(raised.value.problems) == 1 + others
+
+
 def hyperparameter(value: object) -> object:
     return job_config(hyperparameters={"x": value}).params["hyperparameters"]["x"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -202,6 +203,15 @@ model_name = "m"
 train_instance_type = "p100"
 output_path = "/c/"
 inputs = "/c/"
+[job_config.d]
+model_name = "m"
+train_instance_type = "p100"
+pool_id = "p"
+output_path = "/d/"
+inputs = "/d/"
+[job_config.d.hyperparameters]
+warm = 1
+rest = 1
 """,
 }
 A = "job_config.a."
@@ -239,6 +249,10 @@ A = "job_config.a."
         ),
         ('inputs = "/c/"\n', "", "job_config.c", 19, None),
         ("[job_config.c]", "[job_config.new]", "job_config.new", 19, None),
+        # A flavor is sent unless there is a pool, so that it comes and goes with that.
+        ('"old"\n', '"old"\npool_id = "p"\n', "templates.t.pool_id", 4, None),
+        ('pool_id = "p"\n', "", "job_config.d", 24, None),
+        ('{ nodes = "${var', '{ count = "${var', "defaults.hyperparameters", 10, None),
     ],
 )
 def test_the_cause_of_an_edit(
@@ -298,11 +312,39 @@ def test_a_base_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     made = plan(ConfigRepository(tmp_path, warn=said.append), base="--output=x")
     assert [*map(str, said)] == plan_document(made)["warnings"]
     assert "cannot be read, so this is the plan against the state" in str(said[-1])
-    assert not made.base and made.calls["update_job_configs"] == 3
+    assert not made.base and made.calls["update_job_configs"] == 4
     for out, refresh in ((str(tmp_path / "x.plan"), "none"), (None, "all")):
         with pytest.raises(MajobctlError, match="--base compares two revisions"):
             plan(tmp_path, base="HEAD", out=out, refresh=refresh)
     assert not (tmp_path / "x.plan").exists()
+
+
+@pytest.mark.parametrize("how", ["--var", "file", "MAJOBCTL_VAR_new"])
+def test_a_variable_that_the_base_does_not_declare_is_for_now_alone(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    committed(tmp_path)
+    settings = TEXTS["majobctl.toml"].replace("nodes = 1\n", 'nodes = 1\nnew = "n"\n', 1)
+    (tmp_path / "majobctl.toml").write_text(settings.replace("/dev/log/", "/${var.new}/log/"))
+    # A pipe can be read once.
+    reads, writes = os.pipe()
+    os.write(writes, b'new = "eu"\nbucket = "dev"\n')
+    os.close(writes)
+    if how.startswith("MAJOBCTL"):
+        monkeypatch.setenv(how, "eu")
+    values = ("new=eu", "bucket=dev") if how == "--var" else ()
+    files = (f"/dev/fd/{reads}",) if how == "file" else ()
+    said: list[object] = []
+    overrides = Overrides(values=values, files=files)
+    made = plan(ConfigRepository(tmp_path, overrides=overrides, warn=said.append), base="HEAD")
+    os.close(reads)
+    assert made.base == "HEAD"
+    assert [it.cause.key for it in by_cause(made)] == ["defaults.log_url"]
+    (note,) = [str(it) for it in said if "--base" in str(it)]
+    assert '--base HEAD: has no variable "new"' in note
 
 
 JOBS = """
