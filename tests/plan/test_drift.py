@@ -194,11 +194,11 @@ SOURCE_KEYS = ("inputs", "dataset_id", "dataset_version_id", "data_source")
 
 def sources_in(params: Params) -> list[Any]:
     """One source, in whatever words: a difference of words alone is none. A lone key of a
-    dataset is a source of its own."""
+    dataset has no other words."""
     own = source_of(params)
-    half = [it for it in params.items() if it[0].startswith("dataset_")]
-    whole = own is not None and own["type"] == "dataset"
-    return [it for it in (own, *([] if whole else half), *params.get("data_source", ())) if it]
+    if any(key.startswith("dataset_") for key in params) and (own or {}).get("type") != "dataset":
+        return []
+    return [it for it in (own, *params.get("data_source", ())) if it]
 
 
 @settings(max_examples=60)
