@@ -127,20 +127,23 @@ def utc_now() -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean "log_url"?``, or "" if no known word is similar."""
+    matches = similar(word, known)
+    return f"; did you mean {' or '.join(map(quoted, matches))}?" if matches else ""
+
+
+def similar(word: str, known: Iterable[str]) -> Sequence[str]:
+    """At most three of the known words, the most similar one first."""
     known = list(known)
     if len(known) > _MOST_COMPARED:
         # A comparison is slow: 10,000 wrong words of 10,000 would be 100,000,000.
         alike = (it for it in known if it[:1] == word[:1] and abs(len(it) - len(word)) < 3)
         known = list(islice(alike, _MOST_COMPARED))
-    return _nearest(word[:200], tuple(known))
+    return _similar(word[:200], tuple(known))
 
 
 @lru_cache(maxsize=1024)
-def _nearest(word: str, known: tuple[str, ...]) -> str:
+def _similar(word: str, known: tuple[str, ...]) -> Sequence[str]:
     # Cached: [defaults] or a matrix can give thousands of job configs the same wrong word.
     import difflib
 
-    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    if not matches:
-        return ""
-    return f"; did you mean {' or '.join(map(quoted, matches))}?"
+    return difflib.get_close_matches(word, known, n=3, cutoff=0.6)

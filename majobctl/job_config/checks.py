@@ -15,7 +15,7 @@ from majobctl.job_config.scalars import Checked, count_at, obs_path_at, string_a
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Path, Violation
-from majobctl.text import nearest, quoted
+from majobctl.text import nearest, quoted, similar
 
 _Check = Callable[[Path, object, str], Checked]
 """Of the value at a path; the text names it in a message."""
@@ -78,6 +78,6 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
             violations.append(Violation((name,), f"{name} {state}"))
     violations += broken_rules(params)
     # A misspelt key is one problem, not two.
-    hints = [nearest(key, (*FIELDS, *DIRECTIVES)) for key in raw if key not in FIELDS]
-    meant = {hint.split('"')[1] for hint in hints if hint} - params.keys()
+    misspelt = (similar(key, (*FIELDS, *DIRECTIVES)) for key in raw if key not in FIELDS)
+    meant = {matches[0] for matches in misspelt if matches} - params.keys()
     return [it for it in violations if (it.with_key or str((*it.path, "")[0])) not in meant]
