@@ -9,7 +9,7 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option
 from majobctl.operations.context import provider_of, target_of
-from majobctl.repository.settings.settings import WORKING_FOLDER
+from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.text import table_text, utc_now
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.secrets import KEY_VARIABLE
-from majobctl.repository.settings.settings import FILE_NAME, WORKING_FOLDER, read_settings
+from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.repository.settings.settings import FILE_NAME, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.target import REGIONS, Target, checked_project_id, endpoint_of, iam_endpoint_of
 
@@ -112,15 +113,14 @@ def as_repository(place: RepositoryOrPath) -> ConfigRepository:
 def check_target(state: State | None, settings: Settings) -> None:
     """Raises StateError if ``state`` is of another target than the settings name."""
     if state is not None:
-        state.check_target(target_of(settings), str(settings.values["state"]["path"]))
+        state.check_target(target_of(settings), store_of(settings).name)
 
 
 def store_of(settings: Settings) -> StateStore:
     from majobctl.state.backends import open_backend
     from majobctl.state.store import StateStore
 
-    state = settings.values["state"]
-    return StateStore(open_backend(state["backend"], settings.state_path, state["path"]))
+    return StateStore(open_backend(settings.values["state"], settings.root))
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:

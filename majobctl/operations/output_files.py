@@ -54,8 +54,10 @@ def _is_beside_state(path: Path, settings: Settings) -> bool:
     """Whether ``path`` is a state, another environment's perhaps, or one of its files."""
     from majobctl.state.document import State
 
-    state_path = Path(os.path.realpath(settings.state_path))
-    is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
+    is_beside = False
+    if settings.state_path:
+        state_path = Path(os.path.realpath(settings.state_path))
+        is_beside = path.parent == state_path.parent and path.name.startswith(state_path.name)
     return is_beside or ".state.json" in path.name or _can_be_read(path, State.load)
 
 

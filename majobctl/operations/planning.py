@@ -210,7 +210,8 @@ def _live(
 
 def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
     """A lost state that has a backup; an old name that nothing has, which may be misspelt."""
-    if state is None and os.path.exists(f"{config.settings.state_path}.backup"):
+    path = config.settings.state_path
+    if state is None and path and os.path.exists(f"{path}.backup"):
         file = config.settings.values["state"]["path"]
         message = f"it is gone, but has a backup: `majobctl state push {file}.backup` restores it"
         yield Problem(where=f"the state {file}", message=message)

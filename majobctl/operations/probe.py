@@ -20,7 +20,7 @@ from majobctl.operations.context import (
     target_of,
 )
 from majobctl.operations.observing import LENGTHS, Observer
-from majobctl.repository.settings.settings import WORKING_FOLDER
+from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import printable
 

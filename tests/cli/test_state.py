@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from majobctl.state.backends import open_backend
+from majobctl.state.backends.local import LocalBackend
 from majobctl.state.document import State
 from majobctl.state.store import StateStore
 from majobctl.target import Target
@@ -147,7 +147,7 @@ def test_a_journal_that_the_pushed_state_does_not_hold_is_never_passed_over(
 ) -> None:
     copy = copy_of(applied)
     applied.state_path.unlink()
-    with StateStore(open_backend("local", tmp_path / "other", "other")).locked("apply") as locked:
+    with StateStore(LocalBackend(tmp_path / "other", "other")).locked("apply") as locked:
         other = locked.open_journal(replace(State.new(Target("emulator", "p")), serial=3))
         other.intend("alpha", {})
         other.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from majobctl.state.backends import open_backend
+from majobctl.state.backends.local import LocalBackend
 from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
 from tests.fake_service import IDS
@@ -19,7 +19,7 @@ _HELD_BACK = re.compile(r"^job_config\.(\S+): held back: ", re.MULTILINE)
 
 
 def state_in(root: Path, name: str = STATE) -> State | None:
-    return StateStore(open_backend("local", root / name, name)).read()
+    return StateStore(LocalBackend(root / name, name)).read()
 
 
 def claims_in(stderr: str) -> list[tuple[str, str]]:

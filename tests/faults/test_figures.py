@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from majobctl.state.backends import open_backend
+from majobctl.state.backends.local import LocalBackend
 from majobctl.state.document import Entry, State
 from majobctl.state.store import StateStore
 from majobctl.target import Target
@@ -57,7 +57,7 @@ def test_the_bytes_of_an_update_do_not_depend_on_the_number_of_job_configs(
     sizes: dict[int, float] = {}
     for size in SIZES:
         path = tmp_path / str(size) / "state.json"
-        store = StateStore(open_backend("local", path, "state.json"))
+        store = StateStore(LocalBackend(path, "state.json"))
         entries = {f"job-{number:05}": Entry(params=JOB, applied_at="") for number in range(size)}
         with store.locked("test") as locked:
             locked.write(

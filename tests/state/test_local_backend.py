@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends import BACKENDS, Backend, Holder, open_backend
+from majobctl.state.backends import Backend, Holder
 from majobctl.state.backends.local import LocalBackend
 
 NAME = "majobctl.state.json"
@@ -28,11 +28,11 @@ FOREIGN = Holder(id="abc", pid=7, since="2026-11-23T12:00:00Z", **WHO)
 HOLD = """
 import sys
 from pathlib import Path
-from majobctl.state.backends import open_backend
+from majobctl.state.backends.local import LocalBackend
 from majobctl.errors import LockedError
-kind, path, timeout = sys.argv[1:]
+path, timeout = sys.argv[1:]
 try:
-    with open_backend(kind, Path(path), "the state").lock("holding", float(timeout)):
+    with LocalBackend(Path(path), "the state").lock("holding", float(timeout)):
         print("held", flush=True)
         sys.stdin.readline()
 except LockedError as error:
@@ -52,12 +52,12 @@ with backend.lock("test", 0):
 CLIMB = """
 import sys, time
 from pathlib import Path
-from majobctl.state.backends import open_backend
+from majobctl.state.backends.local import LocalBackend
 from majobctl.errors import LockedError
-kind, path, inside = sys.argv[1:]
+path, inside = sys.argv[1:]
 while sys.stdin.readline():
     try:
-        with open_backend(kind, Path(path), "the state").lock("fighting", 0):
+        with LocalBackend(Path(path), "the state").lock("fighting", 0):
             Path(inside).touch(exist_ok=False)
             print("won", flush=True)
             sys.stdin.readline()
@@ -106,26 +106,20 @@ class Script:
         self.end()
 
 
-@pytest.fixture(params=list(BACKENDS))
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "folder" / NAME
 
 
 @pytest.fixture
-def backend(kind: str, path: Path) -> Backend:
-    return open_backend(kind, path, NAME)
+def backend(path: Path) -> Backend:
+    return LocalBackend(path, NAME)
 
 
 @pytest.fixture
-def holding(kind: str, path: Path) -> Iterator[Script]:
+def holding(path: Path) -> Iterator[Script]:
     """A process that holds the lock."""
-    script = Script(HOLD, kind, path, 0)
+    script = Script(HOLD, path, 0)
     assert script.line() == "held"
     yield script
     script.kill()
@@ -136,11 +130,11 @@ class TestEveryBackend:
         assert backend.read() is None
         assert backend.read_journal() is None
 
-    def test_what_is_written_is_read(self, backend: Backend, kind: str, path: Path) -> None:
+    def test_what_is_written_is_read(self, backend: Backend, path: Path) -> None:
         for content in (b"one", b"", b"\x00\xff" * 100_000, b"two"):
             backend.write(content)
             assert backend.read() == content
-        assert open_backend(kind, path, NAME).read() == b"two"
+        assert LocalBackend(path, NAME).read() == b"two"
 
     def test_a_journal_is_read_as_it_grows(self, backend: Backend) -> None:
         journal = backend.open_journal()
@@ -194,11 +188,9 @@ class TestEveryBackend:
         with backend.lock("x", 0):
             pass
 
-    def test_of_two_processes_exactly_one_works(
-        self, kind: str, path: Path, tmp_path: Path
-    ) -> None:
+    def test_of_two_processes_exactly_one_works(self, path: Path, tmp_path: Path) -> None:
         inside = tmp_path / "inside"
-        both = [Script(CLIMB, kind, path, inside) for _ in range(2)]
+        both = [Script(CLIMB, path, inside) for _ in range(2)]
         for number in range(20):
             for script in both[:: 1 if number % 2 else -1]:
                 script.go_on()

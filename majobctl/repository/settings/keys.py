@@ -10,6 +10,9 @@ from typing import Any
 from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS, LONGEST_NAME, NAME_LENGTH
 
+WORKING_FOLDER = ".majobctl"
+"""Beside the settings: the emulator's data and caches, which are never committed."""
+
 
 class Kind(enum.Enum):
     """The type of a setting; its value is the reference page's term."""
@@ -70,8 +73,55 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         ),
     },
     "state": {
-        "backend": Setting(Kind.TEXT, "local", "Where the state is kept.", choices=("local",)),
-        "path": Setting(Kind.TEXT, "majobctl.state.json", "The state file."),
+        "backend": Setting(
+            Kind.TEXT,
+            "local",
+            "Where the state is kept: a file here, or a place that a team shares.",
+            choices=("local", "postgres", "s3", "http", "git"),
+        ),
+        "path": Setting(Kind.TEXT, "majobctl.state.json", "For `local`: the state file."),
+        "address": Setting(
+            Kind.TEXT,
+            "",
+            "For `postgres` and `http`: the address, without a password.",
+        ),
+        "name": Setting(
+            Kind.TEXT,
+            "",
+            "For `postgres` and `s3`: the name of the state. An environment's is"
+            " `name/ENVIRONMENT` unless it sets its own.",
+        ),
+        "lease": Setting(
+            Kind.COUNT,
+            60,
+            "For `postgres`, `s3` and `git`: seconds without a sign of life after which an apply"
+            " may be taken over.",
+            minimum=5,
+            maximum=3600,
+        ),
+        "keep": Setting(
+            Kind.COUNT,
+            100,
+            "For `postgres`, `s3` and `git`: how many states are kept.",
+            minimum=1,
+            maximum=10_000,
+        ),
+        "bucket": Setting(Kind.TEXT, "", "For `s3`: the bucket."),
+        "region": Setting(Kind.TEXT, "", "For `s3`: the region; by default, the environment's."),
+        "endpoint": Setting(Kind.TEXT, "", "For `s3`: the server's address, if it is not AWS."),
+        "path_style": Setting(
+            Kind.FLAG,
+            False,
+            "For `s3`: name the bucket in the path, not in the host; most servers other than AWS"
+            " need it.",
+        ),
+        "remote": Setting(Kind.TEXT, "origin", "For `git`: the remote."),
+        "branch": Setting(
+            Kind.TEXT,
+            "majobctl-state",
+            "For `git`: the branch, which holds nothing else. An environment's is"
+            " `branch-ENVIRONMENT` unless it sets its own.",
+        ),
     },
     "jobs": {
         "files": Setting(Kind.TEXTS, ("jobs/**/*.toml",), "The job files, as glob patterns."),
@@ -133,9 +183,11 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
 }
 
 
-def home_of(key: str) -> str | None:
-    """A sentence about the table that ``key`` belongs in; None if there is no such table."""
-    homes = [f"[{table}]" for table, known in SETTINGS.items() if key in known]
+def home_of(key: str, *, besides: str = "") -> str | None:
+    """A sentence about the table, other than ``besides``, that ``key`` belongs in; None if there is
+    no such table."""
+    tables = (table for table in SETTINGS if table != besides)
+    homes = [f"[{table}]" for table in tables if key in SETTINGS[table]]
     if key in FIELDS or key in DIRECTIVES:
         homes = ["[defaults] or in a job config"]
     return f"{key} belongs in {homes[0]}" if homes else None

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.compare_policy import Place, ignored_places
 from majobctl.job_config.violations import Violation
-from majobctl.repository.settings import checks, environments, variables
-from majobctl.repository.settings.keys import SETTINGS
+from majobctl.repository.settings import checks, environments, state_place, variables
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, Variable
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
 PRICES_NAME = "prices.toml"
-WORKING_FOLDER = ".majobctl"
-"""Beside the settings: the emulator's data and caches, which are never committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +64,11 @@ class Settings:
         return self.root / FILE_NAME
 
     @property
-    def state_path(self) -> Path:
-        return self.root / str(self.values["state"]["path"])
+    def state_path(self) -> Path | None:
+        """The state file, and the start of the names of those beside it; None if the state is not
+        a file."""
+        state = self.values["state"]
+        return self.root / str(state["path"]) if state["backend"] == "local" else None
 
 
 def find_root(start: Path) -> Path:
@@ -115,13 +114,15 @@ def read_settings(
         if problems:
             raise ConfigError(problems)
         raise MajobctlError(environments.unknown_environment(name, file))
-    settings, found = _read(root, file, name)
+    read = {other: _read(root, file, other) for other in ("", *known)}
+    settings, found = read[name]
     problems += found
     for other in known:
         # The violations of one environment, except those of its defaults, are reported in all.
         if other != name:
-            problems += _read(root, file, other)[1]
-    problems += map(file.problem, _shared_states(root, file))
+            problems += read[other][1]
+    states = {other: item.values["state"] for other, (item, _) in read.items()}
+    problems += map(file.problem, state_place.shared_by_environments(states, root))
     values = variables.with_overrides(settings.variables, overrides)
     return replace(settings, overrides=overrides, variables=values), sorted(set(problems))
 
@@ -131,9 +132,9 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
     seen = environments.OverlaidFile(file, environment) if environment else file
     values, violations = checks.checked_values(seen.data)
     own = environments.environments_of(file)
-    if environment and not _written_state_path(own[environment]):
-        folder = Path(values["state"]["path"]).parent
-        values["state"]["path"] = (folder / f"{environment}.state.json").as_posix()
+    own_state = own.get(environment, file.data).get("state", {})
+    if environment:
+        values["state"] = state_place.of_environment(values["state"], environment, own_state)
     defaults, wrong_defaults = checks.checked_table(seen.data, "defaults")
     table, wrong_table = checks.checked_table(seen.data, variables.TABLE)
     declared, wrong_variables = variables.checked_variables(table, seen, (variables.TABLE,))
@@ -144,7 +145,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
-        *_misplaced_state(root, values["state"]["path"], values["jobs"]["files"]),
+        *state_place.violations(values["state"], own_state, root, values["jobs"]["files"]),
     ]
     seed = values["provider"]["seed"]
     if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):
@@ -158,51 +159,3 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         variables=declared,
     )
     return settings, [*map(seen.problem, violations)]
-
-
-def _written_state_path(tables: Mapping[str, Any]) -> object:
-    state = tables.get("state", {})
-    return state.get("path") if isinstance(state, Mapping) else None
-
-
-_BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
-"""The suffixes of the files beside a state."""
-
-
-def _misplaced_state(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
-    """A state, or the lock beside it, must not get in the way of whoever else has that place."""
-    top = Path(os.path.realpath(root))
-    for place in {Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))}:
-        name = (place.relative_to(top) if place.is_relative_to(top) else place).as_posix()
-        parts = name.casefold().split("/")
-        is_taken = ".git" in parts or parts[0] == WORKING_FOLDER or parts[-1].endswith(".toml")
-        is_job_file = any(
-            os.path.isabs(it) == os.path.isabs(name)
-            and ("**" in it or it.count("/") == name.count("/"))
-            and fnmatch(name, it.replace("**/", "*"))
-            for it in patterns
-        )
-        if is_taken or is_job_file or os.path.isdir(place):
-            message = f"path must not be in .git or {WORKING_FOLDER}, a folder, a TOML file, or a"
-            message = f"{message} file that [jobs] files matches: choose another for the state"
-            yield Violation(("state", "path"), message)
-            return
-
-
-def _shared_states(root: Path, file: TomlFile) -> Iterator[Violation]:
-    """The states that two environments, or one and the settings without any, would share."""
-    first = Path(str(_written_state_path(file.data) or SETTINGS["state"]["path"].default))
-    taken = dict.fromkeys(_state_files(root / first), "the settings without an environment")
-    for name, tables in environments.environments_of(file).items():
-        path = str(_written_state_path(tables) or first.parent / f"{name}.state.json")
-        found = _state_files(root / path)
-        other = next((taken[item] for item in found if item in taken), "")
-        if other:
-            message = f"path is also the state of {other}; give each its own state"
-            yield Violation((environments.TABLE, name, "state", "path"), message)
-        taken = {**dict.fromkeys(found, f"the environment {quoted(name)}"), **taken}
-
-
-def _state_files(path: Path) -> list[str]:
-    """A state and the files beside it. Paths that are one file on some systems are equal."""
-    return [os.path.normpath(path).casefold() + suffix for suffix in _BESIDE]

@@ -62,7 +62,8 @@ def checked_variables(
         path = (*prefix, name)
         text = hyperparameter_text(value) or ""
         found[name] = Variable(text, file.name, file.line_of(path), file.written(path))
-        home = home_of(name) if prefix else None
+        # A bucket or a branch is as likely a variable as it is the state's.
+        home = home_of(name, besides="state") if prefix else None
         if wrong := f"{home}; a variable needs another name" if home else _wrong(name, value):
             violations.append(Violation(path, wrong))
     return found, violations

@@ -1,6 +1,6 @@
 """Where a state's bytes are kept: read, write, lock. A backend knows only bytes.
 
-``BACKENDS`` names them; each is a module of this folder with a class that implements ``Backend``.
+Each is a module of this folder, named as in ``[state] backend``, whose ``of_settings`` opens it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
-
-BACKENDS: Mapping[str, str] = {"local": "majobctl.state.backends.local:LocalBackend"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,8 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(kind: str, path: Path, name: str) -> Backend:
-    module, _, attribute = BACKENDS[kind].partition(":")
-    backend: Backend = getattr(importlib.import_module(module), attribute)(path, name)
+def open_backend(settings: Mapping[str, Any], root: Path) -> Backend:
+    """The backend of ``[state]``; paths in it are relative to ``root``. Nothing is read yet."""
+    module = importlib.import_module(f"{__name__}.{settings['backend']}")
+    backend: Backend = module.of_settings(settings, root)
     return backend

@@ -18,11 +18,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
@@ -40,6 +40,10 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
+
+
+def of_settings(settings: Mapping[str, Any], root: Path) -> LocalBackend:
+    return LocalBackend(root / settings["path"], settings["path"])
 
 
 class LocalBackend:

@@ -1,0 +1,149 @@
+"""Where a state is: which keys of ``[state]`` a backend has, and what keeps two states apart."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from majobctl.job_config.violations import Violation
+from majobctl.repository.settings.environments import TABLE
+from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.text import quoted
+
+_LEASED = ("lease", "keep")
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "local": ("path",),
+    "postgres": ("address", "name", *_LEASED),
+    "s3": ("bucket", "name", "endpoint", "region", "path_style", *_LEASED),
+    "http": ("address",),
+    "git": ("branch", "remote", *_LEASED),
+}
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "postgres": ("address", "name"),
+    "s3": ("bucket", "name"),
+    "http": ("address",),
+}
+_OWN: Mapping[str, str] = {
+    "local": "path",
+    "postgres": "name",
+    "s3": "name",
+    "http": "address",
+    "git": "branch",
+}
+"""The key whose value tells two states of one backend apart."""
+_SHARED_PLACE = ("address", "bucket", "endpoint", "remote", "name", "branch")
+_BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
+"""The suffixes of the files beside a state."""
+
+_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "name": (
+        re.compile(r"(?!/)(?!.*//)[A-Za-z0-9._/-]{1,200}(?<!/)"),
+        "1 to 200 letters, digits, `.`, `_`, `-`, and `/` between them",
+    ),
+    "branch": (
+        re.compile(r"(?![-./])(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))[A-Za-z0-9._/-]{1,200}(?<![./])"),
+        "a branch name of letters, digits, `.`, `_`, `-` and `/`",
+    ),
+    "remote": (re.compile(r"(?![-.])[A-Za-z0-9._/-]{1,100}"), "the name of a remote"),
+    "bucket": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"), "the name of a bucket"),
+}
+
+
+def of_environment(state: Mapping[str, Any], environment: str, own: object) -> dict[str, Any]:
+    """``[state]`` as ``environment`` has it, whose own table is ``own``: its own place unless it
+    sets one."""
+    backend = state["backend"]
+    key = _OWN[backend]
+    if (isinstance(own, Mapping) and own.get(key)) or backend == "http" or not state[key]:
+        return dict(state)
+    place = {
+        "local": (PurePosixPath(state["path"]).parent / f"{environment}.state.json").as_posix(),
+        "git": f"{state['branch']}-{environment}",
+    }.get(backend, f"{state[key]}/{environment}")
+    return {**state, key: place}
+
+
+def violations(
+    state: Mapping[str, Any], own: object, root: Path, job_files: Sequence[str]
+) -> Iterator[Violation]:
+    """What is wrong with the checked values ``state``; ``own`` is the table that was written."""
+    backend = state["backend"]
+    written = own if isinstance(own, Mapping) else {}
+    for key in written:
+        if key in state and key not in ("backend", *_KEYS[backend]):
+            others = " or ".join(name for name, keys in _KEYS.items() if key in keys)
+            message = f'{key} is for {others}, and backend is "{backend}"; remove it'
+            yield Violation(("state", key), f"{message}, or change backend")
+    for key in _REQUIRED.get(backend, ()):
+        if not state[key]:
+            yield Violation(("state", key), f'{key} is missing; backend = "{backend}" needs it')
+    for key in _KEYS[backend]:
+        form = _FORMS.get(key)
+        if form and state[key] and not form[0].fullmatch(state[key]):
+            yield Violation(("state", key), f"{key} must be {form[1]}, not {quoted(state[key])}")
+    if has_password(state["address"]):
+        message = "address must not have a password; set it where the backend's clients look for it"
+        yield Violation(("state", "address"), message)
+    if backend == "local":
+        yield from _misplaced(root, state["path"], job_files)
+
+
+def has_password(address: str) -> bool:
+    """Whether an address, or a connection string of ``key=value`` words, has a password in it."""
+    try:
+        in_front = urlsplit(address).password is not None
+    except ValueError:
+        in_front = "@" in address
+    return in_front or re.search(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=", address) is not None
+
+
+def _misplaced(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
+    """A state, or the lock beside it, must not get in the way of whoever else has that place."""
+    top = Path(os.path.realpath(root))
+    for place in {Path(os.path.normpath(top / path)), Path(os.path.realpath(top / path))}:
+        name = (place.relative_to(top) if place.is_relative_to(top) else place).as_posix()
+        parts = name.casefold().split("/")
+        is_taken = ".git" in parts or parts[0] == WORKING_FOLDER or parts[-1].endswith(".toml")
+        is_job_file = any(
+            os.path.isabs(it) == os.path.isabs(name)
+            and ("**" in it or it.count("/") == name.count("/"))
+            and fnmatch(name, it.replace("**/", "*"))
+            for it in patterns
+        )
+        if is_taken or is_job_file or os.path.isdir(place):
+            message = f"path must not be in .git or {WORKING_FOLDER}, a folder, a TOML file, or a"
+            message = f"{message} file that [jobs] files matches: choose another for the state"
+            yield Violation(("state", "path"), message)
+            return
+
+
+def shared_by_environments(
+    states: Mapping[str, Mapping[str, Any]], root: Path
+) -> Iterator[Violation]:
+    """The places that two environments would share; ``""`` is the settings without any."""
+    taken: dict[str, str] = {}
+    for name, state in states.items():
+        places = _places(state, root)
+        other = next((taken[place] for place in places if place in taken), None)
+        if name and other is not None:
+            key = _OWN[state["backend"]]
+            who = f"the environment {quoted(other)}" if other else "the settings without an"
+            who = who if other else f"{who} environment"
+            message = f"{key} is also the state of {who}; give each its own state"
+            yield Violation((TABLE, name, "state", key), message)
+        taken = {**dict.fromkeys(places, name), **taken}
+
+
+def _places(state: Mapping[str, Any], root: Path) -> list[str]:
+    """A state and the files beside it. Paths that are one file on some systems are equal."""
+    backend = state["backend"]
+    if backend == "local":
+        path = os.path.normpath(root / state["path"]).casefold()
+        return [path + suffix for suffix in _BESIDE]
+    place = [str(state[key]) for key in _SHARED_PLACE if key in _KEYS[backend]]
+    return ["\n".join([backend, *place])]
