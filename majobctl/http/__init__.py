@@ -1,0 +1,1 @@
+"""One exchange over HTTP, with whatever service: proxies, certificates, deadlines and failures."""
