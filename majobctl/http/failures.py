@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from majobctl.http.answers import NoResponse
+from majobctl.http import NoResponse
 from majobctl.http.route import Proxy, Route, RouteError
 
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")

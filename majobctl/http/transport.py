@@ -3,6 +3,7 @@ why there is none. Imports requests, so others import this module with their fir
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import logging
 import time
@@ -15,7 +16,7 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
-from majobctl.http.answers import NoResponse, Response
+from majobctl.http import NoResponse, Response
 from majobctl.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
 from majobctl.http.failures import no_response, timed_out
 from majobctl.http.route import Route, address_of, proxy_for, trusted_certificates
@@ -24,6 +25,7 @@ from majobctl.text import printable
 SIZE_LIMIT = 16 * 2**20
 _UNKNOWN_COMPRESSION = "the answer is not compressed as majobctl can read it, or was cut short"
 _CHUNK = 2**16
+Mask = Callable[[str], str]
 _LOG = logging.getLogger(__name__)
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     # This warning quotes the answer.
@@ -56,12 +58,7 @@ class Transport:
         self._ca_file = ca_file
 
     def send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        shown: Callable[[str], str],
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, shown: Mask
     ) -> Response | NoResponse:
         """Sends one request and reads the complete response. It is logged without its headers and
         body, which hold secrets; ``shown`` takes them out of a request id."""
@@ -143,8 +140,9 @@ def _read(response: requests.Response, address: str, most: int) -> Response | No
         inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or deflate
         with contextlib.suppress(zlib.error):
             content = inflater.decompress(content, most + 1)
-        if len(content) > most:
-            return NoResponse(reason=too_large, was_sent=True)
-        if not inflater.eof:
-            return NoResponse(reason=f"{address}: {_UNKNOWN_COMPRESSION}", was_sent=True)
+        if len(content) > most or not inflater.eof:
+            reason = too_large if len(content) > most else f"{address}: {_UNKNOWN_COMPRESSION}"
+            return NoResponse(reason=reason, was_sent=True)
+    if content.startswith(codecs.BOM_UTF8 + b"{"):  # JSON has no room for the mark
+        content = content.removeprefix(codecs.BOM_UTF8)
     return Response(status=response.status_code, headers=headers, body=content)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
-from majobctl.http.answers import NoResponse, Response
+from majobctl.http import NoResponse, Response
 from majobctl.job_config.fields import LONGEST_NAME, NAME_LENGTH
 from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import (
@@ -29,7 +29,7 @@ from majobctl.service.auth.tokens import AuthMethod, IamRequest, IssuedAuth, aut
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
-from majobctl.service.http.responses import Failure, classify, without_mark
+from majobctl.service.http.responses import Failure, classify
 from majobctl.service.http.retries import Send, call
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
@@ -218,7 +218,7 @@ class Session:
             if issued and isinstance(result, Response) and issued.renew(headers, result):
                 issued = None
                 return send()
-            return without_mark(result)
+            return result
 
         plain, transport = {**_headers(body), **more}, self._transport
         return send

@@ -22,7 +22,7 @@ import pytest
 
 from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
-from majobctl.http.answers import Response
+from majobctl.http import Response
 from majobctl.service.auth.credentials import Token
 from majobctl.service.auth.methods import TokenAuth
 from majobctl.service.auth.tokens import IssuedAuth

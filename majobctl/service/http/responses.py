@@ -3,17 +3,16 @@ codes and forms are those of the ModelArts API reference."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError
-from majobctl.http.answers import NoResponse, Response
+from majobctl.http import NoResponse, Response
 from majobctl.job_config.values import WrittenFloat
 from majobctl.service.codes import THROTTLED, service_error
 from majobctl.strict_json import JsonError, parse_object
@@ -69,13 +68,6 @@ def classify(
     if flag is True or ("is_success" not in document and not writes):
         return document
     return _unreadable(result, "it does not say whether the call succeeded", writes)
-
-
-def without_mark(result: Response | NoResponse) -> Response | NoResponse:
-    """``result`` without a byte-order mark, which JSON has no room for."""
-    if isinstance(result, Response) and result.body.startswith(codecs.BOM_UTF8):
-        return replace(result, body=result.body[len(codecs.BOM_UTF8) :])
-    return result
 
 
 def read_object(body: bytes) -> dict[str, Any]:
