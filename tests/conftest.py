@@ -14,6 +14,7 @@ import pytest
 
 from tests.config_repository import Repository
 from tests.fake_service import MANY_MODELS, FakeService, running
+from tests.state.backends.s3 import fake_s3_store, s3_store, versitygw  # noqa: F401
 
 hypothesis.settings.register_profile(
     "majobctl",
@@ -35,7 +36,7 @@ hypothesis.settings.load_profile("majobctl")
 # that. They do not inherit a handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_STARTS = ("OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_")
+_STARTS = ("AWS_", "OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_")
 _NAMES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONIOENCODING", "REQUESTS_CA_BUNDLE")
 
 

@@ -36,7 +36,7 @@ def modules() -> Iterator[Path]:
         ("filelock", {"state"}),
         ("tomli", {"repository", "emulator"}),
         ("werkzeug", {"emulator"}),
-        ("requests", {"service", "emulator"}),
+        ("requests", {"http", "service", "emulator"}),
     ],
 )
 def test_a_library_has_its_room(library: str, places: set[str]) -> None:

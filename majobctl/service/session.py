@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
+from majobctl.http import NoResponse, Response
 from majobctl.job_config.fields import LONGEST_NAME, NAME_LENGTH
 from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import (
@@ -28,14 +29,14 @@ from majobctl.service.auth.tokens import AuthMethod, IamRequest, IssuedAuth, aut
 from majobctl.service.catalog import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
-from majobctl.service.http.responses import Failure, NoResponse, Response, classify
+from majobctl.service.http.responses import Failure, classify
 from majobctl.service.http.retries import Send, call
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
-    from majobctl.service.http.transport import Transport
+    from majobctl.http.transport import Transport
 
 
 class Session:
@@ -213,7 +214,7 @@ class Session:
             nonlocal issued
             headers = auth.headers(method, url, body) if auth else {}
             quotes.add(headers)
-            result = transport.send(method, url, {**plain, **headers}, body, quotes)
+            result = transport.send(method, url, {**plain, **headers}, body, quotes.shown)
             if issued and isinstance(result, Response) and issued.renew(headers, result):
                 issued = None
                 return send()
@@ -224,7 +225,7 @@ class Session:
 
     @property
     def _transport(self) -> Transport:
-        from majobctl.service.http.transport import Transport
+        from majobctl.http.transport import Transport
 
         with self._lock:
             if self._transport_in_use is None:

@@ -13,24 +13,11 @@ from functools import partial
 from typing import Any
 
 from majobctl.errors import AuthError, ServiceError, TransportError
-from majobctl.service.auth.credentials import (
-    Agency,
-    AkSk,
-    Credentials,
-    IdToken,
-    Password,
-    Token,
-)
+from majobctl.http import NoResponse, Response
+from majobctl.service.auth.credentials import Agency, AkSk, Credentials, IdToken, Password, Token
 from majobctl.service.auth.methods import AkSkAuth, TokenAuth
 from majobctl.service.codes import TOKEN_CODES, service_error
-from majobctl.service.http.responses import (
-    Failure,
-    NoResponse,
-    Response,
-    classify,
-    read_object,
-    told_in,
-)
+from majobctl.service.http.responses import Failure, classify, read_object, told_in
 
 RENEW_EARLY = 300.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""

@@ -1,1 +1,1 @@
-"""Requests and responses over HTTP."""
+"""How the service's responses are judged and calls retried."""

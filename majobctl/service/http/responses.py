@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError
+from majobctl.http import NoResponse, Response
 from majobctl.job_config.values import WrittenFloat
 from majobctl.service.codes import THROTTLED, service_error
 from majobctl.strict_json import JsonError, parse_object
@@ -23,36 +24,7 @@ MAX_RETRY_AFTER = 60.0
 EXCERPT_LENGTH = 200
 
 RETRIED_STATUSES = (502, 503, 504)
-_ID = rb"([\w.:-]{1,100})"
-_REQUEST_ID = re.compile(rb'"request_id"\s*:\s*"%b"' % _ID)
 _SILENT_ABOUT_EARLIER_TRIES = frozenset({401, 403, 408, 409, 423, 425})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """A complete HTTP response; the names in ``headers`` are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def request_id(self) -> str:
-        """What the service's support asks for, in the body or else a header; "" for a text that no
-        service would make. Safe to print."""
-        header = self.headers.get("x-request-id", "").encode()
-        match = _REQUEST_ID.search(self.body) or re.fullmatch(_ID, header)
-        return match[1].decode() if match else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoResponse:
-    """Why no complete response came. ``was_sent`` is false if the service certainly received
-    nothing, ``is_final`` true if another try would fail in the same way."""
-
-    reason: str
-    was_sent: bool
-    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

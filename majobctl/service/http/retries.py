@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from majobctl.errors import ProviderError, TransportError
+from majobctl.http import NoResponse, Response
 from majobctl.service.http.backoff import Backoff
-from majobctl.service.http.responses import Failure, NoResponse, Response
+from majobctl.service.http.responses import Failure
 
 Send = Callable[[], Response | NoResponse]
 

@@ -1,5 +1,5 @@
 """One try over HTTP: sends exactly the given bytes and returns a complete response, or the reason
-why there is none. Imports requests, so a session imports this module with its first request."""
+why there is none. Imports requests, so others import this module with their first request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -16,19 +16,16 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
-from majobctl.service.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
-from majobctl.service.http.failures import no_response, timed_out
-from majobctl.service.http.quoting import QuoteFilter
-from majobctl.service.http.responses import NoResponse, Response
-from majobctl.service.http.route import Route, address_of, proxy_for, trusted_certificates
+from majobctl.http import NoResponse, Response
+from majobctl.http.deadlines import DeadlineAdapter, Deadlines, start_deadline
+from majobctl.http.failures import no_response, timed_out
+from majobctl.http.route import Route, address_of, proxy_for, trusted_certificates
 from majobctl.text import printable
 
 SIZE_LIMIT = 16 * 2**20
-"""The largest response that is read, in bytes."""
-
-_TOO_LARGE = f"the answer is larger than {SIZE_LIMIT // 2**20} MiB"
 _UNKNOWN_COMPRESSION = "the answer is not compressed as majobctl can read it, or was cut short"
 _CHUNK = 2**16
+Mask = Callable[[str], str]
 _LOG = logging.getLogger(__name__)
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     # This warning quotes the answer.
@@ -41,7 +38,8 @@ class Transport:
     ``timeout`` limits, in seconds, the connecting and then the complete response. Proxies and
     trusted certificates come from the environment; ``ca_file``, a path and what names it, wins.
     ``.netrc``, cookies and redirects are ignored: requests handles them in its session, which is
-    not used. ``adapter`` carries the requests in place of the network."""
+    not used. ``adapter`` carries the requests in place of the network; no response may have more
+    than ``size_limit`` bytes."""
 
     def __init__(
         self,
@@ -50,8 +48,9 @@ class Transport:
         connections: int,
         ca_file: tuple[str, str] | None = None,
         adapter: BaseAdapter | None = None,
+        size_limit: int = SIZE_LIMIT,
     ) -> None:
-        self._timeout = timeout
+        self._timeout, self._size_limit = timeout, size_limit
         self._is_network = adapter is None
         own = DeadlineAdapter(pool_connections=4, pool_maxsize=connections)
         self._adapter = adapter or own
@@ -59,10 +58,10 @@ class Transport:
         self._ca_file = ca_file
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, quotes: QuoteFilter
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, shown: Mask
     ) -> Response | NoResponse:
         """Sends one request and reads the complete response. It is logged without its headers and
-        body, which hold secrets; ``quotes`` knows those that a request id may have."""
+        body, which hold secrets; ``shown`` takes them out of a request id."""
         start = time.monotonic()
         request, route = _prepared(method, url, headers, body), Route(address=address_of(url))
         with start_deadline(self._deadlines) as deadline:
@@ -85,7 +84,7 @@ class Transport:
             result = NoResponse(reason=reason, was_sent=True)
         ending = f"HTTP {result.status}" if isinstance(result, Response) else result.reason
         if _LOG.isEnabledFor(logging.DEBUG) and isinstance(result, Response):
-            ending += f", request id {quotes.shown(it)}" if (it := result.request_id) else ""
+            ending += f", request id {shown(it)}" if (it := result.request_id) else ""
         seconds = time.monotonic() - start
         _LOG.debug("%s %s: %s (%.2f s)", method, printable(url), ending, seconds)
         return result
@@ -103,7 +102,7 @@ class Transport:
             proxies={"all": route.proxy.url} if route.proxy else {},
         )
         with contextlib.closing(response):
-            return _read(response, route.address)
+            return _read(response, route.address, self._size_limit)
 
     @cached_property
     def _ca(self) -> tuple[str, str]:
@@ -123,14 +122,15 @@ def _prepared(
     return request
 
 
-def _read(response: requests.Response, address: str) -> Response | NoResponse:
+def _read(response: requests.Response, address: str, most: int) -> Response | NoResponse:
+    too_large = f"{address}: the answer is larger than {most // 2**20} MiB"
     headers = {name.lower(): value for name, value in response.headers.items()}
     body = bytearray()
     # Not decoded by requests: a few bytes can become gigabytes at once.
     for chunk in response.raw.stream(_CHUNK, decode_content=False):
         body += chunk
-        if len(body) > SIZE_LIMIT:
-            return NoResponse(reason=f"{address}: {_TOO_LARGE}", was_sent=True)
+        if len(body) > most:
+            return NoResponse(reason=too_large, was_sent=True)
     length = headers.get("content-length", "")
     if length.isdecimal() and "transfer-encoding" not in headers and int(length) != len(body):
         reason = f"{address}: the answer was cut short after {len(body)} of {length} bytes"
@@ -139,9 +139,10 @@ def _read(response: requests.Response, address: str) -> Response | NoResponse:
     if body and headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or deflate
         with contextlib.suppress(zlib.error):
-            content = inflater.decompress(content, SIZE_LIMIT + 1)
-        if len(content) > SIZE_LIMIT or not inflater.eof:
-            reason = _TOO_LARGE if len(content) > SIZE_LIMIT else _UNKNOWN_COMPRESSION
-            return NoResponse(reason=f"{address}: {reason}", was_sent=True)
-    content = content.removeprefix(codecs.BOM_UTF8)
+            content = inflater.decompress(content, most + 1)
+        if len(content) > most or not inflater.eof:
+            reason = too_large if len(content) > most else f"{address}: {_UNKNOWN_COMPRESSION}"
+            return NoResponse(reason=reason, was_sent=True)
+    if content.startswith(codecs.BOM_UTF8 + b"{"):  # JSON has no room for the mark
+        content = content.removeprefix(codecs.BOM_UTF8)
     return Response(status=response.status_code, headers=headers, body=content)

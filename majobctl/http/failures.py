@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from majobctl.service.http.responses import NoResponse
-from majobctl.service.http.route import Proxy, Route, RouteError
+from majobctl.http import NoResponse
+from majobctl.http.route import Proxy, Route, RouteError
 
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 _INVALID = (urllib3_errors.LocationValueError, requests.exceptions.InvalidURL)
