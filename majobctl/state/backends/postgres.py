@@ -57,14 +57,8 @@ _ADVICE = (
     (" .*(pg_hba|SSL was|certificate)", "set sslmode and sslrootcert as the server needs them"),
     (" .*permission denied", "let the owner of the database run: GRANT CONNECT ON DATABASE ..."),
     ("3D| .*(database .* does not|no such database)", "create it, or correct state.address"),
-    (
-        "28| .*(password supplied|authentication failed|role .* not|no such user)",
-        "set PGUSER and PGPASSWORD, or use ~/.pgpass",
-    ),
-    (
-        " .*(invalid .* value|invalid port|definition of service)",
-        "correct state.address, or the PG variables",
-    ),
+    ("28| .*(password supp|authentication failed|role .* not|such user)", "set PGUSER, PGPASSWORD"),
+    (" .*(invalid .* value|invalid port|of service)", "correct state.address, or the PG variables"),
 )
 """What does not pass by itself: by SQLSTATE, or by the message after a blank where libpq has none,
 as for a refused connection. If that is in another language, the log tries again for a while."""
@@ -77,12 +71,12 @@ class PostgresStore:
     def __init__(self, address: str, name: str, *, timeout: float = 30) -> None:
         _check_address(address)
         if not name.isprintable() or not 0 < len(name) <= 500:  # an index has room for 2,700 bytes
-            rule = f"state.name must have 1 to 500 printable characters, not {quoted(name)}"
-            raise StateError(rule)
+            rule = "state.name must have 1 to 500 printable characters"
+            raise StateError(f"{rule}, not {quoted(name)}")
         self.name = f"{name} in {printable(address.partition('?')[0]) or 'PostgreSQL'}"
         self._address, self._log, self._timeout, self._user = address, name, timeout, "..."
         self._idle: list[psycopg.Connection] = []
-        weakref.finalize(self, _keep_at_most, self._idle, 0)
+        weakref.finalize(self, lambda idle: [*map(psycopg.Connection.close, idle)], self._idle)
 
     def add(self, number: int, content: bytes) -> bool:
         more = len(content) / 500_000
@@ -117,27 +111,26 @@ class PostgresStore:
                 self._execute(_CREATE, seconds, values)
             return self._execute(query, seconds, values)
         except psycopg.Error as error:
-            is_late = not error.sqlstate and time.monotonic() >= start + seconds
-            raise self._failure(
-                error, f"no answer in {seconds:.0f} s" if is_late else ""
-            ) from error
+            if not error.sqlstate and time.monotonic() >= start + seconds:
+                raise ConnectionError(f"{self.name}: no answer in {seconds:.0f} s") from error
+            raise self._failure(error) from error
 
     def _execute(self, query: str, seconds: float, values: dict[str, object]) -> list[Any]:
         connection = self._connection()
         watch = threading.Timer(seconds, _cut_off, [connection])
-        watch.daemon = True
         watch.start()
         try:
-            values = {"name": self._log, **values}
-            cursor = connection.execute(query.encode(), values, binary=True)
+            cursor = connection.execute(query.encode(), {"name": self._log, **values}, binary=True)
             rows = cursor.fetchall() if cursor.description else []
         except BaseException:
             connection.close()
             raise
         finally:
             watch.cancel()
-        self._idle.append(connection)
-        _keep_at_most(self._idle, 4)
+        if len(self._idle) < 4:
+            self._idle.append(connection)
+        else:
+            connection.close()
         return rows
 
     def _connection(self) -> psycopg.Connection:
@@ -154,8 +147,8 @@ class PostgresStore:
         self._user = f'"{connection.info.user}"'
         return connection
 
-    def _failure(self, error: psycopg.Error, found: str) -> Exception:
-        text = found or " ".join(str(error.diag.message_primary or error).split())
+    def _failure(self, error: psycopg.Error) -> Exception:
+        text = " ".join(str(error.diag.message_primary or error).split())
         # PgBouncer has one SQLSTATE, 08P01, for all that it says itself.
         known = f" {text}" if error.sqlstate in (None, "08P01") else str(error.sqlstate)
         text = f"{self.name}: {printable(cut(text))}"
@@ -185,9 +178,3 @@ def _cut_off(connection: psycopg.Connection) -> None:
     kind = socket.AF_INET, socket.SOCK_STREAM
     with suppress(Exception), socket.fromfd(connection.fileno(), *kind) as it:
         it.shutdown(socket.SHUT_RDWR)
-
-
-def _keep_at_most(connections: list[psycopg.Connection], number: int) -> None:
-    with suppress(IndexError):
-        while len(connections) > number:
-            connections.pop().close()

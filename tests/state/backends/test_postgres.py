@@ -207,8 +207,8 @@ def _at(text: str) -> Spoil:
 _OTHER = "ALTER TABLE majobctl_log "
 _TCP = "host=127.0.0.1 port={server.port} dbname={database} "
 CERTAIN: dict[str, tuple[Spoil, str]] = {
-    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER and PGPASSWORD"),
-    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER and PGPASSWORD"),
+    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER, PGPASSWORD"),
+    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER, PGPASSWORD"),
     "wrong database": (
         _at("postgresql:///no_base?host={server.folder}&port={server.port}&user=owner"),
         "create it, or correct",
@@ -343,6 +343,7 @@ def test_an_add_that_is_ended_has_an_unknown_outcome(
     assert store.add(2, b"two")
 
 
+@pytest.mark.slow
 def test_an_add_waits_for_a_bounded_time_and_may_be_kept_later(
     server: Server, database: str
 ) -> None:
@@ -354,6 +355,7 @@ def test_an_add_waits_for_a_bounded_time_and_may_be_kept_later(
     assert not store.add(2, b"two")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_or_does_not_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -429,6 +431,7 @@ def test_what_was_acknowledged_survives_the_server(
             assert kept[name] <= len(numbers) <= kept[name] + 1
 
 
+@pytest.mark.slow
 def test_a_failover_that_lost_rows_is_noticed(server: Server, database: str) -> None:
     """A standby reads and is not written to; when it takes over, it lacks what it never got."""
     store = PostgresStore(server.address(database), "log")
