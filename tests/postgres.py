@@ -200,7 +200,7 @@ def running_server(copied: Server | None = None) -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.kill()
+            server.kill(signal.SIGQUIT)  # which frees the shared memory, as SIGKILL does not
 
 
 @contextmanager
