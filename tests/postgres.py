@@ -9,12 +9,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from majobctl.state.backends.postgres import PostgresStore
 
 _PLACES = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), *_PLACES])
@@ -214,3 +217,34 @@ def running_bouncer(server: Server, users: list[str]) -> Iterator[Bouncer]:
             yield bouncer
         finally:
             bouncer.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: Server) -> Iterator[Bouncer]:
+    with running_bouncer(postgres_server, [OWNER]) as bouncer:
+        yield bouncer
+
+
+@pytest.fixture
+def postgres_store(
+    postgres_server: Server, request: pytest.FixtureRequest
+) -> Callable[[], PostgresStore]:
+    """Opens a log of its own; logs of many tests are in one table."""
+    from majobctl.state.backends.postgres import PostgresStore
+
+    return lambda: PostgresStore(postgres_server.address(), request.node.nodeid[-400:])
+
+
+@pytest.fixture
+def pgbouncer_store(
+    pgbouncer: Bouncer, request: pytest.FixtureRequest
+) -> Callable[[], PostgresStore]:
+    from majobctl.state.backends.postgres import PostgresStore
+
+    return lambda: PostgresStore(pgbouncer.address("postgres"), request.node.nodeid[-400:])
