@@ -36,7 +36,7 @@ hypothesis.settings.load_profile("majobctl")
 # that. They do not inherit a handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_STARTS = ("AWS_", "OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_")
+_STARTS = ("AWS_", "OS_", "HUAWEICLOUD_", "HW_", "MAJOBCTL_", "XDG_", "PG")
 _NAMES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONIOENCODING", "REQUESTS_CA_BUNDLE")
 
 

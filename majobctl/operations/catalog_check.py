@@ -12,7 +12,8 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.operations.context import target_of
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
-from majobctl.repository.settings.settings import WORKING_FOLDER, Settings
+from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.repository.settings.settings import Settings
 from majobctl.service.catalog import NAMES, names_in, unknown_name
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
 from majobctl.text import counted, nearest, quoted

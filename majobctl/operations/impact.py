@@ -11,7 +11,8 @@ from majobctl.plan.change import Change, Params
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.repository.config import Config
 from majobctl.repository.impact import owners_of
-from majobctl.repository.settings.settings import WORKING_FOLDER, Settings
+from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.repository.settings.settings import Settings
 
 
 def with_impact(plan: Plan, config: Config, base: Config | None) -> Plan:
