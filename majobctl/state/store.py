@@ -9,7 +9,7 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -67,12 +67,13 @@ class StateStore:
         *,
         instead: State | None = None,
         force: bool = False,
+        warn: Callable[[object], None] = lambda warning: None,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
-        is missing, need not be readable, and with ``force`` the state need not be either. Raises
-        LockedError and StateError."""
-        with self._backend.lock(command, timeout):
+        is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
+        is called if the lock is taken over. Raises LockedError and StateError."""
+        with self._backend.lock(command, timeout, warn):
             try:
                 locked = LockedState(self._backend, *self._read())
             except StateError:

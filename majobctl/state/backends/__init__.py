@@ -6,11 +6,13 @@ Each is a module of this folder, named as in ``[state] backend``, whose ``of_set
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from majobctl.errors import StateError
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
@@ -29,6 +31,14 @@ class Holder:
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}, process {self.pid}, `{self.command}`, since {self.since}"
+
+
+class NotKeptError(StateError, OSError):
+    """A place that refused what it was given, for a reason that will not pass by itself."""
+
+
+class OvertakenError(NotKeptError):
+    """Somebody else has the lock by now. Nothing was written."""
 
 
 class Backend(Protocol):
@@ -57,9 +67,11 @@ class Backend(Protocol):
 
     def remove_journal(self) -> None: ...
 
-    def lock(self, command: str, timeout: float) -> AbstractContextManager[Holder]:
+    def lock(
+        self, command: str, timeout: float, warn: Callable[[object], None] = ...
+    ) -> AbstractContextManager[Holder]:
         """Raises LockedError, which names the holder, if somebody else has the lock for longer than
-        ``timeout`` seconds."""
+        ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""
         ...
 
     def unlock(self, holder_id: str) -> Holder:

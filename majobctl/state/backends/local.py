@@ -87,7 +87,12 @@ class LocalBackend:
         flush_folder(self._path.parent)
 
     @contextmanager
-    def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+    def lock(
+        self,
+        command: str,
+        timeout: float = 0,
+        warn: Callable[[object], None] = lambda warning: None,
+    ) -> Iterator[Holder]:
         self._check_links()
         deadline, holder = time.monotonic() + timeout, this_process(command)
         while not self._take(holder):
@@ -280,6 +285,9 @@ class LocalJournalFile:
             rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
         self._size += len(content)
+        self.check()
+
+    def check(self) -> None:
         own, found = os.fstat(self._descriptor), None
         with suppress(FileNotFoundError):
             found = os.stat(self._path)
