@@ -46,11 +46,6 @@ class JournalFile(Protocol):
 
     def write(self, content: bytes) -> None: ...
 
-    def check(self) -> None:
-        """To be called before each call to the service. Raises OSError if somebody else may write
-        by now, or if what was written is not there any more."""
-        ...
-
     def close(self) -> None: ...
 
 

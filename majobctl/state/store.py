@@ -9,7 +9,7 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
 from majobctl.files import create_durably
-from majobctl.state.backends import Backend
+from majobctl.state.backends import Backend, Warn, unheard
 from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
@@ -67,7 +67,7 @@ class StateStore:
         *,
         instead: State | None = None,
         force: bool = False,
-        warn: Callable[[object], None] = lambda warning: None,
+        warn: Warn = unheard,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that

@@ -39,10 +39,6 @@ class Memory:
         self.flushes += 1
         self.content += content
 
-    def check(self) -> None:
-        if self.failure is not None:
-            raise self.failure
-
     def close(self) -> None:
         self.is_closed = True
 

@@ -279,9 +279,6 @@ class FullJournalFile:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._file.write(content)
 
-    def check(self) -> None:
-        self._file.check()
-
     def close(self) -> None:
         self._file.close()
 

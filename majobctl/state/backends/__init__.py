@@ -10,12 +10,18 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from majobctl.errors import StateError
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
+
+Warn: TypeAlias = Callable[[object], None]
+
+
+def unheard(warning: object) -> None:
+    """A Warn for those who have no use for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,7 @@ class Backend(Protocol):
     def remove_journal(self) -> None: ...
 
     def lock(
-        self, command: str, timeout: float, warn: Callable[[object], None] = ...
+        self, command: str, timeout: float, warn: Warn = ...
     ) -> AbstractContextManager[Holder]:
         """Raises LockedError, which names the holder, if somebody else has the lock for longer than
         ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""

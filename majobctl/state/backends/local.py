@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
-from majobctl.state.backends import Holder
+from majobctl.state.backends import Holder, Warn, unheard
 from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
@@ -87,12 +87,7 @@ class LocalBackend:
         flush_folder(self._path.parent)
 
     @contextmanager
-    def lock(
-        self,
-        command: str,
-        timeout: float = 0,
-        warn: Callable[[object], None] = lambda warning: None,
-    ) -> Iterator[Holder]:
+    def lock(self, command: str, timeout: float = 0, warn: Warn = unheard) -> Iterator[Holder]:
         self._check_links()
         deadline, holder = time.monotonic() + timeout, this_process(command)
         while not self._take(holder):
@@ -285,9 +280,6 @@ class LocalJournalFile:
             rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
         self._size += len(content)
-        self.check()
-
-    def check(self) -> None:
         own, found = os.fstat(self._descriptor), None
         with suppress(FileNotFoundError):
             found = os.stat(self._path)

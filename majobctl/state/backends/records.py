@@ -22,7 +22,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from majobctl.errors import StateError
@@ -41,8 +41,9 @@ class Record:
     kind: str
     epoch: int
     state: int
-    body: bytes
-    head: Mapping[str, Any]
+    body: bytes = b""
+    head: Mapping[str, Any] = field(default_factory=dict)
+    nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def first(self) -> int:
@@ -61,8 +62,8 @@ class Record:
 
     def dump(self) -> bytes:
         own = {"majobctl": FORMAT, "kind": self.kind, "number": self.number, "epoch": self.epoch}
-        nonce = uuid.uuid4().hex
-        head = {**own, "state": self.state, "nonce": nonce, "sum": _sum(self.body), **self.head}
+        own.update(state=self.state, nonce=self.nonce, sum=_sum(self.body))
+        head = {**own, **self.head}
         return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.body
 
 
