@@ -64,10 +64,18 @@ class Unreliable:
     def __init__(self, store: Store, rate: float = 0.0, seed: int = 0) -> None:
         self.name = store.name
         self.losses: list[str] = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self.is_down = False
         self._store, self._rate, self._random = store, rate, random.Random(seed)
 
+    def stall(self, seconds: float) -> None:
+        """Nothing is sent for so long, as if its process were stopped."""
+        self.goes_on.clear()
+        threading.Timer(seconds, self.goes_on.set).start()
+
     def add(self, number: int, content: bytes) -> bool:
+        self.goes_on.wait()
         loss = self._loss()
         if loss == "request":
             raise ConnectionError("connection refused")

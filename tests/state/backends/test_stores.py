@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from majobctl.errors import LockedError, StateError
+from majobctl.state.backends import OvertakenError
 from majobctl.state.backends import records as log
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.backends.race import race
 from majobctl.state.backends.records import Record
 from majobctl.state.backends.stores import Store
 from tests.state.backends.conftest import OpenStore
+from tests.state.backends.memory import Unreliable
 
 WRITERS, NUMBERS = 12, 15
 
@@ -181,3 +184,90 @@ class TestLog:
         with open_log().lock("second", 60):
             assert leave.is_set()
         thread.join()
+
+    def test_whoever_is_taken_over_writes_no_more(
+        self, open_log: Callable[[], LogBackend], open_store: OpenStore, lease: float
+    ) -> None:
+        slow, heard = Unreliable(open_store()), list[object]()
+        backend = LogBackend(slow, lease=lease)
+        with backend.lock("first", 0) as first:
+            backend.add_note(b"one\n")
+            slow.goes_on.clear()
+            other = open_log()
+            with other.lock("second", 60, heard.append):
+                slow.goes_on.set()
+                check_fenced(backend, "was taken over by .*`second`")
+                assert other.read_journal() == b"one\n"
+                other.write(state(1))
+        assert [str(first) in str(warning) for warning in heard] == [True]
+        assert [record.body for record in records_of(open_store()) if record.body] == [
+            b"one\n",
+            state(1),
+        ]
+
+    def test_unlock_fences_one_that_lives(
+        self, open_log: Callable[[], LogBackend], open_store: OpenStore
+    ) -> None:
+        backend = open_log()
+        with pytest.raises(StateError, match="is not locked"):
+            open_log().unlock("abc")
+        with backend.lock("first", 0) as holder:
+            backend.add_note(b"one\n")
+            with pytest.raises(StateError, match=f"has the ID {holder.id}"):
+                open_log().unlock("abc")
+            assert open_log().unlock(holder.id) == holder
+            check_fenced(backend, "was freed by .*`majobctl unlock`")
+            with open_log().lock("second", 0):
+                pass
+        with pytest.raises(StateError, match="is not locked"):
+            open_log().unlock(holder.id)
+        assert [record.body for record in records_of(open_store()) if record.body] == [b"one\n"]
+
+    def test_writers_that_lose_answers_and_stall_keep_one_log(
+        self, open_store: OpenStore, lease: float
+    ) -> None:
+        """Every record that was acknowledged is there, once, and no other but those of which nobody
+        knows."""
+        start, outcomes = threading.Barrier(WRITERS), dict[bytes, str]()
+
+        def work(writer: int) -> None:
+            store, chance = Unreliable(open_store(), 0.03, writer), random.Random(writer)
+            backend = LogBackend(store, lease=lease)
+            start.wait()
+            for turn in range(3):
+                with contextlib.suppress(LockedError, StateError), backend.lock("fight", 60):
+                    for count in range(4):
+                        if writer < 2 and turn == count == 1:
+                            store.stall(4 * lease)
+                        body = b"%d: %d: %d\n" % (writer, turn, count)
+                        outcomes[body] = added(backend, body)
+                    if chance.random() < 0.5:
+                        body = state(writer * 100 + turn)
+                        outcomes[body] = added(backend, body)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(work, range(WRITERS)))
+        found = [record.body for record in records_of(open_store()) if record.body]
+        assert len(set(found)) == len(found)
+        kept = {body for body, outcome in outcomes.items() if outcome == "kept"}
+        assert kept <= {*found} <= {it for it in outcomes if outcomes[it] != "overtaken"}
+        assert len(kept) > WRITERS
+
+
+def added(backend: LogBackend, body: bytes) -> str:
+    try:
+        (backend.write if body.startswith(b"{") else backend.add_note)(body)
+    except OvertakenError:
+        return "overtaken"
+    except OSError:
+        return "unknown"
+    return "kept"
+
+
+def check_fenced(backend: LogBackend, text: str) -> None:
+    for _ in range(2):
+        for body in (state(7), b"late\n"):
+            with pytest.raises(OvertakenError, match=text):
+                (backend.write if body == state(7) else backend.add_note)(body)
+        with pytest.raises(OvertakenError, match=text):
+            backend.check()
