@@ -56,6 +56,8 @@ class Backend(Protocol):
     place: str
     """The same in full: somebody may have moved the folder that ``name`` is relative to."""
     journal_name: str
+    unlocked: str
+    """What becomes of a living holder whose lock is freed, for the end of a sentence."""
 
     def read(self) -> bytes | None:
         """The state's bytes; None if there is no state yet."""

@@ -34,11 +34,11 @@ def is_within(seconds: float, since: Moment, now: Moment) -> bool:
 
 
 class Heartbeat:
-    """Calls ``beat`` in a thread, which never keeps the process alive, until ``end``. ``beat``
-    returns the seconds until its next call, None after the last one."""
+    """Calls ``beat`` in a thread, which never keeps the process alive, until ``end``: first after
+    ``pause`` seconds, then after as many as it returns, and not again after None."""
 
-    def __init__(self, beat: Callable[[], float | None]) -> None:
-        self._beat = beat
+    def __init__(self, beat: Callable[[], float | None], pause: float | None) -> None:
+        self._beat, self._pause = beat, pause
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
@@ -46,6 +46,5 @@ class Heartbeat:
         self._ended.set()
 
     def _run(self) -> None:
-        pause: float | None = 0.0
-        while pause is not None and not self._ended.wait(pause):
-            pause = self._beat()
+        while self._pause is not None and not self._ended.wait(self._pause):
+            self._pause = self._beat()

@@ -38,6 +38,10 @@ class LogBackend:
     ) -> None:
         self.name = self.place = store.name
         self.journal_name = f"the journal of {store.name}"
+        self.unlocked = (
+            "; if it still runs, it cannot write any more, and starts no further call once it"
+            f" notices, within {lease / 4:g} seconds"
+        )
         self._store, self._lease, self._keep = store, lease, keep
         self._clock = clock or Clock()
         self._reader = LogReader(store, self._clock)
@@ -109,7 +113,7 @@ class LogBackend:
         try:
             if records.state_of(self._tail) is None:
                 self._check_store()
-            heartbeat = Heartbeat(self._beat)
+            heartbeat = Heartbeat(self._beat, self._lease / 4)
             yield holder
         finally:
             if heartbeat:

@@ -89,10 +89,10 @@ def load(number: int, content: bytes, name: str) -> Record:
             holder_in(head["holder"])
         if record.kind == "open" and not isinstance(head["lease"].value, (int, float)):
             raise head["lease"].wrong("must be a number")
+        if record.number != number or head["sum"].value != _sum(body):
+            raise JsonError("it is not as it was written")
     except JsonError as error:
         raise damaged(f"record {number} of {name} is damaged: {printable(str(error))}") from error
-    if record.number != number or head["sum"].value != _sum(body):
-        raise damaged(f"record {number} of {name} is damaged: it is not as it was written")
     return record
 
 

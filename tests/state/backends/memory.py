@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from majobctl.errors import StateError
+from majobctl.state.backends.lease import Clock
 from majobctl.state.backends.stores import Store
 
 
@@ -24,11 +26,15 @@ class MemoryStore:
         self.name = "memory"
         self.records: dict[int, tuple[float, bytes]] = {}
         self.was_read: list[int] = []
+        self.asked = 0
         self.pruned: list[int] = []
+        self.refusal = self.prune_refusal = ""
         self._now, self._is_careless, self._is_blind = now, is_careless, is_blind
         self._lock = threading.Lock()
 
     def add(self, number: int, content: bytes) -> bool:
+        if self.refusal:
+            raise StateError(self.refusal)
         if self._is_careless:
             is_there = number in self.records
             time.sleep(0.002)
@@ -41,6 +47,7 @@ class MemoryStore:
             return True
 
     def numbers(self) -> list[tuple[int, float | None]]:
+        self.asked += 1
         with self._lock:
             now = self._now() if self._now else None
             ages = ((it, at) for it, (at, _) in sorted(self.records.items()))
@@ -52,6 +59,8 @@ class MemoryStore:
         return found[1] if found else None
 
     def prune(self, numbers: Iterable[int]) -> None:
+        if self.prune_refusal:
+            raise StateError(self.prune_refusal)
         for number in numbers:
             self.records.pop(number, None)
             self.pruned.append(number)
@@ -64,6 +73,8 @@ class Unreliable:
     def __init__(self, store: Store, rate: float = 0.0, seed: int = 0) -> None:
         self.name = store.name
         self.losses: list[str] = []
+        self.clock: FakeClock | None = None
+        self.seconds = 0.0  # by the clock, for each add
         self.goes_on = threading.Event()
         self.goes_on.set()
         self.is_down = False
@@ -76,6 +87,8 @@ class Unreliable:
 
     def add(self, number: int, content: bytes) -> bool:
         self.goes_on.wait()
+        if self.clock:
+            self.clock.boot += self.seconds
         loss = self._loss()
         if loss == "request":
             raise ConnectionError("connection refused")
@@ -109,7 +122,7 @@ class Unreliable:
         return "answer" if drawn < self._rate else "request" if drawn < 2 * self._rate else ""
 
 
-class FakeClock:
+class FakeClock(Clock):
     """A clock that only moves when somebody sleeps; ``jump`` moves the wall clock alone."""
 
     def __init__(self) -> None:
