@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,11 @@ from majobctl.operations.context import ConfigRepository
 from majobctl.state.backends import OvertakenError
 from majobctl.state.backends import records as log
 from majobctl.state.backends.log import LogBackend
+from majobctl.state.document import State
+from majobctl.state.journal import Journal
 from majobctl.state.store import LockedState, StateStore
 from tests.config_repository import Repository
+from tests.plan.values import TARGET
 from tests.state.backends.memory import FakeClock, MemoryStore, Unreliable
 from tests.state.backends.test_stores import added, records_of, state
 
@@ -387,3 +391,54 @@ class TestSize:
             "by": holder.user,
             "states": [record.number],
         }
+
+
+class TestOvertaken:
+    """What LockedState makes of a lock that is lost."""
+
+    @pytest.mark.parametrize("way", ["taken over", "freed"])
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_what_was_done_is_in_the_log_or_in_a_file_that_is_not_to_be_pushed(
+        self, desk: Desk, way: str, is_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with contextlib.ExitStack() as other, StateStore(desk.mine).locked("apply") as locked:
+            file = desk.mine.open_journal()
+            journal = Journal(file, State.new(TARGET))
+            journal.intend("a", PARAMS)
+            if is_kept:
+                journal.record_done("a")
+                journal.flush()
+            if way == "freed":
+                opened = records_of(desk.store)[0]
+                desk.other.unlock(opened.holder.id)
+            desk.clock.boot += 61
+            new = other.enter_context(StateStore(desk.other).locked("majobctl other"))
+            assert new.state is not None
+            if not is_kept:
+                journal.record_done("a")
+                with pytest.raises(OvertakenError):
+                    journal.flush()
+            message = locked.save(journal)
+            assert f"the lock of memory was {way} by" in message
+            with pytest.raises(OvertakenError):
+                locked.write(State.new(TARGET))
+        rescued = [*tmp_path.iterdir()]
+        state = StateStore(desk.other).read()
+        assert state is not None
+        assert state.job_configs["a"].pending is not is_kept
+        if is_kept:
+            assert "nothing is lost: what was done is in the journal of memory" in message
+            assert not rescued
+        else:
+            assert "do not push it" in message
+            assert "state push" not in message
+            assert message.endswith("majobctl state pull")
+            assert [*State.load(rescued[0].read_bytes(), "rescue").job_configs] == ["a"]
+
+    def test_unlock_says_what_becomes_of_the_holder(self, desk: Desk) -> None:
+        with desk.mine.lock("apply", 0) as holder:
+            assert StateStore(desk.other).unlock(holder.id) == (
+                f"{holder}; if it still runs, it cannot write any more, and starts no further call"
+                " once it notices, within 15 seconds"
+            )
