@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -442,3 +445,23 @@ class TestOvertaken:
                 f"{holder}; if it still runs, it cannot write any more, and starts no further call"
                 " once it notices, within 15 seconds"
             )
+
+
+KEEPS_A_LOCK = """
+import sys, threading
+from majobctl.state.backends.log import LogBackend
+from tests.state.backends.memory import MemoryStore
+lock = LogBackend(MemoryStore(), lease=3600).lock("x", 0)
+lock.__enter__()
+assert [it.name for it in threading.enumerate()].count("heartbeat") == 1
+sys.exit(3)
+"""
+
+
+def test_the_sign_of_life_ends_with_the_lock_and_keeps_no_process_alive(desk: Desk) -> None:
+    before = {*threading.enumerate()}
+    with desk.mine.lock("x", 0):
+        (heartbeat,) = (it for it in {*threading.enumerate()} - before if it.name == "heartbeat")
+    heartbeat.join(30)
+    assert not heartbeat.is_alive()
+    assert subprocess.run([sys.executable, "-c", KEEPS_A_LOCK], timeout=60).returncode == 3
