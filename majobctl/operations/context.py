@@ -99,7 +99,7 @@ class ConfigRepository:
             # Hashes without the state's key would make every secret look changed.
             raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
         return store_of(settings).locked(
-            self.command, self.lock_timeout, instead=instead, force=force
+            self.command, self.lock_timeout, instead=instead, force=force, warn=self.warn
         )
 
 

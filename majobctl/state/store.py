@@ -17,12 +17,18 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
 from majobctl.files import create_durably
-from majobctl.state.backends import Backend
+from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
+
+
+_OVERTAKEN = (
+    "do not push it, since others go on with the state, and send again what has no outcome there;"
+    " compare it with the output of\n    majobctl state pull"
+)
 
 
 class StateStore:
@@ -67,12 +73,13 @@ class StateStore:
         *,
         instead: State | None = None,
         force: bool = False,
+        warn: Warn = unheard,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
-        is missing, need not be readable, and with ``force`` the state need not be either. Raises
-        LockedError and StateError."""
-        with self._backend.lock(command, timeout):
+        is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
+        is called if the lock is taken over. Raises LockedError and StateError."""
+        with self._backend.lock(command, timeout, warn):
             try:
                 locked = LockedState(self._backend, *self._read())
             except StateError:
@@ -93,7 +100,7 @@ class StateStore:
 
     def unlock(self, holder_id: str) -> str:
         """Frees the lock of a holder that is gone; returns a description of it."""
-        return str(self._backend.unlock(holder_id))
+        return f"{self._backend.unlock(holder_id)}{self._backend.unlocked}"
 
 
 class LockedState:
@@ -150,7 +157,8 @@ class LockedState:
             # The part that the journal still has is merged before the rest can be restored.
             serial = state.serial + (kept > 1 and not is_replaced)
             self.state = replace(state, serial=serial)
-            restore = _rescued(self.state, self._backend.name, is_replaced)
+            how = _OVERTAKEN if isinstance(error, OvertakenError) else ""
+            restore = _rescued(self.state, self._backend.name, is_replaced, how)
             return "\n".join(filter(None, (fault, str(reason), restore)))
         if not fault:
             return self._remove_journal()
@@ -218,7 +226,7 @@ def _in_journal(backend: Backend) -> str:
     )
 
 
-def _rescued(state: State, name: str, is_replaced: bool) -> str:
+def _rescued(state: State, name: str, is_replaced: bool, how: str) -> str:
     content = state.dump()
     path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
     restore = f"once {name} can be written, restore it with\n    majobctl state push"
@@ -229,10 +237,12 @@ def _rescued(state: State, name: str, is_replaced: bool) -> str:
     except OSError:
         return (
             f"what was done is in the state below, which no file could hold: save it as rescue.json"
-            f" and, {restore} rescue.json\n{content.decode()}"
+            f" and, {how or f'{restore} rescue.json'}\n{content.decode()}"
         )
-    return f"what was done is in {path}: {restore} {path}"
+    return f"what was done is in {path}: {how or f'{restore} {path}'}"
 
 
 def not_kept(name: str, error: OSError) -> StateError:
+    if isinstance(error, StateError):
+        return error
     return StateError(f"{name} cannot be written: {reason_of(error)}")

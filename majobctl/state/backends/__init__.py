@@ -6,14 +6,22 @@ Each is a module of this folder, named as in ``[state] backend``, whose ``of_set
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from majobctl.errors import StateError
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
+
+Warn: TypeAlias = Callable[[object], None]
+
+
+def unheard(warning: object) -> None:
+    """A Warn for those who have no use for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,14 @@ class Holder:
         return f"{self.user}@{self.host}, process {self.pid}, `{self.command}`, since {self.since}"
 
 
+class NotKeptError(StateError, OSError):
+    """A place that refused what it was given, for a reason that will not pass by itself."""
+
+
+class OvertakenError(NotKeptError):
+    """Somebody else has the lock by now. Nothing was written."""
+
+
 class Backend(Protocol):
     """The place of a state. A failure raises StateError, which says what to do; but ``write`` and
     the journal's calls raise OSError, so that the caller can save what they were given."""
@@ -40,6 +56,8 @@ class Backend(Protocol):
     place: str
     """The same in full: somebody may have moved the folder that ``name`` is relative to."""
     journal_name: str
+    unlocked: str
+    """What becomes of a living holder whose lock is freed, for the end of a sentence."""
 
     def read(self) -> bytes | None:
         """The state's bytes; None if there is no state yet."""
@@ -57,9 +75,11 @@ class Backend(Protocol):
 
     def remove_journal(self) -> None: ...
 
-    def lock(self, command: str, timeout: float) -> AbstractContextManager[Holder]:
+    def lock(
+        self, command: str, timeout: float, warn: Warn = ...
+    ) -> AbstractContextManager[Holder]:
         """Raises LockedError, which names the holder, if somebody else has the lock for longer than
-        ``timeout`` seconds."""
+        ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""
         ...
 
     def unlock(self, holder_id: str) -> Holder:

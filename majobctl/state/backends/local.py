@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
-from majobctl.state.backends import Holder
+from majobctl.state.backends import Holder, Warn, unheard
 from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
@@ -50,7 +50,7 @@ class LocalBackend:
     """``path`` is the state file (a symbolic link is followed), ``name`` what messages call it."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self.name = name
+        self.name, self.unlocked = name, ""  # one that lives keeps its lock
         self.journal_name = f"{name}.journal"
         self._named = path
         self._path = Path(os.path.realpath(path))
@@ -87,7 +87,7 @@ class LocalBackend:
         flush_folder(self._path.parent)
 
     @contextmanager
-    def lock(self, command: str, timeout: float = 0) -> Iterator[Holder]:
+    def lock(self, command: str, timeout: float = 0, warn: Warn = unheard) -> Iterator[Holder]:
         self._check_links()
         deadline, holder = time.monotonic() + timeout, this_process(command)
         while not self._take(holder):

@@ -33,12 +33,16 @@ def holder_of(content: bytes) -> Holder | None:
     """The holder in the file beside a lock. None if it is damaged: it is written atomically, so
     majobctl did not write it."""
     try:
-        node = Node(parse_object(content))
-        keys = ("id", "user", "host", "command", "since")
-        texts = {key: printable(node[key].text()) for key in keys}
-        return Holder(**texts, pid=node["pid"].integer())
+        return holder_in(Node(parse_object(content)))
     except JsonError:
         return None
+
+
+def holder_in(node: Node) -> Holder:
+    """Raises JsonError."""
+    keys = ("id", "user", "host", "command", "since")
+    texts = {key: printable(node[key].text()) for key in keys}
+    return Holder(**texts, pid=node["pid"].integer())
 
 
 def lives_here(holder: Holder) -> bool:

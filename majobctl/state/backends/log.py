@@ -1,0 +1,235 @@
+"""A state that a team shares, as a log of numbered records that never change.
+
+Lock, lease, journal and state are records of one log, and a store does one thing: it adds record
+*n* unless that is there. So whoever finds *n + 1* taken by somebody else knows that it was
+overtaken, and cannot write, whatever it believes of the time. The time only decides when others may
+take over: when the holder's last record is older than its lease. Before a call, the holder makes
+sure that its last record is younger, so that nobody has taken over yet.
+
+An add whose answer is lost is repeated: if the record is there by then, its content says whose it
+is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+
+from majobctl.errors import LockedError, StateError
+from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Warn, records, unheard
+from majobctl.state.backends.lease import SURE, Clock, Heartbeat, Moment, is_within
+from majobctl.state.backends.lock import this_process
+from majobctl.state.backends.reader import PATIENCE, LogReader, Newest
+from majobctl.state.backends.records import Record, following
+from majobctl.state.backends.stores import Store
+from majobctl.text import utc_now
+
+_PRUNED_AFTER = 3600
+_TRIES = 3
+
+
+class LogBackend:
+    """A state in the log of ``store``. ``lease`` is in seconds, ``keep`` a number of states."""
+
+    def __init__(
+        self, store: Store, *, lease: float = 60, keep: int = 100, clock: Clock | None = None
+    ) -> None:
+        self.name = self.place = store.name
+        self.journal_name = f"the journal of {store.name}"
+        self.unlocked = (
+            "; if it still runs, it cannot write any more, and starts no further call once it"
+            f" notices, within {lease / 4:g} seconds"
+        )
+        self._store, self._lease, self._keep = store, lease, keep
+        self._clock = clock or Clock()
+        self._reader = LogReader(store, self._clock)
+        # While the lock is held:
+        self._mutex = threading.RLock()
+        self._epoch = 0  # the number of the own open
+        self._tail: list[Record] = []  # the last state, and what follows it
+        self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
+        self._overtaken: OvertakenError | None = None
+
+    def read(self) -> bytes | None:
+        return records.state_of(self._records())
+
+    def read_journal(self) -> bytes | None:
+        return records.journal_of(self._records())
+
+    def _records(self) -> list[Record]:
+        with self._mutex:
+            return self._tail if self._epoch else self._reader.tail(self._reader.newest())
+
+    def write(self, content: bytes) -> None:
+        with self._mutex:
+            last, number = self._tail[0], self._tail[-1].number + 1
+            before = last.head["states"] if last.kind == "state" else []
+            kept = [*before, number][-self._keep :]
+            about = {**records.about_state(content), "at": utc_now(), "states": kept}
+            self._add("state", content, **about, by=this_process("").user)
+        if len(kept) == self._keep:
+            # A state is kept without the right to remove the old ones, too.
+            with suppress(StateError, ConnectionError):
+                self._prune(min(*kept, self._epoch))
+
+    def _prune(self, before: int) -> None:
+        ages = self._store.numbers()
+        old = [it for it, age in ages if it < before and (age or 0) > _PRUNED_AFTER]
+        if old:
+            self._store.prune(old)
+
+    def open_journal(self) -> NoteFile:
+        self.remove_journal()
+        return NoteFile(self)
+
+    def add_note(self, content: bytes) -> None:
+        self._add("note", content)
+
+    def remove_journal(self) -> None:
+        with self._mutex:
+            if records.journal_of(self._tail) is not None:
+                self._add("drop")
+
+    def check(self) -> None:
+        """Returns if nobody can have taken over. Raises OSError."""
+        for _ in range(_TRIES):
+            if self._overtaken:
+                raise self._overtaken
+            if is_within(self._lease * SURE, self._sure_since, self._clock.now()):
+                return
+            self._add("beat")
+        raise TimeoutError(f"{self.name} is too slow for a lease of {self._lease:g} seconds")
+
+    @contextmanager
+    def lock(self, command: str, timeout: float = 0, warn: Warn = unheard) -> Iterator[Holder]:
+        holder, heartbeat = this_process(command), None
+        if expired := self._open(holder, timeout):
+            warn(
+                f"{self.name}: took over the lock of {expired}: it gave no sign of life for longer"
+                " than its lease"
+            )
+        try:
+            if records.state_of(self._tail) is None:
+                self._check_store()
+            heartbeat = Heartbeat(self._beat, self._lease / 4)
+            yield holder
+        finally:
+            if heartbeat:
+                heartbeat.end()
+            # What was done under the lock must be reported; the lease ends by itself, too.
+            with suppress(OSError):
+                self._add("close", patience=PATIENCE, holder=asdict(holder))
+            self._epoch, self._overtaken = 0, None
+
+    def unlock(self, holder_id: str) -> Holder:
+        by = asdict(this_process("majobctl unlock"))
+        last = self._reader.newest().last
+        while last is not None and last.kind != "close":
+            holder = self._reader.fetch(last.epoch).holder
+            if holder.id != holder_id:
+                raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
+            record = following(last, "close", holder=by)
+            last = self._reader.ask(partial(self._reader.put, record, 0))
+            if last is record:
+                return holder
+        raise StateError(f"{self.name} is not locked")
+
+    def _open(self, holder: Holder, timeout: float) -> Holder | None:
+        """Takes the lock; returns its last holder if that let its lease expire."""
+        deadline, pause = self._clock.now()[0] + timeout, 0.1
+        newest = self._reader.newest()
+        while not self._may_open(newest) or not self._take(newest, holder):
+            if not self._may_open(newest):
+                left = deadline - self._clock.now()[0]
+                if left <= 0:
+                    raise self._locked(newest)
+                self._clock.sleep(min(pause, left))
+                pause = min(1.5 * pause, 5, self._lease / 10)
+            newest = self._reader.newest(newest)
+        last = newest.last
+        return self._reader.fetch(last.epoch).holder if last and last.kind != "close" else None
+
+    def _may_open(self, newest: Newest) -> bool:
+        last = newest.last
+        if last is None or last.kind == "close":
+            return True
+        return newest.silent > self._reader.fetch(last.epoch).lease
+
+    def _take(self, newest: Newest, holder: Holder) -> bool:
+        tail, start = self._reader.tail(newest), self._clock.now()
+        record = following(newest.last, "open", holder=asdict(holder), lease=self._lease)
+        if self._reader.ask(partial(self._reader.put, record, 0)) is not record:
+            return False
+        self._epoch, self._sure_since, self._tail = record.number, start, [*tail, record]
+        return True
+
+    def _locked(self, newest: Newest) -> LockedError:
+        assert newest.last is not None
+        opened = self._reader.fetch(newest.last.epoch)
+        left = max(1, round(opened.lease - newest.silent))
+        return LockedError(
+            f"{self.name} is locked by {opened.holder}\n"
+            f"wait for it, with --lock-timeout SECONDS: in {left} seconds it is taken over, unless"
+            f" it gives a sign of life; or stop it: majobctl unlock {opened.holder.id}"
+        )
+
+    def _check_store(self) -> None:
+        from majobctl.state.backends.race import race
+
+        beat = following(self._tail[-1], "beat")
+        contents = self._reader.ask(partial(race, self._store, beat))
+        for number, content in enumerate(contents, beat.number):
+            self._append(records.load(number, content, self.name))
+
+    def _beat(self) -> float | None:
+        """Shows a sign of life if it is time to; returns when to do so next."""
+        pause = self._lease / 4
+        try:
+            if not is_within(pause, self._sure_since, self._clock.now()):
+                self._add("beat", patience=0)
+        except ConnectionError:
+            return pause / 4
+        except OSError:
+            return None  # The next record that somebody waits for says why.
+        return max(pause / 4, self._sure_since[0] + pause - self._clock.now()[0])
+
+    def _add(
+        self, kind: str, body: bytes = b"", *, patience: float | None = None, **about: object
+    ) -> None:
+        """Adds a record of the own epoch. Raises OSError, as a place of bytes does."""
+        seconds = SURE * self._lease if patience is None else patience
+        with self._mutex:
+            while not self._overtaken:
+                record, start = following(self._tail[-1], kind, body, **about), self._clock.now()
+                try:
+                    found = self._reader.put(record, seconds)
+                except StateError as error:
+                    raise NotKeptError(str(error)) from error
+                self._append(found)
+                if found is record:
+                    self._sure_since = start
+                    return
+            raise self._overtaken
+
+    def _append(self, record: Record) -> None:
+        """Takes in what is at the next number: an own record, perhaps an earlier one that seemed
+        to be lost, or the one that ends the own epoch."""
+        if record.epoch == self._epoch and record.kind != "close":
+            if record.kind == "state":
+                self._tail.clear()
+            self._tail.append(record)
+            return
+        verb = "freed" if record.kind == "close" else "taken over"
+        self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {record.holder}")
+
+
+class NoteFile:
+    """The journal of a run, as notes in the log."""
+
+    def __init__(self, backend: LogBackend) -> None:
+        self.write, self.check = backend.add_note, backend.check
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,105 @@
+"""Reads a log, and adds to it, through a store whose answers may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from majobctl.errors import StateError
+from majobctl.state.backends import records
+from majobctl.state.backends.lease import Clock
+from majobctl.state.backends.records import Record
+from majobctl.state.backends.stores import Store
+from majobctl.text import reason_of
+
+T = TypeVar("T")
+PATIENCE = 5.0
+"""Seconds for which a store that does not answer is asked again, where no lease says more."""
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The last record of a log, and for how long there was no other."""
+
+    numbers: Sequence[int] = ()
+    last: Record | None = None
+    since: float = 0
+    silent: float = 0
+
+
+class LogReader:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.name = store.name
+        self._store, self._clock = store, clock
+        self._known: dict[int, Record] = {}  # records never change
+
+    def newest(self, before: Newest | None = None) -> Newest:
+        """``before`` is what was seen the last time: where the store has no clock, ours counts."""
+        asked = self._clock.now()[0]
+        numbers = self.ask(self._store.numbers)
+        if not numbers:
+            return Newest()
+        (number, age), since = numbers[-1], self._clock.now()[0]
+        if before and before.last and before.last.number == number:
+            since = before.since
+        silent = max(0, asked - since) if age is None else age
+        found, last = [it for it, _ in numbers], self.fetch(number)
+        return Newest(numbers=found, last=last, since=since, silent=silent)
+
+    def tail(self, newest: Newest) -> list[Record]:
+        """The last state and all that follows it."""
+        if (last := newest.last) is None:
+            return []
+        records.check_complete(last, newest.numbers, self.name)
+        numbers = range(last.first, last.number + 1)
+        if len(missing := [number for number in numbers if number not in self._known]) > 1:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(_READERS) as pool:
+                list(pool.map(self.fetch, missing))
+        return [self.fetch(number) for number in numbers]
+
+    def fetch(self, number: int) -> Record:
+        if number not in self._known:
+            content = self.ask(partial(self._store.read, number))
+            if content is None:
+                raise records.damaged(f"record {number} of {self.name} is missing")
+            self._known[number] = records.load(number, content, self.name)
+        return self._known[number]
+
+    def put(self, record: Record, patience: float = PATIENCE) -> Record:
+        """Adds ``record``, unless there is another one with its number; returns the one there.
+        Raises ConnectionError after ``patience`` seconds: either may be the case then."""
+        return self._patiently(partial(self._put, record), patience)
+
+    def _put(self, record: Record) -> Record:
+        content = record.dump()
+        if self._store.add(record.number, content):
+            return record
+        found = self._store.read(record.number)
+        if found is None:
+            raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
+        return record if found == content else records.load(record.number, found, self.name)
+
+    def ask(self, call: Callable[[], T]) -> T:
+        try:
+            return self._patiently(call, PATIENCE)
+        except ConnectionError as error:
+            reason = reason_of(error)
+            raise StateError(
+                f"{self.name} cannot be reached: {reason}\nnothing was done"
+            ) from error
+
+    def _patiently(self, call: Callable[[], T], seconds: float) -> T:
+        until, pause = self._clock.now()[0] + seconds, 0.05
+        while True:
+            try:
+                return call()
+            except ConnectionError:
+                if self._clock.now()[0] + pause > until:
+                    raise
+            self._clock.sleep(pause)
+            pause = min(2 * pause, 2)

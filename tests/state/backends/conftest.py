@@ -1,0 +1,44 @@
+"""The stores that the suites of this folder run over.
+
+To add one: write a fixture ``NAME_store``, below or in a module that is imported below. It returns
+a function that opens the same, new and empty log once more, each call as on another machine. Then
+add ``NAME`` to ``STORES``, with the lease that its tests need: some twenty times as long as an
+``add`` takes. Where its engine is missing, the fixture skips with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from majobctl.state.backends.stores import Store
+from tests.state.backends.memory import MemoryStore
+
+OpenStore = Callable[[], Store]
+STORES = {"memory": 0.4, "timeless": 0.4}
+
+
+@pytest.fixture
+def memory_store() -> OpenStore:
+    store = MemoryStore()
+    return lambda: store
+
+
+@pytest.fixture
+def timeless_store() -> OpenStore:
+    """In memory, without a clock of its own."""
+    store = MemoryStore(now=None)
+    return lambda: store
+
+
+@pytest.fixture(params=list(STORES))
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
+    """Each store in turn; each call opens the same log, as another machine does."""
+    opened: OpenStore = request.getfixturevalue(f"{request.param}_store")
+    return opened
+
+
+@pytest.fixture
+def lease(request: pytest.FixtureRequest) -> float:
+    """A lease in seconds that the store of ``open_store`` can keep."""
+    return STORES[request.node.callspec.params["open_store"]]
