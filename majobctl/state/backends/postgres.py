@@ -13,12 +13,14 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from majobctl.errors import StateError
+from majobctl.state.backends.log import LogBackend
 from majobctl.text import cut, printable, quoted
 
 try:
@@ -62,6 +64,11 @@ _ADVICE = (
 )
 """What does not pass by itself: by SQLSTATE, or by the message after a blank where libpq has none,
 as for a refused connection. If that is in another language, the log tries again for a while."""
+
+
+def of_settings(settings: Mapping[str, Any], root: Path) -> LogBackend:
+    store = PostgresStore(settings["address"], settings["name"])
+    return LogBackend(store, lease=settings["lease"], keep=settings["keep"])
 
 
 class PostgresStore:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,7 @@ from majobctl.errors import StateError
 from majobctl.files import MOST_BYTES
 from majobctl.http import NoResponse, Response
 from majobctl.state.backends.aws import find_keys, sign
+from majobctl.state.backends.log import LogBackend
 from majobctl.target import endpoint_of
 from majobctl.text import quoted
 
@@ -41,6 +43,10 @@ _ADVICE = {
     "SignatureDoesNotMatch": "check the secret key and state.region",
     "": "this is not an answer of S3: check state.endpoint and state.path_style",
 }
+
+
+def of_settings(settings: Mapping[str, Any], root: Path) -> LogBackend:
+    return LogBackend(S3Store(settings), lease=settings["lease"], keep=settings["keep"])
 
 
 class S3Store:

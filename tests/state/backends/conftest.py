@@ -12,10 +12,13 @@ from collections.abc import Callable
 import pytest
 
 from majobctl.state.backends.stores import Store
+from tests.postgres import pgbouncer, pgbouncer_store, postgres_server, postgres_store
 from tests.state.backends.memory import MemoryStore
 
+__all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
+
 OpenStore = Callable[[], Store]
-STORES = {"memory": 0.4, "timeless": 0.4}
+STORES = {"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4}
 
 
 @pytest.fixture
