@@ -222,7 +222,8 @@ class LogBackend:
             self._tail.append(record)
             return
         verb = "freed" if record.kind == "close" else "taken over"
-        self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {record.holder}")
+        who = record.holder if record.kind in ("open", "close") else "another process"
+        self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {who}")
 
 
 class NoteFile:

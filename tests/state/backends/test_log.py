@@ -230,6 +230,14 @@ class TestAnswers:
             assert desk.mine.read_journal() == desk.other.read_journal()
         records_of(desk.store)
 
+    def test_a_record_of_another_epoch_stops_the_writer_whatever_it_is(self, desk: Desk) -> None:
+        with desk.mine.lock("apply", 0):
+            number = max(desk.store.records) + 1
+            stray = log.Record(number=number, kind="note", epoch=number - 1, state=0, body=b"stray")
+            desk.store.add(number, stray.dump())
+            for _ in range(2):
+                assert added(desk.mine, b"one\n") == "overtaken"
+
     def test_a_store_that_cannot_be_reached_is_named_by_every_call(self, desk: Desk) -> None:
         desk.network.is_down = True
         for call in (
