@@ -42,7 +42,7 @@ def run_git(
         try:
             out, err = process.communicate(stdin, timeout=seconds)
         except BaseException as error:
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):
                 process.kill()
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):

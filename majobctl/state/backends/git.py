@@ -42,14 +42,13 @@ _MAY_PASS = re.compile(
 _LOST = re.compile("(?!.*HTTP 4).*(?:hung up|early EOF|disconnect|RPC failed)")
 _WAYS_OUT = {
     "error: 413|too (?:large|big)|exceed": "let the server take larger pushes",
-    "refspec": "set state.branch to a name that git allows",
     "No space|quota": "make room, on the server or in the folder for temporary files",
     "error: 403|denied to|not (?:allowed|enabled)|rejected": (
         "use credentials that may push to {branch}, or set another state.branch; a fork can plan"
         " with a copy of the state: majobctl plan --state FILE"
     ),
     "error: 40[14]|not (?:a git|appear|found|be found|exported)|not exist|Authentication|algorithm"
-    "|could not read|certificate|Host key|Permission denied|ownership|work tree|config file": (
+    "|could not read|certificate|Host key|Permission denied|ownership|work tree|bad config": (
         "make this work here first, by its address, its credentials or your trust in both sides:"
         " git {command} {remote}"
     ),
@@ -66,6 +65,7 @@ class GitStore:
         self._ref = f"refs/heads/{branch}"
         self._variables: dict[str, str] = {}  # once there is a repository
         self._tip: _Tip | None = None
+        self._fetched_once = ""  # the commit that the user's clone has seen
         self._pruned: set[int] = set()
         self._lock = threading.RLock()
 
@@ -80,7 +80,7 @@ class GitStore:
                 raise StateError(f"{self.name} has no record {number - 1}; {number} was not added")
             new = self._committed(parent, numbers, number, content)
             refs = f"--force-with-lease={self._ref}:{parent}", "majobctl", f"{new[0]}:{self._ref}"
-            ran = self._git(*_PUSH, *refs, seconds=60)
+            ran = self._git(*_PUSH, *refs)
             found = re.search(r"^(.)\t\w+:refs/.*\t(.*)$", ran.stdout.decode(), re.MULTILINE)
             flag, summary = found.groups() if found else ("", "")
             if flag in (" ", "*"):
@@ -129,8 +129,11 @@ class GitStore:
         with self._lock:
             if not self._variables:
                 self._prepare()
-            (before, had), tip = self._tip or ("", frozenset()), ("", frozenset[int]())
-            known = [f"--negotiation-tip={before}"] if before else []
+            (before, had), tip = (
+                self._tip or (self._fetched_once, frozenset()),
+                ("", frozenset[int]()),
+            )
+            known = [f"--negotiation-tip={before}"] if had else []
             ran = self._git(*_FETCH, *known, "majobctl", f"+{self._ref}:refs/majobctl/tip")
             if not ran.returncode:
                 tip = self._fetched()
@@ -138,10 +141,11 @@ class GitStore:
                 raise self._failure(ran)
             if tip[0] != before and _last(tip[1]) <= _last(had):
                 raise StateError(
-                    f"{self.name} was deleted or overwritten: record {_last(had)} was its last, and"
-                    f" now it is {_last(tip[1])}\nforbid that on the server, and restore it from a"
-                    " clone that has its commit:"
-                    f" git push --force {self._remote} {before}:{self._ref}"
+                    f"{self.name} was deleted or overwritten: its last record was"
+                    f" {_last(had) or before}, and is {_last(tip[1]) or 'none'} now\nforbid that on"
+                    " the server, and restore it from a clone that has the commit:"
+                    f" git push --force {self._remote} {before}:{self._ref}\n"
+                    f"if it was meant, let the clone forget it: git fetch --prune {self._remote}"
                 )
             self._tip = tip
             return tip
@@ -149,9 +153,11 @@ class GitStore:
     def _fetched(self) -> _Tip:
         commit = self._told("rev-parse", "refs/majobctl/tip").strip()
         paths = self._told("ls-tree", "-r", "-z", "--name-only", commit).split("\0")[:-1]
-        if others := [it for it in paths if not re.fullmatch(r"records/\d{6,}", it)]:
+        others = [it for it in paths if not re.fullmatch(r"records/\d{6,}", it)]
+        if others or not paths:
+            found = printable(in_short(others or ["no records"]))
             raise StateError(
-                f"{self.name} is not a branch of majobctl: it has {printable(in_short(others))}\n"
+                f"{self.name} is not a branch of majobctl: it has {found}\n"
                 "it was left unchanged; set state.branch to a name of its own"
             )
         return commit, frozenset(int(it.rpartition("/")[2]) for it in paths)
@@ -162,6 +168,8 @@ class GitStore:
             raise StateError(f"git {version[0]} is too old: install 2.31 or a newer one")
         about = self._told("rev-parse", "--show-object-format", "--show-toplevel")
         form, _, top = about.rstrip("\n").partition("\n")
+        seen = f"refs/remotes/{self._remote}/{self._branch}"
+        self._fetched_once = self._told("for-each-ref", "--format=%(objectname)", seen).strip()
         variables = self._settings()
         variables["GIT_DIR"] = folder = tempfile.mkdtemp(prefix="majobctl-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -203,10 +211,9 @@ class GitStore:
             raise self._failure(ran)
         return ran.stdout
 
-    def _git(
-        self, *arguments: str, stdin: bytes = b"", seconds: float = 300
-    ) -> CompletedProcess[bytes]:
+    def _git(self, *arguments: str, stdin: bytes = b"") -> CompletedProcess[bytes]:
         """In the user's repository, as long as there is none of its own."""
+        seconds = 60 if arguments[0] == "push" else 300
         try:
             return run_git(
                 self._folder, *arguments, stdin=stdin, seconds=seconds, **self._variables
@@ -218,7 +225,7 @@ class GitStore:
 
     def _failure(self, ran: CompletedProcess[bytes], summary: str = "") -> Exception:
         """``summary``: what a push says of the branch in the end, if it does."""
-        text = "; ".join(filter(None, (said(ran), printable(summary))))
+        text = "; ".join(filter(None, (said(ran), printable(summary)))) or "git did not say why"
         is_certain = not (_MAY_PASS.search(summary) if summary else _LOST.match(text))
         for words, advice in _WAYS_OUT.items():
             if is_certain and re.search(words, text):

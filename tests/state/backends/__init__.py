@@ -1,0 +1,1 @@
+"""Tests of the places of a state that a team shares."""

@@ -368,13 +368,26 @@ def test_a_branch_that_lost_records_is_named_and_can_be_restored(
     calls: list[Callable[[], object]] = [lambda: place.add(6, b"y"), place.numbers]
     calls.append(lambda: place.read(6))
     for call in calls:
-        with pytest.raises(StateError, match="overwritten: record 5 was its last") as raised:
+        with pytest.raises(StateError, match="overwritten: its last record was 5, and") as raised:
             call()
     assert git(remote, "for-each-ref", REF) == now
     command = re.search(r"git (push --force .*)", str(raised.value))
     assert command
     git(root, *command[1].split())
     assert place.add(6, b"y") and place.read(5) == b"x"
+
+
+def test_a_clone_that_has_fetched_the_branch_remembers_it(tmp_path: Path, remote: Path) -> None:
+    root, other = (clone(remote, tmp_path / name) for name in ("one", "two"))
+    assert store(root).add(1, b"x")
+    git(root, "fetch", "-q", "origin")
+    assert store(root).add(2, b"y")
+    _deleted(root, remote)
+    with pytest.raises(StateError, match=r"its last record was [0-9a-f]{40}, and is none"):
+        store(root).numbers()
+    assert store(other).numbers() == []
+    git(root, "fetch", "-q", "--prune", "origin")
+    assert store(root).add(1, b"z")
 
 
 def test_no_number_is_left_out(tmp_path: Path, remote: Path) -> None:
@@ -392,12 +405,26 @@ def _set(key: str, value: str) -> Broken:
     return lambda root, remote: git(root, "config", key, value)
 
 
+def _renamed(root: Path, remote: Path) -> None:
+    git(root, "remote", "rename", "origin", "upstream")
+
+
 def _hook(name: str, words: str) -> Broken:
     return lambda root, remote: hook(remote, name, f"printf '{words}\\n' >&2; exit 1")
 
 
 def _foreign(root: Path, remote: Path) -> None:
     git(root, "push", "-q", "origin", f"main:{REF}")
+
+
+def _foreign_and_empty(root: Path, remote: Path) -> None:
+    tree = git(remote, "hash-object", "-t", "tree", "-w", os.devnull)
+    git(remote, "update-ref", REF, git(remote, "commit-tree", tree, "-m", "x"))
+
+
+def _bad_settings(root: Path, remote: Path) -> None:
+    with (root / ".git" / "config").open("a") as file:
+        file.write("[broken\n")
 
 
 def _foreign_file(root: Path, remote: Path) -> None:
@@ -426,8 +453,11 @@ FETCH, PUSH = "git fetch origin", "git push --dry-run origin"
 CERTAIN: list[tuple[Broken, str, str]] = [
     (_no_repository, "not a git repository", FETCH),
     (_set("remote.origin.url", ""), 'no remote "origin"', "git remote add origin URL"),
+    (_renamed, 'no remote "origin"', "set state.remote"),
     (_set("remote.origin.url", "/nowhere.git"), "does not appear to be a git", FETCH),
     (_foreign, "not a branch of majobctl: it has majobctl.toml", "set state.branch"),
+    (_foreign_and_empty, "it has no records", "set state.branch"),
+    (_bad_settings, "bad config line", FETCH),
     (_foreign_file, r"it has records/notes\x1b.txt", "set state.branch"),
     (_hook("pre-receive", r"GitLab: \033[1mprotected\033[0m branch"), r"\x1b[1mprotected", MAY_NOT),
     (
@@ -453,21 +483,6 @@ def test_what_will_not_pass_is_said_with_a_way_out(
     summary, _, way_out = str(raised.value).partition("\n")
     assert words in summary and advice in way_out
     assert "\033" not in summary and git(remote, "for-each-ref") == before
-
-
-@pytest.mark.parametrize(
-    ("branch", "remote_name", "words"),
-    [
-        ("a..b", "origin", "state.branch"),
-        ("", "origin", "state.branch"),
-        (BRANCH, "upstream", "upstream"),
-    ],
-)
-def test_a_setting_that_is_wrong_is_named(
-    tmp_path: Path, remote: Path, branch: str, remote_name: str, words: str
-) -> None:
-    with pytest.raises(StateError, match=words):
-        GitStore(clone(remote, tmp_path / "clone"), remote_name, branch).add(1, b"x")
 
 
 @pytest.mark.parametrize(
