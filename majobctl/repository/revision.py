@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,15 +14,13 @@ from typing import NamedTuple
 
 from majobctl.errors import MajobctlError
 from majobctl.files import MOST_BYTES
+from majobctl.git import run_git, said
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, read_settings
 from majobctl.repository.settings.variables import Overrides
 from majobctl.text import printable, quoted, reason_of
 
 _NOT_FOLLOWED = {"120000": "a link", "160000": "a submodule"}
-_SECONDS = 300
-_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-"""What git sets for a hook; the files' own repository counts."""
 
 
 class _Entry(NamedTuple):
@@ -95,18 +92,8 @@ def _write(root: Path, folder: Path, entries: Sequence[_Entry]) -> None:
 
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    environment = {key: text for key, text in os.environ.items() if key not in _OF_ANOTHER}
-    environment["GIT_TERMINAL_PROMPT"] = "0"
-    run = ["git", "-C", str(root), *arguments]
-    try:
-        ran = subprocess.run(
-            run, input=stdin, capture_output=True, env=environment, timeout=_SECONDS
-        )
-    except FileNotFoundError as error:
-        raise MajobctlError("git is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise MajobctlError(f"git did not end within {_SECONDS} s") from error
+    ran = run_git(root, *arguments, stdin=stdin)
     if ran.returncode:
-        said = printable(ran.stderr.decode(errors="replace").strip().replace("\n", "; "))
-        raise MajobctlError(said or "git has no such commit; a shallow clone must fetch it first")
+        unknown = "git has no such commit; a shallow clone must fetch it first"
+        raise MajobctlError(said(ran) or unknown)
     return ran.stdout
