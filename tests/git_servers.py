@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from majobctl.state.backends.git import GitStore
 from tests.config_repository import until
 
 NO_GIT = shutil.which("git") is None and "git is not installed"
@@ -172,3 +174,9 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
+
+
+def opened(address: str | Path, folder: Path) -> Callable[[], GitStore]:
+    """Opens the branch ``state`` of the remote ``address``, each time from a clone of its own."""
+    count = itertools.count()
+    return lambda: GitStore(clone(address, folder / f"clone{next(count)}"), "origin", "state")

@@ -13,12 +13,14 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 from majobctl.errors import MajobctlError, StateError
 from majobctl.git import run_git, said
+from majobctl.state.backends.log import LogBackend
 from majobctl.text import in_short, printable
 
 _Tip = tuple[str, frozenset[int]]
@@ -54,6 +56,11 @@ _WAYS_OUT = {
     ),
 }
 """What does not pass by itself: by what git or the server says, what to do about it."""
+
+
+def of_settings(settings: Mapping[str, Any], root: Path) -> LogBackend:
+    store = GitStore(root, settings["remote"], settings["branch"])
+    return LogBackend(store, lease=settings["lease"], keep=settings["keep"])
 
 
 class GitStore:

@@ -76,7 +76,8 @@ class LogBackend:
 
     def _prune(self, before: int) -> None:
         ages = self._store.numbers()
-        old = [it for it, age in ages if it < before and (age or 0) > _PRUNED_AFTER]
+        # Without ages, a reader has all that it saw at once, and nothing is read later.
+        old = [it for it, age in ages if it < before and (age is None or age > _PRUNED_AFTER)]
         if old:
             self._store.prune(old)
 

@@ -7,18 +7,23 @@ add ``NAME`` to ``STORES``, with the lease that its tests need: some twenty time
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from majobctl.state.backends.stores import Store
+from tests.git_servers import NO_GIT, bare, daemon, opened, over_http
 from tests.postgres import pgbouncer, pgbouncer_store, postgres_server, postgres_store
 from tests.state.backends.memory import MemoryStore
 
 __all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
 
 OpenStore = Callable[[], Store]
-STORES = {"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4}
+STORES = {
+    **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4},
+    **{"git": 4, "git_http": 6, "git_daemon": 6},
+}
 
 
 @pytest.fixture
@@ -32,6 +37,31 @@ def timeless_store() -> OpenStore:
     """In memory, without a clock of its own."""
     store = MemoryStore(now=None)
     return lambda: store
+
+
+@pytest.fixture
+def git_remote(tmp_path: Path) -> Path:
+    if NO_GIT:
+        pytest.skip(NO_GIT)
+    return bare(tmp_path / "remote.git")
+
+
+@pytest.fixture
+def git_store(git_remote: Path) -> OpenStore:
+    """A branch of a remote on the same machine."""
+    return opened(git_remote, git_remote.parent)
+
+
+@pytest.fixture
+def git_http_store(git_remote: Path) -> Iterator[OpenStore]:
+    with over_http(git_remote.parent) as server:
+        yield opened(f"{server.address}/remote.git", git_remote.parent)
+
+
+@pytest.fixture
+def git_daemon_store(git_remote: Path) -> Iterator[OpenStore]:
+    with daemon(git_remote.parent, "--enable=receive-pack") as address:
+        yield opened(f"{address}/remote.git", git_remote.parent)
 
 
 @pytest.fixture(params=list(STORES))
