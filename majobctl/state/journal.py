@@ -4,15 +4,20 @@ An apply may die at any moment, between any two instructions: a killed process, 
 disk. The state must still say the truth about each call. Writing the complete state after each call
 would be safe, but would cost more with each job config; a journal costs the same for every record.
 An intent is on disk before its call is sent, because a call whose outcome was never recorded may
-have been carried out: the next plan sends it again, and until then nobody claims to know. An
-outcome may wait for the next flush: if it is lost, only the intent is left, which is still true.
+have been carried out: the next plan sends it again, and until then nobody claims to know. All
+intents of a run are one record, since a store on the network may take longer to write than a call
+takes. So a crash also leaves intents whose calls were never begun. Nobody can tell them apart, so
+all of them count as unknown, and the guard reads each before it is sent again. Outcomes are written
+together, while calls go on: if one is lost, only the intent is left, which is still true.
 
 One JSON line a record, ``{"record": {...}, "sum": "..."}``. Each sum covers the record and the sum
 before it, so that a changed, lost or moved line is noticed. A last line that is cut short is what a
 crash leaves, and counts as never written. The first record says which state the journal continues.
 
     {"begin": 1, "lineage", "serial", "salt", "target"}   the state it continues
-    {"intent": NAME, "params": {...}}                     a call is about to be sent
+    {"intents": {NAME: {"params": {...}}}}                calls that are about to be sent
+    {"unsent": [NAME, ...]}                               those of them that were never begun
+    {"intent": NAME, "params": {...}}                     one intent, in journals until 0.1
     {"done": NAME, "at": "2026-11-23T12:00:00Z"}          the service acknowledged it
     {"refused": NAME}                                     the service refused it
     {"forget": NAME}                                      no longer kept in the state
@@ -26,7 +31,7 @@ from __future__ import annotations
 import errno
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -39,62 +44,94 @@ from majobctl.text import printable, utc_now
 
 VERSION = 1
 Record = Mapping[str, Any]
+_MAX_WAITING = 100
+"""Outcomes that may wait for a flush while calls go on."""
 
 
 class JournalFile(Protocol):
-    """Where a journal's bytes go; ``write`` returns when they are safe on disk."""
+    """Where a journal's bytes go. Both calls raise OSError."""
 
-    def write(self, content: bytes) -> None: ...
+    def write(self, content: bytes) -> None:
+        """Returns when ``content`` is safe on disk. Only one thread writes at a time."""
+        ...
+
+    def check(self) -> None:
+        """Returns if what was written is certainly still there, and the lock still ours. Many
+        threads check at once, also during a write."""
+        ...
 
     def close(self) -> None: ...
 
 
 class Journal:
-    """The records of one run, written by many threads. Threads that wait together share a flush."""
+    """The records of one run, which begins with ``intents``; many threads add to them."""
 
-    def __init__(self, file: JournalFile, state: State) -> None:
+    def __init__(
+        self, file: JournalFile, state: State, intents: Mapping[str, Record] | None = None
+    ) -> None:
         self._file = file
         self._state = state
         self._records: list[Record] = []
         self._sums = [""]
         self._waiting: list[bytes] = []
+        self._intents: dict[str, Record] = {}  # without an outcome
         self._flushed = 0
         self._is_flushing = False
         self.failure: OSError | None = None
         self._changed = threading.Condition()
         begin = {"begin": VERSION, "lineage": state.lineage, "serial": state.serial}
         self._add({**begin, "salt": state.salt, "target": state.target.document()})
-        self.flush()
+        self.intend_all(intents or {})
 
-    def intend(self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False) -> None:
-        """Call this before a call is sent: the intent is on disk when this returns, with everything
-        recorded before it. Raises OSError if it cannot be written; then the call must not be sent.
-        """
-        record = {"intent": name, "params": params, **_protected(prevent_delete)}
-        self._add(record)
+    def intend_all(self, intents: Mapping[str, Record]) -> None:
+        """Records by name what is about to be sent, as ``intent`` makes it. When this returns, it
+        is on disk, with everything recorded before. Raises OSError if it cannot be written; then
+        nothing of it may be sent."""
+        new = {name: item for name, item in intents.items() if name not in self._intents}
+        record: Record = {"intents": new}
+        if new:
+            self._add(record)
         try:
             self.flush()
         except OSError:
             with self._changed:
                 self._records = [kept for kept in self._records if kept is not record]
             raise
+        self._intents.update(new)
+
+    def check(self) -> None:
+        """Call this right before a call is sent. Raises OSError if it must not be sent: the journal
+        or the lock may be lost."""
+        if len(self._waiting) >= _MAX_WAITING:
+            self.flush()
+        try:
+            if self.failure is None:
+                self._file.check()
+        except OSError as error:
+            self.failure = self.failure or error
+        if self.failure is not None:
+            raise self.failure
+
+    def record_unsent(self, sent: Collection[str]) -> None:
+        """No call was begun for what was intended and has no outcome, but for those of ``sent``."""
+        if unsent := sorted(self._intents.keys() - set(sent)):
+            self._add({"unsent": unsent}, *unsent)
 
     def record_done(self, name: str) -> None:
-        """The service accepted what was intended. An outcome is on disk with the next intent, or
-        when ``flush`` returns."""
-        self._add({"done": name, "at": utc_now()})
+        """The service accepted what was intended. An outcome is on disk when ``flush`` returns."""
+        self._add({"done": name, "at": utc_now()}, name)
 
     def record_known(
         self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
     ) -> None:
-        known = {"known": name, "params": params, "at": utc_now()}
-        self._add({**known, **_protected(prevent_delete)})
+        known = {"known": name, "at": utc_now(), **intent(params, prevent_delete=prevent_delete)}
+        self._add(known, name)
 
     def record_refused(self, name: str) -> None:
-        self._add({"refused": name})
+        self._add({"refused": name}, name)
 
     def record_forgotten(self, name: str) -> None:
-        self._add({"forget": name})
+        self._add({"forget": name}, name)
 
     def outcome(self, kept: int = 0) -> State:
         """The state after all records, of which the first ``kept`` are on disk."""
@@ -129,8 +166,10 @@ class Journal:
             upto, self._is_flushing = len(self._sums), True
         self._flush(content, upto)
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: Record, *ended: str) -> None:
         with self._changed:
+            for name in ended:
+                self._intents.pop(name, None)
             self._records.append(record)
             line, checksum = _line(record, self._sums[-1])
             self._sums.append(checksum)
@@ -145,14 +184,16 @@ class Journal:
             failure = error
         finally:
             with self._changed:
-                self._is_flushing, self._flushed, self.failure = False, upto, failure
+                self._is_flushing, self._flushed = False, upto
+                self.failure = self.failure or failure
                 self._changed.notify_all()
         if failure is not None:
             raise failure
 
 
-def _protected(prevent_delete: bool) -> dict[str, bool]:
-    return {"prevent_delete": True} if prevent_delete else {}
+def intent(params: Mapping[str, Any], *, prevent_delete: bool = False) -> Record:
+    """What is about to be sent for one job config."""
+    return {"params": params, **({"prevent_delete": True} if prevent_delete else {})}
 
 
 def _line(record: Record, previous: str) -> tuple[bytes, str]:
@@ -259,12 +300,21 @@ def _begin_of(record: Record, name: str) -> State:
         raise damaged(name, error) from error
 
 
+def _is_intent(found: object) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("params"), dict)
+
+
 def _merged(state: State, records: list[Record], name: str) -> State:
     entries = dict(state.job_configs)
     intents: dict[str, Record] = {}
     for number, record in enumerate(records, 2):
         protected = record.get("prevent_delete") is True
         match record:
+            case {"intents": dict(found)} if all(map(_is_intent, found.values())):
+                intents |= found
+            case {"unsent": list(names)} if all(isinstance(key, str) for key in names):
+                for key in names:
+                    intents.pop(key, None)
             case {"intent": str(key), "params": dict()}:
                 intents[key] = record
             case {"done": str(key), "at": str(at)} if key in intents:
@@ -272,6 +322,7 @@ def _merged(state: State, records: list[Record], name: str) -> State:
                 protected = sent.get("prevent_delete") is True
                 entries[key] = Entry(params=sent["params"], applied_at=at, prevent_delete=protected)
             case {"known": str(key), "params": dict(params), "at": str(at)}:
+                intents.pop(key, None)
                 entries[key] = Entry(params=params, applied_at=at, prevent_delete=protected)
             case {"refused": str(key)}:
                 sent = intents.pop(key, {})

@@ -9,7 +9,7 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
-    from majobctl.state.journal import Journal
+    from majobctl.state.journal import Journal, Record
 
 
 class StateStore:
@@ -122,12 +122,21 @@ class LockedState:
         self._backend.write(content)
         self.state, self._content = state, content
 
-    def open_journal(self, state: State) -> Journal:
-        """A journal that continues ``state``. Raises StateError if it cannot be written."""
+    def open_journal(self, state: State, intents: Mapping[str, Record] | None = None) -> Journal:
+        """A journal that continues ``state`` and has ``intents``. Raises StateError if it cannot be
+        written."""
         from majobctl.state.journal import Journal
 
         try:
-            return Journal(self._backend.open_journal(), state)
+            file = self._backend.open_journal()
+            try:
+                return Journal(file, state, intents)
+            except BaseException:
+                # A flush that failed may have left what will not be sent.
+                file.close()
+                with suppress(OSError):
+                    self._backend.remove_journal()
+                raise
         except OSError as error:
             error_text = not_kept(self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error

