@@ -15,7 +15,8 @@ from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import CALLS, SENDING, Action, Change
 from majobctl.plan.plan import Plan
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
-from majobctl.state.journal import Journal, Record, intent
+from majobctl.state.journal import Journal, intent
+from majobctl.state.replay import Record
 
 
 @dataclass(eq=False, kw_only=True)
@@ -158,8 +159,7 @@ class Runner:
             self.defect = self.defect or error
 
     def _carry_out(self, change: Change) -> ChangeResult | None:
-        """How ``change`` ended, with its outcome in the journal, but not yet on disk; None if it was
-        not begun."""
+        """How ``change`` ended, with its outcome recorded, not yet on disk; None if not begun."""
         earlier = self.ended.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)

@@ -22,7 +22,8 @@ from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
-    from majobctl.state.journal import Journal, Record
+    from majobctl.state.journal import Journal
+    from majobctl.state.replay import Record
 
 
 class StateStore:
@@ -50,7 +51,7 @@ class StateStore:
                 state = None if content is None else State.load(content, self.name)
                 if not journal:
                     return state, content
-                from majobctl.state.journal import replayed
+                from majobctl.state.replay import replayed
 
                 return replayed(state, journal, self._backend.journal_name), content
             except StateError:
@@ -86,7 +87,7 @@ class StateStore:
             yield locked
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
-        from majobctl.state.journal import last_sum_of
+        from majobctl.state.replay import last_sum_of
 
         last_sum = last_sum_of(self._backend.read_journal() or b"", self._backend.journal_name)
         return may_lack_state and last_sum in ("", state.merged)
@@ -128,16 +129,10 @@ class LockedState:
         from majobctl.state.journal import Journal
 
         try:
-            file = self._backend.open_journal()
-            try:
-                return Journal(file, state, intents)
-            except BaseException:
-                # A flush that failed may have left what will not be sent.
-                file.close()
-                with suppress(OSError):
-                    self._backend.remove_journal()
-                raise
+            return Journal(self._backend.open_journal(), state, intents)
         except OSError as error:
+            with suppress(OSError):  # what a failed flush left will not be sent
+                self._backend.remove_journal()
             error_text = not_kept(self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error
 

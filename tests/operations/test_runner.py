@@ -22,7 +22,8 @@ from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.session import Session
 from majobctl.state.document import Entry, State
-from majobctl.state.journal import Journal, replayed
+from majobctl.state.journal import Journal
+from majobctl.state.replay import replayed
 from tests.config_repository import BODY, JOB
 from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService, Reply, refusal
 from tests.plan.values import AT, TARGET

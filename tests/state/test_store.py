@@ -297,6 +297,7 @@ def fill_while_applying(disk: FullDisk) -> str:
             journal.record_done("after")
             with pytest.raises(OSError, match="No space left"):
                 journal.intend_all({"never": intent(PARAMS)})
+            journal.record_unsent(())
         message = locked.save(journal)
         assert locked.state is not None
         assert list(locked.state.job_configs) == ["after", "before"]

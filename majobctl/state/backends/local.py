@@ -284,8 +284,8 @@ class LocalJournalFile:
             raise OSError(errno.ESTALE, _NOT_KEPT)
 
     def check(self) -> None:
-        # Another thread's write may just have made it longer.
-        if self._found_size() < self._size:
+        size = self._size  # before the look: another thread's write makes it longer
+        if self._found_size() < size:
             raise OSError(errno.ESTALE, _NOT_KEPT)
 
     def _found_size(self) -> int:
