@@ -55,7 +55,7 @@ class Runner:
         self.new_names = {item.old_name: item.name for item in renamed}
 
     def run(self) -> None:
-        self._run_with_retry(arriving(self.plan))
+        self._run_with_retry([item for item in self.plan.changes if item.after is not None])
         leaving = [item for item in self.plan.changes if item.after is None]
         self._run_with_retry([item for item in leaving if self._may_be_removed(item)])
 
@@ -148,7 +148,6 @@ class Runner:
         return change.name in self.ended and self.ended[change.name].may_pass
 
     def _work(self, changes: Iterator[Change]) -> None:
-        """What one worker does."""
         try:
             for change in changes:
                 if result := self._carry_out(change):
@@ -183,17 +182,12 @@ class Runner:
         if is_sent and result.status is ChangeStatus.FAILED:
             self.journal.record_refused(change.name)
         elif result.is_acknowledged and result.action is Action.RECORD:
-            protect = change.prevent_delete
-            self.journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+            found = intent(change.after or {}, prevent_delete=change.prevent_delete)
+            self.journal.record_known(change.name, found)
         elif result.is_acknowledged and change.action in SENDING:
             self.journal.record_done(change.name)
         elif result.is_acknowledged:
             self.journal.record_forgotten(change.name)
-
-
-def arriving(plan: Plan) -> list[Change]:
-    """The changes that come first: all but those of job configs that leave."""
-    return [change for change in plan.changes if change.after is not None]
 
 
 def intents_of(changes: Iterable[Change]) -> Mapping[str, Record]:

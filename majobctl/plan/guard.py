@@ -18,8 +18,7 @@ from majobctl.plan.diff import items_of, removed_from_service, three_way
 from majobctl.text import complete, printable
 
 GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.DELETE})
-"""The actions that may undo what somebody else did. A RESEND may, too: its call may have been
-carried out long ago, or never have been begun."""
+"""The actions that may undo what somebody else did; a RESEND may never have been sent before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,9 @@ disk. The state must still say the truth about each call. Writing the complete s
 would be safe, but would cost more with each job config; a journal costs the same for every record.
 An intent is on disk before its call is sent, because a call whose outcome was never recorded may
 have been carried out: the next plan sends it again, and until then nobody claims to know. All
-intents of a run are one record, since a store on the network may take longer to write than a call
-takes. So a crash also leaves intents whose calls were never begun. Nobody can tell them apart, so
-all of them count as unknown, and the guard reads each before it is sent again. Outcomes are written
-together, while calls go on: if one is lost, only the intent is left, which is still true.
+intents of a round are one record, since a write may take longer than a call. So a crash leaves what
+was never begun, too; nobody can tell, and the guard reads each before it is sent again. Outcomes
+are written together, while calls go on: if one is lost, its intent is left, which is still true.
 
 One JSON line a record, ``{"record": {...}, "sum": "..."}``. Each sum covers the record and the sum
 before it, so that a changed, lost or moved line is noticed. A last line that is cut short is what a
@@ -39,21 +38,17 @@ from majobctl.state.document import State
 from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with
 from majobctl.text import utc_now
 
-_MAX_WAITING = 100
-"""Outcomes that may wait for a flush while calls go on."""
+_MAX_WAITING = 100  # outcomes that no flush has taken while calls go on
 
 
 class JournalFile(Protocol):
-    """Where a journal's bytes go. Both calls raise OSError."""
+    """Where a journal's bytes go. ``write``, by one thread at a time, returns when they are safe on
+    disk; ``check``, by many, also meanwhile, if they and the lock are certainly still ours. Both
+    raise OSError."""
 
-    def write(self, content: bytes) -> None:
-        """Returns when ``content`` is safe on disk. Only one thread writes at a time."""
-        ...
+    def write(self, content: bytes) -> None: ...
 
-    def check(self) -> None:
-        """Returns if what was written is certainly still there, and the lock still ours. Many
-        threads check at once, also during a write."""
-        ...
+    def check(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -106,11 +101,9 @@ class Journal:
         """The service accepted what was intended. An outcome is on disk when ``flush`` returns."""
         self._add({"done": name, "at": utc_now()}, name)
 
-    def record_known(
-        self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
-    ) -> None:
-        known = {"known": name, "at": utc_now(), **intent(params, prevent_delete=prevent_delete)}
-        self._add(known, name)
+    def record_known(self, name: str, found: Record) -> None:
+        """The service has ``found``, as ``intent`` makes it: no call was needed."""
+        self._add({"known": name, "at": utc_now(), **found}, name)
 
     def record_refused(self, name: str) -> None:
         self._add({"refused": name}, name)

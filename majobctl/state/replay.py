@@ -122,17 +122,15 @@ def _begin_of(record: Record, name: str) -> State:
         raise damaged(name, error) from error
 
 
-def _is_intent(found: object) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("params"), dict)
-
-
 def merged_with(state: State, records: list[Record], name: str) -> State:
     entries = dict(state.job_configs)
     intents: dict[str, Record] = {}
     for number, record in enumerate(records, 2):
         protected = record.get("prevent_delete") is True
         match record:
-            case {"intents": dict(found)} if all(map(_is_intent, found.values())):
+            case {"intents": dict(found)} if all(
+                isinstance(it, dict) and isinstance(it.get("params"), dict) for it in found.values()
+            ):
                 intents |= found
             case {"unsent": list(names)} if all(isinstance(key, str) for key in names):
                 for key in names:

@@ -32,8 +32,8 @@ class Watch:
     """Counts the calls below a folder, writes each to a log, and makes some of them fail.
 
     ``fault`` has ``at`` (the number of the call, from 1), ``how`` ("error", "interrupt": Ctrl-C,
-    "before" and "after": a crash before or after the call), ``errno``, ``lasting`` (all later calls fail, too) and
-    ``kinds`` (only these calls fail; empty for all).
+    "before" and "after": a crash before or after the call), ``errno``, ``lasting`` (all later calls
+    fail, too) and ``kinds`` (only these calls fail; empty for all).
     """
 
     def __init__(self, folder: str, log: int, fault: Mapping[str, Any]) -> None:

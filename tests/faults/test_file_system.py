@@ -19,7 +19,7 @@ import pytest
 
 from majobctl.state.document import State
 from tests import fake_service
-from tests.config_repository import JOB, toml_of
+from tests.config_repository import JOB, PATIENCE, toml_of
 from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
@@ -277,7 +277,12 @@ def test_a_crash_leaves_what_may_have_been_begun(
     root = made.fresh()
     made.rest.forget_requests()
     is_over = threading.Event()
-    made.rest.before_put = lambda name: None if name == "alpha" else is_over.wait(20) and None
+
+    def hold(name: str) -> None:
+        if name != "alpha":
+            is_over.wait(PATIENCE)
+
+    made.rest.before_put = hold
     try:
         ran = made.run(root, *APPLY, fault=Fault(writes[write], how))
     finally:

@@ -243,10 +243,17 @@ def test_an_interruption_loses_no_outcome(
     error: BaseException, provider: Provider, rest: FakeService
 ) -> None:
     run = Run(provider)
+    is_raised = threading.Event()
+
+    def hold(name: str) -> None:
+        if name not in NAMES[:2]:
+            is_raised.wait(20)
 
     def observe(result: Any) -> None:
+        is_raised.set()
         raise error
 
+    rest.before_put = hold
     applied = run.apply(plan_of(*NAMES), parallelism=2, observe=observe)
     assert applied.defect is error
     done = {name for name, end in ends(applied).items() if end is ChangeStatus.DONE}

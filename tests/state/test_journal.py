@@ -65,11 +65,10 @@ def journal_of(*steps: Step, state: State = BEFORE) -> bytes:
     journal = Journal(file, state)
     for method, *arguments in steps:
         protected = {"prevent_delete": arguments.pop()} if len(arguments) == 3 else {}
-        if method == "intend":
-            name, params = arguments
-            journal.intend_all({name: intent(params, **protected)})
-        else:
-            getattr(journal, method)(*arguments, **protected)
+        if method in ("intend", "record_known"):
+            name, found = arguments[0], intent(arguments[1], **protected)
+            arguments = [{name: found}] if method == "intend" else [name, found]
+        getattr(journal, "intend_all" if method == "intend" else method)(*arguments)
     journal.flush()
     return file.content
 
