@@ -206,7 +206,8 @@ def test_ctrl_c_at_a_terminal_leaves_it_sane(
     assert seen.rfind(SHOW_CURSOR) > seen.rfind(HIDE_CURSOR)
     assert "Traceback" not in seen
     assert "\033[?1049h" not in seen
-    assert check_nothing_is_lost(repository.root, rest, "") == (3 if times == 2 else 0)
+    pending = check_nothing_is_lost(repository.root, rest, "")
+    assert pending in ((8, 9) if times == 2 else (0,))
     gate.open()
     until(lambda: len(rest.configs) == 7, "the last three calls")
     check_converges(repository, rest)
