@@ -44,7 +44,7 @@ class Interrupts:
             raise KeyboardInterrupt
         self._count += 1
         if self._count > 1:
-            # What was acknowledged is in the journal. os.write, since a handler must not print
+            # What was reported is in the journal. os.write, since a handler must not print
             # through a stream that it may have interrupted.
             _write_now(_SHOW_CURSOR if is_terminal(sys.stderr) else "")
             _write_now(f"Exited at once. {self._advice}\n")

@@ -143,7 +143,7 @@ class _Run:
     def _carried_out(self, plan: Plan) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
-        from majobctl.operations.runner import Runner
+        from majobctl.operations.runner import Runner, intents_of
 
         plan, params = self._approved(plan)
         self.callbacks.begin(plan)
@@ -157,7 +157,8 @@ class _Run:
             environment=plan.environment,
             attempted=state.attempted(),
         )
-        with closing(self.locked.open_journal(state)) as journal:
+        intents = intents_of(item for item in plan.changes if item.after is not None)
+        with closing(self.locked.open_journal(state, intents)) as journal:
             runner = Runner(
                 plan=plan,
                 journal=journal,

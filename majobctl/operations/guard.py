@@ -146,5 +146,6 @@ class Guard:
 _REASONS = {
     Action.ADD: "the state does not know it, and the service has it with other values",
     Action.UPDATE: "somebody changed it in the service since the last apply",
+    Action.RESEND: "somebody changed it in the service since it was last sent, if it was",
     Action.DELETE: "somebody changed it in the service since the last apply",
 }

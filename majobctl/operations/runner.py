@@ -1,13 +1,13 @@
 """Runs all changes of a plan and records each outcome in the journal. It prints nothing.
 
-Each change goes through one worker thread: its intent is on disk before the call, its outcome
-before it is reported. A worker's outcome and its next intent share a flush. A change that fails
-does not stop the others, unless the service refused the credentials."""
+All intents of a round are on disk before its first call. Worker threads then make the calls, while
+the thread that reports brings to disk whatever has ended by then, all at once, and reports that. A
+change that fails does not stop the others, unless the service refused the credentials."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from majobctl.operations.executor import ChangeExecutor
@@ -15,7 +15,8 @@ from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import CALLS, SENDING, Action, Change
 from majobctl.plan.plan import Plan
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
-from majobctl.state.journal import Journal
+from majobctl.state.journal import Journal, intent
+from majobctl.state.replay import Record
 
 
 @dataclass(eq=False, kw_only=True)
@@ -37,6 +38,8 @@ class Runner:
     observe: Callable[[ChangeResult], None]
     ended: dict[str, ChangeResult] = field(default_factory=dict)
     sent: dict[str, Change] = field(default_factory=dict)
+    """What is under way, or without a known outcome."""
+    unreported: list[ChangeResult] = field(default_factory=list)
     unsaved: set[str] = field(default_factory=set)
     failure: OSError | None = None
     """Why the journal could not be kept to the end."""
@@ -93,18 +96,43 @@ class Runner:
 
     def _run(self, changes: Sequence[Change]) -> None:
         """Runs ``changes`` and reports each result but those of transient failures."""
+        if not self._is_over():
+            self._keep(lambda: self.journal.intend_all(intents_of(changes)))
         self.pool.start(changes, self.parallelism)
-        while self.pool.is_running:
+        while self.pool.is_running or self.unreported:
             try:
                 for result in self.pool.wait():
                     self.ended[result.name] = result
-                    if not result.may_pass:
-                        self._report(result)
+                    self.unreported.append(result)
+                self._report_ended()
                 if self.should_stop() or self.is_refused:
                     self.executor.guard.provider.stop()
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.
                 self.defect = self.defect or error
+        self.journal.record_unsent(self.sent)
+        self._keep(self.journal.flush)
+
+    def _report_ended(self) -> None:
+        """Brings the outcomes of all that has ended to disk, and reports it."""
+        if self.unreported and not self._keep(self.journal.flush):
+            self.unsaved.update(result.name for result in self.unreported)
+        while self.unreported:
+            result = self.unreported.pop(0)
+            if not result.may_pass:
+                self._report(result)
+
+    def _keep(self, write: Callable[[], None]) -> bool:
+        """Whether ``write`` brought all to disk. If not, nothing more is begun."""
+        try:
+            write()
+        except OSError as error:
+            self.failure = error
+        except BaseException as error:
+            # What only memory has by now goes into the state as after a failure.
+            self.failure = OSError(errno.EIO, "the journal was broken off")
+            self.defect = self.defect or error
+        return self.failure is None
 
     def _report(self, result: ChangeResult) -> None:
         """Reports a result that is on disk; the others are shown when the state is rescued."""
@@ -120,74 +148,53 @@ class Runner:
         return change.name in self.ended and self.ended[change.name].may_pass
 
     def _work(self, changes: Iterator[Change]) -> None:
-        """What one worker does; ``ended`` are results whose outcomes are not yet on disk."""
-        ended: list[ChangeResult] = []
         try:
             for change in changes:
-                self._carry_out(change, ended)
+                if result := self._carry_out(change):
+                    self.is_refused = self.is_refused or result.is_about_credentials
+                    self.pool.publish(result)
         except BaseException as error:
             # Kept for the main thread, which raises it once the other workers have ended.
             self.defect = self.defect or error
-        finally:
-            self._flush(ended)
 
-    def _carry_out(self, change: Change, ended: list[ChangeResult]) -> None:
-        if ended and self.executor.guard.reads(change):
-            # Asking the service may take long.
-            self._flush(ended)
+    def _carry_out(self, change: Change) -> ChangeResult | None:
+        """How ``change`` ended, with its outcome recorded, not yet on disk; None if not begun."""
         earlier = self.ended.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
-        result = found if isinstance(found, ChangeResult) else None
-        if result is None and self._is_over():
-            return  # The read took long: meanwhile this was interrupted, refused, or failed.
-        if not isinstance(found, ChangeResult) and change.action in CALLS:
+        if isinstance(found, ChangeResult):
+            self._record(change, found, is_sent=False)
+            return found
+        # The read took long: meanwhile this may have been interrupted or refused, or have failed.
+        if self._is_over() or not self._keep(self.journal.check):
+            return None
+        result = result_of(change, ChangeStatus.DONE)
+        if change.action in CALLS:
             self.sent[change.name] = found
-            # If the outcome of a deletion is unknown, the next plan must not call it unchanged.
-            params, protect = change.after or change.before or {}, change.prevent_delete
-            try:
-                self.journal.intend(change.name, params, prevent_delete=protect)
-            except OSError as error:
-                self.failure = error
-                self._flush(ended)
-                return
-            self._publish(ended)
             result = self.executor.execute(found, earlier)
-            if result.status is not ChangeStatus.UNKNOWN:
-                # What the service had may be large.
-                del self.sent[change.name]
-        result = result or result_of(change, ChangeStatus.DONE)
-        self.is_refused = self.is_refused or result.is_about_credentials
-        self._record(change, result)
-        ended.append(result)
+        self._record(change, result, is_sent=change.action in CALLS)
+        if result.status is not ChangeStatus.UNKNOWN:
+            # What the service had may be large.
+            self.sent.pop(change.name, None)
+        return result
 
-    def _flush(self, ended: list[ChangeResult]) -> None:
-        """Brings the outcomes of ``ended`` to disk, and publishes them."""
-        try:
-            self.journal.flush()
-        except BaseException as error:
-            self.unsaved.update(result.name for result in ended)
-            if isinstance(error, OSError):
-                self.failure = error
-            else:
-                # What only memory has by now goes into the state as after a failure.
-                self.failure = OSError(errno.EIO, "the journal was broken off")
-                self.defect = error
-        finally:
-            self._publish(ended)
-
-    def _publish(self, ended: list[ChangeResult]) -> None:
-        for result in ended:
-            self.pool.publish(result)
-        ended.clear()
-
-    def _record(self, change: Change, result: ChangeResult) -> None:
-        if change.action in CALLS and result.status is ChangeStatus.FAILED:
+    def _record(self, change: Change, result: ChangeResult, *, is_sent: bool) -> None:
+        if is_sent and result.status is ChangeStatus.FAILED:
             self.journal.record_refused(change.name)
         elif result.is_acknowledged and result.action is Action.RECORD:
-            protect = change.prevent_delete
-            self.journal.record_known(change.name, change.after or {}, prevent_delete=protect)
+            found = intent(change.after or {}, prevent_delete=change.prevent_delete)
+            self.journal.record_known(change.name, found)
         elif result.is_acknowledged and change.action in SENDING:
             self.journal.record_done(change.name)
         elif result.is_acknowledged:
             self.journal.record_forgotten(change.name)
+
+
+def intents_of(changes: Iterable[Change]) -> Mapping[str, Record]:
+    """What ``changes`` are about to send. If the outcome of a deletion is unknown, the next plan
+    must not call it unchanged, so it has what is deleted."""
+    return {
+        it.name: intent(it.after or it.before or {}, prevent_delete=it.prevent_delete)
+        for it in changes
+        if it.action in CALLS
+    }

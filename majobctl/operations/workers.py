@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -62,19 +63,19 @@ class WorkerPool(Generic[Item, Result]):
         self._results.put(result)
 
     def wait(self) -> Iterator[Result]:
-        """The next result; none if a worker ended or nothing came for a moment. Raises its
-        error."""
-        try:
-            # Not for ever: a signal that arrives just before the wait is only seen after it.
-            result = self._results.get(timeout=_WAIT_SECONDS)
-        except queue.Empty:
-            return
-        if result is not None and not isinstance(result, BaseException):
-            yield result
-            return
-        self._running -= 1
-        if result is not None:
-            raise result
+        """All results that are there; waits a moment for the first. Raises a worker's error."""
+        # Not for ever: a signal that arrives just before the wait is only seen after it.
+        seconds = _WAIT_SECONDS
+        with suppress(queue.Empty):
+            while self.is_running:
+                result = self._results.get(timeout=seconds)
+                seconds = 0
+                if result is None or isinstance(result, BaseException):
+                    self._running -= 1
+                    if result is not None:
+                        raise result
+                else:
+                    yield result
 
     def close(self) -> None:
         """Hands out no further item, and waits for those under way."""

@@ -34,7 +34,11 @@ def _action(old: Any, new: Any) -> FieldAction:
 
 
 def three_way(
-    before: Params | None, live: Params, after: Params, ignored: Collection[Place] = ()
+    before: Params | None,
+    live: Params,
+    after: Params,
+    ignored: Collection[Place] = (),
+    attempted: Params | None = None,
 ) -> tuple[FieldChange, ...]:
     """The fields whose values in the state, in the service and in the TOML are not all the same.
 
@@ -43,7 +47,8 @@ def three_way(
     already: nothing is sent, and only the state must catch up.
 
     ``before`` is None if the state does not know. At the ``ignored`` places, what was only changed
-    in the service does not count; an edit of the TOML does."""
+    in the service does not count; an edit of the TOML does. ``attempted`` is what a call without a
+    known outcome sent after ``before``: where the service has that, nobody else changed it."""
     places = _differing_places(live, after)
     if before is not None:
         places |= _differing_places(before, after)
@@ -51,7 +56,9 @@ def three_way(
     sides = (before or {}, live, after)
     for path in _in_order(places, *sides):
         old, now, new = (value_at(side, path) for side in sides)
-        reason = None if before is None else _reason(old, now, new)
+        is_ours = attempted is not None and now == value_at(attempted, path)
+        is_known = before is not None or is_ours
+        reason = _reason(now if is_ours else old, now, new) if is_known else None
         is_ignored = path in ignored or path[:1] in ignored
         if is_ignored and reason in (None, Reason.CHANGED):
             continue

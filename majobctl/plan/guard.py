@@ -17,8 +17,8 @@ from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, R
 from majobctl.plan.diff import items_of, removed_from_service, three_way
 from majobctl.text import complete, printable
 
-GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.DELETE})
-"""The actions that may undo what somebody else did. A RESEND finishes what an apply began."""
+GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.DELETE})
+"""The actions that may undo what somebody else did; a RESEND may never have been sent before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +46,20 @@ def with_live(
     now, after, former, sent = policy.masked_alike(
         masker, live.params_as(*sides), *sides, also=also
     )
-    before = None if change.action is Action.ADD else former
+    is_new = change.action is Action.ADD or change.old_name or not change.before
+    before = None if is_new else former
     digest, unknown = masker.digest(live.seen), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
         return replace(read, fields=tuple(removed_from_service(former, now, attempted and sent)))
-    fields = three_way(before, now, after, change.ignored)
-    if all(item.live == item.after for item in fields):
+    tried = None if attempted is None else sent
+    fields = three_way(before, now, after, change.ignored, tried)
+    if change.action is not Action.RESEND and all(it.live == it.after for it in fields):
         return replace(read, action=Action.RECORD, fields=fields, cleared=())
     set_now = {*change.cleared, *live.params, *live.repeated}
     cleared = tuple(key for key in FIELDS if key in set_now and key not in after)
-    return replace(read, fields=three_way(before, now, after), cleared=cleared)
+    fields = three_way(before, now, after, attempted=tried)
+    return replace(read, fields=fields, cleared=cleared)
 
 
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:

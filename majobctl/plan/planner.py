@@ -279,7 +279,7 @@ class _Planner:
         # Whatever is or was secret is compared and shown as its hash.
         former = entry or sides.source
         applied = (former.params, former.attempted or {}) if former else ({}, {})
-        now, after, before, _ = config.policy.masked_alike(
+        now, after, before, sent = config.policy.masked_alike(
             *(masker, live.params_as(config.params, *applied), sides.after, *applied),
             also=config.sensitive,
         )
@@ -287,14 +287,15 @@ class _Planner:
         ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
-        known = before if is_sure else None
-        fields = three_way(known, now, after, ignored)
+        known = before if entry and entry.params else None
+        tried = sent if entry and entry.pending else None
+        fields = three_way(known, now, after, ignored, tried)
         digest = masker.digest(live.seen)
         if any(item.live != item.after for item in fields):
             # The call overwrites what is ignored, too, so that is shown.
-            fields = three_way(known, now, after)
-            sent = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
-            change = sides.changed(sides.action, fields, sent)
+            fields = three_way(known, now, after, attempted=tried)
+            ever = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
+            change = sides.changed(sides.action, fields, ever)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
         if entry and is_sure and not sides.differ_in_protection and entry.params == sides.after:
             return None

@@ -4,15 +4,19 @@ An apply may die at any moment, between any two instructions: a killed process, 
 disk. The state must still say the truth about each call. Writing the complete state after each call
 would be safe, but would cost more with each job config; a journal costs the same for every record.
 An intent is on disk before its call is sent, because a call whose outcome was never recorded may
-have been carried out: the next plan sends it again, and until then nobody claims to know. An
-outcome may wait for the next flush: if it is lost, only the intent is left, which is still true.
+have been carried out: the next plan sends it again, and until then nobody claims to know. All
+intents of a round are one record, since a write may take longer than a call. So a crash leaves what
+was never begun, too; nobody can tell, and the guard reads each before it is sent again. Outcomes
+are written together, while calls go on: if one is lost, its intent is left, which is still true.
 
 One JSON line a record, ``{"record": {...}, "sum": "..."}``. Each sum covers the record and the sum
 before it, so that a changed, lost or moved line is noticed. A last line that is cut short is what a
 crash leaves, and counts as never written. The first record says which state the journal continues.
 
     {"begin": 1, "lineage", "serial", "salt", "target"}   the state it continues
-    {"intent": NAME, "params": {...}}                     a call is about to be sent
+    {"intents": {NAME: {"params": {...}}}}                calls that are about to be sent
+    {"unsent": [NAME, ...]}                               those of them that were never begun
+    {"intent": NAME, "params": {...}}                     one intent, in journals until 0.1
     {"done": NAME, "at": "2026-11-23T12:00:00Z"}          the service acknowledged it
     {"refused": NAME}                                     the service refused it
     {"forget": NAME}                                      no longer kept in the state
@@ -24,82 +28,93 @@ intent that no outcome follows means that the outcome of the call is unknown."""
 from __future__ import annotations
 
 import errno
-import json
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from majobctl.errors import StateError
-from majobctl.state.document import Entry, State, damaged
-from majobctl.strict_json import JsonError, Node, parse_object
-from majobctl.target import Target
-from majobctl.text import printable, utc_now
+from majobctl.state.document import State
+from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with
+from majobctl.text import utc_now
 
-VERSION = 1
-Record = Mapping[str, Any]
+_MAX_WAITING = 100  # outcomes that no flush has taken while calls go on
 
 
 class JournalFile(Protocol):
-    """Where a journal's bytes go; ``write`` returns when they are safe on disk."""
+    """Where a journal's bytes go. ``write``, by one thread at a time, returns when they are safe on
+    disk; ``check``, by many, also meanwhile, if they and the lock are certainly still ours. Both
+    raise OSError."""
 
     def write(self, content: bytes) -> None: ...
+
+    def check(self) -> None: ...
 
     def close(self) -> None: ...
 
 
 class Journal:
-    """The records of one run, written by many threads. Threads that wait together share a flush."""
+    """The records of one run, which begins with ``intents``; many threads add to them."""
 
-    def __init__(self, file: JournalFile, state: State) -> None:
+    def __init__(
+        self, file: JournalFile, state: State, intents: Mapping[str, Record] | None = None
+    ) -> None:
         self._file = file
         self._state = state
         self._records: list[Record] = []
         self._sums = [""]
         self._waiting: list[bytes] = []
+        self._intents: dict[str, Record] = {}  # without an outcome
         self._flushed = 0
         self._is_flushing = False
         self.failure: OSError | None = None
         self._changed = threading.Condition()
         begin = {"begin": VERSION, "lineage": state.lineage, "serial": state.serial}
         self._add({**begin, "salt": state.salt, "target": state.target.document()})
+        self.intend_all(intents or {})
+
+    def intend_all(self, intents: Mapping[str, Record]) -> None:
+        """Records by name what is about to be sent, as ``intent`` makes it. When this returns, it
+        is on disk, with everything recorded before. Raises OSError if not: send nothing of it."""
+        if new := {name: intents[name] for name in intents if name not in self._intents}:
+            self._intents |= new
+            self._add({"intents": new})
         self.flush()
 
-    def intend(self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False) -> None:
-        """Call this before a call is sent: the intent is on disk when this returns, with everything
-        recorded before it. Raises OSError if it cannot be written; then the call must not be sent.
-        """
-        record = {"intent": name, "params": params, **_protected(prevent_delete)}
-        self._add(record)
-        try:
+    def check(self) -> None:
+        """Call this right before a call. Raises OSError if the journal or the lock may be lost."""
+        if len(self._waiting) >= _MAX_WAITING:
             self.flush()
-        except OSError:
-            with self._changed:
-                self._records = [kept for kept in self._records if kept is not record]
-            raise
+        try:
+            self._file.check()
+        except OSError as error:
+            self.failure = self.failure or error
+        if self.failure is not None:
+            raise self.failure
+
+    def record_unsent(self, sent: Collection[str]) -> None:
+        """No call was begun for what was intended and has no outcome, but for those of ``sent``."""
+        if unsent := sorted(self._intents.keys() - set(sent)):
+            self._add({"unsent": unsent}, *unsent)
 
     def record_done(self, name: str) -> None:
-        """The service accepted what was intended. An outcome is on disk with the next intent, or
-        when ``flush`` returns."""
-        self._add({"done": name, "at": utc_now()})
+        """The service accepted what was intended. An outcome is on disk when ``flush`` returns."""
+        self._add({"done": name, "at": utc_now()}, name)
 
-    def record_known(
-        self, name: str, params: Mapping[str, Any], *, prevent_delete: bool = False
-    ) -> None:
-        known = {"known": name, "params": params, "at": utc_now()}
-        self._add({**known, **_protected(prevent_delete)})
+    def record_known(self, name: str, found: Record) -> None:
+        """The service has ``found``, as ``intent`` makes it: no call was needed."""
+        self._add({"known": name, "at": utc_now(), **found}, name)
 
     def record_refused(self, name: str) -> None:
-        self._add({"refused": name})
+        self._add({"refused": name}, name)
 
     def record_forgotten(self, name: str) -> None:
-        self._add({"forget": name})
+        self._add({"forget": name}, name)
 
     def outcome(self, kept: int = 0) -> State:
         """The state after all records, of which the first ``kept`` are on disk."""
         with self._changed:
-            after = _merged(self._state, self._records[1:], "the journal")
+            after = merged_with(self._state, self._records[1:], "the journal")
             merged = self._sums[kept] or after.merged
             return after if after is self._state else replace(after, merged=merged)
 
@@ -129,10 +144,12 @@ class Journal:
             upto, self._is_flushing = len(self._sums), True
         self._flush(content, upto)
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: Record, *ended: str) -> None:
         with self._changed:
+            for name in ended:
+                self._intents.pop(name, None)
             self._records.append(record)
-            line, checksum = _line(record, self._sums[-1])
+            line, checksum = line_of(record, self._sums[-1])
             self._sums.append(checksum)
             self._waiting.append(line)
 
@@ -145,150 +162,13 @@ class Journal:
             failure = error
         finally:
             with self._changed:
-                self._is_flushing, self._flushed, self.failure = False, upto, failure
+                self._is_flushing, self._flushed = False, upto
+                self.failure = self.failure or failure
                 self._changed.notify_all()
         if failure is not None:
             raise failure
 
 
-def _protected(prevent_delete: bool) -> dict[str, bool]:
-    return {"prevent_delete": True} if prevent_delete else {}
-
-
-def _line(record: Record, previous: str) -> tuple[bytes, str]:
-    import hashlib
-
-    content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    checksum = hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()[:16]
-    return f'{{"record":{content},"sum":"{checksum}"}}\n'.encode(), checksum
-
-
-def replayed(state: State | None, content: bytes, name: str) -> State | None:
-    """``state`` after the records of the journal ``content``, in the file ``name``. A journal that
-    was merged before changes nothing, nor does one without changes. Raises StateError for damage,
-    except in the last line, and for the journal of another state."""
-    records, last_sum = _records(content, name)
-    if not records:
-        return state
-    begin = _begin_of(records[0], name)
-    if state is None:
-        if begin.serial != 0:
-            raise StateError(
-                f"{name} continues a state with serial {begin.serial}, but the state file is"
-                " missing\nrestore the state (its .backup, or a copy) beside the journal"
-            )
-        merged = _merged(begin, records[1:], name)
-        return replace(merged, merged=last_sum) if merged.serial else None
-    if begin.lineage != state.lineage or begin.serial > state.serial:
-        raise StateError(
-            f"{name} continues another state ({_identity(begin)}) than the one beside it"
-            f" ({_identity(state)})\n"
-            "restore the state that it belongs to, or move the journal away if its changes are"
-            " known"
-        )
-    merged = _merged(state, records[1:], name)
-    if merged is state:
-        return state
-    if begin.serial == state.serial:
-        return replace(merged, merged=last_sum)
-    if state.merged != last_sum:
-        raise StateError(
-            f"{name} continues serial {begin.serial} of the state, which has serial {state.serial}"
-            " now and never merged it\n"
-            "the state was replaced meanwhile: restore the one before, or move the journal away if"
-            " its changes are known"
-        )
-    return state
-
-
-def _identity(state: State) -> str:
-    return f"serial {state.serial}, lineage {printable(state.lineage)}"
-
-
-def last_sum_of(content: bytes, name: str) -> str:
-    """The sum of the last complete line; raises as ``replayed``."""
-    return _records(content, name)[1]
-
-
-def _records(content: bytes, name: str) -> tuple[list[Record], str]:
-    *lines, torn = content.split(b"\n")
-    records: list[Record] = []
-    previous = ""
-    for number, raw in enumerate(lines, 1):
-        record, stated = _checked_record(raw, previous)
-        if record is not None:
-            records.append(record)
-            previous = stated
-        elif number == len(lines) and not torn:
-            break
-        else:
-            raise StateError(
-                f"{name}:{number}: the journal is damaged; it was left untouched\n"
-                "it records what an interrupted apply did: keep a copy, remove this line and those"
-                " after it, and run `majobctl plan` to see what is left to do"
-            )
-    return records, previous
-
-
-def _checked_record(raw: bytes, previous: str) -> tuple[Record | None, str]:
-    """The record of a line and its sum; None if the sum does not fit the line and ``previous``."""
-    with suppress(JsonError, RecursionError):
-        line = parse_object(raw)
-        record, stated = line.get("record"), line.get("sum")
-        if isinstance(record, dict) and _line(record, previous) == (raw + b"\n", stated):
-            return record, str(stated)
-    return None, ""
-
-
-def _begin_of(record: Record, name: str) -> State:
-    """The state that a journal continues, without its entries."""
-    if record.get("begin") != VERSION:
-        reason = "this majobctl does not know this journal; use the majobctl that wrote it"
-        raise StateError(f"{name}:1: {reason}")
-    try:
-        node = Node(record)
-        salt = node.get("salt")
-        return State(
-            lineage=node["lineage"].text(),
-            serial=node["serial"].integer(),
-            target=Target.of_document(node["target"]),
-            job_configs={},
-            salt=salt.text() if salt else "",
-        )
-    except JsonError as error:
-        raise damaged(name, error) from error
-
-
-def _merged(state: State, records: list[Record], name: str) -> State:
-    entries = dict(state.job_configs)
-    intents: dict[str, Record] = {}
-    for number, record in enumerate(records, 2):
-        protected = record.get("prevent_delete") is True
-        match record:
-            case {"intent": str(key), "params": dict()}:
-                intents[key] = record
-            case {"done": str(key), "at": str(at)} if key in intents:
-                sent = intents.pop(key)
-                protected = sent.get("prevent_delete") is True
-                entries[key] = Entry(params=sent["params"], applied_at=at, prevent_delete=protected)
-            case {"known": str(key), "params": dict(params), "at": str(at)}:
-                entries[key] = Entry(params=params, applied_at=at, prevent_delete=protected)
-            case {"refused": str(key)}:
-                sent = intents.pop(key, {})
-                if sent.get("prevent_delete") is True and key in entries:
-                    # The protection was asked for, whatever happened to the rest.
-                    entries[key] = replace(entries[key], prevent_delete=True)
-            case {"forget": str(key)}:
-                intents.pop(key, None)
-                entries.pop(key, None)
-            case _:
-                raise StateError(f"{name}:{number}: this majobctl does not know this record")
-    for key, sent in intents.items():
-        before = entries.get(key, Entry(params={}, applied_at=""))
-        # The service may also have what an earlier call of unknown outcome sent.
-        attempted = {**(before.attempted or {}), **sent["params"]}
-        protected = before.prevent_delete or sent.get("prevent_delete") is True
-        entries[key] = replace(before, pending=True, attempted=attempted, prevent_delete=protected)
-    if entries == dict(state.job_configs):
-        return state
-    return state.changed(dict(sorted(entries.items())))
+def intent(params: Mapping[str, Any], *, prevent_delete: bool = False) -> Record:
+    """What is about to be sent for one job config."""
+    return {"params": params, **({"prevent_delete": True} if prevent_delete else {})}

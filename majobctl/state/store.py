@@ -9,7 +9,7 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
+    from majobctl.state.replay import Record
 
 
 _OVERTAKEN = (
@@ -56,7 +57,7 @@ class StateStore:
                 state = None if content is None else State.load(content, self.name)
                 if not journal:
                     return state, content
-                from majobctl.state.journal import replayed
+                from majobctl.state.replay import replayed
 
                 return replayed(state, journal, self._backend.journal_name), content
             except StateError:
@@ -93,7 +94,7 @@ class StateStore:
             yield locked
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
-        from majobctl.state.journal import last_sum_of
+        from majobctl.state.replay import last_sum_of
 
         last_sum = last_sum_of(self._backend.read_journal() or b"", self._backend.journal_name)
         return may_lack_state and last_sum in ("", state.merged)
@@ -129,13 +130,16 @@ class LockedState:
         self._backend.write(content)
         self.state, self._content = state, content
 
-    def open_journal(self, state: State) -> Journal:
-        """A journal that continues ``state``. Raises StateError if it cannot be written."""
+    def open_journal(self, state: State, intents: Mapping[str, Record] | None = None) -> Journal:
+        """A journal that continues ``state`` and has ``intents``. Raises StateError if it cannot be
+        written."""
         from majobctl.state.journal import Journal
 
         try:
-            return Journal(self._backend.open_journal(), state)
+            return Journal(self._backend.open_journal(), state, intents)
         except OSError as error:
+            with suppress(OSError):  # what a failed flush left will not be sent
+                self._backend.remove_journal()
             error_text = not_kept(self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error
 

@@ -206,10 +206,39 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
     cloud.console.change("alpha", log_url="/ml/log/")
     ran = refreshed(repo)
     assert changes(ran) == {"alpha": "resend"}
-    assert fields(ran) == {"log_url": (None, "/ml/log/", None, "remove", None)}
+    assert fields(ran) == {"log_url": (None, "/ml/log/", None, "remove", "edited here")}
     repo.apply("--refresh")
     assert cloud.writes() == ["PUT alpha"]
     assert_settled(repo, cloud)
+
+
+@pytest.mark.parametrize(
+    ("live", "options", "code"),
+    [
+        ({}, [], 0),
+        ({"log_url": "/ml/attempted/"}, [], 0),
+        ({"log_url": "/ml/theirs/"}, [], 5),
+        ({"log_url": "/ml/attempted/", "worker_server_num": 4}, [], 5),
+        ({"log_url": "/ml/theirs/"}, ["--refresh=all"], 5),
+        ({"log_url": "/ml/theirs/"}, ["--overwrite"], 0),
+        ({"log_url": "/ml/theirs/"}, ["--refresh=none"], 0),
+    ],
+    ids=str,
+)
+def test_what_is_sent_again_undoes_nobodys_change(
+    live: dict[str, Any], options: list[str], code: int, repo: Repository, cloud: Cloud
+) -> None:
+    """A crash may have kept the call from being begun, and somebody else has changed it since."""
+    as_pending(
+        repo, "alpha", {**repo.state["job_configs"]["alpha"]["params"], "log_url": "/ml/attempted/"}
+    )
+    if live:
+        cloud.console.change("alpha", **live)
+    ran = repo.run("apply", "--auto-approve", *options)
+    assert ran.code == code, ran
+    assert cloud.writes() == ([] if code else ["PUT alpha"])
+    assert ("nothing was sent: " in ran.stderr) is bool(code)
+    assert repo.state["job_configs"]["alpha"].get("pending", False) is bool(code)
 
 
 @pytest.mark.parametrize("place", ["job", "settings", "defaults"])

@@ -10,6 +10,7 @@ import pytest
 
 from majobctl.state.backends.local import LocalBackend
 from majobctl.state.document import State
+from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
 from majobctl.target import Target
 from tests.config_repository import Repository
@@ -149,7 +150,7 @@ def test_a_journal_that_the_pushed_state_does_not_hold_is_never_passed_over(
     applied.state_path.unlink()
     with StateStore(LocalBackend(tmp_path / "other", "other")).locked("apply") as locked:
         other = locked.open_journal(replace(State.new(Target("emulator", "p")), serial=3))
-        other.intend("alpha", {})
+        other.intend_all({"alpha": intent({})})
         other.close()
     for content in ("rubbish\nmore\n", (tmp_path / "other.journal").read_text()):
         journal = applied.write("majobctl.state.json.journal", content)

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import sys
 import threading
 import traceback
@@ -30,9 +31,9 @@ _OF_A_DESCRIPTOR = ("fsync", "fchmod", "ftruncate")
 class Watch:
     """Counts the calls below a folder, writes each to a log, and makes some of them fail.
 
-    ``fault`` has ``at`` (the number of the call, from 1), ``how`` ("error", "before" and "after":
-    a crash before or after the call), ``errno``, ``lasting`` (all later calls fail, too) and
-    ``kinds`` (only these calls fail; empty for all).
+    ``fault`` has ``at`` (the number of the call, from 1), ``how`` ("error", "interrupt": Ctrl-C,
+    "before" and "after": a crash before or after the call), ``errno``, ``lasting`` (all later calls
+    fail, too) and ``kinds`` (only these calls fail; empty for all).
     """
 
     def __init__(self, folder: str, log: int, fault: Mapping[str, Any]) -> None:
@@ -75,6 +76,9 @@ class Watch:
                 # Kept, so that the interpreter has nothing to say of it.
                 self.kept = operation()
             _ORIGINAL["_exit"](CRASHED)
+        if self._fault["how"] == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+            return operation()
         half()
         raise OSError(self._fault["errno"], os.strerror(self._fault["errno"]))
 

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import pytest
 
 from majobctl.state.document import State
 from tests import fake_service
-from tests.config_repository import JOB, toml_of
+from tests.config_repository import JOB, PATIENCE, toml_of
 from tests.fake_service import FakeService
 from tests.faults.conftest import Tally
 from tests.faults.faulty import CRASHED
@@ -29,7 +30,10 @@ from tests.faults.service import Body, body_of, contradictions, without_blanks
 APPLY = ("apply", "--auto-approve", "--parallelism", "1")
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 STATE = "state/majobctl.state.json"
+JOURNAL_WRITE = ("write", "majobctl.state.json.journal")
 BEFORE = {"alpha": 1, "beta": 1, "gamma": 1}
+ENDS = {"error": (0, 1, 3), "interrupt": (0, 130)}
+"""The exit codes of an apply, by what happened to it."""
 DESIRED = {"alpha": 2, "beta": 3, "delta": 4}
 """The names and their train_instance_count; gamma is to be forgotten."""
 
@@ -170,10 +174,10 @@ def check_case(made: Bench, fault: Fault, watched: str = "state") -> tuple[int, 
     root = made.fresh()
     ran = made.run(root, *APPLY, fault=fault, watched=watched)
     try:
-        assert ran.code in ((CRASHED,) if fault.how != "error" else (0, 1, 3)), ran
+        assert ran.code in ENDS.get(fault.how, (CRASHED,)), ran
         if ran.code == 0:
             assert "Apply complete" in ran.stdout
-        elif ran.code != CRASHED:
+        elif ran.code in (1, 3):
             assert "Error: " in ran.stderr or "incomplete" in ran.stdout
             assert "\nApply " in ran.stdout or not claims_in(ran.stderr)
         rescued = check_nothing_is_lost(made, root, ran)
@@ -244,6 +248,55 @@ def test_nothing_is_lost_when_the_process_ends_at_any_call(
     )
 
 
+def test_nothing_is_lost_when_ctrl_c_comes_at_any_call(benches: list[Bench], tally: Tally) -> None:
+    calls = calls_of_an_apply(benches[0])
+    faults = [Fault(at, "interrupt") for at in range(1, len(calls) + 1)]
+    codes, rescued = check_cases(benches, faults)
+    assert codes[130] > len(calls) / 2
+    assert rescued == 0
+    tally(f"file system, Ctrl-C at each of {len(calls)} calls", counted_codes(codes))
+
+
+@pytest.mark.parametrize(
+    ("write", "how", "sent", "pending"),
+    [
+        (0, "before", 0, ()),
+        (0, "after", 0, ("alpha", "beta", "delta")),
+        (1, "before", 1, ("alpha", "beta", "delta")),
+        (1, "after", 1, ("beta", "delta")),
+    ],
+    ids=["before the intents", "after the intents", "before an outcome", "after an outcome"],
+)
+def test_a_crash_leaves_what_may_have_been_begun(
+    write: int, how: str, sent: int, pending: tuple[str, ...], benches: list[Bench]
+) -> None:
+    """What is pending after a crash at one of the journal's writes. The first call is held until
+    its outcome is written, so that the others are never begun."""
+    made = benches[0]
+    writes = [at for at, call in enumerate(calls_of_an_apply(made), 1) if call == JOURNAL_WRITE]
+    root = made.fresh()
+    made.rest.forget_requests()
+    is_over = threading.Event()
+
+    def hold(name: str) -> None:
+        if name != "alpha":
+            is_over.wait(PATIENCE)
+
+    made.rest.before_put = hold
+    try:
+        ran = made.run(root, *APPLY, fault=Fault(writes[write], how))
+    finally:
+        is_over.set()
+        made.rest.before_put = lambda name: None
+    assert ran.code == CRASHED
+    assert claims_in(ran.stderr) == []
+    state = state_in(root, STATE)
+    assert state is not None
+    assert tuple(name for name, it in state.job_configs.items() if it.pending) == pending
+    assert min(1, len(made.rest.asked("PUT"))) == sent
+    check_converges(made, root, None)
+
+
 SPACE = ("create", "write", "flush", "mkdir")
 """The calls that need room."""
 WRITING = (*SPACE, "replace", "unlink", "chmod", "fsync")
@@ -287,10 +340,9 @@ def test_a_full_disk_ends_the_calls_and_the_rescue_file_brings_them_back(
     benches: list[Bench],
 ) -> None:
     made = benches[0]
-    journal_write = ("write", "majobctl.state.json.journal")
     calls = enumerate(calls_of_an_apply(made), 1)
-    # The beginning, the first intent, and then each outcome with the next intent.
-    second_outcome = [number for number, call in calls if call == journal_write][3]
+    # The beginning with all intents, and then the outcomes.
+    second_outcome = [number for number, call in calls if call == JOURNAL_WRITE][2]
     root = made.fresh()
     fault = Fault(second_outcome, errno=errno.ENOSPC, lasting=True, kinds=SPACE)
     ran = made.run(root, *APPLY, fault=fault)

@@ -141,10 +141,12 @@ def test_a_second_signal_leaves_at_once_and_what_was_acknowledged_is_kept(
     assert len(rest.configs) == 4  # it did not wait for the calls under way
     assert ran.code == 130
     said += ran.stderr
-    assert len(claims_in(said)) == 4
-    assert check_nothing_is_lost(repository.root, rest, said) == 3
+    # Three are under way, five were never begun; the last outcome may not have been kept yet.
+    pending = check_nothing_is_lost(repository.root, rest, said)
+    assert pending in (8, 9)
+    assert len(claims_in(said)) in (3, 12 - pending)
     plan = repository.done("plan", "--format", "json").document
-    assert plan["summary"]["resend"] == 3
+    assert plan["summary"]["resend"] == pending
     gate.open()
     until(lambda: len(rest.configs) == 7, "the last three calls")
     check_converges(repository, rest)
@@ -204,7 +206,8 @@ def test_ctrl_c_at_a_terminal_leaves_it_sane(
     assert seen.rfind(SHOW_CURSOR) > seen.rfind(HIDE_CURSOR)
     assert "Traceback" not in seen
     assert "\033[?1049h" not in seen
-    assert check_nothing_is_lost(repository.root, rest, "") == (3 if times == 2 else 0)
+    pending = check_nothing_is_lost(repository.root, rest, "")
+    assert pending in ((8, 9) if times == 2 else (0,))
     gate.open()
     until(lambda: len(rest.configs) == 7, "the last three calls")
     check_converges(repository, rest)

@@ -89,7 +89,7 @@ def refused(code: str, status: int = 400) -> Reply:
     return Reply(status, {"error_code": code, "error_msg": "no"})
 
 
-@pytest.mark.parametrize("action", [Action.RESEND, Action.RECORD, Action.FORGET])
+@pytest.mark.parametrize("action", [Action.RECORD, Action.FORGET])
 def test_what_undoes_nothing_is_not_looked_at(
     action: Action, executor: ChangeExecutor, cloud: Cloud
 ) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
-from majobctl.state.journal import Journal, last_sum_of, replayed
+from majobctl.state.journal import Journal, intent
+from majobctl.state.replay import last_sum_of, replayed
 from tests.plan.values import AT, TARGET, entry_of, unsure
 
 NAME = "majobctl.state.json.journal"
@@ -39,6 +40,10 @@ class Memory:
         self.flushes += 1
         self.content += content
 
+    def check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -60,7 +65,10 @@ def journal_of(*steps: Step, state: State = BEFORE) -> bytes:
     journal = Journal(file, state)
     for method, *arguments in steps:
         protected = {"prevent_delete": arguments.pop()} if len(arguments) == 3 else {}
-        getattr(journal, method)(*arguments, **protected)
+        if method in ("intend", "record_known"):
+            name, found = arguments[0], intent(arguments[1], **protected)
+            arguments = [{name: found}] if method == "intend" else [name, found]
+        getattr(journal, "intend_all" if method == "intend" else method)(*arguments)
     journal.flush()
     return file.content
 
@@ -252,7 +260,11 @@ def signed(*records: dict[str, Any]) -> bytes:
     return lines
 
 
-INCOMPLETE: list[dict[str, Any]] = [{"intent": "a"}, {"intent": "a", "params": []}, {"done": "a"}]
+INCOMPLETE: list[dict[str, Any]] = [
+    *({"intent": "a"}, {"intent": "a", "params": []}, {"done": "a"}),
+    *({"intents": ["a"]}, {"intents": {"a": NEW}}, {"intents": {"a": {"params": []}}}),
+    *({"unsent": "a"}, {"unsent": [5]}),
+]
 BEGIN = {
     "begin": 1,
     "lineage": "a-lineage",
@@ -265,7 +277,7 @@ BEGIN = {
 def test_the_sums_are_a_chain_over_the_lines() -> None:
     assert journal_of() == signed(BEGIN)
     content = journal_of(("intend", "a", NEW))
-    assert content == signed(BEGIN, {"intent": "a", "params": NEW})
+    assert content == signed(BEGIN, {"intents": {"a": {"params": NEW}}})
 
 
 @pytest.mark.parametrize(
@@ -296,22 +308,68 @@ def test_a_journal_from_before_the_salt_is_read() -> None:
     assert (list(found.job_configs), found.salt) == (["b"], "a-salt")
 
 
-def test_an_intent_is_on_disk_when_its_call_returns_and_takes_earlier_outcomes_along() -> None:
+def test_intents_are_on_disk_when_their_call_returns_and_take_outcomes_along() -> None:
     file = Memory()
-    journal = Journal(file, BEFORE)
-    journal.intend("a", NEW)
-    assert file.content.count(b"\n") == file.flushes == 2
+    journal = Journal(file, BEFORE, {"a": intent(NEW), "b": intent(NEW)})
+    assert (file.content.count(b"\n"), file.flushes) == (2, 1)
     journal.record_done("a")
-    journal.intend("b", NEW)
+    journal.intend_all({"b": intent(NEW)})  # which has no outcome yet
+    assert (file.content.count(b"\n"), file.flushes) == (3, 2)
+    journal.intend_all({"a": intent(NEW)})
     assert (file.content.count(b"\n"), file.flushes) == (4, 3)
     journal.record_refused("b")
     journal.record_forgotten("c")
+    assert journal.outcome().job_configs["a"].pending
+    journal.record_unsent(["b"])
     assert journal.outcome().job_configs["a"].params == NEW
     journal.flush()
     journal.flush()
-    assert (file.content.count(b"\n"), file.flushes) == (6, 4)
+    assert (file.content.count(b"\n"), file.flushes) == (7, 4)
     journal.close()
     assert file.is_closed
+
+
+def test_a_check_stops_a_run_for_good() -> None:
+    file = Memory()
+    journal = Journal(file, BEFORE, {"a": intent(NEW), "b": intent(NEW)})
+    journal.check()
+    journal.record_done("a")
+    file.failure = OSError(116, "Stale file handle")
+    for is_lost in (True, False):
+        file.failure = file.failure if is_lost else None
+        with pytest.raises(OSError, match="Stale file handle"):
+            journal.check()
+        with pytest.raises(OSError, match="Stale file handle"):
+            journal.flush()
+    assert journal.outcome().job_configs["a"].params == NEW
+
+
+def test_outcomes_that_nobody_flushes_do_not_pile_up() -> None:
+    file = Memory()
+    names = [f"n{number}" for number in range(250)]
+    journal = Journal(file, state_of(), {name: intent(NEW) for name in names})
+    for name in names:
+        journal.check()
+        journal.record_done(name)
+    assert file.content.count(b"\n") == 2 + 200
+
+
+@pytest.mark.parametrize("was_pending", [False, True])
+def test_what_was_never_begun_leaves_no_trace(was_pending: bool) -> None:
+    entry = unsure(OLD, NEW) if was_pending else entry_of(OLD)
+    state = state_of(a=entry, b=entry_of(OLD))
+    for sent, pending in (((), was_pending), (("a",), True)):
+        steps = [("intend", "a", NEW, True), ("intend", "c", NEW), ("record_unsent", sent)]
+        found = merged(journal_of(*steps, state=state), state).job_configs
+        assert list(found) == ["a", "b"]
+        assert found["a"].pending is pending
+
+
+def test_the_intents_of_a_journal_of_before_are_read() -> None:
+    sent = {"intent": "a", "params": NEW, "prevent_delete": True}
+    (done_a, left) = ({"done": "a", "at": AT}, {"intent": "b", "params": NEW})
+    found = merged(signed(BEGIN, sent, done_a, left)).job_configs
+    assert found == {"a": entry_of(NEW, prevent_delete=True), "b": unsure(OLD, NEW)}
 
 
 def at_once(work: Callable[[str], None], count: int) -> None:
@@ -326,7 +384,7 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
 
     def work(name: str) -> None:
         gate.wait(10)
-        journal.intend(name, NEW)
+        journal.intend_all({name: intent(NEW)})
         journal.record_done(name)
         journal.flush()
 
@@ -346,7 +404,7 @@ def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() ->
 
     def work(name: str) -> None:
         try:
-            journal.intend(name, NEW)
+            journal.intend_all({name: intent(NEW)})
         except OSError as error:
             failures.append(error)
 
@@ -357,18 +415,6 @@ def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() ->
     with pytest.raises(OSError, match="No space left"):
         journal.flush()
     assert file.content.count(b"\n") == 1
-
-
-def test_an_intent_that_could_not_be_written_does_not_take_an_equal_one_with_it() -> None:
-    file = Memory()
-    journal = Journal(file, BEFORE)
-    journal.intend("a", NEW)
-    journal.record_done("a")
-    file.failure = OSError(28, "No space left on device")
-    with pytest.raises(OSError, match="No space left"):
-        journal.intend("a", NEW)
-    found = journal.outcome().job_configs["a"]
-    assert (found.params, found.pending) == (NEW, False)
 
 
 def test_what_is_known_replaces_what_was_there_without_a_call() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pytest
 
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends import Backend, Holder
-from majobctl.state.backends.local import LocalBackend
+from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 
 NAME = "majobctl.state.json"
 WHO = {"user": "ada", "host": "elsewhere", "command": "majobctl apply"}
@@ -42,7 +44,7 @@ except LockedError as error:
 ENDS_BEFORE_A_RENAME = """
 import os, sys
 from pathlib import Path
-from majobctl.state.backends.local import LocalBackend
+from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 backend = LocalBackend(Path(sys.argv[1]), "the state")
 with backend.lock("test", 0):
     os.replace = lambda *paths: os._exit(9)
@@ -425,3 +427,15 @@ class TestLocal:
         monkeypatch.setenv("LOGNAME", "ada")
         with local.lock("x") as holder:
             assert holder.user == "ada"
+
+
+def test_a_check_beside_a_write_is_no_false_alarm(tmp_path: Path) -> None:
+    with contextlib.closing(LocalJournalFile(tmp_path / "journal")) as file:
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(collections.deque, map(file.write, [b"x" * 100] * 300), 0)
+            while not writing.done():
+                file.check()
+            writing.result()
+        (tmp_path / "journal").write_bytes(b"")
+        with pytest.raises(OSError, match="cut short"):
+            file.check()

@@ -12,7 +12,7 @@ import pytest
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends.local import LocalBackend, LocalJournalFile
 from majobctl.state.document import Entry, State
-from majobctl.state.journal import Journal
+from majobctl.state.journal import Journal, intent
 from majobctl.state.store import LockedState, StateStore
 from tests.faults.sabotage import JOURNAL, STATE, SUFFIXES, WAYS, clear
 from tests.plan.values import AT, TARGET
@@ -47,7 +47,7 @@ def recorded(locked: LockedState, *names: str) -> Journal:
     journal = locked.open_journal(locked.state or State.new(TARGET))
     with contextlib.closing(journal):
         for name in names:
-            journal.intend(name, PARAMS)
+            journal.intend_all({name: intent(PARAMS)})
             journal.record_done(name)
         journal.flush()
     return journal
@@ -279,6 +279,9 @@ class FullJournalFile:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._file.write(content)
 
+    def check(self) -> None:
+        self._file.check()
+
     def close(self) -> None:
         self._file.close()
 
@@ -287,13 +290,14 @@ def fill_while_applying(disk: FullDisk) -> str:
     """One config is done before the disk is full, one after it: the message of the rescue."""
     with StateStore(disk).locked("apply") as locked:
         with contextlib.closing(locked.open_journal(State.new(TARGET))) as journal:
-            journal.intend("before", PARAMS)
+            journal.intend_all({"before": intent(PARAMS)})
             journal.record_done("before")
-            journal.intend("after", PARAMS)
+            journal.intend_all({"after": intent(PARAMS)})
             disk.is_full = True
             journal.record_done("after")
             with pytest.raises(OSError, match="No space left"):
-                journal.intend("never", PARAMS)
+                journal.intend_all({"never": intent(PARAMS)})
+            journal.record_unsent(())
         message = locked.save(journal)
         assert locked.state is not None
         assert list(locked.state.job_configs) == ["after", "before"]

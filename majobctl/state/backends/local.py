@@ -280,11 +280,21 @@ class LocalJournalFile:
             rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
         self._size += len(content)
-        own, found = os.fstat(self._descriptor), None
+        if self._found_size() != self._size:
+            raise OSError(errno.ESTALE, _NOT_KEPT)
+
+    def check(self) -> None:
+        size = self._size  # before the look: another thread's write makes it longer
+        if self._found_size() < size:
+            raise OSError(errno.ESTALE, _NOT_KEPT)
+
+    def _found_size(self) -> int:
+        """-1 if the file in its place is another one."""
         with suppress(FileNotFoundError):
             found = os.stat(self._path)
-        if not found or not os.path.samestat(own, found) or found.st_size != self._size:
-            raise OSError(errno.ESTALE, _NOT_KEPT)
+            if os.path.samestat(os.fstat(self._descriptor), found):
+                return found.st_size
+        return -1
 
     def close(self) -> None:
         # Each write is on disk already, so a close that fails loses nothing. The descriptor soon
