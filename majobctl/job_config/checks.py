@@ -77,7 +77,8 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
             state = "must not be empty" if name in raw else "is missing"
             violations.append(Violation((name,), f"{name} {state}"))
     violations += broken_rules(params)
-    # A misspelt key is one problem, not two.
-    misspelt = (similar(key, (*FIELDS, *DIRECTIVES)) for key in raw if key not in FIELDS)
+    # A misspelt key is one problem, not two. Nobody misspells more than a few.
+    unknown = islice((key for key in raw if key not in FIELDS), 20)
+    misspelt = (similar(key, (*FIELDS, *DIRECTIVES)) for key in unknown)
     meant = {matches[0] for matches in misspelt if matches} - params.keys()
     return [it for it in violations if (it.with_key or str((*it.path, "")[0])) not in meant]
