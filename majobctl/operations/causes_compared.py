@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.operations.causes import Finder, as_text, only_difference
@@ -20,6 +23,7 @@ class Compared(Finder):
         self._base = Finder(base)
         layers = (layer for it in self._base.origins.values() for layer in it.layers)
         self._layers = {layer.prefix: layer for layer in layers}
+        self._renamed: dict[KeyPath, Mapping[str | int, str]] = {}
 
     def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
         was = self._base.origins[change.old_name or change.name]
@@ -45,8 +49,8 @@ class Compared(Finder):
             was_at = old.written(at) if old and then is not None else ()
             has_left = was_at[:1] == ("environments",) != layer.written(at)[:1]
             if as_text(now) != as_text(then) or (now is not None and has_left):
-                if now is None or has_left:
-                    return self.header(layer, was_at)
+                if old and (now is None or has_left):
+                    return self._left(layer, old, at)
                 cause = self.line(layer, (*at, *deeper), then is None)
                 sides = [hyperparameter_text(found_at(it, deeper)) for it in (then, now)]
                 if sides != [None, None]:
@@ -55,6 +59,28 @@ class Compared(Finder):
             if now is not None and at == path:
                 return None
         return None
+
+    def _left(self, layer: Layer, old: Layer, at: KeyPath) -> Cause:
+        """The line of a label that was renamed; else the header of the table that lost a key."""
+        label = self._renames(layer, old).get(at[-1]) if at[0] == "hyperparameters" else None
+        new, was_at = (*at[:-1], label or ""), old.written(at)
+        is_there = label is not None and layer.written(new)[:-1] == was_at[:-1]
+        return self.line(layer, new, is_new=True) if is_there else self.header(layer, was_at)
+
+    def _renames(self, layer: Layer, old: Layer) -> Mapping[str | int, str]:
+        """The labels that left a table, each with the only new one that has its value."""
+        if layer.prefix not in self._renamed:
+            now, then = (it.whole.labelled or {} for it in (layer, old))
+            gone, new = (defaultdict[str, list[str]](list) for _ in range(2))
+            for found, side, other in ((gone, then, now), (new, now, then)):
+                for label in side.keys() - other.keys():
+                    found[as_text(side[label])].append(label)
+            self._renamed[layer.prefix] = {
+                labels[0]: new[text][0]
+                for text, labels in gone.items()
+                if len(labels) == len(new[text]) == 1
+            }
+        return self._renamed[layer.prefix]
 
     def _variable(self, origin: Origin, was: Origin, path: Place) -> Cause | None:
         at = origin.written(path)

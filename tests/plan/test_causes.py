@@ -261,6 +261,7 @@ A = "job_config.a."
         ('"old"\n', '"old"\npool_id = "p"\n', "templates.t.pool_id", 4, None),
         ('pool_id = "p"\n', "", "job_config.d", 24, None),
         ('{ nodes = "${var', '{ count = "${var', "defaults.hyperparameters", 10, None),
+        ("warm = 1", "cold = 1", "job_config.d.hyperparameters.cold", 31, None),
     ],
 )
 def test_the_cause_of_an_edit(
