@@ -5,10 +5,12 @@ revision. Else it is inferred."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import is_masked
 from majobctl.job_config.values import hyperparameter_text
@@ -16,29 +18,22 @@ from majobctl.plan.change import Cause, Change, FieldChange, Reason, Renamed
 from majobctl.plan.plan import Plan
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Layer, Origin, found_at
+from majobctl.repository.jobs.references import split
 from majobctl.repository.toml.positions import KeyPath
 
 
 def with_causes(plan: Plan, config: Config, base: Config | None) -> Plan:
     """``plan`` with the cause of each field that the files change: found in ``base`` if that is
     what the plan compares with, else inferred."""
-    finder = _finder(plan, config, base)
+    from majobctl.operations.causes_inferred import Inferred
+
+    finder = _Compared(config, base) if base else Inferred(config, plan)
     changes = tuple(
         replace(change, fields=tuple(finder.explained(change))) if change.fields else change
         for change in plan.changes
     )
     edits = {at: finder.edits[at] for at in sorted(finder.edits.keys() - finder.hidden)}
     return replace(plan, changes=changes, edits=edits)
-
-
-def _finder(plan: Plan, config: Config, base: Config | None) -> Finder:
-    if base:
-        from majobctl.operations.causes_compared import Compared
-
-        return Compared(config, base)
-    from majobctl.operations.causes_inferred import Inferred
-
-    return Inferred(config, plan)
 
 
 class Finder:
@@ -106,6 +101,82 @@ class Finder:
         cause = cause_at(variable.file, variable.line, variable.path)
         self.edits[cause] = (before, variable.text)
         return cause
+
+
+class _Compared(Finder):
+    """Finds them in the files of another revision."""
+
+    def __init__(self, config: Config, base: Config) -> None:
+        super().__init__(config)
+        self._base = Finder(base)
+        layers = (layer for it in self._base.origins.values() for layer in it.layers)
+        self._layers = {layer.prefix: layer for layer in layers}
+        self._renamed: dict[KeyPath, Mapping[str | int, str]] = {}
+
+    def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
+        was = self._base.origins[change.old_name or change.name]
+        return (
+            self._differing(origin, was, item.path, only_difference(item.before, item.after))
+            or self._variable(origin, was, item.path)
+            or self._differing(origin, was, ("sensitive",))
+            or self.line(origin.own, ())
+        )
+
+    def _differing(
+        self, origin: Origin, was: Origin, path: Place, deeper: KeyPath = ()
+    ) -> Cause | None:
+        """The first line that is not as it was, from the job config's own table down to the one
+        that the value comes from."""
+        layers = [(it, self._layers.get(it.prefix)) for it in origin.layers]
+        layers[0] = (origin.own, was.own)
+        places: list[tuple[Layer, Layer | None, KeyPath]] = [(*it, path) for it in layers]
+        if any(it.prefix[0] == "templates" and it.has(path) for it in origin.layers + was.layers):
+            places.insert(1, (*layers[0], ("use",)))
+        for layer, old, at in [(*layers[0], ("matrix", path[-1])), *places]:
+            now, then = (it.whole.value_at(at) if it else None for it in (layer, old))
+            was_at = old.written(at) if old and then is not None else ()
+            has_left = was_at[:1] == ("environments",) != layer.written(at)[:1]
+            if as_text(now) != as_text(then) or (now is not None and has_left):
+                if old and (now is None or has_left):
+                    return self._left(layer, old, at)
+                cause = self.line(layer, (*at, *deeper), then is None)
+                sides = [hyperparameter_text(found_at(it, deeper)) for it in (then, now)]
+                if sides != [None, None]:
+                    self.edits[cause] = tuple(sides)
+                return cause
+            if now is not None and at == path:
+                return None
+        return None
+
+    def _left(self, layer: Layer, old: Layer, at: KeyPath) -> Cause:
+        """The line of a label that was renamed; else the header of the table that lost a key."""
+        label = self._renames(layer, old).get(at[-1]) if at[0] == "hyperparameters" else None
+        new, was_at = (*at[:-1], label or ""), old.written(at)
+        is_there = label is not None and layer.written(new)[:-1] == was_at[:-1]
+        return self.line(layer, new, is_new=True) if is_there else self.header(layer, was_at)
+
+    def _renames(self, layer: Layer, old: Layer) -> Mapping[str | int, str]:
+        """The labels that left a table, each with the only new one that has its value."""
+        if layer.prefix not in self._renamed:
+            then, now = (it.whole.labelled or {} for it in (old, layer))
+            gone = [(as_text(then[it]), it) for it in then.keys() - now.keys()]
+            new = [(as_text(now[it]), it) for it in now.keys() - then.keys()]
+            counts, labels = Counter(text for text, _ in [*gone, *new]), dict(new)
+            pairs = ((it, labels.get(text)) for text, it in gone if counts[text] == 2)
+            self._renamed[layer.prefix] = {it: name for it, name in pairs if name is not None}
+        return self._renamed[layer.prefix]
+
+    def _variable(self, origin: Origin, was: Origin, path: Place) -> Cause | None:
+        at = origin.written(path)
+        for reference in split(as_text(at.value))[1::2] if at else ():
+            then = self._base.text_of(reference, was)
+            if then != self.text_of(reference, origin):
+                cause = self.edited(reference, origin, then)
+                old = self._base.variables.get(reference.partition(".")[2])
+                if old and old.path[0] == "environments" and cause.key.startswith("variables."):
+                    return self.header(origin.layers[-1], old.path)
+                return cause
+        return None
 
 
 def leading(item: FieldChange, change: Change) -> FieldChange:

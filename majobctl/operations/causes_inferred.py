@@ -33,11 +33,11 @@ class Inferred(Finder):
         self._fits: dict[tuple[str, Place], dict[str, str | None]] = {}
         votes: dict[str, Counter[str]] = defaultdict(Counter)
         new = {it.name for it in plan.changes if not is_known(it)}
-        self._known = [
-            (name, config.job_configs[name].params, origin)
+        self._known = {
+            name: (config.job_configs[name].params, origin)
             for name, origin in self.origins.items()
             if name not in new and plan.selection.covers(name)
-        ]
+        }
         for change in plan.changes:
             if (origin := self.origins.get(change.name)) is None or change.name in new:
                 continue
@@ -101,7 +101,7 @@ class Inferred(Finder):
         """The lines, and the references, of values that have not changed: nobody edited them."""
         found: set[Any] = set()
         paths = {path for _, path in self._changed}
-        for name, params, origin in self._known:
+        for name, (params, origin) in self._known.items():
             written = _written_in(origin, paths)
             for path in {*written, *_places(params)} if origin.may_refer else written:
                 if (name, path) in self._changed or (at := origin.written(path)) is None:
@@ -132,39 +132,34 @@ class Inferred(Finder):
         table did not lose it."""
         lost: Counter[tuple[KeyPath, Place]] = Counter()
         having: Counter[tuple[KeyPath, Place]] = Counter()
-        users = Counter(layer.prefix for *_, it in self._known for layer in it.layers)
-        origins = {name: origin for name, _, origin in self._known}
+        users = Counter(layer.prefix for _, it in self._known.values() for layer in it.layers)
         fallen: dict[str, set[Place]] = defaultdict(set)
         for name, path in self._changed:
-            at = origins[name].written(path)
-            if at is None or self._is_steady(at, origins[name]):
+            origin = self.origins[name]
+            if (at := origin.written(path)) is None or self._is_steady(at, origin):
                 fallen[name].add(path)
         paths = set().union(*fallen.values())
-        for name, _, origin in self._known:
+        for name, (_, origin) in self._known.items():
             for path in fallen[name] | _written_in(origin, paths):
                 above = _above(path, origin)
-                has_fallen = path in fallen[name]
-                lost.update((layer.prefix, path) for layer in above if has_fallen)
-                below = origin.layers[len(above) + 1 :]
-                having.update((layer.prefix, path) for layer in below)
+                if path in fallen[name]:
+                    lost.update((layer.prefix, path) for layer in above)
+                having.update((it.prefix, path) for it in origin.layers[len(above) + 1 :])
         return +Counter({at: it for at, it in lost.items() if it + having[at] == users[at[0]]})
 
     @cached_property
     def _switched(self) -> set[str]:
         """The job configs that may have got another template: all that they have from it has
-        changed, though others have kept it."""
+        changed, though others have kept some of it."""
         found = set()
-        names = {name for name, _ in self._changed}
-        for name, params, origin in self._known:
-            if name not in names or len(origin.layers) < 3:
-                continue
-            given = {
-                path: at
+        for name in {name for name, _ in self._changed}:
+            params, origin = self._known[name]
+            given = [
+                ((name, path) in self._changed, self._is_steady(at, origin))
                 for path in _places(params)
-                if (at := origin.written(path)) and at.layer is origin.layers[1]
-            }
-            steady = any(self._is_steady(at, origin) for at in given.values())
-            if steady and all((name, path) in self._changed for path in given):
+                if (at := origin.written(path)) and at.layer in origin.layers[1:-1]
+            ]
+            if all(it for it, _ in given) and any(it for _, it in given):
                 found.add(name)
         return found
 

@@ -261,7 +261,6 @@ A = "job_config.a."
         ('"old"\n', '"old"\npool_id = "p"\n', "templates.t.pool_id", 4, None),
         ('pool_id = "p"\n', "", "job_config.d", 24, None),
         ('{ nodes = "${var', '{ count = "${var', "defaults.hyperparameters", 10, None),
-        ("warm = 1", "cold = 1", "job_config.d.hyperparameters.cold", 31, None),
     ],
 )
 def test_the_cause_of_an_edit(
@@ -399,6 +398,34 @@ def test_a_line_that_left_is_one_cause_whatever_the_value_fell_to(
     assert group.cause.key == (key if base else inferred or key)
     if not new:
         assert plan_text(made).count("\n") <= 3 * max(1, old.count("\n")) + 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keys"),
+    [
+        ("lr = 4", "rate = 4", ["job_config.e.hyperparameters.rate"]),
+        ("lr = 1", "rate = 1", ["defaults.hyperparameters.rate"]),
+        ("seed = 1", "grain = 1", ["environments.prod.defaults.hyperparameters.grain"]),
+        # Another value, or another label with it, may be another hyperparameter.
+        ("lr = 1", "rate = 2", ["defaults.hyperparameters", "defaults.hyperparameters.rate"]),
+        (
+            "lr = 2\nrest = 2",
+            "rate = 2\nidle = 2",
+            [f"templates.t.hyperparameters{it}" for it in ("", ".rate", ".idle")],
+        ),
+    ],
+)
+def test_a_label_that_was_renamed_is_one_cause_against_a_revision(
+    tmp_path: Path, old: str, new: str, keys: list[str]
+) -> None:
+    for name, text in FALLEN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    committed(tmp_path)
+    (name,) = [it for it, text in FALLEN.items() if text.count(old) == 1]
+    (tmp_path / name).write_text(FALLEN[name].replace(old, new))
+    made = plan(ConfigRepository(tmp_path, overrides=PROD), base="HEAD")
+    assert [group.cause.key for group in by_cause(made)] == keys
 
 
 @pytest.mark.parametrize("how", ["--var", "MAJOBCTL_VAR_bucket", "file"])
