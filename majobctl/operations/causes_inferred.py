@@ -152,7 +152,7 @@ class Inferred(Finder):
         """The job configs that may have got another template: all that they have from it has
         changed, though others have kept some of it."""
         found = set()
-        for name in {name for name, _ in self._changed}:
+        for name in self._known.keys() & {name for name, _ in self._changed}:
             params, origin = self._known[name]
             given = [
                 ((name, path) in self._changed, self._is_steady(at, origin))

@@ -194,10 +194,11 @@ def edits(draw: st.DrawFn, files: Files) -> Edit:
     if kind == "add":
         lines[key] = f'"/bucket/w{fresh}/"' if key == "log_url" else f'"w{fresh}"'
     elif kind == "rename":
-        new = f"r{fresh}"
-        named = {new if it == key in _LABELS else it: text for it, text in lines.items()}
-        key = new if key in _LABELS else key
-        after.tables[index].lines = {**named, key: re.sub(r"\bl\d\b", new, named[key], count=1)}
+        label = f"r{fresh}"
+        renamed = {label if it == key in _LABELS else it: text for it, text in lines.items()}
+        key = label if key in _LABELS else key
+        renamed[key] = re.sub(r"\bl\d\b", label, renamed[key], count=1)
+        after.tables[index].lines = renamed
     elif kind == "use":
         lines[key] = '"t1"' if lines[key] == '"t0"' else '"t0"'
     else:
