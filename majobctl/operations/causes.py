@@ -151,9 +151,9 @@ class _Compared(Finder):
     def _left(self, layer: Layer, old: Layer, at: KeyPath) -> Cause:
         """The line of a label that was renamed; else the header of the table that lost a key."""
         label = self._renames(layer, old).get(at[-1]) if at[0] == "hyperparameters" else None
-        new, was_at = (*at[:-1], label or ""), old.written(at)
-        is_there = label is not None and layer.written(new)[:-1] == was_at[:-1]
-        return self.line(layer, new, is_new=True) if is_there else self.header(layer, was_at)
+        if label is not None:
+            return self.line(layer, (at[0], label), is_new=True)
+        return self.header(layer, old.written(at))
 
     def _renames(self, layer: Layer, old: Layer) -> Mapping[str | int, str]:
         """The labels that left a table, each with the only new one that has its value."""
