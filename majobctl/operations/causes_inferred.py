@@ -8,7 +8,7 @@ table."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
@@ -17,6 +17,7 @@ from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.secrets import is_masked
 from majobctl.operations.causes import Finder, as_text, is_known, only_difference
 from majobctl.plan.change import Cause, Change, FieldChange, Reason
+from majobctl.plan.diff import differing_places
 from majobctl.plan.plan import Plan
 from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Layer, Origin, Written, found_at
@@ -103,7 +104,7 @@ class Inferred(Finder):
         paths = {path for _, path in self._changed}
         for name, (params, origin) in self._known.items():
             written = _written_in(origin, paths)
-            for path in {*written, *_places(params)} if origin.may_refer else written:
+            for path in {*written, *differing_places({}, params)} if origin.may_refer else written:
                 if (name, path) in self._changed or (at := origin.written(path)) is None:
                     continue
                 found.add((at.layer.prefix, at.path))
@@ -113,13 +114,9 @@ class Inferred(Finder):
 
     def _lost(self, name: str, path: Place, origin: Origin) -> Cause:
         """The table that lost a key: of those above where the value now is, the one of the most job
-        configs if all of them lost it. Or the line that uses another template."""
-        counts = [
-            (self._losses[layer.prefix, path], -depth, layer)
-            for depth, layer in enumerate(_above(path, origin))
-            if layer.whole.table or not depth
-        ]
-        layer = max(counts, key=lambda it: it[:2])[2]
+        configs if all of them lost it, the upper of two. Or the line that uses another template."""
+        above = [it for it in _above(path, origin) if it is origin.own or it.whole.table]
+        layer = max(above, key=lambda it: self._losses[it.prefix, path])
         if layer is origin.own and name in self._switched:
             return self.line(layer, ("use",))
         # Rather the table of all environments than that of one.
@@ -156,7 +153,7 @@ class Inferred(Finder):
             params, origin = self._known[name]
             given = [
                 ((name, path) in self._changed, self._is_steady(at, origin))
-                for path in _places(params)
+                for path in differing_places({}, params)
                 if (at := origin.written(path)) and at.layer in origin.layers[1:-1]
             ]
             if all(it for it, _ in given) and any(it for _, it in given):
@@ -178,11 +175,3 @@ def _written_in(origin: Origin, paths: set[Place]) -> set[Place]:
 def _identity(reference: str, origin: Origin) -> str:
     own = origin.own.prefix if reference.startswith("matrix.") else ()
     return ".".join(map(str, (*own, reference)))
-
-
-def _places(params: Mapping[str, Any]) -> Iterator[Place]:
-    for key, value in params.items():
-        labels = value if key == "hyperparameters" and isinstance(value, Mapping) else ()
-        yield from ((key, label) for label in labels)
-        if not labels:
-            yield (key,)
