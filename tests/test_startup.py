@@ -15,9 +15,12 @@ LATE = {
     *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
     *(
         f"majobctl.operations.{name}"
-        for name in ("applying", "connect", "executor", "refresh", "runner", "workers")
+        for name in (
+            *("applying", "causes", "causes_inferred", "connect", "executor"),
+            *("refresh", "runner", "workers"),
+        )
     ),
-    *(f"majobctl.plan.{name}" for name in ("document", "drift", "results")),
+    *(f"majobctl.plan.{name}" for name in ("causes", "document", "drift", "results")),
     *(f"majobctl.render.{name}" for name in ("html", "json", "markdown", "results")),
     *(f"majobctl.service.{name}" for name in ("codec", "estimator", "provider", "session")),
     *("majobctl.repository.authoring.schema", "majobctl.state.journal"),

@@ -1,17 +1,13 @@
 """Which line of the files makes each change of a plan.
 
 Where a value is written is known; what was written there before only with the files of another
-revision. Against the state it is inferred: a line that many job configs share was edited if all of
-them have changed, and a variable was edited if another value for it gives what the state has.
-Everything else is put down to the job config's own table."""
+revision. Else it is inferred."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place
@@ -29,9 +25,9 @@ from majobctl.repository.toml.positions import KeyPath
 def with_causes(plan: Plan, config: Config, base: Config | None) -> Plan:
     """``plan`` with the cause of each field that the files change: found in ``base`` if that is
     what the plan compares with, else inferred."""
-    if not any(change.fields for change in plan.changes):
-        return plan
-    finder = _Compared(config, base) if base else _Inferred(config, plan)
+    from majobctl.operations.causes_inferred import Inferred
+
+    finder = _Compared(config, base) if base else Inferred(config, plan)
     changes = tuple(
         replace(change, fields=tuple(finder.explained(change))) if change.fields else change
         for change in plan.changes
@@ -40,7 +36,7 @@ def with_causes(plan: Plan, config: Config, base: Config | None) -> Plan:
     return replace(plan, changes=changes, edits=edits)
 
 
-class _Finder:
+class Finder:
     """Finds the causes of what leads to ``config``. ``edits`` has what their lines said and say;
     those of secrets are ``hidden``."""
 
@@ -62,8 +58,8 @@ class _Finder:
             if origin is None or is_gone or item.reason is Reason.CHANGED:
                 yield item
                 continue
-            if _is_known(change):
-                cause = self.cause(change, _leading(item, change), origin)
+            if is_known(change):
+                cause = self.cause(change, leading(item, change), origin)
             else:
                 cause = self.line(origin.own, origin.key)
             if is_masked(item.before) or is_masked(item.after):
@@ -71,6 +67,7 @@ class _Finder:
             yield replace(item, cause=cause)
 
     def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
+        """That of ``item``, if what the job config had before is known."""
         raise NotImplementedError
 
     def line(self, layer: Layer, path: KeyPath, is_new: bool = False) -> Cause:
@@ -79,7 +76,7 @@ class _Finder:
         if at not in self._lines:
             is_label = path[:1] == ("hyperparameters",) and len(path) == 2
             line = layer.line_of((*path, "label" if is_new else "value") if is_label else path)
-            self._lines[at] = _cause(layer.file.name, line, layer.written(path))
+            self._lines[at] = cause_at(layer.file.name, line, layer.written(path))
         return self._lines[at]
 
     def header(self, layer: Layer, path: KeyPath) -> Cause:
@@ -87,7 +84,7 @@ class _Finder:
         file, around = layer.file.plain, path[:-1]
         while around and found_at(file.data, around) is None:
             around = around[:-1]
-        return _cause(file.name, file.line_of(around), around)
+        return cause_at(file.name, file.line_of(around), around)
 
     def text_of(self, reference: str, origin: Origin) -> str:
         kind, _, name = reference.partition(".")
@@ -101,24 +98,25 @@ class _Finder:
         if kind == "matrix":
             return self.line(origin.own, (kind, name))
         variable = self.variables[name]
-        cause = _cause(variable.file, variable.line, variable.path)
+        cause = cause_at(variable.file, variable.line, variable.path)
         self.edits[cause] = (before, variable.text)
         return cause
 
 
-class _Compared(_Finder):
+class _Compared(Finder):
     """Finds them in the files of another revision."""
 
     def __init__(self, config: Config, base: Config) -> None:
         super().__init__(config)
-        self._base = _Finder(base)
+        self._base = Finder(base)
         layers = (layer for it in self._base.origins.values() for layer in it.layers)
         self._layers = {layer.prefix: layer for layer in layers}
+        self._renamed: dict[KeyPath, Mapping[str | int, str]] = {}
 
     def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
         was = self._base.origins[change.old_name or change.name]
         return (
-            self._differing(origin, was, item.path, _only_difference(item.before, item.after))
+            self._differing(origin, was, item.path, only_difference(item.before, item.after))
             or self._variable(origin, was, item.path)
             or self._differing(origin, was, ("sensitive",))
             or self.line(origin.own, ())
@@ -138,9 +136,9 @@ class _Compared(_Finder):
             now, then = (it.whole.value_at(at) if it else None for it in (layer, old))
             was_at = old.written(at) if old and then is not None else ()
             has_left = was_at[:1] == ("environments",) != layer.written(at)[:1]
-            if _text(now) != _text(then) or (now is not None and has_left):
-                if now is None or has_left:
-                    return self.header(layer, was_at)
+            if as_text(now) != as_text(then) or (now is not None and has_left):
+                if old and (now is None or has_left):
+                    return self._left(layer, old, at)
                 cause = self.line(layer, (*at, *deeper), then is None)
                 sides = [hyperparameter_text(found_at(it, deeper)) for it in (then, now)]
                 if sides != [None, None]:
@@ -150,9 +148,27 @@ class _Compared(_Finder):
                 return None
         return None
 
+    def _left(self, layer: Layer, old: Layer, at: KeyPath) -> Cause:
+        """The line of a label that was renamed; else the header of the table that lost a key."""
+        label = self._renames(layer, old).get(at[-1]) if at[0] == "hyperparameters" else None
+        if label is not None:
+            return self.line(layer, (at[0], label), is_new=True)
+        return self.header(layer, old.written(at))
+
+    def _renames(self, layer: Layer, old: Layer) -> Mapping[str | int, str]:
+        """The labels that left a table, each with the only new one that has its value."""
+        if layer.prefix not in self._renamed:
+            then, now = (it.whole.labelled or {} for it in (old, layer))
+            gone = [(as_text(then[it]), it) for it in then.keys() - now.keys()]
+            new = [(as_text(now[it]), it) for it in now.keys() - then.keys()]
+            counts, labels = Counter(text for text, _ in [*gone, *new]), dict(new)
+            pairs = ((it, labels.get(text)) for text, it in gone if counts[text] == 2)
+            self._renamed[layer.prefix] = {it: name for it, name in pairs if name is not None}
+        return self._renamed[layer.prefix]
+
     def _variable(self, origin: Origin, was: Origin, path: Place) -> Cause | None:
         at = origin.written(path)
-        for reference in split(_text(at.value))[1::2] if at else ():
+        for reference in split(as_text(at.value))[1::2] if at else ():
             then = self._base.text_of(reference, was)
             if then != self.text_of(reference, origin):
                 cause = self.edited(reference, origin, then)
@@ -163,130 +179,7 @@ class _Compared(_Finder):
         return None
 
 
-class _Inferred(_Finder):
-    """Infers them from what else has changed, and from the values in the state."""
-
-    def __init__(self, config: Config, plan: Plan) -> None:
-        super().__init__(config)
-        self._changed: dict[tuple[str, Place], FieldChange] = {}
-        self._fits: dict[tuple[str, Place], dict[str, str | None]] = {}
-        votes: dict[str, Counter[str]] = defaultdict(Counter)
-        new = {it.name for it in plan.changes if not _is_known(it)}
-        self._known = [
-            (name, config.job_configs[name].params, origin)
-            for name, origin in self.origins.items()
-            if name not in new and plan.selection.covers(name)
-        ]
-        for change in plan.changes:
-            if (origin := self.origins.get(change.name)) is None or change.name in new:
-                continue
-            for item in change.fields:
-                if item.reason is Reason.CHANGED:
-                    continue
-                self._changed[change.name, item.path] = item
-                if origin.may_refer and (found := self._fitting(item, origin)):
-                    self._fits[change.name, item.path] = found
-                    for reference, text in found.items():
-                        if text is not None:
-                            votes[_identity(reference, origin)][text] += 1
-        # The value that the most fields ask for.
-        self._then = {it: min(v.items(), key=lambda n: (-n[1], n[0]))[0] for it, v in votes.items()}
-
-    def cause(self, change: Change, item: FieldChange, origin: Origin) -> Cause:
-        if (at := origin.written(item.path)) is None:
-            return self._lost(item.path, origin)
-        edited = [
-            (reference, then)
-            for reference, text in self._fits.get((change.name, item.path), {}).items()
-            if (it := _identity(reference, origin)) not in self._steady
-            and (then := self._then.get(it)) is not None
-            and text in (None, then)
-        ]
-        if len(edited) == 1:
-            return self.edited(edited[0][0], origin, edited[0][1])
-        if at.layer is origin.own or (at.layer.prefix, at.path) not in self._steady:
-            deeper = _only_difference(item.before, item.after)
-            return self.line(at.layer, (*at.path, *deeper), item.before is None)
-        return self.line(origin.own, ("use",) if at.layer.prefix[0] == "templates" else ())
-
-    def _fitting(self, item: FieldChange, origin: Origin) -> dict[str, str | None]:
-        """The references in the field's text that explain the old value, each with the text that
-        it must have had; None if the old value is not known."""
-        at = origin.written(item.path)
-        parts = split(_text(at.value)) if at else []
-        if len(parts) < 2 or item.before is None:
-            return {}
-        if is_masked(item.before):
-            return dict.fromkeys(parts[1::2])
-        then, found = _text(item.before), dict[str, str | None]()
-        for reference in dict.fromkeys(parts[1::2]):
-            pieces = [""]
-            for index, part in enumerate(parts):
-                if index % 2 and part == reference:
-                    pieces.append("")
-                else:
-                    pieces[-1] += self.text_of(part, origin) if index % 2 else part
-            size, rest = divmod(len(then) - len("".join(pieces)), len(pieces) - 1)
-            text = then[len(pieces[0]) :][: max(size, 0)]
-            if not rest and text.join(pieces) == then:
-                found[reference] = text
-        return found
-
-    @cached_property
-    def _steady(self) -> set[Any]:
-        """The lines, and the references, of values that have not changed: nobody edited them."""
-        found: set[Any] = set()
-        paths = {path for _, path in self._changed}
-        for name, params, origin in self._known:
-            written = _written_in(origin, paths)
-            for path in {*written, *_places(params)} if origin.may_refer else written:
-                if (name, path) in self._changed or (at := origin.written(path)) is None:
-                    continue
-                found.add((at.layer.prefix, at.path))
-                if origin.may_refer and "${env." not in (text := _text(at.value)):
-                    found.update(_identity(it, origin) for it in split(text)[1::2])
-        return found
-
-    def _lost(self, path: Place, origin: Origin) -> Cause:
-        """The table that lost a key: the one below the most job configs if all of them lost it."""
-        counts = [(1, 0, origin.own)]
-        for depth, layer in enumerate(origin.layers[1:], 1):
-            if layer.whole.table and (count := self._losses[layer.prefix, path]):
-                counts.append((count, -depth, layer))
-        layer = max(counts, key=lambda it: it[:2])[2]
-        # Rather the table of all environments than that of one.
-        is_plain = found_at(layer.file.plain.data, layer.prefix) is not None
-        return self.header(layer, (*(layer.prefix if is_plain else layer.written(())), *path))
-
-    @cached_property
-    def _losses(self) -> Counter[tuple[KeyPath, Place]]:
-        """How many job configs lost a key that may have been in a table above them; none if others
-        there did not lose it."""
-        lost: Counter[tuple[KeyPath, Place]] = Counter()
-        having: Counter[tuple[KeyPath, Place]] = Counter()
-        users = Counter(layer.prefix for *_, it in self._known for layer in it.layers[1:])
-        paths: dict[str, set[Place]] = defaultdict(set)
-        for (name, path), item in self._changed.items():
-            if item.after is None:
-                paths[name].add(path)
-        lost_paths = set().union(*paths.values())
-        for name, _, origin in self._known if lost_paths else ():
-            for path in paths.get(name, set()) | _written_in(origin, lost_paths):
-                is_above = False
-                for above, layer in pairwise(origin.layers):
-                    is_above = is_above or above.has(path)
-                    counts = having if is_above else lost
-                    counts[layer.prefix, path] += is_above or path in paths.get(name, ())
-        return +Counter({at: it for at, it in lost.items() if it + having[at] == users[at[0]]})
-
-
-def _written_in(origin: Origin, paths: set[Place]) -> set[Place]:
-    """Those of ``paths`` that the tables of ``origin`` may have. Keys are few, labels are not."""
-    labels = {("hyperparameters", label) for it in origin.layers for label in it.labelled or ()}
-    return (labels & paths) | {path for path in paths if len(path) == 1}
-
-
-def _leading(item: FieldChange, change: Change) -> FieldChange:
+def leading(item: FieldChange, change: Change) -> FieldChange:
     """The field that makes ``item`` come or go: a flavor is sent unless there is a pool."""
     key = FIELDS[item.path[0]].unless if item.path[0] in FIELDS else ""
     sides = (item.before is None, item.after is None)
@@ -294,38 +187,25 @@ def _leading(item: FieldChange, change: Change) -> FieldChange:
     return next((it for it in others if (it.after is None, it.before is None) == sides), item)
 
 
-def _is_known(change: Change) -> bool:
+def is_known(change: Change) -> bool:
     """Whether the state has the job config, maybe under its old name."""
     return bool(change.before) and change.renamed is not Renamed.DETECTED
 
 
-def _cause(file: str, line: int, path: KeyPath) -> Cause:
+def cause_at(file: str, line: int, path: KeyPath) -> Cause:
     return Cause(file=file, line=line, key=".".join(map(str, path)))
 
 
-def _identity(reference: str, origin: Origin) -> str:
-    own = origin.own.prefix if reference.startswith("matrix.") else ()
-    return ".".join(map(str, (*own, reference)))
-
-
-def _places(params: Mapping[str, Any]) -> Iterator[Place]:
-    for key, value in params.items():
-        labels = value if key == "hyperparameters" and isinstance(value, Mapping) else ()
-        yield from ((key, label) for label in labels)
-        if not labels:
-            yield (key,)
-
-
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """``value`` as one text, in which an OBS path has one form."""
     if isinstance(value, Mapping):
         value = [it for key in sorted(value) for it in (key, value[key])]
     if isinstance(value, list):
-        return "\0".join(map(_text, value))
+        return "\0".join(map(as_text, value))
     return "\0" if value is None else (hyperparameter_text(value) or "").removeprefix("obs:/")
 
 
-def _only_difference(before: Any, after: Any) -> KeyPath:
+def only_difference(before: Any, after: Any) -> KeyPath:
     """Leads to the only part in which two arrays of tables differ."""
     if not (isinstance(after, (list, dict)) and type(before) is type(after)) or is_masked(after):
         return ()
@@ -334,4 +214,4 @@ def _only_difference(before: Any, after: Any) -> KeyPath:
     differing = [it for it in sides if it[1] != it[2]]
     if len(differing) != 1 or len(before) != len(after):
         return ()
-    return (differing[0][0], *_only_difference(*differing[0][1:]))
+    return (differing[0][0], *only_difference(*differing[0][1:]))

@@ -13,7 +13,6 @@ from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
 from majobctl.job_config.secrets import new_salt, unset_places
 from majobctl.operations import context
-from majobctl.operations.causes import with_causes
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
 from majobctl.plan.change import SENDING
@@ -152,8 +151,12 @@ def plan_config(
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
+    if any(change.fields for change in made.changes):
+        from majobctl.operations.causes import with_causes
+
+        made = with_causes(made, config, base)
     made = replace(
-        with_causes(made, config, base),
+        made,
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
         unset=_unset(made, config),
@@ -171,7 +174,8 @@ def plan_config(
 def _unset(plan: Plan, config: Config) -> tuple[str, ...]:
     """The variables of the environment that what is sent needs, and that are not set."""
     sent = (config.job_configs[it.name] for it in plan.changes if it.action in SENDING)
-    return tuple(dict.fromkeys(name for it in sent for _, name in unset_places(it.params)))
+    secret = (it for it in sent if it.sensitive)
+    return tuple(dict.fromkeys(name for it in secret for _, name in unset_places(it.params)))
 
 
 def _check_found(plan: Plan, config: Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -41,18 +41,19 @@ class CauseGroup:
         return Counter(file[: file.rfind("/") + 1] for file in sorted(files))
 
 
-def by_cause(plan: Plan) -> list[CauseGroup]:
-    """All causes, in the order of files and lines; several keys of one line are one. Each field
-    that has a cause is in one group."""
+def by_cause(plan: Plan, parts: Iterable[Part] | None = None) -> list[CauseGroup]:
+    """All causes of ``plan``, or of ``parts`` of it, in the order of files and lines; several keys
+    of one line are one. Each field that has a cause is in one group."""
     found: dict[tuple[str, int, str], dict[str, list[FieldChange]]] = {}
-    for change in plan.changes:
-        for item in change.fields:
+    all_parts = ((it, it.fields) for it in plan.changes)
+    for change, fields in all_parts if parts is None else parts:
+        for item in fields:
             if at := item.cause:
                 line = found.setdefault((at.file, at.line, "" if at.line else at.key), {})
                 line.setdefault(change.name, []).append(item)
     changes = {it.name: it for it in plan.changes}
     return [
-        _group(tuple((changes[name], tuple(fields)) for name, fields in found[at].items()), plan)
+        _group(tuple((changes[name], tuple(items)) for name, items in found[at].items()), plan)
         for at in sorted(found)
     ]
 

@@ -19,7 +19,7 @@ def field_changes(
     """The changes that lead from ``before`` to ``after``, in the documented order of keys, labels
     by name. Values are shown as in ``shown_before``, which is ``before`` with more of it masked."""
     shown = before if shown_before is None else shown_before
-    places = _in_order(_differing_places(before, after), before, after)
+    places = _in_order(differing_places(before, after), before, after)
     return tuple(_change(path, value_at(shown, path), value_at(after, path)) for path in places)
 
 
@@ -49,9 +49,9 @@ def three_way(
     ``before`` is None if the state does not know. At the ``ignored`` places, what was only changed
     in the service does not count; an edit of the TOML does. ``attempted`` is what a call without a
     known outcome sent after ``before``: where the service has that, nobody else changed it."""
-    places = _differing_places(live, after)
+    places = differing_places(live, after)
     if before is not None:
-        places |= _differing_places(before, after)
+        places |= differing_places(before, after)
     found = []
     sides = (before or {}, live, after)
     for path in _in_order(places, *sides):
@@ -96,7 +96,7 @@ def _in_order(places: Collection[Place], *sides: Params) -> Collection[Place]:
     return sorted(places, key=lambda path: (keys.index(path[0]), path[1:]))
 
 
-def _differing_places(before: Params, after: Params) -> set[Place]:
+def differing_places(before: Params, after: Params) -> set[Place]:
     places: set[Place] = set()
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)

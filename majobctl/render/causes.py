@@ -4,39 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from majobctl.job_config.secrets import is_masked
-from majobctl.plan.causes import CauseGroup, Part, by_cause
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason
 from majobctl.plan.plan import Plan
 from majobctl.render.values import json_text
 from majobctl.render.wording import Show, remarks_on_change
 from majobctl.text import counted, in_short
 
+if TYPE_CHECKING:
+    from majobctl.plan.causes import CauseGroup, Part
+
 _MAX_NAMES = 5
 _MAX_FOLDERS = 10
 _COMPLETE = (Action.ADD, Action.CREATE)
+_LEAVING = (Action.FORGET, Action.DELETE)
 
 
 def told(plan: Plan, by: str) -> tuple[list[CauseGroup], list[Part]]:
     """The shared causes, and the changes with the fields that none of these tells: all those of a
     new job config, and what somebody has changed in the service as well."""
-    if by != "cause":
-        return [], [(it, it.fields) for it in plan.changes]
-    known = [it for it in plan.changes if it.before and it.action not in _COMPLETE]
-    own = (None, Reason.EDITED)
-    edited = [replace(it, fields=tuple(f for f in it.fields if f.reason in own)) for it in known]
-    groups = [it for it in by_cause(replace(plan, changes=tuple(edited))) if it.is_shared]
+    every = [(it, _shown(it) if it.action in _LEAVING else it.fields) for it in plan.changes]
+    if by != "cause" or not every:
+        return [], every
+    from majobctl.plan.causes import by_cause
+
+    known = [part for part in every if part[0].before and part[0].action not in _COMPLETE]
+    if plan.is_refreshed:
+        own = (None, Reason.EDITED)
+        known = [(it, tuple(f for f in fields if f.reason in own)) for it, fields in known]
+    groups = [it for it in by_cause(plan, known) if it.is_shared]
     parts = [part for group in groups for part in group.parts]
     shared = {(change.name, item.path) for change, fields in parts for item in fields}
     rest = []
-    for change in plan.changes:
-        fields = tuple(it for it in change.fields if (change.name, it.path) not in shared)
+    for change, shown in every:
+        fields = tuple(it for it in shown if (change.name, it.path) not in shared)
         is_told = len(fields) < len(change.fields) and change.action is Action.UPDATE
         if fields or not is_told or any(remarks_on_change(change)):
             rest.append((change, fields))
     return groups, rest
+
+
+def _shown(change: Change) -> tuple[FieldChange, ...]:
+    """The fields of one that leaves: no line was edited to make them."""
+    return tuple(
+        replace(it, reason=None) if it.reason is Reason.EDITED else it for it in change.fields
+    )
 
 
 def line_sides(group: CauseGroup) -> list[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.secrets import is_masked
-from majobctl.plan.causes import CauseGroup
 from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.plan import Plan
 from majobctl.render import Paint, unpainted
@@ -43,6 +42,7 @@ from majobctl.state.document import State
 from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
+    from majobctl.plan.causes import CauseGroup
     from majobctl.plan.drift import Drift, DriftedConfig
 
 _NAME_WIDTH = 44

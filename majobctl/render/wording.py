@@ -121,7 +121,7 @@ def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
         money.append(f"prices.toml has no price for {in_short(unpriced)}")
     if parts or money:
         text = "; ".join([*parts, *[", but ".join(money)] * bool(money)])
-        yield f"If each job config with another flavor or count runs once: {text}."
+        yield f"If each job config with a changed flavor or count runs once: {text}."
 
 
 def _owned(owners: Mapping[str, tuple[str, ...]], show: Show) -> Iterator[str]:

@@ -21,7 +21,7 @@ SMALL, UNPRICED = '"vm.gpu.p100"', "prices.toml has no price for "
 GONE = f"{SMALL} 1 -> 0 GPUs (listed)"
 GROWS = f'"bm.gpu.8v100" 0 -> 8 GPUs, {GONE}'
 NUMBER = 'price_per_hour: "x" must be a number from 0 to 999,999: "FLAVOR" = 2.5'
-RUN_ONCE = "If each job config with another flavor or count runs once: "
+RUN_ONCE = "If each job config with a changed flavor or count runs once: "
 OWNERS = "Owners of these job files: "
 FORMATS = ("text", "markdown", "html")
 

@@ -156,11 +156,14 @@ _NEEDED = (*_FIXED, "a", "b", "output_path", "model_name", "data_url", "value", 
 def edits(draw: st.DrawFn, files: Files) -> Edit:
     """A random edit of one line. What a repository needs to be valid stays."""
     fresh = draw(st.integers(2000, 10**6))
-    kind = draw(st.sampled_from(("value", "value", "value", "remove", "add", "use")))
+    kind = draw(st.sampled_from(("value", "value", "value", "remove", "add", "use", "rename")))
     after = deepcopy(files)
     places = [(i, key) for i, it in enumerate(files.tables) for key in it.lines]
     if kind == "use":
         places = [(i, key) for i, key in places if key == "use"]
+    elif kind == "rename":
+        named = (*_LABELS, "label", "hyperparameters")
+        places = [(i, key) for i, key in places if key in named]
     elif kind == "value":
         places = [(i, key) for i, key in places if key not in _FIXED]
     elif kind == "remove":
@@ -190,6 +193,12 @@ def edits(draw: st.DrawFn, files: Files) -> Edit:
         return Edit(kind, index, key, after, after.line_of(index, None))
     if kind == "add":
         lines[key] = f'"/bucket/w{fresh}/"' if key == "log_url" else f'"w{fresh}"'
+    elif kind == "rename":
+        label = f"r{fresh}"
+        renamed = {label if it == key in _LABELS else it: text for it, text in lines.items()}
+        key = label if key in _LABELS else key
+        renamed[key] = re.sub(r"\bl\d\b", label, renamed[key], count=1)
+        after.tables[index].lines = renamed
     elif kind == "use":
         lines[key] = '"t1"' if lines[key] == '"t0"' else '"t0"'
     else:

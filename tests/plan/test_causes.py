@@ -21,6 +21,7 @@ from majobctl.plan.change import Cause
 from majobctl.plan.document import dumps, plan_bytes, plan_document, read_plan
 from majobctl.plan.plan import Plan
 from majobctl.render.causes import told as told_apart
+from majobctl.render.text import plan_text
 from majobctl.repository.config import load_config
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.state.document import Entry, State
@@ -87,52 +88,59 @@ def test_one_edited_line_is_one_cause_against_a_revision(found: tuple[Files, Edi
     assert len(by_cause(made)) == bool(made.changes)
 
 
-def is_ambiguous(before: Files, edit: Edit, made: Plan) -> bool:
+def takers(files: Files, key: str) -> dict[str, set[int]]:
+    """The tables of the job configs that have a key or label, by the table that it comes from."""
+    found: dict[str, set[int]] = {}
+    for index in files.users_of(None):
+        own = files.tables[index]
+        template = [f"templates.{it}" for it in [own.lines.get("use", "").strip('"')] if it]
+        tables = [own.header.strip("[]"), *template, "defaults", "environments.prod.defaults"]
+        if table := next((it for it in tables if key in files.keys(it)), ""):
+            found.setdefault("defaults" if "environments" in table else table, set()).add(index)
+    return found
+
+
+def is_ambiguous(before: Files, edit: Edit) -> bool:
     """Whether another single edit would give the same values, so that the state cannot tell."""
-    header = before.tables[edit.index].header
-    users = [it for it in before.users(edit.index) if it in changed(before, made)]
-    defaults = before.keys("defaults") | before.keys("environments.prod.defaults")
+    header = before.tables[edit.index].header.strip("[]")
+    if edit.kind not in ("use", "remove") or header.startswith("environments"):
+        # A label may have left, and another one been added; the value of the settings without an
+        # environment may have been edited.
+        return edit.kind in ("rename", "remove")
+    kind, name, *_ = f"{header}.".split(".")
+    table = "defaults" if kind == "defaults" else f"{kind}.{name}"
+    owner = before.owner(edit.index) if kind == "job_config" else -1
+    lost = before.keys(table) - edit.files.keys(table)
     if edit.kind == "use":
-        # If nobody else takes these values of the template, its lines may have been edited. What
-        # the old one had, and the new one has not, the own table may have lost.
-        new, old = (it.tables[edit.index].lines["use"].strip('"') for it in (edit.files, before))
-        headers = [before.tables[it].header.strip("[]") for it in edit.files.users_of(new)]
-        others = [it for it in headers if it != header.strip("[]") and not before.keys(it)]
-        return not others or bool(before.keys(f"templates.{old}") - before.keys(f"templates.{new}"))
-    if edit.kind != "remove":
-        return False
-    if "environments" in header:
-        # The value of the settings without an environment may have been edited instead.
-        return True
-    if header.startswith("[job_config"):
-        # With a template, the value may be that of another template. If nobody else takes the
-        # value of the defaults, those may have been edited.
-        own = before.tables[before.owner(edit.index)]
-        prefix = own.header.strip("[]")
-        lost = before.keys(prefix) - edit.files.keys(prefix)
-        tables = [before.tables[it] for it in before.users_of(None)]
-        plain = [it for it in tables if "use" not in it.lines and it is not own]
-        rest = [it for it in plain if not before.keys(it.header.strip("[]")) & lost]
-        return "use" in own.lines or (bool(lost & defaults) and not rest)
-    # The value of the defaults may have been edited; or each job config has lost a line of its own,
-    # or the template that all of them use.
-    used = {before.tables[it].lines.get("use", str(it)) for it in changed(before, made)}
-    if header.startswith(("[templates", "[[templates")):
-        return len(users) < 2 or bool(defaults & before.keys(header.strip("[]")))
-    return len(used) < 2
+        lost = shared(before, owner) | shared(edit.files, owner)
+    for key in lost:
+        changed = {owner}
+        if kind != "job_config":
+            # The own tables may have lost it, or the only template that is used.
+            changed = takers(before, key).get(table, set())
+            used = {before.tables[it].lines.get("use", str(it)) for it in changed}
+            if len(used if kind == "defaults" else changed) == 1:
+                return True
+        # If nobody else takes what it fell to, that may have been edited.
+        now = takers(edit.files, key).items()
+        if any(it & changed and it <= changed for at, it in now if not at.startswith("job")):
+            return True
+    # All that the template gives has changed: it may have been another one, or the same.
+    given = shared(edit.files, owner) if kind == "job_config" else set()
+    return not given if edit.kind == "use" else bool(given) and given <= lost
 
 
-def changed(files: Files, made: Plan) -> list[int]:
-    """The tables of the job configs that a plan changes."""
-    headers = {f"[job_config.j{it.name[1]}]" for it in made.changes}
-    return [index for index in files.users_of(None) if files.tables[index].header in headers]
+def shared(files: Files, index: int) -> set[str]:
+    """What a job config has from its template."""
+    used = f"templates.{files.tables[index].lines.get('use', '').strip(chr(34))}"
+    return {key for key in files.keys(used) if index in takers(files, key).get(used, ())}
 
 
 @given(edited())
 def test_one_edited_line_is_one_cause_against_the_state(found: tuple[Files, Edit]) -> None:
     before, edit = found
     made = planned(before, [edit], base=False)
-    assume(not is_ambiguous(before, edit, made))
+    assume(not is_ambiguous(before, edit))
     event(f"{edit.kind} {bool(made.changes)}")
     assert places(made) == [edit.place] * bool(made.changes)
 
@@ -283,6 +291,141 @@ def test_the_cause_of_an_edit(
         assert not edit and (group.before, group.after) == (None, None)
     saved = read_plan(plan_bytes(made, None), "x")
     assert plan_document(saved)["causes"] == document
+
+
+FALLEN = {
+    "majobctl.toml": """\
+[provider]
+region = "eu-de"
+project_id = "p"
+[defaults]
+train_instance_type = "p100"
+train_instance_count = 1
+log_url = "/low/"
+config_desc = "low"
+[defaults.hyperparameters]
+lr = 1
+[environments.prod.defaults]
+train_instance_count = 2
+[environments.prod.defaults.hyperparameters]
+seed = 1
+""",
+    "jobs/t.toml": """\
+[templates.t]
+log_url = "/t/"
+model_name = "t"
+[templates.t.hyperparameters]
+lr = 2
+rest = 2
+[templates.s]
+model_name = "s"
+[templates.one]
+model_name = "one"
+""",
+    "jobs/a.toml": "".join(
+        f"[job_config.{name}]\noutput_path = '/b/{name}/'\ninputs = '/b/i/'\n{lines}\n"
+        for name, lines in {
+            "a": 'use = "t"\nname = "a{n}"\nmatrix = { n = [1, 2] }',
+            "b": 'use = "t"\nlog_url = "/own/"',
+            "c": 'use = "t"\nmodel_name = "own"\nhyperparameters = { lr = 3 }',
+            "d": 'use = "t"\nname = "d{n}"\nlog_url = ""\nmodel_name = "d"\nmatrix = {n = [1, 2]}',
+            "e": 'model_name = "e"\nconfig_desc = "own"\n[job_config.e.hyperparameters]\nlr = 4',
+            "f": 'model_name = "f"',
+            "g": 'use = "s"',
+            "h": 'use = "s"',
+            "i": 'use = "one"\nmodel_name = "own"',
+        }.items()
+    ),
+}
+
+
+@pytest.mark.parametrize("base", [True, False], ids=["revision", "state"])
+@pytest.mark.parametrize(
+    ("old", "new", "key", "inferred"),
+    [
+        # To the defaults: from a template, and from an own table.
+        ('log_url = "/t/"\n', "", "templates.t", ""),
+        ("lr = 2\n", "", "templates.t.hyperparameters", ""),
+        ("[templates.t.hyperparameters]\nlr = 2\nrest = 2\n", "", "templates.t", ""),
+        ('config_desc = "own"\n', "", "job_config.e", ""),
+        ("lr = 4", "", "job_config.e.hyperparameters", ""),
+        # To a template: a key, a label, a blank one, and those of a matrix.
+        ('log_url = "/own/"', "", "job_config.b", ""),
+        ("hyperparameters = { lr = 3 }", "", "job_config.c", ""),
+        ('log_url = ""\n', "", "job_config.d", ""),
+        ('model_name = "d"\n', "", "job_config.d", ""),
+        # Of one that nobody else has, the line may have been edited.
+        (
+            'use = "one"\nmodel_name = "own"',
+            'use = "one"',
+            "job_config.i",
+            "templates.one.model_name",
+        ),
+        # Another template: also what only the old one had.
+        ('use = "t"\nname = "a{n}"', 'use = "s"\nname = "a{n}"', "job_config.a.use", ""),
+        ('use = "s"\n[job_config.h]', 'use = "t"\n[job_config.h]', "job_config.g.use", ""),
+        ('"f"', '"f"\nuse = "t"', "job_config.f.use", ""),
+        ('use = "t"\nname = "d{n}"', 'name = "d{n}"', "job_config.d", ""),
+        # To nothing, and from an environment to all of them: those lines may have been edited.
+        ('config_desc = "low"\n', "", "defaults", ""),
+        (
+            "seed = 1\n",
+            "",
+            "environments.prod.defaults.hyperparameters",
+            "defaults.hyperparameters",
+        ),
+        (
+            "[environments.prod.defaults]\ntrain_instance_count = 2\n",
+            "[environments.prod.defaults]\n",
+            "environments.prod.defaults",
+            "defaults.train_instance_count",
+        ),
+    ],
+)
+def test_a_line_that_left_is_one_cause_whatever_the_value_fell_to(
+    tmp_path: Path, old: str, new: str, key: str, inferred: str, base: bool
+) -> None:
+    for name, text in FALLEN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    applied(tmp_path)
+    committed(tmp_path)
+    (name,) = [it for it, text in FALLEN.items() if text.count(old) == 1]
+    (tmp_path / name).write_text(FALLEN[name].replace(old, new))
+    made = plan(ConfigRepository(tmp_path, overrides=PROD), base="HEAD" if base else "")
+    assert made.changes
+    (group,) = by_cause(made)
+    assert group.cause.key == (key if base else inferred or key)
+    if not new:
+        assert plan_text(made).count("\n") <= 3 * max(1, old.count("\n")) + 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keys"),
+    [
+        ("lr = 4", "rate = 4", ["job_config.e.hyperparameters.rate"]),
+        ("lr = 1", "rate = 1", ["defaults.hyperparameters.rate"]),
+        ("seed = 1", "grain = 1", ["environments.prod.defaults.hyperparameters.grain"]),
+        # Another value, or another label with it, may be another hyperparameter.
+        ("lr = 1", "rate = 2", ["defaults.hyperparameters", "defaults.hyperparameters.rate"]),
+        (
+            "lr = 2\nrest = 2",
+            "rate = 2\nidle = 2",
+            [f"templates.t.hyperparameters{it}" for it in ("", ".rate", ".idle")],
+        ),
+    ],
+)
+def test_a_label_that_was_renamed_is_one_cause_against_a_revision(
+    tmp_path: Path, old: str, new: str, keys: list[str]
+) -> None:
+    for name, text in FALLEN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    committed(tmp_path)
+    (name,) = [it for it, text in FALLEN.items() if text.count(old) == 1]
+    (tmp_path / name).write_text(FALLEN[name].replace(old, new))
+    made = plan(ConfigRepository(tmp_path, overrides=PROD), base="HEAD")
+    assert [group.cause.key for group in by_cause(made)] == keys
 
 
 @pytest.mark.parametrize("how", ["--var", "MAJOBCTL_VAR_bucket", "file"])

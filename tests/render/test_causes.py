@@ -12,10 +12,12 @@ from hypothesis import event, given
 
 from majobctl.operations import plan
 from majobctl.operations.context import ConfigRepository
-from majobctl.plan.change import Action, Cause, Change, FieldChange, Reason
+from majobctl.plan.change import Action, Cause, Change, FieldAction, FieldChange, Reason
 from majobctl.plan.diff import items_of
+from majobctl.plan.document import plan_document
 from majobctl.plan.plan import Plan
 from majobctl.render.causes import line_sides, told
+from majobctl.render.html import plan_html
 from majobctl.render.markdown import plan_markdown
 from majobctl.render.text import plan_text
 from majobctl.render.values import json_text
@@ -204,8 +206,8 @@ LOG = Cause(file="majobctl.toml", line=9, key="defaults.log_url")
 
 def update(name: str, *fields: FieldChange, **more: Any) -> Change:
     source = Place(f"jobs/{name}.toml", 1)
-    given: dict[str, Any] = {"before": {"a": 1}, "after": {"a": 2}, **more}
-    return Change(name=name, action=Action.UPDATE, source=source, fields=fields, **given)
+    given: dict[str, Any] = {"before": {"a": 1}, "after": {"a": 2}, "action": Action.UPDATE, **more}
+    return Change(name=name, source=source, fields=fields, **given)
 
 
 def field(before: Any, after: Any, **more: Any) -> FieldChange:
@@ -281,6 +283,22 @@ def test_what_a_shared_line_does_not_say_is_told_beside_it(made: Plan, words: st
     markdown = plan_markdown(made)
     for value in re.findall(r'"/[^"]*"', words):
         assert f"`{value}`" in markdown
+
+
+@pytest.mark.parametrize("by", ["cause", "config"])
+@pytest.mark.parametrize("action", [Action.FORGET, Action.DELETE])
+def test_no_field_of_what_leaves_was_edited(action: Action, by: str) -> None:
+    """What somebody set in the service is still told as that; the plan keeps its reasons."""
+    kind = {"action": FieldAction.REMOVE, "cause": None}
+    ours = field("/old/", None, live="/old/", reason=Reason.EDITED, **kind)
+    theirs = replace(ours, path=("inputs",), before=None, reason=Reason.CHANGED)
+    gone = update("a", ours, theirs, action=action, after=None)
+    made = plan_of(gone, is_refreshed=True)
+    for text in (plan_text(made, by=by), plan_markdown(made, by=by), str(plan_html(made))):
+        assert "edited in TOML" not in text
+        assert text.count("changed in the service") >= 1
+    reasons = [it["reason"] for it in plan_document(made)["changes"][0]["fields"]]
+    assert reasons == ["edited here", "changed there"]
 
 
 def test_a_value_without_a_line_has_the_place_that_gave_it() -> None:
