@@ -23,7 +23,7 @@ from majobctl.state.backends import OvertakenError
 from majobctl.state.backends import records as log
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.document import State
-from majobctl.state.journal import Journal
+from majobctl.state.journal import Journal, intent
 from majobctl.state.store import LockedState, StateStore
 from tests.config_repository import Repository
 from tests.plan.values import TARGET
@@ -415,8 +415,7 @@ class TestOvertaken:
         monkeypatch.chdir(tmp_path)
         with contextlib.ExitStack() as other, StateStore(desk.mine).locked("apply") as locked:
             file = desk.mine.open_journal()
-            journal = Journal(file, State.new(TARGET))
-            journal.intend("a", PARAMS)
+            journal = Journal(file, State.new(TARGET), {"a": intent(PARAMS)})
             if is_kept:
                 journal.record_done("a")
                 journal.flush()
