@@ -40,7 +40,7 @@ class Guard:
     allowed: Allowed
     creates_missing: bool = False
     environment: str = ""
-    attempted: Mapping[str, Params] = field(default_factory=dict)
+    attempted: Mapping[str, Sequence[Params]] = field(default_factory=dict)
 
     def reads(self, change: Change) -> bool:
         return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
@@ -64,7 +64,7 @@ class Guard:
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
     def _with_live(self, change: Change, live: LiveConfig | None) -> Change:
-        attempted = self.attempted.get(change.name)
+        attempted = self.attempted.get(change.name, ())
         return with_live(change, live, self.masker(change.name), attempted)
 
     def _unchanged(self, change: Change) -> Change | ChangeResult:

@@ -38,7 +38,7 @@ def three_way(
     live: Params,
     after: Params,
     ignored: Collection[Place] = (),
-    attempted: Params | None = None,
+    attempted: Sequence[Params] = (),
 ) -> tuple[FieldChange, ...]:
     """The fields whose values in the state, in the service and in the TOML are not all the same.
 
@@ -47,8 +47,8 @@ def three_way(
     already: nothing is sent, and only the state must catch up.
 
     ``before`` is None if the state does not know. At the ``ignored`` places, what was only changed
-    in the service does not count; an edit of the TOML does. ``attempted`` is what a call without a
-    known outcome sent after ``before``: where the service has that, nobody else changed it."""
+    in the service does not count; an edit of the TOML does. ``attempted`` is what calls without
+    a known outcome sent after ``before``: where the service has that, nobody else changed it."""
     places = differing_places(live, after)
     if before is not None:
         places |= differing_places(before, after)
@@ -56,7 +56,7 @@ def three_way(
     sides = (before or {}, live, after)
     for path in _in_order(places, *sides):
         old, now, new = (value_at(side, path) for side in sides)
-        is_ours = attempted is not None and now == value_at(attempted, path)
+        is_ours = any(now == value_at(side, path) for side in attempted)
         is_known = before is not None or is_ours
         reason = _reason(now if is_ours else old, now, new) if is_known else None
         is_ignored = path in ignored or path[:1] in ignored
@@ -78,12 +78,12 @@ def _reason(before: Any, live: Any, after: Any) -> Reason:
 
 
 def removed_from_service(
-    before: Params, live: Params, attempted: Params | None = None
+    before: Params, live: Params, attempted: Sequence[Params] = ()
 ) -> Iterator[FieldChange]:
     """All that a deletion takes away, and whether somebody else set it in the service;
-    ``attempted`` is what a call without a known outcome sent after ``before``."""
+    ``attempted`` is what calls without a known outcome sent after ``before``."""
     for item in three_way(before, live, {}):
-        ours = [value_at(side, item.path) for side in (before, attempted) if side is not None]
+        ours = [value_at(side, item.path) for side in (before, *attempted)]
         reason = Reason.EDITED if item.live in ours else Reason.CHANGED
         yield replace(item, action=FieldAction.REMOVE, reason=reason)
 

@@ -110,6 +110,6 @@ def _drifted(
 
 def _sides(entry: Entry) -> list[Params]:
     """What the service may have, as far as the state knows; drift is shown against the first."""
-    sides = [entry.params, entry.attempted or {}] if entry.pending else [entry.params]
+    sides = entry.sides if entry.pending else [entry.params]
     sides = [{key: value for key, value in side.items() if not is_blank(value)} for side in sides]
     return [side for side in sides if side] or [{}]

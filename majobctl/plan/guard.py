@@ -7,6 +7,7 @@ back every value that was changed in the console, and nobody would notice."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from majobctl.job_config.compare_policy import ComparePolicy
@@ -32,18 +33,18 @@ class Allowed:
 
 
 def with_live(
-    change: Change, live: LiveConfig | None, masker: Masker, attempted: Params | None = None
+    change: Change, live: LiveConfig | None, masker: Masker, attempted: Sequence[Params] = ()
 ) -> Change:
     """``change``, planned offline, as a plan would have it that had read ``live``. An update of
     what the service has already becomes a RECORD, a deletion of what it does not have a FORGET.
-    ``attempted`` is what a last call without a known outcome sent."""
+    ``attempted`` is what calls without a known outcome sent."""
     if live is None:
         is_gone = change.action is Action.DELETE
         return replace(change, action=Action.FORGET if is_gone else change.action, is_missing=True)
     # Of a renamed job config, the state knows the old name's values.
-    sides = (change.after or {}, change.before or {}, attempted or {})
+    sides = (change.after or {}, change.before or {}, *attempted)
     policy, also = ComparePolicy(secret_names=change.secret_names), change.references
-    now, after, former, sent = policy.masked_alike(
+    now, after, former, *tried = policy.masked_alike(
         masker, live.params_as(*sides), *sides, also=also
     )
     is_new = change.action is Action.ADD or change.old_name or not change.before
@@ -51,8 +52,7 @@ def with_live(
     digest, unknown = masker.digest(live.seen), live.unknown_fields
     read = replace(change, live_digest=digest, unknown_fields=unknown)
     if change.action not in SENDING:
-        return replace(read, fields=tuple(removed_from_service(former, now, attempted and sent)))
-    tried = None if attempted is None else sent
+        return replace(read, fields=tuple(removed_from_service(former, now, tried)))
     fields = three_way(before, now, after, change.ignored, tried)
     if change.action is not Action.RESEND and all(it.live == it.after for it in fields):
         return replace(read, action=Action.RECORD, fields=fields, cleared=())

@@ -238,11 +238,10 @@ class _Planner:
         if entry is None or not secret_places(entry):
             return entry
         live = (self.live or {}).get(config.name)
-        params, attempted = (
-            masker.renewed(side, config.params, live.params if live else {})
-            for side in (entry.params, entry.attempted or {})
+        params, attempted, *earlier = (
+            masker.renewed(side, config.params, live.params if live else {}) for side in entry.sides
         )
-        return replace(entry, params=params, attempted=attempted)
+        return replace(entry, params=params, attempted=attempted, earlier=tuple(earlier))
 
     def _removal(self, name: str) -> Change:
         entry = self.known[name]
@@ -265,10 +264,10 @@ class _Planner:
 
     def _lost(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
         """All that the deletion takes away, and who set it."""
-        sides, masker = (entry.params, entry.attempted or {}), self.masker(live.name)
+        sides, masker = entry.sides, self.masker(live.name)
         params, policy = live.params_as(*sides), self.default_policy
-        now, before, attempted = policy.masked_alike(masker, params, *sides)
-        return removed_from_service(before, now, attempted if entry.pending else None)
+        now, before, *attempted = policy.masked_alike(masker, params, *sides)
+        return removed_from_service(before, now, attempted if entry.pending else ())
 
     def _refreshed(self, sides: _Sides, live: LiveConfig | None) -> Change | None:
         config, entry, masker = sides.config, sides.entry, sides.masker
@@ -278,17 +277,17 @@ class _Planner:
             return replace(sides.changed(action, fields, {}), is_missing=True)
         # Whatever is or was secret is compared and shown as its hash.
         former = entry or sides.source
-        applied = (former.params, former.attempted or {}) if former else ({}, {})
-        now, after, before, sent = config.policy.masked_alike(
-            *(masker, live.params_as(config.params, *applied), sides.after, *applied),
-            also=config.sensitive,
+        applied = former.sides if former else [{}]
+        params, also = live.params_as(config.params, *applied), config.sensitive
+        now, after, before, *sent = config.policy.masked_alike(
+            masker, params, sides.after, *applied, also=also
         )
         is_sure = entry is not None and not entry.pending
         ignored = config.policy.ignored
         if not is_sure:
             ignored = _never_edited(ignored, entry, after)
         known = before if entry and entry.params else None
-        tried = sent if entry and entry.pending else None
+        tried = sent if entry and entry.pending else ()
         fields = three_way(known, now, after, ignored, tried)
         digest = masker.digest(live.seen)
         if any(item.live != item.after for item in fields):
@@ -310,7 +309,7 @@ class _Planner:
 
 
 def _ever_sent(entry: Entry | None) -> Params:
-    return {**entry.params, **(entry.attempted or {})} if entry else {}
+    return {key: it for side in (entry.sides if entry else ()) for key, it in side.items()}
 
 
 def _never_edited(

@@ -2,13 +2,14 @@
 
 ``{"format_version": 1, "majobctl_version", "serial", "lineage", "salt"?, "merged"?,
 "target": {"endpoint", "project_id"},
-"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?}}}``"""
+"job_configs": {NAME: {"params", "applied_at", "prevent_delete"?, "pending"?, "attempted"?,
+"earlier"?}}}``"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,15 +32,21 @@ _MAX_DEPTH = 9
 class Entry:
     """One job config as it was last applied. ``params`` are normalised as those of a JobConfig.
     ``pending``: the outcome of the last call is unknown; ``params`` are then those before it (empty
-    if there were none), and ``attempted`` those of all calls since. ``applied_at`` is UTC, as
-    ``2026-11-23T12:00:00Z``."""
+    if there were none), ``attempted`` its own, and ``earlier`` those of the calls between them, of
+    unknown outcome, too. ``applied_at`` is UTC, as ``2026-11-23T12:00:00Z``."""
 
     params: Mapping[str, Any]
     applied_at: str
     pending: bool = False
     attempted: Mapping[str, Any] | None = None
+    earlier: tuple[Mapping[str, Any], ...] = ()
     prevent_delete: bool = False
     """As the TOML said when it was applied; it protects a job config that left the TOML since."""
+
+    @property
+    def sides(self) -> list[Mapping[str, Any]]:
+        """What the service may have: ``params``, or what a call of unknown outcome sent."""
+        return [self.params, self.attempted or {}, *self.earlier]
 
     def document(self) -> dict[str, Any]:
         content: dict[str, Any] = {"params": self.params, "applied_at": self.applied_at}
@@ -48,13 +55,13 @@ class Entry:
         if self.pending:
             content["pending"] = True
             content["attempted"] = self.attempted or {}
+            content.update({"earlier": [*self.earlier]} if self.earlier else {})
         return content
 
 
 def secret_places(entry: Entry | None) -> list[Path]:
     """The places whose values are, or may be, secrets in the service."""
-    sides = (entry.params, entry.attempted or {}) if entry else ()
-    return [place for side in sides for place in masked_places(side)]
+    return [place for side in (entry.sides if entry else ()) for place in masked_places(side)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +88,9 @@ class State:
         replaces it."""
         return Masker(self.salt or self.lineage, name)
 
-    def attempted(self) -> Mapping[str, Mapping[str, Any]]:
+    def attempted(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """What calls without a known outcome sent, by the job config's name."""
-        entries = self.job_configs.items()
-        return {name: entry.attempted or {} for name, entry in entries if entry.pending}
+        return {name: it.sides[1:] for name, it in self.job_configs.items() if it.pending}
 
     def changed(self, job_configs: Mapping[str, Entry]) -> State:
         """The state after one more write, with these job configs."""
@@ -187,13 +193,15 @@ def _state_of(document: Node) -> State:
 def _entry_of(node: Node) -> Entry:
     params, table = node["params"].table(), node.table()
     sent = None if table.get("attempted") is None else node["attempted"].table()
-    if not (_nests_at_most(_MAX_DEPTH, params) and (not sent or _nests_at_most(_MAX_DEPTH, sent))):
+    earlier = [it.table() for it in node["earlier"].items()] if "earlier" in table else []
+    if not all(_nests_at_most(_MAX_DEPTH, side) for side in (params, sent or {}, *earlier)):
         raise node.wrong(f"is nested more than {_MAX_DEPTH} levels deep")
     return Entry(
         params=_without_blanks(params),
         applied_at=node["applied_at"].text(),
         pending="pending" in table and node["pending"].flag(),
         attempted=sent and _without_blanks(sent),
+        earlier=tuple(map(_without_blanks, earlier)),
         prevent_delete="prevent_delete" in table and node["prevent_delete"].flag(),
     )
 

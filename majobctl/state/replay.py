@@ -157,9 +157,12 @@ def merged_with(state: State, records: list[Record], name: str) -> State:
     for key, sent in intents.items():
         before = entries.get(key, Entry(params={}, applied_at=""))
         # The service may also have what an earlier call of unknown outcome sent.
-        attempted = {**(before.attempted or {}), **sent["params"]}
+        tried = sent["params"]
+        earlier = tuple(it for it in before.sides[1:] if it and it != tried)
         protected = before.prevent_delete or sent.get("prevent_delete") is True
-        entries[key] = replace(before, pending=True, attempted=attempted, prevent_delete=protected)
+        entries[key] = replace(
+            before, pending=True, attempted=tried, earlier=earlier, prevent_delete=protected
+        )
     if entries == dict(state.job_configs):
         return state
     return state.changed(dict(sorted(entries.items())))

@@ -182,10 +182,10 @@ def test_a_new_one_that_the_service_has_otherwise_is_added_as_described(
     assert_settled(repo, cloud)
 
 
-def as_pending(repo: Repository, name: str, attempted: dict[str, Any]) -> None:
-    """The state as an interrupted apply leaves it."""
+def as_pending(repo: Repository, name: str, attempted: dict[str, Any], *earlier: Any) -> None:
+    """The state as an interrupted apply leaves it, after others that were interrupted."""
     document = repo.state
-    document["job_configs"][name] |= {"pending": True, "attempted": attempted}
+    document["job_configs"][name] |= {"pending": True, "attempted": attempted, "earlier": earlier}
     repo.state_path.write_text(json.dumps(document))
 
 
@@ -217,6 +217,10 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
     [
         ({}, [], 0),
         ({"log_url": "/ml/attempted/"}, [], 0),
+        ({"log_url": "/ml/earlier/"}, [], 0),
+        ({"log_url": "/ml/earlier/"}, ["--refresh=all"], 0),
+        ({"config_desc": "earlier"}, [], 0),
+        ({"log_url": "/ml/earlier/", "worker_server_num": 4}, [], 5),
         ({"log_url": "/ml/theirs/"}, [], 5),
         ({"log_url": "/ml/attempted/", "worker_server_num": 4}, [], 5),
         ({"log_url": "/ml/theirs/"}, ["--refresh=all"], 5),
@@ -229,9 +233,9 @@ def test_what_is_sent_again_undoes_nobodys_change(
     live: dict[str, Any], options: list[str], code: int, repo: Repository, cloud: Cloud
 ) -> None:
     """A crash may have kept the call from being begun, and somebody else has changed it since."""
-    as_pending(
-        repo, "alpha", {**repo.state["job_configs"]["alpha"]["params"], "log_url": "/ml/attempted/"}
-    )
+    before = repo.state["job_configs"]["alpha"]["params"]
+    earlier = {**before, "log_url": "/ml/earlier/", "config_desc": "earlier"}
+    as_pending(repo, "alpha", {**before, "log_url": "/ml/attempted/"}, before, earlier)
     if live:
         cloud.console.change("alpha", **live)
     ran = repo.run("apply", "--auto-approve", *options)

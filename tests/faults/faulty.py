@@ -77,7 +77,11 @@ class Watch:
                 self.kept = operation()
             _ORIGINAL["_exit"](CRASHED)
         if self._fault["how"] == "interrupt":
-            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                half()
+                raise
             return operation()
         half()
         raise OSError(self._fault["errno"], os.strerror(self._fault["errno"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from majobctl.state.backends.local import LocalBackend
@@ -32,17 +33,20 @@ def held_back_in(stderr: str) -> set[str]:
     return set(_HELD_BACK.findall(stderr))
 
 
-def lost(entry: Entry | None, held: Body, body: Body) -> set[str]:
-    """The fields that somebody else set in the service, which has ``held``, and ``body`` undoes."""
-    if entry is not None and entry.pending:
-        return set()
-    if entry is None:
-        return {key for key, value in held.items() if value != body.get(key)}
-    hidden = {key for key, value in entry.params.items() if isinstance(value, dict)}
-    visible = {key: value for key, value in entry.params.items() if key not in hidden}
-    known = body_of(visible, **REST_IDS)
-    keys = {*held, *known} - hidden
-    return {key for key in keys if held.get(key) not in (known.get(key), body.get(key))}
+def lost(
+    entry: Entry | None, held: Body, body: Body, ids: Mapping[str, int] = REST_IDS
+) -> set[str]:
+    """The fields that somebody else set in the service, which has ``held``, and ``body`` undoes:
+    neither the state nor a call without a known outcome has set them."""
+    sides = [] if entry is None else entry.sides if entry.pending else [entry.params]
+    hidden = {key for side in sides for key, value in side.items() if isinstance(value, dict)}
+    visible = ({key: it for key, it in side.items() if key not in hidden} for side in sides if side)
+    known = [body_of(side, **ids) for side in visible]
+    # What the service does not have is only lost if the state knew it.
+    keys = {*held, *(known[0] if entry and entry.params else ())} - hidden
+    return {
+        key for key in keys if held.get(key) not in (body.get(key), *(it.get(key) for it in known))
+    }
 
 
 def counted_codes(codes: dict[int, int]) -> str:

@@ -16,7 +16,7 @@ from tests.config_repository import JOB, PATIENCE, toml_of, until
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, launching, side_by_side, started
-from tests.faults.observed import STATE, claims_in, held_back_in, state_in
+from tests.faults.observed import STATE, claims_in, held_back_in, lost, state_in
 from tests.faults.service import Body, body_of, contradictions
 
 KILLS = 200
@@ -124,11 +124,13 @@ class Trial:
         changes = plan.document["changes"]
         resent = {item["name"] for item in changes if item["action"] == "resend"}
         assert resent == pending & self.desired.keys()
+        held = self.cloud.held()
         ran = self.launcher.run(self.root, *APPLY, environment=ENVIRONMENT)
         if ran.code == 5:
             # The service still has what an earlier round forgot, and the state does not know it.
-            added = {item["name"] for item in changes if item["action"] == "add"}
-            assert held_back_in(ran.stderr) <= added
+            for name in held_back_in(ran.stderr):
+                assert lost(known.get(name), held[name], self.body(name), IDS)
+                assert name not in known or not known[name].params
             ran = self.launcher.run(self.root, *APPLY, "--overwrite", environment=ENVIRONMENT)
         assert ran.code == 0, ran
         held = self.cloud.held()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any, Literal
 
@@ -139,9 +140,13 @@ def test_secret_hyperparameters_together_are_one_value() -> None:
 ATTEMPT = {**PLAIN, "train_instance_count": 5}
 
 
-@pytest.mark.parametrize("live", [PLAIN, ATTEMPT], ids=["before", "attempted"])
-def test_either_end_of_a_call_of_unknown_outcome_is_not_drift(live: Params) -> None:
-    assert found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}).changes == ()
+EARLIER = {**PLAIN, "train_instance_count": 6}
+
+
+@pytest.mark.parametrize("live", [PLAIN, ATTEMPT, EARLIER], ids=["before", "attempted", "earlier"])
+def test_either_end_of_calls_of_unknown_outcome_is_not_drift(live: Params) -> None:
+    entry = replace(unsure(PLAIN, ATTEMPT), earlier=(EARLIER,))
+    assert found(state_of(one=entry), {"one": live}).changes == ()
 
 
 def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,10 +71,14 @@ def test_text_beyond_ascii_is_kept_as_it_is() -> None:
     assert "Grüße 配置 ☃".encode() in state_of(a={"config_desc": "Grüße 配置 ☃"}).dump()
 
 
-def test_an_unknown_outcome_is_kept_with_what_was_sent() -> None:
+@pytest.mark.parametrize("is_second", [False, True])
+def test_an_unknown_outcome_is_kept_with_what_was_sent(is_second: bool) -> None:
+    earlier = [{"a": "c"}, {"d": "e"}]
     entry = {"params": {}, "applied_at": "", "pending": True, "attempted": {"a": "b"}}
+    entry |= {"earlier": earlier} if is_second else {}
     state = load({**DOCUMENT, "job_configs": {"one": entry}})
     wanted = Entry(params={}, applied_at="", pending=True, attempted={"a": "b"})
+    wanted = replace(wanted, earlier=tuple(earlier)) if is_second else wanted
     assert state.job_configs["one"] == wanted
     assert state.document()["job_configs"]["one"] == entry
 
@@ -220,6 +225,9 @@ def test_each_kind_of_damage_is_named(change: dict[str, Any], reason: str) -> No
         ({"applied_at": ...}, ".applied_at is missing"),
         ({"pending": "yes"}, ".pending must be true or false, not a string"),
         ({"attempted": 1}, ".attempted must be an object, not an integer"),
+        ({"earlier": {}}, ".earlier must be an array, not an object"),
+        ({"earlier": [{}, 1]}, ".earlier[1] must be an object, not an integer"),
+        ({"earlier": [nested(10)]}, " is nested more than 9 levels deep"),
         ({"prevent_delete": 1}, ".prevent_delete must be true or false, not an integer"),
         ({"prevent_delete": None}, ".prevent_delete must be true or false, not null"),
         ({"params": nested(10)}, " is nested more than 9 levels deep"),

@@ -128,9 +128,18 @@ def test_an_intent_that_nothing_follows_is_an_unknown_outcome() -> None:
 
 
 def test_two_unknown_outcomes_remember_what_either_may_have_set() -> None:
-    state = state_of(a=unsure(OLD, {"log_url": "/b/l/", "train_instance_count": 9}))
-    attempted = {"log_url": "/b/l/", "train_instance_count": 2}
-    assert after(("intend", "a", NEW), state=state)["a"] == unsure(OLD, attempted)
+    """Each as it was sent: what one of them lacks, it may have removed."""
+    first, second = {"log_url": "/b/l/", "train_instance_count": 9}, {"config_desc": "second"}
+    state = state_of(a=unsure(OLD, first))
+    for sent, earlier in [
+        (first, ()),
+        (second, (first,)),
+        (second, (first,)),
+        (NEW, (second, first)),
+    ]:
+        state = replace(state, job_configs=after(("intend", "a", sent), state=state))
+        assert state.job_configs["a"] == replace(unsure(OLD, sent), earlier=earlier)
+    assert after(*done("a", second), state=state)["a"].document().keys() == {"params", "applied_at"}
 
 
 def test_what_is_forgotten_leaves_the_state() -> None:

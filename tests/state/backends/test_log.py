@@ -415,8 +415,7 @@ class TestOvertaken:
         monkeypatch.chdir(tmp_path)
         with contextlib.ExitStack() as other, StateStore(desk.mine).locked("apply") as locked:
             file = desk.mine.open_journal()
-            journal = Journal(file, State.new(TARGET))
-            journal.intend_all({"a": intent(PARAMS)})
+            journal = Journal(file, State.new(TARGET), {"a": intent(PARAMS)})
             if is_kept:
                 journal.record_done("a")
                 journal.flush()
