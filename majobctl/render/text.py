@@ -119,7 +119,7 @@ def state_text(state: State) -> str:
     lines = [f"Target   {state.target}", f"Serial   {state.serial}"]
     lines += [f"Lineage  {printable(state.lineage)}", ""]
     for name, entry in state.job_configs.items():
-        note = "outcome unknown, will be sent again" if entry.pending else entry.applied_at
+        note = "outcome unknown, will be resent" if entry.pending else entry.applied_at
         lines.append(f"  {'job_config.' + printable(name):<{_NAME_WIDTH}} {printable(note)}")
     lines.append(f"{counted(len(state.job_configs), 'job config')}.")
     return "\n".join(lines) + "\n"
@@ -136,7 +136,7 @@ def entry_text(state: State, name: str, width: int | None = None) -> str:
             start = f"    {padded(printable(at), PATH_WIDTH)} "
             lines += value_lines(start, [json_text(it)], unpainted, width)
     if entry.pending:
-        lines.append("    (the outcome of the last call is unknown; it will be sent again)")
+        lines.append("    (the last call may have succeeded, or never been sent: it is resent)")
     lines.append(f"    applied at {printable(entry.applied_at or 'no time known')}")
     return "\n".join(lines) + "\n"
 

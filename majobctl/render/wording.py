@@ -175,7 +175,7 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
                 " set apply.create_missing = true"
             )
         case Action.RESEND:
-            yield "the outcome of the last call is unknown: it is sent again"
+            yield "the last call may have succeeded, or never been sent: it is sent again"
         case Action.UPDATE if all(
             it.before == it.after and it.reason is None for it in change.fields
         ):
@@ -219,4 +219,4 @@ def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
     if item.is_missing:
         yield "the service no longer has it"
     if item.is_pending:
-        yield "the outcome of the last call is unknown: the next apply sends it again"
+        yield "the last call may have succeeded, or never been sent: the next apply resends it"

@@ -54,7 +54,7 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
     assert drift_text(DRIFT) == (
         "  - job_config.audio\n"
         "      the service no longer has it\n"
-        "      the outcome of the last call is unknown: the next apply sends it again\n"
+        "      the last call may have succeeded, or never been sent: the next apply resends it\n"
         "\n"
         "  ~ job_config.sentiment\n"
         "      ~ train_instance_count         1 -> 3\n"
@@ -144,7 +144,7 @@ def test_the_markdown_has_a_table_for_each_job_config() -> None:
         "\n"
         "The service no longer has it.\n"
         "\n"
-        "The outcome of the last call is unknown: the next apply sends it again.\n"
+        "The last call may have succeeded, or never been sent: the next apply resends it.\n"
         "\n"
         "### `job_config.sentiment`\n"
         "\n"

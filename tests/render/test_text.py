@@ -73,7 +73,7 @@ def test_each_kind_of_change_has_its_sign() -> None:
         "  again job_config.unsure",
     ]
     assert "      no longer in any file: it leaves the state, and stays in the service" in lines
-    assert "      the outcome of the last call is unknown: it is sent again" in lines
+    assert "      the last call may have succeeded, or never been sent: it is sent again" in lines
     assert lines[-1] == (
         "Plan: 1 to add, 1 to update, 1 to resend, 1 to forget, 1 unchanged."
         " 3 update_job_configs calls."
@@ -320,7 +320,7 @@ def test_a_state_has_a_line_for_each_job_config() -> None:
         "Lineage  a-lineage",
         "",
         f"  job_config.a                                 {AT}",
-        "  job_config.b                                 outcome unknown, will be sent again",
+        "  job_config.b                                 outcome unknown, will be resent",
         "2 job configs.",
     ]
 

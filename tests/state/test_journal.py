@@ -129,7 +129,8 @@ def test_an_intent_that_nothing_follows_is_an_unknown_outcome() -> None:
 
 def test_two_unknown_outcomes_remember_what_either_may_have_set() -> None:
     """Each as it was sent: what one of them lacks, it may have removed."""
-    first, second = {"log_url": "/b/l/", "train_instance_count": 9}, {"config_desc": "second"}
+    first: dict[str, Any] = {"log_url": "/b/l/", "train_instance_count": 9}
+    second: dict[str, Any] = {"config_desc": "second"}
     state = state_of(a=unsure(OLD, first))
     for sent, earlier in [
         (first, ()),

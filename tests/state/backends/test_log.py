@@ -19,13 +19,15 @@ import pytest
 from majobctl.errors import LockedError, StateError
 from majobctl.operations import apply
 from majobctl.operations.context import ConfigRepository
+from majobctl.plan.results import ChangeResult
 from majobctl.state.backends import OvertakenError
 from majobctl.state.backends import records as log
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.document import State
 from majobctl.state.journal import Journal, intent
 from majobctl.state.store import LockedState, StateStore
-from tests.config_repository import Repository
+from tests.config_repository import BODY, Repository, until
+from tests.fake_service import FakeService, name_of
 from tests.plan.values import TARGET
 from tests.state.backends.memory import FakeClock, MemoryStore, Unreliable
 from tests.state.backends.test_stores import added, records_of, state
@@ -402,6 +404,144 @@ class TestSize:
             "by": holder.user,
             "states": [record.number],
         }
+
+
+NAMES = ("alpha", "beta", "gamma")
+
+
+@dataclass
+class Watched:
+    """An apply of three job configs, one after the other, over a log that another machine reads
+    while a call is under way, and before each outcome is told."""
+
+    desk: Desk
+    rest: FakeService
+    root: Path
+    events: dict[str, Callable[[], object]]
+    """What happens before the first call, or while the call of a name is under way."""
+    told: list[str] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def sent(self) -> list[str]:
+        return [name_of(item.path) for item in self.rest.asked("PUT")]
+
+    def pending(self) -> dict[str, bool]:
+        state = StateStore(LogBackend(self.desk.store, clock=self.desk.clock)).read()
+        return {name: it.pending for name, it in state.job_configs.items()} if state else {}
+
+    def before_put(self, name: str) -> None:
+        assert self.pending()[name]
+        assert [*self.pending()] == [*NAMES]
+        until(lambda: len(self.told) == NAMES.index(name), "the outcomes before it")
+        self.happen(name)
+
+    def happen(self, at: str) -> None:
+        self.events.get(at, lambda: None)()
+
+    def observe(self, result: ChangeResult) -> None:
+        assert not self.pending()[result.name]
+        self.told.append(result.name)
+
+    def run(self, backend: LogBackend) -> None:
+        repository = Shared(self.root, backend=backend, parallelism=1)
+        self.rest.before_put = self.before_put
+        try:
+            self.problem = apply(
+                repository,
+                approve=lambda plan: True,
+                begin=lambda plan: self.happen(""),
+                observe=self.observe,
+            ).problem
+        except StateError as error:
+            self.problem = str(error)
+        self.rest.before_put = lambda name: None
+
+
+@pytest.fixture
+def watched(
+    desk: Desk, on_rest: Repository, rest: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> Watched:
+    for name, value in on_rest.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in NAMES:
+        on_rest.job(name)
+    return Watched(desk, rest, on_rest.root, {})
+
+
+class TestApply:
+    """What an apply sends and tells, by what happens to its log, and when ("": before the first
+    call)."""
+
+    @pytest.mark.parametrize(
+        ("happens", "at", "sent", "told", "said"),
+        [
+            ("nothing", "alpha", 3, 3, ""),
+            ("answers are lost", "", 3, 3, ""),
+            ("answers are lost", "alpha", 3, 3, ""),
+            ("it sleeps", "", 3, 3, ""),
+            ("it sleeps", "alpha", 3, 3, ""),
+            ("it is taken over", "", 0, 0, "was taken over by"),
+            ("it is taken over", "alpha", 1, 0, "was taken over by"),
+            ("it is freed", "", 0, 0, "was freed by"),
+            ("it is freed", "gamma", 3, 2, "was freed by"),
+            ("it may not write", "", 0, 0, "the role planner may not INSERT"),
+            ("it may not write", "gamma", 3, 2, "the role planner may not INSERT"),
+            ("the store is gone", "", 0, 0, "cannot be written: connection refused"),
+            ("the store is gone", "gamma", 3, 2, "cannot be written: connection refused"),
+        ],
+    )
+    def test_nothing_is_sent_or_told_before_it_is_kept(
+        self, happens: str, at: str, sent: int, told: int, said: str, watched: Watched
+    ) -> None:
+        desk, elsewhere = watched.desk, contextlib.ExitStack()
+
+        def take_over() -> None:
+            desk.clock.boot += 61
+            elsewhere.enter_context(StateStore(desk.other).locked("majobctl other"))
+
+        def free() -> None:
+            desk.other.unlock(records_of(desk.store)[0].holder.id)
+
+        events: dict[str, Callable[[], object]] = {
+            "nothing": lambda: None,
+            "answers are lost": lambda: desk.network.losses.extend(["answer", "request"] * 3),
+            "it sleeps": lambda: setattr(desk.clock, "boot", desk.clock.boot + 1e5),
+            "it is taken over": take_over,
+            "it is freed": free,
+            "it may not write": lambda: setattr(desk.store, "refusal", said),
+            "the store is gone": lambda: setattr(desk.network, "is_down", True),
+        }
+        watched.events[at] = events[happens]
+        with elsewhere:
+            watched.run(desk.mine)
+        assert (len(watched.sent), len(watched.told)) == (sent, told)
+        assert said in watched.problem
+        assert bool(watched.problem) is bool(said)
+        is_unsent = "nothing was sent" in watched.problem
+        assert is_unsent is (bool(said) and not at)
+        rescued = [*watched.root.glob("majobctl.rescue-*")]
+        assert len(rescued) == (1 if said and at else 0)
+        is_overtaken = "by" in said
+        assert ("do not push it" in watched.problem) is (is_overtaken and bool(rescued))
+        assert ("majobctl state push" in watched.problem) is (not is_overtaken and bool(rescued))
+        pending = watched.pending()
+        assert not any(pending[name] for name in watched.told)
+        assert all(pending[name] for name in watched.sent if name not in watched.told)
+        # The next one, on another machine, finds all of it.
+        desk.store.refusal, watched.events = "", {}
+        desk.clock.boot += 61
+        watched.told.clear()
+        watched.run(desk.other)
+        assert watched.problem == ""
+        assert watched.pending() == dict.fromkeys(NAMES, False)
+        assert watched.rest.configs == dict.fromkeys(NAMES, BODY)
+
+    def test_all_intents_are_one_note_and_outcomes_come_together(self, watched: Watched) -> None:
+        watched.run(watched.desk.mine)
+        notes = [it.body for it in records_of(watched.desk.store) if it.kind == "note"]
+        assert notes[0].count(b"\n") == 2  # the beginning, all intents
+        assert [it.count(b'"done":') for it in notes] == [0, 1, 1, 1]
 
 
 class TestOvertaken:
