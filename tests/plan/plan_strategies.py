@@ -136,7 +136,8 @@ def threes(draw: st.DrawFn) -> Three:
             masked = masker.masked(content, config.sensitive if config else ())
             pending = draw(st.booleans())
             attempted = draw(params) if pending else None
-            entries[name] = entry_of(masked, pending=pending, attempted=attempted)
+            earlier = tuple(draw(st.lists(params, max_size=2))) if pending else ()
+            entries[name] = entry_of(masked, pending=pending, attempted=attempted, earlier=earlier)
     state = state_of(**entries) if draw(st.booleans()) else None
     live = None
     if draw(st.booleans()):
