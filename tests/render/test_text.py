@@ -333,7 +333,7 @@ def test_one_job_config_of_the_state_is_shown_key_by_key() -> None:
     assert "l" * 99 in text.replace("\n" + " " * 33, "")
     assert text.endswith(f"    applied at {AT}\n")
     pending = entry_text(state_of(one=UNKNOWN), "one")
-    assert "will be sent again" in pending
+    assert "or never been sent: it is resent" in pending
     assert "no time known" in pending
 
 
