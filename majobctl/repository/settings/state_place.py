@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from majobctl.errors import ConfigError
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.environments import TABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.target import endpoint_of
 from majobctl.text import quoted
 
 _LEASED = ("lease", "keep")
@@ -40,10 +42,12 @@ _SHARED_PLACE = ("address", "bucket", "endpoint", "remote", "name", "branch")
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
 
+_PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=")
+_OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
-        re.compile(r"(?!/)(?!.*//)[A-Za-z0-9._/-]{1,200}(?<!/)"),
-        "1 to 200 letters, digits, `.`, `_`, `-`, and `/` between them",
+        re.compile(r"(?!/)(?!.*//)(?!(?:.*/)?\.)[A-Za-z0-9._/-]{1,200}(?<!/)"),
+        "1 to 200 letters, digits, `.`, `_`, `-` and `/`, with no `.` or `/` at the start of a part",
     ),
     "branch": (
         re.compile(r"(?![-./])(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))[A-Za-z0-9._/-]{1,200}(?<![./])"),
@@ -89,8 +93,25 @@ def violations(
     if has_password(state["address"]):
         message = "address must not have a password; set it where the backend's clients look for it"
         yield Violation(("state", "address"), message)
+    else:
+        yield from _wrong_addresses(state)
     if backend == "local":
         yield from _misplaced(root, state["path"], job_files)
+
+
+def _wrong_addresses(state: Mapping[str, Any]) -> Iterator[Violation]:
+    key = {"s3": "endpoint", "http": "address"}.get(state["backend"])
+    try:
+        if key and state[key]:
+            endpoint_of(None, state[key].partition("?" if key == "address" else "\0")[0])
+    except ConfigError as error:
+        yield Violation(("state", key or ""), f"{key} {error.problems[0].message}")
+    is_postgres = state["backend"] == "postgres" and state["address"]
+    if is_postgres and not _OF_POSTGRES.match(state["address"]):
+        message = (
+            "address must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
+        )
+        yield Violation(("state", "address"), message)
 
 
 def has_password(address: str) -> bool:
@@ -99,7 +120,7 @@ def has_password(address: str) -> bool:
         in_front = urlsplit(address).password is not None
     except ValueError:
         in_front = "@" in address
-    return in_front or re.search(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=", address) is not None
+    return in_front or bool(_PASSWORD.search(unquote(address)))
 
 
 def _misplaced(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
