@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
 from majobctl.files import create_durably
-from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
+from majobctl.state.backends import Backend, Holder, OvertakenError, Warn, unheard
 from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
@@ -41,6 +41,21 @@ class StateStore:
     @property
     def name(self) -> str:
         return self._backend.name
+
+    @property
+    def place(self) -> str:
+        return self._backend.place
+
+    def holder(self) -> Holder | None:
+        """Who had the lock when the state was last read; None if nobody, or if that is unknown."""
+        with suppress(StateError):
+            return self._backend.holder()
+        return None
+
+    def prove(self, command: str, timeout: float, warn: Warn) -> str:
+        """Takes the lock, and says why nobody else can have it. Raises as ``locked``."""
+        with self._backend.lock(command, timeout, warn):
+            return self._backend.prove()
 
     def read(self) -> State | None:
         """The state with what the journal adds to it; None if there is none. Raises StateError if
@@ -113,18 +128,18 @@ class LockedState:
         self._content = self._unfinished = content
         self.state = state
 
-    def write(self, state: State) -> None:
-        """Writes ``state`` as it is. Raises StateError if it cannot be written."""
+    def write(self, state: State, mark: bytes = b"") -> None:
+        """Writes ``state`` as it is, or its ``mark``. Raises StateError if it cannot be written."""
         try:
-            self._write(state)
+            self._write(state, mark)
         except OSError as error:
             raise not_kept(self._backend.name, error) from error
 
-    def _write(self, state: State) -> None:
+    def _write(self, state: State, content: bytes = b"") -> None:
         if self._is_replaced():
             name = self._backend.name
             raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
-        content = state.dump()
+        content = content or state.dump()
         # A write that fails may have been carried out, and is not somebody else's.
         self._unfinished = content
         self._backend.write(content)

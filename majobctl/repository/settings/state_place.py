@@ -30,7 +30,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "s3": ("bucket", "name"),
     "http": ("address",),
 }
-_OWN: Mapping[str, str] = {
+OWN: Mapping[str, str] = {
     "local": "path",
     "postgres": "name",
     "s3": "name",
@@ -47,7 +47,7 @@ _OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
         re.compile(r"(?!/)(?!.*//)(?!(?:.*/)?\.)[A-Za-z0-9._/-]{1,200}(?<!/)"),
-        "1 to 200 letters, digits, `.`, `_`, `-` and `/`, with no `.` or `/` at the start of a part",
+        "1 to 200 letters, digits, `.`, `_`, `-` and `/`, and no part may begin with `.` or `/`",
     ),
     "branch": (
         re.compile(r"(?![-./])(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))[A-Za-z0-9._/-]{1,200}(?<![./])"),
@@ -62,7 +62,7 @@ def of_environment(state: Mapping[str, Any], environment: str, own: object) -> d
     """``[state]`` as ``environment`` has it, whose own table is ``own``: its own place unless it
     sets one."""
     backend = state["backend"]
-    key = _OWN[backend]
+    key = OWN[backend]
     if (isinstance(own, Mapping) and own.get(key)) or backend == "http" or not state[key]:
         return dict(state)
     place = {
@@ -108,9 +108,7 @@ def _wrong_addresses(state: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation(("state", key or ""), f"{key} {error.problems[0].message}")
     is_postgres = state["backend"] == "postgres" and state["address"]
     if is_postgres and not _OF_POSTGRES.match(state["address"]):
-        message = (
-            "address must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
-        )
+        message = "address must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
         yield Violation(("state", "address"), message)
 
 
@@ -149,18 +147,18 @@ def shared_by_environments(
     """The places that two environments would share; ``""`` is the settings without any."""
     taken: dict[str, str] = {}
     for name, state in states.items():
-        places = _places(state, root)
-        other = next((taken[place] for place in places if place in taken), None)
+        own = places(state, root)
+        other = next((taken[place] for place in own if place in taken), None)
         if name and other is not None:
-            key = _OWN[state["backend"]]
+            key = OWN[state["backend"]]
             who = f"the environment {quoted(other)}" if other else "the settings without an"
             who = who if other else f"{who} environment"
             message = f"{key} is also the state of {who}; give each its own state"
             yield Violation((TABLE, name, "state", key), message)
-        taken = {**dict.fromkeys(places, name), **taken}
+        taken = {**dict.fromkeys(own, name), **taken}
 
 
-def _places(state: Mapping[str, Any], root: Path) -> list[str]:
+def places(state: Mapping[str, Any], root: Path) -> list[str]:
     """A state and the files beside it. Paths that are one file on some systems are equal."""
     backend = state["backend"]
     if backend == "local":

@@ -45,12 +45,14 @@ class LogBackend:
         self._store, self._lease, self._keep = store, lease, keep
         self._clock = clock or Clock()
         self._reader = LogReader(store, self._clock)
+        self._seen = Newest()  # when the state was last read
         # While the lock is held:
         self._mutex = threading.RLock()
         self._epoch = 0  # the number of the own open
         self._tail: list[Record] = []  # the last state, and what follows it
         self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
         self._overtaken: OvertakenError | None = None
+        self._is_proven = False
 
     def read(self) -> bytes | None:
         return records.state_of(self._records())
@@ -60,7 +62,16 @@ class LogBackend:
 
     def _records(self) -> list[Record]:
         with self._mutex:
-            return self._tail if self._epoch else self._reader.tail(self._reader.newest())
+            if self._epoch:
+                return self._tail
+            self._seen = self._reader.newest()
+            return self._reader.tail(self._seen)
+
+    def holder(self) -> Holder | None:
+        last = self._seen.last
+        if last is None or self._may_open(self._seen):
+            return None
+        return self._reader.fetch(last.epoch).holder
 
     def write(self, content: bytes) -> None:
         with self._mutex:
@@ -176,6 +187,14 @@ class LogBackend:
             f" it gives a sign of life; or stop it: majobctl unlock {opened.holder.id}"
         )
 
+    def prove(self) -> str:
+        from majobctl.state.backends.race import RECORDS, WRITERS
+
+        with self._mutex:
+            if not self._is_proven:
+                self._check_store()
+        return f"{WRITERS} writers at once, {RECORDS} times: one got in each time"
+
     def _check_store(self) -> None:
         from majobctl.state.backends.race import race
 
@@ -183,6 +202,7 @@ class LogBackend:
         contents = self._reader.ask(partial(race, self._store, beat))
         for number, content in enumerate(contents, beat.number):
             self._append(records.load(number, content, self.name))
+        self._is_proven = True
 
     def _beat(self) -> float | None:
         """Shows a sign of life if it is time to; returns when to do so next."""
