@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.job_config.secrets import KEY_VARIABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
@@ -120,7 +120,10 @@ def check_target(state: State | None, settings: Settings) -> None:
 
 def under_way(store: StateStore) -> tuple[Problem, ...]:
     """A warning if somebody had the state's lock when it was read."""
-    if (holder := store.holder()) is None:
+    holder = None
+    with suppress(StateError):
+        holder = store.backend.holder()
+    if holder is None:
         return ()
     what = "an apply" if " apply" in holder.command else "a change"
     return (Problem(where=store.name, message=f"{what} is under way: {holder}"),)

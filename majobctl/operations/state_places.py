@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from majobctl.errors import ConfigError, MajobctlError, StateError
+from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.operations.context import (
     ConfigRepository,
     RepositoryOrPath,
@@ -17,8 +18,9 @@ from majobctl.operations.context import (
 )
 from majobctl.repository.settings import environments
 from majobctl.repository.settings.keys import SETTINGS, Kind
-from majobctl.repository.settings.settings import Settings, with_state
-from majobctl.repository.settings.state_place import OWN
+from majobctl.repository.settings.settings import Settings, read_settings
+from majobctl.repository.settings.state_place import OWN, places
+from majobctl.repository.toml.file import TomlFile
 from majobctl.state.document import MovedError, State, mark_of
 from majobctl.text import counted, printable
 
@@ -43,9 +45,9 @@ def check_state(repository: RepositoryOrPath) -> Iterator[tuple[str, str]]:
     check_target(state, settings)
     number = counted(len(state.job_configs), "job config") if state else ""
     yield "State", f"serial {state.serial}, {number}" if state else "none yet"
-    yield "Lock", f"held by {holder}" if (holder := store.holder()) else "free"
-    proof = store.prove(repository.command, repository.lock_timeout, repository.warn)
-    yield "Proof", proof
+    yield "Lock", f"held by {holder}" if (holder := store.backend.holder()) else "free"
+    with store.backend.lock(repository.command, repository.lock_timeout, repository.warn):
+        yield "Proof", store.backend.prove()
 
 
 def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, str]) -> Move:
@@ -55,14 +57,9 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
     repository = as_repository(repository)
     settings = repository.load_settings()
     table = {"backend": backend, **{key: _value(key, text) for key, text in keys.items()}}
-    there, problems, others = with_state(settings, table)
-    if others:
-        reason = f"this changes where other environments look, too: {', '.join(others)}"
-        repository.warn(f"{reason}; first move their states: majobctl state move -e NAME ...")
-    if problems:
-        raise ConfigError(problems)
+    there = _checked(repository, settings, table)
     old, new, lines = store_of(settings), store_of(there), _lines(there, table)
-    if old.place == new.place:
+    if old.backend.place == new.backend.place:
         raise MajobctlError(f"the state is in {old.name} already; nothing was done")
     try:
         with repository.locked(settings) as here:
@@ -70,8 +67,8 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
                 reason = f"there is no state in {old.name} yet; to begin one in {new.name}"
                 raise MajobctlError(f"{reason}, set this in majobctl.toml:\n{lines}")
             check_target(state, settings)
-            _copy(repository, state, there)
-            here.write(state, mark_of(state, new.name, lines))
+            with _copied(repository, state, there):
+                here.write(state, mark_of(state, new.name, lines))
     except MovedError as error:
         state = new.read() if error.to == new.name else None
         if state is None or state.lineage != error.lineage:
@@ -79,8 +76,36 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
     return Move(place=new.name, serial=state.serial, lines=lines)
 
 
-def _copy(repository: ConfigRepository, state: State, there: Settings) -> None:
-    """Writes ``state`` to a place that has none, or has this one already, and reads it back."""
+def _checked(
+    repository: ConfigRepository, settings: Settings, table: Mapping[str, object]
+) -> Settings:
+    """The settings as they will be. Raises ConfigError."""
+    file, name, root = settings.file.plain, settings.environment, settings.root
+    own = environments.environments_of(file)
+    above = (
+        {"environments": {**own, name: {**own[name], "state": table}}} if name else {"state": table}
+    )
+    changed = TomlFile(file.name, "", {**file.data, **above})
+
+    def read(file: TomlFile, name: str) -> tuple[Settings, list[Problem]]:
+        return read_settings(root, replace(settings.overrides, environment=name), file)
+
+    def look(file: TomlFile, name: str) -> list[str]:
+        return places(read(file, name)[0].values["state"], root)
+
+    if others := [it for it in own if it != name and look(file, it) != look(changed, it)]:
+        reason = f"this changes where other environments look, too: {', '.join(others)}"
+        repository.warn(f"{reason}; first move their states: majobctl state move -e NAME ...")
+    there, problems = read(changed, name)
+    if problems:
+        raise ConfigError(Problem(where=it.where, message=it.message) for it in problems)
+    return there
+
+
+@contextmanager
+def _copied(repository: ConfigRepository, state: State, there: Settings) -> Iterator[None]:
+    """Writes ``state`` to a place that has none, or has this one already, and reads it back; the
+    place stays locked."""
     store, content, has_mark = store_of(there), state.dump(), False
     try:
         store.read()
@@ -97,6 +122,7 @@ def _copy(repository: ConfigRepository, state: State, there: Settings) -> None:
         found = store_of(there).read()
         if found is None or found.dump() != content:
             raise StateError(f"{store.name} does not keep what was written\nnothing was moved")
+        yield
 
 
 def _value(key: str, text: str) -> object:

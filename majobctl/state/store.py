@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
 from majobctl.files import create_durably
-from majobctl.state.backends import Backend, Holder, OvertakenError, Warn, unheard
+from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
 from majobctl.text import printable, reason_of
 
@@ -36,26 +36,11 @@ class StateStore:
     """Reads a state, and gives it to one writer at a time."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
 
     @property
     def name(self) -> str:
-        return self._backend.name
-
-    @property
-    def place(self) -> str:
-        return self._backend.place
-
-    def holder(self) -> Holder | None:
-        """Who had the lock when the state was last read; None if nobody, or if that is unknown."""
-        with suppress(StateError):
-            return self._backend.holder()
-        return None
-
-    def prove(self, command: str, timeout: float, warn: Warn) -> str:
-        """Takes the lock, and says why nobody else can have it. Raises as ``locked``."""
-        with self._backend.lock(command, timeout, warn):
-            return self._backend.prove()
+        return self.backend.name
 
     def read(self) -> State | None:
         """The state with what the journal adds to it; None if there is none. Raises StateError if
@@ -66,18 +51,18 @@ class StateStore:
         """The same, and the bytes of the state file."""
         while True:
             # In this order: if the journal is merged meanwhile, the state read after it has it.
-            journal = self._backend.read_journal() or b""
-            content = self._backend.read()
+            journal = self.backend.read_journal() or b""
+            content = self.backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
                 if not journal:
                     return state, content
                 from majobctl.state.replay import replayed
 
-                return replayed(state, journal, self._backend.journal_name), content
+                return replayed(state, journal, self.backend.journal_name), content
             except StateError:
                 # Unless a writer changed them between the two reads.
-                again = (self._backend.read_journal() or b"", self._backend.read())
+                again = (self.backend.read_journal() or b"", self.backend.read())
                 if again == (journal, content):
                     raise
 
@@ -95,28 +80,28 @@ class StateStore:
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
         is called if the lock is taken over. Raises LockedError and StateError."""
-        with self._backend.lock(command, timeout, warn):
+        with self.backend.lock(command, timeout, warn):
             try:
-                locked = LockedState(self._backend, *self._read())
+                locked = LockedState(self.backend, *self._read())
             except StateError:
-                content = self._backend.read()
+                content = self.backend.read()
                 if instead is None or not self._is_replaced_by(instead, force or content is None):
                     raise
-                locked = LockedState(self._backend, None, content)
+                locked = LockedState(self.backend, None, content)
             else:
-                if self._backend.read_journal() is not None:
+                if self.backend.read_journal() is not None:
                     locked.merge()
             yield locked
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
         from majobctl.state.replay import last_sum_of
 
-        last_sum = last_sum_of(self._backend.read_journal() or b"", self._backend.journal_name)
+        last_sum = last_sum_of(self.backend.read_journal() or b"", self.backend.journal_name)
         return may_lack_state and last_sum in ("", state.merged)
 
     def unlock(self, holder_id: str) -> str:
         """Frees the lock of a holder that is gone; returns a description of it."""
-        return f"{self._backend.unlock(holder_id)}{self._backend.unlocked}"
+        return f"{self.backend.unlock(holder_id)}{self.backend.unlocked}"
 
 
 class LockedState:

@@ -101,37 +101,12 @@ def _check_owner(folder: Path) -> None:
 
 
 def read_settings(
-    root: Path, overrides: Overrides = NO_OVERRIDES
+    root: Path, overrides: Overrides = NO_OVERRIDES, file: TomlFile | None = None
 ) -> tuple[Settings, list[Problem]]:
-    """The settings of ``root``, with defaults for wrong values, and every problem in them. Raises
-    ConfigError for a file that cannot be read or is not TOML, MajobctlError for a wrong
-    override."""
-    return _settings_in(TomlFile.read(root / FILE_NAME, FILE_NAME), root, overrides)
-
-
-def with_state(
-    settings: Settings, table: Mapping[str, Any]
-) -> tuple[Settings, list[Problem], list[str]]:
-    """The settings if ``table`` were their [state], or that of their environment, and what would be
-    wrong with them, without lines; and the other environments whose states move along."""
-    file, name, root = settings.file.plain, settings.environment, settings.root
-    own = environments.environments_of(file)
-    above: dict[str, Any] = {"state": table}
-    if name:
-        above = {environments.TABLE: {**own, name: {**own[name], "state": table}}}
-    changed = TomlFile(file.name, "", {**file.data, **above})
-    found, problems = _settings_in(changed, root, settings.overrides)
-
-    def places(file: TomlFile, name: str) -> list[str]:
-        return state_place.places(_read(root, file, name)[0].values["state"], root)
-
-    moved = [it for it in own if it != name and places(file, it) != places(changed, it)]
-    return found, [Problem(where=it.where, message=it.message) for it in problems], moved
-
-
-def _settings_in(
-    file: TomlFile, root: Path, overrides: Overrides
-) -> tuple[Settings, list[Problem]]:
+    """The settings of ``root`` (in ``file``, if it is given), with defaults for wrong values, and
+    every problem in them. Raises ConfigError for a file that cannot be read or is not TOML,
+    MajobctlError for a wrong override."""
+    file = file or TomlFile.read(root / FILE_NAME, FILE_NAME)
     known = environments.environments_of(file)
     name = overrides.environment
     problems = [*map(file.problem, environments.environment_violations(file))]

@@ -43,7 +43,7 @@ _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
 
 _PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=")
-_OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=")
+_OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=|$")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
         re.compile(r"(?!/)(?!.*//)(?!(?:.*/)?\.)[A-Za-z0-9._/-]{1,200}(?<!/)"),
@@ -94,22 +94,22 @@ def violations(
         message = "address must not have a password; set it where the backend's clients look for it"
         yield Violation(("state", "address"), message)
     else:
-        yield from _wrong_addresses(state)
+        yield from _wrong_address(state)
     if backend == "local":
         yield from _misplaced(root, state["path"], job_files)
 
 
-def _wrong_addresses(state: Mapping[str, Any]) -> Iterator[Violation]:
-    key = {"s3": "endpoint", "http": "address"}.get(state["backend"])
+def _wrong_address(state: Mapping[str, Any]) -> Iterator[Violation]:
+    key, message = "endpoint" if state["backend"] == "s3" else "address", ""
     try:
-        if key and state[key]:
-            endpoint_of(None, state[key].partition("?" if key == "address" else "\0")[0])
+        if state["backend"] in ("s3", "http") and state[key]:
+            endpoint_of(None, state[key])
     except ConfigError as error:
-        yield Violation(("state", key or ""), f"{key} {error.problems[0].message}")
-    is_postgres = state["backend"] == "postgres" and state["address"]
-    if is_postgres and not _OF_POSTGRES.match(state["address"]):
-        message = "address must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
-        yield Violation(("state", "address"), message)
+        message = error.problems[0].message
+    if state["backend"] == "postgres" and not _OF_POSTGRES.match(state[key]):
+        message = "must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
+    if message:
+        yield Violation(("state", key), f"{key} {message}")
 
 
 def has_password(address: str) -> bool:

@@ -190,9 +190,8 @@ class LocalBackend:
         return holder if holder and may_live(holder) else None
 
     def prove(self) -> str:
-        if self._has_no_locks:
-            return f"the file system has no locks: {self._holder_path.name} is the lock"
-        return "the system's lock keeps other processes out"
+        own = f"the file system has no locks: {self._holder_path.name} is the lock"
+        return own if self._has_no_locks else "the system's lock keeps other processes out"
 
     def unlock(self, holder_id: str) -> Holder:
         self._check_holder(holder_id)
