@@ -9,13 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
-from majobctl.operations.context import (
-    ConfigRepository,
-    RepositoryOrPath,
-    as_repository,
-    check_target,
-    store_of,
-)
+from majobctl.operations import context
+from majobctl.operations.context import ConfigRepository, RepositoryOrPath, store_of
 from majobctl.repository.settings import environments
 from majobctl.repository.settings.keys import SETTINGS, Kind
 from majobctl.repository.settings.settings import Settings, read_settings
@@ -37,12 +32,12 @@ class Move:
 def check_state(repository: RepositoryOrPath) -> Iterator[tuple[str, str]]:
     """Says of the state's place what it is, what it has and that it keeps its word, as far as it
     can be used; then raises StateError, or LockedError if somebody has the lock."""
-    repository = as_repository(repository)
+    repository = context.as_repository(repository)
     settings = repository.load_settings()
     store = store_of(settings)
     yield "Place", f"{store.name} (backend {settings.values['state']['backend']})"
     state = store.read()
-    check_target(state, settings)
+    context.check_target(state, settings)
     number = counted(len(state.job_configs), "job config") if state else ""
     yield "State", f"serial {state.serial}, {number}" if state else "none yet"
     yield "Lock", f"held by {holder}" if (holder := store.backend.holder()) else "free"
@@ -54,7 +49,7 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
     """Moves the state to ``backend``, whose settings ``keys`` has as text, and leaves a mark in its
     old place. A move that was interrupted goes on. Raises ConfigError for wrong settings,
     StateError, LockedError and MajobctlError."""
-    repository = as_repository(repository)
+    repository = context.as_repository(repository)
     settings = repository.load_settings()
     table = {"backend": backend, **{key: _value(key, text) for key, text in keys.items()}}
     there = _checked(repository, settings, table)
@@ -66,7 +61,7 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
             if (state := here.state) is None:
                 reason = f"there is no state in {old.name} yet; to begin one in {new.name}"
                 raise MajobctlError(f"{reason}, set this in majobctl.toml:\n{lines}")
-            check_target(state, settings)
+            context.check_target(state, settings)
             with _copied(repository, state, there):
                 here.write(state, mark_of(state, new.name, lines))
     except MovedError as error:
@@ -82,21 +77,19 @@ def _checked(
     """The settings as they will be. Raises ConfigError."""
     file, name, root = settings.file.plain, settings.environment, settings.root
     own = environments.environments_of(file)
-    above = (
-        {"environments": {**own, name: {**own[name], "state": table}}} if name else {"state": table}
-    )
+    above: dict[str, object] = {"state": table}
+    if name:
+        above = {environments.TABLE: {**own, name: {**own[name], **above}}}
     changed = TomlFile(file.name, "", {**file.data, **above})
 
-    def read(file: TomlFile, name: str) -> tuple[Settings, list[Problem]]:
-        return read_settings(root, replace(settings.overrides, environment=name), file)
+    def place(file: TomlFile, name: str) -> list[str]:
+        overrides = replace(settings.overrides, environment=name)
+        return places(read_settings(root, overrides, file)[0].values["state"], root)
 
-    def look(file: TomlFile, name: str) -> list[str]:
-        return places(read(file, name)[0].values["state"], root)
-
-    if others := [it for it in own if it != name and look(file, it) != look(changed, it)]:
+    if others := [it for it in own if it != name and place(file, it) != place(changed, it)]:
         reason = f"this changes where other environments look, too: {', '.join(others)}"
         repository.warn(f"{reason}; first move their states: majobctl state move -e NAME ...")
-    there, problems = read(changed, name)
+    there, problems = read_settings(root, settings.overrides, changed)
     if problems:
         raise ConfigError(Problem(where=it.where, message=it.message) for it in problems)
     return there
@@ -139,4 +132,5 @@ def _lines(settings: Settings, table: Mapping[str, object]) -> str:
         # By default, its place would follow that of the other settings.
         table = {**table, (key := OWN[state["backend"]]): state[key]}
     header = f"[{environments.TABLE}.{name}.state]" if name else "[state]"
-    return "\n".join([header, *(f"{key} = {json.dumps(it)}" for key, it in table.items())])
+    values = (f"{key} = {json.dumps(it, ensure_ascii=False)}" for key, it in table.items())
+    return "\n".join([header, *values])

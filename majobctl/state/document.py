@@ -98,7 +98,7 @@ class State:
                 f"  state:     {self.target}\n"
                 f"  settings:  {target}\n"
                 "nothing was changed; restore [provider] in majobctl.toml, or give this target a"
-                ' state of its own there, as path = "other.state.json" under [state]; then look:'
+                " state of its own there, under [state] (see docs/state.md); then look:"
                 " majobctl plan"
             )
 

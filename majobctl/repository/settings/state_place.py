@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from majobctl.errors import ConfigError
 from majobctl.job_config.violations import Violation
@@ -42,7 +42,7 @@ _SHARED_PLACE = ("address", "bucket", "endpoint", "remote", "name", "branch")
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
 
-_PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=")
+_PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=|//[^?]*:[^?]*@")
 _OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=|$")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
@@ -114,11 +114,7 @@ def _wrong_address(state: Mapping[str, Any]) -> Iterator[Violation]:
 
 def has_password(address: str) -> bool:
     """Whether an address, or a connection string of ``key=value`` words, has a password in it."""
-    try:
-        in_front = urlsplit(address).password is not None
-    except ValueError:
-        in_front = "@" in address
-    return in_front or bool(_PASSWORD.search(unquote(address)))
+    return bool(_PASSWORD.search(unquote(address)))
 
 
 def _misplaced(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:

@@ -83,8 +83,7 @@ class Backend(Protocol):
         ...
 
     def holder(self) -> Holder | None:
-        """Who had the lock when the state was last read, as far as that is known without taking
-        it."""
+        """Who had the lock when the state was last read, as far as others can know."""
         ...
 
     def prove(self) -> str:

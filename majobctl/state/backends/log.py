@@ -52,7 +52,6 @@ class LogBackend:
         self._tail: list[Record] = []  # the last state, and what follows it
         self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
         self._overtaken: OvertakenError | None = None
-        self._is_proven = False
 
     def read(self) -> bytes | None:
         return records.state_of(self._records())
@@ -124,7 +123,7 @@ class LogBackend:
             )
         try:
             if records.state_of(self._tail) is None:
-                self._check_store()
+                self.prove()
             heartbeat = Heartbeat(self._beat, self._lease / 4)
             yield holder
         finally:
@@ -188,21 +187,14 @@ class LogBackend:
         )
 
     def prove(self) -> str:
-        from majobctl.state.backends.race import RECORDS, WRITERS
+        from majobctl.state.backends.race import WRITERS, race
 
         with self._mutex:
-            if not self._is_proven:
-                self._check_store()
-        return f"{WRITERS} writers at once, {RECORDS} times: one got in each time"
-
-    def _check_store(self) -> None:
-        from majobctl.state.backends.race import race
-
-        beat = following(self._tail[-1], "beat")
-        contents = self._reader.ask(partial(race, self._store, beat))
-        for number, content in enumerate(contents, beat.number):
-            self._append(records.load(number, content, self.name))
-        self._is_proven = True
+            beat = following(self._tail[-1], "beat")
+            contents = self._reader.ask(partial(race, self._store, beat))
+            for number, content in enumerate(contents, beat.number):
+                self._append(records.load(number, content, self.name))
+        return f"{WRITERS} writers at once, {len(contents)} times: one got in each time"
 
     def _beat(self) -> float | None:
         """Shows a sign of life if it is time to; returns when to do so next."""
