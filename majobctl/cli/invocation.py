@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli.options import ENVIRONMENT, kept
-from majobctl.errors import MajobctlError
+from majobctl.errors import MajobctlError, StateError
 from majobctl.text import printable, printable_lines, reason_of
 
 if TYPE_CHECKING:
     from majobctl.operations import ConfigRepository, Selection
     from majobctl.repository.settings.settings import Settings
+    from majobctl.state.document import State
 
 
 def root() -> Path:
@@ -81,6 +82,23 @@ def read_file(file: str, hint: str = "") -> bytes:
     except (OSError, ValueError) as error:
         raise MajobctlError(
             f"{printable(file)} cannot be read: {reason_of(error)}{hint}"
+        ) from error
+
+
+def read_state(file: str) -> State:
+    """The state in ``file``, "-" being stdin. Raises MajobctlError if it is not one."""
+    from majobctl.state.document import State
+
+    try:
+        return State.load(read_file(file), file)
+    except StateError as error:
+        if error.__cause__ is None:
+            raise
+        name = "stdin" if file == "-" else file
+        reason = printable(f"{name} is not a state file: {error.__cause__}")
+        raise StateError(
+            f"{reason}\nnothing was changed; `majobctl state pull > FILE` makes one (in Windows"
+            ' PowerShell: cmd /c "majobctl state pull > FILE")'
         ) from error
 
 

@@ -38,6 +38,12 @@ FORMATS = ("text", "json", "markdown", "html")
     default="",
     help="Compare with the files of this git revision, not with the state.",
 )
+@click.option(
+    "--state",
+    "copy",
+    metavar="FILE",
+    help='Compare with FILE ("-" for stdin), a copy from `majobctl state pull`.',
+)
 @options.view_options
 @options.detailed_exitcode_option("are changes")
 @options.color_option
@@ -47,6 +53,7 @@ def command(
     also: tuple[str, ...],
     out: str | None,
     base: str,
+    copy: str | None,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would do. Sends nothing, changes nothing.
@@ -70,7 +77,8 @@ def command(
     with reading_progress() as reading:
         repository, selection = invocation.repository(reading), invocation.selection()
         read = refresh or "none"
-        made = plan(repository, selection=selection, refresh=read, out=out, base=base)
+        state = None if copy is None else invocation.read_state(copy)
+        made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"

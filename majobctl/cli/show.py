@@ -10,7 +10,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME, plain_name
-from majobctl.operations.context import store_of
+from majobctl.operations.context import store_of, under_way
 from majobctl.text import nearest, printable, quoted
 
 
@@ -31,7 +31,10 @@ def command(name: str | None, format_: str) -> None:
     if file is not None and not NAME.fullmatch(name or ""):
         _show_plan(file, format_)
         return
-    state = store_of(invocation.load_settings()).read()
+    store = store_of(invocation.load_settings())
+    state = store.read()
+    for warning in under_way(store):
+        invocation.warn(warning)
     known = state.job_configs if state else {}
     if name is not None and name not in known:
         if file and os.path.isfile(file):

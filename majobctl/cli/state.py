@@ -1,4 +1,4 @@
-"""``majobctl state``: list, rm, pull, push."""
+"""``majobctl state``: list, rm, pull, push, check, move."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def rm(names: tuple[str, ...]) -> None:
 @command.command("pull")
 @environment_option
 def pull() -> None:
-    """Print the state file.
+    """Print the state, as a file for `state push` and `plan --state`.
 
     \b
     Example:
@@ -101,7 +101,7 @@ def pull() -> None:
 )
 @lock_timeout_option
 def push(file: str, force: bool) -> None:
-    """Check FILE ("-" for stdin) and make it the state; the previous state becomes the backup.
+    """Check FILE ("-" for stdin) and make it the state; the state before is kept.
 
     \b
     Example:
@@ -109,21 +109,9 @@ def push(file: str, force: bool) -> None:
     """
     from dataclasses import replace
 
-    from majobctl.state.document import State
-
     repository = invocation.repository()
     settings = repository.load_settings()
-    try:
-        pushed = State.load(invocation.read_file(file), file)
-    except StateError as error:
-        if error.__cause__ is None:
-            raise
-        name = "stdin" if file == "-" else file
-        reason = printable(f"{name} is not a state file: {error.__cause__}")
-        raise StateError(
-            f"{reason}\nnothing was changed; `majobctl state pull > FILE` makes one (in Windows"
-            ' PowerShell: cmd /c "majobctl state pull > FILE")'
-        ) from error
+    pushed = invocation.read_state(file)
     pushed.check_target(target_of(settings), file)
     with repository.locked(settings, instead=pushed, force=force) as locked:
         current = locked.state
@@ -136,6 +124,52 @@ def push(file: str, force: bool) -> None:
         serial = max(pushed.serial, before + 1)
         locked.write(replace(pushed, serial=serial))
     click.echo(f"Pushed {printable(file)}. State serial {serial}.")
+
+
+@command.command("check")
+@environment_option
+@lock_timeout_option
+def check() -> None:
+    """Check that the state's place can be used: read it, take the lock, and prove it.
+
+    In a shared place, many writers race for each of a few records: only one may succeed.
+
+    \b
+    Example:
+      majobctl state check
+    """
+    from majobctl.operations.state_places import check_state
+
+    for label, text in check_state(invocation.repository()):
+        click.echo(f"{label:<7} {printable(text)}")
+
+
+@command.command("move")
+@environment_option
+@click.argument("backend", metavar="BACKEND")
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1)
+@lock_timeout_option
+def move(backend: str, keys: tuple[str, ...]) -> None:
+    """Move the state to another place: BACKEND with these keys of [state].
+
+    Both places are locked. A mark in the old one tells everybody who still uses it where the state
+    is now. Afterwards, put the printed lines into majobctl.toml. A move that was interrupted goes
+    on when it is run again.
+
+    \b
+    Example:
+      majobctl state move git
+      majobctl state move postgres address=postgresql://db.example.com/majobctl name=ml/sentiment
+    """
+    from majobctl.operations.state_places import move_state
+
+    if wrong := next((it for it in keys if "=" not in it), ""):
+        raise click.UsageError(f"{wrong}: write KEY=VALUE")
+    given = {key: value for key, _, value in (it.partition("=") for it in keys)}
+    moved = move_state(invocation.repository(), backend, given)
+    click.echo(f"The state is in {printable(moved.place)}. State serial {moved.serial}.", err=True)
+    click.echo("Put this into majobctl.toml, and commit it:", err=True)
+    click.echo(moved.lines)
 
 
 def _check_follows(pushed: State, current: State, file: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.job_config.secrets import KEY_VARIABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
@@ -113,7 +113,20 @@ def as_repository(place: RepositoryOrPath) -> ConfigRepository:
 def check_target(state: State | None, settings: Settings) -> None:
     """Raises StateError if ``state`` is of another target than the settings name."""
     if state is not None:
-        state.check_target(target_of(settings), store_of(settings).name)
+        target = target_of(settings)
+        if state.target != target:
+            state.check_target(target, store_of(settings).name)
+
+
+def under_way(store: StateStore) -> tuple[Problem, ...]:
+    """A warning if somebody had the state's lock when it was read."""
+    holder = None
+    with suppress(StateError):
+        holder = store.backend.holder()
+    if holder is None:
+        return ()
+    what = "an apply" if " apply" in holder.command else "a change"
+    return (Problem(where=store.name, message=f"{what} is under way: {holder}"),)
 
 
 def store_of(settings: Settings) -> StateStore:

@@ -21,7 +21,9 @@ def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) ->
     repository = context.as_repository(repository)
     settings, policies, files, problems = compare_policies(repository.folder, repository.overrides)
     repository.warn_all(problems)
-    state = context.store_of(settings).read()
+    store = context.store_of(settings)
+    state, under_way = store.read(), context.under_way(store)
+    repository.warn_all(under_way)
     target = context.target_of(settings)
     context.check_target(state, settings)
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
@@ -34,4 +36,4 @@ def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) ->
         live = read_live(provider, names, parallelism=at_once, observe=observe, listed=listed)
     found = find_drift(state, target, live, listed=listed, selection=selection, policies=policies)
     repository.warn_all(found.warnings)
-    return replace(found, warnings=(*map(str, problems), *found.warnings))
+    return replace(found, warnings=(*map(str, (*problems, *under_way)), *found.warnings))

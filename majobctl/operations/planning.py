@@ -37,11 +37,12 @@ def plan(
     refresh: str = "none",
     out: str | None = None,
     base: str = "",
+    copy: State | None = None,
 ) -> Plan:
     """What ``apply`` would do with ``repository``. Changes nothing. ``refresh`` is what is read
     first: "all", "changed" (what would be sent) or "none". ``out`` is a file for ``SavedPlan``.
     ``base`` is a revision of git to compare with, in place of the state and the service; one that
-    cannot be read is a warning.
+    cannot be read is a warning. ``copy`` is a copy of the state, to be used in its place.
     Raises ConfigError for TOML files that break a rule, StateError for a state that cannot be used,
     AuthError and ProviderError if the service cannot be read, MajobctlError for the rest."""
     repository = context.as_repository(repository)
@@ -50,12 +51,19 @@ def plan(
             "--base compares two revisions of the files: such a plan cannot be saved and applied,"
             " and reads no service\nleave out --base, or --out and --refresh"
         )
+    if copy and (base or out is not None):
+        raise MajobctlError(
+            "--state takes a copy, which may be older than the state: such a plan cannot be saved"
+            " and applied, nor compared with --base\nleave out --out and --base, or --state"
+        )
     config = repository.load_config()
     settings = config.settings
     before = _config_of(repository, config, base) if base else None
     if isinstance(before, Problem):
         config, before = replace(config, warnings=(*config.warnings, before)), None
-    state = _as_applied(before, settings) if before else context.store_of(settings).read()
+    state, remarks = (_as_applied(before, settings), ()) if before else _state(settings, copy)
+    repository.warn_all(remarks)
+    config = replace(config, warnings=(*config.warnings, *remarks))
     at_once = repository.calls_at_once(settings)
     with ExitStack() as opened:
         made = plan_config(
@@ -75,6 +83,16 @@ def plan(
 
         save_plan(made, state, out, settings)
     return made
+
+
+def _state(settings: Settings, copy: State | None) -> tuple[State | None, tuple[Problem, ...]]:
+    """The state, or its ``copy``, and what to say of it."""
+    if copy is None:
+        store = context.store_of(settings)
+        return store.read(), context.under_way(store)
+    copy.check_target(context.target_of(settings), "the copy of the state")
+    message = f"this is the plan against a copy of the state, serial {copy.serial}"
+    return copy, (Problem(where="--state", message=f"{message}; it may be out of date"),)
 
 
 def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:

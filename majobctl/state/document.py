@@ -104,7 +104,7 @@ class State:
                 f"  state:     {self.target}\n"
                 f"  settings:  {target}\n"
                 "nothing was changed; restore [provider] in majobctl.toml, or give this target a"
-                ' state of its own there, as path = "other.state.json" under [state]; then look:'
+                " state of its own there, under [state] (see docs/state.md); then look:"
                 " majobctl plan"
             )
 
@@ -138,10 +138,12 @@ class State:
 
     @classmethod
     def load(cls, content: bytes, name: str) -> State:
-        """The state in ``content``, read from the file ``name``. Raises StateError if it is
-        damaged, or written by a newer majobctl."""
+        """The state in ``content``, read from ``name``. Raises StateError if it is damaged, or
+        written by a newer majobctl, and MovedError for a mark."""
         try:
             document = Node(parse_object(content))
+            if document.get("moved"):
+                raise MovedError(document, name)
             version = document["format_version"].integer()
             if version <= FORMAT_VERSION:
                 return _state_of(document)
@@ -152,6 +154,26 @@ class State:
             f"{name} has format {version}, made by majobctl"
             f" {printable(cut(str(made_by and made_by.value)))}; this majobctl knows formats up to"
             f" {FORMAT_VERSION}\nit was left untouched; use a newer majobctl"
+        )
+
+
+def mark_of(state: State, to: str, settings: str) -> bytes:
+    """What ``state`` leaves in its old place when it moves ``to`` where these lines of TOML say.
+    Versions that do not know it refuse it as a state of a newer format."""
+    moved = {"to": to, "settings": settings}
+    own = {"format_version": FORMAT_VERSION + 1, "job_configs": {}, "moved": moved}
+    return (json.dumps({**state.document(), **own}, indent=2, sort_keys=True) + "\n").encode()
+
+
+class MovedError(StateError):
+    """There is a mark in place of a state of this lineage."""
+
+    def __init__(self, document: Node, name: str) -> None:
+        moved, self.lineage = document["moved"], document["lineage"].text()
+        self.to = moved["to"].text()
+        super().__init__(
+            f"the state in {name} was moved to {self.to}\nset this in majobctl.toml, unless a newer"
+            f" commit of it does:\n{moved['settings'].text()}"
         )
 
 

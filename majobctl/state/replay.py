@@ -37,8 +37,8 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
     if state is None:
         if begin.serial != 0:
             raise StateError(
-                f"{name} continues a state with serial {begin.serial}, but the state file is"
-                " missing\nrestore the state (its .backup, or a copy) beside the journal"
+                f"{name} continues a state with serial {begin.serial}, but the state is missing"
+                "\nrestore it: a copy, or the .backup beside it"
             )
         merged = merged_with(begin, records[1:], name)
         return replace(merged, merged=last_sum) if merged.serial else None

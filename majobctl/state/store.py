@@ -36,11 +36,11 @@ class StateStore:
     """Reads a state, and gives it to one writer at a time."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
 
     @property
     def name(self) -> str:
-        return self._backend.name
+        return self.backend.name
 
     def read(self) -> State | None:
         """The state with what the journal adds to it; None if there is none. Raises StateError if
@@ -51,18 +51,18 @@ class StateStore:
         """The same, and the bytes of the state file."""
         while True:
             # In this order: if the journal is merged meanwhile, the state read after it has it.
-            journal = self._backend.read_journal() or b""
-            content = self._backend.read()
+            journal = self.backend.read_journal() or b""
+            content = self.backend.read()
             try:
                 state = None if content is None else State.load(content, self.name)
                 if not journal:
                     return state, content
                 from majobctl.state.replay import replayed
 
-                return replayed(state, journal, self._backend.journal_name), content
+                return replayed(state, journal, self.backend.journal_name), content
             except StateError:
                 # Unless a writer changed them between the two reads.
-                again = (self._backend.read_journal() or b"", self._backend.read())
+                again = (self.backend.read_journal() or b"", self.backend.read())
                 if again == (journal, content):
                     raise
 
@@ -80,28 +80,28 @@ class StateStore:
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
         is called if the lock is taken over. Raises LockedError and StateError."""
-        with self._backend.lock(command, timeout, warn):
+        with self.backend.lock(command, timeout, warn):
             try:
-                locked = LockedState(self._backend, *self._read())
+                locked = LockedState(self.backend, *self._read())
             except StateError:
-                content = self._backend.read()
+                content = self.backend.read()
                 if instead is None or not self._is_replaced_by(instead, force or content is None):
                     raise
-                locked = LockedState(self._backend, None, content)
+                locked = LockedState(self.backend, None, content)
             else:
-                if self._backend.read_journal() is not None:
+                if self.backend.read_journal() is not None:
                     locked.merge()
             yield locked
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
         from majobctl.state.replay import last_sum_of
 
-        last_sum = last_sum_of(self._backend.read_journal() or b"", self._backend.journal_name)
+        last_sum = last_sum_of(self.backend.read_journal() or b"", self.backend.journal_name)
         return may_lack_state and last_sum in ("", state.merged)
 
     def unlock(self, holder_id: str) -> str:
         """Frees the lock of a holder that is gone; returns a description of it."""
-        return f"{self._backend.unlock(holder_id)}{self._backend.unlocked}"
+        return f"{self.backend.unlock(holder_id)}{self.backend.unlocked}"
 
 
 class LockedState:
@@ -113,18 +113,18 @@ class LockedState:
         self._content = self._unfinished = content
         self.state = state
 
-    def write(self, state: State) -> None:
-        """Writes ``state`` as it is. Raises StateError if it cannot be written."""
+    def write(self, state: State, mark: bytes = b"") -> None:
+        """Writes ``state`` as it is, or its ``mark``. Raises StateError if it cannot be written."""
         try:
-            self._write(state)
+            self._write(state, mark)
         except OSError as error:
             raise not_kept(self._backend.name, error) from error
 
-    def _write(self, state: State) -> None:
+    def _write(self, state: State, content: bytes = b"") -> None:
         if self._is_replaced():
             name = self._backend.name
             raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
-        content = state.dump()
+        content = content or state.dump()
         # A write that fails may have been carried out, and is not somebody else's.
         self._unfinished = content
         self._backend.write(content)

@@ -270,3 +270,46 @@ def test_no_width_hides_what_changes_in_a_command(on_emulator: Repository, colum
     assert (field["before"], field["after"]) == (OLD["user_command"], NEW["user_command"])
     state = on_emulator.done("show", "alpha").stdout
     assert "".join(OLD["user_command"].split()) in "".join(state.split())
+
+
+def test_a_plan_against_a_copy_needs_no_state_and_says_so(on_emulator: Repository) -> None:
+    on_emulator.apply()
+    copy = on_emulator.done("state", "pull").stdout
+    on_emulator.write("copy.json", copy)
+    on_emulator.job("beta")
+    on_emulator.apply("--overwrite")
+    # A fork can neither reach the state nor import its client.
+    on_emulator.settings(
+        '[provider]\nkind = "emulator"\nseed = "cloud.toml"\n[state]\nbackend = "postgres"\n'
+        'address = "postgresql://127.0.0.1:9/nowhere"\nname = "x"\n'
+    )
+    said = "--state: this is the plan against a copy of the state, serial 1; it may be out of date"
+    for form in ("text", "json", "markdown", "html"):
+        ran = on_emulator.done("plan", "--state", "copy.json", "--format", form)
+        assert ran.stderr == f"Warning: {said}\n"
+        assert form == "text" or "a copy of the state, serial 1" in ran.stdout
+    assert "1 to add, 1 unchanged" in on_emulator.done("plan", "--state", "copy.json").stdout
+    ran = on_emulator.process("plan", "--state", "-", stdin=copy.encode(), code=0)
+    assert "1 to add, 1 unchanged" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ({}, ["--out", "saved.plan"], "such a plan cannot be saved and applied"),
+        ({}, ["--base", "HEAD"], "nor compared with --base"),
+        ({"target": {"endpoint": "https://x", "project_id": "y"}}, [], "belongs to another target"),
+        ({"format_version": 9}, [], "copy.json has format 9"),
+        ({"serial": -1}, [], "copy.json is not a state file: serial must be 0 or more"),
+        (None, [], "copy.json cannot be read"),
+    ],
+)
+def test_a_copy_of_the_state_is_checked(
+    on_emulator: Repository, content: dict[str, Any] | None, options: list[str], message: str
+) -> None:
+    on_emulator.apply()
+    if content is not None:
+        on_emulator.write("copy.json", json.dumps({**on_emulator.state, **content}))
+    ran = on_emulator.run("plan", "--state", "copy.json", *options, code=1)
+    assert message in ran.stderr
+    assert not (on_emulator.root / "saved.plan").exists()

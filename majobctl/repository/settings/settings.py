@@ -101,12 +101,12 @@ def _check_owner(folder: Path) -> None:
 
 
 def read_settings(
-    root: Path, overrides: Overrides = NO_OVERRIDES
+    root: Path, overrides: Overrides = NO_OVERRIDES, file: TomlFile | None = None
 ) -> tuple[Settings, list[Problem]]:
-    """The settings of ``root``, with defaults for wrong values, and every problem in them. Raises
-    ConfigError for a file that cannot be read or is not TOML, MajobctlError for a wrong
-    override."""
-    file = TomlFile.read(root / FILE_NAME, FILE_NAME)
+    """The settings of ``root`` (in ``file``, if it is given), with defaults for wrong values, and
+    every problem in them. Raises ConfigError for a file that cannot be read or is not TOML,
+    MajobctlError for a wrong override."""
+    file = file or TomlFile.read(root / FILE_NAME, FILE_NAME)
     known = environments.environments_of(file)
     name = overrides.environment
     problems = [*map(file.problem, environments.environment_violations(file))]

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
+from majobctl.errors import ConfigError
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.environments import TABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
+from majobctl.target import endpoint_of
 from majobctl.text import quoted
 
 _LEASED = ("lease", "keep")
@@ -28,7 +30,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "s3": ("bucket", "name"),
     "http": ("address",),
 }
-_OWN: Mapping[str, str] = {
+OWN: Mapping[str, str] = {
     "local": "path",
     "postgres": "name",
     "s3": "name",
@@ -40,10 +42,12 @@ _SHARED_PLACE = ("address", "bucket", "endpoint", "remote", "name", "branch")
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
 
+_PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=|//[^?]*:[^?]*@")
+_OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=|$")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
-        re.compile(r"(?!/)(?!.*//)[A-Za-z0-9._/-]{1,200}(?<!/)"),
-        "1 to 200 letters, digits, `.`, `_`, `-`, and `/` between them",
+        re.compile(r"(?!/)(?!.*//)(?!(?:.*/)?\.)[A-Za-z0-9._/-]{1,200}(?<!/)"),
+        "1 to 200 letters, digits, `.`, `_`, `-` and `/`, and no part may begin with `.` or `/`",
     ),
     "branch": (
         re.compile(r"(?![-./])(?!.*(?:\.\.|//|/\.|\.lock(?:/|$)))[A-Za-z0-9._/-]{1,200}(?<![./])"),
@@ -58,7 +62,7 @@ def of_environment(state: Mapping[str, Any], environment: str, own: object) -> d
     """``[state]`` as ``environment`` has it, whose own table is ``own``: its own place unless it
     sets one."""
     backend = state["backend"]
-    key = _OWN[backend]
+    key = OWN[backend]
     if (isinstance(own, Mapping) and own.get(key)) or backend == "http" or not state[key]:
         return dict(state)
     place = {
@@ -89,17 +93,28 @@ def violations(
     if has_password(state["address"]):
         message = "address must not have a password; set it where the backend's clients look for it"
         yield Violation(("state", "address"), message)
+    else:
+        yield from _wrong_address(state)
     if backend == "local":
         yield from _misplaced(root, state["path"], job_files)
 
 
+def _wrong_address(state: Mapping[str, Any]) -> Iterator[Violation]:
+    key, message = "endpoint" if state["backend"] == "s3" else "address", ""
+    try:
+        if state["backend"] in ("s3", "http") and state[key]:
+            endpoint_of(None, state[key])
+    except ConfigError as error:
+        message = error.problems[0].message
+    if state["backend"] == "postgres" and not _OF_POSTGRES.match(state[key]):
+        message = "must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
+    if message:
+        yield Violation(("state", key), f"{key} {message}")
+
+
 def has_password(address: str) -> bool:
     """Whether an address, or a connection string of ``key=value`` words, has a password in it."""
-    try:
-        in_front = urlsplit(address).password is not None
-    except ValueError:
-        in_front = "@" in address
-    return in_front or re.search(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=", address) is not None
+    return bool(_PASSWORD.search(unquote(address)))
 
 
 def _misplaced(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
@@ -128,18 +143,18 @@ def shared_by_environments(
     """The places that two environments would share; ``""`` is the settings without any."""
     taken: dict[str, str] = {}
     for name, state in states.items():
-        places = _places(state, root)
-        other = next((taken[place] for place in places if place in taken), None)
+        own = places(state, root)
+        other = next((taken[place] for place in own if place in taken), None)
         if name and other is not None:
-            key = _OWN[state["backend"]]
+            key = OWN[state["backend"]]
             who = f"the environment {quoted(other)}" if other else "the settings without an"
             who = who if other else f"{who} environment"
             message = f"{key} is also the state of {who}; give each its own state"
             yield Violation((TABLE, name, "state", key), message)
-        taken = {**dict.fromkeys(places, name), **taken}
+        taken = {**dict.fromkeys(own, name), **taken}
 
 
-def _places(state: Mapping[str, Any], root: Path) -> list[str]:
+def places(state: Mapping[str, Any], root: Path) -> list[str]:
     """A state and the files beside it. Paths that are one file on some systems are equal."""
     backend = state["backend"]
     if backend == "local":

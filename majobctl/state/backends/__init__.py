@@ -82,6 +82,14 @@ class Backend(Protocol):
         ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""
         ...
 
+    def holder(self) -> Holder | None:
+        """Who had the lock when the state was last read, as far as others can know."""
+        ...
+
+    def prove(self) -> str:
+        """Under the lock: says why no two can have it at once. Raises StateError if they can."""
+        ...
+
     def unlock(self, holder_id: str) -> Holder:
         """Frees a lock whose holder is gone, and returns the holder. Raises LockedError if the
         holder is alive, StateError if ``holder_id`` is not its id."""

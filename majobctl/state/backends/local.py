@@ -185,6 +185,14 @@ class LocalBackend:
                 if is_left_over(path.name):
                     path.unlink(missing_ok=True)
 
+    def holder(self) -> Holder | None:
+        holder = self._holder()
+        return holder if holder and may_live(holder) else None
+
+    def prove(self) -> str:
+        own = f"the file system has no locks: {self._holder_path.name} is the lock"
+        return own if self._has_no_locks else "the system's lock keeps other processes out"
+
     def unlock(self, holder_id: str) -> Holder:
         self._check_holder(holder_id)
         system_lock, deadline = self._system_lock(), time.monotonic() + _HOLDER_SECONDS

@@ -45,6 +45,7 @@ class LogBackend:
         self._store, self._lease, self._keep = store, lease, keep
         self._clock = clock or Clock()
         self._reader = LogReader(store, self._clock)
+        self._seen = Newest()  # when the state was last read
         # While the lock is held:
         self._mutex = threading.RLock()
         self._epoch = 0  # the number of the own open
@@ -60,7 +61,16 @@ class LogBackend:
 
     def _records(self) -> list[Record]:
         with self._mutex:
-            return self._tail if self._epoch else self._reader.tail(self._reader.newest())
+            if self._epoch:
+                return self._tail
+            self._seen = self._reader.newest()
+            return self._reader.tail(self._seen)
+
+    def holder(self) -> Holder | None:
+        last = self._seen.last
+        if last is None or self._may_open(self._seen):
+            return None
+        return self._reader.fetch(last.epoch).holder
 
     def write(self, content: bytes) -> None:
         with self._mutex:
@@ -113,7 +123,7 @@ class LogBackend:
             )
         try:
             if records.state_of(self._tail) is None:
-                self._check_store()
+                self.prove()
             heartbeat = Heartbeat(self._beat, self._lease / 4)
             yield holder
         finally:
@@ -176,13 +186,15 @@ class LogBackend:
             f" it gives a sign of life; or stop it: majobctl unlock {opened.holder.id}"
         )
 
-    def _check_store(self) -> None:
-        from majobctl.state.backends.race import race
+    def prove(self) -> str:
+        from majobctl.state.backends.race import WRITERS, race
 
-        beat = following(self._tail[-1], "beat")
-        contents = self._reader.ask(partial(race, self._store, beat))
-        for number, content in enumerate(contents, beat.number):
-            self._append(records.load(number, content, self.name))
+        with self._mutex:
+            beat = following(self._tail[-1], "beat")
+            contents = self._reader.ask(partial(race, self._store, beat))
+            for number, content in enumerate(contents, beat.number):
+                self._append(records.load(number, content, self.name))
+        return f"{WRITERS} writers at once, {len(contents)} times: one got in each time"
 
     def _beat(self) -> float | None:
         """Shows a sign of life if it is time to; returns when to do so next."""
