@@ -12,7 +12,7 @@ is."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -93,7 +93,7 @@ class LogBackend:
 
     def open_journal(self) -> NoteFile:
         self.remove_journal()
-        return NoteFile(self)
+        return NoteFile(self.add_note, self.check)
 
     def add_note(self, content: bytes) -> None:
         self._add("note", content)
@@ -240,10 +240,10 @@ class LogBackend:
 
 
 class NoteFile:
-    """The journal of a run, as notes in the log."""
+    """The journal of a run, as notes in a shared state."""
 
-    def __init__(self, backend: LogBackend) -> None:
-        self.write, self.check = backend.add_note, backend.check
+    def __init__(self, write: Callable[[bytes], None], check: Callable[[], None]) -> None:
+        self.write, self.check = write, check
 
     def close(self) -> None:
         pass

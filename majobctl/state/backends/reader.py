@@ -30,10 +30,37 @@ class Newest:
     silent: float = 0
 
 
-class LogReader:
+class Asker:
+    """Asks again where an answer is lost."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name, self._clock = name, clock
+
+    def ask(self, call: Callable[[], T]) -> T:
+        try:
+            return self.patiently(call, PATIENCE)
+        except ConnectionError as error:
+            reason = reason_of(error)
+            raise StateError(
+                f"{self.name} cannot be reached: {reason}\nnothing was done"
+            ) from error
+
+    def patiently(self, call: Callable[[], T], seconds: float) -> T:
+        until, pause = self._clock.now()[0] + seconds, 0.05
+        while True:
+            try:
+                return call()
+            except ConnectionError:
+                if self._clock.now()[0] + pause > until:
+                    raise
+            self._clock.sleep(pause)
+            pause = min(2 * pause, 2)
+
+
+class LogReader(Asker):
     def __init__(self, store: Store, clock: Clock) -> None:
-        self.name = store.name
-        self._store, self._clock = store, clock
+        super().__init__(store.name, clock)
+        self._store = store
         self._known: dict[int, Record] = {}  # records never change
 
     def newest(self, before: Newest | None = None) -> Newest:
@@ -73,7 +100,7 @@ class LogReader:
     def put(self, record: Record, patience: float = PATIENCE) -> Record:
         """Adds ``record``, unless there is another one with its number; returns the one there.
         Raises ConnectionError after ``patience`` seconds: either may be the case then."""
-        return self._patiently(partial(self._put, record), patience)
+        return self.patiently(partial(self._put, record), patience)
 
     def _put(self, record: Record) -> Record:
         content = record.dump()
@@ -83,23 +110,3 @@ class LogReader:
         if found is None:
             raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
         return record if found == content else records.load(record.number, found, self.name)
-
-    def ask(self, call: Callable[[], T]) -> T:
-        try:
-            return self._patiently(call, PATIENCE)
-        except ConnectionError as error:
-            reason = reason_of(error)
-            raise StateError(
-                f"{self.name} cannot be reached: {reason}\nnothing was done"
-            ) from error
-
-    def _patiently(self, call: Callable[[], T], seconds: float) -> T:
-        until, pause = self._clock.now()[0] + seconds, 0.05
-        while True:
-            try:
-                return call()
-            except ConnectionError:
-                if self._clock.now()[0] + pause > until:
-                    raise
-            self._clock.sleep(pause)
-            pause = min(2 * pause, 2)
