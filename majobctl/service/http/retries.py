@@ -33,7 +33,7 @@ def call(
     while True:
         tries += 1
         try:
-            result = read(send() if backoff.wait_for_turn() else _STOPPED)
+            result = read(send() if backoff.may_send(writes=writes) else _STOPPED)
         except ProviderError as error:
             raise _final_error(error, maybe_done and writes) from None
         if not isinstance(result, Failure):
