@@ -16,7 +16,7 @@ from tests import fake_s3, git_servers
 from tests.config_repository import JOB, toml_of
 from tests.faults.cloud import ENVIRONMENT
 from tests.faults.launcher import Launcher
-from tests.postgres import running_server
+from tests.postgres import Server, running_server
 from tests.state.backends.s3 import PAIR, VERSITYGW, serving_versitygw
 
 LEASE = 5
@@ -57,6 +57,11 @@ def describe(root: Path, descriptions: Mapping[str, str]) -> None:
     (root / "jobs/all.toml").write_text("".join(toml_of(*it) for it in job_configs))
 
 
+def in_postgres(server: Server) -> Team:
+    name = f'name = "log/{next(_numbers)}"'
+    return Team(f'backend = "postgres"\naddress = "{server.address()}"\n{name}\n')
+
+
 def in_s3(endpoint: str) -> Team:
     place = f'bucket = "{fake_s3.BUCKET}"\nregion = "{fake_s3.REGION}"\npath_style = true'
     state = f'backend = "s3"\nname = "log/{next(_numbers)}"\nendpoint = "{endpoint}"\n{place}\n'
@@ -68,10 +73,8 @@ def opened(store: str, folder: Path) -> Iterator[Callable[[], Team]]:
     """Makes teams, each with a new log in ``store``; skips with the reason without its engine."""
     with ExitStack() as stack:
         if store == "postgres":
-            address = stack.enter_context(running_server()).address()
-            yield lambda: Team(
-                f'backend = "postgres"\naddress = "{address}"\nname = "log/{next(_numbers)}"\n'
-            )
+            server = stack.enter_context(running_server())
+            yield lambda: in_postgres(server)
         elif store == "s3":
             # The one that is not ours where it is at hand.
             if VERSITYGW:
