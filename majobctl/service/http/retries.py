@@ -12,9 +12,7 @@ from majobctl.service.http.responses import Failure
 
 Send = Callable[[], Response | NoResponse]
 
-_STOPPED = NoResponse(
-    reason="stopped while the service wanted a pause", was_sent=False, is_final=True
-)
+_STOPPED = NoResponse(reason="stopped while it waited for its turn", was_sent=False, is_final=True)
 
 
 def call(
