@@ -30,7 +30,7 @@ from tests.faults.test_kill import AFTER, AMONG, APPLY, BEFORE, MERGE, NAMES, Tr
 from tests.postgres import running_server
 
 MakeTeam = Callable[[], Team]
-KILLS = 36
+KILLS = 42
 """On each of three stores."""
 SEEDS = (20261, 20262, 20263)
 OVERWRITING = (*APPLY, "--overwrite")
@@ -70,13 +70,13 @@ class Machines(Trial):
         if draw < 0.2:
             time.sleep(self.dice.uniform(0, 1.5))
             return
-        if draw < 0.7:
+        if draw < 0.85:
             calls = self.dice.randrange(1, calls)
         until(
             lambda: self.cloud.puts(since) >= calls or process.poll() is not None,
             f"{calls} calls",
         )
-        time.sleep(self.dice.uniform(0, 0.005 if draw < 0.7 else 0.15))
+        time.sleep(self.dice.uniform(0, 0.005 if draw < 0.85 else 0.1))
 
     def kill_machine(self, round_: int) -> None:
         self.renew()
