@@ -237,20 +237,23 @@ def test_a_stopped_apply_that_was_overtaken_starts_no_further_call(
     tally: Tally,
     is_busy: bool,
 ) -> None:
-    """A service that is busy lets the calls wait for their next try."""
+    """All three workers have a call under way, or wait for the next try at a busy service."""
+    goes_on = threading.Event()
     with live_cloud.running(tmp_path, live_cloud.seed_of(*SOME)) as cloud, ExitStack() as stack:
         refusal = live_cloud.Reply(503, {"error_code": "busy", "error_msg": "busy"})
         refusals: list[live_cloud.Reply] = [refusal] if is_busy else []
 
         def wait(asked: live_cloud.Asked) -> live_cloud.Reply | None:
-            time.sleep(0.04)
+            if asked.method == "PUT" and not refusals and len(cloud.writes()) > 3:
+                assert goes_on.wait(PATIENCE)
             return refusals[0] if refusals and asked.method == "PUT" else None
 
         cloud.before = wait
         text = cloud.settings(provider="retries = 6")
         it = stack.enter_context(Overtaking(make_team(), cloud, tmp_path, text))
-        it.await_calls(5)
+        it.await_calls(3 if is_busy else 6)
         it.first.send_signal(signal.SIGSTOP)
+        goes_on.set()
         it.await_rest()
         refusals.clear()
         kept = it.team.read(it.roots[1], launcher)
