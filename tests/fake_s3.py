@@ -46,6 +46,7 @@ class FakeS3:
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     page: int = 1000
     session_token: str = ""
+    heeds_conditions: bool = True
     date: str | None = None
     """The Date header of all answers, in place of the clock."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,7 +63,8 @@ class FakeS3:
         key, now = path.removeprefix("/"), datetime.now(timezone.utc)
         with self.lock:
             if handler.command == "PUT":
-                if headers.get("if-none-match") == "*" and key in self.objects:
+                is_refused = self.heeds_conditions and headers.get("if-none-match") == "*"
+                if is_refused and key in self.objects:
                     return refusal(412, "PreconditionFailed")
                 self.objects[key] = body, now
                 return 200, b"", {}

@@ -55,6 +55,8 @@ class Runner:
         self.new_names = {item.old_name: item.name for item in renamed}
 
     def run(self) -> None:
+        # A try may follow a long pause, in which another apply has taken over.
+        self.executor.guard.provider.ask_before_writes(lambda: self._keep(self.journal.check))
         self._run_with_retry([item for item in self.plan.changes if item.after is not None])
         leaving = [item for item in self.plan.changes if item.after is None]
         self._run_with_retry([item for item in leaving if self._may_be_removed(item)])
@@ -105,7 +107,7 @@ class Runner:
                     self.ended[result.name] = result
                     self.unreported.append(result)
                 self._report_ended()
-                if self.should_stop() or self.is_refused:
+                if self._is_over():
                     self.executor.guard.provider.stop()
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.

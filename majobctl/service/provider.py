@@ -128,6 +128,10 @@ class Provider:
         answer: dict[str, Any] = self._session.request(method, path, **content)
         return answer
 
+    def ask_before_writes(self, may_write: Callable[[], bool]) -> None:
+        """Before each try of a call that writes, if the session can."""
+        getattr(self._session, "ask_before_writes", lambda it: None)(may_write)
+
     def stop(self) -> None:
         """Ends the pauses between tries, if the session can."""
         getattr(self._session, "stop", lambda: None)()

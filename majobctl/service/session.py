@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -175,6 +175,10 @@ class Session:
             return quotes.checked(found, data=not writes)
 
         return self._call(send, read, writes=writes, may_repeat=may_repeat)
+
+    def ask_before_writes(self, may_write: Callable[[], bool]) -> None:
+        """Asks before each try of a call that writes, and does not send it if the answer is no."""
+        self._backoff.may_write = may_write
 
     def stop(self) -> None:
         """Ends the pauses between tries: a call that waits fails at once."""

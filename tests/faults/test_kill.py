@@ -7,15 +7,16 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from majobctl.state.document import State
 from tests.config_repository import JOB, PATIENCE, toml_of, until
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
-from tests.faults.launcher import Launcher, launching, side_by_side, started
+from tests.faults.launcher import Launcher, Watched, launching, side_by_side, started
 from tests.faults.observed import STATE, claims_in, held_back_in, lost, state_in
 from tests.faults.service import Body, body_of, contradictions
 
@@ -45,6 +46,15 @@ class Trial:
     claims: int = 0
     pending: int = 0
     serial: int = 0
+    environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
+    apply: tuple[str, ...] = APPLY
+    files: tuple[str, ...] = (STATE, f"{STATE}.backup", f"{STATE}.lock")
+
+    def state(self) -> State | None:
+        return state_in(self.root)
+
+    def run(self, *arguments: str) -> Watched:
+        return self.launcher.run(self.root, *arguments, environment=self.environment)
 
     def edit(self, round_: int) -> None:
         """Changes 30 of 40 job configs; those changed may also leave the files or come back."""
@@ -67,7 +77,8 @@ class Trial:
         said = self.root.parent / "stdout"
         errors = self.root.parent / "stderr"
         with said.open("wb") as out, errors.open("wb") as err:
-            process = started(self.root, *APPLY, environment=ENVIRONMENT, stdout=out, stderr=err)
+            own, pipes = self.environment, {"stdout": out, "stderr": err}
+            process = started(self.root, *self.apply, environment=own, **pipes)
             self._await_moment(process, since)
             process.kill()
             code = process.wait(PATIENCE)
@@ -99,7 +110,7 @@ class Trial:
     def check(self, said: str) -> None:
         """The state opens, has every claim, and contradicts the cloud nowhere."""
         assert "Traceback" not in said
-        state = state_in(self.root)
+        state = self.state()
         entries = state.job_configs if state else {}
         assert contradictions(state, self.cloud.held(), **IDS) == []
         serial = state.serial if state else 0
@@ -115,34 +126,34 @@ class Trial:
         self.claims += len(claims)
         self.pending += sum(entry.pending for entry in entries.values())
 
-    def converge(self) -> None:
+    def converge(self) -> Watched:
         """One more apply, which sends again what is pending, and all is as desired."""
-        state = state_in(self.root)
+        state = self.state()
         known = state.job_configs if state else {}
         pending = {name for name, entry in known.items() if entry.pending}
-        plan = self.launcher.run(self.root, "plan", "--format", "json", environment=ENVIRONMENT)
-        changes = plan.document["changes"]
+        changes = self.run("plan", "--format", "json").document["changes"]
         resent = {item["name"] for item in changes if item["action"] == "resend"}
         assert resent == pending & self.desired.keys()
         held = self.cloud.held()
-        ran = self.launcher.run(self.root, *APPLY, environment=ENVIRONMENT)
-        if ran.code == 5:
+        ran = first = self.run(*self.apply)
+        if first.code == 5:
             # The service still has what an earlier round forgot, and the state does not know it.
             for name in held_back_in(ran.stderr):
                 assert lost(known.get(name), held[name], self.body(name), IDS)
                 assert name not in known or not known[name].params
-            ran = self.launcher.run(self.root, *APPLY, "--overwrite", environment=ENVIRONMENT)
+            ran = self.run(*self.apply, "--overwrite")
         assert ran.code == 0, ran
         held = self.cloud.held()
         assert {name: held[name] for name in self.desired} == {
             name: self.body(name) for name in self.desired
         }
-        after = state_in(self.root)
+        after = self.state()
         assert after is not None
         assert set(after.job_configs) == set(self.desired)
         assert not any(entry.pending for entry in after.job_configs.values())
         left = sorted(path.name for path in self.root.iterdir() if path.is_file())
-        assert left == ["majobctl.state.json", f"{STATE}.backup", f"{STATE}.lock", "majobctl.toml"]
+        assert left == sorted(["majobctl.toml", *self.files])
+        return first
 
 
 @contextmanager

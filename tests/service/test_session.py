@@ -846,8 +846,25 @@ class TestThrottling:
             assert isinstance(error, TransportError) and error.outcome_unknown
             error = second.exception(timeout=30)
             assert isinstance(error, TransportError) and not error.outcome_unknown
-            assert str(error) == "stopped while the service wanted a pause"
+            assert str(error) == "stopped while it waited for its turn"
         assert len(service.requests) == 1
+
+    @pytest.mark.parametrize("may_write", [[True, True, True], [True, False], [False]])
+    def test_each_try_of_a_write_must_be_allowed(
+        self, service: FakeService, may_write: list[bool]
+    ) -> None:
+        service.configs["x"] = {}
+        for _ in range(2):
+            service.answer_next(503, b"")
+        with open_session(service) as session:
+            answers = iter(may_write)
+            session.ask_before_writes(lambda: next(answers))
+            if all(may_write):
+                assert put(session) == OK
+            else:
+                with pytest.raises(TransportError):
+                    put(session)
+        assert len(service.requests) == sum(may_write)
 
     @pytest.mark.parametrize(
         ("value", "seconds"),

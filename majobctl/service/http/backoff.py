@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 
 MAX_PAUSE = 30.0
 
@@ -18,6 +19,7 @@ class Backoff:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._resume_at = 0.0
+        self.may_write: Callable[[], bool] = lambda: True
 
     def stop(self) -> None:
         """Ends every pause, now and later."""
@@ -32,6 +34,10 @@ class Backoff:
                 return True
             if self._stopped.wait(left + random.uniform(0, self._backoff)):
                 return False
+
+    def may_send(self, *, writes: bool) -> bool:
+        """Whether a try may begin, now that it is its turn: a pause may have been long."""
+        return self.wait_for_turn() and (not writes or self.may_write())
 
     def pause(self, failed_tries: int, retry_after: float | None, *, for_all: bool = False) -> bool:
         """Waits before the next try; false if ``stop`` ended that. With ``retry_after`` (seconds)

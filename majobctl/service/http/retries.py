@@ -12,9 +12,7 @@ from majobctl.service.http.responses import Failure
 
 Send = Callable[[], Response | NoResponse]
 
-_STOPPED = NoResponse(
-    reason="stopped while the service wanted a pause", was_sent=False, is_final=True
-)
+_STOPPED = NoResponse(reason="stopped while it waited for its turn", was_sent=False, is_final=True)
 
 
 def call(
@@ -33,7 +31,7 @@ def call(
     while True:
         tries += 1
         try:
-            result = read(send() if backoff.wait_for_turn() else _STOPPED)
+            result = read(send() if backoff.may_send(writes=writes) else _STOPPED)
         except ProviderError as error:
             raise _final_error(error, maybe_done and writes) from None
         if not isinstance(result, Failure):

@@ -115,6 +115,20 @@ class HttpBackend(Asker):
                 )
             self._clock.sleep(min(1, left))
 
+    def holder(self) -> Holder | None:
+        """Always None: nobody can ask who has the lock, but by taking it."""
+        return None
+
+    def prove(self) -> str:
+        other = this_process("majobctl state check")
+        if self.ask(partial(self._server.take, other)) is None:
+            self.ask(partial(self._server.free, other))
+            raise StateError(
+                f"{self.name} cannot keep a state: it gave its lock to two at once\nnothing was"
+                " written; use GitLab, PostgreSQL or git"
+            )
+        return "while one had the lock, another one was refused"
+
     def unlock(self, holder_id: str) -> Holder:
         own = this_process("majobctl unlock")
         found = self.ask(partial(self._server.take, own)) or own

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,12 +34,12 @@ def opened(endpoint: str, name: str = NAME, timeout: float = 20, **more: Any) ->
     return S3Store({"endpoint": endpoint, "name": name, **known, **more}, timeout)
 
 
-@pytest.fixture(scope="session")
-def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real server with a bucket."""
+@contextlib.contextmanager
+def serving_versitygw(root: Path) -> Iterator[str]:
+    """The address of a real server with a bucket, whose data is in ``root``."""
     if not VERSITYGW:
         pytest.skip("no versitygw: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
-    root, port = tmp_path_factory.mktemp("versitygw"), unused_port()
+    port = unused_port()
     (root / "data" / fake_s3.BUCKET).mkdir(parents=True)
     (root / "attributes").mkdir()
     options = f"--port 127.0.0.1:{port} --region {fake_s3.REGION} --keep-alive --quiet"
@@ -57,6 +58,12 @@ def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving_versitygw(tmp_path_factory.mktemp("versitygw")) as address:
+        yield address
 
 
 @pytest.fixture
