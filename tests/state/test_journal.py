@@ -165,7 +165,7 @@ def test_a_first_journal_in_which_nothing_was_done_makes_no_state() -> None:
 
 
 def test_a_journal_whose_state_is_missing_is_refused() -> None:
-    with pytest.raises(StateError, match="continues a state with serial 5, but the state file is"):
+    with pytest.raises(StateError, match="a state with serial 5, but the state is missing"):
         replayed(None, WHOLE, NAME)
 
 
