@@ -63,7 +63,9 @@ def of_environment(state: Mapping[str, Any], environment: str, own: object) -> d
     sets one."""
     backend = state["backend"]
     key = OWN[backend]
-    if (isinstance(own, Mapping) and own.get(key)) or backend == "http" or not state[key]:
+    written = own.get(key) if isinstance(own, Mapping) else None
+    is_own = isinstance(written, str) and written
+    if is_own or backend == "http" or not state[key]:
         return dict(state)
     place = {
         "local": (PurePosixPath(state["path"]).parent / f"{environment}.state.json").as_posix(),
@@ -78,8 +80,9 @@ def violations(
     """What is wrong with the checked values ``state``; ``own`` is the table that was written."""
     backend = state["backend"]
     written = own if isinstance(own, Mapping) else {}
-    for key in written:
-        if key in state and key not in ("backend", *_KEYS[backend]):
+    for key, value in written.items():
+        # A value that is wrong is reported already.
+        if state.get(key) == value and key not in ("backend", *_KEYS[backend]):
             others = " or ".join(name for name, keys in _KEYS.items() if key in keys)
             message = f'{key} is for {others}, and backend is "{backend}"; remove it'
             yield Violation(("state", key), f"{message}, or change backend")
