@@ -18,6 +18,7 @@ from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, quoted, similar
 
+_KNOWN = (*FIELDS, *DIRECTIVES)
 _Check = Callable[[Path, object, str], Checked]
 """Of the value at a path; the text names it in a message."""
 _CHECKS: Mapping[Kind, _Check] = {
@@ -66,7 +67,7 @@ def _check_of(field: Field) -> _Check:
 
 
 def _unknown_key(key: str) -> str:
-    hint = nearest(key, (*FIELDS, *DIRECTIVES)) or "; hyperparameters have a table of their own"
+    hint = nearest(key, _KNOWN) or "; hyperparameters have a table of their own"
     return secret_key_message(key) or f"unknown key {quoted(key)}{hint}"
 
 
@@ -78,8 +79,10 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
             state = "must not be empty" if name in raw else "is missing"
             violations.append(Violation((name,), f"{name} {state}"))
     violations += broken_rules(params)
+    if not violations:
+        return []
     # A misspelt key is one problem, not two. Nobody misspells more than a few.
     unknown = islice((key for key in raw if key not in FIELDS), 20)
-    misspelt = (similar(key, (*FIELDS, *DIRECTIVES)) for key in unknown)
+    misspelt = (similar(key, _KNOWN) for key in unknown)
     meant = {matches[0] for matches in misspelt if matches} - params.keys()
     return [it for it in violations if (it.with_key or str((*it.path, "")[0])) not in meant]

@@ -217,7 +217,7 @@ def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iter
             f"{quoted(label)} looks like a secret, and its value is shown and stored in clear;"
             f' write {key} = "${{env.{name}}}", or sensitive = [{quoted(label)}]',
         )
-    for at in [] if not hidden or os.environ.get(KEY_VARIABLE) else hidden:
+    for at in hidden if hidden and not os.environ.get(KEY_VARIABLE) else ():
         value = value_at(params, at)
         if isinstance(value, str) and len(value) < (15 if value.isdigit() else 10):
             what = f"{'.'.join(map(str, at))} is sensitive, and so short that it can be found from"

@@ -183,7 +183,9 @@ def leading(item: FieldChange, change: Change) -> FieldChange:
     """The field that makes ``item`` come or go: a flavor is sent unless there is a pool."""
     key = FIELDS[item.path[0]].unless if item.path[0] in FIELDS else ""
     sides = (item.before is None, item.after is None)
-    others = (it for it in change.fields if it.path == (key,) and any(sides))
+    if not key or not any(sides):
+        return item
+    others = (it for it in change.fields if it.path == (key,))
     return next((it for it in others if (it.after is None, it.before is None) == sides), item)
 
 

@@ -173,11 +173,11 @@ class _Sides:
         )
 
 
-def _is_applied(entry: Entry | None, config: JobConfig) -> bool:
-    """Whether the state has ``config``, which has no secrets, as it is."""
+def _is_applied(entry: Entry | None, config: JobConfig, after: Params) -> bool:
+    """Whether the state has ``config`` as it is; ``after`` are its params, masked."""
     return (
         entry is not None
-        and entry.params == config.params
+        and entry.params == after
         and not entry.pending
         and entry.prevent_delete == config.prevent_delete
     )
@@ -213,7 +213,9 @@ class _Planner:
         if (config := self.desired.get(name)) is None:
             return self._removal(name)
         if self.live is None or name not in self.live:
-            is_done = not config.sensitive and _is_applied(self.known.get(name), config)
+            # Nothing is masked without secrets.
+            entry, after = self.known.get(name), config.params
+            is_done = not config.sensitive and _is_applied(entry, config, after)
             return None if is_done else _offline(self._sides(config))
         return self._refreshed(self._sides(config), self.live[name])
 
@@ -296,7 +298,7 @@ class _Planner:
             ever = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
             change = sides.changed(sides.action, fields, ever)
             return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
-        if entry and is_sure and not sides.differ_in_protection and entry.params == sides.after:
+        if _is_applied(entry, config, sides.after):
             return None
         return replace(sides.changed(Action.RECORD, fields, {}), live_digest=digest)
 

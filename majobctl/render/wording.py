@@ -106,8 +106,11 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
 
 def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
     """The GPUs of each flavor and the price of an hour, before and after; and what is not known."""
-    numbers = [(show(it.name), it.nodes_before, it.nodes_after, it.gpus) for it in flavors]
-    gpus = [f"{name} {old * each} -> {new * each} GPUs" for name, old, new, each in numbers if each]
+    gpus = [
+        f"{show(it.name)} {it.nodes_before * it.gpus} -> {it.nodes_after * it.gpus} GPUs"
+        for it in flavors
+        if it.gpus
+    ]
     parts = [f"{in_short(gpus)} (listed on {flavors[0].listed_at[:10]})"] if gpus else []
     if unlisted := [show(it.name) for it in flavors if it.gpus is None]:
         parts.append(f"GPUs of {in_short(unlisted)} not known (run `majobctl flavors`)")
@@ -119,8 +122,10 @@ def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
         money.append(f"{before:,.2f} -> {after:,.2f} {printable(flavors[0].currency)} an hour")
     if unpriced := [show(it.name) for it in flavors if it.currency and it.price is None]:
         money.append(f"prices.toml has no price for {in_short(unpriced)}")
-    if parts or money:
-        text = "; ".join([*parts, *[", but ".join(money)] * bool(money)])
+    if money:
+        parts.append(", but ".join(money))
+    if parts:
+        text = "; ".join(parts)
         yield f"If each job config with a changed flavor or count runs once: {text}."
 
 

@@ -61,7 +61,7 @@ def owners_of(root: Path, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]
         path = os.path.relpath(os.path.join(folder, name), top).replace(os.sep, "/")
         # Of each section, the last line that fits counts; they come in reverse.
         fitting = {section: owners for owners, _, _, section in [*rules.matching_lines(path)][::-1]}
-        owners = (printable(owner) for found in fitting.values() for _, owner in found)
+        owners = (printable(owner) for pairs in fitting.values() for _, owner in pairs)
         found[name] = tuple(dict.fromkeys(owners))
     return found
 
