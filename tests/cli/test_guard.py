@@ -791,15 +791,17 @@ def test_a_signal_during_the_read_before_a_call_keeps_it_from_being_sent(
     assert "1 updated" in repo.apply().last_line
 
 
-def test_what_is_sent_again_is_not_guarded(repo: Repository, cloud: Cloud) -> None:
+def test_what_is_sent_again_is_guarded_too(repo: Repository, cloud: Cloud) -> None:
     repo.job("alpha", config_desc="second")
     cloud.before = lambda asked: LOST if asked.method == "PUT" else None
     assert auto(repo).code == 3
     cloud.before = lambda asked: None
     cloud.take()
     cloud.console.change("alpha", worker_server_num=4)
-    repo.apply()
-    assert cloud.take() == {"PUT alpha": 1}
+    assert "train_instance_count: 1 in the state, 4 in the service" in auto(repo, code=5).stdout
+    assert cloud.take() == {"GET alpha": 1}
+    repo.apply("--overwrite")
+    updates(cloud, "alpha")
 
 
 def test_an_apply_reads_what_it_sends_and_nothing_else(on_cloud: Repository, cloud: Cloud) -> None:

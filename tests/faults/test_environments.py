@@ -305,7 +305,7 @@ def test_without_flock_one_of_two_works(
         pytest.skip("needs Linux and a C compiler")
     monkeypatch.setenv("LD_PRELOAD", str(library))
     monkeypatch.setenv("REFUSED", f"flock={errno.ENOLCK}")
-    both = [Script(CLIMB, "local", tmp_path / "state.json", tmp_path / "inside") for _ in range(2)]
+    both = [Script(CLIMB, tmp_path / "state.json", tmp_path / "inside") for _ in range(2)]
     for number in range(20):
         for script in both[:: 1 if number % 2 else -1]:
             script.go_on()

@@ -183,7 +183,7 @@ def test_a_refreshed_plan_shows_the_service_and_the_reason_too() -> None:
     assert ["~ update", "train_instance_count", "1", "8", "1", "changed in the service"] in rows
     warmup = ["+ add", "hyperparameters.warmup", "not set", "not set", '"500"', "edited in TOML"]
     assert warmup in rows
-    assert {row[-1] for row in rows_of(change_of(page, "unsure"))[1:]} == {""}
+    assert {row[-1] for row in rows_of(change_of(page, "unsure"))[1:]} == {"edited in TOML"}
 
 
 def test_what_is_new_has_nothing_beside_it() -> None:

@@ -20,7 +20,7 @@ from majobctl.repository.authoring.schema_rules import (
 )
 from majobctl.repository.jobs.matrix import MATRIX, NAME
 from majobctl.repository.jobs.tables import KEYS, USE
-from majobctl.repository.settings.keys import SETTINGS, Setting
+from majobctl.repository.settings.keys import SETTINGS, Setting, home_of
 from majobctl.repository.settings.keys import Kind as SettingKind
 from majobctl.repository.settings.variables import NAME as VARIABLE_NAME
 
@@ -86,7 +86,8 @@ def settings_schema() -> Schema:
     blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
     shared = {**_fields(), **_directives(), RENAMED_FROM: blank}
     tables["defaults"] = _table("Below every job config", shared)
-    misplaced = sorted({*FIELDS, *DIRECTIVES}.union(*SETTINGS.values()))
+    keys = {*FIELDS, *DIRECTIVES}.union(*SETTINGS.values())
+    misplaced = [key for key in sorted(keys) if home_of(key, besides="state")]
     tables["variables"] = {
         "title": "Variables",
         "description": "The values of ${var.NAME} in the strings of job configs and [defaults].",
