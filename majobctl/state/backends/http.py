@@ -7,7 +7,6 @@ reading: each document says whose it is. It is only repeated under the own lock.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,14 +24,16 @@ from majobctl.state.backends.log import NoteFile
 from majobctl.state.backends.reader import Asker
 from majobctl.text import reason_of
 
+_FIRST_INTERVAL = 0.25
+
 
 def of_settings(settings: Mapping[str, Any], root: Path) -> HttpBackend:
     return HttpBackend(Server(settings["address"]))
 
 
 class HttpBackend(Asker):
-    """A state on ``server``. While calls go on, it is written every ``pause`` seconds at most; what
-    became of a write is found for ``patience`` seconds."""
+    """A state on ``server``. The time between two writes of an apply grows to ``pause`` seconds;
+    what became of a write is found for ``patience`` seconds."""
 
     def __init__(self, server: Server, *, pause: float = 5, patience: float = 20) -> None:
         super().__init__(server.name, Clock())
@@ -45,7 +46,7 @@ class HttpBackend(Asker):
         self._holder: Holder | None = None
         self._held: Document | None = None
         self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly the own one
-        self._flushed = 0.0
+        self._next_flush = self._interval = 0.0
         self._overtaken: OvertakenError | None = None
 
     def read(self) -> bytes | None:
@@ -60,15 +61,15 @@ class HttpBackend(Asker):
 
     def open_journal(self) -> NoteFile:
         self.remove_journal()
-        self._flushed = 0.0
+        self._next_flush = self._interval = 0.0
         return NoteFile(self._add_note, self._check)
 
     def _add_note(self, content: bytes) -> None:
         journal = (self.read_journal() or b"") + content
-        pause = self._pause if _is_under_way(journal) else min(1, self._pause)
-        self._clock.sleep(max(0, self._flushed + pause - self._clock.now()[0]))
+        self._clock.sleep(max(0, self._next_flush - self._clock.now()[0]))
         with self._writing():
-            self._flushed = self._clock.now()[0]
+            self._interval = min(2 * self._interval or _FIRST_INTERVAL, self._pause)
+            self._next_flush = self._clock.now()[0] + self._interval
             self._replace(journal=journal.decode())
 
     def remove_journal(self) -> None:
@@ -196,15 +197,3 @@ class HttpBackend(Asker):
         text = f"the lock of {self.name} was {verb} by {by or 'somebody else'}"
         self._overtaken = OvertakenError(text)
         return self._overtaken
-
-
-def _is_under_way(journal: bytes) -> bool:
-    """Whether calls are left without an outcome."""
-    left: set[str] = set()
-    for line in journal.splitlines():
-        record = json.loads(line)["record"]
-        left |= {*record.get("intents", ())}
-        left -= {record.get(it) for it in ("done", "known", "refused")} | {
-            *record.get("unsent", ())
-        }
-    return bool(left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 import os
 import signal
 import threading
@@ -130,18 +131,17 @@ class TestState:
         assert found and found.serial == 13
 
     def test_calls_go_on_between_two_writes(self, gitlab: FakeGitLab) -> None:
-        backend, known = opened(gitlab, pause=1), {f"n{it}": intent({}) for it in range(5)}
+        backend, known = opened(gitlab, pause=1), {f"n{it}": intent({}) for it in range(6)}
         with StateStore(backend).locked("apply") as locked:
             journal = locked.open_journal(state(0), known)
             del gitlab.times[:]
-            start = time.monotonic()
             for name in known:
                 journal.check()
                 journal.record_done(name)
                 journal.flush()
-        assert all(after - before >= 0.99 for before, after in itertools.pairwise(gitlab.times))
-        assert len(gitlab.times) == 5
-        assert time.monotonic() - start >= 4
+        pauses = [after - before for before, after in itertools.pairwise(gitlab.times)]
+        least = [0.49, 0.99, 0.99, 0.99, 0.99]
+        assert all(map(operator.ge, pauses, least)) and len(pauses) == len(least)
 
 
 class TestLock:
