@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from majobctl.state.backends.stores import Store
-from tests.git_servers import NO_GIT, bare, daemon, opened, over_http
+from tests.git_servers import NO_GIT, bare, opened, over_http
 from tests.postgres import pgbouncer, pgbouncer_store, postgres_server, postgres_store
 from tests.state.backends.memory import MemoryStore
 
@@ -22,7 +22,7 @@ __all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
 OpenStore = Callable[[], Store]
 STORES = {
     **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4},
-    **{"git": 4, "git_http": 6, "git_daemon": 6},
+    **{"git": 4, "git_http": 6},
 }
 
 
@@ -56,12 +56,6 @@ def git_store(git_remote: Path) -> OpenStore:
 def git_http_store(git_remote: Path) -> Iterator[OpenStore]:
     with over_http(git_remote.parent) as server:
         yield opened(f"{server.address}/remote.git", git_remote.parent)
-
-
-@pytest.fixture
-def git_daemon_store(git_remote: Path) -> Iterator[OpenStore]:
-    with daemon(git_remote.parent, "--enable=receive-pack") as address:
-        yield opened(f"{address}/remote.git", git_remote.parent)
 
 
 @pytest.fixture(params=list(STORES))
