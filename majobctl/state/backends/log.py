@@ -149,11 +149,14 @@ class LogBackend:
 
     def _open(self, holder: Holder, timeout: float) -> Holder | None:
         """Takes the lock; returns its last holder if that let its lease expire."""
-        deadline, pause = self._clock.now()[0] + timeout, 0.1
-        newest = self._reader.newest()
+        start, pause, newest = self._clock.now(), 0.1, self._seen
+        # If somebody added a record since the state was read, ours is refused. What is much older
+        # may be pruned by now.
+        if not is_within(self._lease, newest.asked, start):
+            newest = self._reader.newest()
         while not self._may_open(newest) or not self._take(newest, holder):
             if not self._may_open(newest):
-                left = deadline - self._clock.now()[0]
+                left = start[0] + timeout - self._clock.now()[0]
                 if left <= 0:
                     raise self._locked(newest)
                 self._clock.sleep(min(pause, left))

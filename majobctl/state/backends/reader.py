@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from majobctl.errors import StateError
 from majobctl.state.backends import records
-from majobctl.state.backends.lease import Clock
+from majobctl.state.backends.lease import Clock, Moment
 from majobctl.state.backends.records import Record
 from majobctl.state.backends.stores import Store
 from majobctl.text import reason_of
@@ -22,12 +22,13 @@ _READERS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The last record of a log, and for how long there was no other."""
+    """The last record of a log, for how long there was no other, and when that was asked."""
 
     numbers: Sequence[int] = ()
     last: Record | None = None
     since: float = 0
     silent: float = 0
+    asked: Moment = (0.0, 0.0)
 
 
 class Asker:
@@ -65,16 +66,16 @@ class LogReader(Asker):
 
     def newest(self, before: Newest | None = None) -> Newest:
         """``before`` is what was seen the last time: where the store has no clock, ours counts."""
-        asked = self._clock.now()[0]
+        asked = self._clock.now()
         numbers = self.ask(self._store.numbers)
         if not numbers:
-            return Newest()
+            return Newest(asked=asked)
         (number, age), since = numbers[-1], self._clock.now()[0]
         if before and before.last and before.last.number == number:
             since = before.since
-        silent = max(0, asked - since) if age is None else age
+        silent = max(0, asked[0] - since) if age is None else age
         found, last = [it for it, _ in numbers], self.fetch(number)
-        return Newest(numbers=found, last=last, since=since, silent=silent)
+        return Newest(numbers=found, last=last, since=since, silent=silent, asked=asked)
 
     def tail(self, newest: Newest) -> list[Record]:
         """The last state and all that follows it."""

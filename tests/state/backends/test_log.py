@@ -346,6 +346,23 @@ class TestDamage:
 
 
 class TestSize:
+    @pytest.mark.parametrize("is_late", [False, True], ids=["at once", "much later"])
+    @pytest.mark.parametrize("is_beaten", [False, True], ids=["alone", "beaten"])
+    def test_what_was_just_read_is_not_asked_again_to_take_the_lock(
+        self, desk: Desk, is_late: bool, is_beaten: bool
+    ) -> None:
+        with desk.other.lock("apply", 0):
+            desk.other.write(state(1))
+        assert desk.mine.read() == state(1)
+        if is_beaten:
+            with desk.other.lock("apply", 0):
+                desk.other.write(state(2))
+        desk.clock.sleep(3700 if is_late else 1)
+        asked = desk.store.asked
+        with desk.mine.lock("apply", 0):
+            assert desk.mine.read() == state(2 if is_beaten else 1)
+        assert desk.store.asked - asked == (is_late or is_beaten)
+
     def test_of_a_long_log_the_last_state_and_what_follows_is_read(self, desk: Desk) -> None:
         for serial in range(1, 101):
             with desk.other.lock("apply", 0):
