@@ -206,13 +206,13 @@ def _state_of(document: Node) -> State:
         lineage=lineage.text(),
         serial=serial.integer(),
         target=Target.of_document(document["target"]),
-        job_configs={key: _entry_of(Node(table[key], entries, key)) for key in sorted(table)},
+        job_configs={key: entry_of(Node(table[key], entries, key)) for key in sorted(table)},
         salt=salt.text() if salt else "",
         merged=merged.text() if merged else "",
     )
 
 
-def _entry_of(node: Node) -> Entry:
+def entry_of(node: Node) -> Entry:
     params, table = node["params"].table(), node.table()
     sent = None if table.get("attempted") is None else node["attempted"].table()
     earlier = [it.table() for it in node["earlier"].items()] if "earlier" in table else []
