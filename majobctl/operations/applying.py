@@ -68,7 +68,8 @@ def apply(
         is_reviewed=reviewed or saved_plan is not None,
         is_blind=refresh == "none",
     )
-    with repository.locked(settings) as locked, ExitStack() as opened:
+    digest = saved_plan.digest if saved_plan else ""
+    with repository.locked(settings, plan=digest) as locked, ExitStack() as opened:
         at_once = repository.calls_at_once(settings)
         provider = cache(lambda: opened.enter_context(context.provider_of(settings, at_once)))
         run = _Run(

@@ -92,14 +92,27 @@ class ConfigRepository:
         return self.parallelism or settings.parallelism
 
     def locked(
-        self, settings: Settings, *, instead: State | None = None, force: bool = False
+        self,
+        settings: Settings,
+        *,
+        instead: State | None = None,
+        force: bool = False,
+        plan: str = "",
     ) -> AbstractContextManager[LockedState]:
-        """As ``StateStore.locked``. Raises MajobctlError, too, for an empty key of the state."""
+        """As ``StateStore.locked``; ``plan`` is the digest of a saved plan that is applied. Raises
+        MajobctlError, too, for an empty key of the state."""
+        from majobctl.operations.authorship import author
+
         if os.environ.get(KEY_VARIABLE) == "":
             # Hashes without the state's key would make every secret look changed.
             raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
         return store_of(settings).locked(
-            self.command, self.lock_timeout, instead=instead, force=force, warn=self.warn
+            self.command,
+            self.lock_timeout,
+            instead=instead,
+            force=force,
+            warn=self.warn,
+            about=author(settings, self.command, plan),
         )
 
 

@@ -20,6 +20,7 @@ from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.state.document import Entry, State, secret_places
+from majobctl.state.event import Notes
 from majobctl.state.store import LockedState, StateStore
 from majobctl.text import quoted, utc_now
 
@@ -117,7 +118,7 @@ def import_selected(
         # could be deleted in the service, but a file without an entry is only imported again.
         files.keep()
         try:
-            locked.write(state)
+            locked.write(state, Notes(actions=dict.fromkeys(taken.live, "import")))
         except StateError as error:
             raise StateError(f"{error}\n{_withdraw(files, store, before)}") from error
     configs = config.job_configs

@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from majobctl.job_config.secrets import SHOWN, looks_secret
+from majobctl.operations.authorship import line_of
 from majobctl.operations.executor import ChangeExecutor
 from majobctl.operations.workers import WorkerPool
-from majobctl.plan.change import CALLS, SENDING, Action, Change
+from majobctl.plan.change import CALLS, SENDING, Action, Change, FieldChange
 from majobctl.plan.plan import Plan
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.state.journal import Journal, intent
@@ -112,8 +115,16 @@ class Runner:
             except BaseException as error:
                 # An interruption or a defect. The calls under way must end, and be saved.
                 self.defect = self.defect or error
-        self.journal.record_unsent(self.sent)
+        self.journal.record_unsent(self.sent, self._held_back())
         self._keep(self.journal.flush)
+
+    def _held_back(self) -> Mapping[str, Sequence[str]]:
+        """The fields for which a change was not sent, by its name."""
+        return {
+            it.name: [*(item.dotted for item in it.foreign), *it.unknown_fields]
+            for it in self.results
+            if it.status is ChangeStatus.HELD_BACK
+        }
 
     def _report_ended(self) -> None:
         """Brings the outcomes of all that has ended to disk, and reports it."""
@@ -184,10 +195,9 @@ class Runner:
         if is_sent and result.status is ChangeStatus.FAILED:
             self.journal.record_refused(change.name)
         elif result.is_acknowledged and result.action is Action.RECORD:
-            found = intent(change.after or {}, prevent_delete=change.prevent_delete)
-            self.journal.record_known(change.name, found)
+            self.journal.record_known(change.name, _intent_of(change))
         elif result.is_acknowledged and change.action in SENDING:
-            self.journal.record_done(change.name)
+            self.journal.record_done(change.name, _overwritten(result.foreign))
         elif result.is_acknowledged:
             self.journal.record_forgotten(change.name)
 
@@ -195,8 +205,21 @@ class Runner:
 def intents_of(changes: Iterable[Change]) -> Mapping[str, Record]:
     """What ``changes`` are about to send. If the outcome of a deletion is unknown, the next plan
     must not call it unchanged, so it has what is deleted."""
+    return {it.name: _intent_of(it) for it in changes if it.action in CALLS}
+
+
+def _intent_of(change: Change) -> Record:
+    return intent(
+        change.after or change.before or {},
+        prevent_delete=change.prevent_delete,
+        causes={it.dotted: line_of(it.cause) for it in change.fields if it.cause},
+        old_name=change.old_name,
+    )
+
+
+def _overwritten(fields: Iterable[FieldChange]) -> Mapping[str, Any]:
+    """The service's values that were undone. One that may be a secret is not kept."""
     return {
-        it.name: intent(it.after or it.before or {}, prevent_delete=it.prevent_delete)
-        for it in changes
-        if it.action in CALLS
+        it.dotted: SHOWN if it.live is not None and looks_secret(it.path[-1]) else it.live
+        for it in fields
     }

@@ -37,16 +37,20 @@ DesiredConfigs = Callable[[], Mapping[str, JobConfig]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
-    """A plan that was reviewed; ``name`` is what messages call its file."""
+    """A plan that was reviewed; ``name`` is what messages call its file, ``digest`` that of its
+    bytes."""
 
     plan: Plan
     name: str
+    digest: str = ""
 
     @classmethod
     def read(cls, content: bytes, name: str) -> SavedPlan:
         """Raises MajobctlError for what is not a plan file, StalePlanError for an edited one."""
-        shown = printable(name)
-        return cls(plan=read_plan(content, shown), name=shown)
+        import hashlib
+
+        shown, digest = printable(name), f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return cls(plan=read_plan(content, shown), name=shown, digest=digest)
 
     def checked(self, state: State | None, target: Target, environment: str) -> Plan:
         """The plan. Raises StalePlanError if another state, target or environment is used now."""

@@ -62,8 +62,8 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
                 reason = f"there is no state in {old.name} yet; to begin one in {new.name}"
                 raise MajobctlError(f"{reason}, set this in majobctl.toml:\n{lines}")
             context.check_target(state, settings)
-            with _copied(repository, state, there):
-                here.write(state, mark_of(state, new.name, lines))
+            with _copied(repository, state, there, here.read_history()):
+                here.leave(mark_of(state, new.name, lines))
     except MovedError as error:
         state = new.read() if error.to == new.name else None
         if state is None or state.lineage != error.lineage:
@@ -96,9 +96,11 @@ def _checked(
 
 
 @contextmanager
-def _copied(repository: ConfigRepository, state: State, there: Settings) -> Iterator[None]:
-    """Writes ``state`` to a place that has none, or has this one already, and reads it back; the
-    place stays locked."""
+def _copied(
+    repository: ConfigRepository, state: State, there: Settings, history: bytes
+) -> Iterator[None]:
+    """Writes ``state``, with its ``history``, to a place that has none, or has this one already,
+    and reads it back; the place stays locked."""
     store, content, has_mark = store_of(there), state.dump(), False
     try:
         store.read()
@@ -106,7 +108,7 @@ def _copied(repository: ConfigRepository, state: State, there: Settings) -> Iter
         has_mark = error.lineage == state.lineage  # it moves back
     with repository.locked(there, instead=state, force=has_mark) as copy:
         if copy.state is None:
-            copy.write(state)
+            copy.move_here(state, history)
         elif copy.state.dump() != content:
             raise StateError(
                 f"{store.name} has another state already: serial {copy.state.serial}, lineage"

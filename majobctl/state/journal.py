@@ -13,9 +13,9 @@ One JSON line a record, ``{"record": {...}, "sum": "..."}``. Each sum covers the
 before it, so that a changed, lost or moved line is noticed. A last line that is cut short is what a
 crash leaves, and counts as never written. The first record says which state the journal continues.
 
-    {"begin": 1, "lineage", "serial", "salt", "target"}   the state it continues
+    {"begin": 1, "lineage", "serial", "salt", "target", "about"}   the state it continues
     {"intents": {NAME: {"params": {...}}}}                calls that are about to be sent
-    {"unsent": [NAME, ...]}                               those of them that were never begun
+    {"unsent": [NAME, ...], "held_back": {NAME: [FIELD]}} those of them that were never begun
     {"intent": NAME, "params": {...}}                     one intent, in journals until 0.1
     {"done": NAME, "at": "2026-11-23T12:00:00Z"}          the service acknowledged it
     {"refused": NAME}                                     the service refused it
@@ -23,19 +23,24 @@ crash leaves, and counts as never written. The first record says which state the
     {"known": NAME, "params": {...}, "at": "..."}         the service has it: no call was needed
 
 ``"prevent_delete": true`` is added to an intent, and to what is known, of such a job config. An
-intent that no outcome follows means that the outcome of the call is unknown."""
+intent that no outcome follows means that the outcome of the call is unknown.
+
+The rest is for the history, whoever merges the journal: ``about`` is who applies, from which
+commit; ``"causes": {FIELD: "jobs/nlp.toml:5"}`` and ``"from"``, the old name, are beside
+``params``, and ``"overwrote": {FIELD: VALUE}`` beside ``done``."""
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from majobctl.errors import StateError
 from majobctl.state.document import State
-from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with
+from majobctl.state.event import About, Notes
+from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with, notes_of
 from majobctl.text import utc_now
 
 _MAX_WAITING = 100  # outcomes that no flush has taken while calls go on
@@ -57,7 +62,11 @@ class Journal:
     """The records of one run, which begins with ``intents``; many threads add to them."""
 
     def __init__(
-        self, file: JournalFile, state: State, intents: Mapping[str, Record] | None = None
+        self,
+        file: JournalFile,
+        state: State,
+        intents: Mapping[str, Record] | None = None,
+        about: About | None = None,
     ) -> None:
         self._file = file
         self._state = state
@@ -69,8 +78,10 @@ class Journal:
         self._is_flushing = False
         self.failure: OSError | None = None
         self._changed = threading.Condition()
-        begin = {"begin": VERSION, "lineage": state.lineage, "serial": state.serial}
-        self._add({**begin, "salt": state.salt, "target": state.target.document()})
+        begin: dict[str, Any] = {"begin": VERSION, "lineage": state.lineage}
+        begin["serial"] = state.serial
+        begin |= {"salt": state.salt, "target": state.target.document()}
+        self._add({**begin, **({"about": about.document()} if about else {})})
         self.intend_all(intents or {})
 
     def intend_all(self, intents: Mapping[str, Record]) -> None:
@@ -92,14 +103,20 @@ class Journal:
         if self.failure is not None:
             raise self.failure
 
-    def record_unsent(self, sent: Collection[str]) -> None:
-        """No call was begun for what was intended and has no outcome, but for those of ``sent``."""
+    def record_unsent(
+        self, sent: Collection[str], held_back: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """No call was begun for what was intended and has no outcome, but for those of ``sent``;
+        for some, because of the fields in ``held_back``."""
         if unsent := sorted(self._intents.keys() - set(sent)):
-            self._add({"unsent": unsent}, *unsent)
+            why = {"held_back": held_back} if held_back else {}
+            self._add({"unsent": unsent, **why}, *unsent)
 
-    def record_done(self, name: str) -> None:
-        """The service accepted what was intended. An outcome is on disk when ``flush`` returns."""
-        self._add({"done": name, "at": utc_now()}, name)
+    def record_done(self, name: str, overwrote: Mapping[str, Any] | None = None) -> None:
+        """The service accepted what was intended, instead of what it had at some fields. An outcome
+        is on disk when ``flush`` returns."""
+        undid = {"overwrote": overwrote} if overwrote else {}
+        self._add({"done": name, "at": utc_now(), **undid}, name)
 
     def record_known(self, name: str, found: Record) -> None:
         """The service has ``found``, as ``intent`` makes it: no call was needed."""
@@ -117,6 +134,11 @@ class Journal:
             after = merged_with(self._state, self._records[1:], "the journal")
             merged = self._sums[kept] or after.merged
             return after if after is self._state else replace(after, merged=merged)
+
+    def notes(self) -> Notes:
+        """What the history is to know of the changes."""
+        with self._changed:
+            return notes_of(self._records)
 
     def kept(self, content: bytes, name: str) -> tuple[int, bool]:
         """How many records the file ``name``, with ``content``, has, and if that is all. Raises
@@ -169,6 +191,13 @@ class Journal:
             raise failure
 
 
-def intent(params: Mapping[str, Any], *, prevent_delete: bool = False) -> Record:
-    """What is about to be sent for one job config."""
-    return {"params": params, **({"prevent_delete": True} if prevent_delete else {})}
+def intent(
+    params: Mapping[str, Any],
+    *,
+    prevent_delete: bool = False,
+    causes: Mapping[str, str] | None = None,
+    old_name: str = "",
+) -> Record:
+    """What is about to be sent for one job config, and by which lines of the files."""
+    own = {"prevent_delete": prevent_delete, "causes": causes, "from": old_name}
+    return {"params": params, **{key: value for key, value in own.items() if value}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State, damaged
+from majobctl.state.event import About, Notes
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import printable
@@ -62,6 +63,43 @@ def replayed(state: State | None, content: bytes, name: str) -> State | None:
             " its changes are known"
         )
     return state
+
+
+def told_in(content: bytes, name: str) -> tuple[About, Notes, str]:
+    """Who made the journal ``content``, what the history is to know of its changes, and the time of
+    the last one, "" if there is none. Raises as ``replayed``."""
+    records = _records(content, name)[0]
+    about = records[0].get("about") if records else None
+    times = (str(it["at"]) for it in records if "at" in it)
+    own = About.of(about) if isinstance(about, dict) else About()
+    return own, notes_of(records), max(times, default="")
+
+
+def notes_of(records: Iterable[Record]) -> Notes:
+    """What a journal says beside the states before and after it."""
+    changed: dict[str, Record] = {}
+    held_back: dict[str, Any] = {}
+    actions: dict[str, str] = {}
+    overwrote: dict[str, Any] = {}
+    for record in records:
+        match record:
+            case {"intents": dict(found)}:
+                changed |= found
+            case {"known": str(key)}:
+                changed[key], actions[key] = record, "record"
+            case {"done": str(key), "overwrote": dict(values)}:
+                overwrote[key] = values
+            case {"forget": str(key)}:
+                actions[key] = "delete" if key in changed else "forget"
+            case {"unsent": list(), "held_back": dict(found)}:
+                held_back |= found
+    return Notes(
+        causes={key: it["causes"] for key, it in changed.items() if "causes" in it},
+        overwrote=overwrote,
+        held_back=held_back,
+        renamed={key: it["from"] for key, it in changed.items() if "from" in it},
+        actions=actions,
+    )
 
 
 def _identity(state: State) -> str:

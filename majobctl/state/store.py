@@ -9,7 +9,7 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,10 @@ from majobctl.errors import StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
-from majobctl.text import printable, reason_of
+from majobctl.text import printable, reason_of, utc_now
 
 if TYPE_CHECKING:
+    from majobctl.state.event import About, Notes
     from majobctl.state.journal import Journal
     from majobctl.state.replay import Record
 
@@ -75,19 +76,21 @@ class StateStore:
         instead: State | None = None,
         force: bool = False,
         warn: Warn = unheard,
+        about: Callable[[], About] | None = None,
     ) -> Iterator[LockedState]:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
-        is called if the lock is taken over. Raises LockedError and StateError."""
+        is called if the lock is taken over, ``about`` for who writes, if something is written.
+        Raises LockedError and StateError."""
         with self.backend.lock(command, timeout, warn):
             try:
-                locked = LockedState(self.backend, *self._read())
+                locked = LockedState(self.backend, *self._read(), about)
             except StateError:
                 content = self.backend.read()
                 if instead is None or not self._is_replaced_by(instead, force or content is None):
                     raise
-                locked = LockedState(self.backend, None, content)
+                locked = LockedState(self.backend, None, content, about)
             else:
                 if self.backend.read_journal() is not None:
                     locked.merge()
@@ -108,27 +111,80 @@ class LockedState:
     """A state that only this process may write. ``state`` is None if there is none yet; ``content``
     are its bytes, which nobody else may have changed when they are replaced."""
 
-    def __init__(self, backend: Backend, state: State | None, content: bytes | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        state: State | None,
+        content: bytes | None,
+        about: Callable[[], About] | None = None,
+    ) -> None:
         self._backend = backend
         self._content = self._unfinished = content
-        self.state = state
+        self.state = self._before = state
+        self._about_writer = about
 
-    def write(self, state: State, mark: bytes = b"") -> None:
-        """Writes ``state`` as it is, or its ``mark``. Raises StateError if it cannot be written."""
-        try:
-            self._write(state, mark)
-        except OSError as error:
-            raise not_kept(self._backend.name, error) from error
+    def _about(self) -> About:
+        from majobctl.state.event import About
 
-    def _write(self, state: State, content: bytes = b"") -> None:
+        return self._about_writer() if self._about_writer else About()
+
+    def write(self, state: State, notes: Notes | None = None) -> None:
+        """Writes ``state`` as it is, and into the history what that changes, with ``notes``. Raises
+        StateError if it cannot be written."""
+        with _or_not_kept(self._backend.name):
+            self._write(state, notes)
+
+    def move_here(self, state: State, history: bytes) -> None:
+        """Writes ``state`` as it is, which another place had, with its ``history``."""
+        known, self._before = self.read_history(), state
+        # It may be back where it was before.
+        moved = history.removeprefix(known) if history.startswith(known) else history
+        with _or_not_kept(self._backend.name):
+            self._write(state, moved=moved)
+
+    def leave(self, mark: bytes) -> None:
+        """Puts ``mark`` in the place of a state that is elsewhere now."""
+        with _or_not_kept(self._backend.name):
+            self._replace(mark, b"")
+
+    def read_history(self) -> bytes:
+        """As ``Backend.read_history``; b"" if it cannot be read: the state is what counts."""
+        with suppress(StateError):
+            return self._backend.read_history()
+        return b""
+
+    def replace_history(self, content: bytes) -> None:
+        """Raises StateError if it cannot be written."""
+        with _or_not_kept(self._backend.history_name):
+            self._backend.replace_history(content)
+
+    def _write(
+        self,
+        state: State,
+        notes: Notes | None = None,
+        about: About | None = None,
+        at: str = "",
+        moved: bytes = b"",
+    ) -> None:
+        from majobctl.state.event import UNKNOWN, Notes, record_of, version_of
+        from majobctl.state.history_lines import line_after
+
+        before = self._before
+        version = UNKNOWN if before is None and self._content is not None else version_of(before)
+        about, at = about or self._about(), at or utc_now()
+        record = record_of(before, state, about, notes or Notes(), at, version)
+        line = line_after(moved or self._backend.end_of_history(), record)
+        self._replace(state.dump(), moved + line)
+        self.state = self._before = state
+
+    def _replace(self, content: bytes, lines: bytes) -> None:
         if self._is_replaced():
             name = self._backend.name
             raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
-        content = content or state.dump()
         # A write that fails may have been carried out, and is not somebody else's.
         self._unfinished = content
-        self._backend.write(content)
-        self.state, self._content = state, content
+        self._backend.write(content, lines)
+        self._content = content
 
     def open_journal(self, state: State, intents: Mapping[str, Record] | None = None) -> Journal:
         """A journal that continues ``state`` and has ``intents``. Raises StateError if it cannot be
@@ -136,7 +192,7 @@ class LockedState:
         from majobctl.state.journal import Journal
 
         try:
-            return Journal(self._backend.open_journal(), state, intents)
+            return Journal(self._backend.open_journal(), state, intents, self._about())
         except OSError as error:
             with suppress(OSError):  # what a failed flush left will not be sent
                 self._backend.remove_journal()
@@ -152,7 +208,7 @@ class LockedState:
         state = journal.outcome(max(kept, 0))
         try:
             if state.serial > (self.state.serial if self.state else 0):
-                self._write(state)
+                self._write(state, journal.notes())
         except (OSError, StateError) as error:
             reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
             is_replaced = self._is_replaced()
@@ -212,11 +268,16 @@ class LockedState:
     def merge(self) -> None:
         """Merges what an interrupted run left in the journal, and removes the journal. Raises
         StateError if the state cannot be written; the journal then stays."""
+        from majobctl.state.replay import told_in
+
         name, content = self._backend.name, self._content
         before = None if content is None else State.load(content, name)
         try:
             if self.state is not None and self.state != before:
-                self._write(self.state)
+                self._before = before
+                journal = self._backend.read_journal() or b""
+                about, notes, at = told_in(journal, self._backend.journal_name)
+                self._write(self.state, notes, about, at)
         except OSError as error:
             raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
         if left := self._remove_journal():
@@ -244,6 +305,14 @@ def _rescued(state: State, name: str, is_replaced: bool, how: str) -> str:
             f" and, {how or f'{restore} rescue.json'}\n{content.decode()}"
         )
     return f"what was done is in {path}: {how or f'{restore} {path}'}"
+
+
+@contextmanager
+def _or_not_kept(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise not_kept(name, error) from error
 
 
 def not_kept(name: str, error: OSError) -> StateError:

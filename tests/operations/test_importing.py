@@ -296,8 +296,8 @@ def test_a_state_that_cannot_be_written_undoes_all(tmp_path: Path) -> None:
 class WrittenAtLast(LocalBackend):
     """Writes, and then says that it could not: as where the rename did not get to the disk."""
 
-    def write(self, content: bytes) -> None:
-        super().write(content)
+    def write(self, content: bytes, lines: bytes = b"") -> None:
+        super().write(content, lines)
         raise OSError("the disk is gone")
 
 

@@ -162,6 +162,7 @@ def places(state: Mapping[str, Any], root: Path) -> list[str]:
     backend = state["backend"]
     if backend == "local":
         path = os.path.normpath(root / state["path"]).casefold()
-        return [path + suffix for suffix in _BESIDE]
+        history = path.removesuffix(".state.json") + ".history.jsonl"
+        return [*(path + suffix for suffix in _BESIDE), history]
     place = [str(state[key]) for key in _SHARED_PLACE if key in _KEYS[backend]]
     return ["\n".join([backend, *place])]

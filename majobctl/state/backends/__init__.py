@@ -56,6 +56,9 @@ class Backend(Protocol):
     place: str
     """The same in full: somebody may have moved the folder that ``name`` is relative to."""
     journal_name: str
+    history_name: str
+    forgets_history: bool
+    """The place keeps only the last lines of the history."""
     unlocked: str
     """What becomes of a living holder whose lock is freed, for the end of a sentence."""
 
@@ -63,8 +66,21 @@ class Backend(Protocol):
         """The state's bytes; None if there is no state yet."""
         ...
 
-    def write(self, content: bytes) -> None:
-        """Replaces the bytes atomically, and keeps the ones before as a backup."""
+    def write(self, content: bytes, lines: bytes = b"") -> None:
+        """Replaces the bytes atomically, and keeps the ones before as a backup; ``lines`` are
+        added to the history, unless that cannot be written."""
+        ...
+
+    def read_history(self) -> bytes:
+        """All lines that there are, the oldest first. Raises StateError if that cannot be read."""
+        ...
+
+    def end_of_history(self) -> bytes:
+        """Its last lines, under the lock: at least one, as long as there is one."""
+        ...
+
+    def replace_history(self, content: bytes) -> None:
+        """Raises OSError, as ``write``."""
         ...
 
     def read_journal(self) -> bytes | None: ...

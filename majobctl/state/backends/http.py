@@ -1,6 +1,7 @@
 """A state at one address, as GitLab keeps it for Terraform, and whatever else speaks that protocol.
 
-There is one document, so the journal travels in it. The lock has no lease: nobody can see whether
+There is one document, so the journal travels in it, and the last lines of the history: older ones
+are in the versions that the server keeps. The lock has no lease: nobody can see whether
 its holder lives. GitLab refuses a write without the lock (with 500), others may not, so there the
 document is compared first. What became of a write that failed, or has no answer, is found by
 reading: each document says whose it is. It is only repeated under the own lock."""
@@ -25,6 +26,7 @@ from majobctl.state.backends.reader import Asker
 from majobctl.text import reason_of
 
 _FIRST_INTERVAL = 0.25
+_MOST_LINES, _MOST_CHARACTERS = 200, 2**18
 
 
 def of_settings(settings: Mapping[str, Any], root: Path) -> HttpBackend:
@@ -38,6 +40,7 @@ class HttpBackend(Asker):
     def __init__(self, server: Server, *, pause: float = 5, patience: float = 20) -> None:
         super().__init__(server.name, Clock())
         self.place, self.journal_name = server.name, f"the journal of {server.name}"
+        self.history_name, self.forgets_history = f"the history of {server.name}", True
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
         self.unlocked = f"; if it still runs, it {keeps}, and begins no call once it notices"
         self._server, self._pause, self._patience = server, pause, patience
@@ -55,9 +58,20 @@ class HttpBackend(Asker):
     def read_journal(self) -> bytes | None:
         return (self._held or self.ask(self._server.fetch)).journal.encode() or None
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes, lines: bytes = b"") -> None:
+        with self._writing() as held:
+            history = _last_lines(held.history + lines.decode(errors="replace"))
+            self._replace(state=content.decode(), journal="", history=history)
+
+    def read_history(self) -> bytes:
+        return (self._held or self.ask(self._server.fetch)).history.encode()
+
+    def end_of_history(self) -> bytes:
+        return self.read_history()
+
+    def replace_history(self, content: bytes) -> None:
         with self._writing():
-            self._replace(state=content.decode(), journal="")
+            self._replace(history=_last_lines(content.decode(errors="replace")))
 
     def open_journal(self) -> NoteFile:
         self.remove_journal()
@@ -197,3 +211,12 @@ class HttpBackend(Asker):
         text = f"the lock of {self.name} was {verb} by {by or 'somebody else'}"
         self._overtaken = OvertakenError(text)
         return self._overtaken
+
+
+def _last_lines(history: str) -> str:
+    """As many of the last lines as there is room for, and at least one."""
+    lines = history.split("\n")[-_MOST_LINES - 1 :]
+    size = sum(map(len, lines))
+    while len(lines) > 2 and size > _MOST_CHARACTERS:
+        size -= len(lines.pop(0))
+    return "\n".join(lines)

@@ -43,6 +43,7 @@ class Document:
     by: str = ""
     state: str = ""
     journal: str = ""
+    history: str = ""
 
     @classmethod
     def load(cls, content: bytes, name: str) -> Document:
@@ -51,7 +52,9 @@ class Document:
             serial = node["serial"].integer()
             if node.get("format_version"):  # a state that somebody put there
                 return cls(serial=serial, state=content.decode())
-            return cls(serial=serial, **{it: node[it].text() for it in ("by", "state", "journal")})
+            texts = {it: node[it].text() for it in ("by", "state", "journal")}
+            history = node.get("history")
+            return cls(serial=serial, **texts, history=history.text() if history else "")
         except JsonError as error:
             raise StateError(
                 f"{name} does not answer with a state of majobctl: {printable(str(error))}\n"

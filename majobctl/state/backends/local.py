@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
 from majobctl.state.backends import Holder, Warn, unheard
+from majobctl.state.backends.local_files import LocalHistory, LocalJournalFile, history_of
 from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _NOT_LOCKED = "its lock was replaced, and another process may have it now"
-_NOT_KEPT = "it was removed, replaced or cut short meanwhile"
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 1.0
 """How long the holder of a lock may take to say who it is."""
@@ -51,13 +50,16 @@ class LocalBackend:
 
     def __init__(self, path: Path, name: str) -> None:
         self.name, self.unlocked = name, ""  # one that lives keeps its lock
-        self.journal_name = f"{name}.journal"
+        self.journal_name, self.history_name = f"{name}.journal", history_of(name)
+        self.forgets_history = False
         self._named = path
         self._path = Path(os.path.realpath(path))
         self.place = str(self._path)
         suffixes = (".journal", ".backup", ".lock", ".lock.holder")
         paths = (self._path.parent / (self._path.name + suffix) for suffix in suffixes)
         self._journal_path, self._backup_path, self._lock_path, self._holder_path = paths
+        self._history = LocalHistory(Path(history_of(str(self._path))), self.history_name)
+        self._warn: Warn = unheard  # while the lock is held
         self._holding: tuple[Holder, os.stat_result] | None = None  # with the lock's file
         self._system_locks: list[BaseFileLock] = []  # more than one if the file was replaced
         self._is_held = False  # the system's lock, when it was last wanted
@@ -71,11 +73,28 @@ class LocalBackend:
     def read_journal(self) -> bytes | None:
         return _read(self._journal_path, self.journal_name)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes, lines: bytes = b"") -> None:
         self._check_lock()
+        try:
+            self._history.append(lines)
+        except OSError as error:
+            reason = f"{self.history_name} cannot be written: {reason_of(error)}"
+            self._warn(f"{reason}; the state is, and this write will be missing in its history")
         with suppress(FileNotFoundError):
             write_durably(self._backup_path, read_file(self._path))
         write_durably(self._path, content)
+
+    def read_history(self) -> bytes:
+        return _read(self._history.path, self.history_name) or b""
+
+    def end_of_history(self) -> bytes:
+        with suppress(OSError):
+            return self._history.end()
+        return b""
+
+    def replace_history(self, content: bytes) -> None:
+        self._check_lock()
+        write_durably(self._history.path, content)
 
     def open_journal(self) -> LocalJournalFile:
         self._check_lock()
@@ -97,6 +116,7 @@ class LocalBackend:
         try:
             self._check_not_mounted()
             self._sweep()
+            self._warn = warn
             yield holder
         finally:
             # What was done under the lock must be reported, whatever happens to this file.
@@ -167,7 +187,7 @@ class LocalBackend:
     def _check_links(self) -> None:
         """Raises StateError for a link in place of a file that majobctl itself makes, and for one
         that leads nowhere: a state on a share that is not mounted would seem to be none yet."""
-        own = (self._journal_path, self._lock_path, self._holder_path)
+        own = (self._journal_path, self._lock_path, self._holder_path, self._history.path)
         for link in (*own, self._named, *self._named.parents):
             if link.is_symlink() and (link in own or not os.path.exists(link)):
                 text = printable(f"{link} is a link to {os.readlink(link)}")
@@ -177,7 +197,7 @@ class LocalBackend:
 
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
-        paths = (self._path, self._backup_path, self._holder_path)
+        paths = (self._path, self._backup_path, self._holder_path, self._history.path)
         written = "|".join(re.escape(temporary_prefix(path)) for path in paths)
         is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}\.tmp").fullmatch
         with suppress(OSError):
@@ -268,48 +288,6 @@ class LocalBackend:
         elif error.errno in (errno.ENOSPC, errno.EDQUOT):
             mend += f"; make room in {folder}"
         return StateError(f"{self.name} cannot be locked: {reason_of(error)}\n{mend}")
-
-
-class LocalJournalFile:
-    """A new journal file, which replaces an old one. Each write is flushed to disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._size = path, 0
-        self._descriptor = os.open(path, _NEW_FILE, 0o600)
-        try:
-            flush_folder(path.parent)
-        except OSError:
-            self.close()
-            raise
-
-    def write(self, content: bytes) -> None:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        os.fsync(self._descriptor)
-        self._size += len(content)
-        if self._found_size() != self._size:
-            raise OSError(errno.ESTALE, _NOT_KEPT)
-
-    def check(self) -> None:
-        size = self._size  # before the look: another thread's write makes it longer
-        if self._found_size() < size:
-            raise OSError(errno.ESTALE, _NOT_KEPT)
-
-    def _found_size(self) -> int:
-        """-1 if the file in its place is another one."""
-        with suppress(FileNotFoundError):
-            found = os.stat(self._path)
-            if os.path.samestat(os.fstat(self._descriptor), found):
-                return found.st_size
-        return -1
-
-    def close(self) -> None:
-        # Each write is on disk already, so a close that fails loses nothing. The descriptor soon
-        # belongs to another file, and must not be used again.
-        descriptor, self._descriptor = self._descriptor, -1
-        with suppress(OSError):
-            os.close(descriptor)
 
 
 def _read(path: Path, name: str) -> bytes | None:

@@ -12,7 +12,7 @@ is."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -28,6 +28,10 @@ from majobctl.text import utc_now
 
 _PRUNED_AFTER = 3600
 _TRIES = 3
+_MOST_LINES, _MOST_BYTES = 100, 2**16
+"""Of the history, in the head of a state: what is more goes into a record of its own."""
+_LARGE = 2**20
+"""A record of the history that is left as it is; a smaller one is replaced by a larger one."""
 
 
 class LogBackend:
@@ -38,6 +42,7 @@ class LogBackend:
     ) -> None:
         self.name = self.place = store.name
         self.journal_name = f"the journal of {store.name}"
+        self.history_name, self.forgets_history = f"the history of {store.name}", False
         self.unlocked = (
             "; if it still runs, it cannot write any more, and starts no further call once it"
             f" notices, within {lease / 4:g} seconds"
@@ -72,23 +77,54 @@ class LogBackend:
             return None
         return self._reader.fetch(last.epoch).holder
 
-    def write(self, content: bytes) -> None:
+    def read_history(self) -> bytes:
+        tail = self._records()
+        before = self._reader.fetch_usable(records.histories_of(tail))
+        return b"".join([*(it.body for it in before), records.end_of_history(tail)])
+
+    def end_of_history(self) -> bytes:
+        tail = self._records()
+        before = self._reader.fetch_usable(records.histories_of(tail)[-1:])
+        return b"".join([*(it.body for it in before), records.end_of_history(tail)])
+
+    def replace_history(self, content: bytes) -> None:
         with self._mutex:
-            last, number = self._tail[0], self._tail[-1].number + 1
-            before = last.head["states"] if last.kind == "state" else []
-            kept = [*before, number][-self._keep :]
-            about = {**records.about_state(content), "at": utc_now(), "states": kept}
-            self._add("state", content, **about, by=this_process("").user)
+            self._write(self._tail[0].body, content, [])
+
+    def write(self, content: bytes, lines: bytes = b"") -> None:
+        with self._mutex:
+            before = records.end_of_history(self._tail), records.histories_of(self._tail)
+            self._write(content, before[0] + lines, before[1])
+
+    def _write(self, content: bytes, lines: bytes, histories: list[int]) -> None:
+        """Adds a state, with ``lines`` after those of ``histories``."""
+        if len(lines) > _MOST_BYTES or lines.count(b"\n") > _MOST_LINES:
+            lines, histories = b"", self._put_away(lines, histories)
+        last, number = self._tail[0], self._tail[-1].number + 1
+        before = last.head["states"] if last.kind == "state" else []
+        kept = [*before, number][-self._keep :]
+        about = {**records.about_state(content), "at": utc_now(), "states": kept}
+        about |= {"lines": lines.decode(errors="replace"), "histories": histories}
+        self._add("state", content, **about, by=this_process("").user)
         if len(kept) == self._keep:
             # A state is kept without the right to remove the old ones, too.
             with suppress(StateError, ConnectionError):
-                self._prune(min(*kept, self._epoch))
+                self._prune(min(*kept, self._epoch), histories)
 
-    def _prune(self, before: int) -> None:
+    def _put_away(self, lines: bytes, histories: list[int]) -> list[int]:
+        """Adds a record of ``lines``, with those of the last such record unless that is large."""
+        others = histories
+        for last in self._reader.fetch_usable(histories[-1:]):
+            if len(last.body) < _LARGE:
+                lines, others = last.body + lines, histories[:-1]
+        self._add("history", lines)
+        return [*others, self._tail[-1].number]
+
+    def _prune(self, before: int, histories: Collection[int]) -> None:
         ages = self._store.numbers()
         # Without ages, a reader has all that it saw at once, and nothing is read later.
         old = [it for it, age in ages if it < before and (age is None or age > _PRUNED_AFTER)]
-        if old:
+        if old := [it for it in old if it not in histories]:
             self._store.prune(old)
 
     def open_journal(self) -> NoteFile:

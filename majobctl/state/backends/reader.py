@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -82,13 +83,24 @@ class LogReader(Asker):
         if (last := newest.last) is None:
             return []
         records.check_complete(last, newest.numbers, self.name)
-        numbers = range(last.first, last.number + 1)
-        if len(missing := [number for number in numbers if number not in self._known]) > 1:
-            from concurrent.futures import ThreadPoolExecutor
+        return self._fetch_all(self.fetch, range(last.first, last.number + 1))
 
-            with ThreadPoolExecutor(_READERS) as pool:
-                list(pool.map(self.fetch, missing))
-        return [self.fetch(number) for number in numbers]
+    def fetch_usable(self, numbers: Sequence[int]) -> list[Record]:
+        """Those of the records that are there and not damaged."""
+        return [it for it in self._fetch_all(self._usable, numbers) if it is not None]
+
+    def _usable(self, number: int) -> Record | None:
+        with suppress(StateError):
+            return self.fetch(number)
+        return None
+
+    def _fetch_all(self, fetch: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
+        if len([number for number in numbers if number not in self._known]) < 2:
+            return [*map(fetch, numbers)]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            return [*pool.map(fetch, numbers)]
 
     def fetch(self, number: int) -> Record:
         if number not in self._known:

@@ -8,8 +8,11 @@ before it (0: none), ``sum`` a checksum of the body. The kinds, and what else th
     open   {"holder", "lease"}  somebody has the lock, for ``lease`` seconds after each record
     note                        the body is a part of the journal
     beat                        the holder lives
-    state  {"serial", "job_configs", "at", "by", "states"}
-                                the body is a state; ``states`` are the numbers of those to keep
+    state  {"serial", "job_configs", "at", "by", "states", "lines", "histories"}
+                                the body is a state; ``states`` are the numbers of those to keep;
+                                ``lines`` are the last ones of the history, ``histories`` the
+                                numbers of the records that have those before
+    history                     the body is lines of the history
     drop                        the journal so far is merged, or was of no use
     close  {"holder"}           the lock is free; who freed it
 
@@ -32,7 +35,7 @@ from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.text import printable
 
 FORMAT = 1
-_KINDS = {"open", "note", "beat", "state", "drop", "close"}
+_KINDS = {"open", "note", "beat", "state", "history", "drop", "close"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,18 @@ def damaged(reason: str) -> StateError:
 def state_of(tail: Sequence[Record]) -> bytes | None:
     """The state in ``tail``, the last state and what follows it."""
     return tail[0].body if tail and tail[0].kind == "state" else None
+
+
+def end_of_history(tail: Sequence[Record]) -> bytes:
+    """The last lines of the history, as of the state in ``tail``."""
+    lines = tail[0].head.get("lines") if tail else None
+    return lines.encode() if isinstance(lines, str) else b""
+
+
+def histories_of(tail: Sequence[Record]) -> list[int]:
+    """The numbers of the records with the lines before."""
+    numbers = tail[0].head.get("histories") if tail else None
+    return [it for it in numbers if type(it) is int] if isinstance(numbers, list) else []
 
 
 def journal_of(tail: Sequence[Record]) -> bytes | None:
