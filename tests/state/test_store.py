@@ -255,10 +255,10 @@ class FullDisk(LocalBackend):
     takes_state = False
     keeps_journal = False
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes, lines: bytes = b"") -> None:
         if self.is_full and not self.takes_state:
             raise OSError(errno.ENOSPC, "No space left on device")
-        super().write(content)
+        super().write(content, lines)
 
     def open_journal(self) -> FullJournalFile:  # type: ignore[override]
         return FullJournalFile(self, super().open_journal())

@@ -15,7 +15,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK
 _GROWING = os.O_RDWR | os.O_CREAT | _NO_LINK
 _CHUNK = 2**16
-_TORN = re.compile(rb'\{"(?!.*"\},"sum":"[0-9a-f]{16}"\})')
+_TORN = re.compile(rb'\{(?!.*"\},"sum":"[0-9a-f]{16}"\})')
 """What a crash leaves of a line: its beginning."""
 
 

@@ -39,7 +39,9 @@ class Shared(ConfigRepository):
 
     backend: LogBackend = field(kw_only=True)
 
-    def locked(self, *_: Any, **options: Any) -> AbstractContextManager[LockedState]:
+    def locked(
+        self, *_: Any, plan: str = "", **options: Any
+    ) -> AbstractContextManager[LockedState]:
         store = StateStore(self.backend)
         return store.locked(self.command, self.lock_timeout, warn=self.warn, **options)
 
