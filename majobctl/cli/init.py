@@ -20,7 +20,9 @@ _TEMPLATES = {
     "gitignore": ".gitignore",
     "gitattributes": ".gitattributes",
 }
-_NOTES = {".gitattributes": "; it needs this line: *.state.json -merge"}
+_NOTES = {
+    ".gitattributes": "; it needs these lines: *.state.json -merge, *.history.jsonl merge=union"
+}
 _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 

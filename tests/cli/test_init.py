@@ -107,7 +107,8 @@ def test_git_attributes_that_are_there_are_kept_and_the_line_is_named(
     repository: Repository,
 ) -> None:
     repository.write(".gitattributes", "*.png binary\n")
-    line = "kept .gitattributes; it needs this line: *.state.json -merge\n"
+    needed = "*.state.json -merge, *.history.jsonl merge=union"
+    line = f"kept .gitattributes; it needs these lines: {needed}\n"
     assert line in repository.done("init").stdout
     assert (repository.root / ".gitattributes").read_text() == "*.png binary\n"
 

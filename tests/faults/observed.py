@@ -13,6 +13,7 @@ from tests.fake_service import IDS
 from tests.faults.service import Body, body_of
 
 STATE = "majobctl.state.json"
+HISTORY = "majobctl.history.jsonl"
 REST_IDS = IDS
 """The ids of tests.fake_service for the flavor and the engine of JOB."""
 _CLAIM = re.compile(r"^job_config\.(\S+): (added|updated|resent|recorded|forgotten)", re.MULTILINE)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from majobctl.state.document import State
+from majobctl.state.history import History
 from tests.config_repository import JOB, PATIENCE, toml_of, until
 from tests.faults.cloud import ENVIRONMENT, IDS, Cloud, serving
 from tests.faults.conftest import Tally
 from tests.faults.launcher import Launcher, Watched, launching, side_by_side, started
-from tests.faults.observed import STATE, claims_in, held_back_in, lost, state_in
+from tests.faults.observed import HISTORY, STATE, claims_in, held_back_in, lost, state_in
 from tests.faults.service import Body, body_of, contradictions
 
 KILLS = 200
@@ -48,7 +49,8 @@ class Trial:
     serial: int = 0
     environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
     apply: tuple[str, ...] = APPLY
-    files: tuple[str, ...] = (STATE, f"{STATE}.backup", f"{STATE}.lock")
+    files: tuple[str, ...] = (STATE, f"{STATE}.backup", f"{STATE}.lock", HISTORY)
+    records: int = 0
 
     def state(self) -> State | None:
         return state_in(self.root)
@@ -151,9 +153,28 @@ class Trial:
         assert after is not None
         assert set(after.job_configs) == set(self.desired)
         assert not any(entry.pending for entry in after.job_configs.values())
+        self.check_history(after)
         left = sorted(path.name for path in self.root.iterdir() if path.is_file())
         assert left == sorted(["majobctl.toml", *self.files])
         return first
+
+    def check_history(self, state: State) -> None:
+        """It has every write since the first one, by whoever was killed, and each line of it."""
+        history = History(self.history(), state, "the history")
+        assert history.verify() == []
+        assert history.known_since() == 0
+        assert history.state_at(0).job_configs == {}
+        events = [it for it in history.events() if it.counts]
+        assert [it.serial for it in events] == [*range(state.serial, 0, -1)]
+        command = " ".join(["majobctl", *self.apply])
+        assert {it.about.command for it in events} <= {command, f"{command} --overwrite"}
+        blamed = [it for name in state.job_configs for it in history.blame(name)]
+        assert all(it.event for it in blamed)
+        assert {it.cause.partition(":")[0] for it in blamed} <= {"jobs/all.toml", ""}
+        self.records = len(events)
+
+    def history(self) -> bytes:
+        return (self.root / HISTORY).read_bytes()
 
 
 @contextmanager
@@ -187,10 +208,11 @@ def test_an_apply_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, tal
     told = ", ".join(f"{moments[name]} {name}" for name in (BEFORE, AMONG, MERGE, AFTER))
     claims = sum(made.claims for made in trials)
     pending = sum(made.pending for made in trials)
+    records = sum(made.records for made in trials)
     tally(
         "kill -9",
         f"{moments.total()} kills: {told}; {claims} claims, all kept; {pending} of unknown outcome,"
-        " all sent again",
+        f" all sent again; {records} writes of the state, all in its history",
     )
     assert moments.total() == KILLS
     assert moments[AMONG] > KILLS / 2

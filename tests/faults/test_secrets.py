@@ -151,7 +151,8 @@ def test_no_command_and_no_file_shows_a_secret(
     assert search.in_output(secretive.run("apply", "saved.plan")).code == 0
     search.in_files(secretive.root)
     assert {"majobctl.state.json", "majobctl.state.json.backup", "majobctl.state.json.journal",
-            "majobctl.state.json.lock.holder", "saved.plan"} <= search.kinds  # fmt: skip
+            "majobctl.state.json.lock.holder", "majobctl.history.jsonl",
+            "saved.plan"} <= search.kinds  # fmt: skip
     assert caplog.records  # the log is not silent: it has the requests
     tally(
         "secrets",

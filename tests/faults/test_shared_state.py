@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from majobctl.operations.context import ConfigRepository, store_of
 from majobctl.state.document import State
 from tests import fake_s3, live_cloud
 from tests.config_repository import PATIENCE, Ran, finished, until
@@ -28,6 +29,7 @@ from tests.faults.observed import claims_in
 from tests.faults.team import LEASE, STORES, Team, describe, in_postgres, in_s3, opened
 from tests.faults.test_kill import AFTER, AMONG, APPLY, BEFORE, MERGE, NAMES, Trial
 from tests.postgres import running_server
+from tests.state.backends.s3 import PAIR
 
 MakeTeam = Callable[[], Team]
 KILLS = 42
@@ -55,6 +57,10 @@ class Machines(Trial):
 
     def state(self) -> State | None:
         return self.team.read(self.root, self.launcher)
+
+    def history(self) -> bytes:
+        settings = ConfigRepository(self.root).load_settings()
+        return store_of(settings).backend.read_history()
 
     def renew(self) -> None:
         """The machine's disk is thrown away; the next one has what the team shares."""
@@ -112,8 +118,14 @@ def killed(make_team: MakeTeam, folder: Path, seed: int, kills: int) -> Machines
 
 @pytest.mark.timeout(900)
 def test_a_machine_that_dies_with_its_disk_loses_nothing(
-    make_team: MakeTeam, request: pytest.FixtureRequest, tmp_path: Path, tally: Tally
+    make_team: MakeTeam,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tally: Tally,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, text in PAIR.items():
+        monkeypatch.setenv(name, text)  # the history is read here
     store = request.node.callspec.params["make_team"]
 
     def run(folder: Path, seed: int, kills: int) -> Machines:

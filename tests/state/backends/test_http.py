@@ -19,7 +19,7 @@ import pytest
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends import OvertakenError
 from majobctl.state.backends.http import HttpBackend
-from majobctl.state.backends.http_server import Server
+from majobctl.state.backends.http_server import Document, Server
 from majobctl.state.document import State
 from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
@@ -69,6 +69,22 @@ class TestState:
             assert backend.read() == opened(gitlab).read() != content
         assert gitlab.lock == {}
         assert gitlab.document["serial"] == 2
+
+    def test_the_last_lines_of_the_history_travel_with_it(self, gitlab: FakeGitLab) -> None:
+        lines = [b"%d\n" % number for number in range(250)]
+        backend = opened(gitlab)
+        with backend.lock("apply"):
+            backend.write(state(1).dump(), b"".join(lines[:200]))
+            assert opened(gitlab).read_history() == b"".join(lines[:200])
+            backend.write(state(2).dump(), b"".join(lines[200:]))
+            assert opened(gitlab).read_history() == b"".join(lines[50:])
+            large = b"x" * 2**18 + b"\n"
+            backend.write(state(3).dump(), large)
+            assert opened(gitlab).read_history() == backend.end_of_history() == large
+            backend.replace_history(b"one\n")
+        assert opened(gitlab).read_history() == b"one\n"
+        before = {key: it for key, it in gitlab.document.items() if key != "history"}
+        assert Document.load(json.dumps(before).encode(), "x").history == ""
 
     def test_a_journal_travels_with_it(self, gitlab: FakeGitLab) -> None:
         store, backend = StateStore(opened(gitlab)), opened(gitlab)

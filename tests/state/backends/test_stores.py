@@ -159,6 +159,21 @@ class TestLog:
             assert open_log().read_journal() is backend.read_journal() is None
         assert open_log().read() == backend.read() == state(2, "a")
 
+    def test_the_history_is_kept_with_each_state(self, open_log: Callable[[], LogBackend]) -> None:
+        # Of 20 kB each: four are too many for the head of a state.
+        lines = [b"%d %s\n" % (number, b"x" * 20_000) for number in range(1, 7)]
+        backend = open_log()
+        with backend.lock("apply", 0):
+            for number, line in enumerate(lines, 1):
+                backend.write(state(number), line)
+                assert backend.end_of_history().endswith(line)
+        assert open_log().read_history() == b"".join(lines)
+        with backend.lock("prune", 0):
+            assert backend.read_history() == b"".join(lines)
+            backend.replace_history(b"one\n")
+            backend.write(state(7), b"two\n")
+        assert (open_log().read(), open_log().read_history()) == (state(7), b"one\ntwo\n")
+
     def test_the_second_sees_who_holds_the_lock(self, open_log: Callable[[], LogBackend]) -> None:
         with open_log().lock("majobctl apply --x", 0) as holder:
             with pytest.raises(LockedError) as raised, open_log().lock("other", 0):
