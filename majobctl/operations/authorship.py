@@ -13,7 +13,7 @@ from majobctl.git import run_git
 from majobctl.plan.change import Cause
 from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.state.backends.lock import this_process
-from majobctl.state.event import About
+from majobctl.state.record import About
 from majobctl.text import cut, printable
 
 _SECONDS = 10

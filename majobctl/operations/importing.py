@@ -20,7 +20,7 @@ from majobctl.repository.authoring.new_files import SINGLE_STEM, NewFiles, Place
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.state.document import Entry, State, secret_places
-from majobctl.state.event import Notes
+from majobctl.state.record import Notes
 from majobctl.state.store import LockedState, StateStore
 from majobctl.text import quoted, utc_now
 

@@ -24,18 +24,17 @@ from typing import Any
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State
-from majobctl.state.event import (
+from majobctl.state.event import Event, undo
+from majobctl.state.history_lines import Line, Lines, checked, damage_of, version_in
+from majobctl.state.origins import document_of, key_of, origins_in
+from majobctl.state.record import (
     BEGINNING,
     UNKNOWN,
-    Event,
     FieldPath,
     fields_of,
     serial_of,
-    undo,
     version_of,
 )
-from majobctl.state.history_lines import Line, Lines, checked, damage_of, version_in
-from majobctl.state.origins import document_of, key_of, origins_in
 from majobctl.state.replay import line_of
 from majobctl.text import quoted
 

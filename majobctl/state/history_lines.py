@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
-from majobctl.state.event import UNKNOWN, Event, event_of, serial_of
+from majobctl.state.event import Event, event_of
+from majobctl.state.record import UNKNOWN, serial_of
 from majobctl.state.replay import line_of
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.text import CONFLICT_MARKER
@@ -16,18 +16,6 @@ _AFTER = b'{"record":{"after":"'
 _SUM = b'"},"sum":"'
 _STATE = b'"state":"'
 _END = len(_SUM) + 16 + len(b'"}')
-
-
-def line_after(content: bytes, record: Mapping[str, Any]) -> bytes:
-    """The line of ``record`` after ``content``, the end of a history."""
-    previous = last_sum_of(content)
-    return line_of({**record, "previous": previous}, previous)[0]
-
-
-def last_sum_of(content: bytes) -> str:
-    """The sum of the last line that is as it was written; "" without one."""
-    lines = reversed(content.replace(b"\r\n", b"\n").split(b"\n"))
-    return next((found["sum"].text() for raw in lines if (found := checked(raw))), "")
 
 
 def checked(raw: bytes) -> Node | None:

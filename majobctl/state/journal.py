@@ -39,7 +39,7 @@ from typing import Any, Protocol
 
 from majobctl.errors import StateError
 from majobctl.state.document import State
-from majobctl.state.event import About, Notes
+from majobctl.state.record import About, Notes
 from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with, notes_of
 from majobctl.text import utc_now
 

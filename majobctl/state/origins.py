@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from majobctl.state.event import Event, FieldPath, Fields, event_of
+from majobctl.state.event import Event, event_of
 from majobctl.state.history_lines import Line
+from majobctl.state.record import FieldPath, Fields
 from majobctl.strict_json import JsonError, Node
 
 Found: TypeAlias = "dict[str, dict[FieldPath, tuple[Event, str]]]"

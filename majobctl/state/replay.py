@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -10,13 +11,14 @@ from typing import Any
 
 from majobctl.errors import StateError
 from majobctl.state.document import Entry, State, damaged
-from majobctl.state.event import About, Notes
+from majobctl.state.record import About, Notes
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
 from majobctl.text import printable
 
 VERSION = 1
 Record = Mapping[str, Any]
+_STATED = re.compile(rb'"\},"sum":"([0-9a-f]{16})"\}\r?(?:\n|$)')
 
 
 def line_of(record: Record, previous: str) -> tuple[bytes, str]:
@@ -25,6 +27,13 @@ def line_of(record: Record, previous: str) -> tuple[bytes, str]:
     content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     checksum = hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()[:16]
     return f'{{"record":{content},"sum":"{checksum}"}}\n'.encode(), checksum
+
+
+def line_after(end: bytes, record: Record) -> bytes:
+    """The line of ``record`` in the history that ends with ``end``."""
+    stated = _STATED.findall(end[end.rfind(b"\n", 0, -1) + 1 :]) or _STATED.findall(end)
+    previous = stated[-1].decode() if stated else ""
+    return line_of({**record, "previous": previous}, previous)[0]
 
 
 def replayed(state: State | None, content: bytes, name: str) -> State | None:

@@ -22,8 +22,8 @@ from majobctl.state.document import State
 from majobctl.text import printable, reason_of, utc_now
 
 if TYPE_CHECKING:
-    from majobctl.state.event import About, Notes
     from majobctl.state.journal import Journal
+    from majobctl.state.record import About, Notes
     from majobctl.state.replay import Record
 
 
@@ -124,7 +124,7 @@ class LockedState:
         self._about_writer = about
 
     def _about(self) -> About:
-        from majobctl.state.event import About
+        from majobctl.state.record import About
 
         return self._about_writer() if self._about_writer else About()
 
@@ -166,8 +166,8 @@ class LockedState:
         at: str = "",
         moved: bytes = b"",
     ) -> None:
-        from majobctl.state.event import UNKNOWN, Notes, record_of, version_of
-        from majobctl.state.history_lines import line_after
+        from majobctl.state.record import UNKNOWN, Notes, record_of, version_of
+        from majobctl.state.replay import line_after
 
         before = self._before
         version = UNKNOWN if before is None and self._content is not None else version_of(before)

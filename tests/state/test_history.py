@@ -20,9 +20,9 @@ from majobctl.state.backends import Backend, Warn, unheard
 from majobctl.state.backends.local import LocalBackend
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.document import Entry, State
-from majobctl.state.event import About, Notes, fields_of
 from majobctl.state.history import History
 from majobctl.state.journal import intent
+from majobctl.state.record import About, Notes, fields_of
 from majobctl.state.store import LockedState, StateStore
 from tests.plan.values import TARGET
 from tests.state.backends.memory import MemoryStore
