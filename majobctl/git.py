@@ -28,16 +28,27 @@ def run_git(
     folder: Path, *arguments: str, stdin: bytes = b"", seconds: float = 300, **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Raises MajobctlError if git is not installed, TimeoutError if it takes too long."""
+    return ended_git(start_git(folder, *arguments, **variables), stdin, seconds)
+
+
+def start_git(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+    """Git, while it runs: for ``ended_git``. Raises MajobctlError if git is not installed."""
     own = {key: text for key, text in os.environ.items() if key not in _OF_ANOTHER}
     own |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **variables}
     run, pipe = ["git", "-C", str(folder), *arguments], subprocess.PIPE
     try:
         # A session of its own has no terminal to ask at, and can be killed as one.
-        process = subprocess.Popen(
+        return subprocess.Popen(
             run, stdin=pipe, stdout=pipe, stderr=pipe, env=own, start_new_session=True
         )
     except FileNotFoundError as error:
         raise MajobctlError("git is not installed") from error
+
+
+def ended_git(
+    process: subprocess.Popen[bytes], stdin: bytes = b"", seconds: float = 300
+) -> subprocess.CompletedProcess[bytes]:
+    """What git did. Raises TimeoutError, and ends it, if it takes longer than ``seconds``."""
     with process:
         try:
             out, err = process.communicate(stdin, timeout=seconds)
@@ -48,7 +59,7 @@ def run_git(
             if isinstance(error, subprocess.TimeoutExpired):
                 raise TimeoutError(f"git did not end within {seconds:g} s") from error
             raise
-    return subprocess.CompletedProcess(run, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def said(ran: subprocess.CompletedProcess[bytes]) -> str:

@@ -3,54 +3,58 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError
-from majobctl.git import run_git
-from majobctl.plan.change import Cause
+from majobctl.git import ended_git, start_git
+from majobctl.plan.change import Cause, FieldChange
 from majobctl.repository.settings.settings import FILE_NAME, Settings
 from majobctl.state.backends.lock import this_process
-from majobctl.state.record import About
+from majobctl.state.record import ALL_FIELDS, About
 from majobctl.text import cut, printable
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 _SECONDS = 10
 """A git that is slower than this says nothing."""
+_STATUS = ("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--")
 
 
-def author(settings: Settings, command: str, plan: str = "") -> Callable[[], About]:
-    """Begins to find out who runs ``command``; what is returned waits for the answer. ``plan`` is
-    the digest of a saved plan."""
-    found: list[About] = []
-    looking = threading.Thread(
-        target=lambda: found.append(_about(settings, command, plan)), daemon=True
-    )
-    looking.start()
+@contextmanager
+def author(settings: Settings, command: str, plan: str = "") -> Iterator[Callable[[], About]]:
+    """Who runs ``command``; ``plan`` is the digest of a saved plan. Git is started here, and waited
+    for by whoever asks."""
+    root, (user, job, commit) = settings.root, of_ci(os.environ)
+    own, runs = this_process(command), []
+    if _in_git(root):
+        runs = [_started(root, *_STATUS, *_files(settings))]
+        runs += [] if user else [_started(root, "config", "user.name")]
 
     def about() -> About:
-        looking.join()
-        return found[0] if found else About(command=command, plan=plan)
+        said = [*map(_said, runs), "", ""]
+        found, clean = _commit_in(said[0])
+        return About(
+            user=_short(user or said[1].strip() or own.user),
+            host=own.host,
+            job=_short(job),
+            commit=_short(found or commit),
+            clean=clean,
+            command=_short(own.command),
+            plan=plan,
+        )
 
-    return about
-
-
-def _about(settings: Settings, command: str, plan: str) -> About:
-    own = this_process(command)
-    user, job, commit = of_ci(os.environ)
-    found, clean = _commit(settings) if _in_git(settings.root) else ("", None)
-    if not user and found:
-        user = _git(settings.root, "config", "user.name")[:200].strip()
-    return About(
-        user=_short(user or own.user),
-        host=own.host,
-        job=_short(job),
-        commit=_short(found or commit),
-        clean=clean,
-        command=_short(own.command),
-        plan=plan,
-    )
+    try:
+        yield cache(about)
+    finally:
+        for run in runs:
+            if run and run.stdout and not run.stdout.closed:
+                run.kill()
+                _said(run)
 
 
 def of_ci(variables: Mapping[str, str]) -> tuple[str, str, str]:
@@ -71,14 +75,16 @@ def _in_git(root: Path) -> bool:
     return any((it / ".git").exists() for it in (folder, *folder.parents))
 
 
-def _commit(settings: Settings) -> tuple[str, bool | None]:
-    """The commit, "" if there is none yet, and whether the files that majobctl reads are as in
-    it."""
-    files = [f":(glob){it}" for it in (FILE_NAME, *settings.job_files) if not os.path.isabs(it)]
-    form = ("--porcelain=v2", "--branch", "--untracked-files=normal")
-    text = _git(settings.root, "--no-optional-locks", "status", *form, "--", *files)
+def _files(settings: Settings) -> list[str]:
+    """Those that majobctl reads, as git's patterns."""
+    own = (it for it in (FILE_NAME, *settings.job_files) if not os.path.isabs(it))
+    return [f":(glob){it}" for it in own]
+
+
+def _commit_in(status: str) -> tuple[str, bool | None]:
+    """The commit, "" if there is none yet, and whether the files are as in it."""
     commit, clean = "", None
-    for line in text.splitlines():
+    for line in status.splitlines():
         if line.startswith("# branch.oid "):
             commit, clean = line.split()[2], True
         elif not line.startswith("#"):
@@ -86,11 +92,17 @@ def _commit(settings: Settings) -> tuple[str, bool | None]:
     return ("", None) if commit == "(initial)" else (commit, clean)
 
 
-def _git(root: Path, *arguments: str) -> str:
-    """What git prints; "" if it fails."""
+def _started(root: Path, *arguments: str) -> Popen[bytes] | None:
     with suppress(MajobctlError, OSError):
-        ran = run_git(root, *arguments, seconds=_SECONDS)
-        return "" if ran.returncode else ran.stdout.decode(errors="replace")
+        return start_git(root, *arguments)
+    return None
+
+
+def _said(run: Popen[bytes] | None) -> str:
+    """What git prints; "" if it fails, or was asked before."""
+    with suppress(OSError, ValueError):
+        if run and (ran := ended_git(run, seconds=_SECONDS)).returncode == 0:
+            return ran.stdout.decode(errors="replace")
     return ""
 
 
@@ -98,8 +110,16 @@ def _short(text: str) -> str:
     return printable(cut(text))
 
 
-def line_of(cause: Cause) -> str:
-    """A cause as the history keeps it, such as ``majobctl.toml:14 (defaults)``."""
+def causes_of(fields: Iterable[FieldChange]) -> Mapping[str, str]:
+    """The causes of the fields as a journal keeps them: once, if all have the same."""
+    causes = {it.dotted: _line_of(it.cause) if it.cause else "" for it in fields}
+    if len(found := {*causes.values()}) == 1:
+        causes = {ALL_FIELDS: found.pop()}
+    return {key: text for key, text in causes.items() if text}
+
+
+def _line_of(cause: Cause) -> str:
+    """As in ``majobctl.toml:14 (defaults)``."""
     place = f"{cause.file}:{cause.line}" if cause.line else cause.file
     table = cause.key.partition(".")[0]
     return place if table in ("", "job_config") else f"{place} ({table})"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from majobctl.errors import ConfigError, MajobctlError, Problem, StateError
 from majobctl.job_config.secrets import KEY_VARIABLE
@@ -91,6 +91,7 @@ class ConfigRepository:
     def calls_at_once(self, settings: Settings) -> int:
         return self.parallelism or settings.parallelism
 
+    @contextmanager
     def locked(
         self,
         settings: Settings,
@@ -98,7 +99,7 @@ class ConfigRepository:
         instead: State | None = None,
         force: bool = False,
         plan: str = "",
-    ) -> AbstractContextManager[LockedState]:
+    ) -> Iterator[LockedState]:
         """As ``StateStore.locked``; ``plan`` is the digest of a saved plan that is applied. Raises
         MajobctlError, too, for an empty key of the state."""
         from majobctl.operations.authorship import author
@@ -106,14 +107,14 @@ class ConfigRepository:
         if os.environ.get(KEY_VARIABLE) == "":
             # Hashes without the state's key would make every secret look changed.
             raise MajobctlError(f"{KEY_VARIABLE} is empty: set the state's key, or unset it")
-        return store_of(settings).locked(
-            self.command,
-            self.lock_timeout,
-            instead=instead,
-            force=force,
-            warn=self.warn,
-            about=author(settings, self.command, plan),
-        )
+        options: Any = {"instead": instead, "force": force, "warn": self.warn}
+        with (
+            author(settings, self.command, plan) as about,
+            store_of(settings).locked(
+                self.command, self.lock_timeout, about=about, **options
+            ) as locked,
+        ):
+            yield locked
 
 
 RepositoryOrPath: TypeAlias = ConfigRepository | str | os.PathLike[str]

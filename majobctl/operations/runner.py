@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from majobctl.job_config.secrets import SHOWN, looks_secret
-from majobctl.operations.authorship import line_of
+from majobctl.operations.authorship import causes_of
 from majobctl.operations.executor import ChangeExecutor
 from majobctl.operations.workers import WorkerPool
 from majobctl.plan.change import CALLS, SENDING, Action, Change, FieldChange
@@ -212,7 +212,7 @@ def _intent_of(change: Change) -> Record:
     return intent(
         change.after or change.before or {},
         prevent_delete=change.prevent_delete,
-        causes={it.dotted: line_of(it.cause) for it in change.fields if it.cause},
+        causes=causes_of(change.fields),
         old_name=change.old_name,
     )
 

@@ -25,9 +25,9 @@ crash leaves, and counts as never written. The first record says which state the
 ``"prevent_delete": true`` is added to an intent, and to what is known, of such a job config. An
 intent that no outcome follows means that the outcome of the call is unknown.
 
-The rest is for the history, whoever merges the journal: ``about`` is who applies, from which
-commit; ``"causes": {FIELD: "jobs/nlp.toml:5"}`` and ``"from"``, the old name, are beside
-``params``, and ``"overwrote": {FIELD: VALUE}`` beside ``done``."""
+The rest is for the history, whoever merges the journal. ``about`` is who applies, from which
+commit. Beside ``params`` are ``"causes": {FIELD: "jobs/nlp.toml:5"}``, or ``*`` in place of all
+fields, and ``"from"``, the old name; beside ``done`` is ``"overwrote": {FIELD: VALUE}``."""
 
 from __future__ import annotations
 

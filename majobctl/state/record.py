@@ -27,6 +27,8 @@ BEGINNING = ""
 """The version before the first write."""
 UNKNOWN = "?"
 """The version before the write that replaced a state which nobody could read."""
+ALL_FIELDS = "*"
+"""In place of a field: the cause of all of them."""
 _HYPERPARAMETERS = "hyperparameters"
 
 
@@ -142,9 +144,8 @@ def _change(
     for path in sorted(old.keys() | new.keys()):
         if old.get(path) != new.get(path):
             dotted = ".".join(path)
-            more = [causes[dotted]] if dotted in causes else []
-            if dotted in overwrote:
-                more = [causes.get(dotted, ""), overwrote[dotted]]
+            cause = causes.get(dotted) or causes.get(ALL_FIELDS, "")
+            more = [cause, overwrote[dotted]] if dotted in overwrote else [cause] if cause else []
             fields.append([[*path], old.get(path), new.get(path), *more])
     found = {"action": _action(before, after, notes.actions.get(name, ""))}
     rest, others = rest_of(before), rest_of(after)
