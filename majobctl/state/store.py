@@ -8,29 +8,21 @@ journal, then the state, and so see a state that existed at one moment."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.errors import StateError
-from majobctl.files import create_durably
 from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
+from majobctl.state.rescue import OVERTAKEN, in_journal, not_kept, or_not_kept, rescued
 from majobctl.text import printable, reason_of, utc_now
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
     from majobctl.state.record import About, Notes
     from majobctl.state.replay import Record
-
-
-_OVERTAKEN = (
-    "do not push it, since others go on with the state, and send again what has no outcome there;"
-    " compare it with the output of\n    majobctl state pull"
-)
 
 
 class StateStore:
@@ -131,7 +123,7 @@ class LockedState:
     def write(self, state: State, notes: Notes | None = None) -> None:
         """Writes ``state`` as it is, and into the history what that changes, with ``notes``. Raises
         StateError if it cannot be written."""
-        with _or_not_kept(self._backend.name):
+        with or_not_kept(self._backend.name):
             self._write(state, notes)
 
     def move_here(self, state: State, history: bytes) -> None:
@@ -139,12 +131,12 @@ class LockedState:
         known, self._before = self.read_history(), state
         # It may be back where it was before.
         moved = history.removeprefix(known) if history.startswith(known) else history
-        with _or_not_kept(self._backend.name):
+        with or_not_kept(self._backend.name):
             self._write(state, moved=moved)
 
     def leave(self, mark: bytes) -> None:
         """Puts ``mark`` in the place of a state that is elsewhere now."""
-        with _or_not_kept(self._backend.name):
+        with or_not_kept(self._backend.name):
             self._replace(mark, b"")
 
     def read_history(self) -> bytes:
@@ -155,7 +147,7 @@ class LockedState:
 
     def replace_history(self, content: bytes) -> None:
         """Raises StateError if it cannot be written."""
-        with _or_not_kept(self._backend.history_name):
+        with or_not_kept(self._backend.history_name):
             self._backend.replace_history(content)
 
     def _write(
@@ -213,12 +205,12 @@ class LockedState:
             reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
             is_replaced = self._is_replaced()
             if not fault and not is_replaced:
-                return f"{reason}\n{_in_journal(self._backend)}"
+                return f"{reason}\n{in_journal(self._backend)}"
             # The part that the journal still has is merged before the rest can be restored.
             serial = state.serial + (kept > 1 and not is_replaced)
             self.state = replace(state, serial=serial)
-            how = _OVERTAKEN if isinstance(error, OvertakenError) else ""
-            restore = _rescued(self.state, self._backend.name, is_replaced, how)
+            how = OVERTAKEN if isinstance(error, OvertakenError) else ""
+            restore = rescued(self.state, self._backend.name, is_replaced, how)
             return "\n".join(filter(None, (fault, str(reason), restore)))
         if not fault:
             return self._remove_journal()
@@ -279,43 +271,6 @@ class LockedState:
                 about, notes, at = told_in(journal, self._backend.journal_name)
                 self._write(self.state, notes, about, at)
         except OSError as error:
-            raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
+            raise StateError(f"{not_kept(name, error)}\n{in_journal(self._backend)}") from error
         if left := self._remove_journal():
             raise StateError(left)
-
-
-def _in_journal(backend: Backend) -> str:
-    return (
-        f"nothing is lost: what was done is in {backend.journal_name}, and the next majobctl"
-        " command that can write merges it"
-    )
-
-
-def _rescued(state: State, name: str, is_replaced: bool, how: str) -> str:
-    content = state.dump()
-    path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
-    restore = f"once {name} can be written, restore it with\n    majobctl state push"
-    if is_replaced:
-        restore = f"unless {name} is right as it is now, run\n    majobctl state push --force"
-    try:
-        create_durably(path, content)
-    except OSError:
-        return (
-            f"what was done is in the state below, which no file could hold: save it as rescue.json"
-            f" and, {how or f'{restore} rescue.json'}\n{content.decode()}"
-        )
-    return f"what was done is in {path}: {how or f'{restore} {path}'}"
-
-
-@contextmanager
-def _or_not_kept(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise not_kept(name, error) from error
-
-
-def not_kept(name: str, error: OSError) -> StateError:
-    if isinstance(error, StateError):
-        return error
-    return StateError(f"{name} cannot be written: {reason_of(error)}")
