@@ -82,7 +82,7 @@ def test_an_apply_says_who_from_which_commit_and_why(in_git: Repository) -> None
     in_git.apply()
     assert last(in_git).about.clean is True
     assert edits(last(in_git)) == {
-        "alpha": ("update", {"train_instance_count": (1, 2, "jobs/alpha.toml:3")})
+        "alpha": ("update", {"train_instance_count": (1, 2, "jobs/alpha.toml:9")})
     }
     in_git.job("beta")
     in_git.apply()
