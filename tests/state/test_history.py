@@ -101,7 +101,7 @@ class Life:
 
     def params(self) -> dict[str, Any]:
         labels = {key: str(self.dice.randrange(3)) for key in ("lr", "ä", "a.b") if self.flip(0.6)}
-        own = {"config_desc": self.dice.choice(["x", "y\u2028z", '"state":"1:2"'])}
+        own: dict[str, Any] = {"config_desc": self.dice.choice(["x", "y\u2028z", '"state":"1:2"'])}
         own |= {"data_source": [{"type": "obs", "data_url": self.dice.choice("pq")}]}
         own |= {"hyperparameters": labels} if labels else {}
         return {key: value for key, value in own.items() if self.flip(0.8)}

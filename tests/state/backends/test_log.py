@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from majobctl.state.backends import records as log
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.document import State
 from majobctl.state.journal import Journal, intent
-from majobctl.state.store import LockedState, StateStore
+from majobctl.state.store import StateStore
 from tests.config_repository import BODY, Repository, until
 from tests.fake_service import FakeService, name_of
 from tests.plan.values import TARGET
@@ -39,9 +38,7 @@ class Shared(ConfigRepository):
 
     backend: LogBackend = field(kw_only=True)
 
-    def locked(
-        self, *_: Any, plan: str = "", **options: Any
-    ) -> AbstractContextManager[LockedState]:
+    def locked(self, *_: Any, plan: str = "", **options: Any) -> Any:
         store = StateStore(self.backend)
         return store.locked(self.command, self.lock_timeout, warn=self.warn, **options)
 
