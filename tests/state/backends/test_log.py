@@ -400,6 +400,28 @@ class TestSize:
         with backend.lock("next", 0):
             pass
 
+    def test_the_history_outlives_the_states(self, desk: Desk) -> None:
+        lines = [b'{"serial":%d}\n' % number for number in range(1, 351)]
+        backend = LogBackend(desk.store, keep=3, clock=desk.clock)
+        for serial, line in enumerate(lines, 1):
+            with backend.lock("apply", 0):
+                desk.clock.boot += 600
+                backend.write(state(serial), line)
+        assert LogBackend(desk.store).read_history() == b"".join(lines)
+        # An hour of records, which are six applies, and one with the lines before.
+        assert len(desk.store.records) < 40
+        kinds = [
+            log.load(number, content, "").kind
+            for number, (_, content) in desk.store.records.items()
+        ]
+        assert kinds.count("history") == 1
+        # One that is lost takes its lines with it, and nothing else.
+        lost = min(desk.store.records)
+        assert log.load(lost, desk.store.records.pop(lost)[1], "").kind == "history"
+        assert lines[-1] in LogBackend(desk.store).read_history() != b"".join(lines)
+        with LogBackend(desk.store, clock=desk.clock).lock("next", 0):
+            pass
+
     def test_a_state_is_kept_where_nothing_may_be_removed(self, desk: Desk) -> None:
         backend = LogBackend(desk.store, keep=1, clock=desk.clock)
         for serial in range(1, 4):
