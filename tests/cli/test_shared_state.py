@@ -233,7 +233,8 @@ def test_a_move_waits_for_both_locks(local: Repository) -> None:
     ("arguments", "problems"),
     [
         (["gti"], ['did you mean "git"?']),
-        (["postgres"], ["address is missing", "name is missing"]),
+        (["postgres"], ["name is missing"]),
+        (["http"], ["address is missing"]),
         (["postgres", "address=postgresql://a:b@c/d", "name=.x"], ["a password", "name must be"]),
         (["postgres", "address=h/d?p%61ssword=x", "name=x"], ["must not have a password"]),
         (["s3", "bucket=b", "name=n", "endpoint=http://s3.example.com"], ["https://"]),

@@ -83,7 +83,8 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "address": Setting(
             Kind.TEXT,
             "",
-            "For `postgres` and `http`: the address, without a password.",
+            "For `postgres` and `http`: the address, without a password. What it leaves out for"
+            " `postgres` is libpq's, such as `PGHOST`.",
         ),
         "name": Setting(
             Kind.TEXT,

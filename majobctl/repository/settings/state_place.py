@@ -26,7 +26,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "git": ("branch", "remote", *_LEASED),
 }
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "postgres": ("address", "name"),
+    "postgres": ("name",),
     "s3": ("bucket", "name"),
     "http": ("address",),
 }
