@@ -63,18 +63,17 @@ def run_pipeline(
     branch: str,
     variables: Mapping[str, str] = NO_VARIABLES,
     *,
-    installs: bool = False,
     before: Mapping[str, Callable[[], object]] | None = None,
     started: bool = True,
 ) -> dict[str, Ran]:
-    """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE.
+    """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE. None of them
+    installs majobctl.
 
     ``started``: somebody starts each job that waits for that. ``before`` has what happens before a
-    job. ``installs`` says whether what installs majobctl is run, which is slow.
+    job.
     """
     document = load()
-    if not installs:
-        document["default"]["before_script"] = []
+    document["default"]["before_script"] = []
     jobs = {name: _whole(document, name) for name in document if name not in _KEYWORDS}
     number = len(list(machine.root.glob("pipeline-*")))
     folder = machine.root / f"pipeline-{number}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
 yaml: Any = importlib.import_module("yaml")  # it has no type stubs
 NAMES = ("alpha", "beta", "gamma")
 """The configurations that each service has."""
+REPORTED = re.compile(r"^job_config\.(\w+): (?:updated|resent|recorded)", re.MULTILINE)
+"""Of whom an apply reports that it is as desired."""
 CREDENTIALS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
 _AUTHOR = ("-c", "user.name=Author", "-c", "user.email=author@example.com")
 
@@ -111,6 +114,11 @@ class Machine:
         """What the state has, as another machine finds it."""
         return self.ask(f"majobctl state pull {options}").document["job_configs"]
 
+    def make_slow(self) -> None:
+        """From the next apply on, calls are made one after the other; it has all job configs."""
+        settings = self.git("show", "main:majobctl.toml") + "\nparallelism = 1\n"
+        self.commit("One by one", {"majobctl.toml": settings, **described("first")})
+
     @property
     def branches(self) -> list[str]:
         return self.git("branch", "--format=%(refname:short)").split()
@@ -138,6 +146,23 @@ class Machine:
         )
         self.running.append(process)
         return finished(process)
+
+    def left_by(self, dead: Ran, options: str = "") -> set[str]:
+        """What an apply that was killed had reported is in the state; the names of the others,
+        whose outcome is unknown."""
+        assert dead.code == -signal.SIGKILL
+        configs = self.job_configs(options)
+        unknown = {name for name, entry in configs.items() if entry.get("pending")}
+        assert unknown and unknown == {*configs} - {*REPORTED.findall(dead.stderr)}
+        return unknown
+
+    def check_applied(self, text: str, options: str = "") -> None:
+        """All job configs have the description ``text``, in the state and in the service."""
+        configs = self.job_configs(options).values()
+        assert {(it["params"]["config_desc"], it.get("pending")) for it in configs} == {
+            (text, None)
+        }
+        self.ask(f"majobctl drift --detailed-exitcode {options}")
 
     def interrupt(self, environment: str, number: int = signal.SIGKILL) -> int:
         """Sends a signal to all processes of the running job, once a call of it was answered; their

@@ -14,7 +14,7 @@ import pytest
 from majobctl import __version__
 from tests.ci.fake_gh import BOT
 from tests.ci.github import USER, Finished, run_workflow
-from tests.ci.machine import NAMES, Machine, described, job_text, machine, puts
+from tests.ci.machine import NAMES, REPORTED, Machine, described, job_text, machine, puts
 from tests.config_repository import until
 from tests.git_servers import over_http
 
@@ -25,7 +25,6 @@ backend = "git"
 lease = 5
 """
 APPLY = "Apply exactly that plan"
-REPORTED = re.compile(r"^job_config\.(\w+): (?:updated|resent|recorded)", re.MULTILINE)
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +50,7 @@ def host(tmp_path: Path) -> Iterator[Machine]:
 def slow(tmp_path: Path) -> Iterator[Machine]:
     """Calls take a while, one after the other; alpha, beta and gamma were applied, and edited."""
     with hosting(tmp_path, latency_ms=200) as made:
-        settings = made.git("show", "main:majobctl.toml") + "\nparallelism = 1\n"
-        made.commit("One by one", {"majobctl.toml": settings, **described("first")})
+        made.make_slow()
         assert not run_workflow(made, "apply").has_failed
         made.commit("Edit", described("second"))
         yield made
@@ -236,29 +234,19 @@ def test_a_plan_that_fails_sends_nothing(host: Machine) -> None:
 
 @pytest.mark.parametrize("is_reverted", [False, True])
 def test_what_a_dead_runner_did_is_in_the_state(slow: Machine, is_reverted: bool) -> None:
-    before = len(puts(slow, "only"))
     with ThreadPoolExecutor(1) as pool:
         kill = {APPLY: lambda: pool.submit(slow.interrupt, "only")}
         dead = run_workflow(slow, "apply", before=kill).steps[APPLY]
-    assert dead.code == -signal.SIGKILL
-    told = REPORTED.findall(dead.stderr)
-    unknown = {name for name, it in slow.job_configs().items() if it.get("pending")}
-    assert unknown == {*NAMES} - {*told}
-    sent = puts(slow, "only")[before:]
-    assert sent and unknown
-
-    wanted = "first" if is_reverted else "second"
+    unknown = slow.left_by(dead)
     if is_reverted:
-        slow.commit("Revert", described(wanted))
+        slow.commit("Revert", described("first"))
     job = run_workflow(slow, "apply")
     assert not job.has_failed, job
     assert "No changes" not in job.summary
     assert "took over the lock" in job.steps[APPLY].stderr
-    assert {*REPORTED.findall(job.steps[APPLY].stderr)} == ({*NAMES} if is_reverted else unknown)
-    configs = slow.job_configs()
-    assert {it["params"]["config_desc"] for it in configs.values()} == {wanted}
-    assert not any(it.get("pending") for it in configs.values())
-    slow.ask("majobctl drift --detailed-exitcode")
+    done = {*REPORTED.findall(job.steps[APPLY].stderr)}
+    assert done == ({*NAMES} if is_reverted else unknown)
+    slow.check_applied("first" if is_reverted else "second")
 
 
 @pytest.mark.parametrize(
