@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from majobctl.state.backends.git import GitStore
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
-from tests.config_repository import COMMAND, PATIENCE, Repository
+from tests.config_repository import COMMAND, PATIENCE, Repository, finished, terminal
 from tests.git_servers import NO_GIT, bare, git, hook
 from tests.postgres import Server, postgres_server
 
@@ -331,6 +333,42 @@ def test_a_move_that_is_killed_goes_on_when_it_is_run_again(
     assert state_of(local) == before
     local.settings(settings)
     assert " was moved to " in local.run("plan", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kill_at"),
+    [
+        (["plan"], "fetch"),
+        (["apply", "--auto-approve"], "push"),
+        (["plan", "--base=HEAD"], "batch"),
+    ],
+)
+def test_a_killed_command_leaves_no_temporary_folder_for_longer_than_the_next(
+    shared: Repository, tmp_path: Path, arguments: list[str], kill_at: str
+) -> None:
+    """What is in use, and what only looks like it, stays."""
+    shared.job("gamma")
+    git(shared.root, "add", "-A")
+    git(shared.root, "commit", "-q", "-m", "x")
+    (folder := tmp_path / "temporary").mkdir()
+    shared.environment["TMPDIR"] = str(folder)
+    (own := tmp_path / "own").mkdir()
+    killer = f'#!/bin/sh\ncase "$*" in *{kill_at}*) kill -9 $PPID; exit;; esac\n'
+    (own / "git").write_text(f'{killer}exec {shutil.which("git")} "$@"\n')
+    (own / "git").chmod(0o755)
+    path = f"{own}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **shared.environment, "PATH": path}
+    assert finished(shared.start(*arguments, env=environment)).code == -9
+    assert [*folder.iterdir()]
+    (others := folder / ".majobctl-notes").mkdir()
+    with terminal(shared, "apply") as shown:
+        shown.expect("yes")
+        (used,) = {*folder.iterdir()} - {others}
+        shared.process("plan", code=0)
+        assert {*folder.iterdir()} == {used, others}
+        shown.type("no\n")
+        assert shown.finish()[0] == 1
+    assert [*folder.iterdir()] == [others]
 
 
 # --- what others see ---

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 from majobctl.errors import MajobctlError, StateError
+from majobctl.files import temporary_folder
 from majobctl.git import run_git, said
 from majobctl.state.backends.log import LogBackend
-from majobctl.text import in_short, printable
+from majobctl.text import in_short, printable, reason_of
 
 _Tip = tuple[str, frozenset[int]]
 """A commit, "" before the first, and the numbers of the records in it."""
@@ -178,8 +178,11 @@ class GitStore:
         seen = f"refs/remotes/{self._remote}/{self._branch}"
         self._fetched_once = self._told("for-each-ref", "--format=%(objectname)", seen).strip()
         variables = self._settings()
-        variables["GIT_DIR"] = folder = tempfile.mkdtemp(prefix="majobctl-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, (stack := ExitStack()).close)
+        try:
+            variables["GIT_DIR"] = folder = str(temporary_folder(stack))
+        except OSError as error:
+            raise StateError(f"{self.name} needs a temporary folder: {reason_of(error)}") from error
         self._made("init", "--quiet", "--bare", "--template=", f"--object-format={form}", folder)
         self._folder, self._variables = Path(top), variables
 
