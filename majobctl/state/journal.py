@@ -118,6 +118,11 @@ class Journal:
             merged = self._sums[kept] or after.merged
             return after if after is self._state else replace(after, merged=merged)
 
+    def outcomes(self, kept: int = 0) -> list[str]:
+        """The names of those with an outcome after the first ``kept`` records."""
+        kinds, records = ("done", "known", "refused", "forget"), self._records[kept:]
+        return [str(record[it]) for record in records for it in kinds if it in record]
+
     def kept(self, content: bytes, name: str) -> tuple[int, bool]:
         """How many records the file ``name``, with ``content``, has, and if that is all. Raises
         StateError if it is not the beginning of this journal."""

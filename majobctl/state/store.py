@@ -19,12 +19,11 @@ from majobctl.errors import StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
-from majobctl.text import printable, reason_of
+from majobctl.text import counted, in_short, printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
     from majobctl.state.replay import Record
-
 
 _OVERTAKEN = (
     "do not push it, since others go on with the state, and send again what has no outcome there;"
@@ -151,19 +150,24 @@ class LockedState:
         kept, fault = self._kept(journal)
         state = journal.outcome(max(kept, 0))
         try:
+            if isinstance(journal.failure, OvertakenError):
+                raise journal.failure
             if state.serial > (self.state.serial if self.state else 0):
                 self._write(state)
+        except OvertakenError as error:
+            return self._overtaken(error, journal, max(kept, 0))
         except (OSError, StateError) as error:
             reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
             is_replaced = self._is_replaced()
             if not fault and not is_replaced:
                 return f"{reason}\n{_in_journal(self._backend)}"
             # The part that the journal still has is merged before the rest can be restored.
-            serial = state.serial + (kept > 1 and not is_replaced)
-            self.state = replace(state, serial=serial)
-            how = _OVERTAKEN if isinstance(error, OvertakenError) else ""
-            restore = _rescued(self.state, self._backend.name, is_replaced, how)
-            return "\n".join(filter(None, (fault, str(reason), restore)))
+            rescued = replace(state, serial=state.serial + (kept > 1 and not is_replaced))
+            name = self._backend.name
+            how = f"once {name} can be written, restore it with\n    majobctl state push"
+            if is_replaced:
+                how = f"unless {name} is right as it is now, run\n    majobctl state push --force"
+            return "\n".join(filter(None, (fault, str(reason), _rescued(rescued, how))))
         if not fault:
             return self._remove_journal()
         place = printable(self._backend.place)
@@ -172,6 +176,16 @@ class LockedState:
         return self._remove_journal() or (
             f"{fault}; what was done is in {place}\nlook at what is left to do: majobctl plan"
         )
+
+    def _overtaken(self, error: OvertakenError, journal: Journal, kept: int) -> str:
+        """What ``save`` says when somebody else has the lock by now."""
+        lost, done = journal.outcomes(kept), len(journal.outcomes())
+        text = f"{error}, so no further call was started"
+        if not lost:
+            return f"{text}\n{_in_journal(self._backend)}"
+        names = printable(in_short(lost))
+        text += f"\n{counted(done - len(lost), 'outcome')} kept; not kept: {names}"
+        return f"{text}\n{_rescued(journal.outcome(kept))}"
 
     def _kept(self, journal: Journal) -> tuple[int, str]:
         """How many records of ``journal`` its file still has, -1 if it is another one; and what is
@@ -230,20 +244,17 @@ def _in_journal(backend: Backend) -> str:
     )
 
 
-def _rescued(state: State, name: str, is_replaced: bool, how: str) -> str:
-    content = state.dump()
-    path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
-    restore = f"once {name} can be written, restore it with\n    majobctl state push"
-    if is_replaced:
-        restore = f"unless {name} is right as it is now, run\n    majobctl state push --force"
+def _rescued(state: State, restore: str = "") -> str:
+    """Writes ``state`` to a file here, and says where; ``restore`` goes on with its name."""
+    content, path = state.dump(), f"majobctl.rescue-{state.serial}-{os.getpid()}.json"
     try:
-        create_durably(path, content)
+        create_durably(Path(path), content)
     except OSError:
         return (
             f"what was done is in the state below, which no file could hold: save it as rescue.json"
-            f" and, {how or f'{restore} rescue.json'}\n{content.decode()}"
+            f" and, {f'{restore} rescue.json' if restore else _OVERTAKEN}\n{content.decode()}"
         )
-    return f"what was done is in {path}: {how or f'{restore} {path}'}"
+    return f"what was done is in {path}: {f'{restore} {path}' if restore else _OVERTAKEN}"
 
 
 def not_kept(name: str, error: OSError) -> StateError:

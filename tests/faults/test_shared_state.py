@@ -224,8 +224,14 @@ class Overtaking:
         for name, _ in claims_in(ran.stderr):
             assert not entries[name].pending
             assert entries[name].params["config_desc"] == "a"
-        (rescue,) = self.roots[0].glob("majobctl.rescue-*.json")
-        assert f"{rescue.name}: do not push it" in ran.stderr
+        assert "State serial" not in ran.stdout
+        assert len(re.findall(r"was (?:taken over|freed) by", ran.stderr)) == 1
+        rescued = [*self.roots[0].glob("majobctl.rescue-*.json")]
+        if "nothing is lost" not in ran.stderr:
+            told = re.search(r"\n(\d+) outcomes? kept; not kept: job-", ran.stderr)
+            assert told and int(told[1]) == sum(not it.pending for it in entries.values())
+            assert f"{rescued.pop().name}: do not push it" in ran.stderr
+        assert not rescued
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["works", "busy"])

@@ -587,7 +587,8 @@ class TestOvertaken:
                 with pytest.raises(OvertakenError):
                     journal.flush()
             message = locked.save(journal)
-            assert f"the lock of memory was {way} by" in message
+            assert message.count(f"the lock of memory was {way} by") == 1
+            assert "so no further call was started\n" in message
             with pytest.raises(OvertakenError):
                 locked.write(State.new(TARGET))
         rescued = [*tmp_path.iterdir()]
@@ -598,6 +599,7 @@ class TestOvertaken:
             assert "nothing is lost: what was done is in the journal of memory" in message
             assert not rescued
         else:
+            assert "\n0 outcomes kept; not kept: a\n" in message
             assert "do not push it" in message
             assert "state push" not in message
             assert message.endswith("majobctl state pull")
