@@ -108,10 +108,15 @@ class LogBackend:
         for _ in range(_TRIES):
             if self._overtaken:
                 raise self._overtaken
-            if is_within(self._lease * SURE, self._sure_since, self._clock.now()):
+            if self._is_sure():
                 return
-            self._add("beat")
+            with self._mutex:  # one beat is enough for all who wait
+                if not self._is_sure():
+                    self._add("beat")
         raise TimeoutError(f"{self.name} is too slow for a lease of {self._lease:g} seconds")
+
+    def _is_sure(self) -> bool:
+        return is_within(self._lease * SURE, self._sure_since, self._clock.now())
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0, warn: Warn = unheard) -> Iterator[Holder]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,6 +113,15 @@ class TestTime:
             assert desk.kinds().count("beat") == beats
             file.check()
             assert desk.kinds().count("beat") == beats
+
+    def test_of_many_that_are_about_to_call_one_shows_a_sign_of_life(self, desk: Desk) -> None:
+        with desk.mine.lock("apply", 0), ThreadPoolExecutor(8) as pool:
+            file = desk.mine.open_journal()
+            desk.clock.boot += 50
+            desk.network.stall(0.5)
+            checked = [pool.submit(file.check) for _ in range(8)]
+            assert [it.result() for it in checked] == [None] * 8
+            assert desk.kinds().count("beat") == 1
 
     def test_without_a_sign_of_life_nothing_may_be_sent(self, desk: Desk) -> None:
         with desk.mine.lock("apply", 0):
