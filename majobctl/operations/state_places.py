@@ -40,7 +40,8 @@ def check_state(repository: RepositoryOrPath) -> Iterator[tuple[str, str]]:
     context.check_target(state, settings)
     number = counted(len(state.job_configs), "job config") if state else ""
     yield "State", f"serial {state.serial}, {number}" if state else "none yet"
-    yield "Lock", f"held by {holder}" if (holder := store.backend.holder()) else "free"
+    seen = store.backend.holder()
+    yield "Lock", f"{'may be held' if seen.doubt else 'held'} by {seen}" if seen else "free"
     with store.backend.lock(repository.command, repository.lock_timeout, repository.warn):
         yield "Proof", store.backend.prove()
 

@@ -391,6 +391,24 @@ def test_a_plan_says_that_an_apply_is_under_way(shared: Repository) -> None:
         assert "under way" not in shared.done(*arguments).stderr
 
 
+def test_of_one_that_is_silent_where_there_is_no_clock_it_says_since_when(
+    shared: Repository,
+) -> None:
+    shared.settings(f"{IN_GIT}lease = 5\n")
+    shared.job("gamma")
+    with terminal(shared, "apply") as shown:
+        shown.expect("yes")
+        assert f"{PLACE}: an apply is under way: " in shared.done("plan").stderr
+        shown.process.kill()
+    time.sleep(6.5)
+    said = shared.done("plan").stderr
+    time_of = r"20\d\d-\d\d-\d\dT\S+Z"
+    doubt = f"{HOLDER}; its last sign of life was at {time_of}, by its own clock\n"
+    assert re.search(f"{PLACE}: an apply may be under way: {doubt}", said), said
+    ran = shared.run("state", "check", code=4)
+    assert re.search(f"^Lock    may be held by {doubt}", ran.stdout, re.MULTILINE)
+
+
 def _copy(repository: Repository) -> Path:
     return repository.write("copy.json", repository.done("state", "pull").stdout)
 

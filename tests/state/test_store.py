@@ -298,8 +298,7 @@ def fill_while_applying(disk: FullDisk) -> str:
             with pytest.raises(OSError, match="No space left"):
                 journal.intend_all({"never": intent(PARAMS)})
             journal.record_unsent(())
-        message = locked.save(journal)
-        return message
+        return locked.save(journal)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from majobctl.errors import StateError
 
@@ -37,6 +37,17 @@ class Holder:
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}, process {self.pid}, `{self.command}`, since {self.since}"
+
+
+class Seen(NamedTuple):
+    """The holder of a lock, as others see it; ``doubt``: why it may be gone, for the end of a
+    sentence."""
+
+    holder: Holder
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.holder}; {self.doubt}" if self.doubt else str(self.holder)
 
 
 class NotKeptError(StateError, OSError):
@@ -82,7 +93,7 @@ class Backend(Protocol):
         ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""
         ...
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         """Who had the lock when the state was last read, as far as others can know."""
         ...
 

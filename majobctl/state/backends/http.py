@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Warn, unheard
+from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Seen, Warn, unheard
 from majobctl.state.backends.http_server import Document, Server, holder_of, id_of
 from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.backends.lock import this_process
@@ -41,6 +41,7 @@ class HttpBackend(Asker):
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
         self.unlocked = f"; if it still runs, it {keeps}, and begins no call once it notices"
         self._server, self._pause, self._patience = server, pause, patience
+        self._seen = Document()  # when the state was last read
         # While the lock is held, or may be:
         self._mutex = threading.RLock()
         self._holder: Holder | None = None
@@ -50,7 +51,8 @@ class HttpBackend(Asker):
         self._overtaken: OvertakenError | None = None
 
     def read(self) -> bytes | None:
-        return (self._held or self.ask(self._server.fetch)).state.encode() or None
+        self._seen = self._held or self.ask(self._server.fetch)
+        return self._seen.state.encode() or None
 
     def read_journal(self) -> bytes | None:
         return (self._held or self.ask(self._server.fetch)).journal.encode() or None
@@ -116,9 +118,12 @@ class HttpBackend(Asker):
                 )
             self._clock.sleep(min(1, left))
 
-    def holder(self) -> Holder | None:
-        """Always None: nobody can ask who has the lock, but by taking it."""
-        return None
+    def holder(self) -> Seen | None:
+        """Who wrote what is about to be sent: only by taking the lock could one ask for more."""
+        if not self._seen.journal:
+            return None
+        doubt = "or it was broken off: the server does not say"
+        return Seen(holder_of({"ID": self._seen.by}), doubt)
 
     def prove(self) -> str:
         other = this_process("majobctl state check")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
-from majobctl.state.backends import Holder, Warn, unheard
+from majobctl.state.backends import Holder, Seen, Warn, unheard
 from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
@@ -185,9 +185,9 @@ class LocalBackend:
                 if is_left_over(path.name):
                     path.unlink(missing_ok=True)
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         holder = self._holder()
-        return holder if holder and may_live(holder) else None
+        return Seen(holder) if holder and may_live(holder) else None
 
     def prove(self) -> str:
         own = f"the file system has no locks: {self._holder_path.name} is the lock"

@@ -18,13 +18,21 @@ from dataclasses import asdict
 from functools import partial
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Warn, records, unheard
+from majobctl.state.backends import (
+    Holder,
+    NotKeptError,
+    OvertakenError,
+    Seen,
+    Warn,
+    records,
+    unheard,
+)
 from majobctl.state.backends.lease import SURE, Clock, Heartbeat, Moment, is_within
 from majobctl.state.backends.lock import this_process
 from majobctl.state.backends.reader import PATIENCE, LogReader, Newest
 from majobctl.state.backends.records import Record, following
 from majobctl.state.backends.stores import Store
-from majobctl.text import utc_now
+from majobctl.text import printable, utc_now
 
 _PRUNED_AFTER = 3600
 _TRIES = 3
@@ -66,18 +74,22 @@ class LogBackend:
             self._seen = self._reader.newest()
             return self._reader.tail(self._seen)
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         last = self._seen.last
         if last is None or self._may_open(self._seen):
             return None
-        return self._reader.fetch(last.epoch).holder
+        opened, at = self._reader.fetch(last.epoch), str(last.head.get("at", ""))
+        if self._seen.has_clock or at > utc_now(min(opened.lease, 86_400)):
+            return Seen(opened.holder)
+        doubt = f"its last sign of life was at {printable(at)}, by its own clock"
+        return Seen(opened.holder, doubt)
 
     def write(self, content: bytes) -> None:
         with self._mutex:
             last, number = self._tail[0], self._tail[-1].number + 1
             before = last.head["states"] if last.kind == "state" else []
             kept = [*before, number][-self._keep :]
-            about = {**records.about_state(content), "at": utc_now(), "states": kept}
+            about = {**records.about_state(content), "states": kept}
             self._add("state", content, **about, by=this_process("").user)
         if len(kept) == self._keep:
             # A state is kept without the right to remove the old ones, too.

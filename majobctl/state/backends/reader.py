@@ -22,13 +22,15 @@ _READERS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The last record of a log, for how long there was no other, and when that was asked."""
+    """The last record of a log, when that was asked, and for how long there was no other: since its
+    own time, or, if the store has no clock, since it was first seen here."""
 
     numbers: Sequence[int] = ()
     last: Record | None = None
     since: float = 0
     silent: float = 0
     asked: Moment = (0.0, 0.0)
+    has_clock: bool = True
 
 
 class Asker:
@@ -73,9 +75,14 @@ class LogReader(Asker):
         (number, age), since = numbers[-1], self._clock.now()[0]
         if before and before.last and before.last.number == number:
             since = before.since
-        silent = max(0, asked[0] - since) if age is None else age
-        found, last = [it for it, _ in numbers], self.fetch(number)
-        return Newest(numbers=found, last=last, since=since, silent=silent, asked=asked)
+        return Newest(
+            numbers=[it for it, _ in numbers],
+            last=self.fetch(number),
+            since=since,
+            silent=max(0, asked[0] - since) if age is None else age,
+            asked=asked,
+            has_clock=age is not None,
+        )
 
     def tail(self, newest: Newest) -> list[Record]:
         """The last state and all that follows it."""

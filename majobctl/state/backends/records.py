@@ -1,14 +1,15 @@
 """The records of a log: a line of JSON, the head, then the body.
 
-    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", ...}
+    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", "at", ...}
 
 ``epoch`` is the number of the ``open`` that the record belongs to, ``state`` that of the last state
-before it (0: none), ``sum`` a checksum of the body. The kinds, and what else their heads say:
+before it (0: none), ``sum`` a checksum of the body, ``at`` the time by the writer's clock. The
+kinds, and what else their heads say:
 
     open   {"holder", "lease"}  somebody has the lock, for ``lease`` seconds after each record
     note                        the body is a part of the journal
     beat                        the holder lives
-    state  {"serial", "job_configs", "at", "by", "states"}
+    state  {"serial", "job_configs", "by", "states"}
                                 the body is a state; ``states`` are the numbers of those to keep
     drop                        the journal so far is merged, or was of no use
     close  {"holder"}           the lock is free; who freed it
@@ -29,7 +30,7 @@ from majobctl.errors import StateError
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_in
 from majobctl.strict_json import JsonError, Node, parse_object
-from majobctl.text import printable
+from majobctl.text import printable, utc_now
 
 FORMAT = 1
 _KINDS = {"open", "note", "beat", "state", "drop", "close"}
@@ -101,7 +102,8 @@ def following(last: Record | None, kind: str, body: bytes = b"", **about: Any) -
     number = last.number + 1 if last else 1
     state = (last.number if last.kind == "state" else last.state) if last else 0
     epoch = last.epoch if last and kind != "open" else number
-    return Record(number=number, kind=kind, epoch=epoch, state=state, body=body, head=about)
+    head = {"at": utc_now(), **about}
+    return Record(number=number, kind=kind, epoch=epoch, state=state, body=body, head=head)
 
 
 def check_complete(last: Record, numbers: Sequence[int], name: str) -> None:

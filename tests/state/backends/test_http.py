@@ -6,6 +6,7 @@ import itertools
 import json
 import operator
 import os
+import re
 import signal
 import threading
 import time
@@ -422,6 +423,8 @@ class TestCommands:
         process = two.start("apply", "--auto-approve", "--parallelism", "1")
         try:
             until(asked.is_set, "the call")
+            said = rf"process {process.pid}, `.* apply .*`, since \S+Z; or it was broken off: the"
+            assert re.search(f"an apply may be under way: .*{said}", one.run("plan").stderr)
             document = json.loads(gitlab.content)
             assert [*live_intents(document["journal"])] == ["alpha", "beta"]
             process.kill()
@@ -430,6 +433,8 @@ class TestCommands:
             stay.set()
             process.kill()
         cloud.before = lambda request: None
+        check = one.run("state", "check", code=4).stdout
+        assert re.search(f"Lock    may be held by .*{said}", check)
         refused = one.run("apply", "--auto-approve", code=4)
         assert f"process {process.pid}, `" in refused.stderr
         holder = refused.stderr.split("majobctl unlock ")[1].split()[0]
@@ -438,7 +443,8 @@ class TestCommands:
         assert f"process {process.pid}" in unlocked
         cloud.take()
         two.done("apply", "--auto-approve")
-        assert "No changes" in two.done("plan").stdout
+        ran = two.done("plan")
+        assert "No changes" in ran.stdout and not ran.stderr
         assert cloud.console.config("beta")["config_desc"] == "two"
 
     def test_a_living_apply_that_is_freed_stops(
