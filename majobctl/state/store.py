@@ -117,7 +117,7 @@ class LockedState:
         try:
             self._write(state, mark)
         except OSError as error:
-            raise not_kept(self._backend.name, error) from error
+            raise _cannot("written", self._backend.name, error) from error
 
     def _write(self, state: State, content: bytes = b"") -> None:
         if self._is_replaced():
@@ -139,7 +139,7 @@ class LockedState:
         except OSError as error:
             with suppress(OSError):  # what a failed flush left will not be sent
                 self._backend.remove_journal()
-            error_text = not_kept(self._backend.journal_name, error)
+            error_text = _cannot("written", self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error
 
     def save(self, journal: Journal) -> str:
@@ -157,7 +157,7 @@ class LockedState:
         except OvertakenError as error:
             return self._overtaken(error, journal, max(kept, 0))
         except (OSError, StateError) as error:
-            reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
+            reason = str(_cannot("written", self._backend.name, error))
             is_replaced = self._is_replaced()
             if not fault and not is_replaced:
                 return f"{reason}\n{_in_journal(self._backend)}"
@@ -167,7 +167,9 @@ class LockedState:
             how = f"once {name} can be written, restore it with\n    majobctl state push"
             if is_replaced:
                 how = f"unless {name} is right as it is now, run\n    majobctl state push --force"
-            return "\n".join(filter(None, (fault, str(reason), _rescued(rescued, how))))
+            # Where state and journal are in one place, both fail for one reason.
+            told = fault if reason in fault else "\n".join(filter(None, (fault, reason)))
+            return f"{told}\n{_rescued(rescued, how)}"
         if not fault:
             return self._remove_journal()
         place = printable(self._backend.place)
@@ -199,11 +201,10 @@ class LockedState:
             return -1, f"{name} was damaged or replaced meanwhile: {advice}"
         if is_all:
             return kept, ""
+        if failure := journal.failure:
+            join = "\n" if isinstance(failure, StateError) else ", so "
+            return kept, f"{_cannot('written', name, failure)}{join}no further call was started"
         fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"
-        if journal.failure:
-            fault = (
-                f"cannot be written: {reason_of(journal.failure)}, so no further call was started"
-            )
         return kept, f"{name} {fault}"
 
     def _is_replaced(self) -> bool:
@@ -219,7 +220,7 @@ class LockedState:
             return ""
         except OSError as error:
             return (
-                f"{self._backend.journal_name} cannot be removed: {reason_of(error)}\n"
+                f"{_cannot('removed', self._backend.journal_name, error)}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
 
@@ -232,7 +233,9 @@ class LockedState:
             if self.state is not None and self.state != before:
                 self._write(self.state)
         except OSError as error:
-            raise StateError(f"{not_kept(name, error)}\n{_in_journal(self._backend)}") from error
+            raise StateError(
+                f"{_cannot('written', name, error)}\n{_in_journal(self._backend)}"
+            ) from error
         if left := self._remove_journal():
             raise StateError(left)
 
@@ -257,7 +260,10 @@ def _rescued(state: State, restore: str = "") -> str:
     return f"what was done is in {path}: {f'{restore} {path}' if restore else _OVERTAKEN}"
 
 
-def not_kept(name: str, error: OSError) -> StateError:
+def _cannot(be: str, name: str, error: Exception) -> StateError:
+    """Why ``name`` cannot be written, or removed: some places say so themselves."""
     if isinstance(error, StateError):
         return error
-    return StateError(f"{name} cannot be written: {reason_of(error)}")
+    place, _, reason = (text := reason_of(error)).partition(": ")
+    is_named = name.endswith(place.removesuffix(" cannot be reached"))
+    return StateError(f"{name} cannot be {be}: {reason if reason and is_named else text}")

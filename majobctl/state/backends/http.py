@@ -22,7 +22,6 @@ from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.backends.lock import this_process
 from majobctl.state.backends.log import NoteFile
 from majobctl.state.backends.reader import Asker
-from majobctl.text import reason_of
 
 _FIRST_INTERVAL = 0.25
 
@@ -101,7 +100,7 @@ class HttpBackend(Asker):
                 except StateError as error:
                     if self._held:
                         advice = f"free it, if it is there: majobctl unlock {holder.id}"
-                        warn(f"the lock may still be there: {reason_of(error)}\n{advice}")
+                        warn(f"the lock may still be there: {error}\n{advice}")
             self._holder = self._held = self._overtaken = None
 
     def _take(self, holder: Holder, timeout: float) -> None:
@@ -187,6 +186,8 @@ class HttpBackend(Asker):
         if self._holder and found.by == id_of(self._holder):
             self._held = found  # perhaps of a write that was broken off
         elif found != self._held:
+            if found == Document():
+                raise StateError(f"{self.name} has no state any more: it was removed meanwhile")
             raise self._lost("taken over", holder_of({"ID": found.by}) if found.by else None)
         return found == document
 
