@@ -53,7 +53,9 @@ class StateStore:
             journal = self.backend.read_journal() or b""
             content = self.backend.read()
             try:
-                state = None if content is None else State.load(content, self.name)
+                state = (
+                    None if content is None else State.load(content, self.name, self.backend.copies)
+                )
                 if not journal:
                     return state, content
                 from majobctl.state.replay import replayed

@@ -19,7 +19,9 @@ from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
 from tests import fake_gitlab, fake_s3, live_cloud
 from tests.config_repository import Ran, Repository, terminal
+from tests.fake_gitlab import FakeGitLab
 from tests.git_servers import NO_GIT, bare, git, hook
+from tests.network import unused_port
 from tests.postgres import Server, postgres_server
 from tests.state.backends.s3 import PAIR
 
@@ -348,3 +350,110 @@ def test_a_place_that_fails_while_an_apply_works(
     assert error.endswith(f"    {push}")
     kept = json.loads(rescue.read_bytes())["job_configs"]
     assert sent and all("pending" not in kept[name] for name in sent)
+
+
+def answers(content: bytes) -> Callable[[FakeGitLab], None]:
+    return lambda gitlab: gitlab.versions.update({7: content})
+
+
+def fails(status: int, method: str) -> Callable[[FakeGitLab], None]:
+    return lambda gitlab: gitlab.fail(method, *[fake_gitlab.refused(status)] * 50)
+
+
+def is_away(gitlab: FakeGitLab) -> None:
+    gitlab.url = f"http://127.0.0.1:{unused_port()}/x"
+
+
+def is_hidden(gitlab: FakeGitLab) -> None:
+    gitlab.url = gitlab.url.replace("/42/", "/43/")
+
+
+UNUSABLE: list[tuple[str, Callable[[FakeGitLab], None], str, str]] = [
+    ("plain", is_away, "cannot be reached: cannot connect", ""),
+    ("gitlab", is_hidden, "HTTP status 404", "check state.address; GitLab says this"),
+    ("gitlab", fails(401, "GET"), "HTTP status 401", "set TF_HTTP_USERNAME and"),
+    ("gitlab", fails(403, "LOCK"), "HTTP status 403", "docs/state-http.md"),
+    ("gitlab", fails(500, "LOCK"), "HTTP status 500", ""),
+    ("plain", fails(405, "LOCK"), "HTTP status 405", "this server has no lock"),
+    ("plain", fails(501, "LOCK"), "HTTP status 501", "this server has no lock"),
+    ("plain", fails(200, "LOCK"), "it gave its lock to two at once", "use GitLab"),
+    ("plain", answers(b"<html>Sign in</html>"), "does not answer with a state", "state.address"),
+    ("gitlab", answers(b'{"version": 4, "serial": 7}'), "does not answer with a st", "Terraform's"),
+    ("gitlab", answers(b'{"serial": 7, "format_version": 1}'), "is damaged", "GitLab"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spoil", "words", "advice"), UNUSABLE)
+def test_a_place_that_cannot_be_used_is_checked_and_moved_to_in_vain(
+    on_emulator: Repository,
+    places: Places,
+    kind: str,
+    spoil: Callable[[FakeGitLab], None],
+    words: str,
+    advice: str,
+) -> None:
+    on_emulator.apply()
+    before, place = on_emulator.state_path.read_bytes(), places(kind)
+    spoil(place.server)
+    place.keys["address"], content = place.server.url, place.server.content
+    move = on_emulator.run("state", "move", *place.arguments)
+    settle(on_emulator, place)
+    check = on_emulator.run("state", "check")
+    for ran in (move, check):
+        assert ran.code == 1
+        assert ran.stderr.count(words) == 1 and advice in ran.stderr, ran
+        assert ".backup" not in ran.stderr and r"\n" not in ran.stderr
+        assert ran.stderr.count(place.keys["address"]) == 1
+    assert on_emulator.state_path.read_bytes() == before
+    assert place.server.content == content
+
+
+def earlier_record(repository: Repository, place: Place) -> str:
+    """By hand: the state in a record, after its first line."""
+    git(repository.root, "fetch", "-q", "origin", "majobctl-state")
+    tree = git(repository.root, "ls-tree", "--name-only", "FETCH_HEAD", "records/").split()
+    found = (git(repository.root, "show", f"FETCH_HEAD:{it}") for it in tree)
+    return next(it.partition("\n")[2] for it in found if '"kind":"state"' in it.partition("\n")[0])
+
+
+def earlier_version(repository: Repository, place: Place) -> str:
+    versions = (json.loads(it) for _, it in sorted(place.server.versions.items()))
+    return next(str(it["state"]) for it in versions if it["state"])
+
+
+COPIES: list[tuple[str, str, Callable[[Repository, Place], str] | None]] = [
+    ("local", "the .backup beside the state, or one from git", None),
+    ("git", "an earlier record of origin/majobctl-state has one after", earlier_record),
+    ("postgres", "an earlier record of places/", None),
+    ("s3", "an earlier record of s3://state/x at", None),
+    ("gitlab", "GitLab has the versions before; jq -r .state VERSION |", earlier_version),
+    ("plain", "one of the server's; jq -r .state VERSION |", None),
+]
+
+
+@pytest.mark.parametrize(("kind", "advice", "earlier"), COPIES)
+def test_of_a_damaged_state_it_says_where_a_copy_is(
+    on_emulator: Repository,
+    places: Places,
+    kind: str,
+    advice: str,
+    earlier: Callable[[Repository, Place], str] | None,
+) -> None:
+    place = places(kind)
+    settle(on_emulator, place)
+    on_emulator.apply()
+    copy = on_emulator.done("state", "pull").stdout
+    backend = opened(on_emulator).backend
+    with backend.lock("majobctl apply", 0):
+        backend.write(b'{"format_version": 1, "serial": 1, "job_configs": {}}')
+    for arguments in (["plan"], ["apply", "--auto-approve"], ["state", "check"]):
+        ran = on_emulator.run(*arguments, code=1)
+        assert "is damaged: lineage is missing\nit was left untouched; restore a c" in ran.stderr
+        assert advice in ran.stderr
+        assert (".backup" in ran.stderr) is (kind == "local")
+    found = earlier(on_emulator, place) if earlier else copy
+    assert json.loads(found) == json.loads(copy)
+    on_emulator.write("copy.json", found)
+    assert "is damaged" in on_emulator.run("state", "push", "copy.json", code=1).stderr
+    on_emulator.done("state", "push", "--force", "copy.json")
+    assert on_emulator.done("plan").stdout.startswith("No changes.")

@@ -69,6 +69,8 @@ class Backend(Protocol):
     journal_name: str
     unlocked: str
     """What becomes of a living holder whose lock is freed, for the end of a sentence."""
+    copies: str
+    """Where earlier states are, and how to take one; "" for those beside a file."""
 
     def read(self) -> bytes | None:
         """The state's bytes; None if there is no state yet."""

@@ -39,6 +39,10 @@ class HttpBackend(Asker):
         self.place, self.journal_name = server.name, f"the journal of {server.name}"
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
         self.unlocked = f"; if it still runs, it {keeps}, and begins no call once it notices"
+        self.copies = (
+            "GitLab has the versions before" if server.is_gitlab else "one of the server's"
+        )
+        self.copies += "; jq -r .state VERSION | majobctl state push --force -"
         self._server, self._pause, self._patience = server, pause, patience
         self._seen = Document()  # when the state was last read
         # While the lock is held, or may be:
@@ -92,6 +96,8 @@ class HttpBackend(Asker):
         try:
             self._take(holder, timeout)
             self._held = self.ask(self._server.fetch)
+            if self._held == Document():
+                self.prove()
             yield holder
         finally:
             if self._holder and not self._overtaken:

@@ -50,7 +50,8 @@ class LocalBackend:
     """``path`` is the state file (a symbolic link is followed), ``name`` what messages call it."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self.name, self.unlocked = name, ""  # one that lives keeps its lock
+        self.name, self.copies = name, ""
+        self.unlocked = ""  # one that lives keeps its lock
         self.journal_name = f"{name}.journal"
         self._named = path
         self._path = Path(os.path.realpath(path))

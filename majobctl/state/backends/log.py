@@ -50,6 +50,10 @@ class LogBackend:
             "; if it still runs, it cannot write any more, and starts no further call once it"
             f" notices, within {lease / 4:g} seconds"
         )
+        self.copies = (
+            f"an earlier record of {store.name} has one after its first line; then"
+            " majobctl state push --force FILE"
+        )
         self._store, self._lease, self._keep = store, lease, keep
         self._clock = clock or Clock()
         self._reader = LogReader(store, self._clock)

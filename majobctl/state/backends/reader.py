@@ -43,7 +43,8 @@ class Asker:
         try:
             return self.patiently(call, PATIENCE)
         except ConnectionError as error:
-            reason = reason_of(error)
+            reason = reason_of(error).removeprefix(f"{self.name}: ")
+            reason = reason.removeprefix(f"{self.name} cannot be reached: ")
             raise StateError(
                 f"{self.name} cannot be reached: {reason}\nnothing was done"
             ) from error

@@ -117,8 +117,9 @@ def check_complete(last: Record, numbers: Sequence[int], name: str) -> None:
 
 def damaged(reason: str) -> StateError:
     return StateError(
-        f"{reason}\nit was left untouched; restore its store, or keep a copy and begin another log"
-        " with `majobctl state push`"
+        f"{reason}\nit was left untouched; restore the store, or set another state.name (for git,"
+        " state.branch) and push a copy there: majobctl state push FILE; an earlier record has one"
+        " after its first line"
     )
 
 
