@@ -220,7 +220,7 @@ class LockedState:
         try:
             self._backend.remove_journal()
             return ""
-        except OSError as error:
+        except (OSError, StateError) as error:
             return (
                 f"{_cannot('removed', self._backend.journal_name, error)}\n"
                 "the state has everything in it; the next majobctl command that can removes it"

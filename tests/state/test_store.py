@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends.local import LocalBackend, LocalJournalFile
+from majobctl.state.backends.local import LocalBackend
+from majobctl.state.backends.local_journal import LocalJournalFile
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal, intent
 from majobctl.state.store import LockedState, StateStore
