@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import select
+import selectors
 import socket
 import threading
 import time
@@ -30,6 +30,8 @@ except ImportError as error:
     needs = "the backend postgres needs psycopg: install it with pip install 'psycopg[binary]'"
     raise StateError(needs) from error
 
+# Of any number of descriptors, and none of its own.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _CREATE = """CREATE TABLE IF NOT EXISTS majobctl_log (name text COLLATE "C", number bigint,\
  content bytea NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),\
  PRIMARY KEY (name, number))"""
@@ -144,8 +146,10 @@ class PostgresStore:
         with suppress(IndexError):
             while connection := self._idle.pop():
                 # What a server says unasked is that it has ended.
-                if not select.select([connection], [], [], 0)[0]:
-                    return connection
+                with _Selector() as selector:
+                    selector.register(connection, selectors.EVENT_READ)
+                    if not selector.select(0):
+                        return connection
                 connection.close()
         options: dict[str, Any] = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", 10)}
         options.update(psycopg.conninfo.conninfo_to_dict(self._address), autocommit=True)

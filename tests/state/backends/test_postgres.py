@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -366,6 +367,22 @@ def test_a_server_that_is_stopped_or_does_not_answer_is_not_waited_for(
             PostgresStore(address, "log").read(1)
     with pytest.raises(ConnectionError, match="refused"):
         PostgresStore(f"host=127.0.0.1 port={free_port()} user=owner", "log").read(1)
+
+
+def test_more_descriptors_than_select_takes_may_be_open(server: Server, database: str) -> None:
+    """As an apply has with --parallelism 1000."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= limits[1] < 2048:
+        pytest.skip("this user may not open 2,048 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, limits[1]))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        store = PostgresStore(server.address(database), "log")
+        assert [store.add(number, b"x") for number in (1, 2, 2)] == [True, True, False]
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_connection_that_was_cut_meanwhile_is_replaced(
