@@ -294,7 +294,7 @@ def test_a_reader_fetches_one_commit_only_what_it_lacks(tmp_path: Path, http: Ht
     for number in range(1, 5):
         assert one.add(number, random.Random(number).randbytes(200_000))
         assert len(two.numbers()) == number
-    made = [path for path in tmp_path.glob("majobctl-*") if (path / "shallow").exists()]
+    made = [path for path in tmp_path.glob(".majobctl-*.tmp") if (path / "shallow").exists()]
     assert [git(path, "rev-list", "--count", "refs/majobctl/tip") for path in made] == ["1"]
     sizes = sorted(path.stat().st_size for path in made[0].rglob("*") if path.is_file())
     assert len([it for it in sizes if it > 190_000]) == 4 and sum(sizes) < 1_000_000
