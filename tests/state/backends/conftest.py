@@ -21,7 +21,7 @@ __all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
 
 OpenStore = Callable[[], Store]
 STORES = {
-    **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4},
+    **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 2},
     **{"git": 4, "git_http": 6},
 }
 
@@ -58,7 +58,11 @@ def git_http_store(git_remote: Path) -> Iterator[OpenStore]:
         yield opened(f"{server.address}/remote.git", git_remote.parent)
 
 
-@pytest.fixture(params=list(STORES))
+def marks_of(store: str) -> list[pytest.MarkDecorator]:
+    return [] if STORES[store] < 1 else [pytest.mark.slow]
+
+
+@pytest.fixture(params=[pytest.param(it, marks=marks_of(it)) for it in STORES])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Each store in turn; each call opens the same log, as another machine does."""
     opened: OpenStore = request.getfixturevalue(f"{request.param}_store")

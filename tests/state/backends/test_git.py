@@ -24,7 +24,7 @@ from majobctl.state.backends.stores import Store
 from tests.config_repository import until
 from tests.git_servers import NO_GIT, HttpGit, bare, clone, daemon, git, hook, over_http
 
-pytestmark = pytest.mark.skipif(bool(NO_GIT), reason=str(NO_GIT))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(NO_GIT), reason=str(NO_GIT))]
 
 BRANCH = "majobctl-state"
 REF = f"refs/heads/{BRANCH}"

@@ -392,6 +392,7 @@ def clones(
     return found
 
 
+@pytest.mark.slow
 class TestCommands:
     def test_what_one_clone_applied_the_other_plans_against(
         self, clones: list[Repository], gitlab: FakeGitLab
