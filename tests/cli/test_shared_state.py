@@ -169,6 +169,7 @@ def _local(repository: Repository) -> Any:
     return LocalBackend(repository.state_path, "majobctl.state.json")
 
 
+@pytest.mark.slow
 def test_a_state_moves_back_and_on(shared: Repository) -> None:
     before = state_of(shared)
     assert moved(shared, "local") == '[state]\nbackend = "local"\n'
@@ -259,6 +260,7 @@ def test_the_keys_of_a_move_are_checked_as_settings(
     assert local.state_path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_each_environment_moves_alone(local: Repository) -> None:
     settings = f'{PROVIDER}[environments.prod]\nstate.path = "p.json"\n'
     local.settings(settings)
@@ -296,6 +298,7 @@ case "$(git log -1 --format=%s "$new")" in
 "majobctl: {kind} "*) kill -9 "$(cat {pid})";; esac"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "moment", "kind"),
     [
@@ -335,6 +338,7 @@ def test_a_move_that_is_killed_goes_on_when_it_is_run_again(
     assert " was moved to " in local.run("plan", code=1).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "kill_at"),
     [
@@ -391,6 +395,7 @@ def test_a_plan_says_that_an_apply_is_under_way(shared: Repository) -> None:
         assert "under way" not in shared.done(*arguments).stderr
 
 
+@pytest.mark.slow
 def test_of_one_that_is_silent_where_there_is_no_clock_it_says_since_when(
     shared: Repository,
 ) -> None:

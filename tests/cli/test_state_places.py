@@ -26,6 +26,7 @@ from tests.postgres import Server, postgres_server
 from tests.state.backends.s3 import PAIR
 
 __all__ = ["postgres_server"]
+pytestmark = pytest.mark.slow
 
 PLACES = ["local", "git", "postgres", "s3", "gitlab", "plain"]
 SHARED = PLACES[1:]

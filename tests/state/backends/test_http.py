@@ -131,6 +131,7 @@ class TestState:
         found = store.read()
         assert found and found.serial == 13
 
+    @pytest.mark.slow
     def test_calls_go_on_between_two_writes(self, gitlab: FakeGitLab) -> None:
         backend, known = opened(gitlab, pause=1), {f"n{it}": intent({}) for it in range(6)}
         with StateStore(backend).locked("apply") as locked:
@@ -301,6 +302,7 @@ def test_what_will_not_pass_is_said(
     assert (gitlab.versions, gitlab.lock) == ({}, {})
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = HttpBackend(Server(f"http://127.0.0.1:{unused_port()}/x"), patience=0)
     with pytest.raises(StateError, match="cannot be reached: cannot connect"):
