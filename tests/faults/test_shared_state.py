@@ -30,7 +30,7 @@ from tests.faults.test_kill import AFTER, AMONG, APPLY, BEFORE, MERGE, NAMES, Tr
 from tests.postgres import running_server
 
 MakeTeam = Callable[[], Team]
-KILLS = 42
+KILLS = 34
 """On each of three stores."""
 SEEDS = (20261, 20262, 20263)
 OVERWRITING = (*APPLY, "--overwrite")
@@ -137,7 +137,7 @@ def test_a_machine_that_dies_with_its_disk_loses_nothing(
 
 FEW = [f"job-{number}" for number in range(3)]
 SOME = [f"job-{number:02}" for number in range(24)]
-PAIRS, PAIRS_OF_A_LOG = 68, 17
+PAIRS, PAIRS_OF_A_LOG = 67, 17
 _HOLDER = re.compile(
     r"is locked by [^@\s]+@\S+, process (\d+), `majobctl apply[^`]*`, since \S+Z\n"
 )

@@ -58,11 +58,15 @@ def git_http_store(git_remote: Path) -> Iterator[OpenStore]:
         yield opened(f"{server.address}/remote.git", git_remote.parent)
 
 
-def marks_of(store: str) -> list[pytest.MarkDecorator]:
-    return [] if STORES[store] < 1 else [pytest.mark.slow]
+PARAMETERS = {
+    store: pytest.param(store, marks=[pytest.mark.slow] if lease >= 1 else [])
+    for store, lease in STORES.items()
+}
+WITH_A_LOG = [PARAMETERS[store] for store in STORES if store not in ("fake_s3", "git_http")]
+"""The others add a record as one of these does."""
 
 
-@pytest.fixture(params=[pytest.param(it, marks=marks_of(it)) for it in STORES])
+@pytest.fixture(params=PARAMETERS.values())
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Each store in turn; each call opens the same log, as another machine does."""
     opened: OpenStore = request.getfixturevalue(f"{request.param}_store")
