@@ -145,7 +145,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
-        *state_place.violations(values["state"], own_state, root, values["jobs"]["files"]),
+        *state_place.violations(values["state"], own_state, root, values["jobs"]["files"], others),
     ]
     seed = values["provider"]["seed"]
     if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):

@@ -15,7 +15,7 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.environments import TABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.target import endpoint_of
-from majobctl.text import quoted
+from majobctl.text import printable, quoted
 
 _LEASED = ("lease", "keep")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -75,9 +75,14 @@ def of_environment(state: Mapping[str, Any], environment: str, own: object) -> d
 
 
 def violations(
-    state: Mapping[str, Any], own: object, root: Path, job_files: Sequence[str]
+    state: Mapping[str, Any],
+    own: object,
+    root: Path,
+    job_files: Sequence[str],
+    other_environments: Sequence[str],
 ) -> Iterator[Violation]:
-    """What is wrong with the checked values ``state``; ``own`` is the table that was written."""
+    """What is wrong with the checked values ``state``; ``own`` is the table that was written.
+    ``other_environments`` may have the place that is missing here."""
     backend = state["backend"]
     written = own if isinstance(own, Mapping) else {}
     for key, value in written.items():
@@ -88,7 +93,10 @@ def violations(
             yield Violation(("state", key), f"{message}, or change backend")
     for key in _REQUIRED.get(backend, ()):
         if not state[key]:
-            yield Violation(("state", key), f'{key} is missing; backend = "{backend}" needs it')
+            message = f'{key} is missing; backend = "{backend}" needs it'
+            if other_environments:
+                message += f"; or choose an environment: -e {printable(other_environments[0])}"
+            yield Violation(("state", key), message)
     for key in _KEYS[backend]:
         form = _FORMS.get(key)
         if form and state[key] and not form[0].fullmatch(state[key]):
