@@ -341,7 +341,7 @@ def test_whose_credentials_are_sent(
         monkeypatch.setenv(name, value.format(url=origin))
     gitlab.users = {} if user is None else {user: "job" if "token" in user else "p"}
     if user is None:
-        with pytest.raises(StateError, match="HTTP status 401 for nobody"):
+        with pytest.raises(StateError, match="HTTP status 401 without credentials"):
             opened(gitlab).read()
     else:
         assert opened(gitlab).read() is None
