@@ -134,7 +134,8 @@ def store_of(settings: Settings) -> StateStore:
     from majobctl.state.backends import open_backend
     from majobctl.state.store import StateStore
 
-    return StateStore(open_backend(settings.values["state"], settings.root))
+    state, environment = settings.values["state"], settings.environment
+    return StateStore(open_backend(state, settings.root, environment))
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:

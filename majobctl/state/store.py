@@ -150,6 +150,7 @@ class LockedState:
         outcomes are and what to do; it ends with the state itself if no file can be written at
         all."""
         kept, fault = self._kept(journal)
+        push, look = (f"majobctl {it}{self._backend.option}" for it in ("state push", "plan"))
         state = journal.outcome(max(kept, 0))
         try:
             if isinstance(journal.failure, OvertakenError):
@@ -166,9 +167,9 @@ class LockedState:
             # The part that the journal still has is merged before the rest can be restored.
             rescued = replace(state, serial=state.serial + (kept > 1 and not is_replaced))
             name = self._backend.name
-            how = f"once {name} can be written, restore it with\n    majobctl state push"
+            how = f"once {name} can be written, restore it with\n    {push}"
             if is_replaced:
-                how = f"unless {name} is right as it is now, run\n    majobctl state push --force"
+                how = f"unless {name} is right as it is now, run\n    {push} --force"
             # Where state and journal are in one place, both fail for one reason.
             told = fault if reason in fault else "\n".join(filter(None, (fault, reason)))
             return f"{told}\n{_rescued(rescued, how)}"
@@ -176,9 +177,9 @@ class LockedState:
             return self._remove_journal()
         place = printable(self._backend.place)
         if kept < 0:
-            return f"{fault}\nwhat was done is in {place}: look at it with majobctl plan"
+            return f"{fault}\nwhat was done is in {place}: look at it with {look}"
         return self._remove_journal() or (
-            f"{fault}; what was done is in {place}\nlook at what is left to do: majobctl plan"
+            f"{fault}; what was done is in {place}\nlook at what is left to do: {look}"
         )
 
     def _overtaken(self, error: OvertakenError, journal: Journal, kept: int) -> str:
@@ -189,7 +190,8 @@ class LockedState:
             return f"{text}\n{_in_journal(self._backend)}"
         names = printable(in_short(lost))
         text += f"\n{counted(done - len(lost), 'outcome')} kept; not kept: {names}"
-        return f"{text}\n{_rescued(journal.outcome(kept))}"
+        compare = f"{_OVERTAKEN}{self._backend.option}"
+        return f"{text}\n{_rescued(journal.outcome(kept), compare, is_pushed=False)}"
 
     def _kept(self, journal: Journal) -> tuple[int, str]:
         """How many records of ``journal`` its file still has, -1 if it is another one; and what is
@@ -249,17 +251,18 @@ def _in_journal(backend: Backend) -> str:
     )
 
 
-def _rescued(state: State, restore: str = "") -> str:
-    """Writes ``state`` to a file here, and says where; ``restore`` goes on with its name."""
+def _rescued(state: State, advice: str, *, is_pushed: bool = True) -> str:
+    """Writes ``state`` to a file here, and says where; ``advice`` goes on with its name, unless it
+    is not to be pushed."""
     content, path = state.dump(), f"majobctl.rescue-{state.serial}-{os.getpid()}.json"
     try:
         create_durably(Path(path), content)
     except OSError:
         return (
             f"what was done is in the state below, which no file could hold: save it as rescue.json"
-            f" and, {f'{restore} rescue.json' if restore else _OVERTAKEN}\n{content.decode()}"
+            f" and, {advice}{' rescue.json' * is_pushed}\n{content.decode()}"
         )
-    return f"what was done is in {path}: {f'{restore} {path}' if restore else _OVERTAKEN}"
+    return f"what was done is in {path}: {advice}{f' {path}' * is_pushed}"
 
 
 def _cannot(be: str, name: str, error: Exception) -> StateError:

@@ -246,6 +246,21 @@ def test_unlock_of_a_living_holder(on_emulator: Repository, places: Places, kind
         assert "no state yet" in on_emulator.run("state", "pull", code=1).stderr
 
 
+@pytest.mark.parametrize("kind", SHARED)
+def test_in_an_environment_the_way_to_unlock_names_it(
+    on_emulator: Repository, places: Places, kind: str
+) -> None:
+    table = places(kind).table.replace("[state]", "[environments.prod.state]")
+    on_emulator.settings(f"{PROVIDER}[apply]\n{table}")
+    with terminal(on_emulator, "apply", "-e", "prod") as shown:
+        shown.expect("yes")
+        refused = on_emulator.run("apply", "-e", "prod", "--auto-approve", code=4).stderr
+        unlock = re.findall(r"majobctl (unlock -e prod \w+)$", refused, re.MULTILINE)[0]
+        assert f"process {shown.process.pid}, " in on_emulator.done(*unlock.split()).stdout
+        shown.type("no\n")
+        shown.finish()
+
+
 def refused(
     status: int, methods: tuple[str, ...] = ("GET", "POST", "LOCK", "UNLOCK")
 ) -> Callable[[Place], None]:
@@ -321,7 +336,11 @@ def test_a_place_that_fails_while_an_apply_works(
     on_emulator.environment.update(live_cloud.ENVIRONMENT)
     with live_cloud.running(tmp_path / "cloud", live_cloud.seed_of(*names)) as cloud:
         is_leased = kind in ("git", "postgres", "s3")
-        on_emulator.settings(cloud.settings(place.table + "lease = 5\n" * is_leased))
+        table, option = place.table + "lease = 5\n" * is_leased, ""
+        if kind == "gitlab":  # one in an environment
+            table, option = table.replace("[state]", "[environments.prod.state]"), " -e prod"
+            on_emulator.environment["MAJOBCTL_ENVIRONMENT"] = "prod"
+        on_emulator.settings(cloud.settings(table))
         for name in names:
             on_emulator.job(name, config_desc="new")
         on_emulator.done("state", "check")
@@ -335,7 +354,9 @@ def test_a_place_that_fails_while_an_apply_works(
         sent = [it.removeprefix("PUT ") for it in cloud.writes()]
         mend(place)
         (rescue,) = on_emulator.root.glob("majobctl.rescue-*.json")
-        if left := re.findall(r"free it, if it is there: majobctl unlock (\w+)", ran.stderr):
+        if left := re.findall(
+            rf"free it, if it is there: majobctl unlock{option} (\w+)", ran.stderr
+        ):
             on_emulator.run("unlock", left[0])
         on_emulator.done("state", "push", rescue.name, "--lock-timeout", "20")
         plan = on_emulator.run("plan").stdout
@@ -346,7 +367,7 @@ def test_a_place_that_fails_while_an_apply_works(
     assert advice in error and r"\n" not in error
     assert error.count("no further call was started") == 1
     assert "State serial" not in ran.stdout
-    push = f"majobctl state push {rescue.name}\n"
+    push = f"majobctl state push{option} {rescue.name}\n"
     assert re.search(r"what was done is in \S+: once .* can be written, restore it with\n", error)
     assert error.endswith(f"    {push}")
     kept = json.loads(rescue.read_bytes())["job_configs"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from majobctl.errors import StateError
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
@@ -69,8 +70,13 @@ class Backend(Protocol):
     journal_name: str
     unlocked: str
     """What becomes of a living holder whose lock is freed, for the end of a sentence."""
-    copies: str
-    """Where earlier states are, and how to take one; "" for those beside a file."""
+    option: str
+    """What commands need to find the place: ``" -e NAME"`` in an environment."""
+
+    @property
+    def copies(self) -> str:
+        """Where earlier states are, and how to take one; "" for those beside a file."""
+        ...
 
     def read(self) -> bytes | None:
         """The state's bytes; None if there is no state yet."""
@@ -109,8 +115,10 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(settings: Mapping[str, Any], root: Path) -> Backend:
-    """The backend of ``[state]``; paths in it are relative to ``root``. Nothing is read yet."""
+def open_backend(settings: Mapping[str, Any], root: Path, environment: str = "") -> Backend:
+    """The backend of ``[state]``, as ``environment`` has it; paths in it are relative to ``root``.
+    Nothing is read yet."""
     module = importlib.import_module(f"{__name__}.{settings['backend']}")
     backend: Backend = module.of_settings(settings, root)
+    backend.option = f" -e {printable(environment)}" if environment else ""
     return backend

@@ -34,15 +34,13 @@ class HttpBackend(Asker):
     """A state on ``server``. The time between two writes of an apply grows to ``pause`` seconds;
     what became of a write is found for ``patience`` seconds."""
 
+    option = ""
+
     def __init__(self, server: Server, *, pause: float = 5, patience: float = 20) -> None:
         super().__init__(server.name, Clock())
         self.place, self.journal_name = server.name, f"the journal of {server.name}"
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
         self.unlocked = f"; if it still runs, it {keeps}, and begins no call once it notices"
-        self.copies = (
-            "GitLab has the versions before" if server.is_gitlab else "one of the server's"
-        )
-        self.copies += "; jq -r .state VERSION | majobctl state push --force -"
         self._server, self._pause, self._patience = server, pause, patience
         self._seen = Document()  # when the state was last read
         # While the lock is held, or may be:
@@ -52,6 +50,12 @@ class HttpBackend(Asker):
         self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly the own one
         self._next_flush = self._interval = 0.0
         self._overtaken: OvertakenError | None = None
+
+    @property
+    def copies(self) -> str:
+        is_gitlab = self._server.is_gitlab
+        versions = "GitLab has the versions before" if is_gitlab else "one of the server's"
+        return f"{versions}; jq -r .state VERSION | majobctl state push{self.option} --force -"
 
     def read(self) -> bytes | None:
         self._seen = self._held or self.ask(self._server.fetch)
@@ -105,7 +109,9 @@ class HttpBackend(Asker):
                     self.ask(partial(self._server.free, holder))
                 except StateError as error:
                     if self._held:
-                        advice = f"free it, if it is there: majobctl unlock {holder.id}"
+                        advice = (
+                            f"free it, if it is there: majobctl unlock{self.option} {holder.id}"
+                        )
                         warn(f"the lock may still be there: {error}\n{advice}")
             self._holder = self._held = self._overtaken = None
 
@@ -119,7 +125,7 @@ class HttpBackend(Asker):
                 raise LockedError(
                     f"{self.name} is locked by {who}\nwait for it, with --lock-timeout SECONDS;"
                     " or, if it is gone, which nobody can see from here, free the lock: majobctl"
-                    f" unlock {found.id}"
+                    f" unlock{self.option} {found.id}"
                 )
             self._clock.sleep(min(1, left))
 

@@ -48,8 +48,10 @@ def of_settings(settings: Mapping[str, Any], root: Path) -> LocalBackend:
 class LocalBackend:
     """``path`` is the state file (a symbolic link is followed), ``name`` what messages call it."""
 
+    option = copies = ""
+
     def __init__(self, path: Path, name: str) -> None:
-        self.name, self.copies = name, ""
+        self.name = name
         self.unlocked = ""  # one that lives keeps its lock
         self.journal_name = f"{name}.journal"
         self._named = path
@@ -256,7 +258,7 @@ class LocalBackend:
         who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
         if holder and not self._is_held and not lives_here(holder):
-            ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
+            ways += f"; or, if it is gone, free the lock: majobctl unlock{self.option} {holder.id}"
         elif self._has_no_locks:
             ways += f"; or, if no majobctl is running, remove {printable(str(self._holder_path))}"
         return LockedError(f"{self.name} is locked by {who}\n{ways}")

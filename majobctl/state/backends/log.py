@@ -41,6 +41,8 @@ _TRIES = 3
 class LogBackend:
     """A state in the log of ``store``. ``lease`` is in seconds, ``keep`` a number of states."""
 
+    option = ""
+
     def __init__(
         self, store: Store, *, lease: float = 60, keep: int = 100, clock: Clock | None = None
     ) -> None:
@@ -49,10 +51,6 @@ class LogBackend:
         self.unlocked = (
             "; if it still runs, it cannot write any more, and starts no further call once it"
             f" notices, within {lease / 4:g} seconds"
-        )
-        self.copies = (
-            f"an earlier record of {store.name} has one after its first line; then"
-            " majobctl state push --force FILE"
         )
         self._store, self._lease, self._keep = store, lease, keep
         self._clock = clock or Clock()
@@ -64,6 +62,13 @@ class LogBackend:
         self._tail: list[Record] = []  # the last state, and what follows it
         self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
         self._overtaken: OvertakenError | None = None
+
+    @property
+    def copies(self) -> str:
+        return (
+            f"an earlier record of {self.name} has one after its first line; then"
+            f" majobctl state push{self.option} --force FILE"
+        )
 
     def read(self) -> bytes | None:
         return records.state_of(self._records())
@@ -207,7 +212,8 @@ class LogBackend:
         return LockedError(
             f"{self.name} is locked by {opened.holder}\n"
             f"wait for it, with --lock-timeout SECONDS: in {left} seconds it is taken over, unless"
-            f" it gives a sign of life; or stop it: majobctl unlock {opened.holder.id}"
+            f" it gives a sign of life; or stop it: majobctl unlock{self.option}"
+            f" {opened.holder.id}"
         )
 
     def prove(self) -> str:
