@@ -56,6 +56,7 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
     there = _checked(repository, settings, table)
     old, new, lines = store_of(settings), store_of(there), _lines(there, table)
     if old.backend.place == new.backend.place:
+        old.read()  # raises MovedError if it was moved from there
         raise MajobctlError(f"the state is in {old.name} already; nothing was done")
     try:
         with repository.locked(settings) as here:

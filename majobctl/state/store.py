@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from majobctl.errors import StateError
+from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably
 from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
@@ -80,8 +80,8 @@ class StateStore:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
-        is called if the lock is taken over. Raises LockedError and StateError."""
-        with self.backend.lock(command, timeout, warn):
+        is called if the lock is waited for or taken over. Raises LockedError and StateError."""
+        with self._lock(command, timeout, warn):
             try:
                 locked = LockedState(self.backend, *self._read())
             except StateError:
@@ -93,6 +93,19 @@ class StateStore:
                 if self.backend.read_journal() is not None:
                     locked.merge()
             yield locked
+
+    @contextmanager
+    def _lock(self, command: str, timeout: float, warn: Warn) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.backend.lock(command, 0, warn))
+            except LockedError as error:
+                if timeout <= 0:
+                    raise
+                reason = str(error).partition("\n")[0]
+                warn(f"{reason}\nwaiting for it, up to {timeout:g} seconds")
+                stack.enter_context(self.backend.lock(command, timeout, warn))
+            yield
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
         from majobctl.state.replay import last_sum_of

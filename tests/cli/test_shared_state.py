@@ -196,6 +196,13 @@ def test_a_move_that_was_made_is_made_already(local: Repository) -> None:
     assert f"the state is in {PLACE} already; nothing was done" in ran.stderr
 
 
+def test_after_a_move_the_old_place_does_not_have_the_state(shared: Repository) -> None:
+    shared.done("state", "move", "local")
+    ran = shared.run("state", "move", "git", code=1)
+    assert f"the state in {PLACE} was moved to " in ran.stderr
+    assert "already" not in ran.stderr
+
+
 def test_a_place_with_another_state_is_not_taken(shared: Repository) -> None:
     in_git, mark = state_of(shared), shared.state_path.read_bytes()
     shared.state_path.unlink()

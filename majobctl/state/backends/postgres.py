@@ -61,7 +61,10 @@ _ADVICE = (
     (" .*(pg_hba|SSL was|certificate)", "set sslmode and sslrootcert as the server needs them"),
     (" .*permission denied", "let the owner of the database run: GRANT CONNECT ON DATABASE ..."),
     ("3D| .*(database .* does not|no such database)", "create it, or correct state.address"),
-    ("28| .*(password supp|authentication failed|role .* not|such user)", "set PGUSER, PGPASSWORD"),
+    (
+        "28| .*(password supp|authentication failed|role .* not|such user)",
+        "set PGUSER and PGPASSWORD",
+    ),
     (" .*(invalid .* value|invalid port|of service)", "correct state.address, or the PG variables"),
 )
 """What does not pass by itself: by SQLSTATE, or by the message after a blank where libpq has none,

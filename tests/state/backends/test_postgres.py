@@ -208,8 +208,8 @@ def _at(text: str) -> Spoil:
 _OTHER = "ALTER TABLE majobctl_log "
 _TCP = "host=127.0.0.1 port={server.port} dbname={database} "
 CERTAIN: dict[str, tuple[Spoil, str]] = {
-    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER, PGPASSWORD"),
-    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER, PGPASSWORD"),
+    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER and PGPASSWORD"),
+    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER and PGPASSWORD"),
     "wrong database": (
         _at("postgresql:///no_base?host={server.folder}&port={server.port}&user=owner"),
         "create it, or correct",
