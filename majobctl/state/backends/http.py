@@ -40,9 +40,7 @@ class HttpBackend(Asker):
         super().__init__(server.name, Clock())
         self.place, self.journal_name = server.name, f"the journal of {server.name}"
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
-        self.unlocked = (
-            f"; if it still runs, it {keeps}, and starts no call once it notices"
-        )
+        self.unlocked = f"; if it still runs, it {keeps}, and starts no call once it notices"
         self._server, self._pause, self._patience = server, pause, patience
         self._seen = Document()  # when the state was last read
         # While the lock is held, or may be:
