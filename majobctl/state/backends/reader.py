@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from majobctl.errors import StateError
 from majobctl.state.backends import records
-from majobctl.state.backends.lease import Clock, Moment
+from majobctl.state.backends.lease import SURE, Clock, Moment, is_within
 from majobctl.state.backends.records import Record
 from majobctl.state.backends.stores import Store
 from majobctl.text import reason_of
@@ -17,6 +17,8 @@ from majobctl.text import reason_of
 T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds for which a store that does not answer is asked again, where no lease says more."""
+PRUNED_AFTER = 3600
+"""A record that is younger, in seconds, is never removed."""
 _READERS = 8
 
 
@@ -106,10 +108,16 @@ class LogReader(Asker):
             self._known[number] = records.load(number, content, self.name)
         return self._known[number]
 
-    def put(self, record: Record, patience: float = PATIENCE) -> Record:
-        """Adds ``record``, unless there is another one with its number; returns the one there.
-        Raises ConnectionError after ``patience`` seconds: either may be the case then."""
-        return self.patiently(partial(self._put, record), patience)
+    def put(self, record: Record, since: Moment, patience: float = PATIENCE) -> Record:
+        """Adds ``record`` after the one that was the last at ``since``, unless there is another one
+        with its number; returns the one there, or the last one if others went on from there so long
+        ago that theirs may be removed. Raises ConnectionError after ``patience`` seconds: any may
+        be the case then."""
+        found = self.patiently(partial(self._put, record), patience)
+        if found is record and not is_within(PRUNED_AFTER * SURE, since, self._clock.now()):
+            last, _ = self.patiently(self._store.numbers, patience)[-1]
+            return record if last == record.number else self.fetch(last)
+        return found
 
     def _put(self, record: Record) -> Record:
         content = record.dump()

@@ -78,6 +78,7 @@ class Unreliable:
         self.goes_on = threading.Event()
         self.goes_on.set()
         self.is_down = False
+        self.before_add: Callable[[], None] | None = None  # what happens before the next add
         self._store, self._rate, self._random = store, rate, random.Random(seed)
 
     def stall(self, seconds: float) -> None:
@@ -87,6 +88,9 @@ class Unreliable:
 
     def add(self, number: int, content: bytes) -> bool:
         self.goes_on.wait()
+        happens, self.before_add = self.before_add, None
+        if happens:
+            happens()
         if self.clock:
             self.clock.boot += self.seconds
         loss = self._loss()
