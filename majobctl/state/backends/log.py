@@ -261,12 +261,13 @@ class LogBackend:
         """Takes in what is at the next number: an own record, perhaps an earlier one that seemed
         to be lost, or the one that ends the own epoch."""
         mine = self._tail[-1]
-        if (record.epoch, record.lock) == (mine.epoch, mine.lock) and record.kind != "close":
+        is_own = (record.epoch, record.lock) == (mine.epoch, mine.lock)
+        if is_own and record.kind != "close":
             if record.kind == "state":
                 self._tail.clear()
             self._tail.append(record)
             return
-        verb = "freed" if record.kind == "close" else "taken over"
+        verb = "freed" if is_own else "taken over"
         who = record.holder if record.kind in ("open", "close") else "another process"
         self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {who}")
 

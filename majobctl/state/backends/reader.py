@@ -114,16 +114,23 @@ class LogReader(Asker):
         ago that theirs may be removed. Raises ConnectionError after ``patience`` seconds: any may
         be the case then."""
         found = self.patiently(partial(self._put, record), patience)
-        if found is record and not is_within(PRUNED_AFTER * SURE, since, self._clock.now()):
-            last, _ = self.patiently(self._store.numbers, patience)[-1]
-            return record if last == record.number else self.fetch(last)
+        if found and (found is not record or self._is_young(since)):
+            return found
+        last = max((it for it, _ in self.patiently(self._store.numbers, patience)), default=0)
+        if last > record.number:
+            return self.fetch(last)
+        if found is None:
+            raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
         return found
 
-    def _put(self, record: Record) -> Record:
+    def _is_young(self, since: Moment) -> bool:
+        return is_within(PRUNED_AFTER * SURE, since, self._clock.now())
+
+    def _put(self, record: Record) -> Record | None:
         content = record.dump()
         if self._store.add(record.number, content):
             return record
         found = self._store.read(record.number)
-        if found is None:
-            raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
-        return record if found == content else records.load(record.number, found, self.name)
+        if found is None or found == content:
+            return record if found else None
+        return records.load(record.number, found, self.name)

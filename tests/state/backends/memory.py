@@ -23,6 +23,7 @@ class MemoryStore:
         is_careless: bool = False,
         is_blind: bool = False,
     ) -> None:
+        self.has_order = False  # only what follows the last record is added
         self.name = "memory"
         self.records: dict[int, tuple[float, bytes]] = {}
         self.was_read: list[int] = []
@@ -42,6 +43,8 @@ class MemoryStore:
                 return False
         with self._lock:
             if number in self.records and not (self._is_blind or self._is_careless):
+                return False
+            if self.has_order and number <= max(self.records, default=0):
                 return False
             self.records[number] = (self._now() if self._now else 0.0), content
             return True
