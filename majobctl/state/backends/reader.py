@@ -25,7 +25,7 @@ _READERS = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
     """The last record of a log, when that was asked, and for how long there was no other: since its
-    own time, or, if the store has no clock, since it was first seen here."""
+    own time by the store's clock, if it has one, or since it was first seen here."""
 
     numbers: Sequence[int] = ()
     last: Record | None = None
@@ -70,7 +70,8 @@ class LogReader(Asker):
         self._known: dict[int, Record] = {}  # records never change
 
     def newest(self, before: Newest | None = None) -> Newest:
-        """``before`` is what was seen the last time: where the store has no clock, ours counts."""
+        """``before`` is what was seen the last time: our clock counts if the store has none, or set
+        it back."""
         asked = self._clock.now()
         numbers = self.ask(self._store.numbers)
         if not numbers:
@@ -82,7 +83,7 @@ class LogReader(Asker):
             numbers=[it for it, _ in numbers],
             last=self.fetch(number),
             since=since,
-            silent=max(0, asked[0] - since) if age is None else age,
+            silent=max(0, asked[0] - since, age or 0),
             asked=asked,
             has_clock=age is not None,
         )

@@ -191,11 +191,15 @@ class TestTime:
                 assert 60 < desk.clock.boot - start < 70
                 assert desk.store.asked - asked < 40
 
-    def test_without_a_clock_of_the_store_the_one_who_waits_watches(self) -> None:
-        clock, store = FakeClock(), MemoryStore(now=None)
+    @pytest.mark.parametrize("is_set_back", [False, True])
+    def test_without_a_clock_of_the_store_the_one_who_waits_watches(
+        self, is_set_back: bool
+    ) -> None:
+        clock, time = FakeClock(), [1e9]
+        store = MemoryStore(now=(lambda: time[0]) if is_set_back else None)
         first, second = (LogBackend(store, clock=clock) for _ in range(2))
         with first.lock("first", 0):
-            clock.boot += 1000
+            clock.boot, time[0] = clock.boot + 1000, 0.0
             with pytest.raises(LockedError), second.lock("second", 59):
                 raise AssertionError("never given")
             start = clock.boot
