@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -171,5 +172,14 @@ def places(state: Mapping[str, Any], root: Path) -> list[str]:
     if backend == "local":
         path = os.path.normpath(root / state["path"]).casefold()
         return [path + suffix for suffix in _BESIDE]
-    place = [str(state[key]) for key in _SHARED_PLACE if key in _KEYS[backend]]
+    place = [_normal(backend, str(state[key])) for key in _SHARED_PLACE if key in _KEYS[backend]]
     return ["\n".join([backend, *place])]
+
+
+def _normal(backend: str, text: str) -> str:
+    """``text``; of an address by http, as it is asked."""
+    address, mark, query = text.partition("?")
+    with suppress(ConfigError):
+        if backend in ("http", "s3") and "://" in address:
+            return endpoint_of(None, address) + mark + query
+    return text

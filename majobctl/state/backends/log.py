@@ -29,12 +29,11 @@ from majobctl.state.backends import (
 )
 from majobctl.state.backends.lease import SURE, Clock, Heartbeat, Moment, is_within
 from majobctl.state.backends.lock import this_process
-from majobctl.state.backends.reader import PATIENCE, LogReader, Newest
+from majobctl.state.backends.reader import PATIENCE, PRUNED_AFTER, LogReader, Newest
 from majobctl.state.backends.records import Record, following
 from majobctl.state.backends.stores import Store
 from majobctl.text import printable, utc_now
 
-_PRUNED_AFTER = 3600
 _TRIES = 3
 
 
@@ -108,7 +107,7 @@ class LogBackend:
     def _prune(self, before: int) -> None:
         ages = self._store.numbers()
         # Without ages, a reader has all that it saw at once, and nothing is read later.
-        old = [it for it, age in ages if it < before and (age is None or age > _PRUNED_AFTER)]
+        old = [it for it, age in ages if it < before and (age is None or age > PRUNED_AFTER)]
         if old:
             self._store.prune(old)
 
@@ -162,13 +161,14 @@ class LogBackend:
 
     def unlock(self, holder_id: str) -> Holder:
         by = asdict(this_process("majobctl unlock"))
+        start = self._clock.now()
         last = self._reader.newest().last
         while last is not None and last.kind != "close":
             holder = self._reader.fetch(last.epoch).holder
             if holder.id != holder_id:
                 raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
             record = following(last, "close", holder=by)
-            last = self._reader.ask(partial(self._reader.put, record, 0))
+            last = self._reader.ask(partial(self._reader.put, record, start, 0))
             if last is record:
                 return holder
         raise StateError(f"{self.name} is not locked")
@@ -200,7 +200,8 @@ class LogBackend:
     def _take(self, newest: Newest, holder: Holder) -> bool:
         tail, start = self._reader.tail(newest), self._clock.now()
         record = following(newest.last, "open", holder=asdict(holder), lease=self._lease)
-        if self._reader.ask(partial(self._reader.put, record, 0)) is not record:
+        put = partial(self._reader.put, record, newest.asked, 0)
+        if self._reader.ask(put) is not record:
             return False
         self._epoch, self._sure_since, self._tail = record.number, start, [*tail, record]
         return True
@@ -247,7 +248,7 @@ class LogBackend:
             while not self._overtaken:
                 record, start = following(self._tail[-1], kind, body, **about), self._clock.now()
                 try:
-                    found = self._reader.put(record, seconds)
+                    found = self._reader.put(record, self._sure_since, seconds)
                 except StateError as error:
                     raise NotKeptError(str(error)) from error
                 self._append(found)
@@ -259,12 +260,14 @@ class LogBackend:
     def _append(self, record: Record) -> None:
         """Takes in what is at the next number: an own record, perhaps an earlier one that seemed
         to be lost, or the one that ends the own epoch."""
-        if record.epoch == self._epoch and record.kind != "close":
+        mine = self._tail[-1]
+        is_own = (record.epoch, record.lock) == (mine.epoch, mine.lock)
+        if is_own and record.kind != "close":
             if record.kind == "state":
                 self._tail.clear()
             self._tail.append(record)
             return
-        verb = "freed" if record.kind == "close" else "taken over"
+        verb = "freed" if is_own else "taken over"
         who = record.holder if record.kind in ("open", "close") else "another process"
         self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {who}")
 

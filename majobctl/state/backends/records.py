@@ -1,10 +1,11 @@
 """The records of a log: a line of JSON, the head, then the body.
 
-    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", "at", ...}
+    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", "at", "lock", ...}
 
-``epoch`` is the number of the ``open`` that the record belongs to, ``state`` that of the last state
-before it (0: none), ``sum`` a checksum of the body, ``at`` the time by the writer's clock. The
-kinds, and what else their heads say:
+``epoch`` is the number of the ``open`` that the record belongs to, and ``lock`` the ID of its
+holder: where a store lost records, two may open with one number. ``state`` is the number of the
+last state before it (0: none), ``sum`` a checksum of the body, ``at`` the time by the writer's
+clock. The kinds, and what else their heads say:
 
     open   {"holder", "lease"}  somebody has the lock, for ``lease`` seconds after each record
     note                        the body is a part of the journal
@@ -50,6 +51,10 @@ class Record:
     def first(self) -> int:
         """Where that begins which a reader needs: at the last state, or at the first record."""
         return self.number if self.kind == "state" else self.state or 1
+
+    @property
+    def lock(self) -> object:
+        return self.head.get("lock")
 
     @property
     def holder(self) -> Holder:
@@ -102,7 +107,8 @@ def following(last: Record | None, kind: str, body: bytes = b"", **about: Any) -
     number = last.number + 1 if last else 1
     state = (last.number if last.kind == "state" else last.state) if last else 0
     epoch = last.epoch if last and kind != "open" else number
-    head = {"at": utc_now(), **about}
+    lock = last.lock if last and kind != "open" else about.get("holder", {}).get("id")
+    head = {"at": utc_now(), "lock": lock, **about}
     return Record(number=number, kind=kind, epoch=epoch, state=state, body=body, head=head)
 
 

@@ -476,6 +476,26 @@ def test_rows_that_were_removed_are_noticed(
     assert len(store.numbers()) == kept
 
 
+@pytest.mark.parametrize("way", ["added", "read"])
+def test_another_row_in_place_of_one_that_was_lost_is_noticed(
+    server: Server, database: str, store: PostgresStore, way: str
+) -> None:
+    assert store.add(1, b"one") and store.add(2, b"two")
+    if way == "read":
+        store = PostgresStore(server.address(database), "ml/sentiment")
+        assert [store.read(2), store.read(1)] == [b"two", b"one"]
+    server.execute("DELETE FROM majobctl_log WHERE number = 2", database)
+    other = PostgresStore(server.address(database), "ml/sentiment")
+    assert other.add(2, b"other")
+    for _ in range(2):
+        with pytest.raises(
+            StateError, match="has lost records: it has another record 2 than before"
+        ):
+            store.add(3, b"three")
+        other.add(3, b"other")
+    assert store.read(3) == b"other"
+
+
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 def test_the_isolation_of_the_database_makes_no_difference(
     server: Server, database: str, isolation: str
