@@ -136,10 +136,8 @@ class GitStore:
         with self._lock:
             if not self._variables:
                 self._prepare()
-            (before, had), tip = (
-                self._tip or (self._fetched_once, frozenset()),
-                ("", frozenset[int]()),
-            )
+            before, had = self._tip or (self._fetched_once, frozenset())
+            tip: _Tip = ("", frozenset())
             known = [f"--negotiation-tip={before}"] if had else []
             ran = self._git(*_FETCH, *known, "majobctl", f"+{self._ref}:refs/majobctl/tip")
             if not ran.returncode:
