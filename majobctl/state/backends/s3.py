@@ -117,10 +117,10 @@ class S3Store:
         if isinstance(answer, NoResponse):
             error = StateError if answer.is_final else ConnectionError
             raise error(f"{self.name}: {answer.reason}")
-        # S3's message is not shown: it may quote the request.
-        text = _document(answer).findtext if answer.status not in wanted else lambda tag: None
-        code = shown(text("{*}Code"))
-        if wanted & {answer.status, code}:
+        if answer.status in wanted:
+            return answer
+        text = _document(answer).findtext  # S3's message is not shown: it may quote the request
+        if (code := shown(text("{*}Code"))) in wanted:
             return answer
         region = shown(answer.headers.get("x-amz-bucket-region") or text("{*}Region"))
         number = shown(answer.headers.get("x-amz-request-id"))
