@@ -54,7 +54,7 @@ class HttpBackend(Asker):
     @property
     def copies(self) -> str:
         is_gitlab = self._server.is_gitlab
-        versions = "GitLab has the versions before" if is_gitlab else "one of the server's"
+        versions = "GitLab keeps earlier versions" if is_gitlab else "one of the server's"
         return f"{versions}; jq -r .state VERSION | majobctl state push{self.option} --force -"
 
     def read(self) -> bytes | None:
