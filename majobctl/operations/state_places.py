@@ -1,4 +1,4 @@
-"""Where the state is: looks whether that place keeps it, and moves it to another one."""
+"""Where the state is: checks that its place keeps it, and moves it to another one."""
 
 from __future__ import annotations
 

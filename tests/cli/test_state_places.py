@@ -448,7 +448,7 @@ COPIES: list[tuple[str, str, Callable[[Repository, Place], str] | None]] = [
     ("git", "an earlier record of origin/majobctl-state has one after", earlier_record),
     ("postgres", "an earlier record of places/", None),
     ("s3", "an earlier record of s3://state/x at", None),
-    ("gitlab", "GitLab has the versions before; jq -r .state VERSION |", earlier_version),
+    ("gitlab", "GitLab keeps earlier versions; jq -r .state VERSION |", earlier_version),
     ("plain", "one of the server's; jq -r .state VERSION |", None),
 ]
 

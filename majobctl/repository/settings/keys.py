@@ -108,7 +108,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             maximum=10_000,
         ),
         "bucket": Setting(Kind.TEXT, "", "For `s3`: the bucket."),
-        "region": Setting(Kind.TEXT, "", "For `s3`: the region; by default, the environment's."),
+        "region": Setting(Kind.TEXT, "", "For `s3`: the region; by default as in AWS's tools."),
         "endpoint": Setting(Kind.TEXT, "", "For `s3`: the server's address, if it is not AWS."),
         "path_style": Setting(
             Kind.FLAG,

@@ -132,7 +132,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
     seen = environments.OverlaidFile(file, environment) if environment else file
     values, violations = checks.checked_values(seen.data)
     own = environments.environments_of(file)
-    own_state = own.get(environment, file.data).get("state", {})
+    own_state, _ = checks.checked_table(own.get(environment, file.data), "state")
     if environment:
         values["state"] = state_place.of_environment(values["state"], environment, own_state)
     defaults, wrong_defaults = checks.checked_table(seen.data, "defaults")

@@ -3,7 +3,7 @@
 There is one document, so the journal travels in it. The lock has no lease: nobody can see whether
 its holder lives. GitLab refuses a write without the lock (with 500), others may not, so there the
 document is compared first. What became of a write that failed, or has no answer, is found by
-reading: each document says whose it is. It is only repeated under the own lock."""
+reading: each document says whose it is. Only the holder of the lock repeats it."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class HttpBackend(Asker):
         self._mutex = threading.RLock()
         self._holder: Holder | None = None
         self._held: Document | None = None
-        self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly the own one
+        self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly its own
         self._next_flush = self._interval = 0.0
         self._overtaken: OvertakenError | None = None
 
     @property
     def copies(self) -> str:
         is_gitlab = self._server.is_gitlab
-        versions = "GitLab has the versions before" if is_gitlab else "one of the server's"
+        versions = "GitLab keeps earlier versions" if is_gitlab else "one of the server's"
         return f"{versions}; jq -r .state VERSION | majobctl state push{self.option} --force -"
 
     def read(self) -> bytes | None:
@@ -204,7 +204,7 @@ class HttpBackend(Asker):
         return found == document
 
     def _check_lock(self, holder: Holder) -> None:
-        """Tries to take the own lock again: the answer names who has it."""
+        """Tries to take its own lock again: the answer names who has it."""
         found = self.patiently(partial(self._server.take, holder), self._patience)
         if found is None:
             self.patiently(partial(self._server.free, holder), self._patience)

@@ -1,4 +1,4 @@
-"""What a server that keeps a state for Terraform is asked, and what it says; GitLab before all."""
+"""Requests to a server that keeps states for Terraform, above all GitLab, and its answers."""
 
 from __future__ import annotations
 

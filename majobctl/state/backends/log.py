@@ -57,9 +57,9 @@ class LogBackend:
         self._seen = Newest()  # when the state was last read
         # While the lock is held:
         self._mutex = threading.RLock()
-        self._epoch = 0  # the number of the own open
+        self._epoch = 0  # the number of its open
         self._tail: list[Record] = []  # the last state, and what follows it
-        self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
+        self._sure_since: Moment = (0.0, 0.0)  # when its last record was begun
         self._overtaken: OvertakenError | None = None
 
     @property
@@ -242,7 +242,7 @@ class LogBackend:
     def _add(
         self, kind: str, body: bytes = b"", *, patience: float | None = None, **about: object
     ) -> None:
-        """Adds a record of the own epoch. Raises OSError, as a place of bytes does."""
+        """Adds a record of this epoch. Raises OSError, as a place of bytes does."""
         seconds = SURE * self._lease if patience is None else patience
         with self._mutex:
             while not self._overtaken:
@@ -258,8 +258,8 @@ class LogBackend:
             raise self._overtaken
 
     def _append(self, record: Record) -> None:
-        """Takes in what is at the next number: an own record, perhaps an earlier one that seemed
-        to be lost, or the one that ends the own epoch."""
+        """Takes in what is at the next number: a record of its own, perhaps an earlier one that
+        seemed to be lost, or the one that ends its epoch."""
         mine = self._tail[-1]
         is_own = (record.epoch, record.lock) == (mine.epoch, mine.lock)
         if is_own and record.kind != "close":

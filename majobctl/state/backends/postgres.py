@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from majobctl.errors import StateError
 from majobctl.state.backends.log import LogBackend
-from majobctl.text import cut, printable, quoted
+from majobctl.text import cut, printable
 
 try:
     import psycopg
@@ -88,9 +88,6 @@ class PostgresStore:
 
     def __init__(self, address: str, name: str, *, timeout: float = 30) -> None:
         _check_address(address)
-        if not name.isprintable() or not 0 < len(name) <= 500:  # an index has room for 2,700 bytes
-            rule = "state.name must have 1 to 500 printable characters"
-            raise StateError(f"{rule}, not {quoted(name)}")
         self.name = f"{name} in {printable(address.partition('?')[0]) or 'PostgreSQL'}"
         self._address, self._log, self._timeout, self._user = address, name, timeout, "..."
         self._seen = 0, b""  # the last record that was added or read

@@ -49,7 +49,7 @@ class Record:
 
     @property
     def first(self) -> int:
-        """Where that begins which a reader needs: at the last state, or at the first record."""
+        """The first record that a reader needs: the last state, or else the first of all."""
         return self.number if self.kind == "state" else self.state or 1
 
     @property

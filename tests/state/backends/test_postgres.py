@@ -117,12 +117,6 @@ def test_any_printable_name_is_a_log_of_its_own(server: Server, database: str, n
     assert [store.read(1) for store in stores] == [store.name.encode() for store in stores]
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "\udc80", "x" * 501])
-def test_a_name_that_cannot_be_kept_is_refused(name: str) -> None:
-    with pytest.raises(StateError, match=r"state\.name must have 1 to 500 printable characters"):
-        PostgresStore("", name)
-
-
 @pytest.mark.parametrize(
     "address",
     [
