@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,6 +93,44 @@ def temporary_prefix(path: Path) -> str:
     # Of a long name, only the end distinguishes the files of one state. Nobody else's file is
     # called like this: what a killed process left is removed by its name.
     return f".{path.name[-50:]}.majobctl-"
+
+
+def temporary_folder(stack: ExitStack) -> Path:
+    """A new folder for temporary files, which goes with ``stack``, or else, after a kill, when the
+    next one is made: as long as this process lives, it has the folder's lock."""
+    _sweep(tempfile.gettempdir())
+    while True:
+        folder = tempfile.mkdtemp(".tmp", ".majobctl-")
+        if (descriptor := _locked(folder)) is not None:
+            stack.callback(os.close, descriptor)
+        if os.path.exists(folder):  # unless another process has just swept it
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            return Path(folder)
+
+
+def _sweep(parent: str) -> None:
+    """Removes the temporary folders of processes that are gone."""
+    is_one, names = re.compile(r"\.majobctl-[a-z0-9_]{8}\.tmp").fullmatch, list[str]()
+    with suppress(OSError):
+        names = os.listdir(parent)
+    for name in filter(is_one, names):
+        if (descriptor := _locked(path := os.path.join(parent, name), waits=False)) is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _locked(folder: str, *, waits: bool = True) -> int | None:
+    """A descriptor that holds the lock of ``folder``; None if it cannot be had, as on Windows."""
+    with suppress(OSError, ImportError):
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            flock(descriptor, LOCK_EX | (0 if waits else LOCK_NB))
+            return descriptor
+        except OSError:
+            os.close(descriptor)
+    return None
 
 
 def flush_folder(folder: Path) -> None:

@@ -118,11 +118,13 @@ def _are_numbers(cells: Sequence[str]) -> bool:
     return bool(filled) and all(cell.isdecimal() for cell in filled)
 
 
-def utc_now() -> str:
-    """The time in UTC to the second, such as ``2026-11-23T21:37:00Z``."""
-    from datetime import datetime, timezone
+def utc_now(ago: float = 0) -> str:
+    """The time in UTC to the second, such as ``2026-11-23T21:37:00Z``, or ``ago`` seconds before.
+    Of two, the later one is greater."""
+    from datetime import datetime, timedelta, timezone
 
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = datetime.now(timezone.utc) - timedelta(seconds=ago)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""A small GitLab on a loopback port that keeps one Terraform state; scripts make it misbehave.
+"""A small GitLab on a loopback port that keeps Terraform states; scripts make it misbehave.
 
 It uses nothing of majobctl. It has versions by the document's own serial, of which the highest is
 shown and none is taken twice (422), and a lock whose ID is all that is told of its holder (409); a
@@ -52,10 +52,13 @@ def refused(status: int, text: str = "", *, after: bool = False) -> Fault:
 
 @dataclass
 class FakeGitLab:
-    """``faults`` answer the next requests of a method (``POST lock`` for a lock)."""
+    """One state of it. ``faults`` answer the next requests of a method (``POST lock`` for a lock);
+    ``others`` are the states beside this one, by their paths."""
 
     is_plain: bool = False
     url: str = ""
+    path: str = PATH
+    others: dict[str, FakeGitLab] = field(default_factory=dict)
     versions: dict[int, bytes] = field(default_factory=dict)
     lock: dict[str, str] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=lambda: {USER: TOKEN})
@@ -132,14 +135,13 @@ class Handler(BaseHTTPRequestHandler):
     gitlab: FakeGitLab
 
     def handle_one(self) -> None:
-        gitlab, body = self.gitlab, self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts, words = urlsplit(self.path), (self.headers.get("Authorization") or "").split()
+        gitlab = self.gitlab.others.get(parts.path.removesuffix("/lock"), self.gitlab)
         known = {b64encode(f"{it}:{key}".encode()).decode(): it for it, key in gitlab.users.items()}
-        user, path = known.get(words[-1] if words else "", ""), PATH
+        user, path = known.get(words[-1] if words else "", ""), gitlab.path
         method = self.command
-        if gitlab.is_plain:
-            path = PLAIN_PATH
-        elif parts.path == f"{PATH}/lock":
+        if parts.path == f"{path}/lock" and not gitlab.is_plain:
             path, method = parts.path, {"POST": "LOCK", "DELETE": "UNLOCK"}.get(method, "")
 
         def carry_out() -> Reply:
@@ -172,8 +174,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(*, is_plain: bool = False) -> Iterator[FakeGitLab]:
-    gitlab = FakeGitLab(is_plain)
+    gitlab = FakeGitLab(is_plain, path=PLAIN_PATH if is_plain else PATH)
     handler = type("BoundHandler", (Handler,), {"gitlab": gitlab})
     with serving(QuietServer(("127.0.0.1", 0), handler)) as port:
-        gitlab.url = f"http://127.0.0.1:{port}{PLAIN_PATH if is_plain else PATH}"
+        gitlab.url = f"http://127.0.0.1:{port}{gitlab.path}"
         yield gitlab

@@ -116,7 +116,7 @@ def push(file: str, force: bool) -> None:
     with repository.locked(settings, instead=pushed, force=force) as locked:
         current = locked.state
         if current is not None and not force:
-            _check_follows(pushed, current, file)
+            _check_follows(pushed, current, file, settings.environment)
         if current and (pushed.lineage, pushed.digest()) == (current.lineage, current.digest()):
             click.echo(f"The state has the same entries. State serial {current.serial}.")
             return
@@ -172,7 +172,7 @@ def move(backend: str, keys: tuple[str, ...]) -> None:
     click.echo(moved.lines)
 
 
-def _check_follows(pushed: State, current: State, file: str) -> None:
+def _check_follows(pushed: State, current: State, file: str, environment: str) -> None:
     if pushed.lineage != current.lineage:
         ours, theirs = printable(current.lineage), printable(pushed.lineage)
         reason = f"is of another lineage ({theirs}) than the state ({ours})"
@@ -182,6 +182,6 @@ def _check_follows(pushed: State, current: State, file: str) -> None:
         reason = f"has serial {pushed.serial}, as the state, but other entries"
     else:
         return
-    file = printable(file)
-    anyway = f"to replace it anyway, run `majobctl state push --force {file}`"
+    file, option = printable(file), f" -e {printable(environment)}" if environment else ""
+    anyway = f"to replace it anyway, run `majobctl state push{option} --force {file}`"
     raise StateError(f"{file} {reason}\nnothing was changed; {anyway}")

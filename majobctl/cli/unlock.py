@@ -15,7 +15,8 @@ from majobctl.operations.context import store_of
 def command(holder_id: str) -> None:
     """Release a lock of the state that another machine left behind; the lock message shows its ID.
 
-    A process on this machine releases its lock when it ends, however it ends.
+    A process on this machine releases its lock on a file when it ends, however it ends. In a
+    place that a team shares, the holder may still run: the output says what becomes of it then.
 
     \b
     Example:

@@ -134,20 +134,22 @@ def check_target(state: State | None, settings: Settings) -> None:
 
 def under_way(store: StateStore) -> tuple[Problem, ...]:
     """A warning if somebody had the state's lock when it was read."""
-    holder = None
+    seen = None
     with suppress(StateError):
-        holder = store.backend.holder()
-    if holder is None:
+        seen = store.backend.holder()
+    if seen is None:
         return ()
-    what = "an apply" if " apply" in holder.command else "a change"
-    return (Problem(where=store.name, message=f"{what} is under way: {holder}"),)
+    what = "an apply" if " apply" in seen.holder.command else "a change"
+    verb = "may be" if seen.doubt else "is"
+    return (Problem(where=store.name, message=f"{what} {verb} under way: {seen}"),)
 
 
 def store_of(settings: Settings) -> StateStore:
     from majobctl.state.backends import open_backend
     from majobctl.state.store import StateStore
 
-    return StateStore(open_backend(settings.values["state"], settings.root))
+    state, environment = settings.values["state"], settings.environment
+    return StateStore(open_backend(state, settings.root, environment))
 
 
 def provider_of(settings: Settings, parallelism: int) -> Provider:

@@ -235,7 +235,9 @@ def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
     path = config.settings.state_path
     if state is None and path and os.path.exists(f"{path}.backup"):
         file = config.settings.values["state"]["path"]
-        message = f"it is gone, but has a backup: `majobctl state push {file}.backup` restores it"
+        chosen = config.settings.environment
+        command = f"majobctl state push{f' -e {chosen}' if chosen else ''} {file}.backup"
+        message = f"it is gone, but has a backup: `{command}` restores it"
         yield Problem(where=f"the state {file}", message=message)
     known = state.job_configs if state else {}
     for item in config.job_configs.values():

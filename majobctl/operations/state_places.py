@@ -1,4 +1,4 @@
-"""Where the state is: looks whether that place keeps it, and moves it to another one."""
+"""Where the state is: checks that its place keeps it, and moves it to another one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def check_state(repository: RepositoryOrPath) -> Iterator[tuple[str, str]]:
     context.check_target(state, settings)
     number = counted(len(state.job_configs), "job config") if state else ""
     yield "State", f"serial {state.serial}, {number}" if state else "none yet"
-    yield "Lock", f"held by {holder}" if (holder := store.backend.holder()) else "free"
+    seen = store.backend.holder()
+    yield "Lock", f"{'may be held' if seen.doubt else 'held'} by {seen}" if seen else "free"
     with store.backend.lock(repository.command, repository.lock_timeout, repository.warn):
         yield "Proof", store.backend.prove()
 
@@ -55,6 +56,7 @@ def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, st
     there = _checked(repository, settings, table)
     old, new, lines = store_of(settings), store_of(there), _lines(there, table)
     if old.backend.place == new.backend.place:
+        old.read()  # raises MovedError if it was moved from there
         raise MajobctlError(f"the state is in {old.name} already; nothing was done")
     try:
         with repository.locked(settings) as here:

@@ -55,7 +55,7 @@ def result_of(change: Change, status: ChangeStatus, message: str = "") -> Change
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyResult:
-    """All results in name order; ``serial`` is the state's after them."""
+    """All results in name order; ``serial`` is the state's, as it was last written."""
 
     results: tuple[ChangeResult, ...]
     serial: int

@@ -53,7 +53,9 @@ def result_text(result: ApplyResult) -> str:
     counts = result_counts(result).items()
     parts = ", ".join(f"{count} {words}" for words, count in counts if count)
     head = "Apply complete" if result.is_complete else "Apply incomplete"
-    return "\n".join([*lines, f"{head}: {parts}. State serial {result.serial}.\n"])
+    # What was not saved has no serial yet.
+    serial = "" if result.problem else f" State serial {result.serial}."
+    return "\n".join([*lines, f"{head}: {parts}.{serial}\n"])
 
 
 def _undone(item: ChangeResult) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from majobctl.errors import MajobctlError
-from majobctl.files import MOST_BYTES
+from majobctl.files import MOST_BYTES, temporary_folder
 from majobctl.git import run_git, said
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, read_settings
@@ -35,8 +35,8 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
     variables that it does not declare. Raises MajobctlError if git cannot read it, ConfigError if
     it breaks a rule."""
     try:
-        with tempfile.TemporaryDirectory(prefix="majobctl-") as name:
-            folder = Path(name)
+        with ExitStack() as stack:
+            folder = temporary_folder(stack)
             entries = [it for it in _entries(root, revision) if it.name != PRICES_NAME]
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():

@@ -101,12 +101,8 @@ class Provider:
         result = self._create(name, params)
         if result.status is not CallStatus.UNKNOWN:
             return self._unless_taken(result, name, params)
-        try:
-            live = self.read_job_config(name)
-        except ProviderError as error:
-            return _unread(result, error)
-        if live is not None:
-            return _taken_by(live, name, params)
+        if found := self._found(result, name, params):
+            return found
         again = self._unless_taken(self._create(name, params), name, params)
         if again.status is CallStatus.REFUSED and again.may_pass:
             # This leaves open what became of the first call.
@@ -190,18 +186,18 @@ class Provider:
         """``result``, or what it means if it says that the name is taken."""
         if result.code != DUPLICATE:
             return result
+        return self._found(result, name, params) or result
+
+    def _found(self, result: CallResult, name: str, params: Mapping[str, Any]) -> CallResult | None:
+        """What ``result`` means, by what the service has; None if it has no such configuration."""
         try:
             live = self.read_job_config(name)
         except ProviderError as error:
             return _unread(result, error)
-        return result if live is None else _taken_by(live, name, params)
-
-
-def _taken_by(live: LiveConfig, name: str, params: Mapping[str, Any]) -> CallResult:
-    if live.params_as(params) == params:
-        return DONE
-    message = f"somebody else has created {name} in the meantime, with other values"
-    return CallResult(status=CallStatus.REFUSED, code=DUPLICATE, message=message)
+        if live is None or live.params_as(params) == params:
+            return DONE if live else None
+        message = f"somebody else has created {name} in the meantime, with other values"
+        return CallResult(status=CallStatus.REFUSED, code=DUPLICATE, message=message)
 
 
 def _unread(result: CallResult, error: ProviderError) -> CallResult:

@@ -137,9 +137,10 @@ class State:
         return (printable_json(text) + "\n").encode()
 
     @classmethod
-    def load(cls, content: bytes, name: str) -> State:
-        """The state in ``content``, read from ``name``. Raises StateError if it is damaged, or
-        written by a newer majobctl, and MovedError for a mark."""
+    def load(cls, content: bytes, name: str, copies: str = "") -> State:
+        """The state in ``content``, read from ``name``; ``copies`` says where others are, if it is
+        not a file. Raises StateError if it is damaged, or written by a newer majobctl, and
+        MovedError for a mark."""
         try:
             document = Node(parse_object(content))
             if document.get("moved"):
@@ -148,7 +149,7 @@ class State:
             if version <= FORMAT_VERSION:
                 return _state_of(document)
         except JsonError as error:
-            raise damaged(name, error) from error
+            raise damaged(name, error, copies) from error
         made_by = document.get("majobctl_version")
         raise StateError(
             f"{name} has format {version}, made by majobctl"
@@ -177,9 +178,9 @@ class MovedError(StateError):
         )
 
 
-def damaged(name: str, error: JsonError) -> StateError:
-    advice = "restore a complete copy: the .backup beside the state, or one from git"
-    if isinstance(error, ConflictError):
+def damaged(name: str, error: JsonError, copies: str = "") -> StateError:
+    advice = f"restore a complete copy: {copies or 'the .backup beside the state, or one from git'}"
+    if isinstance(error, ConflictError) and not copies:
         advice = (
             "take all of either side, and let an apply record what the service has:\n"
             f"    git checkout --ours {printable(name)}    (or --theirs)\n"

@@ -140,6 +140,11 @@ class Journal:
         with self._changed:
             return notes_of(self._records)
 
+    def outcomes(self, kept: int = 0) -> list[str]:
+        """The names of those with an outcome after the first ``kept`` records."""
+        kinds, records = ("done", "known", "refused", "forget"), self._records[kept:]
+        return [str(record[it]) for record in records for it in kinds if it in record]
+
     def kept(self, content: bytes, name: str) -> tuple[int, bool]:
         """How many records the file ``name``, with ``content``, has, and if that is all. Raises
         StateError if it is not the beginning of this journal."""

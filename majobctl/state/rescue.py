@@ -26,31 +26,32 @@ def in_journal(backend: Backend) -> str:
     )
 
 
-def rescued(state: State, name: str, is_replaced: bool, how: str) -> str:
-    content = state.dump()
-    path = Path(f"majobctl.rescue-{state.serial}-{os.getpid()}.json")
-    restore = f"once {name} can be written, restore it with\n    majobctl state push"
-    if is_replaced:
-        restore = f"unless {name} is right as it is now, run\n    majobctl state push --force"
+def rescued(state: State, advice: str, *, is_pushed: bool = True) -> str:
+    """Writes ``state`` to a file here, and says where; ``advice`` goes on with its name, unless it
+    is not to be pushed."""
+    content, path = state.dump(), f"majobctl.rescue-{state.serial}-{os.getpid()}.json"
     try:
-        create_durably(path, content)
+        create_durably(Path(path), content)
     except OSError:
         return (
             f"what was done is in the state below, which no file could hold: save it as rescue.json"
-            f" and, {how or f'{restore} rescue.json'}\n{content.decode()}"
+            f" and, {advice}{' rescue.json' * is_pushed}\n{content.decode()}"
         )
-    return f"what was done is in {path}: {how or f'{restore} {path}'}"
+    return f"what was done is in {path}: {advice}{f' {path}' * is_pushed}"
+
+
+def cannot(be: str, name: str, error: Exception) -> StateError:
+    """Why ``name`` cannot be written, or removed: some places say so themselves."""
+    if isinstance(error, StateError):
+        return error
+    place, _, reason = (text := reason_of(error)).partition(": ")
+    is_named = name.endswith(place.removesuffix(" cannot be reached"))
+    return StateError(f"{name} cannot be {be}: {reason if reason and is_named else text}")
 
 
 @contextmanager
-def or_not_kept(name: str) -> Iterator[None]:
+def or_cannot(be: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise not_kept(name, error) from error
-
-
-def not_kept(name: str, error: OSError) -> StateError:
-    if isinstance(error, StateError):
-        return error
-    return StateError(f"{name} cannot be written: {reason_of(error)}")
+        raise cannot(be, name, error) from error

@@ -9,15 +9,15 @@ journal, then the state, and so see a state that existed at one moment."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from majobctl.errors import StateError
+from majobctl.errors import LockedError, StateError
 from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
-from majobctl.state.rescue import OVERTAKEN, in_journal, not_kept, or_not_kept, rescued
-from majobctl.text import printable, reason_of, utc_now
+from majobctl.state.rescue import OVERTAKEN, cannot, in_journal, or_cannot, rescued
+from majobctl.text import counted, in_short, printable, utc_now
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
@@ -47,7 +47,9 @@ class StateStore:
             journal = self.backend.read_journal() or b""
             content = self.backend.read()
             try:
-                state = None if content is None else State.load(content, self.name)
+                state = (
+                    None if content is None else State.load(content, self.name, self.backend.copies)
+                )
                 if not journal:
                     return state, content
                 from majobctl.state.replay import replayed
@@ -73,9 +75,9 @@ class StateStore:
         """The state under its lock; others are shown ``command`` as what its holder does.
         ``instead`` is to be written in its place: what it holds already, a journal or a state that
         is missing, need not be readable, and with ``force`` the state need not be either. ``warn``
-        is called if the lock is taken over, ``about`` for who writes, if something is written.
-        Raises LockedError and StateError."""
-        with self.backend.lock(command, timeout, warn):
+        is called if the lock is waited for or taken over, ``about`` for who writes, if something is
+        written. Raises LockedError and StateError."""
+        with self._lock(command, timeout, warn):
             try:
                 locked = LockedState(self.backend, *self._read(), about)
             except StateError:
@@ -87,6 +89,19 @@ class StateStore:
                 if self.backend.read_journal() is not None:
                     locked.merge()
             yield locked
+
+    @contextmanager
+    def _lock(self, command: str, timeout: float, warn: Warn) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.backend.lock(command, 0, warn))
+            except LockedError as error:
+                if timeout <= 0:
+                    raise
+                reason = str(error).partition("\n")[0]
+                warn(f"{reason}\nwaiting for it, up to {timeout:g} seconds")
+                stack.enter_context(self.backend.lock(command, timeout, warn))
+            yield
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
         from majobctl.state.replay import last_sum_of
@@ -123,7 +138,7 @@ class LockedState:
     def write(self, state: State, notes: Notes | None = None) -> None:
         """Writes ``state`` as it is, and into the history what that changes, with ``notes``. Raises
         StateError if it cannot be written."""
-        with or_not_kept(self._backend.name):
+        with or_cannot("written", self._backend.name):
             self._write(state, notes)
 
     def move_here(self, state: State, history: bytes) -> None:
@@ -131,12 +146,12 @@ class LockedState:
         known, self._before = self.read_history(), state
         # It may be back where it was before.
         moved = history.removeprefix(known) if history.startswith(known) else history
-        with or_not_kept(self._backend.name):
+        with or_cannot("written", self._backend.name):
             self._write(state, moved=moved)
 
     def leave(self, mark: bytes) -> None:
         """Puts ``mark`` in the place of a state that is elsewhere now."""
-        with or_not_kept(self._backend.name):
+        with or_cannot("written", self._backend.name):
             self._replace(mark, b"")
 
     def read_history(self) -> bytes:
@@ -147,7 +162,7 @@ class LockedState:
 
     def replace_history(self, content: bytes) -> None:
         """Raises StateError if it cannot be written."""
-        with or_not_kept(self._backend.history_name):
+        with or_cannot("written", self._backend.history_name):
             self._backend.replace_history(content)
 
     def _write(
@@ -188,7 +203,7 @@ class LockedState:
         except OSError as error:
             with suppress(OSError):  # what a failed flush left will not be sent
                 self._backend.remove_journal()
-            error_text = not_kept(self._backend.journal_name, error)
+            error_text = cannot("written", self._backend.journal_name, error)
             raise StateError(f"{error_text}\nnothing was sent") from error
 
     def save(self, journal: Journal) -> str:
@@ -197,29 +212,48 @@ class LockedState:
         outcomes are and what to do; it ends with the state itself if no file can be written at
         all."""
         kept, fault = self._kept(journal)
+        push, look = (f"majobctl {it}{self._backend.option}" for it in ("state push", "plan"))
         state = journal.outcome(max(kept, 0))
         try:
+            if isinstance(journal.failure, OvertakenError):
+                raise journal.failure
             if state.serial > (self.state.serial if self.state else 0):
                 self._write(state, journal.notes())
+        except OvertakenError as error:
+            return self._overtaken(error, journal, max(kept, 0))
         except (OSError, StateError) as error:
-            reason = error if isinstance(error, StateError) else not_kept(self._backend.name, error)
+            reason = str(cannot("written", self._backend.name, error))
             is_replaced = self._is_replaced()
             if not fault and not is_replaced:
                 return f"{reason}\n{in_journal(self._backend)}"
             # The part that the journal still has is merged before the rest can be restored.
-            serial = state.serial + (kept > 1 and not is_replaced)
-            self.state = replace(state, serial=serial)
-            how = OVERTAKEN if isinstance(error, OvertakenError) else ""
-            restore = rescued(self.state, self._backend.name, is_replaced, how)
-            return "\n".join(filter(None, (fault, str(reason), restore)))
+            after = replace(state, serial=state.serial + (kept > 1 and not is_replaced))
+            name = self._backend.name
+            how = f"once {name} can be written, restore it with\n    {push}"
+            if is_replaced:
+                how = f"unless {name} is right as it is now, run\n    {push} --force"
+            # Where state and journal are in one place, both fail for one reason.
+            told = fault if reason in fault else "\n".join(filter(None, (fault, reason)))
+            return f"{told}\n{rescued(after, how)}"
         if not fault:
             return self._remove_journal()
         place = printable(self._backend.place)
         if kept < 0:
-            return f"{fault}\nwhat was done is in {place}: look at it with majobctl plan"
+            return f"{fault}\nwhat was done is in {place}: look at it with {look}"
         return self._remove_journal() or (
-            f"{fault}; what was done is in {place}\nlook at what is left to do: majobctl plan"
+            f"{fault}; what was done is in {place}\nlook at what is left to do: {look}"
         )
+
+    def _overtaken(self, error: OvertakenError, journal: Journal, kept: int) -> str:
+        """What ``save`` says when somebody else has the lock by now."""
+        lost, done = journal.outcomes(kept), len(journal.outcomes())
+        text = f"{error}, so no further call was started"
+        if not lost:
+            return f"{text}\n{in_journal(self._backend)}"
+        names = printable(in_short(lost))
+        text += f"\n{counted(done - len(lost), 'outcome')} kept; not kept: {names}"
+        compare = f"{OVERTAKEN}{self._backend.option}"
+        return f"{text}\n{rescued(journal.outcome(kept), compare, is_pushed=False)}"
 
     def _kept(self, journal: Journal) -> tuple[int, str]:
         """How many records of ``journal`` its file still has, -1 if it is another one; and what is
@@ -233,11 +267,10 @@ class LockedState:
             return -1, f"{name} was damaged or replaced meanwhile: {advice}"
         if is_all:
             return kept, ""
+        if failure := journal.failure:
+            join = "\n" if isinstance(failure, StateError) else ", so "
+            return kept, f"{cannot('written', name, failure)}{join}no further call was started"
         fault = "was cut short meanwhile" if content is not None else "was removed meanwhile"
-        if journal.failure:
-            fault = (
-                f"cannot be written: {reason_of(journal.failure)}, so no further call was started"
-            )
         return kept, f"{name} {fault}"
 
     def _is_replaced(self) -> bool:
@@ -251,9 +284,9 @@ class LockedState:
         try:
             self._backend.remove_journal()
             return ""
-        except OSError as error:
+        except (OSError, StateError) as error:
             return (
-                f"{self._backend.journal_name} cannot be removed: {reason_of(error)}\n"
+                f"{cannot('removed', self._backend.journal_name, error)}\n"
                 "the state has everything in it; the next majobctl command that can removes it"
             )
 
@@ -271,6 +304,8 @@ class LockedState:
                 about, notes, at = told_in(journal, self._backend.journal_name)
                 self._write(self.state, notes, about, at)
         except OSError as error:
-            raise StateError(f"{not_kept(name, error)}\n{in_journal(self._backend)}") from error
+            raise StateError(
+                f"{cannot('written', name, error)}\n{in_journal(self._backend)}"
+            ) from error
         if left := self._remove_journal():
             raise StateError(left)

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 REFUSED = 22
 TOKEN = "note-token"
-OWN = {"id": 70, "username": "project_12_bot"}
+OWN = {"id": 70, "username": "project_42_bot"}
 """Whose token it is."""
-_PATH = re.compile(r"/api/v4/projects/12/merge_requests/3/notes(?:/(\d+))?")
+_PATH = re.compile(r"/api/v4/projects/42/merge_requests/3/notes(?:/(\d+))?")
 
 
 def main(arguments: list[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,9 @@ from tests.config_repository import Ran
 
 WORKFLOWS = EXAMPLES / "github" / ".github" / "workflows"
 REPOSITORY = "ml/configs"
+TOKEN = "job-token"
+USER = f"x-access-token:{TOKEN}"
+"""How git signs in for a job."""
 _EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 _CONDITIONS: Mapping[str, Callable[[bool, bool], bool]] = {
     "": lambda has_failed, is_fork: not has_failed,
@@ -27,13 +32,11 @@ _CONDITIONS: Mapping[str, Callable[[bool, bool], bool]] = {
 _JOB_CONDITIONS: Mapping[str, Callable[[Mapping[str, str]], bool]] = {
     "": lambda known: True,
     "github.ref == 'refs/heads/main'": lambda known: True,
-    "needs.plan.outputs.changes == 'true'": (
-        lambda known: known["needs.plan.outputs.changes"] == "true"
-    ),
+    "needs.plan.outputs.code == '2'": lambda known: known["needs.plan.outputs.code"] == "2",
 }
 """The same of jobs; each starts once those before it have succeeded, as ``needs`` says."""
 EXPRESSIONS = {
-    "github.token": "job-token",
+    "github.token": TOKEN,
     "github.event.pull_request.number": "3",
     "github.server_url": "https://github.com",
     "github.repository": REPOSITORY,
@@ -66,13 +69,15 @@ def run_workflow(
     is_fork: bool = False,
     is_approved: bool = True,
     installs: bool = False,
-    before: Mapping[str, Callable[[Path], object]] | None = None,
+    before: Mapping[str, Callable[[], object]] | None = None,
+    replaced: tuple[str, str] = ("", ""),
 ) -> Finished:
-    """Runs the workflow's jobs, each in a fresh checkout of ``branch``, or of what it asks for.
+    """Runs the workflow's jobs, each in a fresh checkout of ``branch``, or of what it asks for. If
+    its machine is killed, no further step runs, and its disk is thrown away.
 
-    ``before`` has what happens before a step, which gets the folder of the checkout.
-    ``is_approved``: somebody has approved the deployment to the environment "production".
-    ``installs`` says whether the step that installs majobctl is run, which is slow.
+    ``before`` has what happens before a step; ``replaced`` is a text of the steps, and what
+    somebody wrote for it. ``is_approved``: somebody has approved the deployment to the environment
+    "production". ``installs`` says whether majobctl is installed, which is slow.
     """
     document = load(workflow)
     assert document["defaults"] == {"run": {"shell": "bash"}}
@@ -86,7 +91,7 @@ def run_workflow(
     for name, job in document["jobs"].items():
         if finished.has_failed or not _JOB_CONDITIONS[job.get("if", "")](known):
             continue
-        number = _count(machine, "workspace")
+        number = _count(machine, "runner")
         workspace = machine.root / f"workspace-{number}"
         variables = _runner_variables(machine.root / f"runner-{number}", workspace)
         variables |= document.get("env", {}) | job.get("env", {})
@@ -100,9 +105,13 @@ def run_workflow(
             if step["name"] == "Install majobctl" and not installs:
                 continue
             if before and step["name"] in before:
-                before[step["name"]](workspace)
+                before[step["name"]]()
             own = {key: _filled(value, known) for key, value in step.get("env", {}).items()}
-            finished.steps[step["name"]] = machine.shell(step["run"], workspace, variables | own)
+            script = step["run"].replace(*replaced)
+            ran = finished.steps[step["name"]] = machine.shell(script, workspace, variables | own)
+            if ran.code == -signal.SIGKILL:
+                shutil.rmtree(workspace)
+                return finished
             known |= _outputs(step, Path(variables["GITHUB_OUTPUT"]))
         for key, value in job.get("outputs", {}).items():
             known[f"needs.{name}.outputs.{key}"] = known.get(_EXPRESSION.sub(r"\1", value), "")
@@ -134,8 +143,7 @@ def _use(machine: Machine, step: Any, branch: str, workspace: Path, artifacts: P
     action = step["uses"].partition("@")[0]
     if action == "actions/checkout":
         ref = given.get("ref", branch)
-        url = f"file://{machine.remote}"
-        machine.git("clone", "--quiet", "--depth=1", "--branch", ref, url, str(workspace))
+        _check_out(machine, workspace, ref, keeps=given.get("persist-credentials", True))
     elif action == "actions/upload-artifact":
         folder = artifacts / given["name"]
         folder.mkdir(parents=True)
@@ -143,6 +151,18 @@ def _use(machine: Machine, step: Any, branch: str, workspace: Path, artifacts: P
             shutil.copy(path, folder)
     elif action == "actions/download-artifact":
         shutil.copytree(artifacts / given["name"], workspace, dirs_exist_ok=True)
+
+
+def _check_out(machine: Machine, workspace: Path, ref: str, *, keeps: bool) -> None:
+    """As actions/checkout does: the token is in a file that the clone's configuration includes."""
+    header = f"Authorization: Basic {b64encode(USER.encode()).decode()}"
+    shallow = ("clone", "--quiet", "--depth=1", "--branch", ref, machine.url, str(workspace))
+    machine.git("-c", f"http.extraheader={header}", *shallow)
+    if keeps:
+        file = machine.root / f"git-credentials-{workspace.name}.config"
+        machine.git("config", "--file", str(file), f"http.{machine.url}.extraheader", header)
+        key = f"includeIf.gitdir:{workspace}/.git.path"
+        machine.git("config", key, str(file), cwd=workspace)
 
 
 def _filled(text: str, known: Mapping[str, str]) -> str:

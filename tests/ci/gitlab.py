@@ -1,9 +1,11 @@
-"""Runs a GitLab pipeline, job by job in the order of the stages, each script as shell."""
+"""Runs a GitLab pipeline, job by job in the order of the stages, each script as shell, against a
+GitLab that keeps the states."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,29 @@ from typing import Any
 from tests.ci import fake_curl
 from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
 from tests.config_repository import Ran
+from tests.fake_gitlab import PATH, TOKEN, USER, FakeGitLab
 
 FILE = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
-PUSH_URL = "https://majobctl@gitlab.example.com:443/ml/configs.git"
 NO_VARIABLES: Mapping[str, str] = {}
 NOTE_TOKEN = {"MAJOBCTL_NOTE_TOKEN": fake_curl.TOKEN}
 _KEYWORDS = {"stages", "workflow", "variables", "default"}
-_WRITES = {**CREDENTIALS, "MAJOBCTL_PUSH_TOKEN": "push-token"}
-_PROTECTED = {
-    "dev-read": CREDENTIALS,
-    "prod-read": CREDENTIALS,
-    "dev": _WRITES,
-    "prod": _WRITES,
-}
-"""What the protected branch has, by the environment that is its scope."""
+_SCOPES = ("dev-read", "prod-read", "dev", "prod")
+"""The environments with variables of their own, which only the protected branch has."""
+_API = "/api/v4"
+JOB = ("gitlab-ci-token", "job-token")
+"""How a job signs in for the states."""
+
+
+def state_tables(gitlab: FakeGitLab, *environments: str) -> str:
+    """Settings that keep a state for each environment there, and the states themselves."""
+    gitlab.users = dict([JOB, (USER, TOKEN)])
+    tables = ['[state]\nbackend = "http"']
+    for name in environments:
+        path = f"{PATH.rpartition('/')[0]}/majobctl-{name}"
+        gitlab.others[path] = FakeGitLab(path=path, users=gitlab.users)
+        address = gitlab.url.replace(PATH, path)
+        tables.append(f'[environments.{name}.state]\naddress = "{address}"')
+    return "\n".join(tables)
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -52,18 +63,17 @@ def run_pipeline(
     branch: str,
     variables: Mapping[str, str] = NO_VARIABLES,
     *,
-    installs: bool = False,
     before: Mapping[str, Callable[[], object]] | None = None,
     started: bool = True,
 ) -> dict[str, Ran]:
-    """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE.
+    """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE. None of them
+    installs majobctl.
 
     ``started``: somebody starts each job that waits for that. ``before`` has what happens before a
-    job. ``installs`` says whether what installs majobctl is run, which is slow.
+    job.
     """
     document = load()
-    if not installs:
-        document["default"]["before_script"] = []
+    document["default"]["before_script"] = []
     jobs = {name: _whole(document, name) for name in document if name not in _KEYWORDS}
     number = len(list(machine.root.glob("pipeline-*")))
     folder = machine.root / f"pipeline-{number}"
@@ -76,40 +86,46 @@ def run_pipeline(
             rule = next((r for r in job.get("rules", ()) if _holds(r["if"], given)), None)
             if name.startswith(".") or job["stage"] != stage or rule is None:
                 continue
-            needs = job.get("needs", ())
-            has_failed = any(need not in ran or ran[need].code for need in needs)
+            needs = [_labels(document, it) for it in job.get("needs", ())]
+            has_failed = any(it not in ran or ran[it].code for labels in needs for it in labels)
             is_due = not (had_failed or has_failed) or rule.get("when") == "always"
             if not is_due or (rule.get("when") == "manual" and not started):
                 continue
-            (before or {}).get(name, lambda: None)()
             for label, own in _matrix(name, job):
                 place = folder / label.replace(" ", "-")
                 values = given | own
                 if branch == "main" and "environment" in job:
-                    values |= _PROTECTED[_expanded(environment_of(job), values)]
-                ran[label] = _run(machine, document, job, place, values)
-                if ran[label].code == 0:
+                    assert _expanded(environment_of(job), values) in _SCOPES
+                    values |= CREDENTIALS
+                act = (before or {}).get(name, lambda: None)
+                ran[label] = _run(machine, document, job, place, values, act)
+                if ran[label].code == 0 or job.get("artifacts", {}).get("when") == "always":
                     _collect(job, place, folder / "artifacts")
     return ran
 
 
-def _run(machine: Machine, document: Any, job: Any, place: Path, values: Mapping[str, str]) -> Ran:
-    """One job in a fresh checkout of the pipeline's commit, with the artifacts so far."""
+def _run(
+    machine: Machine,
+    document: Any,
+    job: Any,
+    place: Path,
+    values: Mapping[str, str],
+    before: Callable[[], object],
+) -> Ran:
+    """One job in a fresh checkout of the pipeline's commit, with the artifacts so far; the disk of
+    a machine that is killed is thrown away."""
     machine.git("clone", "--quiet", "--no-checkout", f"file://{machine.remote}", str(place))
     machine.git("checkout", "--quiet", values["CI_COMMIT_SHA"], cwd=place)
     artifacts = place.parent / "artifacts"
     for file in artifacts.iterdir() if artifacts.is_dir() else ():
         shutil.copy(file, place)
     settings = {**document["variables"], **job.get("variables", {})}
-    filled = {key: _expanded(str(value), values) for key, value in settings.items()}
-    variables = {**filled, **values, **_redirected(machine)}
-    before = job.get("before_script", [])
-    script = "\n".join(_lines(document, [*before, *job["script"]]))
-    ran = machine.shell(script, place, variables)
-    if "after_script" in job:
-        # A shell of its own, whose end says nothing of the job's.
-        after = machine.shell("\n".join(_lines(document, job["after_script"])), place, variables)
-        assert after.code == 0, after
+    variables = {key: _expanded(str(value), values) for key, value in settings.items()}
+    script = "\n".join(_lines(document, [*job.get("before_script", []), *job["script"]]))
+    before()
+    ran = machine.shell(script, place, {**variables, **values})
+    if ran.code == -signal.SIGKILL:
+        shutil.rmtree(place)
     return ran
 
 
@@ -128,22 +144,12 @@ def _predefined(machine: Machine, source: str, branch: str) -> dict[str, str]:
         "CI_DEFAULT_BRANCH": "main",
         "CI_COMMIT_SHA": commit,
         "CI_COMMIT_SHORT_SHA": commit[:8],
-        "CI_SERVER_PROTOCOL": "https",
-        "CI_SERVER_HOST": "gitlab.example.com",
-        "CI_SERVER_PORT": "443",
-        "CI_PROJECT_PATH": "ml/configs",
-        "CI_PROJECT_ID": "12",
-        "CI_JOB_ID": "4711",
-        "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
+        "CI_PROJECT_ID": "42",
+        "CI_API_V4_URL": machine.url + _API,
+        "CI_JOB_TOKEN": JOB[1],
         "CI_PIPELINE_URL": "https://gitlab.example.com/ml/configs/-/pipelines/9",
         **(request if is_request else {"CI_COMMIT_BRANCH": branch}),
     }
-
-
-def _redirected(machine: Machine) -> dict[str, str]:
-    """git takes the bare repository for the address that the jobs push to."""
-    key = f"url.file://{machine.remote}.insteadOf"
-    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": key, "GIT_CONFIG_VALUE_0": PUSH_URL}
 
 
 def _whole(document: Any, name: str) -> Any:
@@ -154,6 +160,10 @@ def _whole(document: Any, name: str) -> Any:
     if "variables" in below:
         merged["variables"] = {**below["variables"], **job.get("variables", {})}
     return merged
+
+
+def _labels(document: Any, name: str) -> list[str]:
+    return [label for label, _ in _matrix(name, _whole(document, name))]
 
 
 def _matrix(name: str, job: Any) -> Iterator[tuple[str, dict[str, str]]]:

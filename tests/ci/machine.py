@@ -1,16 +1,18 @@
-"""The machine that jobs of ``examples/ci`` run on: a shell, git with a bare remote, two services
-of the emulator, and stand-ins for gh and curl on the PATH that keep their calls in a file."""
+"""The machines that jobs of ``examples/ci`` run on: a shell, git with a bare remote, services of
+the emulator, and stand-ins for gh and curl on the PATH that keep their calls in a file."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +21,30 @@ from majobctl import __version__
 from majobctl.emulator import create_app, start
 from majobctl.emulator.faults import Faults
 from majobctl.operations.seed import read_seed
-from tests.config_repository import JOB, PATIENCE, Ran, toml_of
+from tests import git_servers
+from tests.config_repository import JOB, Ran, finished, toml_of, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
 yaml: Any = importlib.import_module("yaml")  # it has no type stubs
 NAMES = ("alpha", "beta", "gamma")
 """The configurations that each service has."""
+REPORTED = re.compile(r"^job_config\.(\w+): (?:updated|resent|recorded)", re.MULTILINE)
+"""Of whom an apply reports that it is as desired."""
 CREDENTIALS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
 _AUTHOR = ("-c", "user.name=Author", "-c", "user.email=author@example.com")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``remote`` is a bare repository with the branch main; ``services`` are by environment."""
+    """``remote`` is a bare repository with the branch main; ``services`` are by environment.
+    ``member`` has the variables of somebody who works with the repository, past the CI."""
 
     root: Path
     services: Mapping[str, str]
+    member: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    """Where jobs of GitHub get the repository, and those of GitLab the states."""
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def remote(self) -> Path:
@@ -64,23 +74,14 @@ class Machine:
         (self.root / "kept.json").write_text(json.dumps({**before, **kept}), encoding="utf-8")
 
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
-        ended = subprocess.run(
-            ["git", *_AUTHOR, *arguments],
-            cwd=cwd or self.remote,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-        )
-        return ended.stdout.strip()
+        return git_servers.git(cwd or self.remote, *_AUTHOR, *arguments)
 
     def commit(self, message: str, files: Mapping[str, str | None], branch: str = "main") -> str:
         """A commit of somebody on ``branch``, made from main if it is new; its id.
 
         A file whose content is None is removed.
         """
-        clone = self.root / f"author-{len(list(self.root.glob('author-*')))}"
-        self.git("clone", "--quiet", f"file://{self.remote}", str(clone))
+        clone = self.clone()
         known = self.git("branch", "--list", branch)
         self.git(
             "checkout", "--quiet", "-B", branch, f"origin/{branch if known else 'main'}", cwd=clone
@@ -97,13 +98,30 @@ class Machine:
         self.git("push", "--quiet", "origin", branch, cwd=clone)
         return self.git("rev-parse", "HEAD", cwd=clone)
 
-    def state(self, name: str = "majobctl.state.json", branch: str = "main") -> Any:
-        """The state as it is committed."""
-        return json.loads(self.git("show", f"{branch}:{name}"))
+    def clone(self) -> Path:
+        """Somebody's new clone."""
+        place = self.root / f"clone-{len(list(self.root.glob('clone-*')))}"
+        self.git("clone", "--quiet", f"file://{self.remote}", str(place))
+        return place
 
-    def subjects(self, branch: str = "main") -> list[str]:
-        """The first lines of the commits, the newest first."""
-        return self.git("log", "--format=%s", branch).splitlines()
+    def ask(self, command: str) -> Ran:
+        """What a command says to somebody in a new clone."""
+        ran = self.shell(command, self.clone(), {**CREDENTIALS, **self.member})
+        assert ran.code == 0, ran
+        return ran
+
+    def job_configs(self, options: str = "") -> Any:
+        """What the state has, as another machine finds it."""
+        return self.ask(f"majobctl state pull {options}").document["job_configs"]
+
+    def make_slow(self) -> None:
+        """From the next apply on, calls are made one after the other; it has all job configs."""
+        settings = self.git("show", "main:majobctl.toml") + "\nparallelism = 1\n"
+        self.commit("One by one", {"majobctl.toml": settings, **described("first")})
+
+    @property
+    def branches(self) -> list[str]:
+        return self.git("branch", "--format=%(refname:short)").split()
 
     def change_there(self, environment: str, name: str, **params: Any) -> None:
         """Somebody changes a configuration in the service, past the repository."""
@@ -117,41 +135,72 @@ class Machine:
 
     def shell(self, script: str, cwd: Path, variables: Mapping[str, str]) -> Ran:
         """Runs a script as CI does, and stops at unset variables, too."""
-        file = self.root / "script.sh"
-        file.write_text(script, encoding="utf-8")
-        ended = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-euo", "pipefail", str(file)],
+        process = subprocess.Popen(
+            ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", script],
             cwd=cwd,
             env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-        return Ran(ended.returncode, ended.stdout, ended.stderr)
+        self.running.append(process)
+        return finished(process)
+
+    def left_by(self, dead: Ran, options: str = "") -> set[str]:
+        """What an apply that was killed had reported is in the state; the names of the others,
+        whose outcome is unknown."""
+        assert dead.code == -signal.SIGKILL
+        configs = self.job_configs(options)
+        unknown = {name for name, entry in configs.items() if entry.get("pending")}
+        assert unknown and unknown == {*configs} - {*REPORTED.findall(dead.stderr)}
+        return unknown
+
+    def check_applied(self, text: str, options: str = "") -> None:
+        """All job configs have the description ``text``, in the state and in the service."""
+        configs = self.job_configs(options).values()
+        assert {(it["params"]["config_desc"], it.get("pending")) for it in configs} == {
+            (text, None)
+        }
+        self.ask(f"majobctl drift --detailed-exitcode {options}")
+
+    def interrupt(self, environment: str, number: int = signal.SIGKILL) -> int:
+        """Sends a signal to all processes of the running job, once a call of it was answered; their
+        group."""
+        before = len(puts(self, environment))
+        until(lambda: len(puts(self, environment)) > before, "the first call")
+        group = self.running[-1].pid
+        os.killpg(group, number)
+        return group
 
 
 def job_text(name: str, **params: Any) -> str:
     return toml_of(name, {**JOB, **params})
 
 
-def settings_text(services: Mapping[str, str], own: str = "") -> str:
-    """Settings whose tables are those of the environment ``own``, the others beside them."""
+def described(text: str) -> dict[str, str]:
+    """The files of all job configs, with this description."""
+    return {f"jobs/{name}.toml": job_text(name, config_desc=text) for name in NAMES}
+
+
+def settings_text(services: Mapping[str, str], own: str = "", state: str = "") -> str:
+    """Settings whose tables are those of the environment ``own``, the others beside them; they end
+    with the table ``[apply]``."""
     lines = ["[provider]", 'kind = "modelarts"', 'region = "eu-de"', "retries = 0"]
     lines += [f'project_id = "{own}"', f'endpoint = "{services[own]}"'] if own else []
     for name, url in services.items():
         if name != own:
             lines += [f"[environments.{name}.provider]"]
             lines += [f'project_id = "{name}"', f'endpoint = "{url}"']
-    return "\n".join([*lines, "[apply]"]) + "\n"
+    return "\n".join([*lines, state, "[apply]"]) + "\n"
 
 
 @contextmanager
 def machine(
-    root: Path, *environments: str, own: str = "", latency_ms: float = 0
+    root: Path, *environments: str, own: str = "", state: str = "", latency_ms: float = 0
 ) -> Iterator[Machine]:
-    """A machine whose remote has settings for these environments and the job config alpha."""
+    """A machine whose remote has settings for these environments, with the tables ``state``, and
+    the job config alpha."""
     seed = root / "seed.toml"
     made_by_hand = {**JOB, "config_desc": "made by hand"}
     texts = (toml_of(name, made_by_hand) for name in NAMES)
@@ -167,11 +216,8 @@ def machine(
             services[name] = opened.enter_context(start(opened.enter_context(app))).url
         made = Machine(root, services)
         _make_commands(root / "bin")
-        made.git(
-            "init", "--quiet", "--bare", "--initial-branch", "main", str(made.remote), cwd=root
-        )
-        made.git("config", "receive.advertisePushOptions", "true")
-        _first_commit(made, settings_text(services, own))
+        git_servers.bare(made.remote, "--initial-branch=main")
+        _first_commit(made, settings_text(services, own, state))
         yield made
 
 
@@ -187,10 +233,9 @@ def _make_commands(folder: Path) -> None:
 
 
 def _first_commit(machine: Machine, settings: str) -> None:
-    first = machine.root / "author-0"
-    machine.git("init", "--quiet", "--initial-branch", "main", str(first), cwd=machine.root)
+    first = machine.clone()
     machine.git("commit", "--quiet", "--allow-empty", "--message", "Begin", cwd=first)
-    machine.git("push", "--quiet", f"file://{machine.remote}", "main", cwd=first)
+    machine.git("push", "--quiet", "origin", "HEAD:main", cwd=first)
     machine.commit(
         "Job configs",
         {

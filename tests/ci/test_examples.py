@@ -127,21 +127,16 @@ def test_a_pull_request_sees_no_secret() -> None:
     assert list(github.load("plan")[True]) == ["pull_request"]  # YAML 1.1 reads "on" so
 
 
-def test_two_applies_never_run_at_once() -> None:
-    concurrency = github.load("apply")["concurrency"]
-    groups = {name: github.load(name)["concurrency"]["group"] for name in PERMISSIONS}
-    assert concurrency["cancel-in-progress"] is False
-    assert len(set(groups.values())) == 3
-    assert gitlab.load()[".apply"]["resource_group"] == "majobctl-apply"
+def test_applies_wait_for_one_another() -> None:
+    assert len({github.load(name)["concurrency"]["group"] for name in PERMISSIONS}) == 3
+    assert "cancel-in-progress" not in github.load("apply")["concurrency"]
+    assert gitlab.load()[".apply"]["resource_group"] == "majobctl-$MAJOBCTL_ENVIRONMENT"
 
 
 def test_an_apply_waits_for_somebody_who_starts_it() -> None:
     document = gitlab.load()
     assert [rule["when"] for rule in document[".apply"]["rules"]] == ["manual", "manual"]
-    assert [document[f"apply-{name}"]["needs"][0] for name in ("dev", "prod")] == [
-        "plan-dev",
-        "plan-prod",
-    ]
+    assert document["apply-prod"]["needs"] == ["review", "apply-dev"]
 
 
 def requirements() -> dict[str, list[str]]:
@@ -210,20 +205,15 @@ def test_what_has_not_its_hash_is_not_installed(
     assert message in ended.stderr, ended
 
 
-def test_only_an_apply_sees_the_right_to_push() -> None:
+def test_only_an_apply_sees_credentials_that_may_write() -> None:
     document = gitlab.load()
     names = {
         name: gitlab.environment_of(job)
         for name, job in document.items()
         if isinstance(job, dict) and "environment" in job
     }
-    assert names == {
-        "plan-dev": "dev-read",
-        "plan-prod": "prod-read",
-        "apply-dev": "dev",
-        "apply-prod": "prod",
-        "drift": "$MAJOBCTL_ENVIRONMENT-read",
-    }
+    read_only = dict.fromkeys(("review", "drift"), "$MAJOBCTL_ENVIRONMENT-read")
+    assert names == {"apply-dev": "dev", "apply-prod": "prod", **read_only}
     # What holds the note's token installs nothing.
     assert document["note"]["before_script"] == []
 

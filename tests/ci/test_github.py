@@ -1,29 +1,58 @@
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from majobctl import __version__
 from tests.ci.fake_gh import BOT
-from tests.ci.github import Finished, run_workflow
-from tests.ci.machine import Machine, job_text, machine, puts
+from tests.ci.github import USER, Finished, run_workflow
+from tests.ci.machine import NAMES, REPORTED, Machine, described, job_text, machine, puts
 from tests.config_repository import until
+from tests.git_servers import over_http
 
 MARKER = "<!-- majobctl plan -->"
-STATE = "majobctl.state.json"
+STATE = """
+[state]
+backend = "git"
+lease = 5
+"""
+APPLY = "Apply exactly that plan"
 
 pytestmark = pytest.mark.slow
 
 
+@contextmanager
+def hosting(root: Path, latency_ms: float = 0) -> Iterator[Machine]:
+    """A machine whose jobs have to sign in to get the repository, and so the state."""
+    with (
+        machine(root, "only", own="only", state=STATE, latency_ms=latency_ms) as made,
+        over_http(root) as server,
+    ):
+        server.credentials = USER
+        yield replace(made, url=f"{server.address}/remote.git")
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Machine]:
-    with machine(tmp_path, "only", own="only") as made:
+    with hosting(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Machine]:
+    """Calls take a while, one after the other; alpha, beta and gamma were applied, and edited."""
+    with hosting(tmp_path, latency_ms=200) as made:
+        made.make_slow()
+        assert not run_workflow(made, "apply").has_failed
+        made.commit("Edit", described("second"))
         yield made
 
 
@@ -36,8 +65,8 @@ def propose(host: Machine, count: int = 2) -> str:
 
 def plan_markdown(host: Machine, branch: str) -> str:
     """The plan that majobctl makes of a branch."""
-    place = host.root / f"look-{len(list(host.root.glob('look-*')))}"
-    host.git("clone", "--quiet", "--branch", branch, f"file://{host.remote}", str(place))
+    place = host.clone()
+    host.git("checkout", "--quiet", branch, cwd=place)
     ran = host.shell("majobctl plan --format markdown", place, {})
     assert ran.code == 0, ran
     return ran.stdout
@@ -130,27 +159,22 @@ def test_files_that_are_wrong_are_annotated_and_the_comment_says_there_is_no_pla
     )
 
 
-def test_an_apply_sends_what_was_merged_and_commits_the_state(host: Machine) -> None:
+def test_an_apply_sends_what_was_merged_and_the_state_has_a_branch_of_its_own(
+    host: Machine,
+) -> None:
+    commit = host.git("rev-parse", "main")
     job = run_workflow(host, "apply")
     assert not job.has_failed, job
     assert puts(host, "only") == ["alpha"]
-    assert (
-        job.steps["Apply exactly that plan"]
-        .stdout.splitlines()[-1]
-        .startswith("Apply complete: 1 added")
-    )
+    assert job.steps[APPLY].last_line.startswith("Apply complete: 1 added")
     assert "1 to add" in job.summary
-    assert list(host.state()["job_configs"]) == ["alpha"]
-    assert host.subjects()[0].startswith("majobctl: state after ")
-    assert host.git("log", "-1", "--format=%an", "main") == BOT
-    committed = host.git("show", "--format=", "--name-only", "main").split()
-    assert committed == ["majobctl.history.jsonl", STATE]
+    assert list(host.job_configs()) == ["alpha"]
+    assert host.branches == ["main", "majobctl-state"]
 
-    commits = host.subjects()
     job = run_workflow(host, "apply")
     assert [(name, ran.code) for name, ran in job.steps.items()] == [("Plan", 0)]
     assert "No changes" in job.summary
-    assert (host.subjects(), puts(host, "only")) == (commits, ["alpha"])
+    assert (host.git("rev-parse", "main"), puts(host, "only")) == (commit, ["alpha"])
 
 
 class TestWhatSomebodyChangedInTheService:
@@ -167,11 +191,10 @@ class TestWhatSomebodyChangedInTheService:
         host.change_there("only", "alpha", train_instance_count=4)
 
     def check_kept(self, host: Machine, job: Finished) -> None:
-        """alpha's nodes are still 4, beta was applied, and the state of that is committed."""
-        assert job.steps["Apply exactly that plan"].code == 5
-        assert job.steps["Commit the state"].code == 0
+        """alpha's nodes are still 4, beta was applied, and the state says so."""
+        assert job.steps[APPLY].code == 5
         assert sorted(puts(host, "only")[2:]) == ["alpha", "beta"]  # alpha's is the change itself
-        params = {name: entry["params"] for name, entry in host.state()["job_configs"].items()}
+        params = {name: entry["params"] for name, entry in host.job_configs().items()}
         assert "config_desc" not in params["alpha"]
         assert params["beta"]["config_desc"] == "second"
 
@@ -184,7 +207,7 @@ class TestWhatSomebodyChangedInTheService:
 
     @pytest.mark.parametrize("is_approved", [True, False])
     def test_after_the_plan_is_kept(self, edited: Machine, is_approved: bool) -> None:
-        between = {"Replace the plan unless somebody approved it": lambda _: self.change(edited)}
+        between = {"Replace the plan unless somebody approved it": lambda: self.change(edited)}
         job = run_workflow(edited, "apply", is_approved=is_approved, before=between)
         self.check_kept(edited, job)
 
@@ -192,104 +215,78 @@ class TestWhatSomebodyChangedInTheService:
         self.change(edited)
         job = run_workflow(edited, "apply", is_approved=False)
         self.check_kept(edited, job)
-        assert "majobctl apply --overwrite --target alpha" in (
-            job.steps["Apply exactly that plan"].stdout
-        )
+        assert "majobctl apply --overwrite --target alpha" in job.steps[APPLY].stdout
 
 
-def test_the_state_of_an_apply_that_failed_in_part_is_committed_too(host: Machine) -> None:
+def test_an_apply_that_failed_in_part_fails_and_the_state_has_the_rest(host: Machine) -> None:
     host.commit("Unknown there", {"jobs/delta.toml": job_text("delta")})
     job = run_workflow(host, "apply")
-    assert job.steps["Apply exactly that plan"].code == 3
-    assert job.steps["Commit the state"].code == 0
-    assert job.has_failed
-    assert list(host.state()["job_configs"]) == ["alpha"]
+    assert (job.steps[APPLY].code, job.has_failed) == (3, True)
+    assert list(host.job_configs()) == ["alpha"]
 
 
-def test_a_plan_that_fails_leaves_the_branch_as_it_is(host: Machine) -> None:
+def test_a_plan_that_fails_sends_nothing(host: Machine) -> None:
     host.commit("Wrong", {"jobs/alpha.toml": job_text("alpha", train_instance_count=0)})
-    commits = host.subjects()
     job = run_workflow(host, "apply")
     assert {name: ran.code for name, ran in job.steps.items()} == {"Plan": 1}
-    assert (host.subjects(), puts(host, "only")) == (commits, [])
+    assert (host.branches, puts(host, "only")) == (["main"], [])
 
 
-def test_the_state_goes_on_top_of_what_was_merged_meanwhile(host: Machine) -> None:
-    merged = {"jobs/beta.toml": job_text("beta")}
-    job = run_workflow(
-        host, "apply", before={"Commit the state": lambda _: host.commit("Beta", merged)}
-    )
+@pytest.mark.parametrize("is_reverted", [False, True])
+def test_what_a_dead_runner_did_is_in_the_state(slow: Machine, is_reverted: bool) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        kill = {APPLY: lambda: pool.submit(slow.interrupt, "only")}
+        dead = run_workflow(slow, "apply", before=kill).steps[APPLY]
+    unknown = slow.left_by(dead)
+    if is_reverted:
+        slow.commit("Revert", described("first"))
+    job = run_workflow(slow, "apply")
     assert not job.has_failed, job
-    assert host.subjects()[0].startswith("majobctl: state after ")
-    assert host.subjects()[1] == "Beta"
-    assert list(host.state()["job_configs"]) == ["alpha"]
-
-    assert not run_workflow(host, "apply").has_failed
-    assert list(host.state()["job_configs"]) == ["alpha", "beta"]
-    assert puts(host, "only") == ["alpha", "beta"]
+    assert "No changes" not in job.summary
+    assert "took over the lock" in job.steps[APPLY].stderr
+    done = {*REPORTED.findall(job.steps[APPLY].stderr)}
+    assert done == ({*NAMES} if is_reverted else unknown)
+    slow.check_applied("first" if is_reverted else "second")
 
 
-def test_a_state_that_main_does_not_take_is_rescued_to_a_branch(host: Machine) -> None:
-    hook = host.remote / "hooks" / "update"
-    hook.write_text('#!/bin/sh\n[ "$1" != refs/heads/main ]\n', encoding="utf-8")
-    hook.chmod(0o755)
-    job = run_workflow(host, "apply")
-    assert job.steps["Commit the state"].code == 1
-    branch = "majobctl-state-77-1"
-    assert job.steps["Commit the state"].stdout.splitlines()[-1] == (
-        f"::error title=The state is not on main::Merge the branch {branch} before the next apply."
-    )
-    assert list(host.state(branch=branch)["job_configs"]) == ["alpha"]
+@pytest.mark.parametrize(
+    ("timeout", "code", "message"),
+    [("--lock-timeout 0", 4, "is locked by "), ("--lock-timeout 120", 5, "make the plan again")],
+)
+def test_of_two_runs_at_once_one_works(
+    slow: Machine, timeout: str, code: int, message: str
+) -> None:
+    """As without ``concurrency``, or if somebody applies by hand."""
+    before = len(puts(slow, "only"))
+    with ThreadPoolExecutor(1) as pool:
+        others: list[Future[Finished]] = []
+
+        def overtake() -> None:
+            others.append(pool.submit(run_workflow, slow, "apply"))
+            until(lambda: len(puts(slow, "only")) > before, "the first call")
+
+        replaced = ("--lock-timeout 120", timeout)
+        second = run_workflow(slow, "apply", before={APPLY: overtake}, replaced=replaced)
+        (first,) = (other.result() for other in others)
+    assert not first.has_failed, first
+    refused = second.steps[APPLY]
+    assert (refused.code, message in refused.stderr) == (code, True), refused
+    assert sorted(puts(slow, "only")[before:]) == list(NAMES)
 
 
-def test_a_state_in_conflict_is_rescued_whole(host: Machine) -> None:
-    other = {STATE: "of somebody else\n"}
-    job = run_workflow(
-        host, "apply", before={"Commit the state": lambda _: host.commit("Hand-made", other)}
-    )
-    assert job.steps["Commit the state"].code == 1
-    assert list(host.state(branch="majobctl-state-77-1")["job_configs"]) == ["alpha"]
-    assert host.subjects()[0] == "Hand-made"
+def test_what_an_unlocked_apply_could_not_write_outlives_its_machine(slow: Machine) -> None:
+    def unlock() -> None:
+        stopped = slow.interrupt("only", signal.SIGSTOP)
+        refused = slow.shell("majobctl apply --auto-approve", slow.clone(), slow.member)
+        (command,) = re.findall(r"majobctl unlock \w+", refused.stderr)
+        slow.ask(command)
+        os.killpg(stopped, signal.SIGCONT)
 
-
-@pytest.mark.parametrize("name", ["majobctl.rescue-2-77.json", f"{STATE}.journal"])
-def test_what_could_not_be_saved_outlives_the_machine(host: Machine, name: str) -> None:
-    damaged = "neither a state\nnor a journal\n"
-    job = run_workflow(
-        host,
-        "apply",
-        before={"Commit the state": lambda place: (place / name).write_text(damaged)},
-    )
-    assert job.has_failed is name.endswith(".journal")
-    (kept,) = host.root.glob("artifacts-*/majobctl-rescue/*")
-    assert (kept.name, kept.read_text()) == (name, damaged)
-
-
-def test_what_a_killed_apply_has_done_is_in_the_committed_state(tmp_path: Path) -> None:
-    def is_midway(journal: bytes) -> bool:
-        return b'"done":"alpha"' in journal and b'"beta"' in journal
-
-    def kill(workspace: Path) -> None:
-        journal = workspace / f"{STATE}.journal"
-        until(lambda: journal.exists() and is_midway(journal.read_bytes()), "the second call")
-        holder = json.loads((workspace / f"{STATE}.lock.holder").read_bytes())
-        os.kill(holder["pid"], signal.SIGKILL)
-
-    with machine(tmp_path, "only", own="only", latency_ms=300) as host:
-        settings = host.git("show", "main:majobctl.toml") + "\nparallelism = 1\n"
-        host.commit("Slow", {"majobctl.toml": settings, "jobs/beta.toml": job_text("beta")})
-        with ThreadPoolExecutor(1) as pool:
-            killed: list[Future[None]] = []
-            start = {
-                "Apply exactly that plan": lambda place: killed.append(pool.submit(kill, place))
-            }
-            job = run_workflow(host, "apply", before=start)
-            killed[0].result()
-    assert job.steps["Apply exactly that plan"].code == 128 + signal.SIGKILL
-    assert job.steps["Commit the state"].code == 0, job
-    configs = host.state()["job_configs"]
-    assert "pending" not in configs["alpha"]
-    assert configs["beta"]["pending"] is True
+    with ThreadPoolExecutor(1) as pool:
+        job = run_workflow(slow, "apply", before={APPLY: lambda: pool.submit(unlock)})
+    assert job.steps[APPLY].code == 1
+    (kept,) = slow.root.glob("artifacts-*/majobctl-rescue/*")
+    assert kept.name in job.steps[APPLY].stderr
 
 
 def test_drift_opens_one_issue_updates_it_and_closes_it(host: Machine) -> None:
@@ -318,7 +315,7 @@ def test_drift_opens_one_issue_updates_it_and_closes_it(host: Machine) -> None:
     _, issue = host.kept["issues"]
     assert (issue["open"], issue["comment"]) == (False, job.summary.rstrip("\n"))
     assert host.kept["issues"][0] == of_somebody
-    assert len(host.git("for-each-ref").splitlines()) == 1
+    assert host.branches == ["main", "majobctl-state"]
 
 
 def test_a_drift_that_cannot_be_read_fails_and_touches_no_issue(host: Machine) -> None:

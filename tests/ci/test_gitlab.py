@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import fake_gitlab
 from tests.ci.fake_curl import OWN
-from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, run_pipeline
-from tests.ci.machine import Machine, job_text, machine, puts
+from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, run_pipeline, state_tables
+from tests.ci.machine import NAMES, REPORTED, Machine, described, job_text, machine, puts
+from tests.config_repository import until
 
 MARKER = "<!-- majobctl plan -->"
 SOMEBODY = {"id": 5, "username": "somebody"}
@@ -16,9 +22,28 @@ SOMEBODY = {"id": 5, "username": "somebody"}
 pytestmark = pytest.mark.slow
 
 
+@contextmanager
+def hosting(root: Path, latency_ms: float = 0) -> Iterator[Machine]:
+    with fake_gitlab.running() as gitlab:
+        tables = state_tables(gitlab, "dev", "prod")
+        with machine(root, "dev", "prod", state=tables, latency_ms=latency_ms) as made:
+            token = {"TF_HTTP_USERNAME": fake_gitlab.USER, "TF_HTTP_PASSWORD": fake_gitlab.TOKEN}
+            yield replace(made, url=gitlab.url.removesuffix(fake_gitlab.PATH), member=token)
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Machine]:
-    with machine(tmp_path, "dev", "prod") as made:
+    with hosting(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Machine]:
+    """Calls take a while, one after the other; alpha, beta and gamma were applied, and edited."""
+    with hosting(tmp_path, latency_ms=200) as made:
+        made.make_slow()
+        assert applied(made) == APPLIED
+        made.commit("Edit", described("second"))
         yield made
 
 
@@ -89,19 +114,16 @@ def test_a_note_of_somebody_else_is_not_ours_whatever_it_begins_with(host: Machi
 
 
 def plan_markdown(host: Machine, environment: str, commit: str) -> str:
-    place = host.root / f"look-{environment}"
-    host.git("clone", "--quiet", f"file://{host.remote}", str(place))
+    place = host.clone()
     host.git("checkout", "--quiet", commit, cwd=place)
-    ran = host.shell(f"majobctl plan -e {environment} --format markdown", place, {})
+    ran = host.shell(f"majobctl plan -e {environment} --format markdown", place, host.member)
     assert ran.code == 0, ran
     return ran.stdout.rstrip()
 
 
 def test_without_the_token_as_in_a_fork_there_is_no_note(host: Machine) -> None:
     propose(host)
-    ran = run_pipeline(host, "merge_request_event", "change", installs=True)
-    assert {name: item.code for name, item in ran.items()} == {"plan dev": 0, "plan prod": 0}
-    assert "Requirement already satisfied: majobctl==" in ran["plan dev"].stdout
+    assert request(host) == {"plan dev": 0, "plan prod": 0}
     assert not (host.root / "kept.json").exists()
 
 
@@ -123,7 +145,7 @@ def test_a_plan_is_that_of_the_merge(host: Machine) -> None:
     assert note["body"].count("1 to add") == 2
 
 
-PLANNED = {"plan-dev": 0, "plan-prod": 0}
+PLANNED = {"review dev": 0, "review prod": 0}
 APPLIED = {**PLANNED, "apply-dev": 0, "apply-prod": 0}
 
 
@@ -133,11 +155,10 @@ def applied(host: Machine, **options: Any) -> dict[str, int]:
 
 
 def test_nothing_is_applied_until_somebody_starts_it(host: Machine) -> None:
-    commits = host.subjects()
     ran = run_pipeline(host, "push", "main", started=False)
     assert {name: item.code for name, item in ran.items()} == PLANNED
-    assert '- config_desc                  "made by hand"' in ran["plan-prod"].stdout
-    assert (puts(host, "dev"), puts(host, "prod"), host.subjects()) == ([], [], commits)
+    assert '- config_desc                  "made by hand"' in ran["review prod"].stdout
+    assert (puts(host, "dev"), puts(host, "prod")) == ([], [])
 
 
 def test_what_somebody_changed_is_undone_if_the_plan_shows_it(host: Machine) -> None:
@@ -146,7 +167,7 @@ def test_what_somebody_changed_is_undone_if_the_plan_shows_it(host: Machine) -> 
     host.change_there("prod", "alpha", train_instance_count=4)
     ran = run_pipeline(host, "push", "main")
     assert {name: item.code for name, item in ran.items()} == APPLIED
-    assert "4 -> 1  (changed in the service)" in ran["plan-prod"].stdout
+    assert "4 -> 1  (changed in the service)" in ran["review prod"].stdout
     assert "Undone in the service" in ran["apply-prod"].stdout
 
 
@@ -158,80 +179,67 @@ def test_what_somebody_changed_after_the_plan_is_kept(host: Machine) -> None:
     change = {"apply-prod": lambda: host.change_there("prod", "alpha", train_instance_count=4)}
     assert applied(host, before=change) == {**APPLIED, "apply-prod": 5}
     assert sorted(puts(host, "prod")[2:]) == ["alpha", "beta"]  # alpha's is the change itself
-    configs = host.state("prod.state.json")["job_configs"]
+    configs = host.job_configs("-e prod")
     assert "config_desc" not in configs["alpha"]["params"]
     assert configs["beta"]["params"]["config_desc"] == "second"
 
 
-def test_a_plan_is_not_applied_to_a_newer_state(host: Machine) -> None:
-    overtaken = {"apply-dev": lambda: applied(host)}
-    ran = run_pipeline(host, "push", "main", before=overtaken)
-    assert {name: item.code for name, item in ran.items()} == {**PLANNED, "apply-dev": 5}
-    assert "make the plan again with `majobctl plan --out FILE`" in ran["apply-dev"].stderr
-    assert (puts(host, "dev"), puts(host, "prod")) == (["alpha"], ["alpha"])
+def test_what_was_merged_is_applied_to_dev_then_to_prod(host: Machine) -> None:
+    commit = host.git("rev-parse", "main")
+    for _ in range(2):
+        assert applied(host) == APPLIED
+        assert (puts(host, "dev"), puts(host, "prod")) == (["alpha"], ["alpha"])
+        for name in ("dev", "prod"):
+            assert list(host.job_configs(f"-e {name}")) == ["alpha"]
+    assert (host.git("rev-parse", "main"), host.branches) == (commit, ["main"])
 
 
-def test_what_was_merged_is_applied_to_dev_then_to_prod_and_the_states_are_committed(
+def test_what_dev_refuses_does_not_reach_prod_and_what_it_took_is_in_the_state(
     host: Machine,
 ) -> None:
-    assert applied(host) == APPLIED
-    assert (puts(host, "dev"), puts(host, "prod")) == (["alpha"], ["alpha"])
-    for name in ("dev", "prod"):
-        state = host.state(f"{name}.state.json")
-        assert (state["target"]["project_id"], list(state["job_configs"])) == (name, ["alpha"])
-    subjects = host.subjects()
-    assert [subject.partition(" after ")[0] for subject in subjects[:2]] == [
-        "majobctl: prod.state.json",
-        "majobctl: dev.state.json",
-    ]
-    assert host.git("log", "-1", "--format=%ae", "main") == "majobctl@noreply.gitlab.example.com"
-
-    assert applied(host) == APPLIED
-    assert host.subjects() == subjects
-
-
-def test_what_dev_refuses_does_not_reach_prod_and_what_it_took_is_committed(host: Machine) -> None:
     host.commit("Unknown there", {"jobs/delta.toml": job_text("delta")})
     assert applied(host) == {**PLANNED, "apply-dev": 3}
-    assert list(host.state("dev.state.json")["job_configs"]) == ["alpha"]
+    assert list(host.job_configs("-e dev")) == ["alpha"]
     assert puts(host, "prod") == []
 
 
-def forestall(host: Machine, commit: str) -> None:
-    """Has the next push come too late: main is at ``commit`` by then."""
-    merge = f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/main {commit}"
-    write_hook(host, f"rm $0\n{merge}\nexit 1")
+@pytest.mark.parametrize("is_reverted", [False, True])
+def test_what_a_dead_runner_did_is_in_the_state(slow: Machine, is_reverted: bool) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        kill = {"apply-dev": lambda: pool.submit(slow.interrupt, "dev")}
+        dead = run_pipeline(slow, "push", "main", before=kill)["apply-dev"]
+    unknown = slow.left_by(dead, "-e dev")
+    if is_reverted:
+        slow.commit("Revert", described("first"))
+    refused = run_pipeline(slow, "push", "main")["apply-dev"]
+    assert refused.code == 4
+    assert "majobctl apply majobctl-dev.plan`, since" in refused.stderr
+    (command,) = re.findall(r"majobctl unlock \w+", refused.stderr)
+    slow.ask(f"{command} -e dev")
+    jobs = run_pipeline(slow, "push", "main")
+    assert {name: ran.code for name, ran in jobs.items()} == APPLIED
+    assert "No changes" not in jobs["review dev"].stdout
+    done = {*REPORTED.findall(jobs["apply-dev"].stderr)}
+    assert done == ({*NAMES} if is_reverted else unknown)
+    slow.check_applied("first" if is_reverted else "second", "-e dev")
 
 
-def write_hook(host: Machine, script: str) -> None:
-    hook = host.remote / "hooks" / "update"
-    hook.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    hook.chmod(0o755)
+def test_of_two_pipelines_at_once_one_works(slow: Machine) -> None:
+    """As without ``resource_group``, or if somebody applies by hand."""
+    before = len(puts(slow, "dev"))
+    with ThreadPoolExecutor(1) as pool:
+        others: list[Future[dict[str, int]]] = []
 
+        def overtake() -> None:
+            others.append(pool.submit(applied, slow))
+            until(lambda: len(puts(slow, "dev")) > before, "the first call")
 
-def test_the_state_goes_on_top_of_what_was_merged_meanwhile(host: Machine) -> None:
-    forestall(host, host.commit("Beta", {"jobs/beta.toml": job_text("beta")}, "meanwhile"))
-    assert applied(host) == APPLIED
-    assert host.subjects()[2] == "Beta"
-    assert list(host.state("dev.state.json")["job_configs"]) == ["alpha"]
-    assert list(host.state("prod.state.json")["job_configs"]) == ["alpha"]
-    assert applied(host) == APPLIED
-    assert list(host.state("prod.state.json")["job_configs"]) == ["alpha", "beta"]
-
-
-def test_a_state_that_main_does_not_take_is_rescued_to_a_branch(host: Machine) -> None:
-    write_hook(host, '[ "$1" != refs/heads/main ]')
-    assert applied(host) == {**PLANNED, "apply-dev": 1}
-    rescued = host.state("dev.state.json", branch="majobctl-state-4711")
-    assert list(rescued["job_configs"]) == ["alpha"]
-
-
-def test_a_state_in_conflict_is_rescued_whole(host: Machine) -> None:
-    forestall(host, host.commit("Hand-made", {"dev.state.json": "of somebody else\n"}, "meanwhile"))
-    assert applied(host) == {**PLANNED, "apply-dev": 1}
-    rescued = host.state("dev.state.json", branch="majobctl-state-4711")
-    assert list(rescued["job_configs"]) == ["alpha"]
-    assert host.subjects()[0] == "Hand-made"
+        second = run_pipeline(slow, "push", "main", before={"apply-dev": overtake})
+        (first,) = (other.result() for other in others)
+    assert first == APPLIED
+    refused = second["apply-dev"]
+    assert (refused.code, "majobctl-dev is locked by " in refused.stderr) == (4, True), refused
+    assert sorted(puts(slow, "dev")[before:]) == list(NAMES)
 
 
 def test_the_nightly_pipeline_fails_where_there_is_drift(host: Machine) -> None:

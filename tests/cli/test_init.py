@@ -44,6 +44,18 @@ def test_the_cloud_does_not_follow_what_is_written_before_the_first_apply(
     assert "Apply complete: 1 added" in repository.apply("--overwrite").last_line
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="the state is in a git branch")
+def test_two_lines_of_the_settings_share_the_state(repository: Repository) -> None:
+    repository.done("init")
+    text = (repository.root / "majobctl.toml").read_text()
+    repository.settings(text.replace("# [state]", "[state]").replace("# backend", "backend"))
+    for command in (["init", "-q"], ["remote", "add", "origin", "."]):
+        subprocess.run(["git", *command], cwd=repository.root, check=True)
+    repository.apply("--overwrite")
+    assert "Place   origin/majobctl-state (backend git)" in repository.done("state", "check").stdout
+    assert not repository.state_path.exists()
+
+
 def test_a_folder_is_made_where_it_is_missing(repository: Repository) -> None:
     ran = repository.done("init", "deep/er")
     assert ran.last_line == "Next: cd deep/er, then majobctl plan and majobctl apply."

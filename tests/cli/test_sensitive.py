@@ -658,6 +658,9 @@ def test_every_variable_with_a_credential_is_known_as_one() -> None:
     secret = ("access_key", "secret_key", "security_token", "password", "token", "id_token")
     named = [names.get(key, ()) for names in ENVIRONMENT for key in secret]
     assert {name for names in named for name in names} <= OWN_CREDENTIALS
+    of_states = {"PGPASSWORD", "TF_HTTP_PASSWORD"}
+    of_states |= {f"AWS_{it}" for it in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")}
+    assert of_states <= OWN_CREDENTIALS
 
 
 @pytest.mark.parametrize("text", ["${env.{}}", "user:${env.{}}@host", "${env.ALIAS}"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from majobctl.state.backends.git import GitStore
 from majobctl.state.backends.log import LogBackend
 from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
-from tests.config_repository import COMMAND, PATIENCE, Repository
+from tests.config_repository import COMMAND, PATIENCE, Repository, finished, terminal
 from tests.git_servers import NO_GIT, bare, git, hook
 from tests.postgres import Server, postgres_server
 
@@ -167,6 +169,7 @@ def _local(repository: Repository) -> Any:
     return LocalBackend(repository.state_path, "majobctl.state.json")
 
 
+@pytest.mark.slow
 def test_a_state_moves_back_and_on(shared: Repository) -> None:
     before = state_of(shared)
     assert moved(shared, "local") == '[state]\nbackend = "local"\n'
@@ -191,6 +194,13 @@ def test_a_move_that_was_made_is_made_already(local: Repository) -> None:
     local.settings(IN_GIT)
     ran = local.run("state", "move", "git", code=1)
     assert f"the state is in {PLACE} already; nothing was done" in ran.stderr
+
+
+def test_after_a_move_the_old_place_does_not_have_the_state(shared: Repository) -> None:
+    shared.done("state", "move", "local")
+    ran = shared.run("state", "move", "git", code=1)
+    assert f"the state in {PLACE} was moved to " in ran.stderr
+    assert "already" not in ran.stderr
 
 
 def test_a_place_with_another_state_is_not_taken(shared: Repository) -> None:
@@ -233,7 +243,8 @@ def test_a_move_waits_for_both_locks(local: Repository) -> None:
     ("arguments", "problems"),
     [
         (["gti"], ['did you mean "git"?']),
-        (["postgres"], ["address is missing", "name is missing"]),
+        (["postgres"], ["name is missing"]),
+        (["http"], ["address is missing"]),
         (["postgres", "address=postgresql://a:b@c/d", "name=.x"], ["a password", "name must be"]),
         (["postgres", "address=h/d?p%61ssword=x", "name=x"], ["must not have a password"]),
         (["s3", "bucket=b", "name=n", "endpoint=http://s3.example.com"], ["https://"]),
@@ -256,6 +267,7 @@ def test_the_keys_of_a_move_are_checked_as_settings(
     assert local.state_path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_each_environment_moves_alone(local: Repository) -> None:
     settings = f'{PROVIDER}[environments.prod]\nstate.path = "p.json"\n'
     local.settings(settings)
@@ -293,6 +305,7 @@ case "$(git log -1 --format=%s "$new")" in
 "majobctl: {kind} "*) kill -9 "$(cat {pid})";; esac"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "moment", "kind"),
     [
@@ -332,6 +345,43 @@ def test_a_move_that_is_killed_goes_on_when_it_is_run_again(
     assert " was moved to " in local.run("plan", code=1).stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "kill_at"),
+    [
+        (["plan"], "fetch"),
+        (["apply", "--auto-approve"], "push"),
+        (["plan", "--base=HEAD"], "batch"),
+    ],
+)
+def test_a_killed_command_leaves_no_temporary_folder_for_longer_than_the_next(
+    shared: Repository, tmp_path: Path, arguments: list[str], kill_at: str
+) -> None:
+    """What is in use, and what only looks like it, stays."""
+    shared.job("gamma")
+    git(shared.root, "add", "-A")
+    git(shared.root, "commit", "-q", "-m", "x")
+    (folder := tmp_path / "temporary").mkdir()
+    shared.environment["TMPDIR"] = str(folder)
+    (own := tmp_path / "own").mkdir()
+    killer = f'#!/bin/sh\ncase "$*" in *{kill_at}*) kill -9 $PPID; exit;; esac\n'
+    (own / "git").write_text(f'{killer}exec {shutil.which("git")} "$@"\n')
+    (own / "git").chmod(0o755)
+    path = f"{own}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **shared.environment, "PATH": path}
+    assert finished(shared.start(*arguments, env=environment)).code == -9
+    assert [*folder.iterdir()]
+    (others := folder / ".majobctl-notes").mkdir()
+    with terminal(shared, "apply") as shown:
+        shown.expect("yes")
+        (used,) = {*folder.iterdir()} - {others}
+        shared.process("plan", code=0)
+        assert {*folder.iterdir()} == {used, others}
+        shown.type("no\n")
+        assert shown.finish()[0] == 1
+    assert [*folder.iterdir()] == [others]
+
+
 # --- what others see ---
 
 
@@ -350,6 +400,25 @@ def test_a_plan_says_that_an_apply_is_under_way(shared: Repository) -> None:
     assert "No changes." in plans["text"].stdout
     for arguments in (["plan"], ["show"], ["drift"], ["plan", "--state", str(_copy(shared))]):
         assert "under way" not in shared.done(*arguments).stderr
+
+
+@pytest.mark.slow
+def test_of_one_that_is_silent_where_there_is_no_clock_it_says_since_when(
+    shared: Repository,
+) -> None:
+    shared.settings(f"{IN_GIT}lease = 5\n")
+    shared.job("gamma")
+    with terminal(shared, "apply") as shown:
+        shown.expect("yes")
+        assert f"{PLACE}: an apply is under way: " in shared.done("plan").stderr
+        shown.process.kill()
+    time.sleep(6.5)
+    said = shared.done("plan").stderr
+    time_of = r"20\d\d-\d\d-\d\dT\S+Z"
+    doubt = f"{HOLDER}; its last sign of life was at {time_of}, by its own clock\n"
+    assert re.search(f"{PLACE}: an apply may be under way: {doubt}", said), said
+    ran = shared.run("state", "check", code=4)
+    assert re.search(f"^Lock    may be held by {doubt}", ran.stdout, re.MULTILINE)
 
 
 def _copy(repository: Repository) -> Path:

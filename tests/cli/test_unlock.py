@@ -73,7 +73,9 @@ def test_the_lock_of_a_running_apply_is_not_freed(on_emulator: Repository) -> No
         ran = on_emulator.run("unlock", holder_id, code=4)
         assert f"process {process.pid}, `majobctl apply`" in ran.stderr
         ran = on_emulator.run("apply", "--auto-approve", "--lock-timeout", "0.2", code=4)
-        assert "--lock-timeout" in ran.stderr
+        waiting, error = ran.stderr.split("Error: ")
+        assert f"process {process.pid}" in waiting and "waiting for it, up to 0.2 sec" in waiting
+        assert "--lock-timeout" in error
         os.write(master, b"no\n")
         assert finished(process).code == 1
     finally:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli
 
 from majobctl import emulator
 from majobctl.operations.seed import read_seed
+from tests import git_servers
 from tests.config_repository import Repository
+from tests.postgres import INITDB, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -36,7 +42,7 @@ def provider_of(repository: Repository) -> dict[str, str]:
 
 
 def test_there_are_examples_on_the_emulator_and_one_on_the_service() -> None:
-    assert REPOSITORIES == ["environments", "otc", "quickstart"]
+    assert REPOSITORIES == ["environments", "otc", "quickstart", "shared-state"]
 
 
 @pytest.mark.parametrize("example", REPOSITORIES, indirect=True)
@@ -156,6 +162,74 @@ def test_the_example_for_the_service_is_applied_over_http(
     puts = [request for request in sent if request["method"] == "PUT"]
     path = f"/v1/{project_id}/training-job-configs/my_job_config"
     assert [(put["path"], put["status"]) for put in puts] == [(path, 200)]
+
+
+SHARED = EXAMPLES / "shared-state"
+yaml: Any = import_module("yaml")  # it has no type stubs
+COMPOSE = yaml.safe_load((SHARED / "compose.yaml").read_text(encoding="utf-8"))
+
+
+def readme_blocks() -> list[str]:
+    text = (SHARED / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run_blocks(blocks: list[str], folder: Path, **variables: str) -> str:
+    """Runs blocks of the README one after the other, with ``folder`` in place of /tmp."""
+    script = "\n".join(blocks).replace("/tmp/", f"{folder}/")
+    who = {f"GIT_{it}_{key}": "x" for it in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    places = [Path(sys.executable).parent, Path(str(INITDB)).parent]
+    path = os.pathsep.join([*map(str, places), os.environ["PATH"]])
+    ended = subprocess.run(
+        ["sh", "-euc", script],
+        cwd=ROOT,
+        env={**os.environ, **who, "PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended
+    return ended.stdout
+
+
+def test_the_compose_file_has_a_server_for_this_machine_and_no_password() -> None:
+    (service,) = COMPOSE["services"].values()
+    variables = service["environment"]
+    assert variables.pop("POSTGRES_DB") == "majobctl"
+    assert all(re.fullmatch(rf"\$\{{{key}:\?.+\}}", text) for key, text in variables.items())
+    blocks = "\n".join(readme_blocks())
+    assert [key for key in variables if f" {key}=" not in blocks] == []
+    assert service["ports"] == ["127.0.0.1:5432:5432"]
+    assert service["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
+    volume, script = (it.split(":") for it in service["volumes"])
+    assert (volume[0] in COMPOSE["volumes"], (SHARED / script[0]).is_file()) == (True, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(git_servers.NO_GIT), reason="needs git")
+def test_two_clones_share_a_state_in_a_git_branch(tmp_path: Path) -> None:
+    first, *_, last = readme_blocks()
+    clone = "git clone --quiet /tmp/remote.git /tmp/theirs"
+    said = run_blocks([first, clone, last], tmp_path)
+    assert "1 created" in said
+    assert "No changes. 1 job config matches the state.\n" in said
+    assert said.endswith("refs/heads/majobctl-state-git\n")
+
+
+@pytest.mark.slow
+def test_two_clones_share_a_state_in_postgresql(tmp_path: Path) -> None:
+    first, passwords, applied, planned, _ = readme_blocks()
+    passwords = passwords.replace("docker compose up --wait\n", "psql --quiet -f roles.sql\n")
+    with running_server() as server:
+        server.execute("CREATE DATABASE majobctl")
+        owner = {"PGHOST": str(server.folder), "PGUSER": "owner", "PGDATABASE": "majobctl"}
+        owner["PGPORT"] = str(server.port)
+        without_address = "sed -i '/^address/d' majobctl.toml\nmajobctl plan -e postgres\n"
+        blocks = [first, passwords, applied, planned, without_address]
+        said = run_blocks(blocks, tmp_path, **owner)
+    assert "1 created" in said
+    assert said.count("No changes. 1 job config matches the state.\n") == 2
 
 
 def set_up(code: str) -> subprocess.CompletedProcess[str]:

@@ -298,6 +298,26 @@ def test_without_flock_a_lock_is_a_file_that_unlock_frees(library: Path | None) 
         assert f"if no majobctl is running, remove {holder}\n" in torn.stderr
 
 
+def test_without_flock_an_apply_that_cannot_see_its_lock_any_more_loses_nothing(
+    library: Path | None,
+) -> None:
+    with placed(Environment(refused=f"flock={errno.ENOSYS}"), library) as place:
+        holder = place.state.with_name("majobctl.state.json.lock.holder")
+
+        def replace_holder(asked: Asked) -> None:
+            if asked.method == "PUT" and holder.is_file():
+                holder.unlink()
+                holder.mkdir()
+
+        place.cloud.before = replace_holder
+        ran = place.run("apply", "--auto-approve", "--overwrite")
+        assert ran.code == 1, ran
+        assert "holder cannot be read: Is a directory\nnothing is lost" in ran.stderr
+        assert "Apply incomplete: 1 added, " in ran.stdout
+        holder.rmdir()
+        assert place.run("plan").stdout.startswith("No changes.")
+
+
 def test_without_flock_one_of_two_works(
     library: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,8 +47,8 @@ UNSAID = {
     default_reference environment_breaks_address
     environment_without_region plain_http project_broken project_of_dots reference_in_an_array
     region_broken region_missing seed_missing seed_without_emulator state_addresses
-    state_beside_another state_shared_by_environments state_shared_by_shared_backends
-    state_shared_with_default state_without_place timeout_no_number
+    state_beside_another state_in_a_foreign_place state_shared_by_environments
+    state_shared_by_shared_backends state_shared_with_default state_without_place timeout_no_number
     variable_like_a_credential
     """,
 }

@@ -75,9 +75,9 @@ class InLog(Place):
         work(lock.__enter__())
         self.left.append(lock)  # one that nobody holds would be closed
         other.read()
-        holder = other.holder()
-        assert holder is not None
-        other.unlock(holder.id)
+        seen = other.holder()
+        assert seen is not None
+        other.unlock(seen.holder.id)
 
 
 def about_of(backend: Backend) -> Callable[[], About]:

@@ -22,7 +22,7 @@ import pytest
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends import Backend, Holder
 from majobctl.state.backends.local import LocalBackend
-from majobctl.state.backends.local_files import LocalJournalFile
+from majobctl.state.backends.local_journal import LocalJournalFile
 
 NAME = "majobctl.state.json"
 WHO = {"user": "ada", "host": "elsewhere", "command": "majobctl apply"}
@@ -46,7 +46,7 @@ ENDS_BEFORE_A_RENAME = """
 import os, sys
 from pathlib import Path
 from majobctl.state.backends.local import LocalBackend
-from majobctl.state.backends.local_files import LocalJournalFile
+from majobctl.state.backends.local_journal import LocalJournalFile
 backend = LocalBackend(Path(sys.argv[1]), "the state")
 with backend.lock("test", 0):
     os.replace = lambda *paths: os._exit(9)

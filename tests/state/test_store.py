@@ -11,7 +11,7 @@ import pytest
 
 from majobctl.errors import LockedError, StateError
 from majobctl.state.backends.local import LocalBackend
-from majobctl.state.backends.local_files import LocalJournalFile
+from majobctl.state.backends.local_journal import LocalJournalFile
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal, intent
 from majobctl.state.store import LockedState, StateStore
@@ -299,10 +299,7 @@ def fill_while_applying(disk: FullDisk) -> str:
             with pytest.raises(OSError, match="No space left"):
                 journal.intend_all({"never": intent(PARAMS)})
             journal.record_unsent(())
-        message = locked.save(journal)
-        assert locked.state is not None
-        assert list(locked.state.job_configs) == ["after", "before"]
-        return message
+        return locked.save(journal)
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "address": Setting(
             Kind.TEXT,
             "",
-            "For `postgres` and `http`: the address, without a password.",
+            "For `postgres` and `http`: the address, without a password. What it leaves out for"
+            " `postgres` is libpq's, such as `PGHOST`.",
         ),
         "name": Setting(
             Kind.TEXT,
@@ -107,7 +108,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             maximum=10_000,
         ),
         "bucket": Setting(Kind.TEXT, "", "For `s3`: the bucket."),
-        "region": Setting(Kind.TEXT, "", "For `s3`: the region; by default, the environment's."),
+        "region": Setting(Kind.TEXT, "", "For `s3`: the region; by default as in AWS's tools."),
         "endpoint": Setting(Kind.TEXT, "", "For `s3`: the server's address, if it is not AWS."),
         "path_style": Setting(
             Kind.FLAG,

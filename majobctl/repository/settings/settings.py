@@ -132,7 +132,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
     seen = environments.OverlaidFile(file, environment) if environment else file
     values, violations = checks.checked_values(seen.data)
     own = environments.environments_of(file)
-    own_state = own.get(environment, file.data).get("state", {})
+    own_state, _ = checks.checked_table(own.get(environment, file.data), "state")
     if environment:
         values["state"] = state_place.of_environment(values["state"], environment, own_state)
     defaults, wrong_defaults = checks.checked_table(seen.data, "defaults")
@@ -145,7 +145,7 @@ def _read(root: Path, file: TomlFile, environment: str) -> tuple[Settings, list[
         *wrong_table,
         *wrong_variables,
         *checks.provider_violations(seen.data, values["provider"], others),
-        *state_place.violations(values["state"], own_state, root, values["jobs"]["files"]),
+        *state_place.violations(values["state"], own_state, root, values["jobs"]["files"], others),
     ]
     seed = values["provider"]["seed"]
     if seed and values["provider"]["kind"] == "emulator" and not os.path.isfile(root / seed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,34 +16,24 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.environments import TABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.target import endpoint_of
-from majobctl.text import quoted
+from majobctl.text import printable, quoted
 
 _LEASED = ("lease", "keep")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "local": ("path",),
-    "postgres": ("address", "name", *_LEASED),
-    "s3": ("bucket", "name", "endpoint", "region", "path_style", *_LEASED),
+    "postgres": ("name", "address", *_LEASED),
+    "s3": ("name", "bucket", "endpoint", "region", "path_style", *_LEASED),
     "http": ("address",),
     "git": ("branch", "remote", *_LEASED),
 }
-_REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "postgres": ("address", "name"),
-    "s3": ("bucket", "name"),
-    "http": ("address",),
-}
-OWN: Mapping[str, str] = {
-    "local": "path",
-    "postgres": "name",
-    "s3": "name",
-    "http": "address",
-    "git": "branch",
-}
+OWN: Mapping[str, str] = {backend: keys[0] for backend, keys in _KEYS.items()}
 """The key whose value tells two states of one backend apart."""
 _SHARED_PLACE = ("address", "bucket", "endpoint", "remote", "name", "branch")
 _BESIDE = ("", ".backup", ".journal", ".lock", ".lock.holder")
 """The suffixes of the files beside a state."""
 
 _PASSWORD = re.compile(r"(?i)(?:^|[?&\s])(?:ssl)?password\s*=|//[^?]*:[^?]*@")
+"""In a URL, or in a connection string of ``key=value`` words."""
 _OF_POSTGRES = re.compile(r"postgres(?:ql)?://|\w+\s*=|$")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "name": (
@@ -58,15 +49,15 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
 }
 
 
-def of_environment(state: Mapping[str, Any], environment: str, own: object) -> dict[str, Any]:
+def of_environment(
+    state: dict[str, Any], environment: str, own: Mapping[str, Any]
+) -> dict[str, Any]:
     """``[state]`` as ``environment`` has it, whose own table is ``own``: its own place unless it
     sets one."""
-    backend = state["backend"]
-    key = OWN[backend]
-    written = own.get(key) if isinstance(own, Mapping) else None
-    is_own = isinstance(written, str) and written
+    backend, key = state["backend"], OWN[state["backend"]]
+    is_own = isinstance(own.get(key), str) and own[key]
     if is_own or backend == "http" or not state[key]:
-        return dict(state)
+        return state
     place = {
         "local": (PurePosixPath(state["path"]).parent / f"{environment}.state.json").as_posix(),
         "git": f"{state['branch']}-{environment}",
@@ -75,25 +66,30 @@ def of_environment(state: Mapping[str, Any], environment: str, own: object) -> d
 
 
 def violations(
-    state: Mapping[str, Any], own: object, root: Path, job_files: Sequence[str]
+    state: Mapping[str, Any],
+    own: Mapping[str, Any],
+    root: Path,
+    job_files: Sequence[str],
+    other_environments: Sequence[str],
 ) -> Iterator[Violation]:
-    """What is wrong with the checked values ``state``; ``own`` is the table that was written."""
+    """What is wrong with the checked values ``state``; ``own`` is the table that was written.
+    ``other_environments`` may have the place that is missing here."""
     backend = state["backend"]
-    written = own if isinstance(own, Mapping) else {}
-    for key, value in written.items():
+    for key, value in own.items():
         # A value that is wrong is reported already.
         if state.get(key) == value and key not in ("backend", *_KEYS[backend]):
             others = " or ".join(name for name, keys in _KEYS.items() if key in keys)
             message = f'{key} is for {others}, and backend is "{backend}"; remove it'
             yield Violation(("state", key), f"{message}, or change backend")
-    for key in _REQUIRED.get(backend, ()):
-        if not state[key]:
-            yield Violation(("state", key), f'{key} is missing; backend = "{backend}" needs it')
     for key in _KEYS[backend]:
-        form = _FORMS.get(key)
-        if form and state[key] and not form[0].fullmatch(state[key]):
+        if key in (OWN[backend], "bucket") and not state[key]:
+            message = f'{key} is missing; backend = "{backend}" needs it'
+            if other_environments:
+                message += f"; or choose an environment: -e {printable(other_environments[0])}"
+            yield Violation(("state", key), message)
+        elif (form := _FORMS.get(key)) and not form[0].fullmatch(state[key]):
             yield Violation(("state", key), f"{key} must be {form[1]}, not {quoted(state[key])}")
-    if has_password(state["address"]):
+    if _PASSWORD.search(unquote(state["address"])):
         message = "address must not have a password; set it where the backend's clients look for it"
         yield Violation(("state", "address"), message)
     else:
@@ -113,11 +109,6 @@ def _wrong_address(state: Mapping[str, Any]) -> Iterator[Violation]:
         message = "must be postgresql://HOST/DATABASE, or host=HOST dbname=DATABASE"
     if message:
         yield Violation(("state", key), f"{key} {message}")
-
-
-def has_password(address: str) -> bool:
-    """Whether an address, or a connection string of ``key=value`` words, has a password in it."""
-    return bool(_PASSWORD.search(unquote(address)))
 
 
 def _misplaced(root: Path, path: str, patterns: Sequence[str]) -> Iterator[Violation]:
@@ -149,9 +140,8 @@ def shared_by_environments(
         own = places(state, root)
         other = next((taken[place] for place in own if place in taken), None)
         if name and other is not None:
-            key = OWN[state["backend"]]
-            who = f"the environment {quoted(other)}" if other else "the settings without an"
-            who = who if other else f"{who} environment"
+            key, who = OWN[state["backend"]], "the settings without an environment"
+            who = f"the environment {quoted(other)}" if other else who
             message = f"{key} is also the state of {who}; give each its own state"
             yield Violation((TABLE, name, "state", key), message)
         taken = {**dict.fromkeys(own, name), **taken}
@@ -159,10 +149,18 @@ def shared_by_environments(
 
 def places(state: Mapping[str, Any], root: Path) -> list[str]:
     """A state and the files beside it. Paths that are one file on some systems are equal."""
-    backend = state["backend"]
-    if backend == "local":
+    if (backend := state["backend"]) == "local":
         path = os.path.normpath(root / state["path"]).casefold()
         history = path.removesuffix(".state.json") + ".history.jsonl"
         return [*(path + suffix for suffix in _BESIDE), history]
-    place = [str(state[key]) for key in _SHARED_PLACE if key in _KEYS[backend]]
+    place = [_normal(backend, str(state[key])) for key in _SHARED_PLACE if key in _KEYS[backend]]
     return ["\n".join([backend, *place])]
+
+
+def _normal(backend: str, text: str) -> str:
+    """``text``; of an address by http, as it is asked."""
+    address, mark, query = text.partition("?")
+    with suppress(ConfigError):
+        if backend in ("http", "s3") and "://" in address:
+            return endpoint_of(None, address) + mark + query
+    return text

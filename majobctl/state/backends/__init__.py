@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from majobctl.errors import StateError
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
@@ -39,6 +40,17 @@ class Holder:
         return f"{self.user}@{self.host}, process {self.pid}, `{self.command}`, since {self.since}"
 
 
+class Seen(NamedTuple):
+    """The holder of a lock, as others see it; ``doubt``: why it may be gone, for the end of a
+    sentence."""
+
+    holder: Holder
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.holder}; {self.doubt}" if self.doubt else str(self.holder)
+
+
 class NotKeptError(StateError, OSError):
     """A place that refused what it was given, for a reason that will not pass by itself."""
 
@@ -61,6 +73,13 @@ class Backend(Protocol):
     """The place keeps only the last lines of the history."""
     unlocked: str
     """What becomes of a living holder whose lock is freed, for the end of a sentence."""
+    option: str
+    """What commands need to find the place: ``" -e NAME"`` in an environment."""
+
+    @property
+    def copies(self) -> str:
+        """Where earlier states are, and how to take one; "" for those beside a file."""
+        ...
 
     def read(self) -> bytes | None:
         """The state's bytes; None if there is no state yet."""
@@ -98,7 +117,7 @@ class Backend(Protocol):
         ``timeout`` seconds. ``warn`` is called if the lock is taken over from somebody."""
         ...
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         """Who had the lock when the state was last read, as far as others can know."""
         ...
 
@@ -112,8 +131,10 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(settings: Mapping[str, Any], root: Path) -> Backend:
-    """The backend of ``[state]``; paths in it are relative to ``root``. Nothing is read yet."""
+def open_backend(settings: Mapping[str, Any], root: Path, environment: str = "") -> Backend:
+    """The backend of ``[state]``, as ``environment`` has it; paths in it are relative to ``root``.
+    Nothing is read yet."""
     module = importlib.import_module(f"{__name__}.{settings['backend']}")
     backend: Backend = module.of_settings(settings, root)
+    backend.option = f" -e {printable(environment)}" if environment else ""
     return backend

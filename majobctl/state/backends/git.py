@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 from majobctl.errors import MajobctlError, StateError
+from majobctl.files import temporary_folder
 from majobctl.git import run_git, said
 from majobctl.state.backends.log import LogBackend
-from majobctl.text import in_short, printable
+from majobctl.text import in_short, printable, reason_of
 
 _Tip = tuple[str, frozenset[int]]
 """A commit, "" before the first, and the numbers of the records in it."""
@@ -72,7 +72,7 @@ class GitStore:
         self._ref = f"refs/heads/{branch}"
         self._variables: dict[str, str] = {}  # once there is a repository
         self._tip: _Tip | None = None
-        self._fetched_once = ""  # the commit that the user's clone has seen
+        self._fetched_once: _Tip = "", frozenset()  # what the user's clone has seen
         self._pruned: set[int] = set()
         self._lock = threading.RLock()
 
@@ -136,11 +136,8 @@ class GitStore:
         with self._lock:
             if not self._variables:
                 self._prepare()
-            (before, had), tip = (
-                self._tip or (self._fetched_once, frozenset()),
-                ("", frozenset[int]()),
-            )
-            known = [f"--negotiation-tip={before}"] if had else []
+            (before, had), tip = self._tip or self._fetched_once, ("", frozenset[int]())
+            known = [f"--negotiation-tip={before}"] if self._tip and before else []
             ran = self._git(*_FETCH, *known, "majobctl", f"+{self._ref}:refs/majobctl/tip")
             if not ran.returncode:
                 tip = self._fetched()
@@ -176,10 +173,16 @@ class GitStore:
         about = self._told("rev-parse", "--show-object-format", "--show-toplevel")
         form, _, top = about.rstrip("\n").partition("\n")
         seen = f"refs/remotes/{self._remote}/{self._branch}"
-        self._fetched_once = self._told("for-each-ref", "--format=%(objectname)", seen).strip()
+        commit = self._told("for-each-ref", "--format=%(objectname)", seen).strip()
+        ran = self._git("ls-tree", "-r", "--name-only", "--full-tree", commit)
+        had = re.findall(r"^records/(\d{6,})$", ran.stdout.decode(errors="replace"), re.MULTILINE)
+        self._fetched_once = commit, frozenset(map(int, had))
         variables = self._settings()
-        variables["GIT_DIR"] = folder = tempfile.mkdtemp(prefix="majobctl-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, (stack := ExitStack()).close)
+        try:
+            variables["GIT_DIR"] = folder = str(temporary_folder(stack))
+        except OSError as error:
+            raise StateError(f"{self.name} needs a temporary folder: {reason_of(error)}") from error
         self._made("init", "--quiet", "--bare", "--template=", f"--object-format={form}", folder)
         self._folder, self._variables = Path(top), variables
 

@@ -4,7 +4,7 @@ There is one document, so the journal travels in it, and the last lines of the h
 are in the versions that the server keeps. The lock has no lease: nobody can see whether
 its holder lives. GitLab refuses a write without the lock (with 500), others may not, so there the
 document is compared first. What became of a write that failed, or has no answer, is found by
-reading: each document says whose it is. It is only repeated under the own lock."""
+reading: each document says whose it is. Only the holder of the lock repeats it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Warn, unheard
+from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Seen, Warn, unheard
 from majobctl.state.backends.http_server import Document, Server, holder_of, id_of
 from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.backends.lock import this_process
 from majobctl.state.backends.log import NoteFile
 from majobctl.state.backends.reader import Asker
-from majobctl.text import reason_of
 
 _FIRST_INTERVAL = 0.25
 _MOST_LINES, _MOST_CHARACTERS = 200, 2**18
@@ -37,23 +36,33 @@ class HttpBackend(Asker):
     """A state on ``server``. The time between two writes of an apply grows to ``pause`` seconds;
     what became of a write is found for ``patience`` seconds."""
 
+    option = ""
+
     def __init__(self, server: Server, *, pause: float = 5, patience: float = 20) -> None:
         super().__init__(server.name, Clock())
         self.place, self.journal_name = server.name, f"the journal of {server.name}"
         self.history_name, self.forgets_history = f"the history of {server.name}", True
         keeps = "cannot write any more" if server.is_gitlab else "may still write, so end it"
-        self.unlocked = f"; if it still runs, it {keeps}, and begins no call once it notices"
+        self.unlocked = f"; if it still runs, it {keeps}, and starts no call once it notices"
         self._server, self._pause, self._patience = server, pause, patience
+        self._seen = Document()  # when the state was last read
         # While the lock is held, or may be:
         self._mutex = threading.RLock()
         self._holder: Holder | None = None
         self._held: Document | None = None
-        self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly the own one
+        self._sure_since: Moment = (0.0, 0.0)  # when the document was certainly its own
         self._next_flush = self._interval = 0.0
         self._overtaken: OvertakenError | None = None
 
+    @property
+    def copies(self) -> str:
+        is_gitlab = self._server.is_gitlab
+        versions = "GitLab keeps earlier versions" if is_gitlab else "one of the server's"
+        return f"{versions}; jq -r .state VERSION | majobctl state push{self.option} --force -"
+
     def read(self) -> bytes | None:
-        return (self._held or self.ask(self._server.fetch)).state.encode() or None
+        self._seen = self._held or self.ask(self._server.fetch)
+        return self._seen.state.encode() or None
 
     def read_journal(self) -> bytes | None:
         return (self._held or self.ask(self._server.fetch)).journal.encode() or None
@@ -105,6 +114,8 @@ class HttpBackend(Asker):
         try:
             self._take(holder, timeout)
             self._held = self.ask(self._server.fetch)
+            if self._held == Document():
+                self.prove()
             yield holder
         finally:
             if self._holder and not self._overtaken:
@@ -112,8 +123,10 @@ class HttpBackend(Asker):
                     self.ask(partial(self._server.free, holder))
                 except StateError as error:
                     if self._held:
-                        advice = f"free it, if it is there: majobctl unlock {holder.id}"
-                        warn(f"the lock may still be there: {reason_of(error)}\n{advice}")
+                        advice = (
+                            f"free it, if it is there: majobctl unlock{self.option} {holder.id}"
+                        )
+                        warn(f"the lock may still be there: {error}\n{advice}")
             self._holder = self._held = self._overtaken = None
 
     def _take(self, holder: Holder, timeout: float) -> None:
@@ -126,13 +139,16 @@ class HttpBackend(Asker):
                 raise LockedError(
                     f"{self.name} is locked by {who}\nwait for it, with --lock-timeout SECONDS;"
                     " or, if it is gone, which nobody can see from here, free the lock: majobctl"
-                    f" unlock {found.id}"
+                    f" unlock{self.option} {found.id}"
                 )
             self._clock.sleep(min(1, left))
 
-    def holder(self) -> Holder | None:
-        """Always None: nobody can ask who has the lock, but by taking it."""
-        return None
+    def holder(self) -> Seen | None:
+        """Who wrote what is about to be sent: only by taking the lock could one ask for more."""
+        if not self._seen.journal:
+            return None
+        doubt = "or it was broken off: the server does not say"
+        return Seen(holder_of({"ID": self._seen.by}), doubt)
 
     def prove(self) -> str:
         other = this_process("majobctl state check")
@@ -196,11 +212,13 @@ class HttpBackend(Asker):
         if self._holder and found.by == id_of(self._holder):
             self._held = found  # perhaps of a write that was broken off
         elif found != self._held:
+            if found == Document():
+                raise StateError(f"{self.name} has no state any more: it was removed meanwhile")
             raise self._lost("taken over", holder_of({"ID": found.by}) if found.by else None)
         return found == document
 
     def _check_lock(self, holder: Holder) -> None:
-        """Tries to take the own lock again: the answer names who has it."""
+        """Tries to take its own lock again: the answer names who has it."""
         found = self.patiently(partial(self._server.take, holder), self._patience)
         if found is None:
             self.patiently(partial(self._server.free, holder), self._patience)

@@ -1,4 +1,4 @@
-"""What a server that keeps a state for Terraform is asked, and what it says; GitLab before all."""
+"""Requests to a server that keeps states for Terraform, above all GitLab, and its answers."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class Server:
             for it, method in (("LOCK", "POST"), ("UNLOCK", "DELETE"))
         )
         user, password = (os.environ.get(f"TF_HTTP_{it}", "") for it in ("USERNAME", "PASSWORD"))
-        self._as = "TF_HTTP_USERNAME" if user or password else "nobody"
+        self._as = "for TF_HTTP_USERNAME" if user or password else "without credentials"
         token, own = (os.environ.get(it, "") for it in ("CI_JOB_TOKEN", "CI_API_V4_URL"))
         # For no other server than its own.
-        if self._as == "nobody" and token and self.is_gitlab and place.startswith(f"{own}/"):
-            user, password, self._as = "gitlab-ci-token", token, "CI_JOB_TOKEN"
+        if not (user or password) and token and self.is_gitlab and place.startswith(f"{own}/"):
+            user, password, self._as = "gitlab-ci-token", token, "for CI_JOB_TOKEN"
         secret = b64encode(f"{user}:{password}".encode()).decode()
         self._headers = {"Content-Type": "application/json"}
         self._headers |= {"Authorization": f"Basic {secret}"} if user or password else {}
@@ -123,7 +123,7 @@ class Server:
         is_hidden = status == 404 and self.is_gitlab and b"roject" in answer.body
         if status in (200, 201, *more) and not is_hidden:
             return replace(answer, body=b"") if status == 404 else answer
-        told = f"{self.name}: HTTP status {status} for {self._as}"
+        told = f"{self.name}: HTTP status {status} {self._as}"
         told += f", request id {number}" * bool(number)
         if status in (408, 425, 429) or 500 <= status != 501:
             raise ConnectionError(told)

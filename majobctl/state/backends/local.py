@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
 from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
-from majobctl.state.backends import Holder, Warn, unheard
-from majobctl.state.backends.local_files import LocalHistory, LocalJournalFile, history_of
+from majobctl.state.backends import Holder, Seen, Warn, unheard
+from majobctl.state.backends.local_history import LocalHistory, history_of
+from majobctl.state.backends.local_journal import LocalJournalFile
 from majobctl.state.backends.lock import holder_of, lives_here, may_live, this_process
 from majobctl.text import printable, reason_of
 
@@ -48,8 +49,11 @@ def of_settings(settings: Mapping[str, Any], root: Path) -> LocalBackend:
 class LocalBackend:
     """``path`` is the state file (a symbolic link is followed), ``name`` what messages call it."""
 
+    option = copies = ""
+
     def __init__(self, path: Path, name: str) -> None:
-        self.name, self.unlocked = name, ""  # one that lives keeps its lock
+        self.name = name
+        self.unlocked = ""  # one that lives keeps its lock
         self.journal_name, self.history_name = f"{name}.journal", history_of(name)
         self.forgets_history = False
         self._named = path
@@ -205,9 +209,9 @@ class LocalBackend:
                 if is_left_over(path.name):
                     path.unlink(missing_ok=True)
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         holder = self._holder()
-        return holder if holder and may_live(holder) else None
+        return Seen(holder) if holder and may_live(holder) else None
 
     def prove(self) -> str:
         own = f"the file system has no locks: {self._holder_path.name} is the lock"
@@ -276,7 +280,7 @@ class LocalBackend:
         who = str(holder) if holder else "another process, which has not said who it is yet"
         ways = "wait for it, with --lock-timeout SECONDS"
         if holder and not self._is_held and not lives_here(holder):
-            ways += f"; or, if it is gone, free the lock: majobctl unlock {holder.id}"
+            ways += f"; or, if it is gone, free the lock: majobctl unlock{self.option} {holder.id}"
         elif self._has_no_locks:
             ways += f"; or, if no majobctl is running, remove {printable(str(self._holder_path))}"
         return LockedError(f"{self.name} is locked by {who}\n{ways}")

@@ -18,15 +18,22 @@ from dataclasses import asdict
 from functools import partial
 
 from majobctl.errors import LockedError, StateError
-from majobctl.state.backends import Holder, NotKeptError, OvertakenError, Warn, records, unheard
+from majobctl.state.backends import (
+    Holder,
+    NotKeptError,
+    OvertakenError,
+    Seen,
+    Warn,
+    records,
+    unheard,
+)
 from majobctl.state.backends.lease import SURE, Clock, Heartbeat, Moment, is_within
 from majobctl.state.backends.lock import this_process
-from majobctl.state.backends.reader import PATIENCE, LogReader, Newest
+from majobctl.state.backends.reader import PATIENCE, PRUNED_AFTER, LogReader, Newest
 from majobctl.state.backends.records import Record, following
 from majobctl.state.backends.stores import Store
-from majobctl.text import utc_now
+from majobctl.text import printable, utc_now
 
-_PRUNED_AFTER = 3600
 _TRIES = 3
 _MOST_LINES, _MOST_BYTES = 100, 2**16
 """Of the history, in the head of a state: what is more goes into a record of its own."""
@@ -36,6 +43,8 @@ _LARGE = 2**20
 
 class LogBackend:
     """A state in the log of ``store``. ``lease`` is in seconds, ``keep`` a number of states."""
+
+    option = ""
 
     def __init__(
         self, store: Store, *, lease: float = 60, keep: int = 100, clock: Clock | None = None
@@ -53,10 +62,17 @@ class LogBackend:
         self._seen = Newest()  # when the state was last read
         # While the lock is held:
         self._mutex = threading.RLock()
-        self._epoch = 0  # the number of the own open
+        self._epoch = 0  # the number of its open
         self._tail: list[Record] = []  # the last state, and what follows it
-        self._sure_since: Moment = (0.0, 0.0)  # when the last own record was begun
+        self._sure_since: Moment = (0.0, 0.0)  # when its last record was begun
         self._overtaken: OvertakenError | None = None
+
+    @property
+    def copies(self) -> str:
+        return (
+            f"an earlier record of {self.name} has one after its first line; then"
+            f" majobctl state push{self.option} --force FILE"
+        )
 
     def read(self) -> bytes | None:
         return records.state_of(self._records())
@@ -71,11 +87,15 @@ class LogBackend:
             self._seen = self._reader.newest()
             return self._reader.tail(self._seen)
 
-    def holder(self) -> Holder | None:
+    def holder(self) -> Seen | None:
         last = self._seen.last
         if last is None or self._may_open(self._seen):
             return None
-        return self._reader.fetch(last.epoch).holder
+        opened, at = self._reader.fetch(last.epoch), str(last.head.get("at", ""))
+        if self._seen.has_clock or at > utc_now(min(opened.lease, 86_400)):
+            return Seen(opened.holder)
+        doubt = f"its last sign of life was at {printable(at)}, by its own clock"
+        return Seen(opened.holder, doubt)
 
     def read_history(self) -> bytes:
         tail = self._records()
@@ -103,7 +123,7 @@ class LogBackend:
         last, number = self._tail[0], self._tail[-1].number + 1
         before = last.head["states"] if last.kind == "state" else []
         kept = [*before, number][-self._keep :]
-        about = {**records.about_state(content), "at": utc_now(), "states": kept}
+        about = {**records.about_state(content), "states": kept}
         about |= {"lines": lines.decode(errors="replace"), "histories": histories}
         self._add("state", content, **about, by=this_process("").user)
         if len(kept) == self._keep:
@@ -123,7 +143,7 @@ class LogBackend:
     def _prune(self, before: int, histories: Collection[int]) -> None:
         ages = self._store.numbers()
         # Without ages, a reader has all that it saw at once, and nothing is read later.
-        old = [it for it, age in ages if it < before and (age is None or age > _PRUNED_AFTER)]
+        old = [it for it, age in ages if it < before and (age is None or age > PRUNED_AFTER)]
         if old := [it for it in old if it not in histories]:
             self._store.prune(old)
 
@@ -144,10 +164,15 @@ class LogBackend:
         for _ in range(_TRIES):
             if self._overtaken:
                 raise self._overtaken
-            if is_within(self._lease * SURE, self._sure_since, self._clock.now()):
+            if self._is_sure():
                 return
-            self._add("beat")
+            with self._mutex:  # one beat is enough for all who wait
+                if not self._is_sure():
+                    self._add("beat")
         raise TimeoutError(f"{self.name} is too slow for a lease of {self._lease:g} seconds")
+
+    def _is_sure(self) -> bool:
+        return is_within(self._lease * SURE, self._sure_since, self._clock.now())
 
     @contextmanager
     def lock(self, command: str, timeout: float = 0, warn: Warn = unheard) -> Iterator[Holder]:
@@ -172,13 +197,14 @@ class LogBackend:
 
     def unlock(self, holder_id: str) -> Holder:
         by = asdict(this_process("majobctl unlock"))
+        start = self._clock.now()
         last = self._reader.newest().last
         while last is not None and last.kind != "close":
             holder = self._reader.fetch(last.epoch).holder
             if holder.id != holder_id:
                 raise StateError(f"the lock of {self.name} has the ID {holder.id}: {holder}")
             record = following(last, "close", holder=by)
-            last = self._reader.ask(partial(self._reader.put, record, 0))
+            last = self._reader.ask(partial(self._reader.put, record, start, 0))
             if last is record:
                 return holder
         raise StateError(f"{self.name} is not locked")
@@ -210,7 +236,8 @@ class LogBackend:
     def _take(self, newest: Newest, holder: Holder) -> bool:
         tail, start = self._reader.tail(newest), self._clock.now()
         record = following(newest.last, "open", holder=asdict(holder), lease=self._lease)
-        if self._reader.ask(partial(self._reader.put, record, 0)) is not record:
+        put = partial(self._reader.put, record, newest.asked, 0)
+        if self._reader.ask(put) is not record:
             return False
         self._epoch, self._sure_since, self._tail = record.number, start, [*tail, record]
         return True
@@ -222,7 +249,8 @@ class LogBackend:
         return LockedError(
             f"{self.name} is locked by {opened.holder}\n"
             f"wait for it, with --lock-timeout SECONDS: in {left} seconds it is taken over, unless"
-            f" it gives a sign of life; or stop it: majobctl unlock {opened.holder.id}"
+            f" it gives a sign of life; or stop it: majobctl unlock{self.option}"
+            f" {opened.holder.id}"
         )
 
     def prove(self) -> str:
@@ -250,13 +278,13 @@ class LogBackend:
     def _add(
         self, kind: str, body: bytes = b"", *, patience: float | None = None, **about: object
     ) -> None:
-        """Adds a record of the own epoch. Raises OSError, as a place of bytes does."""
+        """Adds a record of this epoch. Raises OSError, as a place of bytes does."""
         seconds = SURE * self._lease if patience is None else patience
         with self._mutex:
             while not self._overtaken:
                 record, start = following(self._tail[-1], kind, body, **about), self._clock.now()
                 try:
-                    found = self._reader.put(record, seconds)
+                    found = self._reader.put(record, self._sure_since, seconds)
                 except StateError as error:
                     raise NotKeptError(str(error)) from error
                 self._append(found)
@@ -266,14 +294,16 @@ class LogBackend:
             raise self._overtaken
 
     def _append(self, record: Record) -> None:
-        """Takes in what is at the next number: an own record, perhaps an earlier one that seemed
-        to be lost, or the one that ends the own epoch."""
-        if record.epoch == self._epoch and record.kind != "close":
+        """Takes in what is at the next number: a record of its own, perhaps an earlier one that
+        seemed to be lost, or the one that ends its epoch."""
+        mine = self._tail[-1]
+        is_own = (record.epoch, record.lock) == (mine.epoch, mine.lock)
+        if is_own and record.kind != "close":
             if record.kind == "state":
                 self._tail.clear()
             self._tail.append(record)
             return
-        verb = "freed" if record.kind == "close" else "taken over"
+        verb = "freed" if is_own else "taken over"
         who = record.holder if record.kind in ("open", "close") else "another process"
         self._overtaken = OvertakenError(f"the lock of {self.name} was {verb} by {who}")
 

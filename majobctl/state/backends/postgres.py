@@ -1,5 +1,6 @@
 """Records as rows of a table in PostgreSQL. An ``add`` is one INSERT, which looks for the record
-before: a server that took over without the last rows is noticed, and not written to.
+before, and whether that is the one seen here: a server that took over without the last rows is
+noticed, and not written to.
 
 Nothing outlives a statement (no transaction, setting, lock or prepared statement), so PgBouncer in
 transaction mode may be in between."""
@@ -8,20 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-import select
+import selectors
 import socket
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from majobctl.errors import StateError
 from majobctl.state.backends.log import LogBackend
-from majobctl.text import cut, printable, quoted
+from majobctl.text import cut, printable
 
 try:
     import psycopg
@@ -30,19 +32,25 @@ except ImportError as error:
     needs = "the backend postgres needs psycopg: install it with pip install 'psycopg[binary]'"
     raise StateError(needs) from error
 
+# Of any number of descriptors, and none of its own.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _CREATE = """CREATE TABLE IF NOT EXISTS majobctl_log (name text COLLATE "C", number bigint,\
  content bytea NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),\
  PRIMARY KEY (name, number))"""
 _ADD = """WITH last AS (
-    SELECT coalesce(max(number), 0) AS number FROM majobctl_log WHERE name = %(name)s
+    SELECT coalesce(max(number), 0) AS number, coalesce((
+        SELECT sha256(content) FROM majobctl_log WHERE name = %(name)s AND number = %(number)s - 1
+        AND %(before)b::bytea IS NOT NULL) = %(before)b::bytea, true) AS is_known
+    FROM majobctl_log WHERE name = %(name)s
 ), added AS (
     INSERT INTO majobctl_log (name, number, content, at)
     SELECT %(name)s, %(number)s, %(content)b, clock_timestamp() FROM last
-    WHERE last.number = %(number)s - 1 ON CONFLICT (name, number) DO NOTHING RETURNING number
+    WHERE last.number = %(number)s - 1 AND is_known
+    ON CONFLICT (name, number) DO NOTHING RETURNING number
 )
-SELECT (SELECT count(*) FROM added), (SELECT number FROM last), set_config(
+SELECT (SELECT count(*) FROM added), number, is_known, set_config(
     'synchronous_commit', CASE WHEN it IN ('off', 'local') THEN 'on' ELSE it END, true)
-FROM current_setting('synchronous_commit') AS it"""
+FROM last, current_setting('synchronous_commit') AS it"""
 _NUMBERS = """SELECT number, extract(epoch FROM clock_timestamp() - at)::float8
 FROM majobctl_log WHERE name = %(name)s ORDER BY number"""
 _READ = "SELECT content::bytea FROM majobctl_log WHERE name = %(name)s AND number = %(number)s"
@@ -59,7 +67,10 @@ _ADVICE = (
     (" .*(pg_hba|SSL was|certificate)", "set sslmode and sslrootcert as the server needs them"),
     (" .*permission denied", "let the owner of the database run: GRANT CONNECT ON DATABASE ..."),
     ("3D| .*(database .* does not|no such database)", "create it, or correct state.address"),
-    ("28| .*(password supp|authentication failed|role .* not|such user)", "set PGUSER, PGPASSWORD"),
+    (
+        "28| .*(password supp|authentication failed|role .* not|such user)",
+        "set PGUSER and PGPASSWORD",
+    ),
     (" .*(invalid .* value|invalid port|of service)", "correct state.address, or the PG variables"),
 )
 """What does not pass by itself: by SQLSTATE, or by the message after a blank where libpq has none,
@@ -77,23 +88,29 @@ class PostgresStore:
 
     def __init__(self, address: str, name: str, *, timeout: float = 30) -> None:
         _check_address(address)
-        if not name.isprintable() or not 0 < len(name) <= 500:  # an index has room for 2,700 bytes
-            rule = "state.name must have 1 to 500 printable characters"
-            raise StateError(f"{rule}, not {quoted(name)}")
         self.name = f"{name} in {printable(address.partition('?')[0]) or 'PostgreSQL'}"
         self._address, self._log, self._timeout, self._user = address, name, timeout, "..."
+        self._seen = 0, b""  # the last record that was added or read
         self._idle: list[psycopg.Connection] = []
         weakref.finalize(self, lambda idle: [*map(psycopg.Connection.close, idle)], self._idle)
 
     def add(self, number: int, content: bytes) -> bool:
         more = len(content) / 500_000
-        ((added, last, _),) = self._run(_ADD, more, number=number, content=content)
-        if last < number - 1:
+        at, known = self._seen
+        before = sha256(known).digest() if at == number - 1 else None
+        values = {"number": number, "content": content, "before": before}
+        ((added, last, is_known, _),) = self._run(_ADD, more, **values)
+        if last < number - 1 or not is_known:
+            found = f"the last is {last or 'none'}, and {number - 1} was there"
+            if last >= number - 1:
+                found = f"it has another record {number - 1} than before"
             raise StateError(
-                f"{self.name} has lost records: the last is {last or 'none'}, and {number - 1} was"
-                " there\nnothing was written; the server took over from one that had more, or rows"
-                " were removed: compare with the service: majobctl plan --refresh"
+                f"{self.name} has lost records: {found}\nnothing was written; the server took over"
+                " from one that had more, or rows were removed: compare with the service: majobctl"
+                " plan --refresh"
             )
+        if added:
+            self._seen = number, content
         return bool(added)
 
     def numbers(self) -> list[tuple[int, float | None]]:
@@ -101,6 +118,8 @@ class PostgresStore:
 
     def read(self, number: int) -> bytes | None:
         rows = self._run(_READ, number=number)
+        if rows and number >= self._seen[0]:
+            self._seen = number, bytes(rows[0][0])
         return bytes(rows[0][0]) if rows else None
 
     def prune(self, numbers: Iterable[int]) -> None:
@@ -144,8 +163,10 @@ class PostgresStore:
         with suppress(IndexError):
             while connection := self._idle.pop():
                 # What a server says unasked is that it has ended.
-                if not select.select([connection], [], [], 0)[0]:
-                    return connection
+                with _Selector() as selector:
+                    selector.register(connection, selectors.EVENT_READ)
+                    if not selector.select(0):
+                        return connection
                 connection.close()
         options: dict[str, Any] = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", 10)}
         options.update(psycopg.conninfo.conninfo_to_dict(self._address), autocommit=True)

@@ -43,7 +43,7 @@ def _winner(store: Store, record: Record, pool: ThreadPoolExecutor) -> bytes:
     answers = dict(zip(contents, pool.map(add, contents), strict=True))
     told = [content for content, is_added in answers.items() if is_added]
     if len(told) > 1:
-        raise _unsafe(store, f"{len(told)} of {WRITERS} were told that they did")
+        raise _unsafe(store, f"{len(told)} of {WRITERS} heard that they did")
     winner = store.read(record.number)
     if winner is None and None in answers.values():
         raise ConnectionError(f"it did not answer {WRITERS} writers at once")

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from majobctl.errors import StateError
 from majobctl.state.backends import records
-from majobctl.state.backends.lease import Clock, Moment
+from majobctl.state.backends.lease import SURE, Clock, Moment, is_within
 from majobctl.state.backends.records import Record
 from majobctl.state.backends.stores import Store
 from majobctl.text import reason_of
@@ -18,18 +18,22 @@ from majobctl.text import reason_of
 T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds for which a store that does not answer is asked again, where no lease says more."""
+PRUNED_AFTER = 3600
+"""A record that is younger, in seconds, is never removed."""
 _READERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """The last record of a log, for how long there was no other, and when that was asked."""
+    """The last record of a log, when that was asked, and for how long there was no other: since its
+    own time by the store's clock, if it has one, or since it was first seen here."""
 
     numbers: Sequence[int] = ()
     last: Record | None = None
     since: float = 0
     silent: float = 0
     asked: Moment = (0.0, 0.0)
+    has_clock: bool = True
 
 
 class Asker:
@@ -42,7 +46,8 @@ class Asker:
         try:
             return self.patiently(call, PATIENCE)
         except ConnectionError as error:
-            reason = reason_of(error)
+            reason = reason_of(error).removeprefix(f"{self.name}: ")
+            reason = reason.removeprefix(f"{self.name} cannot be reached: ")
             raise StateError(
                 f"{self.name} cannot be reached: {reason}\nnothing was done"
             ) from error
@@ -66,7 +71,8 @@ class LogReader(Asker):
         self._known: dict[int, Record] = {}  # records never change
 
     def newest(self, before: Newest | None = None) -> Newest:
-        """``before`` is what was seen the last time: where the store has no clock, ours counts."""
+        """``before`` is what was seen the last time: our clock counts if the store has none, or set
+        it back."""
         asked = self._clock.now()
         numbers = self.ask(self._store.numbers)
         if not numbers:
@@ -74,9 +80,14 @@ class LogReader(Asker):
         (number, age), since = numbers[-1], self._clock.now()[0]
         if before and before.last and before.last.number == number:
             since = before.since
-        silent = max(0, asked[0] - since) if age is None else age
-        found, last = [it for it, _ in numbers], self.fetch(number)
-        return Newest(numbers=found, last=last, since=since, silent=silent, asked=asked)
+        return Newest(
+            numbers=[it for it, _ in numbers],
+            last=self.fetch(number),
+            since=since,
+            silent=max(0, asked[0] - since, age or 0),
+            asked=asked,
+            has_clock=age is not None,
+        )
 
     def tail(self, newest: Newest) -> list[Record]:
         """The last state and all that follows it."""
@@ -110,16 +121,29 @@ class LogReader(Asker):
             self._known[number] = records.load(number, content, self.name)
         return self._known[number]
 
-    def put(self, record: Record, patience: float = PATIENCE) -> Record:
-        """Adds ``record``, unless there is another one with its number; returns the one there.
-        Raises ConnectionError after ``patience`` seconds: either may be the case then."""
-        return self.patiently(partial(self._put, record), patience)
+    def put(self, record: Record, since: Moment, patience: float = PATIENCE) -> Record:
+        """Adds ``record`` after the one that was the last at ``since``, unless there is another one
+        with its number; returns the one there, or the last one if others went on from there so long
+        ago that theirs may be removed. Raises ConnectionError after ``patience`` seconds: any may
+        be the case then."""
+        found = self.patiently(partial(self._put, record), patience)
+        if found and (found is not record or self._is_young(since)):
+            return found
+        last = max((it for it, _ in self.patiently(self._store.numbers, patience)), default=0)
+        if last > record.number:
+            return self.fetch(last)
+        if found is None:
+            raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
+        return found
 
-    def _put(self, record: Record) -> Record:
+    def _is_young(self, since: Moment) -> bool:
+        return is_within(PRUNED_AFTER * SURE, since, self._clock.now())
+
+    def _put(self, record: Record) -> Record | None:
         content = record.dump()
         if self._store.add(record.number, content):
             return record
         found = self._store.read(record.number)
-        if found is None:
-            raise records.damaged(f"{self.name} has no record {record.number}, and takes none")
-        return record if found == content else records.load(record.number, found, self.name)
+        if found is None or found == content:
+            return record if found else None
+        return records.load(record.number, found, self.name)

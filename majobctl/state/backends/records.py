@@ -1,14 +1,16 @@
 """The records of a log: a line of JSON, the head, then the body.
 
-    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", ...}
+    {"majobctl": 1, "kind", "number", "epoch", "state", "nonce", "sum", "at", "lock", ...}
 
-``epoch`` is the number of the ``open`` that the record belongs to, ``state`` that of the last state
-before it (0: none), ``sum`` a checksum of the body. The kinds, and what else their heads say:
+``epoch`` is the number of the ``open`` that the record belongs to, and ``lock`` the ID of its
+holder: where a store lost records, two may open with one number. ``state`` is the number of the
+last state before it (0: none), ``sum`` a checksum of the body, ``at`` the time by the writer's
+clock. The kinds, and what else their heads say:
 
     open   {"holder", "lease"}  somebody has the lock, for ``lease`` seconds after each record
     note                        the body is a part of the journal
     beat                        the holder lives
-    state  {"serial", "job_configs", "at", "by", "states", "lines", "histories"}
+    state  {"serial", "job_configs", "by", "states", "lines", "histories"}
                                 the body is a state; ``states`` are the numbers of those to keep;
                                 ``lines`` are the last ones of the history, ``histories`` the
                                 numbers of the records that have those before
@@ -32,7 +34,7 @@ from majobctl.errors import StateError
 from majobctl.state.backends import Holder
 from majobctl.state.backends.lock import holder_in
 from majobctl.strict_json import JsonError, Node, parse_object
-from majobctl.text import printable
+from majobctl.text import printable, utc_now
 
 FORMAT = 1
 _KINDS = {"open", "note", "beat", "state", "history", "drop", "close"}
@@ -50,8 +52,12 @@ class Record:
 
     @property
     def first(self) -> int:
-        """Where that begins which a reader needs: at the last state, or at the first record."""
+        """The first record that a reader needs: the last state, or else the first of all."""
         return self.number if self.kind == "state" else self.state or 1
+
+    @property
+    def lock(self) -> object:
+        return self.head.get("lock")
 
     @property
     def holder(self) -> Holder:
@@ -104,7 +110,9 @@ def following(last: Record | None, kind: str, body: bytes = b"", **about: Any) -
     number = last.number + 1 if last else 1
     state = (last.number if last.kind == "state" else last.state) if last else 0
     epoch = last.epoch if last and kind != "open" else number
-    return Record(number=number, kind=kind, epoch=epoch, state=state, body=body, head=about)
+    lock = last.lock if last and kind != "open" else about.get("holder", {}).get("id")
+    head = {"at": utc_now(), "lock": lock, **about}
+    return Record(number=number, kind=kind, epoch=epoch, state=state, body=body, head=head)
 
 
 def check_complete(last: Record, numbers: Sequence[int], name: str) -> None:
@@ -118,8 +126,9 @@ def check_complete(last: Record, numbers: Sequence[int], name: str) -> None:
 
 def damaged(reason: str) -> StateError:
     return StateError(
-        f"{reason}\nit was left untouched; restore its store, or keep a copy and begin another log"
-        " with `majobctl state push`"
+        f"{reason}\nit was left untouched; restore the store, or set another state.name (for git,"
+        " state.branch) and push a copy there: majobctl state push FILE; an earlier record has one"
+        " after its first line"
     )
 
 

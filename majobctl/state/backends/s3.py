@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _WORD = re.compile("[A-Za-z0-9.-]{1,60}")  # shorter than a signature or a token
-_WORDS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_REGION = re.compile("[A-Za-z0-9_-][A-Za-z0-9._-]*")  # of the environment, perhaps
 _MOST_XML = 4 * 2**20  # a page of 1,000 names is smaller
 _AT_ONCE = 8
 _PASSING = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout"}
@@ -58,11 +58,11 @@ class S3Store:
 
         bucket, name, endpoint = (settings[key] for key in ("bucket", "name", "endpoint"))
         self._keys = find_keys(settings["region"], "us-east-1" * bool(endpoint))
+        self._is_undated = False
         self._prefix, self._key = f"{name}/", f"{name}/{{:012}}".format
-        for key, value in (("region", self._keys.region), ("bucket", bucket), ("name", name)):
-            if not _WORDS.fullmatch(value) or ("/" in value and key != "name"):
-                raise StateError(f"no state in S3: {quoted(value)} is not a {key}\nset state.{key}")
-        address = endpoint_of(None, endpoint or f"https://s3.{self._keys.region}.amazonaws.com")
+        if not _REGION.fullmatch(region := self._keys.region):
+            raise StateError(f"no state in S3: {quoted(region)} is not a region\nset state.region")
+        address = endpoint_of(None, endpoint or f"https://s3.{region}.amazonaws.com")
         self.name = f"s3://{bucket}/{name}" + f" at {address}" * bool(endpoint)
         # No certificate is for a.b.s3.example.com.
         in_path = f"{address}/{bucket}/" if settings["path_style"] or "." in bucket else ""
@@ -87,6 +87,7 @@ class S3Store:
                 if is_key(key := item.findtext("{*}Key") or ""):
                     found[int(key[-12:])] = _age(item.findtext("{*}LastModified") or "", answer)
             if page.findtext("{*}IsTruncated") == "false":
+                self._is_undated = None in found.values()
                 return sorted(found.items())
             token = page.findtext("{*}NextContinuationToken")
             if not token or token == query.get("continuation-token"):
@@ -100,6 +101,8 @@ class S3Store:
     def prune(self, numbers: Iterable[int]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
+        if self._is_undated:  # whoever reads now may still need what is young
+            return
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             paths = map(self._key, numbers)
             list(pool.map(lambda it: self._ask("DELETE", it, {200, 204, "NoSuchKey"}), paths))
@@ -118,10 +121,10 @@ class S3Store:
         if isinstance(answer, NoResponse):
             error = StateError if answer.is_final else ConnectionError
             raise error(f"{self.name}: {answer.reason}")
-        # S3's message is not shown: it may quote the request.
-        text = _document(answer).findtext if answer.status not in wanted else lambda tag: None
-        code = shown(text("{*}Code"))
-        if wanted & {answer.status, code}:
+        if answer.status in wanted:
+            return answer
+        text = _document(answer).findtext  # S3's message is not shown: it may quote the request
+        if (code := shown(text("{*}Code"))) in wanted:
             return answer
         region = shown(answer.headers.get("x-amz-bucket-region") or text("{*}Region"))
         number = shown(answer.headers.get("x-amz-request-id"))

@@ -21,7 +21,7 @@ __all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
 
 OpenStore = Callable[[], Store]
 STORES = {
-    **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 4},
+    **{"memory": 0.4, "timeless": 0.4, "postgres": 1, "pgbouncer": 1, "s3": 4, "fake_s3": 2},
     **{"git": 4, "git_http": 6},
 }
 
@@ -58,7 +58,15 @@ def git_http_store(git_remote: Path) -> Iterator[OpenStore]:
         yield opened(f"{server.address}/remote.git", git_remote.parent)
 
 
-@pytest.fixture(params=list(STORES))
+PARAMETERS = {
+    store: pytest.param(store, marks=[pytest.mark.slow] if lease >= 1 else [])
+    for store, lease in STORES.items()
+}
+WITH_A_LOG = [PARAMETERS[store] for store in STORES if store not in ("fake_s3", "git_http")]
+"""The others add a record as one of these does."""
+
+
+@pytest.fixture(params=PARAMETERS.values())
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Each store in turn; each call opens the same log, as another machine does."""
     opened: OpenStore = request.getfixturevalue(f"{request.param}_store")

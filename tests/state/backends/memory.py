@@ -23,6 +23,7 @@ class MemoryStore:
         is_careless: bool = False,
         is_blind: bool = False,
     ) -> None:
+        self.has_order = False  # only what follows the last record is added
         self.name = "memory"
         self.records: dict[int, tuple[float, bytes]] = {}
         self.was_read: list[int] = []
@@ -42,6 +43,8 @@ class MemoryStore:
                 return False
         with self._lock:
             if number in self.records and not (self._is_blind or self._is_careless):
+                return False
+            if self.has_order and number <= max(self.records, default=0):
                 return False
             self.records[number] = (self._now() if self._now else 0.0), content
             return True
@@ -78,6 +81,7 @@ class Unreliable:
         self.goes_on = threading.Event()
         self.goes_on.set()
         self.is_down = False
+        self.before_add: Callable[[], None] | None = None  # what happens before the next add
         self._store, self._rate, self._random = store, rate, random.Random(seed)
 
     def stall(self, seconds: float) -> None:
@@ -87,6 +91,9 @@ class Unreliable:
 
     def add(self, number: int, content: bytes) -> bool:
         self.goes_on.wait()
+        happens, self.before_add = self.before_add, None
+        if happens:
+            happens()
         if self.clock:
             self.clock.boot += self.seconds
         loss = self._loss()

@@ -6,6 +6,7 @@ import itertools
 import json
 import operator
 import os
+import re
 import signal
 import threading
 import time
@@ -146,6 +147,7 @@ class TestState:
         found = store.read()
         assert found and found.serial == 13
 
+    @pytest.mark.slow
     def test_calls_go_on_between_two_writes(self, gitlab: FakeGitLab) -> None:
         backend, known = opened(gitlab, pause=1), {f"n{it}": intent({}) for it in range(6)}
         with StateStore(backend).locked("apply") as locked:
@@ -316,6 +318,7 @@ def test_what_will_not_pass_is_said(
     assert (gitlab.versions, gitlab.lock) == ({}, {})
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = HttpBackend(Server(f"http://127.0.0.1:{unused_port()}/x"), patience=0)
     with pytest.raises(StateError, match="cannot be reached: cannot connect"):
@@ -354,7 +357,7 @@ def test_whose_credentials_are_sent(
         monkeypatch.setenv(name, value.format(url=origin))
     gitlab.users = {} if user is None else {user: "job" if "token" in user else "p"}
     if user is None:
-        with pytest.raises(StateError, match="HTTP status 401 for nobody"):
+        with pytest.raises(StateError, match="HTTP status 401 without credentials"):
             opened(gitlab).read()
     else:
         assert opened(gitlab).read() is None
@@ -407,6 +410,7 @@ def clones(
     return found
 
 
+@pytest.mark.slow
 class TestCommands:
     def test_what_one_clone_applied_the_other_plans_against(
         self, clones: list[Repository], gitlab: FakeGitLab
@@ -438,6 +442,8 @@ class TestCommands:
         process = two.start("apply", "--auto-approve", "--parallelism", "1")
         try:
             until(asked.is_set, "the call")
+            said = rf"process {process.pid}, `.* apply .*`, since \S+Z; or it was broken off: the"
+            assert re.search(f"an apply may be under way: .*{said}", one.run("plan").stderr)
             document = json.loads(gitlab.content)
             assert [*live_intents(document["journal"])] == ["alpha", "beta"]
             process.kill()
@@ -446,6 +452,8 @@ class TestCommands:
             stay.set()
             process.kill()
         cloud.before = lambda request: None
+        check = one.run("state", "check", code=4).stdout
+        assert re.search(f"Lock    may be held by .*{said}", check)
         refused = one.run("apply", "--auto-approve", code=4)
         assert f"process {process.pid}, `" in refused.stderr
         holder = refused.stderr.split("majobctl unlock ")[1].split()[0]
@@ -454,7 +462,8 @@ class TestCommands:
         assert f"process {process.pid}" in unlocked
         cloud.take()
         two.done("apply", "--auto-approve")
-        assert "No changes" in two.done("plan").stdout
+        ran = two.done("plan")
+        assert "No changes" in ran.stdout and not ran.stderr
         assert cloud.console.config("beta")["config_desc"] == "two"
 
     def test_a_living_apply_that_is_freed_stops(

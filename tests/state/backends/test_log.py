@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ class TestTime:
             file.check()
             assert desk.kinds().count("beat") == beats
 
+    def test_of_many_that_are_about_to_call_one_shows_a_sign_of_life(self, desk: Desk) -> None:
+        with desk.mine.lock("apply", 0), ThreadPoolExecutor(8) as pool:
+            file = desk.mine.open_journal()
+            desk.clock.boot += 50
+            desk.network.stall(0.5)
+            checked = [pool.submit(file.check) for _ in range(8)]
+            assert [it.result() for it in checked] == [None] * 8
+            assert desk.kinds().count("beat") == 1
+
     def test_without_a_sign_of_life_nothing_may_be_sent(self, desk: Desk) -> None:
         with desk.mine.lock("apply", 0):
             file = desk.mine.open_journal()
@@ -180,16 +190,76 @@ class TestTime:
                 assert 60 < desk.clock.boot - start < 70
                 assert desk.store.asked - asked < 40
 
-    def test_without_a_clock_of_the_store_the_one_who_waits_watches(self) -> None:
-        clock, store = FakeClock(), MemoryStore(now=None)
+    @pytest.mark.parametrize("is_set_back", [False, True])
+    def test_without_a_clock_of_the_store_the_one_who_waits_watches(
+        self, is_set_back: bool
+    ) -> None:
+        clock, time = FakeClock(), [1e9]
+        store = MemoryStore(now=(lambda: time[0]) if is_set_back else None)
         first, second = (LogBackend(store, clock=clock) for _ in range(2))
         with first.lock("first", 0):
-            clock.boot += 1000
+            clock.boot, time[0] = clock.boot + 1000, 0.0
             with pytest.raises(LockedError), second.lock("second", 59):
                 raise AssertionError("never given")
             start = clock.boot
             with second.lock("second", 90):
                 assert 60 < clock.boot - start < 70
+
+    @pytest.mark.parametrize("work", ["check", "note", "state", "open", "unlock"])
+    @pytest.mark.parametrize("stalled", [100.0, 100_000.0])
+    @pytest.mark.parametrize("has_order", [True, False])
+    def test_who_stalls_until_what_followed_was_removed_does_not_go_on(
+        self, desk: Desk, work: str, stalled: float, has_order: bool
+    ) -> None:
+        desk.store.has_order = has_order
+        with desk.other.lock("seed", 0):
+            desk.other.write(state(1))
+        desk.mine.read()
+        with contextlib.ExitStack() as stack:
+            if work not in ("open", "unlock"):
+                stack.enter_context(desk.mine.lock("mine", 0))
+
+            def others() -> None:
+                for serial in (2, 3):
+                    other = LogBackend(desk.store, keep=1, clock=desk.clock)
+                    desk.clock.boot += stalled
+                    with other.lock("other", 0):
+                        other.write(state(serial))
+                if work != "state":
+                    stack.enter_context(desk.other.lock("majobctl last", 0))
+
+            if work in ("open", "unlock"):
+                if work == "unlock":
+                    holder = stack.enter_context(desk.mine.lock("mine", 0))
+                    desk.mine = LogBackend(desk.network, clock=desk.clock)
+                desk.network.before_add = others
+                with pytest.raises((LockedError, StateError), match=r"`(majobctl last|other)`"):
+                    if work == "open":
+                        stack.enter_context(desk.mine.lock("mine", 0))
+                    desk.mine.unlock(holder.id)
+            else:
+                others()
+                body = state(9) if work == "state" else b"one\n"
+                with pytest.raises(OvertakenError, match="was taken over by"):
+                    if work == "check":
+                        desk.mine.check()
+                    (desk.mine.write if work == "state" else desk.mine.add_note)(body)
+            assert (len(desk.store.pruned) > 0) is (stalled > 3600)
+            if work != "state":
+                desk.other.check()
+            assert LogBackend(desk.store).read() == state(3)
+
+    def test_two_that_open_with_one_number_do_not_share_it(self, desk: Desk) -> None:
+        """A server took over without the last records."""
+        with desk.other.lock("seed", 0):
+            desk.other.write(state(1))
+        with desk.mine.lock("first", 0):
+            desk.store.records.popitem()
+            with desk.other.lock("second", 0):
+                desk.other.add_note(b"second\n")
+                for _ in range(2):
+                    assert added(desk.mine, b"first\n") == "overtaken"
+                desk.other.write(state(2))
 
 
 class TestAnswers:
@@ -608,7 +678,8 @@ class TestOvertaken:
                 with pytest.raises(OvertakenError):
                     journal.flush()
             message = locked.save(journal)
-            assert f"the lock of memory was {way} by" in message
+            assert message.count(f"the lock of memory was {way} by") == 1
+            assert "so no further call was started\n" in message
             with pytest.raises(OvertakenError):
                 locked.write(State.new(TARGET))
         rescued = [*tmp_path.iterdir()]
@@ -619,6 +690,7 @@ class TestOvertaken:
             assert "nothing is lost: what was done is in the journal of memory" in message
             assert not rescued
         else:
+            assert "\n0 outcomes kept; not kept: a\n" in message
             assert "do not push it" in message
             assert "state push" not in message
             assert message.endswith("majobctl state pull")

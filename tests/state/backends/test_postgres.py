@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -116,12 +117,6 @@ def test_any_printable_name_is_a_log_of_its_own(server: Server, database: str, n
     assert [store.read(1) for store in stores] == [store.name.encode() for store in stores]
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "\udc80", "x" * 501])
-def test_a_name_that_cannot_be_kept_is_refused(name: str) -> None:
-    with pytest.raises(StateError, match=r"state\.name must have 1 to 500 printable characters"):
-        PostgresStore("", name)
-
-
 @pytest.mark.parametrize(
     "address",
     [
@@ -207,8 +202,8 @@ def _at(text: str) -> Spoil:
 _OTHER = "ALTER TABLE majobctl_log "
 _TCP = "host=127.0.0.1 port={server.port} dbname={database} "
 CERTAIN: dict[str, tuple[Spoil, str]] = {
-    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER, PGPASSWORD"),
-    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER, PGPASSWORD"),
+    "wrong password": (_at(_TCP + "user=applier"), "set PGUSER and PGPASSWORD"),
+    "unknown role": (_at(_TCP + "user=nobody_here"), "set PGUSER and PGPASSWORD"),
     "wrong database": (
         _at("postgresql:///no_base?host={server.folder}&port={server.port}&user=owner"),
         "create it, or correct",
@@ -368,6 +363,22 @@ def test_a_server_that_is_stopped_or_does_not_answer_is_not_waited_for(
         PostgresStore(f"host=127.0.0.1 port={free_port()} user=owner", "log").read(1)
 
 
+def test_more_descriptors_than_select_takes_may_be_open(server: Server, database: str) -> None:
+    """As an apply has with --parallelism 1000."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= limits[1] < 2048:
+        pytest.skip("this user may not open 2,048 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, limits[1]))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        store = PostgresStore(server.address(database), "log")
+        assert [store.add(number, b"x") for number in (1, 2, 2)] == [True, True, False]
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_a_connection_that_was_cut_meanwhile_is_replaced(
     server: Server, database: str, store: PostgresStore
 ) -> None:
@@ -457,6 +468,26 @@ def test_rows_that_were_removed_are_noticed(
     with pytest.raises(StateError, match=found):
         store.add(4, b"")
     assert len(store.numbers()) == kept
+
+
+@pytest.mark.parametrize("way", ["added", "read"])
+def test_another_row_in_place_of_one_that_was_lost_is_noticed(
+    server: Server, database: str, store: PostgresStore, way: str
+) -> None:
+    assert store.add(1, b"one") and store.add(2, b"two")
+    if way == "read":
+        store = PostgresStore(server.address(database), "ml/sentiment")
+        assert [store.read(2), store.read(1)] == [b"two", b"one"]
+    server.execute("DELETE FROM majobctl_log WHERE number = 2", database)
+    other = PostgresStore(server.address(database), "ml/sentiment")
+    assert other.add(2, b"other")
+    for _ in range(2):
+        with pytest.raises(
+            StateError, match="has lost records: it has another record 2 than before"
+        ):
+            store.add(3, b"three")
+        other.add(3, b"other")
+    assert store.read(3) == b"other"
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])

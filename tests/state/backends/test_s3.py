@@ -266,7 +266,10 @@ def test_a_date(fake: FakeS3) -> None:
         assert age is not None and low <= age <= high
     for date in (format_datetime(now + timedelta(hours=1), usegmt=True), "yesterday", "99", ""):
         fake.date = date
-        assert opened(fake.url).numbers() == [(1, None)]
+        store = opened(fake.url)
+        assert store.numbers() == [(1, None)]
+        store.prune([1])  # it may be needed: nobody knows how young it is
+        assert store.read(1) == b"x"
 
 
 @pytest.mark.parametrize("addressing", ["host", "path"])
@@ -300,13 +303,6 @@ def test_over_tls_and_a_proxy(
         ({"endpoint": "https://u:p@s3.example.com"}, "must not hold a user or a password"),
         ({"endpoint": "https://s3.example.com/?x=1"}, "must not have a query"),
         ({"endpoint": "ftp://s3.example.com"}, "https://"),
-        ({"bucket": ""}, '"" is not a bucket'),
-        ({"bucket": "a/b"}, "is not a bucket"),
-        ({"bucket": "a@evil.example.com:"}, "is not a bucket"),
-        ({"name": "../other"}, "is not a name"),
-        ({"name": "a//b"}, "is not a name"),
-        ({"name": "a/"}, "is not a name"),
-        ({"name": "a?b"}, "is not a name"),
         ({"region": "eu de"}, "is not a region"),
         ({"endpoint": "", "region": ""}, '"" is not a region\nset state.region'),
     ],

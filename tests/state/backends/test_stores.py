@@ -20,7 +20,7 @@ from majobctl.state.backends.log import LogBackend
 from majobctl.state.backends.race import race
 from majobctl.state.backends.records import Record
 from majobctl.state.backends.stores import Store
-from tests.state.backends.conftest import OpenStore
+from tests.state.backends.conftest import WITH_A_LOG, OpenStore
 from tests.state.backends.memory import Unreliable
 
 WRITERS, NUMBERS = 12, 15
@@ -133,6 +133,7 @@ def open_log(open_store: OpenStore, lease: float) -> Callable[[], LogBackend]:
     return lambda: LogBackend(open_store(), lease=lease)
 
 
+@pytest.mark.parametrize("open_store", WITH_A_LOG, indirect=True)
 class TestLog:
     def test_it_is_empty_at_first(self, open_log: Callable[[], LogBackend]) -> None:
         backend = open_log()
