@@ -240,7 +240,7 @@ def check_apply(place: Place) -> None:
         assert entries[job]["params"]["config_desc"] == UNICODE
         assert place.cloud.console.config(job)["config_desc"] == UNICODE
     left = {item.name for item in place.state.parent.iterdir()}
-    assert left == {"majobctl.state.json", "majobctl.state.json.lock"}
+    assert left == {"majobctl.history.jsonl", "majobctl.state.json", "majobctl.state.json.lock"}
 
 
 @pytest.mark.parametrize("name", REFUSING)
