@@ -31,7 +31,9 @@ def read_file(path: str | Path, most: int = MOST_BYTES, *, may_be_pipe: bool = F
     if about.st_size > most:
         raise _too_large(most)
     with open(path, "rb") as file:
-        return read_all(file, most)
+        content = file.read(about.st_size + 1)
+        is_all = len(content) <= about.st_size
+        return content if is_all else content + read_all(file, most - len(content))
 
 
 def read_all(file: BinaryIO, most: int = MOST_BYTES) -> bytes:

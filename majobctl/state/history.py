@@ -15,10 +15,9 @@ the state, or the history was lost. The first line of one that was pruned says w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -100,19 +99,23 @@ class History:
 
     def known_since(self) -> int:
         """The serial of the oldest state that ``state_at`` knows; 0: all are known."""
-        serial = self._state.serial if self._state else 0
-        for line in self._lines.known():
-            serial = serial_of(line.state if line.after == UNKNOWN else line.after)
-        return serial
+        for oldest in deque(self._lines.known(), maxlen=1):
+            return serial_of(oldest.state if oldest.after == UNKNOWN else oldest.after)
+        return self._state.serial if self._state else 0
+
+    def event(self, serial: int) -> Event | None:
+        """The write that led to the state of this serial, if it is known."""
+        lines = (it for it in self._lines.known() if serial_of(it.state) == serial)
+        return next((it.event for it in lines if not it.pruned), None)
 
     def state_at(self, when: int | str) -> State:
-        """The state of a serial; or at a UTC time such as ``2026-10-15T12:00:00Z``, or at the end
-        of a date. Raises StateError if it is not known."""
+        """The state of a serial, or at a UTC time such as ``2026-10-15T12:00:00Z``. Raises
+        StateError if it is not known."""
         if (state := self._state) is None:
             raise StateError("there is no state yet; `majobctl apply` creates it")
         if isinstance(when, int) and when > state.serial:
             raise StateError(f"there is no serial {when} yet: the state has serial {state.serial}")
-        until, serial = "" if isinstance(when, int) else end_of(when), state.serial
+        until, serial = str(when), state.serial
         for serial, at, job_configs in self._versions(state):
             if serial <= when if isinstance(when, int) else at <= until:
                 own = dict(sorted(job_configs.items()))
@@ -211,14 +214,3 @@ class History:
             message, serial = "the line of the last write is missing", self._state.serial
             faults.append(HistoryFault(number=number, serial=serial, message=message))
         return faults
-
-
-def end_of(when: str) -> str:
-    """The last second of a UTC date, or a UTC time as it is. Raises StateError for neither."""
-    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
-        with suppress(ValueError):
-            time = datetime.strptime(when, form)
-            return when if form.endswith("Z") else f"{time:%Y-%m-%d}T23:59:59Z"
-    raise StateError(
-        f"{quoted(when)} is not a date, as 2026-10-15, or a time, as 2026-10-15T12:00:00Z"
-    )

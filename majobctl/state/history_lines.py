@@ -5,45 +5,49 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 
 from majobctl.state.event import Event, event_of
 from majobctl.state.record import UNKNOWN, serial_of
-from majobctl.state.replay import line_of
+from majobctl.state.replay import line_of_text
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.text import CONFLICT_MARKER
 
 _AFTER = b'{"record":{"after":"'
 _SUM = b'"},"sum":"'
 _STATE = b'"state":"'
-_END = len(_SUM) + 16 + len(b'"}')
+_RECORD = b'{"record":'
+_AFTER_RECORD = len(b',"sum":"') + 16 + len(b'"}')
+_SUM_END = 16 + len(b'"}')
+_END = len(_SUM) + _SUM_END
 
 
 def checked(raw: bytes) -> Node | None:
     """The line ``raw``; None if it is not as it was written."""
     with suppress(JsonError, RecursionError):
         line = Node(parse_object(raw))
-        record, previous = line["record"], line["record"]["previous"].text()
-        if line_of(record.table(), previous)[0] == raw + b"\n":
+        previous = line["record"]["previous"].text()
+        if line_of_text(raw[len(_RECORD) : -_AFTER_RECORD], previous)[0] == raw + b"\n":
             return line
     return None
 
 
 class Line:
-    __slots__ = ("counts", "is_after_gap", "number", "raw", "state")
+    __slots__ = ("counts", "is_after_gap", "number", "raw")
 
-    def __init__(
-        self, raw: bytes, number: int, state: str, counts: bool, is_after_gap: bool
-    ) -> None:
-        self.raw, self.number, self.state = raw, number, state
+    def __init__(self, raw: bytes, number: int, counts: bool, is_after_gap: bool) -> None:
+        self.raw, self.number = raw, number
         self.counts, self.is_after_gap = counts, is_after_gap
+
+    @property
+    def state(self) -> str:
+        """The version after the write."""
+        return version_in(self.raw)
 
     @property
     def after(self) -> str:
         """The version before the write."""
-        start = len(_AFTER)
-        if not self.raw.startswith(_AFTER):
-            return UNKNOWN
-        return self.raw[start : self.raw.find(b'"', start)].decode(errors="replace")
+        return _before(self.raw).decode(errors="replace")
 
     @property
     def pruned(self) -> Node | None:
@@ -57,6 +61,11 @@ class Line:
             if found := checked(self.raw):
                 return event_of(found["record"], self.number, self.counts)
         return None
+
+
+def _before(raw: bytes) -> bytes:
+    start = len(_AFTER)
+    return raw[start : raw.find(b'"', start)] if raw.startswith(_AFTER) else UNKNOWN.encode()
 
 
 def version_in(raw: bytes) -> str:
@@ -81,9 +90,21 @@ class Lines:
     """All lines of ``content``, of a state of this ``version``."""
 
     def __init__(self, content: bytes, version: str) -> None:
-        self.all = (content.replace(b"\r\n", b"\n") if b"\r" in content else content).split(b"\n")
+        self._content = content.replace(b"\r\n", b"\n") if b"\r" in content else content
         self.version = version
         self._places: dict[str, list[int]] = {}
+
+    @cached_property
+    def all(self) -> list[bytes]:
+        return self._content.split(b"\n")
+
+    def _newest_first(self) -> Iterator[tuple[int, bytes]]:
+        """Indices and lines, without a list of all."""
+        index, end = self._content.count(b"\n"), len(self._content)
+        while end >= 0:
+            start = self._content.rfind(b"\n", 0, end) + 1
+            yield index, self._content[start:end]
+            index, end = index - 1, start - 1
 
     def known(self) -> Iterator[Line]:
         """The lines that led to the state of today, the newest first, without a gap."""
@@ -95,21 +116,22 @@ class Lines:
 
     def walk(self) -> Iterator[Line]:
         """All lines that have a version, the newest first."""
-        expected, target, is_after_gap = self.version, None, False
-        for index in range(len(self.all) - 1, -1, -1):
-            raw = self.all[index]
-            if not (state := version_in(raw)):
-                continue
-            counts = state == expected
+        expected, target, is_after_gap = self.version.encode(), -1, False
+        is_sought = True
+        for index, raw in self._newest_first():
+            # Nearly every line leads to the one after it.
+            counts = raw.endswith(_STATE + expected + _SUM, 0, -_SUM_END)
             if not counts:
-                if target is None:
-                    target = self._last_with(expected, index)
-                if target < 0 and not serial_of(state) > serial_of(expected) > 0:
+                if not (state := version_in(raw)):
+                    continue
+                version = expected.decode(errors="replace")
+                if is_sought:
+                    target, is_sought = self._last_with(version, index), False
+                if target < 0 and not serial_of(state) > serial_of(version) > 0:
                     counts = is_after_gap = True
-            line = Line(raw, index + 1, state, counts, is_after_gap)
-            yield line
+            yield Line(raw, index + 1, counts, is_after_gap)
             if counts:
-                expected, target = line.after, None
+                expected, is_sought = _before(raw), True
 
     @property
     def has_version(self) -> bool:

@@ -25,7 +25,7 @@ def origins_in(lines: Iterable[Line], sought: Mapping[str, Fields]) -> Found:
     for line in lines:
         if not left:
             break
-        if keys and not any(key in line.raw for key in keys):
+        if keys and not any(map(line.raw.__contains__, keys)):
             continue
         if (event := line.event) is None:
             break
@@ -79,4 +79,4 @@ def document_of(found: Found) -> dict[str, Any]:
 
 
 def key_of(name: str) -> bytes:
-    return json.dumps(name, ensure_ascii=False).encode() + b":"
+    return json.dumps(name, ensure_ascii=False).encode(errors="replace") + b":"

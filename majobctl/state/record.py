@@ -105,11 +105,11 @@ def fields_of(params: Mapping[str, Any]) -> Fields:
 
 def params_of(fields: Fields) -> dict[str, Any]:
     params: dict[str, Any] = {}
-    for path, value in fields.items():
+    for path in sorted(fields):
         if len(path) == 1:
-            params[path[0]] = value
+            params[path[0]] = fields[path]
         else:
-            params.setdefault(path[0], {})[path[1]] = value
+            params.setdefault(path[0], {})[path[1]] = fields[path]
     return params
 
 

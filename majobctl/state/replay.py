@@ -22,11 +22,15 @@ _STATED = re.compile(rb'"\},"sum":"([0-9a-f]{16})"\}\r?(?:\n|$)')
 
 
 def line_of(record: Record, previous: str) -> tuple[bytes, str]:
+    content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return line_of_text(content.encode(), previous)
+
+
+def line_of_text(record: bytes, previous: str) -> tuple[bytes, str]:
     import hashlib
 
-    content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    checksum = hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()[:16]
-    return f'{{"record":{content},"sum":"{checksum}"}}\n'.encode(), checksum
+    checksum = hashlib.sha256(b"%b\n%b" % (previous.encode(), record)).hexdigest()[:16]
+    return b'{"record":%b,"sum":"%b"}\n' % (record, checksum.encode()), checksum
 
 
 def line_after(end: bytes, record: Record) -> bytes:
