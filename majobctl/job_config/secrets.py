@@ -204,19 +204,23 @@ def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iter
             yield place
 
 
+def variable_for(label: str) -> str:
+    """The variable of the environment that the secret at a key or a label may come from."""
+    name = re.sub(r"\W", "_", label, flags=re.ASCII).upper()
+    return f"JOB_{name}" if name in OWN_CREDENTIALS or not name[:1].isalpha() else name
+
+
 def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
     """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
     for label, text in params.get(_LABELLED, {}).items():
         place = (_LABELLED, label)
         if not looks_secret(label) or place in hidden or PLAIN.fullmatch(text):
             continue
-        name = re.sub(r"\W", "_", label, flags=re.ASCII).upper()
-        name = f"JOB_{name}" if name in OWN_CREDENTIALS or not name[:1].isalpha() else name
         key = label if re.fullmatch(r"[\w-]+", label, re.ASCII) else quoted(label)
         yield Violation(
             place,
             f"{quoted(label)} looks like a secret, and its value is shown and stored in clear;"
-            f' write {key} = "${{env.{name}}}", or sensitive = [{quoted(label)}]',
+            f' write {key} = "${{env.{variable_for(label)}}}", or sensitive = [{quoted(label)}]',
         )
     for at in hidden if hidden and not os.environ.get(KEY_VARIABLE) else ():
         value = value_at(params, at)

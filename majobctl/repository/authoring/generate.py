@@ -12,7 +12,13 @@ from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
-from majobctl.job_config.secrets import looks_secret, place_of, with_known
+from majobctl.job_config.secrets import (
+    is_masked,
+    looks_secret,
+    place_of,
+    variable_for,
+    with_known,
+)
 from majobctl.repository.jobs.references import resolve
 from majobctl.repository.jobs.tables import KEYS
 from majobctl.text import is_unseen, printable, quoted
@@ -88,16 +94,21 @@ def reason_against(
         # The service does not require it.
         way = "set it in the console, or write the job config with one into a job file"
         reasons.append(f"{way}, and import it again")
+    if remark := not_to_be_removed(params, defaults):
+        reasons.append(remark)
+    return "; ".join(reasons) or None
+
+
+def not_to_be_removed(params: Params, defaults: Defaults) -> str:
+    """What is said of hyperparameters that ``defaults`` give and ``params`` do not have; or ""."""
     has = params.get(_LABELLED)
     foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
-    if foreign:
-        names = ", ".join(map(quoted, foreign))
-        reasons.append(
-            f"[defaults] gives it the hyperparameter{'s' if len(foreign) > 1 else ''} {names},"
-            f" which a job config cannot take away; move {names} out of [defaults] and into the"
-            " job configs that want it"
-        )
-    return "; ".join(reasons) or None
+    names = ", ".join(map(quoted, foreign))
+    return names and (
+        f"[defaults] gives it the hyperparameter{'s' if len(foreign) > 1 else ''} {names},"
+        f" which a job config cannot take away; move {names} out of [defaults] and into the"
+        " job configs that want it"
+    )
 
 
 def table_of(
@@ -110,13 +121,7 @@ def table_of(
     """The table that, laid over ``defaults``, gives the params of ``live``, if there is no reason
     against it. ``sensitive`` names its secret values, those at ``secret`` keys and labels included,
     so that the state stores only their hashes."""
-    # A default that is not known may be a secret: the service's value is not written in its place.
-    params, below = live.params, with_known(defaults.params, live.params)
-    values = {
-        key: _own(key, params.get(key), below.get(key))
-        for key, field in FIELDS.items()
-        if field.rest is not None and params.get(key) != below.get(key)
-    }
+    values = own_values(live.params, defaults)
     named = defaults.policy.secret_names
     secrets = tuple(_secrets(values, {*secret, *named}))
     unnamed = [name for name in secrets if name not in named]
@@ -127,22 +132,36 @@ def table_of(
     return JobTable(name=live.name, values=values, secrets=secrets, remarks=live.problems)
 
 
+def own_values(params: Params, defaults: Defaults) -> dict[str, Any]:
+    """What a table has, that gives ``params`` over ``defaults``. In place of a hash, it has a
+    reference to a variable of the environment."""
+    # A default that is not known may be a secret: the service's value is not written in its place.
+    below = with_known(defaults.params, params)
+    return {
+        key: _own(key, params.get(key), below.get(key))
+        for key, field in FIELDS.items()
+        if field.rest is not None and params.get(key) != below.get(key)
+    }
+
+
 def _own(key: str, value: Any, default: Any) -> Any:
     """The value to write at ``key`` to get ``value`` over ``default``; a blank removes it."""
     if value is None:
         return ""
     if key == _LABELLED and default:
         value = {label: text for label, text in value.items() if default.get(label) != text}
-    return _escaped(value)
+    return _escaped(value, key)
 
 
-def _escaped(value: Any) -> Any:
-    """``value`` with no text read as a reference."""
+def _escaped(value: Any, name: str) -> Any:
+    """``value``, at the key or label ``name``, with no text read as a reference."""
     if isinstance(value, str):
         return value.replace("${", "$${")
+    if is_masked(value):
+        return f"${{env.{variable_for(name)}}}"
     if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
-    return [_escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _escaped(item, key) for key, item in value.items()}
+    return [_escaped(item, name) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:
