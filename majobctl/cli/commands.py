@@ -16,6 +16,9 @@ COMMANDS: Mapping[str, str] = {
     "apply": 'Plan, show the plan, ask for the literal "yes", and send the calls that are needed.',
     "drift": "Show what was changed in the service since it was last applied.",
     "show": "Show the job configs in the state, or the one called NAME; or show a saved plan.",
+    "history": "Show who applied what, when and from which commit, the newest first.",
+    "blame": "Show who set each value of a job config: serial, commit, user, date, and the line of"
+    " TOML.",
     "state": "Inspect and repair the state.",
     "unlock": "Release a lock of the state that another machine left behind; the lock message"
     " shows its ID.",
@@ -31,7 +34,7 @@ COMMANDS: Mapping[str, str] = {
 }
 """The first sentence of each command's help."""
 _CATALOG = ("flavors", "engines", "algorithms")
-_MODULES = {"import": "import_", **dict.fromkeys(_CATALOG, "catalog")}
+_MODULES = {"import": "import_", "blame": "history", **dict.fromkeys(_CATALOG, "catalog")}
 """Those that are not called as their commands."""
 
 
@@ -41,7 +44,7 @@ class _Commands(UserDict[str, Any]):
     def __getitem__(self, name: str) -> click.Command:
         if isinstance(self.data[name], str):
             module = importlib.import_module(f"majobctl.cli.{_MODULES.get(name, name)}")
-            self.data[name] = getattr(module, name if name in _CATALOG else "command")
+            self.data[name] = getattr(module, name, None) or module.command
         command: click.Command = self.data[name]
         return command
 

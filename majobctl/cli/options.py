@@ -165,10 +165,10 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def is_confirmed(question: str, advice: str) -> bool:
+def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -> bool:
     """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
     if not is_terminal(sys.stdin):
-        reason = "cannot ask for approval: stdin is not a terminal; nothing was sent"
+        reason = f"cannot ask for approval: stdin is not a terminal; {undone}"
         raise MajobctlError(f"{reason}\n{advice}")
     try:
         answer = click.prompt(question, default="", show_default=False, err=True)

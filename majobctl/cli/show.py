@@ -4,58 +4,92 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from majobctl.cli import invocation, options
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME, plain_name
-from majobctl.operations.context import store_of, under_way
-from majobctl.text import nearest, printable, quoted
+from majobctl.operations.context import store_of, under_way, unknown_name
+from majobctl.text import printable
+
+if TYPE_CHECKING:
+    from majobctl.repository.settings.settings import Settings
+    from majobctl.state.document import State
 
 
 @click.command("show")
 @click.argument("name", metavar="[NAME|PLANFILE]", required=False)
+@click.option("--at", metavar="SERIAL|DATE", help="Show what the state was then.")
+@click.option(
+    "--as", "as_", type=click.Choice(("toml",)), help="Print what a job file would have to say."
+)
 @options.environment_option
 @options.format_option
 @options.view_options
 @options.color_option
-def command(name: str | None, format_: str) -> None:
+def command(name: str | None, at: str | None, as_: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
+
+    With --at, show them as they were: a DATE is 2026-10-15, which means the end of that day, or
+    2026-10-15T09:30, in UTC. With --as toml, show what a job file has to say for that, without what
+    [defaults] gives today. A secret value is a reference there: the state has only its hash.
 
     \b
     Example:
       majobctl show resnet50
+      majobctl show resnet50 --at 2026-10-15 --as toml
     """
     file, name = name, plain_name(name) if name else name
+    if as_ and format_ == "json":
+        raise click.UsageError("--as toml and --format json: choose one of them")
     if file is not None and not NAME.fullmatch(name or ""):
+        if at or as_:
+            raise click.UsageError("--at and --as show job configs of the state, not a saved plan")
         _show_plan(file, format_)
         return
-    store = store_of(invocation.load_settings())
-    state = store.read()
+    store = store_of(settings := invocation.load_settings())
+    state, head, then = store.read(), "", name or ""
     for warning in under_way(store):
         invocation.warn(warning)
-    known = state.job_configs if state else {}
-    if name is not None and name not in known:
-        if file and os.path.isfile(file):
+    if at:
+        from majobctl.operations.history import past_of
+        from majobctl.render.history import written
+
+        state, event, then = past_of(store, at, name or "")
+        head = written(state.serial, event)
+        head += f" {name} was called {then} then." if name and then != name else ""
+    elif name is not None and (state is None or name not in state.job_configs):
+        if file and os.path.isfile(file) and not as_:
             _show_plan(file, format_)
             return
-        hint = nearest(name, known)
-        raise MajobctlError(f"the state has no job config {quoted(printable(name))}{hint}")
+        raise MajobctlError(unknown_name(name, state))
     options.no_view("only a saved plan can be shown like that")
-    if format_ == "json":
+    if as_:
+        click.echo(_toml(settings, state, head, name, then), nl=False)
+    elif format_ == "json":
         from majobctl.plan.document import dumps
 
         document = state.document() if state else None
-        shown = document["job_configs"][name] if document and name else document
+        shown = document["job_configs"][then] if document and then else document
         click.echo(dumps(shown), nl=False)
     elif state is None:
         click.echo("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
-        text = entry_text(state, name, options.width_of(sys.stdout)) if name else state_text(state)
-        click.echo(text, nl=False)
+        text = entry_text(state, then, options.width_of(sys.stdout)) if then else state_text(state)
+        click.echo(f"{head}\n{text}" if head else text, nl=False)
+
+
+def _toml(settings: Settings, state: State | None, head: str, name: str | None, then: str) -> str:
+    from majobctl.operations.history import toml_of
+
+    if state is None:
+        raise MajobctlError("there is no state yet; `majobctl apply` creates it")
+    names = {then: name} if then and name else {it: it for it in state.job_configs}
+    return (f"# {printable(head)}\n" if head else "") + toml_of(settings, state, names)
 
 
 def _show_plan(file: str, format_: str) -> None:

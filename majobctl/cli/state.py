@@ -10,8 +10,8 @@ from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import plain_name
-from majobctl.operations.context import store_of, target_of
-from majobctl.text import nearest, printable, quoted
+from majobctl.operations.context import store_of, target_of, unknown_name
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.state.document import State
@@ -64,10 +64,7 @@ def rm(names: tuple[str, ...]) -> None:
         known = locked.state.job_configs if locked.state else {}
         missing = [name for name in names if name not in known]
         if locked.state is None or missing:
-            hints = "\n".join(
-                f"the state has no job config {quoted(name)}{nearest(name, known)}"
-                for name in missing
-            )
+            hints = "\n".join(unknown_name(name, locked.state) for name in missing)
             raise MajobctlError(f"{hints}\nnothing was changed")
         rest = {name: entry for name, entry in known.items() if name not in names}
         locked.write(locked.state.changed(rest))

@@ -145,6 +145,7 @@ _FIELDS = (
     ),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _FIELDS}
+_ORDER = {name: index for index, name in enumerate(FIELDS)}
 SOURCES: Mapping[str, Mapping[str, str]] = {
     "obs": {"inputs": "data_url"},
     "dataset": {"dataset_id": "dataset_id", "dataset_version_id": "dataset_version"},
@@ -154,6 +155,11 @@ DATA_SOURCE_KEYS = {kind: tuple(keys.values()) for kind, keys in SOURCES.items()
 LOOKED_UP = ("train_instance_type", "framework_type", "framework_version", "model_name")
 """The keys whose values are names in the service's catalog."""
 DATA_KEYS = frozenset({"inputs", "dataset_id", "data_source"})
+
+
+def documented_order(path: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """What places of a job config are sorted by."""
+    return _ORDER.get(path[0], len(_ORDER)), path
 
 
 def plain_name(text: str) -> str:

@@ -15,6 +15,7 @@ from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.repository.settings.settings import FILE_NAME, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides
 from majobctl.target import REGIONS, Target, checked_project_id, endpoint_of, iam_endpoint_of
+from majobctl.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -130,6 +131,11 @@ def check_target(state: State | None, settings: Settings) -> None:
         target = target_of(settings)
         if state.target != target:
             state.check_target(target, store_of(settings).name)
+
+
+def unknown_name(name: str, state: State | None) -> str:
+    hint = nearest(name, state.job_configs if state else ())
+    return f"the state has no job config {quoted(printable(name))}{hint}"
 
 
 def under_way(store: StateStore) -> tuple[Problem, ...]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from majobctl.plan.document import HEAD, SELECTION
 from majobctl.plan.drift import Drift, DriftedConfig
 from majobctl.plan.results import ApplyResult, ChangeResult
+from majobctl.render.history import followed
 from majobctl.render.results import result_counts
+
+if TYPE_CHECKING:
+    from majobctl.state.event import Event
+    from majobctl.state.history import Blame
 
 
 def result_document(result: ApplyResult) -> dict[str, Any]:
@@ -64,3 +71,15 @@ def _drifted(item: DriftedConfig) -> dict[str, Any]:
     kind = "missing" if item.is_missing else "changed"
     pending = {"pending": True} if item.is_pending else {}
     return {"name": item.name, "kind": kind, "fields": fields, **pending}
+
+
+def history_document(events: Iterable[Event], name: str, known_since: int | None) -> dict[str, Any]:
+    records = [*map(asdict, followed(events, name))]
+    return {**HEAD, "known_since": known_since, "more": known_since is None, "records": records}
+
+
+def blame_document(name: str, serial: int, found: Sequence[Blame]) -> dict[str, Any]:
+    fields = [
+        replace(it, event=it.event and replace(it.event, changes={}, held_back={})) for it in found
+    ]
+    return {**HEAD, "name": name, "serial": serial, "fields": [*map(asdict, fields)]}

@@ -53,6 +53,9 @@ COMMANDS = [
     *(["validate"], ["validate", "--verbose"], ["validate", "--format", "github"]),
     *(["apply", "--auto-approve"], ["drift"], ["drift", "--format", "markdown"]),
     *(["show"], ["show", "alpha"], ["state", "list"], ["state", "pull"], ["import", "--all"]),
+    *(["history"], ["history", "alpha"], ["history", "alpha", "--format", "markdown"]),
+    *(["history", "verify"], ["blame", "alpha"], ["blame", "alpha", "--format", "markdown"]),
+    *(["show", "--as", "toml"], ["show", "--at", "1"], ["show", "--at", "1", "--as", "toml"]),
     *(["fmt", "--check"], ["fmt", "--diff"], ["flavors"], ["unlock", "x"], ["schema"]),
 ]
 ARGUMENTS = [
@@ -62,6 +65,8 @@ ARGUMENTS = [
     ),
     *(["plan", option] for option in ("--refresh", "--format", "--also", "--parallelism")),
     *(["apply", "--auto-approve", option] for option in ("--target", "-e", "--lock-timeout")),
+    *(["history"], ["history", "--since"], ["history", "--limit"], ["blame"], ["show", "--at"]),
+    ["history", "prune", "--before"],
     *(["apply"], ["show"], ["fmt"], ["schema"], ["schema", "--out-dir"], ["import"], ["unlock"]),
     *(["import", "--all", "--out-dir"], ["state", "rm"], ["state", "push"], ["state"], ["version"]),
     *(["emulator", "serve", option] for option in ("--seed", "--port")),

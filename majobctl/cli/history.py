@@ -1,0 +1,179 @@
+"""``majobctl history``, with ``verify`` and ``prune``, and ``majobctl blame``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from majobctl.cli import invocation, options
+from majobctl.errors import MajobctlError
+from majobctl.job_config.fields import plain_name
+from majobctl.operations.context import store_of
+from majobctl.text import counted, printable
+
+if TYPE_CHECKING:
+    from majobctl.operations.history import Found
+    from majobctl.state.history import HistoryFault
+
+_SHOWN = 20
+_QUESTION = "Remove them for good? Only yes is accepted"
+_ADVICE = "run `majobctl history prune --before DATE --auto-approve`"
+
+
+class _NameOrCommand(click.Group):
+    """A command with a NAME and options of its own, unless its first word is another command."""
+
+    allow_interspersed_args, allow_extra_args = True, False
+    parse_args, invoke = click.Command.parse_args, click.Command.invoke
+
+    def make_context(self, info_name: Any, args: Any, *more: Any, **extra: Any) -> click.Context:
+        if args and (below := self.commands.get(args[0])):
+            return below.make_context(f"{info_name} {args[0]}", args[1:], *more, **extra)
+        return super().make_context(info_name, args, *more, **extra)
+
+
+@click.group(
+    "history", cls=_NameOrCommand, invoke_without_command=True, subcommand_metavar="[COMMAND]"
+)
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option(
+    *("--limit", "most"),
+    metavar="N",
+    type=click.IntRange(min=0),
+    help=f"Show at most N records; 0: all (default: {_SHOWN}, or all with --since).",
+)
+@click.option("--since", metavar="DATE", help="Show no records that are older.")
+@options.environment_option
+@options.format_choice("text", "json", "markdown")
+def command(name: str | None, most: int | None, since: str | None, format_: str) -> None:
+    """Show who applied what, when and from which commit, the newest first.
+
+    With the NAME of a job config, show what each record changed of it, also under a former name. A
+    DATE is 2026-10-15 or 2026-10-15T09:30, in UTC.
+
+    \b
+    Example:
+      majobctl history --limit 5
+      majobctl history resnet50 --since 2026-10-01
+    """
+    from majobctl.operations.history import events_of, moment_of
+
+    limit = (0 if since else _SHOWN) if most is None else most
+    name, since = plain_name(name or ""), moment_of(since, "--since") if since else ""
+    found = events_of(store_of(invocation.load_settings()), name, limit, since)
+    if format_ == "json":
+        from majobctl.plan.document import dumps
+        from majobctl.render.json import history_document
+
+        text = dumps(history_document(found.events, name, found.known_since))
+    else:
+        from majobctl.render.history import history_markdown, history_text
+
+        notes, width = [*_notes(found, name, since)], options.width_of(sys.stdout)
+        is_text = format_ == "text"
+        text = (history_text if is_text else history_markdown)(found.events, notes, name, width)
+    click.echo(text, nl=False)
+
+
+def _notes(found: Found, name: str, since: str) -> Iterator[str]:
+    """What the records do not say."""
+    if found.faults:
+        what, more = _sentence(found.faults[0]), len(found.faults) - 1
+        rest = f", and {counted(more, 'more fault')}" if more else ""
+        yield f"The history is damaged: {what}{rest}. `majobctl history verify` names all."
+    elif not found.events and name:
+        yield f"The history has nothing about job_config.{printable(name)}."
+    elif not found.events and since:
+        yield f"The state was not written since {since}."
+    elif not found.events:
+        yield "There is no history yet; the next write of the state begins it."
+    if found.known_since is None:
+        yield "There are older records: --limit 0 shows all."
+    if found.known_since and found.events:
+        yield f"The history is known since serial {found.known_since}."
+
+
+def _sentence(fault: HistoryFault) -> str:
+    serial = f" (serial {fault.serial})" if fault.serial else ""
+    return printable(f"line {fault.number}{serial}: {fault.message}")
+
+
+@command.command("verify")
+@options.environment_option
+def verify() -> int:
+    """Check that no record of the history was changed, removed or moved.
+
+    Each that was is named, and the exit code is 1.
+
+    \b
+    Example:
+      majobctl history verify
+    """
+    from majobctl.operations.history import faults_of
+
+    faults, known_since = faults_of(store_of(invocation.load_settings()))
+    for fault in faults:
+        click.echo(_sentence(fault))
+    if not faults:
+        since = f", since serial {known_since}" if known_since else ""
+        click.echo(f"Every record of the history is as it was written{since}.")
+    return 1 if faults else 0
+
+
+@command.command("prune")
+@click.option("--before", metavar="DATE", required=True, help="Remove the records before it.")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@options.environment_option
+@options.lock_timeout_option
+def prune(before: str, auto_approve: bool) -> None:
+    """Replace the records before a date by one that keeps who set each value that is left.
+
+    A DATE is 2026-10-15 or 2026-10-15T09:30, in UTC. Nothing is ever pruned by itself.
+
+    \b
+    Example:
+      majobctl history prune --before 2026-01-01
+    """
+    from majobctl.operations.history import moment_of, prune_history
+
+    moment = moment_of(before, "--before")
+
+    def approve(number: int) -> bool:
+        click.echo(f"{counted(number, 'record')} before {moment} will be removed.", err=True)
+        if auto_approve or options.is_confirmed(_QUESTION, _ADVICE, "nothing was removed"):
+            return True
+        raise MajobctlError("not approved; nothing was removed")
+
+    removed, known_since = prune_history(invocation.repository(), moment, approve)
+    text = f"Removed {counted(removed, 'record')}. The history is known since serial {known_since}."
+    click.echo(text if removed else f"The history has no record before {moment}.")
+
+
+@click.command("blame")
+@click.argument("name", metavar="NAME")
+@options.environment_option
+@options.format_choice("text", "json", "markdown")
+def blame(name: str, format_: str) -> None:
+    """Show who set each value of a job config: serial, commit, user, date, and the line of TOML.
+
+    \b
+    Example:
+      majobctl blame resnet50
+    """
+    from majobctl.operations.history import blame_of
+
+    serial, found = blame_of(store_of(invocation.load_settings()), name := plain_name(name))
+    if format_ == "json":
+        from majobctl.plan.document import dumps
+        from majobctl.render.json import blame_document
+
+        text = dumps(blame_document(name, serial, found))
+    else:
+        from majobctl.render.history import blame_markdown, blame_text
+
+        width = options.width_of(sys.stdout)
+        text = (blame_text if format_ == "text" else blame_markdown)(found, width)
+    click.echo(text, nl=False)
