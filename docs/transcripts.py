@@ -5,6 +5,7 @@ Comments, which the reader does not see, direct what happens:
     <!-- transcript: REPOSITORY -->          from here on, in a copy of this folder of the checkout
     <!-- transcript: REPOSITORY as DIR -->   the same, with the copy as DIR in the current folder
     <!-- run: COMMAND -->                    runs a command that must succeed, and shows nothing
+    <!-- now: 2026-10-02T09:12:00 -->        from here on, the commands start at this time, in UTC
     <!-- edit: FILE: OLD => NEW -->          changes OLD, which must appear in FILE exactly once
     <!-- remove: FILE -->                    removes FILE
     <!-- write: FILE -->                     the next block becomes FILE
@@ -28,7 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _STEP = re.compile(
-    r"<!-- (?P<directive>transcript|run|edit|remove|write|file|part): (?P<about>.+?) -->\n"
+    r"<!-- (?P<directive>transcript|run|now|edit|remove|write|file|part): (?P<about>.+?) -->\n"
     r"|^```(?P<language>\w*)\n(?P<block>.*?)^```\n",
     re.MULTILINE | re.DOTALL,
 )
@@ -36,6 +37,7 @@ _VARYING = (
     (re.compile(r"\(\d+\.\d s\)"), "(0.0 s)"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": 0'),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-01-02T03:04:05Z"),
+    (re.compile(r'(?<="host": )"[^"]+"'), '"HOST"'),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"(?<=sha256:)[0-9a-f]{64}"), "SUM"),
     (re.compile(r'(?<="salt": )"[0-9a-f]+"'), '"SALT"'),
@@ -74,6 +76,11 @@ class Transcript:
             output = self._output(about)
             if self._code:
                 raise SystemExit(f"{about} ended with exit code {self._code}:\n{output[-1000:]}")
+        elif directive == "now":
+            self._environment |= {"DOCS_NOW": about, "PYTHONPATH": str(ROOT / "docs" / "clock")}
+            self._environment |= dict.fromkeys(
+                ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"{about}Z"
+            )
         elif directive == "edit":
             self._edit(*about.split(": ", 1))
         elif directive == "remove":
