@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 _SECONDS = 10
 """A git that is slower than this says nothing."""
-_STATUS = ("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--")
+_STATUS = (
+    *("-c", "core.fsmonitor=false"),  # which may be a command of whoever made the clone
+    *("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--"),
+)
 
 
 @contextmanager
@@ -36,7 +40,8 @@ def author(settings: Settings, command: str, plan: str = "") -> Iterator[Callabl
         runs += [] if user else [_started(root, "config", "user.name")]
 
     def about() -> About:
-        said = [*map(_said, runs), "", ""]
+        until = monotonic() + _SECONDS
+        said = [*(_said(it, max(1, until - monotonic())) for it in runs), "", ""]
         found, clean = _commit_in(said[0])
         return About(
             user=_short(user or said[1].strip() or own.user),
@@ -53,8 +58,7 @@ def author(settings: Settings, command: str, plan: str = "") -> Iterator[Callabl
     finally:
         for run in runs:
             if run and run.stdout and not run.stdout.closed:
-                run.kill()
-                _said(run)
+                _said(run, 0)
 
 
 def of_ci(variables: Mapping[str, str]) -> tuple[str, str, str]:
@@ -98,10 +102,10 @@ def _started(root: Path, *arguments: str) -> Popen[bytes] | None:
     return None
 
 
-def _said(run: Popen[bytes] | None) -> str:
-    """What git prints; "" if it fails, or was asked before."""
+def _said(run: Popen[bytes] | None, seconds: float) -> str:
+    """What git prints; "" if it fails, is too slow, or was asked before."""
     with suppress(OSError, ValueError):
-        if run and (ran := ended_git(run, seconds=_SECONDS)).returncode == 0:
+        if run and (ran := ended_git(run, seconds=seconds)).returncode == 0:
             return ran.stdout.decode(errors="replace")
     return ""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +124,27 @@ def test_a_git_that_says_nothing_keeps_nobody_from_applying(in_git: Repository) 
     (in_git.root / ".git" / "HEAD").write_text("damaged")
     in_git.apply()
     assert (last(in_git).about.commit, last(in_git).about.clean) == ("", None)
+
+
+def test_no_command_of_the_clone_is_run(in_git: Repository) -> None:
+    git(in_git, "config", "core.fsmonitor", f"touch '{in_git.root}/was-run' #")
+    in_git.apply()
+    assert not (in_git.root / "was-run").exists()
+    assert last(in_git).about.clean is True
+
+
+def test_a_git_that_nobody_asks_is_not_waited_for(
+    in_git: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, late = tmp_path / "slow" / "git", tmp_path / "late"
+    slow.parent.mkdir()
+    slow.write_text(f"#!/bin/sh\n(sleep 4; touch '{late}') &\nsleep 4\n")
+    slow.chmod(0o755)
+    settings = ConfigRepository(in_git.root).load_settings()
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=os.pathsep)
+    with author(settings, "majobctl apply"):
+        pass
+    assert not late.exists()
 
 
 def test_a_saved_plan_is_known_by_its_digest(on_emulator: Repository) -> None:
