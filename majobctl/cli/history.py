@@ -80,7 +80,9 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
 
 def _notes(found: Found, name: str, since: str) -> Iterator[str]:
     """What the records do not say."""
-    if found.faults:
+    if found.faults and not found.faults[0].number:
+        yield f"{_sentence(found.faults[0])}. The next write of the state begins it."
+    elif found.faults:
         what, more = _sentence(found.faults[0]), len(found.faults) - 1
         rest = f", and {counted(more, 'more fault')}" if more else ""
         yield f"The history is damaged: {what}{rest}. `majobctl history verify` names all."
@@ -88,15 +90,17 @@ def _notes(found: Found, name: str, since: str) -> Iterator[str]:
         yield f"The history has nothing about job_config.{printable(name)}."
     elif not found.events and since:
         yield f"The state was not written since {since}."
-    elif not found.events:
+    elif not found.events and not found.known_since:
         yield "There is no history yet; the next write of the state begins it."
     if found.known_since is None:
         yield "There are older records: --limit 0 shows all."
-    if found.known_since and found.events:
+    if found.known_since and (found.events or not (found.faults or name or since)):
         yield f"The history is known since serial {found.known_since}."
 
 
 def _sentence(fault: HistoryFault) -> str:
+    if not fault.number:
+        return f"There is no history of the state, serial {fault.serial}: {fault.message}"
     serial = f" (serial {fault.serial})" if fault.serial else ""
     return printable(f"line {fault.number}{serial}: {fault.message}")
 

@@ -414,7 +414,10 @@ def test_a_history_that_is_lost_is_known_since_the_next_write(
     repo: Repository, told: dict[str, str]
 ) -> None:
     (repo.root / "majobctl.history.jsonl").unlink()
-    assert repo.done("history").stdout.count("\n") == 1
+    lost = "serial 3: it was lost, or a majobctl before 0.2 wrote the state"
+    said = f"There is no history of the state, {lost}"
+    assert repo.run("history", "verify", code=1).stdout == f"{said}\n"
+    assert repo.done("history").stdout == f"{said}. The next write of the state begins it.\n"
     assert "older than the history" in repo.done("blame", "alpha").stdout
     repo.job("alpha", config_desc="third")
     repo.apply()
@@ -485,6 +488,12 @@ def test_prune_keeps_who_set_what(repo: Repository, told: dict[str, str]) -> Non
     repo.run("show", "alpha", "--at", "1", code=1)
     ran = repo.done("history", "prune", "--before", before, "--auto-approve")
     assert ran.stdout == f"The history has no record before {before}.\n"
+    next_second()
+    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}"
+    ran = repo.done("history", "prune", "--before", now, "--auto-approve")
+    assert ran.stdout == "Removed 1 record. The history is known since serial 3.\n"
+    assert repo.done("history").stdout == "The history is known since serial 3.\n"
+    assert repo.done("blame", "alpha").stdout == blame
 
 
 def test_prune_asks_for_a_literal_yes(repo: Repository, told: dict[str, str]) -> None:
