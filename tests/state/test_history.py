@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -415,6 +416,21 @@ def test_what_is_in_place_of_a_history_never_keeps_a_state_from_being_written(
     if is_file:
         assert faults(store) == [(1, "it is not as it was written")]
         assert blamed(store) == {"config_desc": 2, "inputs": 1}
+
+
+def test_what_has_no_end_of_a_line_is_not_read_as_one(store: StateStore, path: Path) -> None:
+    write(store)
+    with path.open("r+b") as file:
+        file.truncate(2**29)
+    tracemalloc.start()
+    try:
+        assert write(store).serial == 2
+        assert tracemalloc.get_traced_memory()[1] < 2**28
+    finally:
+        tracemalloc.stop()
+    with path.open("rb") as file:
+        file.seek(2**29)
+        assert file.read(10) == b'\n{"record"'
 
 
 def test_a_link_in_place_of_a_history_is_refused(store: StateStore, path: Path) -> None:

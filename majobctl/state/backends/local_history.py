@@ -12,6 +12,8 @@ from majobctl.files import flush_folder
 
 _GROWING = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _CHUNK = 2**16
+_MOST_BYTES = 2**26
+"""Of the end that is read: a line of 50,000 job configs has less."""
 _TORN = re.compile(rb'\{(?!.*"\},"sum":"[0-9a-f]{16}"\})')
 """What a crash leaves of a line: its beginning."""
 
@@ -39,7 +41,8 @@ class LocalHistory:
                 os.fchmod(descriptor, 0o600)
             size = os.fstat(descriptor).st_size
             torn = self._end(descriptor, size).rpartition(b"\n")[2]
-            start = size - len(torn) if _TORN.match(torn) else size
+            is_torn = len(torn) < _MOST_BYTES and _TORN.match(torn)
+            start = size - len(torn) if is_torn else size
             if torn and start == size:
                 lines = b"\n" + lines
             try:
@@ -74,7 +77,7 @@ class LocalHistory:
     def _end(self, descriptor: int, size: int) -> bytes:
         content, start = b"", size
         # A line begins after the end of one: the last may be cut short.
-        while start > 0 and content.count(b"\n") < 2:
+        while start > 0 and content.count(b"\n") < 2 and len(content) < _MOST_BYTES:
             length = min(start, max(_CHUNK, len(content)))
             start -= length
             os.lseek(descriptor, start, os.SEEK_SET)
