@@ -25,7 +25,8 @@ _SECONDS = 10
 """A git that is slower than this says nothing."""
 _STATUS = (
     *("-c", "core.fsmonitor=false"),  # which may be a command of whoever made the clone
-    *("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--"),
+    *("--no-optional-locks", "status", "--porcelain=v2", "--branch"),
+    *("--untracked-files=normal", "--"),
 )
 
 

@@ -126,6 +126,13 @@ def test_a_git_that_says_nothing_keeps_nobody_from_applying(in_git: Repository) 
     assert (last(in_git).about.commit, last(in_git).about.clean) == ("", None)
 
 
+def test_a_job_file_that_git_hides_is_not_in_the_commit(in_git: Repository) -> None:
+    git(in_git, "config", "status.showUntrackedFiles", "no")
+    in_git.job("beta")
+    in_git.apply()
+    assert last(in_git).about.clean is False
+
+
 def test_no_command_of_the_clone_is_run(in_git: Repository) -> None:
     git(in_git, "config", "core.fsmonitor", f"touch '{in_git.root}/was-run' #")
     in_git.apply()
