@@ -329,6 +329,8 @@ def test_what_is_held_back_and_undone_is_there(repo: Repository) -> None:
     assert (
         "      changed in the service: hyperparameters.lr" in repo.done("history", "alpha").stdout
     )
+    markdown = repo.done("history", "alpha", "--format", "markdown").stdout
+    assert "`held back: alpha`<br>`changed in the service: hyperparameters.lr`" in markdown
     repo.apply("--overwrite")
     assert 'undid "0.5" in the service' in repo.done("history", "alpha").stdout
 
