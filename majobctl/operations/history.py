@@ -92,7 +92,7 @@ def _check_name(name: str, history: History, state: State | None) -> None:
     if name not in known:
         hint = nearest(name, known)
         if name in _COMMANDS:
-            hint = f"; the command is `majobctl history {name}`, with its options behind it"
+            hint = f"; for the command, write `majobctl history {name}`, and its options after it"
         what = f"neither the state nor its history has a job config {quoted(printable(name))}"
         raise MajobctlError(f"{what}{hint}")
 

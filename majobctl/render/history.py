@@ -147,7 +147,8 @@ def _fields(event: Event) -> Iterator[tuple[FieldChange, str]]:
             what = "a removal" if field.overwrote is None else json_text(field.overwrote)
             what = SHOWN if field.overwrote == SHOWN else what
             # The lines of a new one are those of its table.
-            notes = [printable(field.cause)] if field.cause and not edit.is_new else []
+            is_told = field.cause and (edit.old_name or not edit.is_new)
+            notes = [printable(field.cause)] if is_told else []
             notes += [f"undid {what} in the service"] if field.is_overwriting else []
             for item in items_of(_change(field.path, field.before, field.after)):
                 yield item, ", ".join(notes)

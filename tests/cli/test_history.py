@@ -307,7 +307,7 @@ def test_renames_are_followed(repo: Repository) -> None:
     assert lines[1].endswith("  + beta (was alpha)")
     lines = repo.done("history", "beta").stdout.splitlines()
     assert [line.split()[0] for line in lines if "  +" in line and line[5] != " "] == ["2", "1"]
-    assert '      ~ config_desc                  "first" -> "new"' in "\n".join(lines)
+    assert '      ~ config_desc                  "first" -> "new"  jobs/beta.toml:11' in lines
     blame = {it.split()[0]: it.split()[2] for it in repo.done("blame", "beta").stdout.splitlines()}
     assert (blame["config_desc"], blame["hyperparameters.lr"]) == ("2", "1")
     shown = repo.done("show", "beta", "--at", "1").stdout
@@ -370,7 +370,7 @@ WRONG = [
     ("history --limit x", "--limit"),
     ("history --format html", "--format"),
     ("history alpha beta", "unexpected extra argument"),
-    ("history --format text verify", "the command is `majobctl history verify`"),
+    ("history --format text verify", "write `majobctl history verify`, and its options after it"),
     ("history verify alpha", "unexpected extra argument"),
     ("history prune", "Missing option '--before'"),
     ("history prune --before 1", '--before: "1" is not a date'),
