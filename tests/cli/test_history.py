@@ -112,7 +112,7 @@ def test_since(repo: Repository, told: dict[str, str]) -> None:
     next_second()
     moment = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
     assert repo.done("history", "--since", moment).stdout == (
-        f"The state was not written since {moment}.\n"
+        f"The history has no record since {moment}.\n"
     )
 
 
@@ -395,7 +395,7 @@ def test_without_a_state_each_says_so(on_emulator: Repository) -> None:
     text = "There is no history yet; the next write of the state begins it.\n"
     assert on_emulator.done("history").stdout == text
     assert on_emulator.done("history", "--format", "json").document["records"] == []
-    on_emulator.done("history", "verify")
+    assert on_emulator.done("history", "verify").stdout == text
     for command in ("blame alpha", "history alpha", "show --at 1", "show --as toml"):
         assert on_emulator.run(*command.split(), code=1).stdout == ""
     pruned = on_emulator.done("history", "prune", "--before", day(), "--auto-approve")
@@ -487,6 +487,22 @@ def test_prune_keeps_who_set_what(repo: Repository, told: dict[str, str]) -> Non
     repo.run("show", "alpha", "--at", "1", code=1)
     ran = repo.done("history", "prune", "--before", before, "--auto-approve")
     assert ran.stdout == f"The history has no record before {before}.\n"
+
+
+def test_a_history_of_which_all_was_pruned_is_known_since_then(
+    repo: Repository, told: dict[str, str]
+) -> None:
+    next_second()
+    moment = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    repo.done("history", "prune", "--before", moment, "--auto-approve")
+    known = "The history is known since serial 3.\n"
+    assert repo.done("history").stdout == known
+    since = repo.done("history", "--since", day(DAY)).stdout
+    assert re.fullmatch(rf"The history has no record since .+Z\.\n{known}", since)
+    nothing = "The history has nothing about job_config.alpha.\n"
+    assert repo.done("history", "alpha").stdout == nothing + known
+    text = "Every record of the history is as it was written, since serial 3.\n"
+    assert repo.done("history", "verify").stdout == text
 
 
 def test_prune_asks_for_a_literal_yes(repo: Repository, told: dict[str, str]) -> None:
