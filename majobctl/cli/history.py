@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 _QUESTION = "Remove them for good? Only yes is accepted"
 _NO_HISTORY = "There is no history yet; the next write of the state begins it."
+_LOST = "The history has no records: they were lost, or an older majobctl wrote the state."
 _ADVICE = "run `majobctl history prune --before DATE --auto-approve`"
 
 
@@ -81,7 +82,9 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
 
 def _notes(found: Found, name: str, since: str) -> Iterator[str]:
     """What the records do not say."""
-    if found.faults:
+    if found.faults and not found.faults[0].number:
+        yield _LOST
+    elif found.faults:
         what, more = _sentence(found.faults[0]), len(found.faults) - 1
         rest = f", and {counted(more, 'more fault')}" if more else ""
         yield f"The history is damaged: {what}{rest}. `majobctl history verify` names all."
@@ -93,7 +96,7 @@ def _notes(found: Found, name: str, since: str) -> Iterator[str]:
         yield _NO_HISTORY
     if found.known_since is None:
         yield "There are older records: --limit 0 shows all."
-    if found.known_since and (found.events or not found.faults):
+    if found.known_since:
         yield f"The history is known since serial {found.known_since}."
 
 
@@ -117,7 +120,7 @@ def verify() -> int:
 
     found = faults_of(store_of(invocation.load_settings()))
     for fault in found.faults:
-        click.echo(_sentence(fault))
+        click.echo(_sentence(fault) if fault.number else _LOST)
     if not found.faults and not found.events and not found.known_since:
         click.echo(_NO_HISTORY)
     elif not found.faults:
