@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _QUESTION = "Remove them for good? Only yes is accepted"
+_NO_HISTORY = "There is no history yet; the next write of the state begins it."
+_LOST = "The history has no records: they were lost, or an older majobctl wrote the state."
 _ADVICE = "run `majobctl history prune --before DATE --auto-approve`"
 
 
@@ -81,7 +83,7 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
 def _notes(found: Found, name: str, since: str) -> Iterator[str]:
     """What the records do not say."""
     if found.faults and not found.faults[0].number:
-        yield f"{_sentence(found.faults[0])}. The next write of the state begins it."
+        yield _LOST
     elif found.faults:
         what, more = _sentence(found.faults[0]), len(found.faults) - 1
         rest = f", and {counted(more, 'more fault')}" if more else ""
@@ -89,12 +91,12 @@ def _notes(found: Found, name: str, since: str) -> Iterator[str]:
     elif not found.events and name:
         yield f"The history has nothing about job_config.{printable(name)}."
     elif not found.events and since:
-        yield f"The state was not written since {since}."
+        yield f"The history has no record since {since}."
     elif not found.events and not found.known_since:
-        yield "There is no history yet; the next write of the state begins it."
+        yield _NO_HISTORY
     if found.known_since is None:
         yield "There are older records: --limit 0 shows all."
-    if found.known_since and (found.events or not (found.faults or name or since)):
+    if found.known_since:
         yield f"The history is known since serial {found.known_since}."
 
 
@@ -118,13 +120,15 @@ def verify() -> int:
     """
     from majobctl.operations.history import faults_of
 
-    faults, known_since = faults_of(store_of(invocation.load_settings()))
-    for fault in faults:
-        click.echo(_sentence(fault))
-    if not faults:
-        since = f", since serial {known_since}" if known_since else ""
+    found = faults_of(store_of(invocation.load_settings()))
+    for fault in found.faults:
+        click.echo(_sentence(fault) if fault.number else _LOST)
+    if not found.faults and not found.events and not found.known_since:
+        click.echo(_NO_HISTORY)
+    elif not found.faults:
+        since = f", since serial {found.known_since}" if found.known_since else ""
         click.echo(f"Every record of the history is as it was written{since}.")
-    return 1 if faults else 0
+    return 1 if found.faults else 0
 
 
 @command.command("prune")

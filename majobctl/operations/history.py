@@ -92,15 +92,16 @@ def _check_name(name: str, history: History, state: State | None) -> None:
     if name not in known:
         hint = nearest(name, known)
         if name in _COMMANDS:
-            hint = f"; the command is `majobctl history {name}`, with its options behind it"
+            hint = f"; for the command, write `majobctl history {name}`, and its options after it"
         what = f"neither the state nor its history has a job config {quoted(printable(name))}"
         raise MajobctlError(f"{what}{hint}")
 
 
-def faults_of(store: StateStore) -> tuple[Sequence[HistoryFault], int]:
-    """What is wrong with the history, and the serial since when the states are known."""
+def faults_of(store: StateStore) -> Found:
+    """What is wrong with the history, with the newest event alone."""
     history, _ = _opened(store)
-    return history.verify(), history.known_since()
+    newest = [*history.events(limit=1)]
+    return Found(events=newest, known_since=history.known_since(), faults=history.verify())
 
 
 def blame_of(store: StateStore, name: str) -> tuple[int, Sequence[Blame]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from majobctl.job_config.fields import documented_order
+from majobctl.job_config.secrets import SHOWN
 from majobctl.plan.change import Action, FieldAction, FieldChange
 from majobctl.plan.diff import items_of
 from majobctl.render import unpainted
@@ -56,8 +57,9 @@ def history_markdown(
     for event in followed(events, name):
         what = [code(_what(event, _WIDTH))]
         for item, note in _fields(event) if name else ():
-            values = " -> ".join(shown_values(item.before, item.after))
-            what.append(f"{code(item.dotted)} {values} {_code(note)}".strip())
+            values = " -> ".join(shown_values(*_sides(item)))
+            what.append(" ".join(filter(None, (code(item.dotted), values, _code(note)))))
+        what += map(code, _held(event) if name else ())
         rows.append([*map(_code, _head(event)), "<br>".join(what)])
     return joined([_table(_HEADS, rows)] * bool(rows) + [*notes])
 
@@ -120,11 +122,22 @@ def _other_command(event: Event) -> list[str]:
 def _details(event: Event, width: int) -> Iterator[str]:
     """The fields, as a plan shows them, each with the line that changed it."""
     for item, note in _fields(event):
-        texts = [json_text(it) for it in (item.before, item.after) if it is not None]
+        texts = [json_text(it) for it in _sides(item) if it is not None]
         start = f"      {item.action.sign} {padded(printable(item.dotted), PATH_WIDTH)} "
         yield from value_lines(start, texts, unpainted, width, note)
+    yield from (f"      {it}" for it in _held(event))
+
+
+def _held(event: Event) -> Iterator[str]:
     for fields in event.held_back.values():
-        yield f"      changed in the service: {in_short([*map(printable, fields)])}"
+        yield f"changed in the service: {in_short([*map(printable, fields)])}"
+
+
+def _sides(item: FieldChange) -> list[Any]:
+    """Its value before and after, or the one that was put back in the service, if it has one."""
+    if item.before != item.after:
+        return [item.before, item.after]
+    return [] if item.after is None else [item.after]
 
 
 def _fields(event: Event) -> Iterator[tuple[FieldChange, str]]:
@@ -132,8 +145,10 @@ def _fields(event: Event) -> Iterator[tuple[FieldChange, str]]:
     for edit in event.changes.values():
         for field in sorted(edit.fields, key=lambda it: documented_order(it.path)):
             what = "a removal" if field.overwrote is None else json_text(field.overwrote)
+            what = SHOWN if field.overwrote == SHOWN else what
             # The lines of a new one are those of its table.
-            notes = [printable(field.cause)] if field.cause and not edit.is_new else []
+            is_told = field.cause and (edit.old_name or not edit.is_new)
+            notes = [printable(field.cause)] if is_told else []
             notes += [f"undid {what} in the service"] if field.is_overwriting else []
             for item in items_of(_change(field.path, field.before, field.after)):
                 yield item, ", ".join(notes)
@@ -142,7 +157,7 @@ def _fields(event: Event) -> Iterator[tuple[FieldChange, str]]:
 
 
 def _change(path: tuple[str, ...], before: Any, after: Any) -> FieldChange:
-    is_both = before is not None and after is not None
+    is_both = (before is None) == (after is None)
     one_side = FieldAction.ADD if before is None else FieldAction.REMOVE
     action = FieldAction.UPDATE if is_both else one_side
     return FieldChange(path=path, action=action, before=before, after=after)

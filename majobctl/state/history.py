@@ -56,8 +56,8 @@ class Blame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFault:
-    """What is wrong with the line ``number``, from 1, or with all, 0; ``serial`` is that of its
-    write, 0 if nobody can say."""
+    """What is wrong with the line ``number``, from 1, or 0 if there are none; ``serial`` is that of
+    its write, 0 if nobody can say."""
 
     number: int
     serial: int
@@ -213,6 +213,6 @@ class History:
         if self._state and not faults and not self._lines.has_version:
             message, serial = "the line of the last write is missing", self._state.serial
             if not any(self._lines.all):
-                number, message = 0, "it was lost, or a majobctl before 0.2 wrote the state"
+                number, message = 0, "it has no records, not even of the last write"
             faults.append(HistoryFault(number=number, serial=serial, message=message))
         return faults

@@ -37,7 +37,7 @@ def origins_in(lines: Iterable[Line], sought: Mapping[str, Fields]) -> Found:
             edit = event.changes[name]
             older = edit.old_name if edit.is_new else name
             for own, fields in left.pop(name):
-                for item in edit.fields:
+                for item in (it for it in edit.fields if it.before != it.after):
                     if fields.pop(item.path, None) is not None:
                         found[own][item.path] = event, item.cause
                 if fields and older:

@@ -11,7 +11,8 @@ It is one JSON object, made from the state before and the one after it:
 
 ``fields`` are those of ``params``, each a key or ``hyperparameters`` and a label; ``entry`` is what
 else an entry has. null: it is not set. With ``from``, ``fields`` are the differences to the job
-config that was renamed. Values are as in the state, so that secrets are hashes."""
+config that was renamed. BEFORE and AFTER are the same if the field was only put back in the
+service. Values are as in the state, so that secrets are hashes."""
 
 from __future__ import annotations
 
@@ -141,10 +142,10 @@ def _change(
     old, new = fields_of(base.params if base else {}), fields_of(after.params if after else {})
     causes, overwrote = notes.causes.get(name, {}), notes.overwrote.get(name, {})
     fields: list[list[Any]] = []
-    for path in sorted(old.keys() | new.keys()):
-        if old.get(path) != new.get(path):
-            dotted = ".".join(path)
-            cause = causes.get(dotted) or causes.get(ALL_FIELDS, "")
+    for path in sorted(old.keys() | new.keys() | {*map(_path_of, overwrote)}):
+        dotted, is_changed = ".".join(path), old.get(path) != new.get(path)
+        if is_changed or dotted in overwrote:
+            cause = (is_changed and (causes.get(dotted) or causes.get(ALL_FIELDS))) or ""
             more = [cause, overwrote[dotted]] if dotted in overwrote else [cause] if cause else []
             fields.append([[*path], old.get(path), new.get(path), *more])
     found = {"action": _action(before, after, notes.actions.get(name, ""))}
@@ -156,6 +157,11 @@ def _change(
     }
     own = {"from": old_name if is_renamed else "", "fields": fields, "entry": entry}
     return {**found, **{key: value for key, value in own.items() if value}}
+
+
+def _path_of(dotted: str) -> FieldPath:
+    key, _, label = dotted.partition(".")
+    return (key, label) if label else (key,)
 
 
 def rest_of(entry: Entry | None) -> dict[str, Any]:

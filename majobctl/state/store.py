@@ -155,10 +155,8 @@ class LockedState:
             self._replace(mark, b"")
 
     def read_history(self) -> bytes:
-        """As ``Backend.read_history``; b"" if it cannot be read: the state is what counts."""
-        with suppress(StateError):
-            return self._backend.read_history()
-        return b""
+        """As ``Backend.read_history``."""
+        return self._backend.read_history()
 
     def replace_history(self, content: bytes) -> None:
         """Raises StateError if it cannot be written."""

@@ -112,7 +112,7 @@ def test_since(repo: Repository, told: dict[str, str]) -> None:
     next_second()
     moment = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
     assert repo.done("history", "--since", moment).stdout == (
-        f"The state was not written since {moment}.\n"
+        f"The history has no record since {moment}.\n"
     )
 
 
@@ -307,7 +307,7 @@ def test_renames_are_followed(repo: Repository) -> None:
     assert lines[1].endswith("  + beta (was alpha)")
     lines = repo.done("history", "beta").stdout.splitlines()
     assert [line.split()[0] for line in lines if "  +" in line and line[5] != " "] == ["2", "1"]
-    assert '      ~ config_desc                  "first" -> "new"' in "\n".join(lines)
+    assert '      ~ config_desc                  "first" -> "new"  jobs/beta.toml:11' in lines
     blame = {it.split()[0]: it.split()[2] for it in repo.done("blame", "beta").stdout.splitlines()}
     assert (blame["config_desc"], blame["hyperparameters.lr"]) == ("2", "1")
     shown = repo.done("show", "beta", "--at", "1").stdout
@@ -329,6 +329,8 @@ def test_what_is_held_back_and_undone_is_there(repo: Repository) -> None:
     assert (
         "      changed in the service: hyperparameters.lr" in repo.done("history", "alpha").stdout
     )
+    markdown = repo.done("history", "alpha", "--format", "markdown").stdout
+    assert "`held back: alpha`<br>`changed in the service: hyperparameters.lr`" in markdown
     repo.apply("--overwrite")
     assert 'undid "0.5" in the service' in repo.done("history", "alpha").stdout
 
@@ -368,7 +370,7 @@ WRONG = [
     ("history --limit x", "--limit"),
     ("history --format html", "--format"),
     ("history alpha beta", "unexpected extra argument"),
-    ("history --format text verify", "the command is `majobctl history verify`"),
+    ("history --format text verify", "write `majobctl history verify`, and its options after it"),
     ("history verify alpha", "unexpected extra argument"),
     ("history prune", "Missing option '--before'"),
     ("history prune --before 1", '--before: "1" is not a date'),
@@ -393,7 +395,7 @@ def test_without_a_state_each_says_so(on_emulator: Repository) -> None:
     text = "There is no history yet; the next write of the state begins it.\n"
     assert on_emulator.done("history").stdout == text
     assert on_emulator.done("history", "--format", "json").document["records"] == []
-    on_emulator.done("history", "verify")
+    assert on_emulator.done("history", "verify").stdout == text
     for command in ("blame alpha", "history alpha", "show --at 1", "show --as toml"):
         assert on_emulator.run(*command.split(), code=1).stdout == ""
     pruned = on_emulator.done("history", "prune", "--before", day(), "--auto-approve")
@@ -414,10 +416,9 @@ def test_a_history_that_is_lost_is_known_since_the_next_write(
     repo: Repository, told: dict[str, str]
 ) -> None:
     (repo.root / "majobctl.history.jsonl").unlink()
-    lost = "serial 3: it was lost, or a majobctl before 0.2 wrote the state"
-    said = f"There is no history of the state, {lost}"
-    assert repo.run("history", "verify", code=1).stdout == f"{said}\n"
-    assert repo.done("history").stdout == f"{said}. The next write of the state begins it.\n"
+    text = "The history has no records: they were lost, or an older majobctl wrote the state.\n"
+    assert repo.done("history").stdout == f"{text}The history is known since serial 3.\n"
+    assert repo.run("history", "verify", code=1).stdout == text
     assert "older than the history" in repo.done("blame", "alpha").stdout
     repo.job("alpha", config_desc="third")
     repo.apply()
@@ -488,12 +489,25 @@ def test_prune_keeps_who_set_what(repo: Repository, told: dict[str, str]) -> Non
     repo.run("show", "alpha", "--at", "1", code=1)
     ran = repo.done("history", "prune", "--before", before, "--auto-approve")
     assert ran.stdout == f"The history has no record before {before}.\n"
+
+
+def test_a_history_of_which_all_was_pruned_is_known_since_then(
+    repo: Repository, told: dict[str, str]
+) -> None:
     next_second()
-    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}"
-    ran = repo.done("history", "prune", "--before", now, "--auto-approve")
-    assert ran.stdout == "Removed 1 record. The history is known since serial 3.\n"
-    assert repo.done("history").stdout == "The history is known since serial 3.\n"
+    moment = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    blame = repo.done("blame", "alpha").stdout
+    ran = repo.done("history", "prune", "--before", moment, "--auto-approve")
+    known = "The history is known since serial 3.\n"
+    assert ran.stdout == f"Removed 3 records. {known}"
     assert repo.done("blame", "alpha").stdout == blame
+    assert repo.done("history").stdout == known
+    since = repo.done("history", "--since", day(DAY)).stdout
+    assert re.fullmatch(rf"The history has no record since .+Z\.\n{known}", since)
+    nothing = "The history has nothing about job_config.alpha.\n"
+    assert repo.done("history", "alpha").stdout == nothing + known
+    text = "Every record of the history is as it was written, since serial 3.\n"
+    assert repo.done("history", "verify").stdout == text
 
 
 def test_prune_asks_for_a_literal_yes(repo: Repository, told: dict[str, str]) -> None:

@@ -219,6 +219,41 @@ def test_what_was_overwritten_is_beside_what_is_there_now(
     assert (field.overwrote, field.is_overwriting) == ("theirs", True)
 
 
+def test_what_was_put_back_is_there_though_the_state_had_it_already(
+    on_rest: Repository, rest: FakeService
+) -> None:
+    on_rest.job("one", config_desc="mine", hyperparameters={"lr": "1"})
+    on_rest.apply()
+    rest.configs["one"] |= {"config_desc": "theirs", "parameter": [{"label": "a.b", "value": "9"}]}
+    on_rest.job("one", config_desc="mine", hyperparameters={"lr": "1"}, train_instance_count=2)
+    on_rest.apply("--overwrite")
+    assert {
+        it.dotted: (it.path[1:], it.before, it.after, it.is_overwriting, it.overwrote)
+        for it in last(on_rest).changes["one"].fields
+    } == {
+        "train_instance_count": ((), 1, 2, False, None),
+        "config_desc": ((), "mine", "mine", True, "theirs"),
+        "hyperparameters.lr": (("lr",), "1", "1", True, None),
+        "hyperparameters.a.b": (("a.b",), None, None, True, "9"),
+    }
+    found = history(on_rest)
+    serials = {it.dotted: it.event.serial for it in found.blame("one") if it.event}
+    assert (serials["config_desc"], serials["hyperparameters.lr"]) == (1, 1)
+    assert serials["train_instance_count"] == 2
+    (labels,) = (it.params["hyperparameters"] for it in found.state_at(1).job_configs.values())
+    assert labels == {"lr": "1"}
+    lines = [" ".join(it.split()) for it in on_rest.done("history", "one").stdout.splitlines()]
+    assert lines[2:6] == [
+        "~ train_instance_count 1 -> 2 jobs/one.toml:9",
+        '~ hyperparameters.a.b undid "9" in the service',
+        '~ hyperparameters.lr "1" undid a removal in the service',
+        '~ config_desc "mine" undid "theirs" in the service',
+    ]
+    markdown = on_rest.done("history", "one", "--format", "markdown").stdout
+    assert '`config_desc` `"mine"` `undid "theirs" in the service`' in markdown
+    assert '`hyperparameters.a.b` `undid "9" in the service`' in markdown
+
+
 def test_the_commands_on_the_state_leave_a_record_each(on_emulator: Repository) -> None:
     on_emulator.cloud("alpha", "beta")
     on_emulator.process("import", "--all", code=0)

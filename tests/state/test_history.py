@@ -330,7 +330,7 @@ MOVES: Mapping[str, tuple[Callable[[list[bytes]], list[bytes]], list[tuple[int, 
     "two change places": (lambda it: [it[0], it[2], it[1], *it[3:]], [(2, LOST)]),
     "one is moved to the end": (lambda it: [*it[:2], *it[3:], it[2]], [(3, LOST)]),
     "one is there twice": (lambda it: [*it[:3], *it[2:]], [(4, "it is there twice")]),
-    "all are gone": (lambda it: [], [(0, "it was lost, or a majobctl before 0.2 wrote the state")]),
+    "all are gone": (lambda it: [], [(0, "it has no records, not even of the last write")]),
     "git's line ends": (lambda it: [line.replace(b"\n", b"\r\n") for line in it], []),
 }
 
