@@ -101,8 +101,6 @@ def _notes(found: Found, name: str, since: str) -> Iterator[str]:
 
 
 def _sentence(fault: HistoryFault) -> str:
-    if not fault.number:
-        return f"There is no history of the state, serial {fault.serial}: {fault.message}"
     serial = f" (serial {fault.serial})" if fault.serial else ""
     return printable(f"line {fault.number}{serial}: {fault.message}")
 

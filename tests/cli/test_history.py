@@ -261,10 +261,15 @@ def test_the_toml_says_which_secrets_must_be_set(on_emulator: Repository) -> Non
     on_emulator.apply("--overwrite")
     text = on_emulator.done("show", "alpha", "--as", "toml").stdout
     assert text.splitlines()[:4] == [
-        "# hyperparameters.API_KEY is sensitive, and only its hash is known: set API_KEY in the"
-        " environment",
-        "# hyperparameters.lr is sensitive, and only its hash is known: set LR in the environment",
-        "# inputs is sensitive, and only its hash is known: set INPUTS in the environment",
+        *(
+            f"# {where} is sensitive, and only its hash is known: write the name of its variable in"
+            f" place of {name}, if it has another one"
+            for where, name in (
+                ("hyperparameters.API_KEY", "API_KEY"),
+                ("hyperparameters.lr", "LR"),
+                ("inputs", "INPUTS"),
+            )
+        ),
         "# train_instance_count is sensitive, and only its hash is known: write it here",
     ]
     assert "hmac" not in text

@@ -254,6 +254,18 @@ def test_what_was_put_back_is_there_though_the_state_had_it_already(
     assert '`hyperparameters.a.b` `undid "9" in the service`' in markdown
 
 
+def test_a_state_does_not_move_without_its_history(in_git: Repository) -> None:
+    git(in_git, "init", "-q", "--bare", "remote.git")
+    git(in_git, "remote", "add", "origin", "remote.git")
+    in_git.apply()
+    path = in_git.root / "majobctl.history.jsonl"
+    path.unlink()
+    path.mkdir()
+    ran = in_git.process("state", "move", "git", code=1)
+    assert "majobctl.history.jsonl cannot be read" in ran.stderr
+    assert in_git.process("show", code=0).stdout.count("job_config.") == 1
+
+
 def test_the_commands_on_the_state_leave_a_record_each(on_emulator: Repository) -> None:
     on_emulator.cloud("alpha", "beta")
     on_emulator.process("import", "--all", code=0)

@@ -32,7 +32,9 @@ def applied_table(
             params = with_value(params, place, default)
             continue
         field, where = FIELDS.get(str(place[0])), ".".join(map(str, place))
-        advice = f"set {variable_for(str(place[-1]))} in the environment"
+        # Job configs may have secrets of one label in variables of different names.
+        guess = variable_for(str(place[-1]))
+        advice = f"write the name of its variable in place of {guess}, if it has another one"
         if len(place) == 1 and field and field.kind not in (Kind.TEXT, Kind.OBS_PATH):
             unwritten.append(field.name)
             advice = "write it here"
