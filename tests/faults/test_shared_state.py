@@ -30,7 +30,7 @@ from tests.faults.test_kill import AFTER, AMONG, APPLY, BEFORE, MERGE, NAMES, Tr
 from tests.postgres import running_server
 
 MakeTeam = Callable[[], Team]
-KILLS = 34
+KILLS = 36
 """On each of three stores."""
 SEEDS = (20261, 20262, 20263)
 OVERWRITING = (*APPLY, "--overwrite")
