@@ -214,8 +214,8 @@ def test_what_a_dead_runner_did_is_in_the_state(slow: Machine, is_reverted: bool
     refused = run_pipeline(slow, "push", "main")["apply-dev"]
     assert refused.code == 4
     assert "majobctl apply majobctl-dev.plan`, since" in refused.stderr
-    (command,) = re.findall(r"majobctl unlock \w+", refused.stderr)
-    slow.ask(f"{command} -e dev")
+    (command,) = re.findall(r"majobctl unlock -e dev \w+", refused.stderr)
+    slow.ask(command)
     jobs = run_pipeline(slow, "push", "main")
     assert {name: ran.code for name, ran in jobs.items()} == APPLIED
     assert "No changes" not in jobs["review dev"].stdout

@@ -32,7 +32,7 @@ from tests.postgres import running_server
 from tests.state.backends.s3 import PAIR
 
 MakeTeam = Callable[[], Team]
-KILLS = 34
+KILLS = 36
 """On each of three stores."""
 SEEDS = (20261, 20262, 20263)
 OVERWRITING = (*APPLY, "--overwrite")
