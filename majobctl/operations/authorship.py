@@ -83,7 +83,9 @@ def _in_git(root: Path) -> bool:
 def _files(settings: Settings) -> list[str]:
     """Those that majobctl reads, as git's patterns."""
     own = (it for it in (FILE_NAME, *settings.job_files) if not os.path.isabs(it))
-    return [f":(glob){it}" for it in own]
+    values = {it.file for it in settings.variables.values() if it.line} - {FILE_NAME}
+    inside = (it for it in sorted(values) if not os.path.isabs(it) and ".." not in it)
+    return [*(f":(glob){it}" for it in own), *(f":(literal){it}" for it in inside)]
 
 
 def _commit_in(status: str) -> tuple[str, bool | None]:

@@ -133,6 +133,22 @@ def test_a_job_file_that_git_hides_is_not_in_the_commit(in_git: Repository) -> N
     assert last(in_git).about.clean is False
 
 
+def test_a_file_of_variables_that_is_not_in_the_commit_is_not_clean(in_git: Repository) -> None:
+    in_git.write("big [1].toml", 'size = "2"\n')
+    settings = (in_git.root / "majobctl.toml").read_text()
+    in_git.settings(f'{settings}\n[variables]\nsize = "1"\n')
+    in_git.job("alpha", hyperparameters={"size": "${var.size}"})
+    git(in_git, "commit", "-qam", "second")
+    in_git.apply("--var-file", "big [1].toml")
+    assert last(in_git).about.clean is False
+    git(in_git, "add", "--all")
+    git(in_git, "commit", "-qm", "third")
+    in_git.job("alpha", hyperparameters={"size": "${var.size}"}, config_desc="second")
+    git(in_git, "commit", "-qam", "fourth")
+    in_git.apply("--var-file", "big [1].toml")
+    assert last(in_git).about.clean is True
+
+
 def test_no_command_of_the_clone_is_run(in_git: Repository) -> None:
     git(in_git, "config", "core.fsmonitor", f"touch '{in_git.root}/was-run' #")
     in_git.apply()
