@@ -183,7 +183,7 @@ def blame_markdown(found: Iterable[Blame], width: int | None = None) -> str:
 def _blamed(found: Blame) -> list[str]:
     row = [printable(found.dotted), json_text(found.value)]
     if (event := found.event) is None:
-        return [*row, "", "", "", "", "older than the history"]
+        return [*row, "", "", "", "", found.cause]
     cause = found.cause or "".join(_other_command(event))
     about = event.about
     return [*row, str(event.serial), about.commit[:7], about.user, event.at[:10], cause]

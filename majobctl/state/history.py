@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, tee
 from typing import Any
 
 from majobctl.errors import StateError
@@ -40,8 +40,8 @@ from majobctl.text import quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blame:
-    """Who set one field to its value. ``event`` is None if that is older than what is known; of one
-    that was pruned, it has no changes."""
+    """Who set one field to its value. ``event`` is None if that is not known, and ``cause`` says
+    why; of one that was pruned, it has no changes."""
 
     path: FieldPath
     value: Any
@@ -145,11 +145,16 @@ class History:
         if name not in entries:
             raise StateError(f"the state has no job config {quoted(name)}")
         fields = fields_of(entries[name].params)
-        found = origins_in(self._lines.known(), {name: fields})[name]
+        lines, followed = tee(self._lines.known())
+        found = origins_in(lines, {name: fields})[name]
+        why = "older than the history"
+        if found.keys() != fields.keys():
+            damaged = (it for it in followed if key_of(name) in it.raw and it.event is None)
+            why = next((f"line {it.number} of the history is damaged" for it in damaged), why)
         return [
             Blame(path=path, value=fields[path], event=event, cause=cause)
             for path in sorted(fields)
-            for event, cause in [found.get(path, (None, ""))]
+            for event, cause in [found.get(path, (None, why))]
         ]
 
     def pruned(self, before: str) -> bytes | None:

@@ -450,11 +450,13 @@ def test_a_changed_byte_is_named_and_keeps_nothing_from_working(
     assert ran.stdout == "line 2 (serial 2): it is not as it was written\n"
     said = repo.done("history").stdout
     assert "The history is damaged: line 2 (serial 2): it is not as it was written." in said
+    assert "line 2 of the history is damaged" in repo.done("blame", "alpha").stdout
     repo.done("plan")
     repo.job("alpha", config_desc="third")
     repo.apply()
     assert records(repo)[0]["serial"] == 4
-    repo.done("blame", "alpha")
+    blame = repo.done("blame", "alpha").stdout
+    assert "line 2 of the history is damaged" in blame and "older than" not in blame
 
 
 def test_an_apply_that_died_hides_nothing(repo: Repository, told: dict[str, str]) -> None:
