@@ -40,6 +40,13 @@ def bare(path: Path, *options: str) -> Path:
     return path
 
 
+@pytest.fixture
+def git_remote(tmp_path: Path) -> Path:
+    if NO_GIT:
+        pytest.skip(NO_GIT)
+    return bare(tmp_path / "remote.git")
+
+
 def clone(remote: str | Path, path: Path, *options: str) -> Path:
     """A clone with a commit, which its remote has, too."""
     form = git(remote, "rev-parse", "--show-object-format") if isinstance(remote, Path) else "sha1"

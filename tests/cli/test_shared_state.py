@@ -21,10 +21,10 @@ from majobctl.state.backends.log import LogBackend
 from majobctl.state.journal import intent
 from majobctl.state.store import StateStore
 from tests.config_repository import COMMAND, PATIENCE, Repository, finished, terminal
-from tests.git_servers import NO_GIT, bare, git, hook
+from tests.git_servers import git, git_remote, hook
 from tests.postgres import Server, postgres_server
 
-__all__ = ["postgres_server"]
+__all__ = ["git_remote", "postgres_server"]
 
 PLACE = "origin/majobctl-state"
 PROVIDER = '[provider]\nkind = "emulator"\nseed = "cloud.toml"\n'
@@ -33,17 +33,10 @@ HOLDER = r"\S+@\S+, process \d+, `majobctl apply`, since 20\d\d-\d\d-\d\dT\S+Z"
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    if NO_GIT:
-        pytest.skip(NO_GIT)
-    return bare(tmp_path / "remote.git")
-
-
-@pytest.fixture
-def local(on_emulator: Repository, remote: Path) -> Repository:
+def local(on_emulator: Repository, git_remote: Path) -> Repository:
     """A clone whose state is a file, and has alpha and beta."""
     git(on_emulator.root, "init", "-q")
-    git(on_emulator.root, "remote", "add", "origin", str(remote))
+    git(on_emulator.root, "remote", "add", "origin", str(git_remote))
     on_emulator.job("beta")
     on_emulator.apply()
     return on_emulator
@@ -223,9 +216,9 @@ def test_a_place_with_another_state_is_not_taken(shared: Repository) -> None:
     assert (shared.root / "other.json").read_bytes() == other
 
 
-def test_what_is_not_there_cannot_be_moved(on_emulator: Repository, remote: Path) -> None:
+def test_what_is_not_there_cannot_be_moved(on_emulator: Repository, git_remote: Path) -> None:
     git(on_emulator.root, "init", "-q")
-    git(on_emulator.root, "remote", "add", "origin", str(remote))
+    git(on_emulator.root, "remote", "add", "origin", str(git_remote))
     ran = on_emulator.run("state", "move", "git", code=1)
     assert f"there is no state in majobctl.state.json yet; to begin one in {PLACE}" in ran.stderr
     assert '[state]\nbackend = "git"\n' in ran.stderr
@@ -320,19 +313,19 @@ case "$(git log -1 --format=%s "$new")" in
     ],
 )
 def test_a_move_that_is_killed_goes_on_when_it_is_run_again(
-    local: Repository, remote: Path, backend: str, moment: str, kind: str
+    local: Repository, git_remote: Path, backend: str, moment: str, kind: str
 ) -> None:
     if backend == "local":
         moved(local, "git")
     before = state_of(local)
     pid = local.root / "pid"
-    hook(remote, moment, KILL.format(kind=kind, pid=shlex.quote(str(pid))))
+    hook(git_remote, moment, KILL.format(kind=kind, pid=shlex.quote(str(pid))))
     shell = ["sh", "-c", 'echo $$ > "$0"; exec "$@"', str(pid), *COMMAND]
     killed = subprocess.run(
         [*shell, "state", "move", backend], cwd=local.root, capture_output=True, timeout=PATIENCE
     )
     assert killed.returncode == -9, killed.stderr
-    (remote / "hooks" / moment).unlink()
+    (git_remote / "hooks" / moment).unlink()
     settings = (local.root / "majobctl.toml").read_text()
     if (ran := local.run("state", "move", backend)).code == 4:
         local.settings(IN_GIT)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from majobctl.state.backends.stores import Store
-from tests.git_servers import NO_GIT, bare, opened, over_http
+from tests.git_servers import git_remote, opened, over_http
 from tests.postgres import pgbouncer, pgbouncer_store, postgres_server, postgres_store
 from tests.state.backends.memory import MemoryStore
 
-__all__ = ["pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
+__all__ = ["git_remote", "pgbouncer", "pgbouncer_store", "postgres_server", "postgres_store"]
 
 OpenStore = Callable[[], Store]
 STORES = {
@@ -37,13 +37,6 @@ def timeless_store() -> OpenStore:
     """In memory, without a clock of its own."""
     store = MemoryStore(now=None)
     return lambda: store
-
-
-@pytest.fixture
-def git_remote(tmp_path: Path) -> Path:
-    if NO_GIT:
-        pytest.skip(NO_GIT)
-    return bare(tmp_path / "remote.git")
 
 
 @pytest.fixture
