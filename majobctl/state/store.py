@@ -43,9 +43,7 @@ class StateStore:
     def _read(self) -> tuple[State | None, bytes | None]:
         """The same, and the bytes of the state file."""
         while True:
-            # In this order: if the journal is merged meanwhile, the state read after it has it.
-            journal = self.backend.read_journal() or b""
-            content = self.backend.read()
+            journal, content = found = self.backend.snapshot()
             try:
                 state = (
                     None if content is None else State.load(content, self.name, self.backend.copies)
@@ -57,8 +55,7 @@ class StateStore:
                 return replayed(state, journal, self.backend.journal_name), content
             except StateError:
                 # Unless a writer changed them between the two reads.
-                again = (self.backend.read_journal() or b"", self.backend.read())
-                if again == (journal, content):
+                if self.backend.snapshot() == found:
                     raise
 
     @contextmanager

@@ -104,6 +104,10 @@ class Backend(Protocol):
 
     def read_journal(self) -> bytes | None: ...
 
+    def snapshot(self) -> tuple[bytes | None, bytes | None]:
+        """The journal, then the state: if a writer merges the one meanwhile, the other has it."""
+        ...
+
     def open_journal(self) -> JournalFile:
         """A new, empty journal."""
         ...

@@ -61,11 +61,14 @@ class HttpBackend(Asker):
         return f"{versions}; jq -r .state VERSION | majobctl state push{self.option} --force -"
 
     def read(self) -> bytes | None:
-        self._seen = self._held or self.ask(self._server.fetch)
-        return self._seen.state.encode() or None
+        return self.snapshot()[1]
 
     def read_journal(self) -> bytes | None:
-        return (self._held or self.ask(self._server.fetch)).journal.encode() or None
+        return self.snapshot()[0]
+
+    def snapshot(self) -> tuple[bytes | None, bytes | None]:
+        found = self._seen = self._held or self.ask(self._server.fetch)
+        return found.journal.encode() or None, found.state.encode() or None
 
     def write(self, content: bytes, lines: bytes = b"") -> None:
         with self._writing() as held:

@@ -77,6 +77,9 @@ class LocalBackend:
     def read_journal(self) -> bytes | None:
         return _read(self._journal_path, self.journal_name)
 
+    def snapshot(self) -> tuple[bytes | None, bytes | None]:
+        return self.read_journal(), self.read()
+
     def write(self, content: bytes, lines: bytes = b"") -> None:
         self._check_lock()
         try:

@@ -80,6 +80,10 @@ class LogBackend:
     def read_journal(self) -> bytes | None:
         return records.journal_of(self._records())
 
+    def snapshot(self) -> tuple[bytes | None, bytes | None]:
+        tail = self._records()
+        return records.journal_of(tail), records.state_of(tail)
+
     def _records(self) -> list[Record]:
         with self._mutex:
             if self._epoch:

@@ -147,6 +147,10 @@ class TestState:
         found = store.read()
         assert found and found.serial == 13
 
+    def test_a_state_and_its_journal_are_read_at_once(self, gitlab: FakeGitLab) -> None:
+        assert StateStore(opened(gitlab)).read() is None
+        assert gitlab.asked == ["GET"]
+
     @pytest.mark.slow
     def test_calls_go_on_between_two_writes(self, gitlab: FakeGitLab) -> None:
         backend, known = opened(gitlab, pause=1), {f"n{it}": intent({}) for it in range(6)}

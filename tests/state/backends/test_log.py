@@ -415,6 +415,11 @@ class TestDamage:
 
 
 class TestSize:
+    def test_a_state_and_its_journal_are_read_at_once(self, desk: Desk) -> None:
+        asked = desk.store.asked
+        assert StateStore(desk.mine).read() is None
+        assert desk.store.asked - asked == 1
+
     @pytest.mark.parametrize("is_late", [False, True], ids=["at once", "much later"])
     @pytest.mark.parametrize("is_beaten", [False, True], ids=["alone", "beaten"])
     def test_what_was_just_read_is_not_asked_again_to_take_the_lock(
