@@ -11,6 +11,7 @@ from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
 from majobctl.errors import MajobctlError, StalePlanError
+from majobctl.text import printable
 
 if TYPE_CHECKING:
     from majobctl.operations import SavedPlan
@@ -136,6 +137,9 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
         width = options.width_of(sys.stderr)
         click.echo(plan_text(plan, width=width, by=options.view()), err=True)
+    else:
+        for denied in plan.denials:
+            click.echo(printable(str(denied)), err=True)
 
 
 def _is_confirmed(plan: Plan) -> bool:

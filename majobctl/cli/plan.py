@@ -61,6 +61,8 @@ def command(
     With --refresh, the service is read, and each field says who changed it: you, or somebody else.
     Markdown fits into a comment on a pull request; HTML is one page to search and filter.
 
+    The exit code is 1 if a policy denies a change: an apply would send nothing.
+
     \b
     Example:
       majobctl plan --target 'resnet-*' --out resnet.plan
@@ -91,6 +93,8 @@ def command(
             write_rendered(rendered(made, kind, unpainted), file, settings)
     text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
     click.echo(text, nl=False)
+    if made.denials:
+        return 1
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0
 
 

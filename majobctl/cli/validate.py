@@ -39,12 +39,19 @@ def command(format_: str, verbose: bool) -> int:
     """
     if format_ != "text":
         return _validate_for_tools(format_)
-    config = invocation.repository().load_config()
+    config = _validated()
     if verbose:
         for line in _chosen(config):
             click.echo(line)
     click.echo(_summary(config))
     return 0
+
+
+def _validated() -> Config:
+    repository = invocation.repository()
+    from majobctl.operations import validate
+
+    return validate(repository)
 
 
 def _summary(config: Config) -> str:
@@ -88,7 +95,7 @@ def _validate_for_tools(format_: str) -> int:
     config = None
     problems: tuple[Problem, ...] = ()
     try:
-        config = invocation.repository().load_config()
+        config = _validated()
         warnings = config.warnings
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from majobctl.errors import MajobctlError, StateError
+from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
 from majobctl.job_config.secrets import Masker, Maskers, is_masked
 from majobctl.operations import context
@@ -110,6 +110,10 @@ class _Run:
     def apply(self, selection: Selection, refresh: str, force: bool) -> ApplyResult:
         plan = self._plan(selection, refresh)
         self.callbacks.show(plan)
+        if plan.denials:
+            from majobctl.operations.policies import refuse_denied
+
+            refuse_denied(plan)
         if not force:
             self._check_limits(plan)
         if not plan.changes:
@@ -120,7 +124,8 @@ class _Run:
         """The saved plan if it fits; otherwise a new one."""
         source, state, settings = self.source, self.locked.state, self.settings
         if not isinstance(source, Config):
-            return source.checked(state, context.target_of(settings), settings.environment)
+            plan = source.checked(state, context.target_of(settings), settings.environment)
+            return self._judged_again(plan)
         # What nobody looks at is read only by the worker that sends it.
         ahead = refresh if self.allowed.is_reviewed or refresh == "all" else "none"
         return plan_config(
@@ -132,6 +137,19 @@ class _Run:
             selection=selection,
             overwrites=self.allowed.overwrites,
         )
+
+    def _judged_again(self, plan: Plan) -> Plan:
+        """A saved ``plan`` under the policies of now."""
+        from majobctl.repository.policies import read_policies
+
+        policies, problems = read_policies(self.settings)
+        if problems:
+            raise ConfigError(sorted(problems))
+        if not policies:
+            return replace(plan, violations=())
+        from majobctl.operations.policies import judged
+
+        return judged(self.repository, plan, self.settings, policies)
 
     def _check_limits(self, plan: Plan) -> None:
         patterns, apply = self.settings.job_files, self.settings.apply

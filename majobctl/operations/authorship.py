@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from majobctl.errors import MajobctlError
 from majobctl.git import ended_git, start_git
 from majobctl.plan.change import Cause, FieldChange
-from majobctl.repository.settings.settings import FILE_NAME, Settings
+from majobctl.repository.settings.settings import FILE_NAME, POLICY_NAME, Settings
 from majobctl.state.backends.lock import this_process
 from majobctl.state.record import ALL_FIELDS, About
 from majobctl.text import cut, printable
@@ -82,7 +82,7 @@ def _in_git(root: Path) -> bool:
 
 def _files(settings: Settings) -> list[str]:
     """Those that majobctl reads, as git's patterns."""
-    own = (it for it in (FILE_NAME, *settings.job_files) if not os.path.isabs(it))
+    own = (it for it in (FILE_NAME, POLICY_NAME, *settings.job_files) if not os.path.isabs(it))
     values = {it.file for it in settings.variables.values() if it.line} - {FILE_NAME}
     inside = (it for it in sorted(values) if not os.path.isabs(it) and ".." not in it)
     return [*(f":(glob){it}" for it in own), *(f":(literal){it}" for it in inside)]

@@ -35,7 +35,7 @@ def _flavors(changes: Iterable[Change], config: Config) -> Iterator[Flavor]:
             after.update(new)
     if before == after:
         return
-    listed_at, gpus = _gpus(config.settings)
+    listed_at, gpus = gpus_of_nodes(config.settings)
     for name in sorted({*before, *after}) if listed_at or currency else ():
         yield Flavor(
             name=name,
@@ -56,7 +56,7 @@ def _nodes(params: Params | None) -> Mapping[str, int]:
     return {flavor if isinstance(flavor, str) else SHOWN: count if isinstance(count, int) else 0}
 
 
-def _gpus(settings: Settings) -> tuple[str, dict[str, int | None]]:
+def gpus_of_nodes(settings: Settings) -> tuple[str, dict[str, int | None]]:
     """When the service listed its flavors, "" if that is not known, and the GPUs of a node."""
     from majobctl.operations.catalog_check import cached_lists
     from majobctl.service.catalog import as_number

@@ -179,6 +179,10 @@ def plan_config(
         overwrites=overwrites or settings.apply["overwrite"],
         unset=_unset(made, config),
     )
+    if config.policies:
+        from majobctl.operations.policies import judged
+
+        made = judged(repository, made, settings, config.policies)
     if made.changes:
         from majobctl.operations.impact import with_impact
 

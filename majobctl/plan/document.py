@@ -35,6 +35,7 @@ from majobctl.plan.members import (
     write_members,
 )
 from majobctl.plan.plan import Flavor, Plan, Selection
+from majobctl.policy.verdict import Verdict
 from majobctl.state.document import State
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.target import Target
@@ -174,6 +175,19 @@ _FLAVORS = Form(
     lambda found: [write_members(_FLAVOR, it) for it in found],
     lambda node: tuple(Flavor(**read_members(_FLAVOR, it)) for it in node.items()),
 )
+_VERDICT = [
+    Member("policy", TEXT),
+    Member("level", TEXT),
+    Member("name", TEXT),
+    Member("path", Form(list, path_steps)),
+    Member("message", TEXT),
+    Member("file", TEXT),
+    Member("line", INTEGER),
+]
+_VIOLATIONS = Form(
+    lambda found: [write_members(_VERDICT, it) for it in found],
+    lambda node: tuple(Verdict(**read_members(_VERDICT, it)) for it in node.items()),
+)
 _OWNERS = Form(dict, lambda node: {file: node[file].texts() for file in node.table()})
 
 
@@ -204,6 +218,7 @@ _PLAN = [
     Member("causes", Form(_causes, _edits), "", default={"edits": {}}),
     Member("flavors", _FLAVORS, default=(), omits=True),
     Member("owners", _OWNERS, default={}, omits=True),
+    Member("violations", _VIOLATIONS, default=()),
     Member("summary", _SUMMARY, ""),
     Member("calls", Form(dict)),
     Member("selection", SELECTION, ""),

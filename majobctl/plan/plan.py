@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from majobctl.errors import Problem
 from majobctl.job_config.values import require_strings
 from majobctl.plan.change import CALLS, SENDING, Action, Cause, Change, Renamed
+from majobctl.policy.verdict import Verdict
 from majobctl.target import Target
 from majobctl.text import counted, in_short, printable, quoted
 
@@ -91,6 +92,8 @@ class Plan:
     flavors: tuple[Flavor, ...] = ()
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of each job file of the changes; empty without CODEOWNERS."""
+    violations: tuple[Verdict, ...] = ()
+    """What the changes break, of the policies."""
 
     @property
     def total(self) -> int:
@@ -107,6 +110,11 @@ class Plan:
         return [change.name for change in sending if change.is_missing]
 
     @property
+    def denials(self) -> list[Problem]:
+        """What the policies deny: an apply sends nothing."""
+        return [it.problem for it in self.violations if it.denies]
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What a reviewer must not overlook. These sentences are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
@@ -115,6 +123,9 @@ class Plan:
             if names:
                 reason = f"the {what} {in_short([*map(quoted, names)], 10)}"
                 found.append(f"This plan cannot be applied as it is: {reason}.")
+        if denied := {it.name for it in self.violations if it.denies}:
+            names = in_short([*map(quoted, sorted(denied))], 10)
+            found.append(f"This plan cannot be applied: policies deny {names}.")
         if iam := self.target.iam_endpoint:
             found.append(f"Passwords and ID tokens go to {printable(iam)} (provider.iam_endpoint).")
         deleted, forgotten = self.count(Action.DELETE), self.count(Action.FORGET)

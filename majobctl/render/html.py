@@ -61,7 +61,7 @@ def plan_html(plan: Plan) -> str:
         version=_text(__version__),
         summary=_text(summary(plan)),
         skip_link='<a class="skip" href="#changes">Skip to the changes</a>' if plan.changes else "",
-        notices=_list("notices", plan.notices),
+        notices=_list("notices", [*map(str, plan.denials), *plan.notices]),
         remarks=_list("remarks-on-plan", remarks_on_plan(plan)),
         environment=environment if plan.environment else "",
         endpoint=_text(plan.target.endpoint),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from majobctl.errors import Problem
 from majobctl.plan.causes import CauseGroup, Part
 from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.diff import each_item
@@ -67,6 +68,7 @@ _BRIEF_WIDTH = 40
 """Of the values in a line about a job config; longer ones are in its section alone."""
 _MAX_VALUES = 2
 _LEFT_OUT = {
+    "violation": ("{}", "violation"),
     "warning": ("{}", "warning"),
     "cause": ("{} of causes", "row"),
     "row": ("{} of the table", "job config"),
@@ -79,9 +81,10 @@ _LEFT_OUT = {
 def plan_markdown(plan: Plan, by: str = "cause") -> str:
     """The summary, the notices, a row for each shared cause and each other change, whose fields are
     in closed sections: at most MAX_BYTES in UTF-8. ``by`` is as in ``plan_text``."""
-    warnings = _warnings(plan)
-    parts = [f"**{summary(plan)}**", *_notes(plan), *warnings.texts]
-    left_out = warnings.left_out
+    parts, left_out = [f"**{summary(plan)}**", *_notes(plan)], Counts()
+    for noun, problems in (("violation", plan.denials), ("warning", plan.warnings)):
+        found = _problems(noun, problems)
+        parts, left_out = [*parts, *found.texts], left_out + found.left_out
     if plan.changes:
         body, missing = _body(plan, by, MAX_BYTES - LAST_LINE_BYTES - sum(map(size, parts)))
         parts, left_out = parts + body, left_out + missing
@@ -108,13 +111,14 @@ def _target(plan: Plan) -> str:
     return f"Target: {target}. Compared with: {state}{service}."
 
 
-def _warnings(plan: Plan) -> Taken:
-    blocks = (Block(f"- {code(str(it))}", Counter([("warning", it.where)])) for it in plan.warnings)
+def _problems(noun: str, problems: Sequence[Problem]) -> Taken:
+    """The violations of policies, or the warnings."""
+    blocks = (Block(f"- {code(str(it))}", Counter([(noun, it.where)])) for it in problems)
     found = take(blocks, _MAX_WARNING_BYTES, "\n")
-    if not plan.warnings:
+    if not problems:
         return found
-    title, rows = counted(len(plan.warnings), "warning"), "\n".join(found.texts)
-    is_open = len(plan.warnings) <= _MAX_WARNINGS_OPEN
+    title, rows = counted(len(problems), noun), "\n".join(found.texts)
+    is_open = len(problems) <= _MAX_WARNINGS_OPEN
     text = f"**{title}**\n\n{rows}" if is_open else collapsed(title, [rows])
     return replace(found, blocks=(Block(text),))
 

@@ -64,7 +64,8 @@ def plan_text(
         lines += [_brief(*it, paint) for it in changes] + [""] * bool(changes)
     else:
         lines += [line for it in changes for line in (*_change(*it, paint, width), "")]
-    lines += [paint(line, "red") for notice in plan.notices for line in wrapped(notice, width)]
+    refused = [*map(str, plan.denials), *plan.notices]
+    lines += [paint(line, "red") for notice in refused for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.base and plan.changes:
         lines.append(f"Compared with {compared_with(plan, printable)}, not with the state.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
@@ -16,10 +16,14 @@ from majobctl.repository.impact import NO_PRICES, Prices, read_prices
 from majobctl.repository.jobs.files import job_files
 from majobctl.repository.jobs.reader import read_job_files
 from majobctl.repository.jobs.readings import Reading
+from majobctl.repository.policies import read_policies
 from majobctl.repository.settings.settings import Settings, read_settings
 from majobctl.repository.settings.variables import NO_OVERRIDES, Overrides, misspelt
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import in_short
+
+if TYPE_CHECKING:
+    from majobctl.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Config:
     unmatched: tuple[Problem, ...] = ()
     """The warnings about patterns that match no file, and about links that lead nowhere."""
     prices: Prices = NO_PRICES
+    policies: tuple[Policy, ...] = ()
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 
@@ -53,6 +58,8 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         prices = read_prices(root)
     except ConfigError as error:
         problems.update(error.problems)
+    policies, wrong_policies = read_policies(found.settings)
+    problems.update(wrong_policies)
     if problems:
         raise ConfigError(sorted(problems), sorted(warnings))
     return Config(
@@ -61,6 +68,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         warnings=tuple(sorted(warnings)),
         unmatched=tuple(found.unmatched),
         prices=prices,
+        policies=policies,
         default_policy=found.default_policy,
     )
 

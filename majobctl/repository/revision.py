@@ -16,7 +16,7 @@ from majobctl.errors import MajobctlError
 from majobctl.files import MOST_BYTES, temporary_folder
 from majobctl.git import run_git, said
 from majobctl.repository.config import Config, load_config
-from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, read_settings
+from majobctl.repository.settings.settings import FILE_NAME, POLICY_NAME, PRICES_NAME, read_settings
 from majobctl.repository.settings.variables import Overrides
 from majobctl.text import printable, quoted, reason_of
 
@@ -37,7 +37,8 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
     try:
         with ExitStack() as stack:
             folder = temporary_folder(stack)
-            entries = [it for it in _entries(root, revision) if it.name != PRICES_NAME]
+            of_now = (POLICY_NAME, PRICES_NAME)
+            entries = [it for it in _entries(root, revision) if it.name not in of_now]
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():
                 raise MajobctlError(f"it has no {FILE_NAME} in this folder")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from majobctl.errors import Problem
 from majobctl.job_config.violations import Violation
-from majobctl.repository.settings.settings import FILE_NAME, PRICES_NAME, Settings
+from majobctl.repository.settings.settings import FILE_NAME, POLICY_NAME, PRICES_NAME, Settings
 from majobctl.text import printable, quoted
 
 MOST_ENTRIES = 1_000_000
@@ -31,7 +31,7 @@ class JobFiles(NamedTuple):
 
 
 def job_files(settings: Settings) -> JobFiles:
-    own = {os.path.realpath(settings.root / name) for name in (FILE_NAME, PRICES_NAME)}
+    own = {os.path.realpath(settings.root / name) for name in (FILE_NAME, POLICY_NAME, PRICES_NAME)}
     names: dict[str, str] = {}
     problems: list[Problem] = []
     broken: dict[Problem, None] = {}

@@ -18,6 +18,7 @@ from majobctl.text import quoted
 
 FILE_NAME = "majobctl.toml"
 PRICES_NAME = "prices.toml"
+POLICY_NAME = "policy.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,149 @@
+"""Job configs and plans under the policies of now: what they break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.job_config.job_config import Source
+from majobctl.plan.change import Action, Change, FieldAction, Params
+from majobctl.plan.plan import Plan
+from majobctl.policy.judge import Judge, Subject
+from majobctl.policy.verdict import Verdict
+from majobctl.policy.words import FACTS
+from majobctl.repository.impact import read_prices
+from majobctl.repository.jobs.layers import Origin
+from majobctl.text import counted, nearest, quoted
+
+if TYPE_CHECKING:
+    from majobctl.operations.context import ConfigRepository
+    from majobctl.policy.policy import Policy
+    from majobctl.repository.config import Config
+    from majobctl.repository.settings.settings import Settings
+
+_LEAVING = (Action.DELETE, Action.FORGET)
+
+
+def validate(repository: ConfigRepository) -> Config:
+    """The valid config, with every job config judged, and every example of a policy. What breaks a
+    policy that only warns is among its warnings. Raises as ``load_config``, and ConfigError for
+    what breaks a policy that denies, and for a policy that its own examples contradict."""
+    config = repository.load_config()
+    if not config.policies:
+        return config
+    court = _Court(config.settings, config.policies)
+    verdicts = [
+        _placed(verdict, it.source, None)
+        for it in config.job_configs.values()
+        for verdict in court.of_job_config(it.name, it.source, it.params, [*it.sensitive])
+    ]
+    warned = [it.problem for it in verdicts if not it.denies]
+    warned += _exempt_nothing(config)
+    repository.warn_all(warned)
+    warnings = tuple(sorted({*config.warnings, *warned}))
+    if denied := sorted(it.problem for it in verdicts if it.denies):
+        raise ConfigError(denied, warnings)
+    return replace(config, warnings=warnings)
+
+
+def judged(
+    repository: ConfigRepository, plan: Plan, settings: Settings, policies: Sequence[Policy]
+) -> Plan:
+    """``plan`` with what its changes break, and nothing that an earlier judge found. What is
+    unchanged is not judged. Raises ConfigError as ``validate`` for the policies themselves."""
+    found: list[Verdict] = []
+    if policies and plan.changes:
+        court = _Court(settings, policies)
+        found = [verdict for change in plan.changes for verdict in court.of_change(change)]
+    warned = [it.problem for it in found if not it.denies]
+    repository.warn_all(warned)
+    return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
+
+
+def refuse_denied(plan: Plan) -> None:
+    """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
+    if denied := len(plan.denials):
+        advice = "correct the job configs, or exempt one in its policy, which is then reviewed"
+        raise MajobctlError(
+            f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
+        )
+
+
+class _Court:
+    """The compiled policies, and the facts about job configs that they ask for."""
+
+    def __init__(self, settings: Settings, policies: Sequence[Policy]) -> None:
+        self._settings, self._policies = settings, policies
+        self._judge = Judge(policies)
+        if problems := self._judge.problems():
+            raise ConfigError(sorted(problems))
+
+    def of_job_config(
+        self, name: str, source: Source | None, params: Params, hidden: Sequence[Any]
+    ) -> Iterator[Verdict]:
+        facts = self._facts(name, source.file if source else "", params)
+        yield from self._judge.verdicts(Subject(facts=facts, params=params, hidden=hidden))
+
+    def of_change(self, change: Change) -> Iterator[Verdict]:
+        leaves = change.action in _LEAVING
+        params = (change.before if leaves else change.after) or {}
+        file = change.source.file if change.source else ""
+        subject = Subject(
+            facts={**self._facts(change.name, file, params), "action": change.action.value},
+            params=params,
+            before=change.before or {},
+            changed=[it.path for it in change.fields if _was_set(it)] if not leaves else (),
+            leaves=leaves,
+        )
+        for verdict in self._judge.verdicts(subject):
+            yield _placed(verdict, change.source, change)
+
+    def _facts(self, name: str, file: str, params: Params) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": name, "environment": self._settings.environment}
+        if file:
+            facts["file"] = file
+        if self._paid is not None and "pool_id" not in params:
+            flavor, count = params.get("train_instance_type"), params.get("train_instance_count")
+            for fact, of_node in self._paid.items():
+                one = of_node.get(flavor) if isinstance(flavor, str) else None
+                if one is not None and isinstance(count, int):
+                    facts[fact] = one * count
+        return facts
+
+    @cached_property
+    def _paid(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """What a node of each flavor has of GPUs, and costs; None if no policy asks."""
+        if not any(it.asks("gpus", "price_per_hour") for it in self._policies):
+            return None
+        from majobctl.operations.impact import gpus_of_nodes
+
+        _, prices = read_prices(self._settings.root)
+        return {"gpus": gpus_of_nodes(self._settings)[1], "price_per_hour": prices}
+
+
+def _was_set(field: Any) -> bool:
+    return field.action in (FieldAction.UPDATE, FieldAction.REMOVE) and field.before is not None
+
+
+def _placed(verdict: Verdict, source: Source | None, change: Change | None) -> Verdict:
+    """``verdict`` at the line of the value; in a saved plan, at its cause or its table."""
+    path = () if verdict.path[0] in FACTS else verdict.path
+    if isinstance(source, Origin):
+        at = source.problem(path, "")
+        return replace(verdict, file=at.file, line=at.line)
+    causes = [it.cause for it in change.fields if it.path == path] if change else []
+    place = next((it for it in causes if it), source)
+    return replace(verdict, file=place.file, line=place.line) if place else verdict
+
+
+def _exempt_nothing(config: Config) -> Iterator[Problem]:
+    for policy in config.policies:
+        for index, glob in enumerate(policy.exempt):
+            if not any(fnmatchcase(name, glob) for name in config.job_configs):
+                hint = nearest(glob, config.job_configs)
+                message = f"exempt: no job config {quoted(glob)}{hint}"
+                yield policy.source.problem(("exempt", index), message)

@@ -1,0 +1,240 @@
+"""Judges job configs by the policies: one verdict for each condition that one breaks.
+
+A rule sees that a secret is set, never its value. What it cannot see counts against the job config:
+``where`` holds and ``require`` does not, or ``sensitive`` would be a way around every rule."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from majobctl.errors import MajobctlError, Problem
+from majobctl.job_config.secrets import is_masked, place_of, value_at
+from majobctl.job_config.violations import Path
+from majobctl.policy.policy import Example, Policy
+from majobctl.policy.verdict import Verdict
+from majobctl.policy.words import (
+    FACTS,
+    LABELS,
+    NOT,
+    OF_TEXTS,
+    Condition,
+    Type,
+    number_or_text,
+    plain_operand,
+    sentence_of,
+)
+from majobctl.text import complete, counted, cut
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+INSTALL = "install it with pip install 'majobctl[policy]'"
+_MOST_BYTES = 1 << 20
+"""Of a compiled pattern: one that needs more is refused."""
+_BAD_PATTERN = (
+    "this pattern cannot be used: it is not valid, or too large, or has lookaround or a"
+    " backreference; no pattern may hang a plan"
+)
+
+
+class _Unknown(enum.Enum):
+    MISSING = "missing"
+    SECRET = "secret"
+
+
+_Value: TypeAlias = Any
+_Checks: TypeAlias = Sequence[tuple[str, Any, "jsonschema_rs.Validator"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is judged: a job config with its ``facts``. The values at ``hidden`` places, and masked
+    ones, are secret. ``changed`` are the places at which it differs from ``before``, where that had
+    a value."""
+
+    facts: Mapping[str, Any]
+    params: Mapping[str, Any]
+    hidden: Collection[Path] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    changed: Sequence[tuple[str, ...]] = ()
+    leaves: bool = False
+    """It is deleted or forgotten, and ``params`` is what it was."""
+
+    @property
+    def name(self) -> str:
+        return str(self.facts.get("name", ""))
+
+    @property
+    def former(self) -> Subject:
+        return replace(self, params=self.before)
+
+    def at(self, path: tuple[str, ...]) -> _Value:
+        if len(path) == 1 and path[0] in FACTS:
+            value = self.facts.get(path[0])
+        else:
+            value = self.params.get(path[0])
+            if len(path) > 1 and not is_masked(value):
+                value = value_at(self.params, path)
+            if value is not None and (is_masked(value) or place_of(path) in self.hidden):
+                return _Unknown.SECRET
+        return _Unknown.MISSING if value is None else value
+
+
+class Judge:
+    """Policies, compiled. Raises MajobctlError if the library is not installed; ``problems`` are
+    the patterns that it does not take, and the examples that do not do what they are there for."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self._problems: list[Problem] = []
+        self._rules = [_Rule(policy, self._problems) for policy in policies]
+
+    def problems(self) -> list[Problem]:
+        found = [*self._problems]
+        for rule in self._rules if not found else ():
+            found += rule.wrong_examples()
+        return found
+
+    def verdicts(self, subject: Subject) -> Iterator[Verdict]:
+        for rule in self._rules:
+            for path, message in rule.broken(subject):
+                yield Verdict(
+                    policy=rule.policy.name,
+                    level="deny" if rule.policy.denies else "warn",
+                    name=subject.name,
+                    path=path,
+                    message=f"{message}: {rule.policy.because}",
+                )
+
+
+class _Rule:
+    """One policy with its compiled conditions."""
+
+    def __init__(self, policy: Policy, problems: list[Problem]) -> None:
+        self.policy = policy
+        self._where = [(it, _compiled("where", it, policy, problems)) for it in policy.where]
+        self._require = [(it, _compiled("require", it, policy, problems)) for it in policy.require]
+
+    def broken(self, subject: Subject) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Each place of ``subject`` that breaks the rule, and how."""
+        policy = self.policy
+        # Without a plan there is no action; and nothing else matters of what leaves.
+        if policy.asks("action") != ("action" in subject.facts) and (
+            subject.leaves or "action" not in subject.facts
+        ):
+            return
+        if policy.exempts(subject.name):
+            return
+        covers = self._first_unmet(subject) is None
+        if covers:
+            yield from self._missed(subject)
+        frozen = [path for path in subject.changed if policy.freezes(path)]
+        # A change that leaves `where` does not free what it had before.
+        if frozen and (covers or self._first_unmet(subject.former) is None):
+            for path in frozen:
+                what = f"{'.'.join(path)} may not change once it was applied"
+                yield path, f"{what}; {policy.place} froze it"
+
+    def wrong_examples(self) -> Iterator[Problem]:
+        for example in (*self.policy.fails, *self.policy.passes):
+            if reason := self._wrong_example(example):
+                yield self.policy.source.problem(example.path, reason)
+
+    def _wrong_example(self, example: Example) -> str:
+        subject = Subject(facts=example.facts, params=example.params)
+        unmet = self._first_unmet(subject)
+        missed = [message for _, message in self._missed(subject)] if unmet is None else []
+        if example.path[0] == "passes":
+            return f"this example does not pass: {missed[0]}" if missed else ""
+        if unmet is not None:
+            return f"this example breaks nothing, since `where` does not hold for it: {unmet}"
+        return "" if missed else "this example breaks nothing: it has all that `require` wants"
+
+    def _first_unmet(self, subject: Subject) -> str | None:
+        """The first condition of ``where`` that does not hold, and why; None if all do."""
+        for condition, checks in self._where:
+            value = subject.at(condition.path)
+            if value is _Unknown.MISSING:
+                return f"{condition.dotted} is missing"
+            if value is not _Unknown.SECRET and _broken(condition, checks, value) is not None:
+                return f"{condition.dotted} {_shown(condition, value)}"
+        return None
+
+    def _missed(self, subject: Subject) -> Iterator[tuple[tuple[str, ...], str]]:
+        for condition, checks in self._require:
+            value, dotted, place = subject.at(condition.path), condition.dotted, self.policy.place
+            if value is _Unknown.MISSING:
+                if not condition.optional:
+                    yield condition.path, f"{dotted} is missing; {place} requires it"
+            elif value is _Unknown.SECRET:
+                if condition.words:
+                    yield condition.path, f"{dotted} is sensitive; {place} cannot check its value"
+            elif (wrong := _broken(condition, checks, value)) is not None:
+                yield condition.path, f"{dotted} {_shown(condition, value)}; {place} {wrong}"
+
+
+def _compiled(key: str, condition: Condition, policy: Policy, problems: list[Problem]) -> _Checks:
+    found = []
+    for word, operand in condition.words.items():
+        plain = plain_operand(condition, word, operand)
+        try:
+            found.append(
+                (word, operand, _validator(condition.type is Type.LABEL, word, _key(plain)))
+            )
+        except ValueError:
+            problems.append(policy.source.problem((key, *condition.path, word), _BAD_PATTERN))
+    return found
+
+
+def _key(plain: Any) -> str:
+    import json
+
+    return json.dumps(plain)
+
+
+@lru_cache(maxsize=1024)
+def _validator(is_label: bool, word: str, plain: str) -> jsonschema_rs.Validator:
+    """Raises ValueError for a pattern that the library does not take."""
+    import json
+
+    try:
+        import jsonschema_rs
+    except ImportError as error:
+        raise MajobctlError(f"policies need jsonschema-rs: {INSTALL}") from error
+    operand = json.loads(plain)
+    schema = {word: operand}
+    if is_label:
+        schema = _of_label({NOT: _of_label(operand)} if word == NOT else schema)
+    options = jsonschema_rs.RegexOptions(size_limit=_MOST_BYTES)
+    return jsonschema_rs.validator_for(schema, pattern_options=options)
+
+
+def _of_label(words: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a hyperparameter, which is judged as ``{"value": ..., "text": ...}``."""
+    if NOT in words:
+        return dict(words)
+    texts = {word: own for word, own in words.items() if word in OF_TEXTS}
+    values = {word: own for word, own in words.items() if word not in OF_TEXTS}
+    return {"properties": {"text": texts, "value": values}}
+
+
+def _broken(condition: Condition, checks: _Checks, value: Any) -> str | None:
+    """What the rule says, if ``value`` breaks it: its first word that does."""
+    if condition.path[0] == LABELS:
+        number = number_or_text(value)
+        if condition.needs_number and isinstance(number, str):
+            return "wants a number"
+        value = {"value": number, "text": str(value)}
+    for word, operand, validator in checks:
+        if not validator.is_valid(value):
+            return sentence_of(word, operand)
+    return None
+
+
+def _shown(condition: Condition, value: Any) -> str:
+    if condition.type is Type.ARRAY:
+        return f"has {counted(len(value), 'item')}"
+    return f"is {complete(cut(value) if isinstance(value, str) else value)}"

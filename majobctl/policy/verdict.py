@@ -1,0 +1,29 @@
+"""What a judge finds: a policy that a job config breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from majobctl.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A policy that ``name`` breaks at ``path``, and where that is written."""
+
+    policy: str
+    level: str
+    name: str
+    path: tuple[str, ...]
+    message: str
+    file: str = ""
+    line: int = 0
+
+    @property
+    def denies(self) -> bool:
+        return self.level == "deny"
+
+    @property
+    def problem(self) -> Problem:
+        where = f"job_config.{self.name}"
+        return Problem(file=self.file, line=self.line, where=where, message=self.message)
