@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "probe": "Find out which assumptions about the service hold on your own project.",
     "import": "Import configurations of the service into the state, and write TOML files for them.",
     "fmt": "Format job files and the settings.",
-    "schema": "Print a JSON Schema (2020-12) of job files or of the settings, for editors.",
+    "schema": "Print a JSON Schema (2020-12) of job files, settings or policies, for editors.",
 }
 """The first sentence of each command's help."""
 _CATALOG = ("flavors", "engines", "algorithms")

@@ -26,7 +26,8 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
 
     The keys of each table are put in the order of the reference, with single blank lines between
     them and one before each table. Comments stay with their keys, tables keep their order, and
-    values are kept as they are written. The default is majobctl.toml and all job files.
+    values are kept as they are written. The default is majobctl.toml, policy.toml and all job
+    files.
 
     \b
     Example:
@@ -67,13 +68,15 @@ def _named(files: Sequence[str]) -> Iterator[tuple[Path, str]]:
 def _files_here() -> Iterator[tuple[Path, str]]:
     """The settings and the job files that they name, whatever else is wrong with them."""
     from majobctl.repository.jobs.files import job_files
-    from majobctl.repository.settings.settings import FILE_NAME, read_settings
+    from majobctl.repository.settings.settings import FILE_NAME, POLICY_NAME, read_settings
 
     settings, _ = read_settings(invocation.root())
     found = job_files(settings)
     for warning in (*found.unmatched, *found.problems):
         invocation.warn(warning)
     yield settings.file_path, FILE_NAME
+    if (settings.root / POLICY_NAME).is_file():
+        yield settings.root / POLICY_NAME, POLICY_NAME
     for path, name in found.files:
         yield Path(path), name
 

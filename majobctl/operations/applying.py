@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from majobctl.errors import ConfigError, MajobctlError, StateError
+from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import LOOKED_UP
 from majobctl.job_config.secrets import Masker, Maskers, is_masked
 from majobctl.operations import context
@@ -140,16 +140,9 @@ class _Run:
 
     def _judged_again(self, plan: Plan) -> Plan:
         """A saved ``plan`` under the policies of now."""
-        from majobctl.repository.policies import read_policies
+        from majobctl.operations.policies import judged, policies_of
 
-        policies, problems = read_policies(self.settings)
-        if problems:
-            raise ConfigError(sorted(problems))
-        if not policies:
-            return replace(plan, violations=())
-        from majobctl.operations.policies import judged
-
-        return judged(self.repository, plan, self.settings, policies)
+        return judged(self.repository, plan, self.settings, policies_of(self.settings))
 
     def _check_limits(self, plan: Plan) -> None:
         patterns, apply = self.settings.job_files, self.settings.apply

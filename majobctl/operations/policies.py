@@ -17,6 +17,7 @@ from majobctl.policy.verdict import Verdict
 from majobctl.policy.words import FACTS
 from majobctl.repository.impact import read_prices
 from majobctl.repository.jobs.layers import Origin
+from majobctl.repository.policies import read_policies
 from majobctl.text import counted, nearest, quoted
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ def refuse_denied(plan: Plan) -> None:
         raise MajobctlError(
             f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
         )
+
+
+def policies_of(settings: Settings) -> tuple[Policy, ...]:
+    """The policies beside ``settings``. Raises ConfigError with every problem in them."""
+    policies, problems = read_policies(settings)
+    if problems:
+        raise ConfigError(sorted(problems))
+    return policies
 
 
 class _Court:

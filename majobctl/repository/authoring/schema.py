@@ -3,13 +3,15 @@ They do not require what a default, a template, a variable or a matrix may provi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from majobctl.job_config import directives
 from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.scalars import COUNT_LIMIT
+from majobctl.policy.policy import Policy
+from majobctl.repository.authoring.policy_schema import policies_schema, rules_of_policies
 from majobctl.repository.authoring.schema_rules import (
     MAY_BE_BLANK,
     OTHERS,
@@ -38,11 +40,14 @@ _WITHOUT_REFERENCE: Schema = {"not": {"type": "string", **_WITH_REFERENCE}}
 _NAMES: Schema = {"pattern": f"^{JOB_CONFIG_NAME.pattern}$"}
 
 
-def job_file_schema() -> Schema:
+def job_file_schema(policies: Iterable[Policy] = ()) -> Schema:
     job_config = {"$ref": "#/$defs/job_config"}
     rules = {"$ref": "#/$defs/rules"}
     with_matrix = {"required": [MATRIX], **OTHERS}
     shared = {key: rule for key, rule in _directives().items() if key != RENAMED_FROM}
+    names = {_NAMES["pattern"]: {"allOf": [job_config, rules]}}
+    for pattern, rule in rules_of_policies(policies).items():
+        names[pattern] = {"allOf": [*names.get(pattern, {}).get("allOf", ()), *rule["allOf"]]}
     return {
         "$schema": _DRAFT,
         "title": "majobctl job file",
@@ -55,7 +60,7 @@ def job_file_schema() -> Schema:
                 " digits, _ and -.",
                 "type": "object",
                 # allOf is here, not in the tables: some editors offer no keys for a table with it.
-                "patternProperties": {_NAMES["pattern"]: {"allOf": [job_config, rules]}},
+                "patternProperties": names,
                 # The name of a table with a matrix is a label only.
                 "additionalProperties": {"allOf": [job_config, rules, with_matrix]},
             },
@@ -107,12 +112,28 @@ def settings_schema() -> Schema:
         "$schema": _DRAFT,
         "title": "majobctl settings",
         "description": "majobctl.toml, the settings of a config repository.",
-        **_table("majobctl settings", {**references, "environments": environments}),
+        **_table(
+            "majobctl settings",
+            {**references, "environments": environments, "policy": policies_schema(_fields())},
+        ),
         "$defs": tables,
     }
 
 
-SCHEMAS: Mapping[str, Callable[[], Schema]] = {"jobs": job_file_schema, "settings": settings_schema}
+def policy_file_schema() -> Schema:
+    table = _table("majobctl policies", {"policy": policies_schema(_fields())})
+    return {
+        "$schema": _DRAFT,
+        "description": "policy.toml, the rules of a config repository.",
+        **table,
+    }
+
+
+SCHEMAS: Mapping[str, Callable[[], Schema]] = {
+    "jobs": job_file_schema,
+    "settings": settings_schema,
+    "policy": policy_file_schema,
+}
 """By their names on the command line."""
 
 
