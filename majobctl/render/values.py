@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +20,15 @@ def json_text(value: Any) -> str:
     missing = "".join(f", {name} is not set" for name in unset_variables(value))
     text = SHOWN if is_masked(value) else _ENCODE(without_hashes(value, SHOWN))
     return printable(f"(sensitive{missing})" if missing else text)
+
+
+def shown(value: Any) -> Any:
+    """``value`` with a text in place of each mask."""
+    if is_masked(value):
+        return json_text(value)
+    if isinstance(value, Mapping):
+        return {key: shown(item) for key, item in value.items()}
+    return [*map(shown, value)] if isinstance(value, (list, tuple)) else value
 
 
 def columns(text: str) -> int:

@@ -229,6 +229,12 @@ def plain_items(
     return list({repr(item): item for item in found}.values())
 
 
+def ids_in(name: str, entries: Iterable[Item]) -> Entries:
+    """The entries of the list ``name`` that have an id, with that and their names alone."""
+    keys = (IDS[name], *(COLUMNS[name][key] for key in NAMES[name]))
+    return [{key: it.get(key) for key in keys} for it in entries if as_id(it.get(keys[0]))]
+
+
 def _natural(text: str) -> tuple[list[tuple[str, int, str]], str]:
     """A key that sorts ``1.13`` after ``1.4``, in any case."""
     parts = re.findall(r"([^0-9]*)0*([0-9]*)", text.casefold())
