@@ -66,7 +66,7 @@ def requests_text(configs: Iterable[JobConfig], sources: Sources, messages: Iter
 _HEAD = """\
 # Updates training job configurations with the ModelArts SDK, or with majobctl in its place.
 # They are meant for {}
-# Session() is that of a notebook or of the environment; elsewhere, tell it where and who.
+# Session() takes the credentials of a notebook or of the environment; elsewhere, pass yours to it.
 """
 _IMPORTS = """
 try:
@@ -97,14 +97,14 @@ def sdk_script(
     address: str,
 ) -> str:
     """A script that makes the calls with these arguments of the SDK."""
-    calls = ""
+    parts = []
     for config in configs:
-        lines: dict[bool, str] = {False: "", True: ""}
+        lines, notes = {False: "", True: ""}, _notes(config, sources)
         for key, value in arguments(config).items():
-            lines[FIELDS[key].of_update] += "".join(_argument(key, value, _notes(config, sources)))
-        calls += _CALL.format(
-            place=_place(config), name=config.name, own=lines[False], of_call=lines[True]
-        )
+            lines[FIELDS[key].of_update] += "".join(_argument(key, value, notes))
+        about = {"place": _place(config), "name": config.name}
+        parts.append(_CALL.format(**about, own=lines[False], of_call=lines[True]))
+    calls = "".join(parts)
     needed = sorted({*re.findall(r"os\.environ\['(\w+)'\]", calls)})
     head = _HEAD.format(printable(address))
     head += f"# Needed in the environment: {', '.join(needed)}\n" if needed else ""
