@@ -230,9 +230,14 @@ def plain_items(
 
 
 def ids_in(name: str, entries: Iterable[Item]) -> Entries:
-    """The entries of the list ``name`` that have an id, with that and their names alone."""
-    keys = (IDS[name], *(COLUMNS[name][key] for key in NAMES[name]))
-    return [{key: it.get(key) for key in keys} for it in entries if as_id(it.get(keys[0]))]
+    """The entries of the list ``name`` with an id and names, and nothing else of them."""
+    identity, columns = IDS[name], [COLUMNS[name][key] for key in NAMES[name]]
+    return [
+        {identity: number, **{column: it[column] for column in columns}}
+        for it in entries
+        if (number := as_id(it.get(identity))) is not None
+        and all(isinstance(it.get(column), str) for column in columns)
+    ]
 
 
 def _natural(text: str) -> tuple[list[tuple[str, int, str]], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class CachedList:
 
     read_at: str
     items: Sequence[Item]
-    ids: Sequence[dict[str, Any]] = ()
+    ids: Sequence[dict[str, Any]] = field(default_factory=list)
 
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
@@ -408,7 +408,8 @@ def repositories(draw: st.DrawFn) -> dict[str, str]:
             for header, table in headers.items()
         )
     defaults = {"hyperparameters": draw(st.dictionaries(st.sampled_from("abc"), texts))}
-    for header, table in {"defaults": defaults, "variables": variables}.items():
+    shared: dict[str, Mapping[str, Any]] = {"defaults": defaults, "variables": variables}
+    for header, table in shared.items():
         lines = "".join(f"{it} = {toml_value(value)}\n" for it, value in table.items())
         files["majobctl.toml"] = files.get("majobctl.toml", "") + f"[{header}]\n{lines}"
     return files
@@ -416,17 +417,20 @@ def repositories(draw: st.DrawFn) -> dict[str, str]:
 
 def lists_of_the_emulator(rest: FakeService) -> None:
     rest.specs = [{"spec_id": it.spec_id, "spec_code": it.spec_code} for it in FLAVORS.values()]
-    keys = ("engine_id", "engine_name", "engine_version")
-    rest.engines = [{key: getattr(it, key) for key in keys} for it in ENGINES.values()]
-    keys = ("model_id", "model_name")
-    rest.models = [{key: getattr(it, key) for key in keys} for it in ALGORITHMS.values()]
+    rest.engines = [
+        {key: getattr(it, key) for key in ("engine_id", "engine_name", "engine_version")}
+        for it in ENGINES.values()
+    ]
+    rest.models = [
+        {"model_id": it.model_id, "model_name": it.model_name} for it in ALGORITHMS.values()
+    ]
 
 
 _NUMBERS = count()
 
 
 @given(files=repositories())
-@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=40)
 def test_what_is_rendered_is_what_is_read_and_what_is_sent(
     on_rest: Repository, rest: FakeService, tmp_path: Path, files: dict[str, str]
 ) -> None:
