@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -24,11 +23,7 @@ def json_text(value: Any) -> str:
 
 def shown(value: Any) -> Any:
     """``value`` with a text in place of each mask."""
-    if is_masked(value):
-        return json_text(value)
-    if isinstance(value, Mapping):
-        return {key: shown(item) for key, item in value.items()}
-    return [*map(shown, value)] if isinstance(value, (list, tuple)) else value
+    return without_hashes(value, json_text)
 
 
 def columns(text: str) -> int:
