@@ -60,4 +60,6 @@ def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
             text = printable_lines(text)  # a file gets the bytes that are sent
     else:
         text = render.toml_text(*shown)
+    if as_ in ("toml", "sdk"):
+        text = text.replace("##", "#\\u0023")  # a CI job's log may take it for a command
     click.echo(text, nl=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -373,6 +374,19 @@ def test_the_script_calls_the_sdk_if_that_is_installed(repository: Repository) -
     assert ast.literal_eval(said[1]) == [
         ("one", own, {"inputs": JOB["inputs"], "config_desc": "y"})
     ]
+
+
+def test_no_value_is_changed_in_the_log_of_a_ci_job(repository: Repository) -> None:
+    hostile = {"##[group]x": "::warning::x", "\u3164\u202e": "\\##vso[x]", "é'\"": "::"}
+    repository.settings(SETTINGS)
+    repository.environment["GITHUB_ACTIONS"] = "true"
+    repository.job("one", hyperparameters=hostile)
+    table = tomli.loads(repository.done("render").stdout)["job_config"]["one"]
+    assert table["hyperparameters"] == hostile
+    script = repository.done("render", "--as", "sdk").stdout
+    (calls,) = runs(script + "print(session.calls)", PYTHONPATH=str(STAND_IN)).splitlines()[1:]
+    labels = ast.literal_eval(calls)[0][1]["hyperparameters"]
+    assert {it["label"]: it["value"] for it in labels} == hostile
 
 
 def test_long_names_are_sent_by_the_script_too(on_rest: Repository, rest: FakeService) -> None:
