@@ -58,12 +58,13 @@ algorithms = _listing("algorithms", "model_name", _LABELS, "an algorithm that wa
 def _show(name: str, format_: str) -> None:
     """Reads the list ``name`` from the service, caches it and prints it."""
     from majobctl.plan.document import HEAD, dumps
-    from majobctl.service.catalog import plain_items
+    from majobctl.service.catalog import ids_in, plain_items
 
     settings = invocation.load_settings()
     with provider_of(settings, 1) as provider:
-        items = plain_items(name, provider.catalog.entries(name))
-    _cache(settings, name, items)
+        entries = provider.catalog.entries(name)
+    items = plain_items(name, entries)
+    _cache(settings, name, items, ids_in(name, entries))
     if format_ == "json":
         text = dumps({**HEAD, "target": target_of(settings).document(), name: items})
     else:
@@ -71,7 +72,9 @@ def _show(name: str, format_: str) -> None:
     click.echo(text, nl=False)
 
 
-def _cache(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
+def _cache(
+    settings: Settings, name: str, items: list[dict[str, Any]], ids: list[dict[str, Any]]
+) -> None:
     from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
 
     if name == "algorithms" and settings.provider["kind"] == "sdk":
@@ -79,7 +82,7 @@ def _cache(settings: Settings, name: str, items: list[dict[str, Any]]) -> None:
         return
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
-        save_list(path, target_of(settings), name, CachedList(utc_now(), items))
+        save_list(path, target_of(settings), name, CachedList(utc_now(), items, ids))
     except OSError as error:
         reason = f"cannot be written: {error.strerror or error}"
         invocation.warn(f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not cached")

@@ -43,6 +43,8 @@ class JobConfig:
     policy: ComparePolicy = field(default_factory=ComparePolicy, compare=False)
     prevent_delete: bool = field(default=False, compare=False)
     renamed_from: str = field(default="", compare=False)
+    unsent: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The keys that no request carries."""
 
     def hidden(self, params: Mapping[str, Any]) -> list[Path]:
         """The secret places of ``params``, which come from the state or from the service."""

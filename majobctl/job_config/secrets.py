@@ -166,9 +166,11 @@ Maskers: TypeAlias = Callable[[str], Masker]
 
 
 def without_hashes(value: Any, instead: object = None) -> Any:
-    """``value`` with ``instead`` in place of each masked part: by default, what a Masker without a
-    salt makes of it."""
+    """``value`` with ``instead``, or its result, in place of each masked part: by default, what a
+    Masker without a salt makes of it."""
     if is_masked(value):
+        if callable(instead):
+            return instead(value)
         return instead or (value if unset_variables(value) else _NO_MASK)
     if isinstance(value, Mapping):
         return {key: without_hashes(item, instead) for key, item in value.items()}

@@ -94,13 +94,20 @@ class Finder:
         return hyperparameter_text(value) or ""
 
     def edited(self, reference: str, origin: Origin, before: str) -> Cause:
+        cause = self.source_of(reference, origin)
+        if reference.startswith("var."):
+            self.edits[cause] = (before, self.text_of(reference, origin))
+        return cause
+
+    def source_of(self, reference: str, origin: Origin) -> Cause:
+        """Where the value of ``reference`` is."""
         kind, _, name = reference.partition(".")
         if kind == "matrix":
             return self.line(origin.own, (kind, name))
+        if kind == "env":
+            return Cause(file="environment", line=0, key=reference)
         variable = self.variables[name]
-        cause = cause_at(variable.file, variable.line, variable.path)
-        self.edits[cause] = (before, variable.text)
-        return cause
+        return cause_at(variable.file, variable.line, variable.path)
 
 
 class _Compared(Finder):

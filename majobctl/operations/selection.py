@@ -15,7 +15,11 @@ from majobctl.text import nearest, quoted
 
 
 def resolved(
-    selection: Selection, root: Path, files: Mapping[str, str], others: Iterable[str]
+    selection: Selection,
+    root: Path,
+    files: Mapping[str, str],
+    others: Iterable[str],
+    where: str = "in a file or in the state",
 ) -> Selection:
     """``selection`` with the names that it covers. ``files`` has the job file, relative to
     ``root``, of each job config that one describes; ``others`` are the names without. Raises
@@ -26,7 +30,7 @@ def resolved(
     wrong = []
     for part in (part for part in parts if not found[part]):
         hint = nearest(plain_name(part), {*known, *files.values()})
-        wrong.append(f"no job config in a file or in the state matches {quoted(part)}{hint}")
+        wrong.append(f"no job config {where} matches {quoted(part)}{hint}")
     names = {it for part in selection.targeted for it in found[part]} or known
     names = names.difference(*(found[part] for part in selection.excluded))
     if not (wrong or names):

@@ -21,6 +21,11 @@ def json_text(value: Any) -> str:
     return printable(f"(sensitive{missing})" if missing else text)
 
 
+def shown(value: Any) -> Any:
+    """``value`` with a text in place of each mask."""
+    return without_hashes(value, json_text)
+
+
 def columns(text: str) -> int:
     """The columns that ``text`` takes on a terminal, or a few more."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))

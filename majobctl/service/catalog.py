@@ -229,6 +229,17 @@ def plain_items(
     return list({repr(item): item for item in found}.values())
 
 
+def ids_in(name: str, entries: Iterable[Item]) -> Entries:
+    """The entries of the list ``name`` with an id and names, and nothing else of them."""
+    identity, columns = IDS[name], [COLUMNS[name][key] for key in NAMES[name]]
+    return [
+        {identity: number, **{column: it[column] for column in columns}}
+        for it in entries
+        if (number := as_id(it.get(identity))) is not None
+        and all(isinstance(it.get(column), str) for column in columns)
+    ]
+
+
 def _natural(text: str) -> tuple[list[tuple[str, int, str]], str]:
     """A key that sorts ``1.13`` after ``1.4``, in any case."""
     parts = re.findall(r"([^0-9]*)0*([0-9]*)", text.casefold())

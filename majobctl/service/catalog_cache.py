@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from majobctl.service.catalog import COLUMNS, Item, plain_items
 from majobctl.strict_json import JsonError, Node, parse_object
@@ -21,10 +22,12 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 @dataclass(frozen=True, slots=True)
 class CachedList:
-    """The items of one list, as ``plain_items`` makes them, and when (UTC) they were read."""
+    """The items of one list, as ``plain_items`` makes them, and when (UTC) they were read. ``ids``
+    are its entries with names and ids alone, in the service's order."""
 
     read_at: str
     items: Sequence[Item]
+    ids: Sequence[dict[str, Any]] = field(default_factory=list)
 
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
@@ -57,7 +60,8 @@ def _list_of(name: str, node: Node) -> CachedList:
         raise read_at.wrong("must be a time such as 2026-11-23T12:00:00Z")
     items = [item.table() for item in node["items"].items()]
     own = {column: column for column in COLUMNS[name]}
-    return CachedList(read_at.text(), plain_items(name, items, own))
+    found = ids.items() if (ids := node.get("ids")) else ()
+    return CachedList(read_at.text(), plain_items(name, items, own), [it.table() for it in found])
 
 
 def save_list(path: Path, target: Target, name: str, cached: CachedList) -> None:

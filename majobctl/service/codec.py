@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, LOOKED_UP, Field, Kind
 from majobctl.job_config.live import LiveConfig, source_of, unknown_sentence
 from majobctl.job_config.values import INTEGER_LIMIT, WrittenFloat, as_text, is_blank
-from majobctl.service.catalog import IDS, NAMES, Catalog, as_id, as_number
+from majobctl.service.catalog import IDS, NAMES, as_id, as_number
 from majobctl.text import printable, quoted
 
 _UNSET_IDS = ("", "0")
@@ -37,13 +37,19 @@ _SAID = frozenset(field.rest for field in FIELDS.values())
 Document = Mapping[str, Any]
 
 
+class Ids(Protocol):
+    """The half of ``Catalog`` that finds ids by names."""
+
+    def id_of(self, name: str, *wanted: str) -> Any: ...
+
+
 class Names(Protocol):
     """The half of ``Catalog`` that finds names by ids."""
 
     def names_of(self, name: str, number: str) -> tuple[str, ...] | None: ...
 
 
-def rest_body(given: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
+def rest_body(given: Mapping[str, Any], catalog: Ids) -> dict[str, Any]:
     """The fields of a request; ``given`` are normalised params, or blank values, which clear.
     Raises what ``catalog`` raises."""
     body: dict[str, Any] = {}

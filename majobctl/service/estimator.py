@@ -82,7 +82,7 @@ class Estimator:
         ``config_name`` is by default the Estimator's own."""
         name = self._name_or(config_name)
         given = self._given(name, config_desc, inputs, dataset_id, dataset_version_id, data_source)
-        return _answered(lambda: self._send("PUT", _path(name), self._body(given)))
+        return _answered(lambda: self._send("PUT", path_of(name), self._body(given)))
 
     def create_job_configs(
         self,
@@ -109,13 +109,13 @@ class Estimator:
 
     def get_job_configs_info(self) -> Answer:
         """The configuration ``config_name`` as the service answers, with REST names."""
-        path = _path(self._name_or(None))
+        path = path_of(self._name_or(None))
         query = {"config_type": "custom"}
         return _answered(lambda: self.modelarts_session.request("GET", path, query=query))
 
     def delete_job_configs(self) -> Answer:
         """Deletes the configuration ``config_name``."""
-        path = _path(self._name_or(None))
+        path = path_of(self._name_or(None))
         return _answered(lambda: self._send("DELETE", path, None))
 
     @staticmethod
@@ -250,7 +250,8 @@ def _session(session: object) -> Session:
     return session
 
 
-def _path(config_name: str) -> str:
+def path_of(config_name: str) -> str:
+    """Where a configuration is, below the project."""
     return f"{_CONFIGS}/{quote(config_name, safe='')}"
 
 

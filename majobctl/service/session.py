@@ -167,7 +167,7 @@ class Session:
             url += "?" + urlencode(sent, quote_via=quote, safe="~")
         writes, may_repeat = method != "GET", method != "POST"
         quotes = QuoteFilter(secrets_of(self._credentials))
-        content = b"" if body is None else _encoded(body)
+        content = b"" if body is None else encoded(body)
         send = self._sender(method, url, content, quotes, self._auth, {})
 
         def read(result: Response | NoResponse) -> dict[str, Any] | Failure:
@@ -224,7 +224,7 @@ class Session:
                 return send()
             return result
 
-        plain, transport = {**_headers(body), **more}, self._transport
+        plain, transport = {**headers_of(body), **more}, self._transport
         return send
 
     @property
@@ -259,7 +259,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _headers(body: bytes) -> dict[str, str]:
+def headers_of(body: bytes) -> dict[str, str]:
+    """The headers of a request, without those that authorize it."""
     content = {"Content-Type": "application/json"} if body else {}
     return {
         "Accept": "application/json",
@@ -269,7 +270,8 @@ def _headers(body: bytes) -> dict[str, str]:
     }
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """``body`` as it is sent. Raises ConfigError for half of a surrogate pair."""
     try:
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from majobctl.service.catalog import COLUMNS, plain_items
+from majobctl.service.catalog import COLUMNS, ids_in, plain_items
 from majobctl.service.catalog_cache import CachedList, load_lists, save_list
 from majobctl.target import Target
 
@@ -154,18 +154,23 @@ def test_hyperparameters_are_read_from_the_text_that_they_come_in(
     assert item["hyperparameters"] == labelled
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["spec_code", "model_name", "core"]), JSON)))
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["spec_code", "spec_id", "model_name", "core"]), JSON))
+)
 def test_any_entries_make_items_that_survive_save_and_load(
     tmp_path: Path, entries: list[dict[str, Any]]
 ) -> None:
+    def cached(name: str) -> CachedList:
+        return CachedList(AT, plain_items(name, entries), ids_in(name, entries))
+
     path = tmp_path / "catalogue.json"
     for name in COLUMNS:
-        save_list(path, TARGET, name, CachedList(AT, plain_items(name, entries)))
+        save_list(path, TARGET, name, cached(name))
     lists, reason = load_lists(path, TARGET)
     assert reason == ""
     assert list(lists) == list(COLUMNS)
     for name in COLUMNS:
-        assert lists[name] == CachedList(AT, plain_items(name, entries))
+        assert lists[name] == cached(name)
 
 
 # The file
@@ -173,9 +178,12 @@ def test_any_entries_make_items_that_survive_save_and_load(
 
 def test_a_list_that_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "catalogue.json"
-    save_list(path, TARGET, "flavors", CachedList(AT, [FLAVOR]))
-    assert load_lists(path, TARGET) == ({"flavors": CachedList(AT, [FLAVOR])}, "")
-    assert json.loads(path.read_bytes()) == document()
+    ids = ids_in("flavors", [{"spec_id": "4", "spec_code": FLAVOR["train_instance_type"]}])
+    save_list(path, TARGET, "flavors", CachedList(AT, [FLAVOR], ids))
+    assert load_lists(path, TARGET) == ({"flavors": CachedList(AT, [FLAVOR], ids)}, "")
+    entry = {"spec_id": 4, "spec_code": "modelarts.vm.gpu.p100"}
+    flavors = {"read_at": AT, "items": [FLAVOR], "ids": [entry]}
+    assert json.loads(path.read_bytes()) == document(flavors=flavors)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(path.parent) == ["catalogue.json"]
 

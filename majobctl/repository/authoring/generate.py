@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from majobctl.job_config.checks import checked_values
@@ -19,6 +20,7 @@ from majobctl.job_config.secrets import (
     variable_for,
     with_known,
 )
+from majobctl.job_config.violations import Path
 from majobctl.repository.jobs.references import resolve
 from majobctl.repository.jobs.tables import KEYS
 from majobctl.text import is_unseen, printable, quoted
@@ -53,12 +55,13 @@ class Defaults:
 class JobTable:
     """One ``[job_config.NAME]``; ``values`` are those that the defaults do not give already,
     ``secrets`` the keys and labels with values that look secret and are written in plain text.
-    ``remarks`` become comments above the table."""
+    ``remarks`` become comments above the table, ``notes`` beside the values at these places."""
 
     name: str
     values: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    notes: Mapping[Path, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """TOML, with the keys in the documented order and no invisible characters."""
@@ -71,10 +74,18 @@ class JobTable:
         elif labelled:
             del values[_LABELLED]
         text = "".join(map(comment, self.remarks)) + f"[job_config.{self.name}]\n"
-        text += "".join(_key_lines(key, value) for key, value in values.items())
+        text += "".join(self._noted(_key_lines(key, value), key) for key, value in values.items())
         if labelled:
-            text += f"\n[job_config.{self.name}.{_LABELLED}]\n{_lines(labelled)}"
-        return text
+            text += f"\n[job_config.{self.name}.{_LABELLED}]\n"
+        lines = [self._noted(_lines({it: labelled[it]}), _LABELLED, it) for it in labelled]
+        return text + "".join(lines)
+
+    def _noted(self, text: str, *place: str) -> str:
+        """``text`` with its note, or the notes of an array's labels, at the ends of lines."""
+        labels = self.values.get(_LABELLED, ()) if place == (_LABELLED,) else ()
+        notes = [self.notes.get(place), *(self.notes.get((_LABELLED, it)) for it in labels)]
+        lines = zip_longest(text[:-1].split("\n"), notes[: text.count("\n")])
+        return "".join(f"{line}  # {note}\n" if note else f"{line}\n" for line, note in lines)
 
 
 def comment(text: str) -> str:
@@ -150,18 +161,18 @@ def _own(key: str, value: Any, default: Any) -> Any:
         return ""
     if key == _LABELLED and default:
         value = {label: text for label, text in value.items() if default.get(label) != text}
-    return _escaped(value, key)
+    return escaped(value, key)
 
 
-def _escaped(value: Any, name: str) -> Any:
+def escaped(value: Any, name: str) -> Any:
     """``value``, at the key or label ``name``, with no text read as a reference."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if is_masked(value):
         return f"${{env.{variable_for(name)}}}"
     if isinstance(value, Mapping):
-        return {key: _escaped(item, key) for key, item in value.items()}
-    return [_escaped(item, name) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: escaped(item, key) for key, item in value.items()}
+    return [escaped(item, name) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:

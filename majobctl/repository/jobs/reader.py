@@ -159,6 +159,7 @@ def _read_job_config(
         policy=policy,
         prevent_delete=bool(effective.prevent_delete),
         renamed_from=effective.renamed_from,
+        unsent={it: params[it] for it in params if it not in sent} if sent is not params else {},
     )
     warnings = [*_warnings(params, sent), *secret_warnings(params, job_config.sensitive)]
     return Reading(origin, policy, name, job_config, warnings=warnings, size=size)

@@ -17,7 +17,6 @@ from majobctl.text import nearest, quoted
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
-_INNER = re.compile(r"(?<!\$)\$\{((?:var|matrix)\.[^}]*)\}")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
 MOST_CHARACTERS = 1_000_000
 """How much the references in one table may add: more than any request takes."""
@@ -120,9 +119,9 @@ def _why_unresolved(written: str, reference: str, texts: Mapping[str, str]) -> s
     return f"{quoted(written)} is not a reference: {_FORMS}"
 
 
-def split(text: str) -> list[str]:
-    """Literal text and ``var.NAME`` or ``matrix.KEY``, by turns."""
-    parts = _INNER.split(text)
+def split(text: str, kinds: str = "var|matrix") -> list[str]:
+    """Literal text and references of these ``kinds``, such as ``var.NAME``, by turns."""
+    parts = re.split(rf"(?<!\$)\$\{{((?:{kinds})\.[^}}]*)\}}", text)
     parts[::2] = [part.replace("$${", "${") for part in parts[::2]]
     return parts
 

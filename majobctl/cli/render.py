@@ -1,0 +1,65 @@
+"""``majobctl render``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from majobctl.cli import invocation, options
+
+
+@click.command("render")
+@click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1)
+@click.option(
+    *("--as", "--format", "as_"),
+    type=click.Choice(("toml", "sdk", "rest", "json")),
+    default="toml",
+    show_default=True,
+    help="sdk: a Python script that runs with the ModelArts SDK or with majobctl; rest: the"
+    " requests, in the form of .http files.",
+)
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@options.variable_options
+@options.selection_options
+def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
+    """Show the job configs as they will be: defaults, templates, matrices, variables and the
+    environment resolved.
+
+    Each has its file and line; with --origin, each value, too, and the variables in it. Nothing is
+    read but files, and no secret is needed: a sensitive value is `(sensitive)`, and a script reads
+    it from os.environ. Requests have the ids that `majobctl flavors`, `engines` and `algorithms`
+    have cached.
+
+    \b
+    Example:
+      majobctl render 'nlp-*' jobs/vision.toml --origin
+      majobctl render sentiment -e prod --as sdk > sentiment.py
+    """
+    from majobctl.operations.resolving import resolve_configs
+    from majobctl.render import job_configs as render
+    from majobctl.text import printable_lines
+
+    chosen = invocation.selection()
+    chosen = replace(chosen, targeted=(*chosen.targeted, *names))
+    found = resolve_configs(invocation.repository(), chosen)
+    shown = found.configs, found.sources if origin else lambda config: {}
+    if as_ == "json":
+        from majobctl.plan.document import dumps
+
+        text = dumps(render.configs_document(*shown, found.settings.environment))
+    elif as_ == "sdk":
+        text = render.sdk_script(*shown, found.sdk_arguments, found.address)
+    elif as_ == "rest":
+        from majobctl.operations.requests import requests_of
+        from majobctl.render.values import shown as shown_value
+
+        text = render.requests_text(*shown, requests_of(found, shown_value, invocation.warn))
+        if options.is_terminal(sys.stdout):
+            text = printable_lines(text)  # a file gets the bytes that are sent
+    else:
+        text = render.toml_text(*shown)
+    if as_ in ("toml", "sdk"):
+        text = text.replace("##", "#\\u0023")  # a CI job's log may take it for a command
+    click.echo(text, nl=False)
