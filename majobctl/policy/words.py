@@ -274,7 +274,9 @@ def sentence_of(word: str, operand: Any) -> str:
     if word == NOT:
         parts = (WORDS[it].forbids.format(_shown(it, own)) for it, own in operand.items())
         return f"does not allow {' and '.join(parts)}"
-    return f"allows {WORDS[word].allows.format(_shown(word, operand))}"
+    allowed = WORDS[word].allows.format(_shown(word, operand))
+    is_one = WORDS[word].operand == "a count" and operand == 1
+    return f"allows {allowed.removesuffix('s') if is_one else allowed}"
 
 
 def _shown(word: str, operand: Any) -> str:
