@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_thousands_of_violations_fit_into_a_comment(on_emulator: Repository) -> 
 
 
 OLD = {"output_path": "/ml/old/", "hyperparameters": {"lr": 0.1, "key": "s3cret"}}
-FREEZE = {
+FREEZE: dict[str, tuple[str, dict[str, Any], str]] = {
     "update": (FROZEN, {"output_path": "/ml/new/"}, "output_path"),
     "label": (FROZEN, {"hyperparameters": {"lr": 0.2, "key": "s3cret"}}, "hyperparameters.lr"),
     "removal": (FROZEN, {"hyperparameters": {"key": "s3cret"}}, "hyperparameters.lr"),
@@ -249,6 +250,7 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
 
 HIDING = """
 import sys
+from typing import Any
 class Hidden:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "jsonschema_rs":

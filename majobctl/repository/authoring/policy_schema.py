@@ -114,12 +114,16 @@ def _as_pattern(glob: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(it) or _as_set(it) for it in parts)
 
 
+_NEVER = "(?!)"
+
+
 def _as_set(part: str) -> str:
-    """A set of characters as the names' own that it has; other text as it is."""
+    """A set of characters as the names' own that it has; other text as it is, which no name has
+    where it is no character of names."""
     if part[:1] != "[" or len(part) < 3:
-        return re.escape(part)
+        return "".join(it if it in _CHARACTERS else _NEVER for it in part)
     own = "".join(it for it in _CHARACTERS if fnmatchcase(it, part))
-    return f"[{re.escape(own)}]" if own else "(?!)"
+    return f"[{own}]" if own else _NEVER
 
 
 def _rule(policy: Policy) -> Schema | None:
