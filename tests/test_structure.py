@@ -34,6 +34,7 @@ def modules() -> Iterator[Path]:
         ("tomlkit", {"repository"}),
         ("click", {"cli"}),
         ("filelock", {"state"}),
+        ("jsonschema_rs", {"policy"}),
         ("psycopg", {"state"}),
         ("tomli", {"repository", "emulator"}),
         ("werkzeug", {"emulator"}),

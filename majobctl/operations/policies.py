@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.job_config import Source
-from majobctl.plan.change import Action, Change, FieldAction, Params
+from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.plan import Plan
-from majobctl.policy.judge import Judge, Subject
 from majobctl.policy.verdict import Verdict
 from majobctl.policy.words import FACTS
 from majobctl.repository.impact import read_prices
 from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.policies import read_policies
+from majobctl.repository.settings.settings import read_settings
 from majobctl.text import counted, nearest, quoted
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def validate(repository: ConfigRepository) -> Config:
     """The valid config, with every job config judged, and every example of a policy. What breaks a
     policy that only warns is among its warnings. Raises as ``load_config``, and ConfigError for
     what breaks a policy that denies, and for a policy that its own examples contradict."""
-    config = repository.load_config()
+    try:
+        config = repository.load_config()
+    except ConfigError as error:
+        problems = {*error.problems, *_problems_of_sound_policies(repository)}
+        raise ConfigError(sorted(problems), error.warnings) from None
     if not config.policies:
         return config
     court = _Court(config.settings, config.policies)
@@ -49,6 +54,16 @@ def validate(repository: ConfigRepository) -> Config:
     if denied := sorted(it.problem for it in verdicts if it.denies):
         raise ConfigError(denied, warnings)
     return replace(config, warnings=warnings)
+
+
+def _problems_of_sound_policies(repository: ConfigRepository) -> list[Problem]:
+    """What only a judge finds in the policies that can be read."""
+    from majobctl.policy.judge import Judge
+
+    policies, _ = read_policies(read_settings(repository.folder, repository.overrides)[0])
+    with contextlib.suppress(MajobctlError):  # The library is missing: the others are still true.
+        return Judge(policies).problems()
+    return []
 
 
 def judged(
@@ -86,6 +101,8 @@ class _Court:
     """The compiled policies, and the facts about job configs that they ask for."""
 
     def __init__(self, settings: Settings, policies: Sequence[Policy]) -> None:
+        from majobctl.policy.judge import Judge
+
         self._settings, self._policies = settings, policies
         self._judge = Judge(policies)
         if problems := self._judge.problems():
@@ -94,17 +111,24 @@ class _Court:
     def of_job_config(
         self, name: str, source: Source | None, params: Params, hidden: Sequence[Any]
     ) -> Iterator[Verdict]:
+        from majobctl.policy.judge import Subject
+
         facts = self._facts(name, source.file if source else "", params)
         yield from self._judge.verdicts(Subject(facts=facts, params=params, hidden=hidden))
 
     def of_change(self, change: Change) -> Iterator[Verdict]:
+        from majobctl.policy.judge import Subject
+
         leaves = change.action in _LEAVING
         params = (change.before if leaves else change.after) or {}
+        before = change.before or {}
         file = change.source.file if change.source else ""
+        action = {"action": change.action.value}
         subject = Subject(
-            facts={**self._facts(change.name, file, params), "action": change.action.value},
+            facts={**self._facts(change.name, file, params), **action},
             params=params,
-            before=change.before or {},
+            before=before,
+            facts_before={**self._facts(change.old_name or change.name, file, before), **action},
             changed=[it.path for it in change.fields if _was_set(it)] if not leaves else (),
             leaves=leaves,
         )
@@ -134,8 +158,9 @@ class _Court:
         return {"gpus": gpus_of_nodes(self._settings)[1], "price_per_hour": prices}
 
 
-def _was_set(field: Any) -> bool:
-    return field.action in (FieldAction.UPDATE, FieldAction.REMOVE) and field.before is not None
+def _was_set(field: FieldChange) -> bool:
+    """Whether the files change what was applied, whatever the service has by now."""
+    return field.before is not None and field.before != field.after
 
 
 def _placed(verdict: Verdict, source: Source | None, change: Change | None) -> Verdict:

@@ -6,6 +6,7 @@ A rule sees that a secret is set, never its value. What it cannot see counts aga
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -60,6 +61,7 @@ class Subject:
     params: Mapping[str, Any]
     hidden: Collection[Path] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
+    facts_before: Mapping[str, Any] = field(default_factory=dict)
     changed: Sequence[tuple[str, ...]] = ()
     leaves: bool = False
     """It is deleted or forgotten, and ``params`` is what it was."""
@@ -70,7 +72,7 @@ class Subject:
 
     @property
     def former(self) -> Subject:
-        return replace(self, params=self.before)
+        return replace(self, facts=self.facts_before, params=self.before)
 
     def at(self, path: tuple[str, ...]) -> _Value:
         if len(path) == 1 and path[0] in FACTS:
@@ -89,14 +91,10 @@ class Judge:
     the patterns that it does not take, and the examples that do not do what they are there for."""
 
     def __init__(self, policies: Iterable[Policy]) -> None:
-        self._problems: list[Problem] = []
-        self._rules = [_Rule(policy, self._problems) for policy in policies]
+        self._rules = [_Rule(policy) for policy in policies]
 
     def problems(self) -> list[Problem]:
-        found = [*self._problems]
-        for rule in self._rules if not found else ():
-            found += rule.wrong_examples()
-        return found
+        return [problem for rule in self._rules for problem in rule.problems()]
 
     def verdicts(self, subject: Subject) -> Iterator[Verdict]:
         for rule in self._rules:
@@ -113,10 +111,24 @@ class Judge:
 class _Rule:
     """One policy with its compiled conditions."""
 
-    def __init__(self, policy: Policy, problems: list[Problem]) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._where = [(it, _compiled("where", it, policy, problems)) for it in policy.where]
-        self._require = [(it, _compiled("require", it, policy, problems)) for it in policy.require]
+        self._problems: list[Problem] = []
+        self._where = [(it, self._compiled("where", it)) for it in policy.where]
+        self._require = [(it, self._compiled("require", it)) for it in policy.require]
+
+    def _compiled(self, key: str, condition: Condition) -> _Checks:
+        found = []
+        for word, operand in condition.words.items():
+            plain = json.dumps(plain_operand(condition, word, operand))
+            try:
+                validator = _validator(condition.type is Type.LABEL, word, plain)
+            except ValueError:
+                place = (key, *condition.path, word)
+                self._problems.append(self.policy.source.problem(place, _BAD_PATTERN))
+            else:
+                found.append((word, operand, validator))
+        return found
 
     def broken(self, subject: Subject) -> Iterator[tuple[tuple[str, ...], str]]:
         """Each place of ``subject`` that breaks the rule, and how."""
@@ -138,7 +150,10 @@ class _Rule:
                 what = f"{'.'.join(path)} may not change once it was applied"
                 yield path, f"{what}; {policy.place} froze it"
 
-    def wrong_examples(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Problem]:
+        yield from self._problems
+        if self._problems:
+            return
         for example in (*self.policy.fails, *self.policy.passes):
             if reason := self._wrong_example(example):
                 yield self.policy.source.problem(example.path, reason)
@@ -147,11 +162,14 @@ class _Rule:
         subject = Subject(facts=example.facts, params=example.params)
         unmet = self._first_unmet(subject)
         missed = [message for _, message in self._missed(subject)] if unmet is None else []
-        if example.path[0] == "passes":
-            return f"this example does not pass: {missed[0]}" if missed else ""
+        key, index = example.path
+        count = len(self.policy.fails if key == "fails" else self.policy.passes)
+        which = f"this example{f' ({int(index) + 1} of {count})' if count > 1 else ''}"
+        if key == "passes":
+            return f"{which} does not pass: {missed[0]}" if missed else ""
         if unmet is not None:
-            return f"this example breaks nothing, since `where` does not hold for it: {unmet}"
-        return "" if missed else "this example breaks nothing: it has all that `require` wants"
+            return f"{which} breaks nothing, since `where` does not hold for it: {unmet}"
+        return "" if missed else f"{which} breaks nothing: it has all that `require` wants"
 
     def _first_unmet(self, subject: Subject) -> str | None:
         """The first condition of ``where`` that does not hold, and why; None if all do."""
@@ -176,30 +194,9 @@ class _Rule:
                 yield condition.path, f"{dotted} {_shown(condition, value)}; {place} {wrong}"
 
 
-def _compiled(key: str, condition: Condition, policy: Policy, problems: list[Problem]) -> _Checks:
-    found = []
-    for word, operand in condition.words.items():
-        plain = plain_operand(condition, word, operand)
-        try:
-            found.append(
-                (word, operand, _validator(condition.type is Type.LABEL, word, _key(plain)))
-            )
-        except ValueError:
-            problems.append(policy.source.problem((key, *condition.path, word), _BAD_PATTERN))
-    return found
-
-
-def _key(plain: Any) -> str:
-    import json
-
-    return json.dumps(plain)
-
-
 @lru_cache(maxsize=1024)
 def _validator(is_label: bool, word: str, plain: str) -> jsonschema_rs.Validator:
     """Raises ValueError for a pattern that the library does not take."""
-    import json
-
     try:
         import jsonschema_rs
     except ImportError as error:

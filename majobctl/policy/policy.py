@@ -18,7 +18,9 @@ from majobctl.policy.words import (
     LABELS,
     Condition,
     Type,
+    as_written,
     conditions_of,
+    is_number,
 )
 from majobctl.text import nearest, quoted
 
@@ -162,7 +164,7 @@ def _texts(key: str, table: Mapping[str, Any], violations: list[Violation]) -> t
 def _wrong_places(frozen: Sequence[tuple[str, ...]]) -> Iterator[Violation]:
     keys = [*(key for key in KEYS if key not in FACTS), LABELS]
     for index, place in enumerate(frozen):
-        if place[0] not in keys or (len(place) == 2 and place[0] != LABELS):
+        if place[0] not in keys or (len(place) == 2 and (place[0] != LABELS or not place[1])):
             wrong = ".".join(place)
             message = f"unknown key {quoted(wrong)}{nearest(place[0], keys)}"
             yield Violation(("frozen", index), message)
@@ -178,7 +180,11 @@ def _examples(
     examples = []
     for index, own in enumerate(found):
         at = (key, index)
-        facts = {name: value for name, value in own.items() if name in FACTS}
+        facts = {
+            name: float(value) if isinstance(value, float) else value
+            for name, value in own.items()
+            if name in FACTS
+        }
         violations += _wrong_facts(facts, at)
         raw = {name: value for name, value in own.items() if name not in FACTS}
         params, wrong = checked_values(raw)
@@ -189,7 +195,7 @@ def _examples(
 
 def _wrong_facts(facts: Mapping[str, Any], at: Path) -> Iterator[Violation]:
     for name, value in facts.items():
-        wanted = str if FACTS[name] is Type.TEXT else (int, float)
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            message = f"{name} must be {FACTS[name].value}, not {type_name(value)}"
+        is_right = isinstance(value, str) if FACTS[name] is Type.TEXT else is_number(value)
+        if not is_right:
+            message = f"{name} must be {FACTS[name].value}, not {as_written(value)}"
             yield Violation((*at, name), message)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from majobctl.job_config.fields import FIELDS, Kind
-from majobctl.job_config.values import WrittenFloat, hyperparameter_text, type_name
+from majobctl.job_config.values import WrittenFloat, as_text, hyperparameter_text, type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import complete, nearest, printable, quoted
 
@@ -63,8 +63,12 @@ class Word:
     forbids: str
 
 
-def _is_number(value: object, of: Type = Type.NUMBER) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+_MOST = 1e300
+"""Of a number; the library takes no infinite one."""
+
+
+def is_number(value: object, of: Type = Type.NUMBER) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _is_count(value: object, of: Type) -> bool:
@@ -73,8 +77,8 @@ def _is_count(value: object, of: Type) -> bool:
 
 def _is_value(value: object, of: Type) -> bool:
     if of is Type.LABEL:
-        return isinstance(value, (str, bool)) or _is_number(value)
-    return isinstance(value, str) if of is Type.TEXT else _is_number(value)
+        return isinstance(value, (str, bool)) or is_number(value)
+    return isinstance(value, str) if of is Type.TEXT else is_number(value)
 
 
 def _are_values(value: object, of: Type) -> bool:
@@ -85,8 +89,8 @@ _TEXTS = frozenset({Type.TEXT, Type.LABEL})
 _NUMBERS = frozenset({Type.NUMBER, Type.LABEL})
 _ARRAYS = frozenset({Type.ARRAY})
 WORDS: Mapping[str, Word] = {
-    "const": Word(_TEXTS | _NUMBERS, "a value of its type", _is_value, "only {}", "{}"),
-    "enum": Word(_TEXTS | _NUMBERS, "an array of values", _are_values, "only {}", "{}"),
+    "const": Word(_TEXTS | _NUMBERS, "{}", _is_value, "only {}", "{}"),
+    "enum": Word(_TEXTS | _NUMBERS, "an array, each item {}", _are_values, "only {}", "{}"),
     "pattern": Word(
         _TEXTS,
         "a string",
@@ -94,14 +98,14 @@ WORDS: Mapping[str, Word] = {
         "only what matches {}",
         "what matches {}",
     ),
-    "minimum": Word(_NUMBERS, "a number", _is_number, "at least {}", "{} or more"),
-    "maximum": Word(_NUMBERS, "a number", _is_number, "at most {}", "{} or less"),
-    "exclusiveMinimum": Word(_NUMBERS, "a number", _is_number, "only more than {}", "more than {}"),
-    "exclusiveMaximum": Word(_NUMBERS, "a number", _is_number, "only less than {}", "less than {}"),
+    "minimum": Word(_NUMBERS, "a number", is_number, "at least {}", "{} or more"),
+    "maximum": Word(_NUMBERS, "a number", is_number, "at most {}", "{} or less"),
+    "exclusiveMinimum": Word(_NUMBERS, "a number", is_number, "only more than {}", "more than {}"),
+    "exclusiveMaximum": Word(_NUMBERS, "a number", is_number, "only less than {}", "less than {}"),
     "multipleOf": Word(
         _NUMBERS,
         "a number above 0",
-        lambda value, of: _is_number(value) and value > 0,
+        lambda value, of: is_number(value) and value > 0,
         "only multiples of {}",
         "multiples of {}",
     ),
@@ -215,7 +219,9 @@ def _wrong_operand(
         message = f"{word} does not fit {condition.dotted}, which is {of.value}; use {fitting}"
         yield Violation(place, message)
     elif not known.is_operand(operand, of):
-        yield Violation(place, f"{word} must be {known.operand}, not {complete_or_type(operand)}")
+        value = "a string, a number or a boolean" if of is Type.LABEL else of.value
+        wanted = known.operand.format(value)
+        yield Violation(place, f"{word} must be {wanted}, not {as_written(operand)}")
     elif condition.path == ("action",) and word in ("const", "enum"):
         for action in [operand] if isinstance(operand, str) else operand:  # type: ignore[attr-defined]
             if action not in ACTIONS:
@@ -223,9 +229,17 @@ def _wrong_operand(
                 yield Violation(place, f"unknown action {quoted(action)}{hint}")
 
 
-def complete_or_type(value: object) -> str:
-    is_plain = isinstance(value, (str, int)) and len(str(value)) < 40
-    return complete(value) if is_plain else type_name(value)
+def as_written(value: object) -> str:
+    """A short value as it is written, or its type."""
+    if not isinstance(value, (str, int, float, list)):
+        return type_name(value)
+    if isinstance(value, int) and abs(value) >= _MOST:
+        return "one of that size"
+    try:
+        text = as_text(value) if isinstance(value, float) else complete(value)
+    except (TypeError, ValueError):  # A date in an array, or too many digits.
+        return type_name(value)
+    return text if len(text) < 40 else type_name(value)
 
 
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
@@ -236,9 +250,11 @@ def number_or_text(value: object) -> int | float | str:
     text = hyperparameter_text(value) or ""
     if not _LOOKS_LIKE_NUMBER.fullmatch(text) or len(text) > 40:
         return text
+    if text.lstrip("-+").isdigit():
+        return int(text)  # As it is written: a float would make neighbours of many digits equal.
     number = float(text)
     if abs(number) >= 2**53 or number != int(number):
-        return number if abs(number) < 1e300 else text
+        return number if abs(number) < _MOST else text
     return int(number)
 
 
@@ -258,7 +274,9 @@ def sentence_of(word: str, operand: Any) -> str:
     if word == NOT:
         parts = (WORDS[it].forbids.format(_shown(it, own)) for it, own in operand.items())
         return f"does not allow {' and '.join(parts)}"
-    return f"allows {WORDS[word].allows.format(_shown(word, operand))}"
+    allowed = WORDS[word].allows.format(_shown(word, operand))
+    is_one = WORDS[word].operand == "a count" and operand == 1
+    return f"allows {allowed.removesuffix('s') if is_one else allowed}"
 
 
 def _shown(word: str, operand: Any) -> str:

@@ -42,7 +42,7 @@ class _Source:
 
 
 def read_policies(settings: Settings) -> tuple[tuple[Policy, ...], list[Problem]]:
-    """The policies in the order of their files and lines, and every problem in them."""
+    """The policies without a problem, in the order of their files and lines, and every problem."""
     problems: list[Problem] = []
     sources: dict[str, _Source] = {}
     policies = []
@@ -56,7 +56,7 @@ def read_policies(settings: Settings) -> tuple[tuple[Policy, ...], list[Problem]
                 problems.append(source.problem((), message))
             sources.setdefault(name, source)
             policy, wrong = read_policy(name, table, source)
-            policies.append(policy)
+            policies += [] if wrong else [policy]
             problems += [source.problem(it.path, it.text()) for it in wrong]
     return tuple(policies), problems
 

@@ -45,6 +45,7 @@ def test_the_document_of_a_plan() -> None:
         "summary": {**{action.value: 0 for action in Action}, "update": 1, "forget": 1, "no-op": 1},
         "calls": {"update_job_configs": 1, "create_job_configs": 0, "delete_job_configs": 0},
         "warnings": ["jobs/a.toml:3: job_config.a: no data"],
+        "violations": [],
     }
     gone, sentiment = changes
     wanted = {

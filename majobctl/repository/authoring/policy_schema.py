@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from majobctl.job_config.fields import FIELDS, NAME, Kind
@@ -103,14 +104,26 @@ def rules_of_policies(policies: Iterable[Policy]) -> dict[str, Schema]:
     return rules
 
 
+_CHARACTERS = "".join(filter(re.compile(NAME.pattern).fullmatch, map(chr, range(128))))
+"""Of names."""
+
+
 def _as_pattern(glob: str) -> str:
     """As ``fnmatch.translate``, whose result is Python's alone."""
-    parts = re.split(r"(\*|\?|\[!?[^\]]+\])", glob)
-    own = {"*": ".*", "?": "."}
-    return "".join(
-        own.get(it) or (it.replace("[!", "[^") if it[:1] == "[" and it[1:] else re.escape(it))
-        for it in parts
-    )
+    parts = re.split(r"(\*|\?|\[!?\]?[^\]]*\])", glob)
+    return "".join({"*": ".*", "?": "."}.get(it) or _as_set(it) for it in parts)
+
+
+_NEVER = "(?!)"
+
+
+def _as_set(part: str) -> str:
+    """A set of characters as the names' own that it has; other text as it is, which no name has
+    where it is no character of names."""
+    if part[:1] != "[" or len(part) < 3:
+        return "".join(it if it in _CHARACTERS else _NEVER for it in part)
+    own = "".join(it for it in _CHARACTERS if fnmatchcase(it, part))
+    return f"[{own}]" if own else _NEVER
 
 
 def _rule(policy: Policy) -> Schema | None:
