@@ -1,0 +1,46 @@
+"""Problems and warnings as a Code Quality report, which GitLab shows beside a merge request."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from majobctl.errors import Problem
+from majobctl.text import printable
+
+_NO_FILE = "majobctl.toml"
+
+
+def code_quality(
+    problems: Iterable[Problem], warnings: Iterable[Problem], path_of: Callable[[str], str] = str
+) -> list[dict[str, Any]]:
+    """An issue for each problem, then for each warning; ``path_of`` gives a file's path from the top
+    of the git repository. GitLab knows an issue of another commit by its fingerprint, which is the
+    same after lines were added above, and different for each issue of a report."""
+    seen: Counter[str] = Counter()
+    return [
+        *_issues("major", problems, path_of, seen),
+        *_issues("minor", warnings, path_of, seen),
+    ]
+
+
+def _issues(
+    severity: str, found: Iterable[Problem], path_of: Callable[[str], str], seen: Counter[str]
+) -> Iterator[dict[str, Any]]:
+    from hashlib import sha256
+
+    for it in found:
+        path = path_of(it.file or _NO_FILE)
+        text = ": ".join(part for part in (printable(it.where), it.message) if part)
+        # A message may name the line of another place, such as that of a policy.
+        same = "\0".join((path, re.sub(r":\d+", "", text)))
+        seen[same] += 1
+        yield {
+            "description": text,
+            "check_name": "majobctl",
+            "fingerprint": sha256(f"{same}\0{seen[same]}".encode("utf-8", "replace")).hexdigest(),
+            "severity": severity,
+            "location": {"path": path, "lines": {"begin": it.line or 1}},
+        }
