@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Show the environment, the state and the origin of each variable.",
 )
 def command(format_: str, verbose: bool) -> int:
-    """Check the settings and all job configs, offline.
+    """Check the settings, the policies and all job configs, offline.
 
     Every problem of every file is reported in one run, with its file and line.
 

@@ -16,9 +16,9 @@ _NO_FILE = "majobctl.toml"
 def code_quality(
     problems: Iterable[Problem], warnings: Iterable[Problem], path_of: Callable[[str], str] = str
 ) -> list[dict[str, Any]]:
-    """An issue for each problem, then for each warning; ``path_of`` gives a file's path from the top
-    of the git repository. GitLab knows an issue of another commit by its fingerprint, which is the
-    same after lines were added above, and different for each issue of a report."""
+    """An issue for each problem, then for each warning; ``path_of`` gives a file's path from the
+    top of the git repository. GitLab recognizes an issue of another commit by its fingerprint: it
+    stays when lines are added above, and no other issue of the report has it."""
     seen: Counter[str] = Counter()
     return [
         *_issues("major", problems, path_of, seen),

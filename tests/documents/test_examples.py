@@ -252,6 +252,26 @@ def test_the_policies_refuse_what_their_readme_says(tmp_path: Path) -> None:
     assert said.endswith("exit code 1\n")
 
 
+@pytest.mark.parametrize("example", ["policy"], indirect=True)
+def test_an_editor_marks_what_breaks_a_policy(example: Repository) -> None:
+    """By another validator, which takes no pattern that JSON Schema's dialect does not have."""
+    example.done("schema", "--out-dir", "schema")
+    file = example.root / "jobs" / "nlp.toml"
+    for name in ("jobs", "policy"):
+        path = example.root / "schema" / f"{name}.schema.json"
+        checked = file if name == "jobs" else example.root / "policy.toml"
+        command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(path)]
+        run = partial(subprocess.run, [*command, str(checked)], capture_output=True, text=True)
+        ended = run(timeout=60)
+        assert ended.returncode == 0, ended
+        if name == "jobs":
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace("count = 2", "count = 3"), encoding="utf-8")
+            assert "sentiment.train_instance_count: 3 is greater than the maximum of 2" in (
+                run(timeout=60).stdout
+            )
+
+
 def set_up(code: str) -> subprocess.CompletedProcess[str]:
     """Runs ``code`` with what the two set-up commands share."""
     return subprocess.run(

@@ -108,9 +108,14 @@ def _as_pattern(glob: str) -> str:
     parts = re.split(r"(\*|\?|\[!?[^\]]+\])", glob)
     own = {"*": ".*", "?": "."}
     return "".join(
-        own.get(it) or (it.replace("[!", "[^") if it[:1] == "[" and it[1:] else re.escape(it))
+        own.get(it) or (it.replace("[!", "[^") if it[:1] == "[" and it[1:] else _escaped(it))
         for it in parts
     )
+
+
+def _escaped(text: str) -> str:
+    """As ``re.escape``, but ``-`` is as it is: JSON Schema's patterns take no escape for that."""
+    return re.sub(r"[\\^$.|?*+()\[\]{}]", r"\\\g<0>", text)
 
 
 def _rule(policy: Policy) -> Schema | None:
