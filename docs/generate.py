@@ -152,7 +152,8 @@ def words_table() -> str:
     rows = [
         (f"`{name}`", " and ".join(plural for kind, plural in types if kind in word.fits), of, what)
         for name, word in WORDS.items()
-        for of, what in ((word.operand, f"allows {word.allows.format('...')}"),)
+        for of in (word.operand.replace("{}", "a value of its type"),)
+        for what in (f"allows {word.allows.format('...')}",)
     ]
     return table(("word", "for", "its value", "what a message says"), rows)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from majobctl.errors import Problem
 from majobctl.job_config.checks import checked_values
-from majobctl.job_config.values import WrittenFloat, type_name
+from majobctl.job_config.values import type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.policy.words import (
     FACTS,
@@ -179,7 +179,7 @@ def _examples(
     for index, own in enumerate(found):
         at = (key, index)
         facts = {
-            name: float(value) if isinstance(value, WrittenFloat) else value
+            name: float(value) if isinstance(value, float) else value
             for name, value in own.items()
             if name in FACTS
         }

@@ -22,10 +22,11 @@ def test_the_schema_of_the_settings_is_printed(repository: Repository) -> None:
     assert repository.done("schema", "settings").document == SCHEMAS["settings"]()
 
 
-def test_both_are_written_over_those_that_are_there(repository: Repository) -> None:
+def test_all_are_written_over_those_that_are_there(repository: Repository) -> None:
     repository.write("deep/er/jobs.schema.json", "old")
     ran = repository.done("schema", "--out-dir", "deep/er")
-    assert ran.stdout == ("wrote deep/er/jobs.schema.json\nwrote deep/er/settings.schema.json\n")
+    names = [f"deep/er/{kind}.schema.json" for kind in ("jobs", "settings", "policy")]
+    assert ran.stdout == "".join(f"wrote {name}\n" for name in names)
     for kind, make in SCHEMAS.items():
         written = repository.root / "deep" / "er" / f"{kind}.schema.json"
         assert json.loads(written.read_bytes()) == make()
