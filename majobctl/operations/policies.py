@@ -68,7 +68,7 @@ def judged(
 def refuse_denied(plan: Plan) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
-        advice = "correct the job configs, or exempt one in its policy, which is then reviewed"
+        advice = "correct them, leave them out (--exclude), or add them to `exempt` of the policy"
         raise MajobctlError(
             f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
         )
