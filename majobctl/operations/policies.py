@@ -68,7 +68,8 @@ def judged(
 def refuse_denied(plan: Plan) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
-        advice = "correct them, leave them out (--exclude), or add them to `exempt` of the policy"
+        ways = "correct the job configs, leave them out (--exclude)"
+        advice = f"{ways}, or add them to `exempt` of the policy"
         raise MajobctlError(
             f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
         )
