@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from itertools import chain, product
 from typing import Any
 
 from majobctl.errors import Problem
@@ -20,27 +22,19 @@ def code_quality(
     top of the git repository. GitLab recognizes an issue of another commit by its fingerprint: it
     stays when lines are added above, and no other issue of the report has it."""
     seen: Counter[str] = Counter()
-    return [
-        *_issues("major", problems, path_of, seen),
-        *_issues("minor", warnings, path_of, seen),
-    ]
+    found = chain(product(["major"], problems), product(["minor"], warnings))
+    return [_issue(severity, it, path_of(it.file or _NO_FILE), seen) for severity, it in found]
 
 
-def _issues(
-    severity: str, found: Iterable[Problem], path_of: Callable[[str], str], seen: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    from hashlib import sha256
-
-    for it in found:
-        path = path_of(it.file or _NO_FILE)
-        text = ": ".join(part for part in (printable(it.where), it.message) if part)
-        # A message may name the line of another place, such as that of a policy.
-        same = "\0".join((path, re.sub(r":\d+", "", text)))
-        seen[same] += 1
-        yield {
-            "description": text,
-            "check_name": "majobctl",
-            "fingerprint": sha256(f"{same}\0{seen[same]}".encode("utf-8", "replace")).hexdigest(),
-            "severity": severity,
-            "location": {"path": path, "lines": {"begin": it.line or 1}},
-        }
+def _issue(severity: str, problem: Problem, path: str, seen: Counter[str]) -> dict[str, Any]:
+    text = ": ".join(part for part in (printable(problem.where), problem.message) if part)
+    # A message may name the line of another place, such as that of a policy.
+    same = "\0".join((path, re.sub(r":\d+", "", text)))
+    seen[same] += 1
+    return {
+        "description": text,
+        "check_name": "majobctl",
+        "fingerprint": sha256(f"{same}\0{seen[same]}".encode("utf-8", "replace")).hexdigest(),
+        "severity": severity,
+        "location": {"path": path, "lines": {"begin": problem.line or 1}},
+    }
