@@ -98,6 +98,7 @@ def rules_of_policies(policies: Iterable[Policy]) -> dict[str, Schema]:
     for policy in policies:
         if rule := _rule(policy):
             exempt = "|".join(map(_as_pattern, policy.exempt))
+            exempt = re.sub(r"\\([-#&~ ])", r"\1", exempt)  # No escapes for JSON Schema.
             names = f"^(?!({exempt})$){NAME.pattern}$" if exempt else f"^{NAME.pattern}$"
             rules.setdefault(names, {"allOf": []})["allOf"].append(rule)
     return rules
@@ -108,14 +109,9 @@ def _as_pattern(glob: str) -> str:
     parts = re.split(r"(\*|\?|\[!?[^\]]+\])", glob)
     own = {"*": ".*", "?": "."}
     return "".join(
-        own.get(it) or (it.replace("[!", "[^") if it[:1] == "[" and it[1:] else _escaped(it))
+        own.get(it) or (it.replace("[!", "[^") if it[:1] == "[" and it[1:] else re.escape(it))
         for it in parts
     )
-
-
-def _escaped(text: str) -> str:
-    """As ``re.escape``, but ``-`` is as it is: JSON Schema's patterns take no escape for that."""
-    return re.sub(r"[\\^$.|?*+()\[\]{}]", r"\\\g<0>", text)
 
 
 def _rule(policy: Policy) -> Schema | None:
