@@ -121,8 +121,7 @@ class _Court:
             for fact, of_node in self._paid.items():
                 one = of_node.get(flavor) if isinstance(flavor, str) else None
                 if one is not None and isinstance(count, int):
-                    total = round(one * count, 6)  # 3 * 4.2 is 12.600000000000001
-                    facts[fact] = int(total) if total == int(total) else total
+                    facts[fact] = round(one * count, 6)  # 3 * 4.2 is 12.600000000000001.
         return facts
 
     @cached_property

@@ -139,7 +139,7 @@ def test_warnings_are_told_beside_problems(repository: Repository) -> None:
     assert [found["line"] for found in document["problems"]] == [9]
 
 
-@pytest.mark.parametrize(("count", "shown"), [(3, ""), (4, "16.8"), (5, "21"), (10, "42")])
+@pytest.mark.parametrize(("count", "shown"), [(3, ""), (4, "16.8"), (5, "21.0"), (10, "42.0")])
 def test_a_budget_takes_what_costs_exactly_that_much(
     on_emulator: Repository, count: int, shown: str
 ) -> None:
