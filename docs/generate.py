@@ -29,6 +29,7 @@ from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field
 from majobctl.job_config.rules import RULES
 from majobctl.operations.probe import Assumption, load_assumptions
+from majobctl.policy.words import WORDS, Type
 from majobctl.repository.settings.keys import SETTINGS, Kind, Setting
 
 DOCS = ROOT / "docs"
@@ -145,6 +146,18 @@ def data_source_table() -> str:
     return table(("`type`", "the other keys, all required"), rows)
 
 
+def words_table() -> str:
+    """The words of a policy."""
+    types = ((Type.TEXT, "strings"), (Type.NUMBER, "numbers"), (Type.ARRAY, "arrays"))
+    rows = [
+        (f"`{name}`", " and ".join(plural for kind, plural in types if kind in word.fits), of, what)
+        for name, word in WORDS.items()
+        for of in (word.operand.replace("{}", "a value of its type"),)
+        for what in (f"allows {word.allows.format('...')}",)
+    ]
+    return table(("word", "for", "its value", "what a message says"), rows)
+
+
 def commands_reference() -> str:
     """Every command with its help, its arguments and its options."""
     return "\n\n".join(_command(name, command) for name, command in walk(cli, "majobctl"))
@@ -256,6 +269,7 @@ _SECTIONS: Mapping[str, Callable[[], str]] = {
     "fields": fields_table,
     "rules": rules_list,
     "data-source": data_source_table,
+    "words": words_table,
     "commands": commands_reference,
     "rooms": rooms_table,
     "assumptions": assumptions_tables,

@@ -11,7 +11,7 @@ import click
 
 COMMANDS: Mapping[str, str] = {
     "init": "Create a config repository in DIR: settings, one example job config, files for git.",
-    "validate": "Check the settings and all job configs, offline.",
+    "validate": "Check the settings, the policies and all job configs, offline.",
     "plan": "Show what apply would do.",
     "apply": 'Plan, show the plan, ask for the literal "yes", and send the calls that are needed.',
     "drift": "Show what was changed in the service since it was last applied.",

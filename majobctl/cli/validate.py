@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @format_choice(
-    *("text", "json", "github"),
-    meaning="How to print the result; github: annotations for GitHub Actions.",
+    *("text", "json", "github", "gitlab"),
+    meaning="How to print the result; github: annotations for GitHub Actions; gitlab: a Code"
+    " Quality report.",
 )
 @variable_options
 @click.option(
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     help="Show the environment, the state and the origin of each variable.",
 )
 def command(format_: str, verbose: bool) -> int:
-    """Check the settings and all job configs, offline.
+    """Check the settings, the policies and all job configs, offline.
 
     Every problem of every file is reported in one run, with its file and line.
 
@@ -90,6 +91,7 @@ def _validate_for_tools(format_: str) -> int:
     from majobctl.errors import ConfigError, Problem
     from majobctl.plan.document import dumps
     from majobctl.render.github import workflow_commands
+    from majobctl.render.gitlab import code_quality
     from majobctl.text import counted
 
     config = None
@@ -99,10 +101,16 @@ def _validate_for_tools(format_: str) -> int:
         warnings = config.warnings
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
+    path_of = _path_in(os.environ.get(_WORKSPACES.get(format_, "")))
     if format_ == "github":
-        annotations = workflow_commands(problems, warnings, _path_in_workspace())
+        annotations = workflow_commands(problems, warnings, path_of)
         click.echo(annotations, unguarded_stdout(), nl=False)
         click.echo(_summary(config) if config else f"{counted(len(problems), 'problem')}.")
+    elif format_ == "gitlab":
+        click.echo(dumps(code_quality(problems, warnings, path_of)), nl=False)
+        # The report is for a file: what is wrong has to be in the job's log, too.
+        if problems:
+            raise ConfigError(problems, warnings)
     else:
         document: dict[str, object] = {
             "valid": not problems,
@@ -114,11 +122,13 @@ def _validate_for_tools(format_: str) -> int:
     return 1 if problems else 0
 
 
-def _path_in_workspace() -> Callable[[str], str]:
-    """Makes paths below the folder that the repository is checked out in relative to it, as GitHub
-    does; a path stays as it is without GITHUB_WORKSPACE."""
-    folder, root = os.environ.get("GITHUB_WORKSPACE"), invocation.root()
-    workspace = Path(folder).resolve() if folder else None
+_WORKSPACES = {"github": "GITHUB_WORKSPACE", "gitlab": "CI_PROJECT_DIR"}
+"""The variables with the folder that a job's repository is checked out in."""
+
+
+def _path_in(folder: str | None) -> Callable[[str], str]:
+    """Makes paths below ``folder`` relative to it, as GitHub and GitLab do."""
+    root, workspace = invocation.root(), Path(folder).resolve() if folder else None
 
     def path_of(file: str) -> str:
         path = root / file

@@ -83,7 +83,8 @@ def judged(
 def refuse_denied(plan: Plan) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
-        advice = "correct the job configs, or exempt one in its policy, which is then reviewed"
+        ways = "correct the job configs, leave them out (--exclude)"
+        advice = f"{ways}, or add them to `exempt` of the policy"
         raise MajobctlError(
             f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
         )
@@ -144,7 +145,7 @@ class _Court:
             for fact, of_node in self._paid.items():
                 one = of_node.get(flavor) if isinstance(flavor, str) else None
                 if one is not None and isinstance(count, int):
-                    facts[fact] = one * count
+                    facts[fact] = round(one * count, 6)  # 3 * 4.2 is 12.600000000000001.
         return facts
 
     @cached_property

@@ -178,6 +178,18 @@ def job_text(name: str, **params: Any) -> str:
     return toml_of(name, {**JOB, **params})
 
 
+POLICY = """
+[policy.small]
+because = "nodes are few"
+require = { train_instance_count = { maximum = 1 } }
+fails = [{ train_instance_count = 2 }]
+"""
+VIOLATION = (
+    "job_config.beta: train_instance_count is 2;"
+    " policy small (policy.toml:2) allows at most 1: nodes are few"
+)
+
+
 def described(text: str) -> dict[str, str]:
     """The files of all job configs, with this description."""
     return {f"jobs/{name}.toml": job_text(name, config_desc=text) for name in NAMES}

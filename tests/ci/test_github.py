@@ -14,7 +14,17 @@ import pytest
 from majobctl import __version__
 from tests.ci.fake_gh import BOT
 from tests.ci.github import USER, Finished, run_workflow
-from tests.ci.machine import NAMES, REPORTED, Machine, described, job_text, machine, puts
+from tests.ci.machine import (
+    NAMES,
+    POLICY,
+    REPORTED,
+    VIOLATION,
+    Machine,
+    described,
+    job_text,
+    machine,
+    puts,
+)
 from tests.config_repository import until
 from tests.git_servers import over_http
 
@@ -156,6 +166,17 @@ def test_files_that_are_wrong_are_annotated_and_the_comment_says_there_is_no_pla
     (comment,) = host.kept["comments"]
     assert comment["body"].endswith(
         "There is no plan. [The job](https://github.com/ml/configs/actions/runs/77) shows why.\n"
+    )
+
+
+def test_a_violation_of_a_policy_is_annotated_at_its_line(host: Machine) -> None:
+    host.commit("A rule", {"policy.toml": POLICY})
+    propose(host)
+    job = run_workflow(host, "plan", branch="change")
+    assert list(job.steps) == ["Validate", "Comment"]
+    assert job.steps["Validate"].stdout == (
+        "::error file=jobs/beta.toml,line=9,title=job_config.beta"
+        f"::jobs/beta.toml:9: {VIOLATION}\n1 problem.\n"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,18 @@ import pytest
 
 from tests import fake_gitlab
 from tests.ci.fake_curl import OWN
-from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, run_pipeline, state_tables
-from tests.ci.machine import NAMES, REPORTED, Machine, described, job_text, machine, puts
+from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, load, run_pipeline, state_tables
+from tests.ci.machine import (
+    NAMES,
+    POLICY,
+    REPORTED,
+    VIOLATION,
+    Machine,
+    described,
+    job_text,
+    machine,
+    puts,
+)
 from tests.config_repository import until
 
 MARKER = "<!-- majobctl plan -->"
@@ -135,6 +146,24 @@ def test_where_planning_fails_the_note_says_so(host: Machine) -> None:
         "There is no plan. [The pipeline](https://gitlab.example.com/ml/configs/-/pipelines/9)"
     )
     assert note["body"].count(sentence) == 2
+
+
+def test_a_violation_is_in_the_report_of_the_merge_request_at_its_line(host: Machine) -> None:
+    host.commit("A rule", {"policy.toml": POLICY})
+    propose(host)
+    assert request(host) == {"plan dev": 1, "plan prod": 1}
+    artifacts = load()["plan"]["artifacts"]
+    assert artifacts["when"] == "always"
+    (file,) = host.root.glob(f"pipeline-0/plan-dev/{artifacts['reports']['codequality']}")
+    (issue,) = json.loads(file.read_text(encoding="utf-8"))
+    assert issue["location"] == {"path": "jobs/beta.toml", "lines": {"begin": 9}}
+    assert issue["description"] == VIOLATION
+
+
+def test_what_is_merged_has_a_report_to_compare_with(host: Machine) -> None:
+    applied(host)
+    file = load()["review"]["artifacts"]["reports"]["codequality"]
+    assert (host.root / "pipeline-0" / "review-dev" / file).read_text(encoding="utf-8") == "[]\n"
 
 
 def test_a_plan_is_that_of_the_merge(host: Machine) -> None:

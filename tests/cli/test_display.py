@@ -51,6 +51,7 @@ COMMANDS = [
         ["plan", "--refresh"],
     ),
     *(["validate"], ["validate", "--verbose"], ["validate", "--format", "github"]),
+    ["validate", "--format", "gitlab"],
     *(["apply", "--auto-approve"], ["drift"], ["drift", "--format", "markdown"]),
     *(["show"], ["show", "alpha"], ["state", "list"], ["state", "pull"], ["import", "--all"]),
     *(["history"], ["history", "alpha"], ["history", "alpha", "--format", "markdown"]),

@@ -137,3 +137,23 @@ def test_warnings_are_told_beside_problems(repository: Repository) -> None:
     document = repository.run("validate", "--format", "json").document
     assert [found["line"] for found in document["warnings"]] == [4]
     assert [found["line"] for found in document["problems"]] == [9]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, ""), (4, "16.8"), (5, "21.0"), (10, "42.0")])
+def test_a_budget_takes_what_costs_exactly_that_much(
+    on_emulator: Repository, count: int, shown: str
+) -> None:
+    on_emulator.write("prices.toml", 'currency = "EUR"\nprice_per_hour = { "flavor" = 4.2 }\n')
+    on_emulator.write(
+        "policy.toml",
+        """[policy.budget]
+because = "that is all we have"
+require = { price_per_hour = { maximum = 12.6 } }
+fails = [{ price_per_hour = 12.7 }]
+""",
+    )
+    on_emulator.job("alpha", train_instance_type="flavor", train_instance_count=count)
+    ran = on_emulator.run("validate")
+    assert (ran.code, ran.stderr.count(f"price_per_hour is {shown}; policy budget")) == (
+        (1, 1) if shown else (0, 0)
+    )

@@ -42,7 +42,7 @@ def provider_of(repository: Repository) -> dict[str, str]:
 
 
 def test_there_are_examples_on_the_emulator_and_one_on_the_service() -> None:
-    assert REPOSITORIES == ["environments", "otc", "quickstart", "shared-state"]
+    assert REPOSITORIES == ["environments", "otc", "policy", "quickstart", "shared-state"]
 
 
 @pytest.mark.parametrize("example", REPOSITORIES, indirect=True)
@@ -169,8 +169,8 @@ yaml: Any = import_module("yaml")  # it has no type stubs
 COMPOSE = yaml.safe_load((SHARED / "compose.yaml").read_text(encoding="utf-8"))
 
 
-def readme_blocks() -> list[str]:
-    text = (SHARED / "README.md").read_text(encoding="utf-8")
+def readme_blocks(example: Path = SHARED) -> list[str]:
+    text = (example / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
     return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
@@ -230,6 +230,46 @@ def test_two_clones_share_a_state_in_postgresql(tmp_path: Path) -> None:
         said = run_blocks(blocks, tmp_path, **owner)
     assert "1 created" in said
     assert said.count("No changes. 1 job config matches the state.\n") == 2
+
+
+@pytest.mark.slow
+def test_the_policies_refuse_what_their_readme_says(tmp_path: Path) -> None:
+    copied, broken, refused, agreed, untested = readme_blocks(EXAMPLES / "policy")
+    said = run_blocks(["exec 2>&1", copied, "echo -----", broken], tmp_path)
+    valid, problems = said.split("-----\n")
+    assert valid.startswith("3 job configs are valid.\n")
+    assert "Apply complete: 3 created." in valid
+    names = re.findall(r"^jobs/nlp.toml:\d+: .*; policy ([\w-]+) ", problems, re.MULTILINE)
+    assert names == ["v100-nodes", "learning-rate"]
+    assert problems.endswith("2 problems. Nothing was done.\nexit code 1\n")
+    here = "exec 2>&1\ncd /tmp/mine"
+    said = run_blocks([here, refused], tmp_path)
+    assert "Error: 2 violations of policies; nothing was sent\n" in said
+    assert said.endswith("exit code 1\n")
+    assert "Apply complete: 1 updated." in run_blocks([here, agreed], tmp_path)
+    said = run_blocks([here, untested], tmp_path)
+    assert "policy.toml:8: policy.v100-nodes: this example breaks nothing" in said
+    assert said.endswith("exit code 1\n")
+
+
+@pytest.mark.parametrize("example", ["policy"], indirect=True)
+def test_an_editor_marks_what_breaks_a_policy(example: Repository) -> None:
+    """By another validator, which takes no pattern that JSON Schema's dialect does not have."""
+    example.done("schema", "--out-dir", "schema")
+    file = example.root / "jobs" / "nlp.toml"
+    for name in ("jobs", "policy"):
+        path = example.root / "schema" / f"{name}.schema.json"
+        checked = file if name == "jobs" else example.root / "policy.toml"
+        command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(path)]
+        run = partial(subprocess.run, [*command, str(checked)], capture_output=True, text=True)
+        ended = run(timeout=60)
+        assert ended.returncode == 0, ended
+        if name == "jobs":
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace("count = 2", "count = 3"), encoding="utf-8")
+            assert "sentiment.train_instance_count: 3 is greater than the maximum of 2" in (
+                run(timeout=60).stdout
+            )
 
 
 def set_up(code: str) -> subprocess.CompletedProcess[str]:
