@@ -48,15 +48,16 @@ def command(format_: str, verbose: bool) -> int:
 
 
 def _summary(config: Config) -> str:
-    count = len(config.job_configs)
-    return f"{count} job config{' is' if count == 1 else 's are'} valid."
+    count, others = len(config.job_configs), len(config.elsewhere)
+    more = f" {others} more {'is' if others == 1 else 'are'} for other environments."
+    return f"{count} job config{' is' if count == 1 else 's are'} valid.{more if others else ''}"
 
 
 def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
     from majobctl.job_config.redaction import texts_in
     from majobctl.job_config.secrets import SHOWN, value_at
-    from majobctl.text import printable, quoted, table_text
+    from majobctl.text import printable, table_text
 
     settings, configs = config.settings, config.job_configs.values()
     secrets = {
@@ -67,7 +68,7 @@ def _chosen(config: Config) -> Iterator[str]:
     rows = [
         (
             name,
-            SHOWN if text and any(text in secret for secret in secrets) else quoted(text),
+            SHOWN if text and any(text in secret for secret in secrets) else _as_typed(text),
             variable.origin,
         )
         for name, variable in sorted(settings.variables.items())
@@ -75,6 +76,14 @@ def _chosen(config: Config) -> Iterator[str]:
     ]
     if rows:
         yield table_text(("variable", "value", "from"), rows).rstrip()
+
+
+def _as_typed(text: str) -> str:
+    """``text`` in quotes, unless it is that of a number or a boolean."""
+    from majobctl.text import quoted
+
+    is_string = isinstance(getattr(text, "value", text), str)
+    return quoted(text) if is_string else text
 
 
 def _validate_for_tools(format_: str) -> int:

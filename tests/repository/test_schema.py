@@ -156,7 +156,7 @@ def test_a_bad_file_is_refused(kind: str, path: Path) -> None:
         "train_instance_count = 0",
         "train_instance_count = 2147483648",
         "train_instance_count = ''",
-        "train_instance_count = '${var.n}'",
+        "train_instance_count = '${var.n}0'",
         "output_path = ''",
         "output_path = 'b/x/'",
         "output_path = '/b'",
