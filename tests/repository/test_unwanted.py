@@ -45,7 +45,7 @@ def test_what_is_unset_might_as_well_not_be_there(
 ) -> None:
     own_labels = labelled(params.get("hyperparameters"))
     others["hyperparameters"] = more
-    below = [{}, {}]
+    below: list[dict[str, Any]] = [{}, {}]
     for key, value in others.items():
         if key not in params or key == "hyperparameters":
             below[data.draw(st.integers(0, 1))][key] = value

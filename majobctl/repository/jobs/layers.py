@@ -192,6 +192,12 @@ def unset_place(name: str) -> KeyPath:
     return ("hyperparameters", label or name)
 
 
+def unset_name(label: str) -> str:
+    """The item of ``unset`` that names ``label``."""
+    is_plain = unset_place(label) == ("hyperparameters", label)
+    return label if is_plain else f"hyperparameters.{label}"
+
+
 def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:
     """The tables of ``layers``, the first over the others; hyperparameters merge by label."""
     result = layers[-1].table
