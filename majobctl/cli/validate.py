@@ -57,7 +57,7 @@ def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
     from majobctl.job_config.redaction import texts_in
     from majobctl.job_config.secrets import SHOWN, value_at
-    from majobctl.text import printable, table_text
+    from majobctl.text import printable, quoted, table_text
 
     settings, configs = config.settings, config.job_configs.values()
     secrets = {
@@ -68,22 +68,15 @@ def _chosen(config: Config) -> Iterator[str]:
     rows = [
         (
             name,
-            SHOWN if text and any(text in secret for secret in secrets) else _as_typed(text),
+            SHOWN if text and any(text in secret for secret in secrets) else shown,
             variable.origin,
         )
         for name, variable in sorted(settings.variables.items())
         for text in [variable.text]
+        for shown in [quoted(text) if isinstance(getattr(text, "value", text), str) else text]
     ]
     if rows:
         yield table_text(("variable", "value", "from"), rows).rstrip()
-
-
-def _as_typed(text: str) -> str:
-    """``text`` in quotes, unless it is that of a number or a boolean."""
-    from majobctl.text import quoted
-
-    is_string = isinstance(getattr(text, "value", text), str)
-    return quoted(text) if is_string else text
 
 
 def _validate_for_tools(format_: str) -> int:

@@ -19,6 +19,7 @@ PREVENT_DELETE = "prevent_delete"
 RENAMED_FROM = "renamed_from"
 UNSET = "unset"
 ENVIRONMENTS = "environments"
+NOT_OF_DEFAULTS = (RENAMED_FROM, UNSET, ENVIRONMENTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,9 @@ def _hint(part: str, root: Path, elsewhere: Collection[str]) -> str:
         return "; the files have it for other environments"
     places = [part, os.path.join(root, part)]
     if any(map(os.path.isdir, places)):
-        below = quoted(f"{part.rstrip('/')}/*.toml")
-        return f"; it is a folder: write {below}"
-    if any(map(os.path.isfile, places)):
-        where = f"[jobs] files in {FILE_NAME} must match it, and a job config in it must be for"
-        return f"; {where} this environment"
-    return ""
+        return f"; it is a folder: write {quoted(part.rstrip('/') + '/*.toml')}"
+    must = f"[jobs] files in {FILE_NAME} must match it, and a job config in it must be for this"
+    return f"; {must} environment" if any(map(os.path.isfile, places)) else ""
 
 
 def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection[str]) -> set[str]:

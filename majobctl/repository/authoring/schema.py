@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from majobctl.job_config import directives
-from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
+from majobctl.job_config.directives import DIRECTIVES, NOT_OF_DEFAULTS, RENAMED_FROM
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.scalars import COUNT_LIMIT
@@ -82,8 +82,7 @@ def settings_schema() -> Schema:
         for name, settings in SETTINGS.items()
     }
     tables["drift"]["properties"]["ignore"]["items"] = _place()
-    foreign = (RENAMED_FROM, directives.UNSET, directives.ENVIRONMENTS)
-    own = {key: rule for key, rule in _directives().items() if key not in foreign}
+    own = {key: rule for key, rule in _directives().items() if key not in NOT_OF_DEFAULTS}
     # A blank one is allowed.
     blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
     shared = {**_fields(), **own, RENAMED_FROM: blank}

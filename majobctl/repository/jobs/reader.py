@@ -19,9 +19,7 @@ from typing import Any
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
-    ENVIRONMENTS,
-    RENAMED_FROM,
-    UNSET,
+    NOT_OF_DEFAULTS,
     Directives,
     unknown_secrets,
     without_directives,
@@ -211,7 +209,7 @@ def _warnings(params: Mapping[str, Any], sent: Mapping[str, Any]) -> Iterator[Vi
 def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
     """The context of a table without directives or a template, and ``[defaults]`` checked."""
     directives, violations = Directives.of(settings.defaults)
-    foreign = [it for it in (RENAMED_FROM, UNSET, ENVIRONMENTS) if settings.defaults.get(it)]
+    foreign = [it for it in NOT_OF_DEFAULTS if settings.defaults.get(it)]
     violations += [Violation((key,), f"{key} belongs in a job config") for key in foreign]
     written = Layer(settings.file, ("defaults",), without_directives(settings.defaults))
     set_values = {key: value for key, value in written.table.items() if not is_blank(value)}
