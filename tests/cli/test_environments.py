@@ -265,13 +265,13 @@ class TestOneThatLeavesAnEnvironment:
         assert (
             "no longer in this environment: it leaves the state, and stays in the service" in text
         )
-        assert left.done("plan", "-e", "prod").stdout.startswith("No changes.")
+        assert left.done("plan", "-e", "prod").last_line.startswith("No changes.")
         left.done("plan", "--out", "saved.plan")
         assert left.done("show", "saved.plan").stdout == text
         left.apply()
         assert state_of(left, "dev.json")["job_configs"] == {}
         assert list(state_of(left, "prod.state.json")["job_configs"]) == ["alpha"]
-        assert left.done("plan").stdout.startswith("No changes.")
+        assert left.done("plan").last_line.startswith("No changes.")
 
     def test_is_deleted_only_if_the_settings_say_so(self, left: Repository) -> None:
         left.settings(f"{SETTINGS}\n[apply]\ndelete_removed = true\n")
