@@ -40,6 +40,7 @@ UNSAID = {
     no_algorithm reference_bare reference_to_variable reference_unclosed
     renamed_from_its_own_name renamed_from_still_there renamed_from_twice required_keys_missing
     sensitive_unknown_name template_and_job_config_exclude template_with_matrix_reference
+    environment_unknown matrix_renamed_from_unknown unset_beside_own_key unset_unknown_label
     """,
     "settings": """
     address_broken address_with_password address_with_query address_with_space
