@@ -105,9 +105,10 @@ def mv(old: str, new: str) -> None:
         state = locked.state.changed(dict(sorted(entries.items())))
         locked.write(state, Notes(renamed={new: old}))
     click.echo(f"Renamed in the state, from {quoted(old)}. State serial {state.serial}.")
+    option = f" -e {printable(settings.environment)}" if settings.environment else ""
     click.echo(
         f"Now rename the table in its job file to [job_config.{new}]; the service was not asked,"
-        f" and may still have the configuration as {quoted(old)}: majobctl plan --refresh",
+        f" and may still have the configuration as {quoted(old)}: majobctl plan{option} --refresh",
         err=True,
     )
 

@@ -89,9 +89,8 @@ def resolve(
         unset: list[str] = []
         typed = known.get(text[2:-1]) if path in _COUNTS and text[-1] == "}" else None
         text = _REFERENCE.sub(lambda match: replaced(match, path, unset), text)
-        if isinstance(typed, TypedText):
-            return typed.value
-        return UnsetText(text, unset) if unset else text
+        plain = UnsetText(text, unset) if unset else text
+        return typed.value if isinstance(typed, TypedText) else plain
 
     values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
     if added > MOST_CHARACTERS:
