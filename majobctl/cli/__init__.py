@@ -138,7 +138,6 @@ _OF_TERRAFORM = {
     "destroy": "remove the job configs from the files, with apply.delete_removed = true",
     "force-unlock": "majobctl unlock ID",
     "refresh": "majobctl plan --refresh",
-    "state mv": 'write renamed_from = "OLD" in the job config',
     "state show": "majobctl show NAME",
     "workspace": "choose an environment: -e NAME",
 }

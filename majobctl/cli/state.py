@@ -1,4 +1,4 @@
-"""``majobctl state``: list, rm, pull, push, check, move."""
+"""``majobctl state``: list, rm, mv, pull, push, check, move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from majobctl.cli.options import environment_option, format_option, lock_timeout
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import plain_name
 from majobctl.operations.context import store_of, target_of, unknown_name
-from majobctl.text import printable
+from majobctl.text import printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.state.document import State
@@ -70,6 +70,47 @@ def rm(names: tuple[str, ...]) -> None:
         locked.write(locked.state.changed(rest))
     removed = len(set(names))
     click.echo(f"Removed {removed} from the state. State serial {locked.state.serial}.")
+
+
+@command.command("mv")
+@environment_option
+@click.argument("old")
+@click.argument("new")
+@lock_timeout_option
+def mv(old: str, new: str) -> None:
+    """Give the job config OLD in the state the name NEW; nothing is sent to the service.
+
+    Rename its table in the TOML, too. To have an apply write NEW in the service, do not use this:
+    write renamed_from = "OLD" in the job config.
+
+    \b
+    Example:
+      majobctl state mv resnet50 resnet-50
+    """
+    from majobctl.job_config.fields import name_violation
+    from majobctl.state.record import Notes
+
+    repository, old, new = invocation.repository(), plain_name(old), plain_name(new)
+    settings = repository.load_settings()
+    with repository.locked(settings) as locked:
+        entries = dict(locked.state.job_configs if locked.state else {})
+        wrong = [] if old in entries else [unknown_name(old, locked.state)]
+        if violation := name_violation(new, settings.values["jobs"]["max_name_length"]):
+            wrong.append(f"{quoted(new)} cannot be its name: {violation.message}")
+        elif new in entries:
+            wrong.append(f"the state has job_config.{new} already")
+        if locked.state is None or wrong:
+            raise MajobctlError("\n".join([*wrong, "nothing was changed"]))
+        entries[new] = entries.pop(old)
+        state = locked.state.changed(dict(sorted(entries.items())))
+        locked.write(state, Notes(renamed={new: old}))
+    click.echo(f"Renamed in the state, from {quoted(old)}. State serial {state.serial}.")
+    option = f" -e {printable(settings.environment)}" if settings.environment else ""
+    click.echo(
+        f"Now rename the table in its job file to [job_config.{new}]; the service was not asked,"
+        f" and may still have the configuration as {quoted(old)}: majobctl plan{option} --refresh",
+        err=True,
+    )
 
 
 @command.command("pull")

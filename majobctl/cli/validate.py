@@ -56,8 +56,9 @@ def _validated() -> Config:
 
 
 def _summary(config: Config) -> str:
-    count = len(config.job_configs)
-    return f"{count} job config{' is' if count == 1 else 's are'} valid."
+    count, others = len(config.job_configs), len(config.elsewhere)
+    more = f" {others} more {'is' if others == 1 else 'are'} for other environments."
+    return f"{count} job config{' is' if count == 1 else 's are'} valid.{more if others else ''}"
 
 
 def _chosen(config: Config) -> Iterator[str]:
@@ -75,11 +76,12 @@ def _chosen(config: Config) -> Iterator[str]:
     rows = [
         (
             name,
-            SHOWN if text and any(text in secret for secret in secrets) else quoted(text),
+            SHOWN if text and any(text in secret for secret in secrets) else shown,
             variable.origin,
         )
         for name, variable in sorted(settings.variables.items())
         for text in [variable.text]
+        for shown in [quoted(text) if isinstance(getattr(text, "value", text), str) else text]
     ]
     if rows:
         yield table_text(("variable", "value", "from"), rows).rstrip()

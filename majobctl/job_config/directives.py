@@ -1,13 +1,14 @@
-"""The keys of a job config that are not parameters: what is secret, ignored, protected, renamed."""
+"""The keys of a job config that are not parameters: what is secret, ignored, protected, renamed,
+unset, and in which environments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place, ignored_places
-from majobctl.job_config.fields import FIELDS, name_violation
+from majobctl.job_config.fields import FIELDS, PLACEHOLDER, name_violation
 from majobctl.job_config.values import type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.text import nearest, quoted
@@ -16,6 +17,9 @@ SENSITIVE = "sensitive"
 IGNORE_CHANGES = "ignore_changes"
 PREVENT_DELETE = "prevent_delete"
 RENAMED_FROM = "renamed_from"
+UNSET = "unset"
+ENVIRONMENTS = "environments"
+NOT_OF_DEFAULTS = (RENAMED_FROM, UNSET, ENVIRONMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,16 @@ DIRECTIVES: Mapping[str, Directive] = {
         "string",
         "The previous name of this job config. The plan shows the differences, and the old"
         " configuration leaves the state (or is deleted, with `delete_removed`) only after the"
-        " call for this one has succeeded.",
+        " call for this one has succeeded. With a matrix, `{KEY}` is replaced as in `name`.",
+    ),
+    UNSET: Directive(
+        "array of strings",
+        "Keys, and labels of hyperparameters, of `[defaults]` or of the template that this job"
+        " config does not want. `hyperparameters.LABEL` is a label that has a key's name.",
+    ),
+    ENVIRONMENTS: Directive(
+        "array of strings",
+        'The environments that have this job config; `""` is none chosen. By default, all have it.',
     ),
 }
 
@@ -60,6 +73,9 @@ class Directives:
     ignored: frozenset[Place] = frozenset()
     prevent_delete: bool | None = None
     renamed_from: str = ""
+    unset: Mapping[int, str] = field(default_factory=dict)
+    environments: Mapping[int, str] = field(default_factory=dict)
+    """By their indices; all, if there are none."""
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> tuple[Directives, list[Violation]]:
@@ -70,13 +86,18 @@ class Directives:
         names, wrong_names = _texts(table, IGNORE_CHANGES)
         ignored, wrong_places = ignored_places(names, (IGNORE_CHANGES,))
         flag, wrong_flag = _flag(table.get(PREVENT_DELETE))
-        name, wrong_name = _name(table.get(RENAMED_FROM, ""))
+        name, wrong_name = _name(table.get(RENAMED_FROM, ""), may_vary="matrix" in table)
+        unset, wrong_unset = _texts(table, UNSET)
+        environments, wrong_environments = _texts(table, ENVIRONMENTS)
         violations += [*wrong_names, *wrong_places, *wrong_flag, *wrong_name]
+        violations += [*wrong_unset, *wrong_environments]
         directives = cls(
             sensitive=tuple(secrets.values()),
             ignored=ignored,
             prevent_delete=flag,
             renamed_from=name,
+            unset=unset,
+            environments=environments,
         )
         return directives, violations
 
@@ -90,7 +111,11 @@ class Directives:
             ignored=self.ignored | below.ignored,
             prevent_delete=below.prevent_delete if protects is None else protects,
             renamed_from=self.renamed_from,
+            environments=self.environments or below.environments,
         )
+
+    def holds_in(self, environment: str) -> bool:
+        return not self.environments or environment in self.environments.values()
 
 
 _NONE = Directives()
@@ -114,6 +139,8 @@ def unknown_secrets(names: tuple[str, ...], params: Mapping[str, Any]) -> Iterat
 _WANTED = {
     SENSITIVE: "an array of strings, keys and labels",
     IGNORE_CHANGES: "an array of strings, keys and hyperparameters.LABEL",
+    UNSET: "an array of strings, keys and labels",
+    ENVIRONMENTS: 'an array with the names of environments, or "" for none',
 }
 
 
@@ -123,12 +150,19 @@ def _texts(table: Mapping[str, Any], key: str) -> tuple[dict[int, str], list[Vio
     if not isinstance(items, list):
         return {}, [Violation((key,), wrong_type(key, _WANTED[key], items))]
     wanted = f"{key} must be {_WANTED[key]}"
+    may_be_blank = key == ENVIRONMENTS
+    if not items and key in table and may_be_blank:
+        return {}, [Violation((key,), f"{wanted}; this is empty: without it, all have it")]
+    texts = {
+        at: item
+        for at, item in enumerate(items)
+        if isinstance(item, str) and (item or may_be_blank)
+    }
     violations = [
         Violation((key, index), f"{wanted}; this is {'empty' if item == '' else type_name(item)}")
         for index, item in enumerate(items)
-        if not (item and isinstance(item, str))
+        if index not in texts
     ]
-    texts = {at: item for at, item in enumerate(items) if item and isinstance(item, str)}
     return texts, violations
 
 
@@ -139,10 +173,13 @@ def _flag(value: object) -> tuple[bool | None, list[Violation]]:
     return None, [Violation((PREVENT_DELETE,), message)]
 
 
-def _name(value: object) -> tuple[str, list[Violation]]:
+def _name(value: object, *, may_vary: bool) -> tuple[str, list[Violation]]:
+    """A former name, in which a matrix may have placeholders."""
     if not isinstance(value, str):
         message = wrong_type(RENAMED_FROM, "a string", value)
-    elif value and (violation := name_violation(value)):
+    elif value and (
+        violation := name_violation(PLACEHOLDER.sub("x", value) if may_vary else value)
+    ):
         message = f"{RENAMED_FROM}: {violation.message}"
     else:
         return value, []

@@ -15,6 +15,8 @@ from majobctl.job_config.violations import Violation
 NAME_LENGTH, LONGEST_NAME = 20, 64
 """The limits of the SDK and of the service."""
 NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}")
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+"""The value of a matrix's key in a name."""
 DESCRIPTION_LENGTH = 256
 
 

@@ -38,6 +38,18 @@ class WrittenFloat(float):
         return number
 
 
+class TypedText(str):
+    """The text of a variable, or of a matrix's value, whose ``value`` may be no string."""
+
+    __slots__ = ("value",)
+    value: Any
+
+    def __new__(cls, text: str, value: object) -> TypedText:
+        typed = super().__new__(cls, text)
+        typed.value = value
+        return typed
+
+
 def hyperparameter_text(value: object) -> str | None:
     """The string that is sent for a hyperparameter's value; None if its type has no such form."""
     if isinstance(value, str):

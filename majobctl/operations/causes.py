@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.directives import UNSET
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import is_masked
 from majobctl.job_config.values import hyperparameter_text
@@ -139,7 +140,12 @@ class _Compared(Finder):
         places: list[tuple[Layer, Layer | None, KeyPath]] = [(*it, path) for it in layers]
         if any(it.prefix[0] == "templates" and it.has(path) for it in origin.layers + was.layers):
             places.insert(1, (*layers[0], ("use",)))
-        for layer, old, at in [(*layers[0], ("matrix", path[-1])), *places]:
+        unset = [
+            (it, old, (UNSET,))
+            for it, old in layers
+            if any(side and side.unsetting(path) for side in (it, old))
+        ]
+        for layer, old, at in [(*layers[0], ("matrix", path[-1])), *unset, *places]:
             now, then = (it.whole.value_at(at) if it else None for it in (layer, old))
             was_at = old.written(at) if old and then is not None else ()
             has_left = was_at[:1] == ("environments",) != layer.written(at)[:1]

@@ -65,6 +65,9 @@ class Inferred(Finder):
         ]
         if len(edited) == 1:
             return self.edited(edited[0][0], origin, edited[0][1])
+        unset = ((it, it.unsetting(item.path)) for it in origin.layers if at is None)
+        if found := next((it for it in unset if it[1]), None):
+            return self.line(*found)
         if at is None or self._is_steady(at, origin):
             return self._lost(change.name, item.path, origin)
         deeper = only_difference(item.before, item.after)

@@ -115,6 +115,8 @@ class Guard:
         name = printable(change.name)
         if change.action is Action.DELETE or not change.source:
             keep = f"put [job_config.{name}] back into a job file"
+            if change.source:
+                keep = f"put this environment back into `environments` of job_config.{name}"
             otherwise = "to delete it all the same"
         elif foreign and change.references.keys() >= set(foreign):
             keep, otherwise = "set the variable of that secret to it", "to undo it"

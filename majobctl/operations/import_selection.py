@@ -54,6 +54,9 @@ def select(names: Iterable[str], config: Config, state: State | None) -> Selecte
         if name in config.job_configs:
             is_known = name in entries and not entries[name].pending
             (passed_over if is_known else wanted).append(name)
+        elif name in config.elsewhere:
+            place = config.elsewhere[name]
+            left_out[name] = f"{place.file}:{place.line} has it for other environments"
         elif violation:
             way = "or copy" if NAME.fullmatch(name) else "copy"
             advice = f"{way} it under such a name in the console, and import the copy"

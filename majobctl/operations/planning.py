@@ -148,7 +148,7 @@ def plan_config(
     if selection:
         files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
         others = state.job_configs if state else ()
-        selection = resolved(selection, repository.folder, files, others)
+        selection = resolved(selection, repository.folder, files, others, config.elsewhere)
     settings, deletes = config.settings, config.settings.apply["delete_removed"]
     make = partial(
         make_plan,
@@ -175,6 +175,9 @@ def plan_config(
         made = with_causes(made, config, base)
     made = replace(
         made,
+        changes=tuple(
+            replace(it, source=config.elsewhere.get(it.name, it.source)) for it in made.changes
+        ),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         overwrites=overwrites or settings.apply["overwrite"],
         unset=_unset(made, config),

@@ -11,6 +11,7 @@ from pathlib import Path
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import plain_name
 from majobctl.plan.plan import Selection
+from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.text import nearest, quoted
 
 
@@ -19,17 +20,19 @@ def resolved(
     root: Path,
     files: Mapping[str, str],
     others: Iterable[str],
+    elsewhere: Collection[str] = (),
     where: str = "in a file or in the state",
 ) -> Selection:
     """``selection`` with the names that it covers. ``files`` has the job file, relative to
-    ``root``, of each job config that one describes; ``others`` are the names without. Raises
-    MajobctlError for each part that selects nothing, and if nothing is left."""
+    ``root``, of each job config that one describes; ``others`` are the names without, and
+    ``elsewhere`` those of other environments. Raises MajobctlError for each part that selects
+    nothing, and if nothing is left."""
     known = {*files, *others}
     parts = (*selection.targeted, *selection.excluded)
     found = {part: _matching(part, root, files, known) for part in parts}
     wrong = []
     for part in (part for part in parts if not found[part]):
-        hint = nearest(plain_name(part), {*known, *files.values()})
+        hint = _hint(part, root, elsewhere) or nearest(plain_name(part), {*known, *files.values()})
         wrong.append(f"no job config {where} matches {quoted(part)}{hint}")
     names = {it for part in selection.targeted for it in found[part]} or known
     names = names.difference(*(found[part] for part in selection.excluded))
@@ -38,6 +41,17 @@ def resolved(
     if wrong:
         raise MajobctlError("\n".join(wrong))
     return replace(selection, names=frozenset(names))
+
+
+def _hint(part: str, root: Path, elsewhere: Collection[str]) -> str:
+    """What to do about ``part``, which selects nothing though there is such a thing."""
+    if plain_name(part) in elsewhere:
+        return "; the files have it for other environments"
+    places = [part, os.path.join(root, part)]
+    if any(map(os.path.isdir, places)):
+        return f"; it is a folder: write {quoted(part.rstrip('/') + '/*.toml')}"
+    must = f"[jobs] files in {FILE_NAME} must match it, and a job config in it must be for this"
+    return f"; {must} environment" if any(map(os.path.isfile, places)) else ""
 
 
 def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection[str]) -> set[str]:

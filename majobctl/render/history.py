@@ -28,7 +28,7 @@ _WIDTH = 100
 _MIN_ROOM = 12
 _MORE_WIDTH = 14
 _SIGNS = {it.value: it.sign for it in Action} | {"remove": "forget"}
-_OTHERS = re.compile(r" (import|state (?:rm|push|move))(?: |$)")
+_OTHERS = re.compile(r" (import|state (?:rm|mv|push|move))(?: |$)")
 """The commands other than apply that write a state."""
 
 

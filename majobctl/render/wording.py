@@ -160,16 +160,17 @@ def remarks_on_change(change: Change, show: Show = quoted) -> Iterator[str]:
 
 
 def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
+    left = f"no longer in {'this environment' if change.source else 'any file'}"
     match change.action:
         case Action.FORGET if change.is_missing:
-            yield "no longer in any file, and gone from the service: it leaves the state"
+            yield f"{left}, and gone from the service: it leaves the state"
         case Action.FORGET | Action.DELETE if change.new_name:
             end = "stays in" if change.action is Action.FORGET else "is deleted from"
             yield f"renamed to {show(change.new_name)}: the old one {end} the service"
         case Action.FORGET:
-            yield "no longer in any file: it leaves the state, and stays in the service"
+            yield f"{left}: it leaves the state, and stays in the service"
         case Action.DELETE:
-            yield "no longer in any file: it is deleted from the service"
+            yield f"{left}: it is deleted from the service"
         case Action.RECORD if change.live_digest:
             yield "the service has it already: only the state is updated, without a call"
         case Action.CREATE:

@@ -14,6 +14,7 @@ from majobctl.job_config.secrets import unset_places
 from majobctl.job_config.violations import Violation
 from majobctl.repository.impact import NO_PRICES, Prices, read_prices
 from majobctl.repository.jobs.files import job_files
+from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.reader import read_job_files
 from majobctl.repository.jobs.readings import Reading
 from majobctl.repository.policies import read_policies
@@ -37,6 +38,8 @@ class Config:
     """The warnings about patterns that match no file, and about links that lead nowhere."""
     prices: Prices = NO_PRICES
     policies: tuple[Policy, ...] = ()
+    elsewhere: Mapping[str, Origin] = field(default_factory=dict)
+    """What files describe for other environments than the chosen one, by name."""
     default_policy: ComparePolicy = field(default_factory=ComparePolicy)
     """The compare policy of a job config that no file describes."""
 
@@ -69,6 +72,7 @@ def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
         unmatched=tuple(found.unmatched),
         prices=prices,
         policies=policies,
+        elsewhere={it.name: it.origin for it in found.readings if it.name and it.elsewhere},
         default_policy=found.default_policy,
     )
 
@@ -87,8 +91,9 @@ def compare_policies(
     found = _read(root, overrides)
     if found.settings_problems:
         raise ConfigError(sorted(found.settings_problems))
-    described = {it.name: it.policy for it in found.readings if it.name is not None}
-    files = {it.name: it.origin.file for it in found.readings if it.name is not None}
+    here = [(it.name, it) for it in found.readings if it.name is not None and not it.elsewhere]
+    described = {name: it.policy for name, it in here}
+    files = {name: it.origin.file for name, it in here}
     problems = [*found.unreadable]
     for reading in found.readings:
         problems += _problems(reading, reading.expansion_violations)

@@ -246,3 +246,72 @@ def test_every_command_that_reads_the_settings_has_the_option() -> None:
             assert {"-e", "--environment"} <= options, name
     for name in ("plan", "apply", "validate", "drift", "import"):
         assert {"--var", "--var-file"} <= found[name]
+
+
+class TestOneThatLeavesAnEnvironment:
+    """`environments` of a job config: elsewhere, it is as if it had left the TOML."""
+
+    @pytest.fixture
+    def left(self, repo: Repository) -> Repository:
+        """Applied without an environment and in prod; then only prod is to have alpha."""
+        repo.apply()
+        repo.apply("-e", "prod", "--overwrite")
+        repo.job("alpha", environments=["prod"])
+        return repo
+
+    def test_is_forgotten_there_and_nowhere_else(self, left: Repository) -> None:
+        text = left.done("plan").stdout
+        assert "forget job_config.alpha                             jobs/alpha.toml:1\n" in text
+        assert (
+            "no longer in this environment: it leaves the state, and stays in the service" in text
+        )
+        assert left.done("plan", "-e", "prod").last_line.startswith("No changes.")
+        left.done("plan", "--out", "saved.plan")
+        assert left.done("show", "saved.plan").stdout == text
+        left.apply()
+        assert state_of(left, "dev.json")["job_configs"] == {}
+        assert list(state_of(left, "prod.state.json")["job_configs"]) == ["alpha"]
+        assert left.done("plan").last_line.startswith("No changes.")
+
+    def test_is_deleted_only_if_the_settings_say_so(self, left: Repository) -> None:
+        left.settings(f"{SETTINGS}\n[apply]\ndelete_removed = true\n")
+        text = left.done("plan").stdout
+        assert "no longer in this environment: it is deleted from the service" in text
+        left.job("alpha", environments=["prod"], prevent_delete=True)
+        left.done("plan", "-e", "prod")
+
+    def test_comes_back(self, left: Repository) -> None:
+        left.apply()
+        left.job("alpha", environments=["prod", ""])
+        assert "1 to add" in left.done("plan").stdout
+
+    @pytest.mark.parametrize("command", ["plan", "drift"])
+    def test_is_not_selected_there(self, command: str, left: Repository) -> None:
+        left.apply()
+        ran = left.run(command, "--target", "jobs/alpha.toml", code=1)
+        assert '"jobs/alpha.toml"; [jobs] files in majobctl.toml must match it, and a' in ran.stderr
+        left.done("plan", "-e", "prod", "--target", "jobs/alpha.toml")
+        ran = left.run("plan", "--target", "alpha", code=1)
+        assert '"alpha"; the files have it for other environments' in ran.stderr
+
+    def test_is_counted_by_validate(self, left: Repository) -> None:
+        assert left.done("validate").stdout == (
+            "0 job configs are valid. 1 more is for other environments.\n"
+        )
+        assert left.done("validate", "-e", "prod").stdout == "1 job config is valid.\n"
+
+    def test_is_not_imported_a_second_time(self, left: Repository) -> None:
+        left.apply()
+        before = {it: it.read_bytes() for it in left.root.rglob("jobs/*")}
+        ran = left.run("import", "alpha")
+        assert "jobs/alpha.toml:1 has it for other environments" in ran.stdout + ran.stderr
+        assert before == {it: it.read_bytes() for it in left.root.rglob("jobs/*")}
+
+
+def test_an_unknown_environment_is_an_error_of_every_plan(repo: Repository) -> None:
+    repo.job("alpha", environments=["prdo"])
+    for options in ([], ["-e", "prod"]):
+        ran = repo.run("plan", *options, code=1)
+        assert ran.stderr.startswith(
+            'jobs/alpha.toml:10: job_config.alpha: environments: no environment "prdo"; did you'
+        )

@@ -110,7 +110,6 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
         (["destroy", "-auto-approve"], "apply.delete_removed = true\n"),
         (["refresh"], "Error: No such command: refresh; majobctl plan --refresh\n"),
         (["state", "show", "x"], "Error: No such command: state show; majobctl show NAME\n"),
-        (["state", "mv", "x", "y"], 'write renamed_from = "OLD" in the job config\n'),
         (["workspace", "select", "x"], "choose an environment: -e NAME\n"),
         (["force-unlock", "x"], "Error: No such command: force-unlock; majobctl unlock ID\n"),
         (["-chdir=x", "plan"], "Error: No such option: -chdir; write --chdir\n"),

@@ -329,19 +329,15 @@ def test_protection_by_default_gets_into_the_state(cloud: Cloud) -> None:
     assert cloud.repository.done("plan").stdout.startswith("No changes.")
 
 
-def test_what_defaults_cannot_take_back_is_left_out(cloud: Cloud) -> None:
+def test_what_only_the_defaults_have_is_unset(cloud: Cloud) -> None:
     cloud.create("none")
     cloud.create("other", parameter=[{"label": "lr", "value": "1"}])
     cloud.settings("[defaults.hyperparameters]\nseed = 1\n")
-    ran = cloud.repository.done("import", "--all")
-    assert ran.stderr == (
-        'Warning: job_config.other was left out: [defaults] gives it the hyperparameter "seed",'
-        ' which a job config cannot take away; move "seed" out of [defaults] and into the job'
-        " configs that want it\n"
-    )
-    assert (
-        'hyperparameters = ""\n' in (cloud.repository.root / "jobs/imported/none.toml").read_text()
-    )
+    assert cloud.repository.done("import", "--all").stderr == ""
+    written = cloud.repository.root / "jobs/imported"
+    assert 'hyperparameters = ""\n' in (written / "none.toml").read_text()
+    assert 'unset = ["seed"]\n' in (written / "other.toml").read_text()
+    assert cloud.repository.done("plan").stdout.startswith("No changes.")
 
 
 def test_broken_job_files_are_told_first(cloud: Cloud) -> None:

@@ -47,7 +47,12 @@ def selected(repository: Repository, *options: str) -> list[str]:
         (["--target", "nobody-*"], 'matches "nobody-*"'),
         (["--target", "alpha", "--exclude", "[!a-z]*"], 'matches "[!a-z'),
         (["--target", "jobs/nlp/rnk.toml"], 'matches "jobs/nlp/rnk.toml"; did'),
-        (["--exclude", "jobs/nlp"], 'matches "jobs/nlp"'),
+        (["--exclude", "jobs/nlp"], 'matches "jobs/nlp"; it is a folder: write "jobs/nlp/*.toml"'),
+        (
+            ["--target", "majobctl.toml"],
+            'matches "majobctl.toml"; [jobs] files in majobctl.toml must',
+        ),
+        (["--target", "jobs/none/*.toml"], 'matches "jobs/none/*.toml"'),
         (["--target", "alpha", "--exclude", "a*"], "--target and --exclude together select no "),
         (["--exclude", "*"], "--target and --exclude together select no job config"),
         (["--target", ""], "--target is empty; is a variable of the shell not set?"),

@@ -211,3 +211,102 @@ def test_push_without_stdin_is_an_error_and_no_defect(applied: Repository) -> No
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert err.startswith(b"Error: stdin is not a state file: it is empty\nnothing was changed; ")
+
+
+class TestMv:
+    """`state mv`: one entry under another name, with all it has."""
+
+    @pytest.mark.parametrize("old", ["beta", "job_config.beta"])
+    @pytest.mark.parametrize("new", ["aaa", "job_config.zeta-1"])
+    def test_the_entry_keeps_everything_and_no_call_is_made(
+        self, old: str, new: str, applied: Repository
+    ) -> None:
+        log = applied.root / "requests.jsonl"
+        before = applied.state
+        edited = {**before["job_configs"]["beta"], "prevent_delete": True, "pending": True}
+        edited |= {"attempted": {"inputs": "/ml/x/"}, "earlier": [{"inputs": "/ml/y/"}]}
+        entries = {**before["job_configs"], "beta": edited}
+        applied.state_path.write_text(json.dumps({**before, "job_configs": entries}))
+        ran = applied.done("state", "mv", old, new)
+        name = new.removeprefix("job_config.")
+        assert ran.stdout == 'Renamed in the state, from "beta". State serial 2.\n'
+        assert f"rename the table in its job file to [job_config.{name}]" in ran.stderr
+        assert not log.exists()
+        after = applied.state
+        assert after["job_configs"].pop(name) == edited
+        assert list(after["job_configs"]) == ["alpha", "gamma"]
+        del entries["beta"]
+        assert after == {**before, "serial": 2, "job_configs": entries}
+
+    @pytest.mark.parametrize(
+        ("names", "problem"),
+        [
+            (("bet", "new"), 'the state has no job config "bet"; did you mean "beta"?'),
+            (("job_config.bet", "new"), 'no job config "bet"; did you mean "beta"?'),
+            (("", "new"), "an argument is empty"),
+            (("b*", "new"), 'the state has no job config "b*"'),
+            (("\x1b[2J", "new"), 'the state has no job config "\\\\x1b[2J"'),
+            (("beta", "alpha"), "the state has job_config.alpha already"),
+            (("beta", "beta"), "the state has job_config.beta already"),
+            (("beta", "job_config.beta"), "the state has job_config.beta already"),
+            (("beta", "a b"), '"a b" cannot be its name: a name has 1 to 20 characters'),
+            (("beta", "job_config."), '"" cannot be its name: a name has 1 to 20'),
+            (("beta", "x" * 21), "jobs.max_name_length = 21 allows it"),
+            (("beta", "x" * 10_000), "cannot be its name"),
+            (("beta", "\x1b[2J"), '"\\u001b[2J" cannot be its name'),
+            (("beta", "ünïcode"), '"ünïcode" cannot be its name'),
+            (("nobody", "a b"), '"a b" cannot be its name'),
+            (("beta",), "Missing argument 'NEW'"),
+            (("beta", "new", "more"), "unexpected extra argument"),
+        ],
+        ids=lambda it: repr(it)[:40],
+    )
+    def test_what_cannot_be_moved_changes_nothing(
+        self, names: tuple[str, ...], problem: str, applied: Repository
+    ) -> None:
+        files = {it: it.read_bytes() for it in applied.root.rglob("*") if it.is_file()}
+        ran = applied.run("state", "mv", *names, code=1)
+        assert problem in ran.stderr
+        assert "\x1b" not in ran.stderr
+        assert files == {it: it.read_bytes() for it in applied.root.rglob("*") if it.is_file()}
+
+    def test_a_longer_name_needs_the_setting(self, applied: Repository) -> None:
+        text = (applied.root / "majobctl.toml").read_text()
+        applied.settings(f"{text}[jobs]\nmax_name_length = 64\n")
+        applied.done("state", "mv", "beta", "x" * 64)
+        assert "x" * 64 in applied.state["job_configs"]
+
+    def test_without_a_state_there_is_nothing_to_move(self, on_emulator: Repository) -> None:
+        ran = on_emulator.run("state", "mv", "alpha", "new", code=1)
+        assert 'the state has no job config "alpha"\nnothing was changed\n' in ran.stderr
+        assert not on_emulator.state_path.exists()
+
+    def test_the_toml_with_the_new_name_needs_no_call(self, applied: Repository) -> None:
+        applied.job("beta", config_desc="hidden-words", sensitive=["config_desc"])
+        applied.apply()
+        applied.done("state", "mv", "beta", "heir")
+        ran = applied.done("plan", "--format", "json")
+        actions = {it["name"]: it["action"] for it in ran.document["changes"]}
+        assert actions == {"beta": "add", "heir": "forget"}
+        applied.remove("beta")
+        applied.job("heir", config_desc="hidden-words", sensitive=["config_desc"])
+        ran = applied.done("plan", "--format", "json")
+        # The hash is still that of the old name; it is known all the same.
+        assert ran.document["changes"] == []
+        assert "hidden-words" not in applied.state_path.read_text()
+
+    def test_history_and_blame_follow_it(self, applied: Repository) -> None:
+        applied.process("state", "mv", "beta", "heir", code=0)
+        applied.process("state", "mv", "heir", "last", code=0)
+        lines = applied.done("history", "last").stdout.splitlines()
+        assert "last (was heir)  (state mv)" in lines[1]
+        assert "heir (was beta)  (state mv)" in next(it for it in lines if it.startswith("     2"))
+        assert "beta" in next(it for it in lines if it.startswith("     1"))
+        blamed = applied.done("blame", "last").stdout.splitlines()[1:]
+        assert blamed
+        assert all(line.split()[2] == "1" for line in blamed), blamed
+        assert "inputs" in applied.done("show", "last", "--at", "1").stdout
+        assert applied.done("history", "verify").code == 0
+        applied.remove("beta")
+        applied.job("last")
+        assert applied.done("plan").stdout.startswith("No changes.")

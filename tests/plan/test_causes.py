@@ -179,7 +179,7 @@ bucket = "dev"
 nodes = 1
 [defaults]
 log_url = "/dev/log/"
-train_instance_count = 1
+train_instance_count = "${var.nodes}"
 hyperparameters = { nodes = "${var.nodes}" }
 """,
     "jobs/t.toml": """\
@@ -261,6 +261,16 @@ A = "job_config.a."
         ('"old"\n', '"old"\npool_id = "p"\n', "templates.t.pool_id", 4, None),
         ('pool_id = "p"\n', "", "job_config.d", 24, None),
         ('{ nodes = "${var', '{ count = "${var', "defaults.hyperparameters", 10, None),
+        ("[job_config.c]", '[job_config.c]\nunset = ["log_url"]', "job_config.c.unset", 20, None),
+        ("[job_config.c]", '[job_config.c]\nunset = ["nodes"]', "job_config.c.unset", 20, None),
+        (
+            "_config.d]\n",
+            '_config.d]\nunset = ["hyperparameters"]\n',
+            "job_config.d.unset",
+            25,
+            None,
+        ),
+        ('"old"\n', '"old"\nunset = ["log_url"]\n', "templates.t.unset", 4, None),
     ],
 )
 def test_the_cause_of_an_edit(
@@ -291,6 +301,26 @@ def test_the_cause_of_an_edit(
         assert not edit and (group.before, group.after) == (None, None)
     saved = read_plan(plan_bytes(made, None), "x")
     assert plan_document(saved)["causes"] == document
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_what_is_no_longer_unset_is_put_down_to_the_table_that_had_it(
+    base: bool, tmp_path: Path
+) -> None:
+    unset = TEXTS["jobs/a.toml"].replace("[job_config.c]", '[job_config.c]\nunset = ["log_url"]')
+    for name, text in {**TEXTS, "jobs/a.toml": unset}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    applied(tmp_path, Overrides())
+    committed(tmp_path)
+    (tmp_path / "jobs/a.toml").write_text(TEXTS["jobs/a.toml"])
+    made = plan(tmp_path, base="HEAD" if base else "")
+    (group,) = by_cause(made)
+    assert (group.cause.file, group.cause.line, group.cause.key) == (
+        "jobs/a.toml",
+        19,
+        "job_config.c",
+    )
 
 
 FALLEN = {

@@ -120,19 +120,13 @@ def _as_written(value: Any) -> Any:
     return [_as_written(item) for item in value] if isinstance(value, list) else value
 
 
-def foreign_labels(params: Params, defaults: Params) -> bool:
-    has = params.get("hyperparameters", {})
-    below = Defaults.of(defaults).params.get("hyperparameters", {})
-    return bool(has) and not below.keys() <= has.keys()
-
-
 @given(st.data())
 def test_what_is_written_says_the_same_below_any_defaults(data: st.DataObject) -> None:
     params = data.draw(live_params())
     defaults = data.draw(defaults_near(params))
     below = Defaults.of(defaults)
     reason = reason_against(params, below)
-    assert bool(reason) == (bool(normalise(params)[1]) or foreign_labels(params, defaults))
+    assert bool(reason) == bool(normalise(params)[1])
     if reason:
         return
     written = table_of(LiveConfig("x", params), below)
@@ -227,14 +221,19 @@ def test_a_default_that_it_lacks_is_taken_away() -> None:
     assert not any(line.startswith(("data_source", "[job_config.x.")) for line in lines)
 
 
-def test_a_label_of_the_defaults_cannot_be_taken_away() -> None:
-    below = Defaults.of({"hyperparameters": {"seed": 1, "lr": 2, "depth": 3}})
-    assert reason_against(PARAMS, below) == (
-        '[defaults] gives it the hyperparameters "depth", "seed", which a job config cannot take'
-        ' away; move "depth", "seed" out of [defaults] and into the job configs that want it'
-    )
-    below = Defaults.of({"hyperparameters": {"seed": 1}})
-    assert 'the hyperparameter "seed", which' in (reason_against(PARAMS, below) or "")
+@pytest.mark.parametrize("own", [{}, {"own": "1"}])
+def test_a_label_of_the_defaults_is_unset(own: Params, tmp_path: Path) -> None:
+    labels = {"seed": 1, "inputs": 2, "hyperparameters.x": 3, "hyperparameters": 4, "lr": 5}
+    pairs = [{"label": label, "value": value} for label, value in labels.items()]
+    params = {**PARAMS, "hyperparameters": {"lr": "5", **own}}
+    written = table(params, {"hyperparameters": pairs})
+    prefixed = [
+        f"hyperparameters.{it}" for it in ("hyperparameters", "hyperparameters.x", "inputs")
+    ]
+    assert written.values["unset"] == [*prefixed, "seed"]
+    assert "hyperparameters = {" not in written.text()
+    found = loaded(written, {"hyperparameters": pairs}, tmp_path).job_configs["x"]
+    assert found.params["hyperparameters"] == params["hyperparameters"]
 
 
 def test_every_broken_rule_is_a_reason() -> None:

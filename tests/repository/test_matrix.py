@@ -281,3 +281,47 @@ def test_any_matrix_is_taken_or_reported_with_lines(matrix: Any, name: Any) -> N
             problems = problems_of(Path(folder), {"jobs/a.toml": text})
             assert all(line.isprintable() for line in problems)
             assert {line.split(":")[1] for line in problems} <= {"7", "8"}
+
+
+HEIR = 'matrix = { lr = [0.1, 1e-5], seed = [1, 2] }\nname = "y-{lr}-{seed}"\n'
+
+
+@pytest.mark.parametrize(
+    ("former", "names"),
+    [
+        ("x-{lr}-{seed}", ["x-0_1-1", "x-0_1-2", "x-1e-5-1", "x-1e-5-2"]),
+        ("{seed}_{lr}", ["1_0_1", "2_0_1", "1_1e-5", "2_1e-5"]),
+        ("", ["", "", "", ""]),
+    ],
+)
+def test_a_former_name_has_the_placeholders_of_the_name(
+    former: str, names: list[str], tmp_path: Path
+) -> None:
+    text = f'[job_config.sweep]\n{PARAMS}{HEIR}renamed_from = "{former}"\n'
+    found = loaded(tmp_path, {"jobs/a.toml": text}).job_configs
+    assert list(found) == ["y-0_1-1", "y-0_1-2", "y-1e-5-1", "y-1e-5-2"]
+    assert [it.renamed_from for it in found.values()] == names
+
+
+WRONG_HEIRS = {
+    f'{HEIR}renamed_from = "x-{{lrr}}"': '"{lrr}" is not in matrix; did you mean "lr"?',
+    f'{HEIR}renamed_from = "x-{{}}"': '"{}" is not in matrix',
+    f'{HEIR}renamed_from = "x-{{lr}}"': 'job_config.y-0_1-1 is renamed from "x-0_1" already',
+    f'{HEIR}renamed_from = "y-{{lr}}-{{seed}}"': "this is its own name",
+    f'{HEIR}renamed_from = "y-{{lr}}-1"': '"y-0_1-1" is still defined; remove it, or this line',
+    f'{HEIR}renamed_from = "x y-{{lr}}"': "a name has 1 to 64 characters",
+    f'{HEIR}renamed_from = "x-{{lr"': "a name has 1 to 64 characters",
+    f'{HEIR}renamed_from = "{"x" * 63}{{lr}}"': "a name has 1 to 64 characters",
+    'matrix = { lr = [0.1], seed = [1] }\nname = "y-{seed}"\nrenamed_from = "x-{lr}"\nsensitive = '
+    '["lr"]': '"{lr}" is sensitive, and names are shown everywhere',
+    'renamed_from = "x-{lr}"': "a name has 1 to 64 characters",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_HEIRS)
+def test_a_former_name_that_cannot_be_is_reported_at_a_line_of_the_table(
+    text: str, tmp_path: Path
+) -> None:
+    problems = problems_of(tmp_path, {"jobs/a.toml": f"[job_config.sweep]\n{PARAMS}{text}"})
+    assert WRONG_HEIRS[text] in problems[0]
+    assert all(it.startswith("jobs/a.toml:") for it in problems)

@@ -41,6 +41,7 @@ UNSAID = {
     no_algorithm reference_bare reference_to_variable reference_unclosed
     renamed_from_its_own_name renamed_from_still_there renamed_from_twice required_keys_missing
     sensitive_unknown_name template_and_job_config_exclude template_with_matrix_reference
+    environment_unknown matrix_renamed_from_unknown unset_beside_own_key unset_unknown_label
     """,
     "settings": """
     address_broken address_with_password address_with_query address_with_space
@@ -158,7 +159,7 @@ def test_a_bad_file_is_refused(kind: str, path: Path) -> None:
         "train_instance_count = 0",
         "train_instance_count = 2147483648",
         "train_instance_count = ''",
-        "train_instance_count = '${var.n}'",
+        "train_instance_count = '${var.n}0'",
         "output_path = ''",
         "output_path = 'b/x/'",
         "output_path = '/b'",
@@ -204,6 +205,19 @@ def test_a_bad_file_is_refused(kind: str, path: Path) -> None:
         "ignore_changes = ['hyperparameters.']",
         "prevent_delete = 'yes'",
         "renamed_from = 'a b'",
+        "renamed_from = 'a-{lr}'",
+        "renamed_from = 'a-{lr'\nname = 'x'\nmatrix = {lr = [1]}",
+        "unset = 'lr'",
+        "unset = ['']",
+        "unset = [1]",
+        "environments = 'prod'",
+        "environments = []",
+        "environments = [1]",
+        "train_instance_count = 'x${var.n}'",
+        "train_instance_count = '${env.N}'",
+        "hyperparameters = {unset = 1}",
+        "hyperparameters = {environments = 1}",
+        "name = 'x'\nmatrix = {unset = [1]}",
         "use = 1",
         "name = 'x-{lr}'",
         "matrix = {lr = [1, 2]}",
@@ -249,6 +263,11 @@ def test_one_thing_wrong_is_refused(keys: str) -> None:
         "hyperparameters = [{label = 'lr', value = '1'}]",
         "ignore_changes = ['hyperparameters.a b', 'hyperparameters', 'log_url']",
         "renamed_from = ''",
+        "renamed_from = 'a-{lr}'\nname = 'x-{lr}'\nmatrix = {lr = [1]}",
+        "unset = ['log_url', 'a b', 'hyperparameters.inputs']",
+        "environments = ['', 'prod']",
+        "train_instance_count = '${var.n}'",
+        "train_instance_count = '${matrix.n}'",
         "use = 'x'",
         "name = 'x-{lr}'\nmatrix = {lr = [1, 2.0, true, 'x']}",
         "name = 'x-{n}'\nmatrix = {output_path = ['/b/x/']}\noutput_path = ''",
@@ -277,6 +296,8 @@ def test_a_template_has_the_keys_of_a_job_config_but_for_some() -> None:
     "text",
     [
         "[defaults]\nrenamed_from = 'a'",
+        "[defaults]\nunset = ['a']",
+        "[defaults]\nenvironments = ['a']",
         "[defaults]\nname = 'a'",
         "[defaults]\nnonsense = 1",
         "[defaults.hyperparameters]\nlr = []",
@@ -343,7 +364,8 @@ _DIRECTIVES = st.fixed_dictionaries(
         "sensitive": st.lists(st.sampled_from([*FIELDS]), max_size=2),
         "ignore_changes": st.lists(st.sampled_from(["log_url", "hyperparameters.a"]), max_size=2),
         "prevent_delete": st.booleans(),
-        "renamed_from": st.sampled_from(["", "before"]),
+        "renamed_from": st.sampled_from(["", "before", "before-{lr}-{log_url}"]),
+        "environments": st.sampled_from([[""], ["", "prod"]]),
     },
 )
 _OTHER_KEYS = st.dictionaries(
@@ -362,6 +384,10 @@ def repositories(draw: st.DrawFn) -> tuple[Table, Table, Table]:
     defaults, template = (below, {}) if draw(st.booleans()) else ({}, below)
     own = {**params, **draw(_DIRECTIVES), **draw(_OTHER_KEYS)}
     defaults |= draw(_OTHER_KEYS)
+    if unwanted := draw(st.lists(st.sampled_from([*FIELDS, "x"]), max_size=2)):
+        own["unset"] = unwanted
+    if draw(st.booleans()):
+        own["train_instance_count"] = "${var.n}"
     sources = own.get("data_source")
     for source in sources if isinstance(sources, list) else []:
         if isinstance(source, dict) and draw(st.booleans()):
@@ -383,7 +409,7 @@ def repositories(draw: st.DrawFn) -> tuple[Table, Table, Table]:
 def test_whatever_majobctl_takes_is_accepted(tables: tuple[Table, Table, Table]) -> None:
     defaults, templates, job_configs = tables
     lines = [f"{toml_value(key)} = {toml_value(value)}\n" for key, value in defaults.items()]
-    settings = f"{SETTINGS}[defaults]\n{''.join(lines)}"
+    settings = f"{SETTINGS}[variables]\nn = 2\n[defaults]\n{''.join(lines)}[environments.prod]\n"
     jobs = toml_of(job_configs)
     jobs += toml_of(templates).replace("[job_config.", "[templates.")
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from majobctl.errors import ConfigError, MajobctlError
+from majobctl.repository.config import load_config
 from majobctl.repository.settings.settings import read_settings
 from majobctl.repository.settings.variables import (
     PREFIX,
@@ -243,3 +245,126 @@ def test_a_broken_variable_is_told_once_and_has_no_others_in_its_train(tmp_path:
     assert problems_of(tmp_path, {"majobctl.toml": settings, "jobs/a.toml": job}) == [
         "majobctl.toml:4: variables: when must be a string, an integer, a float or a boolean"
     ]
+
+
+# --- types: a reference alone has the variable's, where an integer is wanted
+
+TYPED = f"[job_config.a]\n{PARAMS}".replace(
+    "train_instance_count = 1", 'train_instance_count = "${var.nodes}"'
+)
+COUNTS = {
+    "4": 4,
+    "1_000": 1000,
+    "0x10": 16,
+    "4.0": "must be an integer, not a float",
+    "1e1": "must be an integer, not a float",
+    "true": "must be an integer, not a boolean",
+    '"4"': "must be an integer, not a string",
+    '"four"': "must be an integer, not a string",
+    "0": "must be at least 1, not 0",
+    "-4": "must be at least 1, not -4",
+    "2147483648": "must be less than 2147483648, not 2147483648",
+}
+
+
+def count_of(root: Path, settings: str, overrides: Overrides, job: str = TYPED) -> object:
+    """The number of nodes, or what is wrong with it."""
+    write_files(root, {"majobctl.toml": SETTINGS + settings, "jobs/a.toml": job})
+    try:
+        found = load_config(root, overrides).job_configs["a"].params["train_instance_count"]
+    except ConfigError as error:
+        (problem,) = error.problems
+        assert str(problem).startswith("jobs/a.toml:3: job_config.a: train_instance_count ")
+        return problem.message.removeprefix("train_instance_count ")
+    assert type(found) is int
+    return found
+
+
+@pytest.mark.parametrize("value", COUNTS)
+@pytest.mark.parametrize("level", ["settings", "environment", "file"])
+def test_a_reference_alone_has_the_type_that_is_written(
+    value: str, level: str, tmp_path: Path
+) -> None:
+    first = value if level == "settings" else 7
+    settings = f"[variables]\nnodes = {first}\n[environments.prod]\n"
+    settings += f"variables.nodes = {value}\n" if level == "environment" else ""
+    write_files(tmp_path, {"vars.toml": f"nodes = {value}\n"})
+    files = (str(tmp_path / "vars.toml"),) if level == "file" else ()
+    overrides = Overrides("prod" if level == "environment" else "", files=files)
+    assert count_of(tmp_path, settings, overrides) == COUNTS[value]
+
+
+@pytest.mark.parametrize("declared", ["1", '""', '"x"', "true", "0.5"])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("4", 4),
+        ("+4", 4),
+        ("007", 7),
+        ("0", "must be at least 1, not 0"),
+        ("-4", "must be at least 1, not -4"),
+        ("9" * 18, f"must be less than 2147483648, not {'9' * 18}"),
+        ("9" * 5000, "must be an integer, not a string"),
+        ("4.0", "must be an integer, not a string"),
+        ("1_000", "must be an integer, not a string"),
+        ("٤", "must be an integer, not a string"),
+        (" 4", "must be an integer, not a string"),
+        ("four", "must be an integer, not a string"),
+    ],
+    ids=lambda it: str(it)[:9],
+)
+@pytest.mark.parametrize("level", ["option", "process"])
+def test_a_text_from_outside_becomes_an_integer_where_one_is_wanted(
+    declared: str, text: str, count: object, level: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    settings = f"[variables]\nnodes = {declared}\n"
+    if level == "process":
+        monkeypatch.setenv(f"{PREFIX}nodes", text)
+    values = (f"nodes={text}",) if level == "option" else ()
+    assert count_of(tmp_path, settings, Overrides(values=values)) == count
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ("${var.nodes}", 2),
+        ("${var.none}", ""),
+        ("1${var.nodes}", "must be an integer, not a string"),
+        ("${var.nodes}${var.none}", "must be an integer, not a string"),
+        (" ${var.nodes}", "must be an integer, not a string"),
+        ("$${var.nodes}", "must be an integer, not a string"),
+        ("${env.NODES}", "must be an integer, not a string"),
+    ],
+)
+def test_within_a_longer_string_a_variable_is_text(
+    written: str, count: object, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("NODES", "2")
+    settings = '[variables]\nnodes = 2\nnone = ""\n'
+    job = TYPED.replace("${var.nodes}", written)
+    if written == "${var.none}":
+        count = "must not be empty"
+    assert count_of(tmp_path, settings, Overrides(), job) == count
+
+
+@pytest.mark.parametrize("place", ["defaults", "template", "matrix", "matrix value"])
+def test_a_reference_has_its_type_in_every_table(place: str, tmp_path: Path) -> None:
+    line = 'train_instance_count = "${var.nodes}"\n'
+    job = TYPED if place == "matrix" else TYPED.replace(line, "")
+    settings = f"[variables]\nnodes = 3\n[defaults]\n{line if place == 'defaults' else ''}"
+    job += f"use = 't'\n[templates.t]\n{line}" if place == "template" else ""
+    if place.startswith("matrix"):
+        job += "name = 'a'\nmatrix = { x = [1], nodes = [3] }\n"
+    if place == "matrix value":
+        job += line.replace("var.", "matrix.")
+    assert count_of(tmp_path, settings, Overrides(), job) == 3
+
+
+def test_text_is_text_where_text_is_wanted(tmp_path: Path) -> None:
+    settings = "[variables]\nn = 0x10\nf = 1e-5\nb = true\n"
+    labels = ", ".join(f'{it} = "${{var.{it}}}"' for it in "nfb")
+    job = f'[job_config.a]\n{PARAMS}config_desc = "${{var.n}}"\nhyperparameters = {{ {labels} }}\n'
+    params = loaded(tmp_path, {"majobctl.toml": SETTINGS + settings, "jobs/a.toml": job})
+    found = params.job_configs["a"].params
+    assert (type(found["config_desc"]), found["config_desc"]) == (str, "16")
+    assert found["hyperparameters"] == {"b": "true", "f": "1e-5", "n": "16"}

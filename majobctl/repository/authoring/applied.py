@@ -10,7 +10,6 @@ from majobctl.repository.authoring.generate import (
     Defaults,
     JobTable,
     Params,
-    not_to_be_removed,
     own_values,
 )
 from majobctl.text import printable
@@ -39,8 +38,6 @@ def applied_table(
             unwritten.append(field.name)
             advice = "write it here"
         remarks.append(f"{where} is sensitive, and only its hash is known: {advice}")
-    if remark := not_to_be_removed(params, defaults):
-        remarks.append(remark)
     values = own_values(params, defaults)
     values = {key: value for key, value in values.items() if key not in unwritten}
     values |= {SENSITIVE: unwritten} if unwritten else {}

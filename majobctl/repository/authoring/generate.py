@@ -9,7 +9,13 @@ from typing import Any
 
 from majobctl.job_config.checks import checked_values
 from majobctl.job_config.compare_policy import ComparePolicy
-from majobctl.job_config.directives import PREVENT_DELETE, SENSITIVE, Directives, without_directives
+from majobctl.job_config.directives import (
+    PREVENT_DELETE,
+    SENSITIVE,
+    UNSET,
+    Directives,
+    without_directives,
+)
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
@@ -21,9 +27,10 @@ from majobctl.job_config.secrets import (
     with_known,
 )
 from majobctl.job_config.violations import Path
+from majobctl.repository.jobs.layers import unset_name
 from majobctl.repository.jobs.references import resolve
 from majobctl.repository.jobs.tables import KEYS
-from majobctl.text import is_unseen, printable, quoted
+from majobctl.text import is_unseen, printable
 
 Params = Mapping[str, Any]
 
@@ -96,7 +103,7 @@ def comment(text: str) -> str:
 def reason_against(
     params: Params, defaults: Defaults, secret: Collection[str] = frozenset()
 ) -> str | None:
-    """Why ``params``, a LiveConfig's, cannot be written as a job config below ``defaults``; None if
+    """Why ``params``, a LiveConfig's, cannot be written as a job config over ``defaults``; None if
     they can. No value of a key or label in ``secret`` is shown."""
     policy = defaults.policy
     policy = replace(policy, secret_names=policy.secret_names | set(secret))
@@ -105,21 +112,7 @@ def reason_against(
         # The service does not require it.
         way = "set it in the console, or write the job config with one into a job file"
         reasons.append(f"{way}, and import it again")
-    if remark := not_to_be_removed(params, defaults):
-        reasons.append(remark)
     return "; ".join(reasons) or None
-
-
-def not_to_be_removed(params: Params, defaults: Defaults) -> str:
-    """What is said of hyperparameters that ``defaults`` give and ``params`` do not have; or ""."""
-    has = params.get(_LABELLED)
-    foreign = [label for label in defaults.params.get(_LABELLED, ()) if has and label not in has]
-    names = ", ".join(map(quoted, foreign))
-    return names and (
-        f"[defaults] gives it the hyperparameter{'s' if len(foreign) > 1 else ''} {names},"
-        f" which a job config cannot take away; move {names} out of [defaults] and into the"
-        " job configs that want it"
-    )
 
 
 def table_of(
@@ -148,11 +141,17 @@ def own_values(params: Params, defaults: Defaults) -> dict[str, Any]:
     reference to a variable of the environment."""
     # A default that is not known may be a secret: the service's value is not written in its place.
     below = with_known(defaults.params, params)
-    return {
+    values = {
         key: _own(key, params.get(key), below.get(key))
         for key, field in FIELDS.items()
         if field.rest is not None and params.get(key) != below.get(key)
     }
+    if labelled := params.get(_LABELLED):
+        unwanted = [unset_name(it) for it in below.get(_LABELLED, ()) if it not in labelled]
+        values |= {UNSET: unwanted} if unwanted else {}
+        if not values.get(_LABELLED, True):
+            del values[_LABELLED]
+    return values
 
 
 def _own(key: str, value: Any, default: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from majobctl.job_config import directives
-from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
+from majobctl.job_config.directives import DIRECTIVES, NOT_OF_DEFAULTS, RENAMED_FROM
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.scalars import COUNT_LIMIT
@@ -91,9 +91,10 @@ def settings_schema() -> Schema:
         for name, settings in SETTINGS.items()
     }
     tables["drift"]["properties"]["ignore"]["items"] = _place()
+    own = {key: rule for key, rule in _directives().items() if key not in NOT_OF_DEFAULTS}
     # A blank one is allowed.
     blank = {"description": "Belongs in a job config only.", "type": "string", "maxLength": 0}
-    shared = {**_fields(), **_directives(), RENAMED_FROM: blank}
+    shared = {**_fields(), **own, RENAMED_FROM: blank}
     tables["defaults"] = _table("Below every job config", shared)
     keys = {*FIELDS, *DIRECTIVES}.union(*SETTINGS.values())
     misplaced = [key for key in sorted(keys) if home_of(key, besides="state")]
@@ -216,7 +217,7 @@ def _obs_path(field: Field) -> Schema:
 
 
 def _count(field: Field) -> Schema:
-    # A blank string removes a default, whatever the type of the key is.
+    # A blank string removes a default, whatever the type of the key is. A reference may be typed.
     bounds = {"minimum": 1, "maximum": COUNT_LIMIT - 1}
     return {"type": ["integer", "string"], **bounds, "pattern": MAY_BE_BLANK}
 
@@ -282,7 +283,9 @@ def _directives() -> dict[str, Schema]:
         directives.SENSITIVE: {"type": "array", "items": {"type": "string", "minLength": 1}},
         directives.IGNORE_CHANGES: {"type": "array", "items": _place()},
         directives.PREVENT_DELETE: {"type": "boolean"},
-        RENAMED_FROM: {"type": "string", "pattern": f"^({JOB_CONFIG_NAME.pattern})?$"},
+        RENAMED_FROM: {"type": "string", "pattern": r"^([A-Za-z0-9_-]|\{[^{}]*\})*$"},
+        directives.UNSET: {"type": "array", "items": {"type": "string", "minLength": 1}},
+        directives.ENVIRONMENTS: {"type": "array", "items": {"type": "string"}, "minItems": 1},
     }
     return {
         name: {"description": plain(directive.help), **rules[name]}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from majobctl.job_config.directives import RENAMED_FROM
 from majobctl.job_config.fields import FIELDS, Kind
+from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.rules import RULES, Excludes, HasAlgorithm, LiesInside, Needs, Rule
 from majobctl.repository.jobs.matrix import MATRIX, NAME
 
@@ -14,6 +16,8 @@ Schema = dict[str, Any]
 MAY_BE_BLANK = r"^(\$\{[^}]*\})*$"
 """Nothing, or only references, whose values may be blank."""
 _FILLED: Schema = {"minLength": 1}
+_COUNT: Schema = {"type": ["integer", "string"], "pattern": r"^\$\{(var|matrix)\.[^}]+\}$"}
+"""A reference alone has the type of its value."""
 OTHERS: Schema = {"additionalProperties": True}
 """Without it, some editors read a rule as one that forbids all other keys."""
 
@@ -35,12 +39,13 @@ def _no_name_rule() -> Schema:
         **OTHERS,
         "description": f"{NAME} goes with {MATRIX} only: the table's name is the job config's.",
         "not": {"required": [NAME]},
+        "properties": {RENAMED_FROM: {"pattern": f"^({JOB_CONFIG_NAME.pattern})?$"}},
     }
 
 
 def _required_rule() -> Schema:
     required: dict[str, Schema] = {
-        name: {"type": "integer"} if field.kind is Kind.COUNT else _FILLED
+        name: _COUNT if field.kind is Kind.COUNT else _FILLED
         for name, field in FIELDS.items()
         if field.required and not field.unless
     }

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from majobctl.errors import Problem
-from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.directives import DIRECTIVES, UNSET
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml.file import TomlFile
@@ -48,6 +48,15 @@ class Layer:
             return self.labelled.get(str(path[1]))
         return found_at(self.table, path)
 
+    def unsetting(self, path: KeyPath) -> KeyPath:
+        """The item of its ``unset`` that takes the value at ``path`` away from the layers below; ()
+        if there is none."""
+        names = self.whole.table.get(UNSET)
+        for index, name in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(name, str) and unset_place(name) in (path, path[:1]):
+                return (UNSET, index)
+        return ()
+
     @cached_property
     def whole(self) -> Layer:
         """The layer with its directives and its ``use``."""
@@ -78,7 +87,7 @@ class Layer:
     @cached_property
     def _indices(self) -> Mapping[Any, int]:
         """Where an array of hyperparameters, which may be broken, has each label first."""
-        own = self.table.get("hyperparameters")
+        own = self.whole.table.get("hyperparameters")
         found: dict[Any, int] = {}
         for index, item in enumerate(own if isinstance(own, list) else ()):
             if isinstance(item, Mapping) and isinstance(label := item.get("label"), str):
@@ -115,6 +124,9 @@ class Origin:
     @property
     def line(self) -> int:
         return self.own.line_of(self.key)
+
+    def is_over(self, prefix: KeyPath) -> bool:
+        return prefix in [layer.prefix for layer in self.layers[1:]]
 
     @property
     def may_refer(self) -> bool:
@@ -170,6 +182,20 @@ def found_at(value: Any, path: KeyPath) -> Any:
             table = by_label(value)
             value = table.get(str(part)) if table is not None else None
     return value
+
+
+def unset_place(name: str) -> KeyPath:
+    """The place that an item of ``unset`` names: a key, or a label."""
+    if name in FIELDS:
+        return (name,)
+    label = name.removeprefix("hyperparameters.")
+    return ("hyperparameters", label or name)
+
+
+def unset_name(label: str) -> str:
+    """The item of ``unset`` that names ``label``."""
+    is_plain = unset_place(label) == ("hyperparameters", label)
+    return label if is_plain else f"hyperparameters.{label}"
 
 
 def merged(layers: Sequence[Layer]) -> Mapping[str, Any]:

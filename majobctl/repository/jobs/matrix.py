@@ -12,9 +12,9 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from majobctl.job_config.directives import DIRECTIVES
-from majobctl.job_config.fields import FIELDS
-from majobctl.job_config.values import hyperparameter_text, is_blank, type_name
+from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
+from majobctl.job_config.fields import FIELDS, PLACEHOLDER
+from majobctl.job_config.values import TypedText, hyperparameter_text, is_blank, type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, printable, quoted
 
@@ -24,7 +24,6 @@ MAX_COMBINATIONS = 10_000
 _FIXED = (*DIRECTIVES, MATRIX, NAME, "use")
 _MIN_LIKENESS = 0.85
 """From this likeness on (difflib's ratio), a label is taken for a mistyped key."""
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _LABELLED = "hyperparameters"
 
@@ -41,11 +40,14 @@ class Combination:
 
 
 def combinations(
-    label: str, table: Mapping[str, Any], sensitive: Collection[str] = ()
+    label: str,
+    table: Mapping[str, Any],
+    sensitive: Collection[str] = (),
+    renamed_from: str = "",
 ) -> tuple[Iterable[Combination], list[Violation]]:
-    """The job configs that the table ``label`` describes; none if its matrix breaks a rule. A name
-    has ``_`` for a character that it may not have, such as the point of ``0.1``, and no value of a
-    ``sensitive`` key or label, since names are shown everywhere."""
+    """The job configs that the table ``label`` describes; none if its matrix breaks a rule. A name,
+    and a former one, has ``_`` for a character that it may not have, such as the point of ``0.1``,
+    and no value of a ``sensitive`` key or label, since names are shown everywhere."""
     if MATRIX not in table:
         if NAME not in table:
             return [Combination(name=label, table=table)], []
@@ -55,7 +57,9 @@ def combinations(
     violations = list(_matrix_violations(matrix, _own_labels(table)))
     if isinstance(matrix, Mapping) and matrix:
         violations += _name_violations(template, matrix)
-    violations = violations or list(_secrets_in_names(str(template), matrix, sensitive))
+        violations += _unknown_placeholders(RENAMED_FROM, renamed_from, matrix)
+    for key, text in ((NAME, str(template)), (RENAMED_FROM, renamed_from)):
+        violations = violations or list(_secrets_in_names(key, text, matrix, sensitive))
     if violations:
         return [], violations
     plain = without_matrix(table)
@@ -130,35 +134,51 @@ def _name_violations(template: object, matrix: Mapping[str, Any]) -> Iterator[Vi
     if not isinstance(template, str):
         yield Violation((NAME,), f"{NAME} must be a string, not {type_name(template)}")
         return
-    used = _PLACEHOLDER.findall(template)
-    for key in used:
-        if key not in matrix:
-            hint = nearest(key, matrix)
-            yield Violation((NAME,), f"{NAME}: {quoted('{' + key + '}')} is not in {MATRIX}{hint}")
+    yield from _unknown_placeholders(NAME, template, matrix)
+    used = PLACEHOLDER.findall(template)
     for key, values in matrix.items():
         if key not in used and isinstance(values, list) and len(values) > 1:
             message = f"{NAME} must contain {quoted('{' + key + '}')}, because names must differ"
             yield Violation((NAME,), message)
 
 
+def _unknown_placeholders(
+    where: str, template: str, matrix: Mapping[str, Any]
+) -> Iterator[Violation]:
+    for key in PLACEHOLDER.findall(template):
+        if key not in matrix:
+            hint = nearest(key, matrix)
+            message = f"{quoted('{' + key + '}')} is not in {MATRIX}{hint}"
+            yield Violation((where,), f"{where}: {message}")
+
+
+def filled(template: str, texts: Mapping[str, str]) -> str:
+    """A name with the ``matrix.KEY`` texts in place of ``{KEY}``."""
+    unfit = {key: _UNFIT.sub("_", texts[key][:100]) for key in texts}
+    return PLACEHOLDER.sub(lambda match: unfit[f"{MATRIX}.{match[1]}"], template)
+
+
 def _secrets_in_names(
-    template: str, matrix: Mapping[str, Any], sensitive: Collection[str]
+    where: str, template: str, matrix: Mapping[str, Any], sensitive: Collection[str]
 ) -> Iterator[Violation]:
     for key in matrix:
         is_secret = key in sensitive or (key not in FIELDS and _LABELLED in sensitive)
         if is_secret and f"{{{key}}}" in template:
             message = f"{quoted(f'{{{key}}}')} is sensitive, and names are shown everywhere"
-            yield Violation((NAME,), f"{NAME}: {message}")
+            yield Violation((where,), f"{where}: {message}")
 
 
 def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, Any]) -> Combination:
-    texts = {key: hyperparameter_text(value) or "" for key, value in chosen.items()}
+    texts = {
+        f"{MATRIX}.{key}": TypedText(hyperparameter_text(value) or "", value)
+        for key, value in chosen.items()
+    }
     keys = {key: value for key, value in chosen.items() if key in FIELDS}
     labels = {key: value for key, value in chosen.items() if key not in FIELDS}
     return Combination(
-        name=_PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]][:100]), template),
+        name=filled(template, texts),
         table={**table, **keys, **_labelled(table, labels)},
-        texts={f"{MATRIX}.{key}": text for key, text in texts.items()},
+        texts=texts,
         places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),
     )
 

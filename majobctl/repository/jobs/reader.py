@@ -2,11 +2,11 @@
 
     parse     the tables [job_config.NAME] and [templates.NAME] of a file    tables.py
     expand    the template that a table uses, its matrix's combinations      templates.py, matrix.py
-    merge     its own keys over the template's over [defaults]               layers.py
+    merge     its own keys over the template's over [defaults]               layers.py, unwanted.py
     resolve   ${env.NAME}, ${var.NAME}, ${matrix.KEY}                        references.py
     check     each value by itself, then the rules between keys              job_config/checks.py
     build     the JobConfig, its secrets and its compare policy
-    name      each name is valid and unique, each former name is right
+    name      each name is valid and unique, each former name is right       names.py
 
 ``config.py`` reads the files before, and gives each violation its file and line afterwards."""
 
@@ -19,26 +19,27 @@ from typing import Any
 from majobctl.job_config.checks import checked_values, rule_violations
 from majobctl.job_config.compare_policy import ComparePolicy
 from majobctl.job_config.directives import (
-    RENAMED_FROM,
+    NOT_OF_DEFAULTS,
     Directives,
     unknown_secrets,
     without_directives,
 )
-from majobctl.job_config.fields import DATA_KEYS, FIELDS, name_violation
+from majobctl.job_config.fields import DATA_KEYS, FIELDS
 from majobctl.job_config.job_config import JobConfig, request_params, unsent
 from majobctl.job_config.secrets import place_of, secret_warnings, value_at
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs import tables
 from majobctl.repository.jobs.layers import Layer, Origin, merged
-from majobctl.repository.jobs.matrix import MATRIX, combinations, without_matrix
+from majobctl.repository.jobs.matrix import MATRIX, combinations, filled, without_matrix
+from majobctl.repository.jobs.names import broken_renames, with_valid_names
 from majobctl.repository.jobs.readings import Reading, within_bounds
 from majobctl.repository.jobs.references import reference_alone, resolve
 from majobctl.repository.jobs.templates import Template, template_of, template_used, useless_secrets
+from majobctl.repository.jobs.unwanted import check_unwanted, without_unset
 from majobctl.repository.settings.settings import Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import quoted
 
 _OTHER_KEYS = tables.KEYS - FIELDS.keys()
 """The keys of a job config that are not parameters."""
@@ -46,14 +47,15 @@ _OTHER_KEYS = tables.KEYS - FIELDS.keys()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableContext:
-    """What the job configs of one table share: ``[defaults]``, the texts of the variables, its
-    directives over those below. A table that ``lacks_template`` may have other keys, so that no
-    rule between keys is checked."""
+    """What the job configs of one table share: ``[defaults]``, the chosen environment, the texts of
+    the variables, its directives over those below. A table that ``lacks_template`` may have other
+    keys, so that no rule between keys is checked."""
 
     defaults: Layer
     texts: Mapping[str, str]
     effective: Directives
     policy: ComparePolicy
+    environment: str
     own_sensitive: tuple[str, ...] = ()
     is_valid: bool = True
     lacks_template: bool = False
@@ -64,14 +66,14 @@ def read_job_files(settings: Settings, files: Sequence[TomlFile]) -> list[Readin
     context, defaults = _read_defaults(settings)
     templates, readings = _read_templates(files, context)
     readings += within_bounds(_readings(files, templates, context))
-    readings = list(_with_valid_names(readings, settings.values["jobs"]["max_name_length"]))
+    readings = list(with_valid_names(readings, settings.values["jobs"]["max_name_length"]))
     for shared in (*templates.values(), Template(context.defaults, context.effective)):
         if names := shared.directives.sensitive:
-            found = (it for it in readings if it.name and shared.layer in it.origin.layers[1:])
+            prefix, origin = shared.layer.prefix, Origin((shared.layer,))
+            found = (it for it in readings if it.name and it.origin.is_over(prefix))
             wrong, doubtful = useless_secrets(names, [it.job_config for it in found])
-            origin = Origin((shared.layer,))
             readings.append(Reading(origin=origin, violations=wrong, warnings=doubtful))
-    return [defaults, *readings, *_broken_renames(readings)]
+    return [defaults, *readings, *broken_renames(readings)]
 
 
 def _readings(
@@ -100,11 +102,22 @@ def _read_table(
     below = template.directives.over(plain.effective) if template else plain.effective
     effective = own.over(below)
     written.pop(tables.USE, None)
-    expanded, wrong_matrix = combinations(layer.name, written, effective.sensitive)
+    expanded, wrong_matrix = combinations(
+        layer.name, written, effective.sensitive, own.renamed_from
+    )
     unexpanded = [*wrong_template, *wrong_matrix]
-    yield Reading(origin=Origin((layer,)), violations=violations, expansion_violations=unexpanded)
-    if not expanded:
-        yield _read_alone(replace(layer, table=without_matrix(written)), effective, plain)
+    under = template.layer.table if template else None if wrong_template else {}
+    useless = check_unwanted(own, written, under, plain.defaults.file, violations)
+    yield Reading(
+        origin=Origin((layer,)),
+        violations=violations,
+        expansion_violations=unexpanded,
+        warnings=useless,
+    )
+    elsewhere = not effective.holds_in(plain.environment)
+    if elsewhere or not expanded:
+        alone = replace(layer, table=without_matrix(written))
+        yield _read_alone(alone, effective, plain, elsewhere=elsewhere)
     context = replace(
         plain,
         effective=effective,
@@ -113,12 +126,18 @@ def _read_table(
         is_valid=not (violations or unexpanded),
         lacks_template=bool(wrong_template),
     )
-    layers_below = (template.layer, plain.defaults) if template else (plain.defaults,)
+    layers_below: Sequence[Layer] = (plain.defaults,)
+    if template:
+        layers_below = (template.layer, *without_unset(layers_below, template.directives))
+    layers_below = without_unset(layers_below, own)
     size = len(repr(without_matrix(written))) if MATRIX in layer.table else 0
     for combination in expanded:
         varied = size and size + sum(map(len, combination.texts.values()))
         layers = (replace(layer, table=combination.table, size=varied), *layers_below)
         origin = Origin(layers, (MATRIX,) if combination.texts else (), combination.places)
+        if elsewhere:
+            yield Reading(origin=origin, name=combination.name, elsewhere=True)
+            continue
         yield _read_job_config(combination.name, origin, context, combination.texts)
 
 
@@ -158,7 +177,7 @@ def _read_job_config(
         sensitive=_secrets(policy, sent, written),
         policy=policy,
         prevent_delete=bool(effective.prevent_delete),
-        renamed_from=effective.renamed_from,
+        renamed_from=filled(effective.renamed_from, matrix_texts or {}),
         unsent={it: params[it] for it in params if it not in sent} if sent is not params else {},
     )
     warnings = [*_warnings(params, sent), *secret_warnings(params, job_config.sensitive)]
@@ -191,15 +210,21 @@ def _warnings(params: Mapping[str, Any], sent: Mapping[str, Any]) -> Iterator[Vi
 def _read_defaults(settings: Settings) -> tuple[TableContext, Reading]:
     """The context of a table without directives or a template, and ``[defaults]`` checked."""
     directives, violations = Directives.of(settings.defaults)
-    if directives.renamed_from:
-        violations.append(Violation((RENAMED_FROM,), f"{RENAMED_FROM} belongs in a job config"))
+    foreign = [it for it in NOT_OF_DEFAULTS if settings.defaults.get(it)]
+    violations += [Violation((key,), f"{key} belongs in a job config") for key in foreign]
     written = Layer(settings.file, ("defaults",), without_directives(settings.defaults))
     set_values = {key: value for key, value in written.table.items() if not is_blank(value)}
     ignored = directives.ignored | settings.ignored
-    effective = replace(directives, ignored=ignored, renamed_from="")
+    effective = replace(directives, ignored=ignored, renamed_from="", unset={}, environments={})
     defaults = replace(written, table=set_values, size=len(repr(set_values)))
     policy, texts = _policy(effective), settings.references
-    context = TableContext(defaults=defaults, texts=texts, effective=effective, policy=policy)
+    context = TableContext(
+        defaults=defaults,
+        texts=texts,
+        effective=effective,
+        policy=policy,
+        environment=settings.environment,
+    )
     return context, _read_alone(written, effective, context, violations)
 
 
@@ -215,6 +240,9 @@ def _read_templates(
             template, violations = template_of(layer)
             first = templates.setdefault(layer.name, template)
             if first is template:
+                own, file = template.layer.table, context.defaults.file
+                useless = check_unwanted(template.directives, own, {}, file, violations)
+                readings.append(Reading(origin=Origin((layer,)), warnings=useless))
                 effective = template.directives.over(context.effective)
                 readings.append(_read_alone(template.layer, effective, context, violations))
                 continue
@@ -225,13 +253,20 @@ def _read_templates(
 
 
 def _read_alone(
-    layer: Layer, effective: Directives, context: TableContext, violations: Iterable[Violation] = ()
+    layer: Layer,
+    effective: Directives,
+    context: TableContext,
+    violations: Iterable[Violation] = (),
+    *,
+    elsewhere: bool = False,
 ) -> Reading:
-    """Checks the values of a table that is not a job config, without the rules between keys."""
-    resolved, unresolved = resolve(layer.table, context.texts)
+    """Checks the values of a table that is not a job config, without the rules between keys. One
+    for an environment ``elsewhere`` may have that one's variables."""
+    resolved, unresolved = resolve(layer.table, {} if elsewhere else context.texts)
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
-    found = [item for item in (*unresolved, *wrong) if item.path not in resolved.matrix_paths]
+    unknown = {*resolved.matrix_paths, *(it.path for it in unresolved if elsewhere)}
+    found = [item for item in (*unresolved, *wrong) if item.path not in unknown]
     policy, origin = _policy(effective, resolved.secret_paths), Origin((layer,))
     violations = [*violations, *_with_misplaced(origin, found)]
     return Reading(origin=origin, policy=policy, violations=violations)
@@ -245,42 +280,3 @@ def _with_misplaced(origin: Origin, wrong: Iterable[Violation]) -> list[Violatio
 def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:
     names, places = frozenset(effective.sensitive), frozenset(map(place_of, secret))
     return ComparePolicy(ignored=effective.ignored, secret_names=names, secret_places=places)
-
-
-def _with_valid_names(readings: Iterable[Reading], longest: int) -> Iterator[Reading]:
-    """``readings`` without the job configs whose names are wrong or already used."""
-    known: dict[str, Origin] = {}
-    for reading in readings:
-        name, origin = reading.name, reading.origin
-        if name is not None:
-            first, invalid = known.setdefault(name, origin), name_violation(name, longest)
-            if invalid or first is not origin:
-                wrong = [invalid.message] if invalid else []
-                if first is not origin:
-                    wrong.append(f"this name is already used at {first.file}:{first.line}")
-                which = f"{quoted(name)}: " if origin.key else ""
-                found = [Violation((), which + message) for message in wrong]
-                violations = [*reading.violations, *found]
-                reading = reading._replace(job_config=None, violations=violations, warnings=())
-        yield reading
-
-
-def _broken_renames(readings: Sequence[Reading]) -> Iterator[Reading]:
-    """A violation for each job config whose former name cannot be right."""
-    names = {reading.name for reading in readings}
-    renamed_to: dict[str, str] = {}
-    for reading in readings:
-        if not reading.job_config or not reading.job_config.renamed_from:
-            continue
-        name, before = reading.job_config.name, reading.job_config.renamed_from
-        if before == name:
-            wrong = "this is its own name"
-        elif before in names:
-            wrong = f"{quoted(before)} is still defined; remove it, or this line"
-        elif before in renamed_to:
-            wrong = f"job_config.{renamed_to[before]} is renamed from {quoted(before)} already"
-        else:
-            renamed_to[before] = name
-            continue
-        violation = Violation((RENAMED_FROM,), f"{RENAMED_FROM}: {wrong}")
-        yield Reading(origin=reading.origin, violations=[violation])

@@ -20,8 +20,9 @@ _MOST = {
 class Reading(NamedTuple):
     """What became of one table, or of one combination of its matrix. ``name`` is None if it does
     not describe a job config, ``job_config`` if that is not valid. ``expansion_violations`` leave
-    open which job configs a table describes. No message may show what is secret by ``policy``.
-    ``size`` is the length of the text that others have as well."""
+    open which job configs a table describes. One that is ``elsewhere`` is not for the chosen
+    environment: it describes no job config there, though its name is taken. No message may show
+    what is secret by ``policy``. ``size`` is the length of the text that others have as well."""
 
     origin: Origin
     policy: ComparePolicy = ComparePolicy()
@@ -31,6 +32,7 @@ class Reading(NamedTuple):
     expansion_violations: Sequence[Violation] = ()
     warnings: Sequence[Violation] = ()
     size: int = 0
+    elsewhere: bool = False
 
 
 def within_bounds(readings: Iterable[Reading]) -> Iterator[Reading]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from majobctl.job_config.fields import FIELDS, Kind
 from majobctl.job_config.secrets import UnsetText, is_own_credential
-from majobctl.job_config.values import CONTROL_CHARACTER
+from majobctl.job_config.values import CONTROL_CHARACTER, TypedText
 from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.variables import unknown_variable
 from majobctl.text import nearest, quoted
@@ -25,6 +26,8 @@ _OWN = (
     "is a credential of majobctl or of the CI, and never goes to a job; give the job a credential"
     " of its own, in a variable with another name"
 )
+_COUNTS = {(name,) for name, field in FIELDS.items() if field.kind is Kind.COUNT}
+"""The places where a reference alone has the type of its value. Anywhere else, text is wanted."""
 _MAX_DEPTH = 4
 """No valid string of a job config is deeper; one that is has a wrong type, and stays as it is."""
 
@@ -81,10 +84,12 @@ def resolve(
         violations.append(Violation(path, _why_unresolved(written, reference, known)))
         return written
 
-    def resolved(text: str, path: Path) -> str:
+    def resolved(text: str, path: Path) -> Any:
         unset: list[str] = []
+        typed = known.get(text[2:-1]) if path in _COUNTS and text[-1] == "}" else None
         text = _REFERENCE.sub(lambda match: replaced(match, path, unset), text)
-        return UnsetText(text, unset) if unset else text
+        plain = UnsetText(text, unset) if unset else text
+        return typed.value if isinstance(typed, TypedText) else plain
 
     values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
     if added > MOST_CHARACTERS:
@@ -94,7 +99,7 @@ def resolve(
     return Resolved(values=values, added=added, **paths), violations
 
 
-def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], str]) -> Any:
+def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], Any]) -> Any:
     if isinstance(value, str):
         return resolved(value, path) if "${" in value else value
     if len(path) == _MAX_DEPTH:

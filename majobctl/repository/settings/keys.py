@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from majobctl.job_config.directives import DIRECTIVES
+from majobctl.job_config.directives import DIRECTIVES, NOT_OF_DEFAULTS
 from majobctl.job_config.fields import FIELDS, LONGEST_NAME, NAME_LENGTH
 
 WORKING_FOLDER = ".majobctl"
@@ -190,5 +190,5 @@ def home_of(key: str, *, besides: str = "") -> str | None:
     tables = (table for table in SETTINGS if table != besides)
     homes = [f"[{table}]" for table in tables if key in SETTINGS[table]]
     if key in FIELDS or key in DIRECTIVES:
-        homes = ["[defaults] or in a job config"]
+        homes = [f"{'' if key in NOT_OF_DEFAULTS else '[defaults] or in '}a job config"]
     return f"{key} belongs in {homes[0]}" if homes else None

@@ -11,7 +11,12 @@ from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.secrets import is_own_credential, secret_key_message
-from majobctl.job_config.values import CONTROL_CHARACTER, hyperparameter_text, require_strings
+from majobctl.job_config.values import (
+    CONTROL_CHARACTER,
+    TypedText,
+    hyperparameter_text,
+    require_strings,
+)
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.keys import home_of
 from majobctl.repository.toml.file import TomlFile
@@ -21,6 +26,7 @@ from majobctl.text import nearest, printable, quoted
 PREFIX = "MAJOBCTL_VAR_"
 TABLE = "variables"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def checked_variables(
     violations: list[Violation] = []
     for name, value in table.items():
         path = (*prefix, name)
-        text = hyperparameter_text(value) or ""
+        text = TypedText(hyperparameter_text(value) or "", value)
         found[name] = Variable(text, file.name, file.line_of(path), file.written(path))
         # A bucket or a branch is as likely a variable as it is the state's.
         home = home_of(name, besides="state") if prefix else None
@@ -133,7 +139,9 @@ def _checked(name: str, text: str, origin: str, declared: Variable) -> Variable:
         wrong = f'{name} is empty; give it a value, or declare it as "" in the settings'
     if wrong:
         raise MajobctlError(f"{origin}: {wrong}")
-    return Variable(text, origin, path=(TABLE, name))
+    # It has no type of its own: where an integer is wanted, it is one if it looks like one.
+    value = int(text) if _INTEGER.fullmatch(text) else text
+    return Variable(TypedText(text, value), origin, path=(TABLE, name))
 
 
 def _of_file(name: str, declared: Mapping[str, Variable]) -> Mapping[str, Variable]:
