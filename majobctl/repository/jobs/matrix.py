@@ -156,11 +156,16 @@ def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, A
     keys = {key: value for key, value in chosen.items() if key in FIELDS}
     labels = {key: value for key, value in chosen.items() if key not in FIELDS}
     return Combination(
-        name=_PLACEHOLDER.sub(lambda match: _UNFIT.sub("_", texts[match[1]][:100]), template),
+        name=_PLACEHOLDER.sub(lambda match: fitting(texts[match[1]]), template),
         table={**table, **keys, **_labelled(table, labels)},
         texts={f"{MATRIX}.{key}": text for key, text in texts.items()},
         places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),
     )
+
+
+def fitting(text: str) -> str:
+    """``text`` as a part of a name."""
+    return _UNFIT.sub("_", text[:100])
 
 
 def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:

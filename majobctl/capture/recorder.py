@@ -1,0 +1,118 @@
+"""Records what a script configures, with the places in it, in a file that another process reads."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from majobctl.capture.answer import UNKNOWN, Answer
+
+Place = tuple[str, int]
+"""A file and a line."""
+WITHHELD = "withheld-by-capture"
+"""What a script gets in place of a credential."""
+_OWN_FOLDER = os.path.join(os.path.dirname(__file__), "")
+_MOST_CALLS, _MOST_CHARACTERS, _DEEPEST = 10_000, 2**24, 8
+
+
+class Recorder:
+    """Where the records go. ``hidden`` are the credentials that were seen."""
+
+    def __init__(self, records: str, script: str) -> None:
+        self.folder = os.path.join(os.path.dirname(script), "")
+        self.stem = fit(Path(script).stem)[:15].strip("-")
+        self.hidden = {WITHHELD}
+        self.versions: dict[str, int] = {}
+        self._left = [_MOST_CALLS, _MOST_CHARACTERS]
+        self._unnamed = 0
+        self._lock = threading.Lock()
+        self._file = os.open(records, os.O_WRONLY | os.O_APPEND)
+
+    def write(self, kind: str, **content: Any) -> None:
+        line = json.dumps({"kind": kind, **content}) + "\n"
+        with self._lock:
+            self._left = [self._left[0] - 1, self._left[1] - len(line)]
+            if min(self._left) < 0 and kind != "end":
+                raise RuntimeError("the script configures more than capture can hold")
+            os.write(self._file, line.encode())
+
+    def new_name(self) -> str:
+        with self._lock:
+            self._unnamed += 1
+            return f"{self.stem}-{self._unnamed}"
+
+    def caller(self) -> tuple[Place, FrameType | None]:
+        """The nearest line of the script or of a module beside it."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame and not self.is_own(frame.f_code.co_filename):
+            frame = frame.f_back
+        return ((frame.f_code.co_filename, frame.f_lineno) if frame else ("", 0)), frame
+
+    def is_own(self, file: str) -> bool:
+        is_below = file.startswith(self.folder) and "site-packages" not in file
+        return is_below and not file.startswith(_OWN_FOLDER)
+
+    def lines(self, names: Any) -> dict[str, Place]:
+        """The place of each keyword argument of the call that the script makes."""
+        place, frame = self.caller()
+        keywords = _keywords(place[0], place[1], frozenset(names)) if frame else {}
+        return {name: (place[0], keywords.get(name, place[1])) for name in names}
+
+    def shown(self, text: str) -> str:
+        for secret in sorted(self.hidden, key=len, reverse=True):
+            text = text.replace(secret, "(hidden)")
+        return text
+
+    def plain(self, value: Any, depth: int = 0) -> Any:
+        """``value`` for JSON. What cannot be said, or must not, is an object with a ``$``."""
+        if isinstance(value, str):
+            text = str.__str__(value)
+            if any(it == text or (len(it) > 7 and it in text) for it in self.hidden):
+                return {"$hidden": True}
+            return {"$unknown": "an answer of the service"} if UNKNOWN in text else text
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, Answer) or depth > _DEEPEST:
+            return self.plain(UNKNOWN)
+        if isinstance(value, os.PathLike):
+            return self.plain(os.fspath(value))
+        if isinstance(value, Mapping):
+            return {str(key): self.plain(it, depth + 1) for key, it in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.plain(item, depth + 1) for item in value]
+        if callable(getattr(value, "item", None)):  # a number of numpy
+            return self.plain(value.item(), depth + 1)
+        return {"$unknown": f"a {type(value).__name__}"}
+
+
+@lru_cache(maxsize=1024)
+def _keywords(file: str, line: int, names: frozenset[str]) -> dict[str, int]:
+    """The lines of the arguments ``names`` of the smallest call around a line."""
+    found: dict[str, int] = {}
+    for node in sorted(_calls(file), key=lambda it: (it.end_lineno or 0) - it.lineno, reverse=True):
+        keywords = {it.arg: it.lineno for it in node.keywords if it.arg}
+        if node.lineno <= line <= (node.end_lineno or 0) and not names.isdisjoint(keywords):
+            found = keywords
+    return found
+
+
+@lru_cache(maxsize=64)
+def _calls(file: str) -> list[ast.Call]:
+    with suppress(OSError, SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(Path(file).read_bytes())
+        return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return []
+
+
+def fit(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)
