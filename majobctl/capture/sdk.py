@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 from majobctl.capture.answer import Answer
-from majobctl.capture.recorder import Place, Recorder, fit
+from majobctl.capture.recorder import WITHHELD, Place, Recorder, fit
 
 _PUBLIC = re.compile(r"region.*|project.*|.*account|.*name|.*endpoint|config_file|verify.*")
 """The arguments of a Session that are no credentials."""
@@ -25,7 +25,7 @@ class Session:
         for name, value in [*(("argument", it) for it in arguments), *named.items()]:
             is_text = isinstance(value, str) and value
             if is_text and not (name in named and _PUBLIC.fullmatch(name)):
-                if value not in self.recorder.hidden:
+                if value != WITHHELD:
                     self.recorder.write("credential", name=name, at=lines.get(name, here))
                 self.recorder.hidden.add(value)
         self.__dict__.update(named)
@@ -49,8 +49,7 @@ class Estimator(metaclass=_Unknown):
     """Records each call that would configure or start a job; attributes may be set at any time."""
 
     def __init__(self, modelarts_session: Any = None, **named: Any) -> None:
-        self.__dict__["_lines"] = Session.recorder.lines(named)
-        self.__dict__.update(named)
+        self.__dict__.update(named, _lines=Session.recorder.lines(named))
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__[name] = value

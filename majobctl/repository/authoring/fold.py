@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise, product
@@ -17,7 +18,7 @@ from majobctl.repository.jobs import matrix
 Flat: TypeAlias = Mapping[tuple[str, ...], Any]
 """The values of a table, each hyperparameter by itself."""
 _MOST_VARYING, _MOST_KEYS, _MOST_PLACES = 6, 3, 6
-_MOST_TRIES, _MOST_FAMILIES = 200, 10
+_MOST_TRIES, _MOST_FAMILIES = 200, 20
 _LABELLED = "hyperparameters"
 
 
@@ -48,8 +49,9 @@ def _family(
         for name, (table, other) in left.items()
         if other.keys() == flat.keys() and not (table.remarks or table.secrets)
     }
-    sizes = {it: sum(other <= it for other in differing.values()) for it in differing.values()}
-    for varying in sorted(sizes, key=lambda it: -sizes[it])[:_MOST_FAMILIES]:
+    common = Counter(differing.values()).most_common(_MOST_FAMILIES)
+    sizes = {it: sum(count for other, count in common if other <= it) for it, _ in common}
+    for varying in sorted(sizes, key=lambda it: -sizes[it]):
         names = [name for name, places in differing.items() if places <= varying]
         if 0 < len(varying) <= _MOST_VARYING and len(names) > 1:
             members = {name: left[name][1] for name in names}
