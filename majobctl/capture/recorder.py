@@ -92,7 +92,7 @@ class Recorder:
             return [self.plain(item, depth + 1) for item in value]
         if callable(getattr(value, "item", None)):  # a number of numpy
             return self.plain(value.item(), depth + 1)
-        return {"$unknown": f"a {type(value).__name__}"}
+        return {"$unknown": "a value that TOML cannot hold"}
 
 
 @lru_cache(maxsize=1024)

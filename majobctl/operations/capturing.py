@@ -165,7 +165,7 @@ def _read(script: Path, ended: process.Ended, timeout: float) -> _Found:
         try:
             is_complete |= record["kind"] == "end"
             _READERS[record["kind"]](found, record)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MajobctlError("the records of the script are damaged: it wrote into them") from (
                 error
             )

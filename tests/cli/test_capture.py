@@ -231,7 +231,8 @@ WARNINGS = {
     ),
     "a value of Python": (
         f"estimator.user_command = object()\n{UPDATE}",
-        'train.py:14: job_config.one: "user_command" is left out: it is a object; write it by hand',
+        'train.py:14: job_config.one: "user_command" is left out: it is a value that TOML cannot'
+        " hold; write it by hand",
     ),
     "another part of the SDK": (
         f"from modelarts.model import Model\nModel(session).deploy_predictor(configs=[])\n{UPDATE}",
@@ -419,6 +420,18 @@ def test_estimator_v2_is_refused_with_the_reason(repository: Repository) -> None
     )
     fallback = "try:\n    import modelarts.estimatorV2\nexcept ImportError:\n    pass\n"
     assert tables(capture(repository, f"{fallback}{HEAD}{UPDATE}")) == {"one": ONE}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['"kind"', '{"kind": "config"}', '{"kind": "x"}', '{"kind": "end", "text": 1, "at": 2}', "{"],
+)
+def test_records_that_a_script_has_damaged(repository: Repository, line: str) -> None:
+    script = f"{HEAD}{UPDATE}import os\nos.write(Session.recorder._file, b{line + chr(10)!r})\n"
+    repository.write("train.py", script)
+    ran = repository.process("capture", *MEASURED, "train.py")
+    damaged = "Error: the records of the script are damaged: it wrote into them\n"
+    assert ran.stderr.endswith(damaged) if ran.code else tables(ran) == {"one": ONE}
 
 
 @pytest.mark.parametrize(
