@@ -98,20 +98,14 @@ class Recorder:
 @lru_cache(maxsize=1024)
 def _keywords(file: str, line: int, names: frozenset[str]) -> dict[str, int]:
     """The lines of the arguments ``names`` of the smallest call around a line."""
-    found: dict[str, int] = {}
-    for node in sorted(_calls(file), key=lambda it: (it.end_lineno or 0) - it.lineno, reverse=True):
-        keywords = {it.arg: it.lineno for it in node.keywords if it.arg}
-        if node.lineno <= line <= (node.end_lineno or 0) and not names.isdisjoint(keywords):
-            found = keywords
-    return found
-
-
-@lru_cache(maxsize=64)
-def _calls(file: str) -> list[ast.Call]:
+    found: dict[int, dict[str, int]] = {}
     with suppress(OSError, SyntaxError, ValueError, RecursionError):
-        tree = ast.parse(Path(file).read_bytes())
-        return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return []
+        for node in ast.walk(ast.parse(Path(file).read_bytes())):
+            if isinstance(node, ast.Call) and node.lineno <= line <= (node.end_lineno or 0):
+                keywords = {it.arg: it.lineno for it in node.keywords if it.arg}
+                if not names.isdisjoint(keywords):
+                    found[(node.end_lineno or 0) - node.lineno] = keywords
+    return found[min(found)] if found else {}
 
 
 def fit(text: str) -> str:

@@ -91,21 +91,16 @@ class Estimator(metaclass=_Unknown):
 
     def create_job_version(self, job_id: Any = None, **named: Any) -> Any:
         versions = Session.recorder.versions
-        base = str(job_id) if str(job_id) in versions else self._of_job(job_id)
+        base = "job" if isinstance(job_id, Answer) else fit(str(job_id))
         versions[base] = number = versions.get(base, 1) + 1
         self._record("create_job_version", f"{base}-v{number}", (), named)
         return Answer(is_success=True, job_id=base, version_id=str(number))
-
-    @staticmethod
-    def _of_job(job_id: Any) -> str:
-        return "job" if isinstance(job_id, Answer) else f"job-{fit(str(job_id))}"
 
     def _record(self, method: str, name: Any, given: tuple[Any, ...], named: Any) -> Any:
         """Records a call, and returns the name of its job config."""
         recorder, (here, _) = Session.recorder, Session.recorder.caller()
         is_named = name is not None and name != "" and not isinstance(name, Answer)
         name = recorder.plain(name if is_named else recorder.new_name())
-        recorder.versions.setdefault(str(name), 1)
         of_call = ("config_desc", "inputs", "dataset_id", "dataset_version_id", "data_source")
         call = {**dict(zip(of_call, given, strict=False)), **named}
         lines = {**self._known_lines(), **recorder.lines(named)}

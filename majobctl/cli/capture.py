@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import nullcontext, suppress
 
 import click
 
@@ -11,14 +11,11 @@ from majobctl.cli.interrupts import Interrupts
 from majobctl.errors import MajobctlError
 from majobctl.text import counted, printable, printable_lines
 
-if TYPE_CHECKING:
-    from majobctl.operations import ConfigRepository
-
 
 @click.command("capture", context_settings={"allow_interspersed_args": False})
 @click.argument("script", metavar="SCRIPT")
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--out", metavar="FILE", help="Write a new job file, in place of stdout.")
+@click.option("--out", metavar="FILE", default="", help="Write a new job file, in place of stdout.")
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -34,13 +31,8 @@ if TYPE_CHECKING:
     multiple=True,
     help="Give the script this variable of the environment, unless it is a credential. Repeatable.",
 )
-@options.variable_options
 def command(
-    script: str,
-    arguments: tuple[str, ...],
-    out: str | None,
-    timeout: float,
-    passed: tuple[str, ...],
+    script: str, arguments: tuple[str, ...], out: str, timeout: float, passed: tuple[str, ...]
 ) -> int:
     """Run a script that uses the ModelArts SDK, and write TOML for what it would configure.
 
@@ -49,10 +41,9 @@ def command(
     process of its own, with an empty home, without pauses, and without the variables of the
     environment, except PATH, LANG and their like.
 
-    Each job config of create_job_configs, update_job_configs, fit and create_job_version is
-    printed as TOML, without the values that [defaults] of the config repository already gives;
-    those that differ in a few values only become a matrix. Options come before SCRIPT; what follows
-    it belongs to the script.
+    The TOML leaves out what [defaults] of the config repository already gives; job configs that
+    differ in a few values only become a matrix. Options come before SCRIPT; what follows it belongs
+    to the script.
 
     \b
     Example:
@@ -61,39 +52,20 @@ def command(
     """
     from majobctl.operations.capturing import capture
 
-    shown = printable(script)
-    click.echo(f"Running {shown}: this is your code, and it can do whatever you can.", err=True)
+    root = None
+    with suppress(MajobctlError) if not out else nullcontext():
+        root = invocation.root()
+    notice = f"Running {printable(script)}: this is your code, and it can do whatever you can."
+    click.echo(notice, err=True)
     with Interrupts():
-        result = capture(
-            script,
-            arguments,
-            timeout=timeout,
-            passed=passed,
-            repository=_repository(is_needed=out is not None),
-            out=out or "",
-        )
-    for warning in result.warnings:
+        found = capture(script, arguments, timeout=timeout, passed=passed, root=root, out=out)
+    for warning in (*found.warnings, *(f"left out: {problem}" for problem in found.left_out)):
         invocation.warn(warning)
-    for problem in result.left_out:
-        invocation.warn(f"left out: {problem}")
-    captured = f"Captured {counted(len(result.names), 'job config')}"
-    if result.failure:
-        unwritten = "; no file was written" if out else ""
-        click.echo(f"Error: {printable_lines(str(result.failure))}", err=True)
-        captured = f"{captured} before that{unwritten}"
-    if result.names and not out:
-        click.echo(result.text, nl=False)
-    text = f"{captured} in {printable(result.file)}." if result.file else f"{captured}."
-    click.echo(text, err=not result.file)
-    return 1 if result.failure else 0
-
-
-def _repository(*, is_needed: bool) -> ConfigRepository | None:
-    """The config repository, if there is one."""
-    try:
-        return invocation.repository()
-    except MajobctlError:
-        chosen = options.kept("environment", "values", "files")
-        if is_needed or any(chosen.values()):
-            raise
-        return None
+    end = f" in {printable(found.file)}" if found.file else ""
+    if found.failure:
+        click.echo(f"Error: {printable_lines(str(found.failure))}", err=True)
+        end = " before that" + ("; no file was written" if out else "")
+    if found.names and not out:
+        click.echo(found.text, nl=False)
+    click.echo(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
+    return 1 if found.failure else 0

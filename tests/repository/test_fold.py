@@ -50,16 +50,14 @@ def test_whatever_varies_the_tables_say_the_same(data: st.DataObject) -> None:
     axes = [data.draw(st.lists(VALUES, min_size=1, max_size=3, unique=True)) for _ in labels]
     counts = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True))
     configs: dict[str, dict[str, Any]] = {}
-    for count, *chosen in product(counts, *axes):
+    for count, chosen in product(counts, product(*axes)):
         text = "-".join(chosen)
         name = "".join(it if it.isascii() and it.isalnum() else "_" for it in f"x-{text}-{count}")
-        written = [{"label": a, "value": b} for a, b in zip(labels, chosen, strict=True)]
-        values: dict[str, Any] = {"train_instance_count": count, "config_desc": f"of {text}"}
-        values["hyperparameters"] = {it["label"]: it["value"] for it in written}
-        values["config_desc"] = values["config_desc"].replace("${", "$${")
-        values["hyperparameters"] = {
-            key: text.replace("${", "$${") for key, text in values["hyperparameters"].items()
+        labelled = {
+            it: value.replace("${", "$${") for it, value in zip(labels, chosen, strict=True)
         }
+        values: dict[str, Any] = {"train_instance_count": count, "hyperparameters": labelled}
+        values["config_desc"] = f"of {text}".replace("${", "$${")
         if data.draw(st.booleans()) or len(configs) < 2:
             configs[name[:20]] = values
     plain = of(configs)
