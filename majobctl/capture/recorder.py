@@ -23,6 +23,8 @@ WITHHELD = "withheld-by-capture"
 """What a script gets in place of a credential."""
 _OWN_FOLDER = os.path.join(os.path.dirname(__file__), "")
 _MOST_CALLS, _MOST_CHARACTERS, _DEEPEST = 10_000, 2**24, 8
+_SHORTEST = 8
+"""Of a credential that is looked for within texts."""
 
 
 class Recorder:
@@ -36,7 +38,7 @@ class Recorder:
         self._left = [_MOST_CALLS, _MOST_CHARACTERS]
         self._unnamed = 0
         self._lock = threading.Lock()
-        self._file = os.open(records, os.O_WRONLY | os.O_APPEND)
+        self._records, self._file = records, os.open(records, os.O_WRONLY | os.O_APPEND)
 
     def write(self, kind: str, **content: Any) -> None:
         line = json.dumps({"kind": kind, **content}) + "\n"
@@ -45,6 +47,16 @@ class Recorder:
             if min(self._left) < 0 and kind != "end":
                 raise RuntimeError("the script configures more than capture can hold")
             os.write(self._file, line.encode())
+
+    def hide(self, secret: str) -> None:
+        """Takes a credential out of everything, what was recorded before included."""
+        with self._lock:
+            written, is_new = json.dumps(secret)[1:-1], secret not in self.hidden
+            self.hidden.add(secret)
+            if is_new and len(secret) >= _SHORTEST:
+                before = Path(self._records).read_text()
+                os.truncate(self._records, 0)
+                os.write(self._file, before.replace(written, WITHHELD).encode())
 
     def new_name(self) -> str:
         with self._lock:
@@ -74,11 +86,11 @@ class Recorder:
         return text
 
     def plain(self, value: Any, depth: int = 0) -> Any:
-        """``value`` for JSON. What cannot be said, or must not, is an object with a ``$``."""
+        """``value`` for JSON; what cannot be said is an object with ``$unknown``."""
         if isinstance(value, str):
             text = str.__str__(value)
-            if any(it == text or (len(it) > 7 and it in text) for it in self.hidden):
-                return {"$hidden": True}
+            if any(it == text or (len(it) >= _SHORTEST and it in text) for it in self.hidden):
+                return WITHHELD
             return {"$unknown": "an answer of the service"} if UNKNOWN in text else text
         if value is None or isinstance(value, (bool, int, float)):
             return value
@@ -90,8 +102,8 @@ class Recorder:
             return {str(key): self.plain(it, depth + 1) for key, it in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.plain(item, depth + 1) for item in value]
-        if callable(getattr(value, "item", None)):  # a number of numpy
-            return self.plain(value.item(), depth + 1)
+        with suppress(Exception):
+            return self.plain(value.item(), depth + 1)  # a number of numpy
         return {"$unknown": "a value that TOML cannot hold"}
 
 

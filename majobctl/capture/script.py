@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -68,12 +69,13 @@ def _end_of(error: BaseException, recorder: Recorder) -> dict[str, Any]:
     frames = [*_frames(error.__traceback__)]
     own = [frame[:2] for frame in frames if recorder.is_own(frame[0])]
     at: Any = own[-1] if own else ("", 0)
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    found: dict[str, Any] = {}
+    text, found = type(error).__name__, dict[str, Any]()
+    with suppress(Exception):
+        text = f"{text}: {error}".removesuffix(": ")
     if isinstance(error, SyntaxError) and recorder.is_own(error.filename or ""):
         at, text = (error.filename, error.lineno or 0), f"{type(error).__name__}: {error.msg}"
     elif isinstance(error, SystemExit):
-        text = f"exit code {error.code}" if isinstance(error.code, int) else str(error.code)
+        text = f"exit code {error.code}" if isinstance(error.code, int) else str(error)
     elif isinstance(error, RefusedImport):
         text = str(error)
     elif isinstance(error, ModuleNotFoundError):

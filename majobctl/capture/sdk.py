@@ -12,7 +12,10 @@ from majobctl.capture.recorder import WITHHELD, Place, Recorder, fit
 
 _PUBLIC = re.compile(r"region.*|project.*|.*account|.*name|.*endpoint|config_file|verify.*")
 """The arguments of a Session that are no credentials."""
-_OF_CALLER = ("wait", "logs", "job_id", "pre_version_id", "job_name", "config_name", "session")
+_OF_CALLER = frozenset(
+    "modelarts_session session config_name job_name job_id pre_version_id wait logs".split()
+)
+"""Arguments and attributes that are no part of a configuration."""
 
 
 class Session:
@@ -22,12 +25,12 @@ class Session:
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         lines, (here, _) = self.recorder.lines(named), self.recorder.caller()
-        for name, value in [*(("argument", it) for it in arguments), *named.items()]:
+        for name, value in [*(("an argument", it) for it in arguments), *named.items()]:
             is_text = isinstance(value, str) and value
             if is_text and not (name in named and _PUBLIC.fullmatch(name)):
                 if value != WITHHELD:
                     self.recorder.write("credential", name=name, at=lines.get(name, here))
-                self.recorder.hidden.add(value)
+                self.recorder.hide(value)
         self.__dict__.update(named)
 
     @classmethod
@@ -53,7 +56,7 @@ class Estimator(metaclass=_Unknown):
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__[name] = value
-        # A copy: an estimator that was copied has the same.
+        # Not in place: an estimator that was copied has the same.
         self.__dict__["_lines"] = {**self._known_lines(), name: Session.recorder.caller()[0]}
 
     def _known_lines(self) -> dict[str, Place]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.capture.process import Ended
+from majobctl.capture.recorder import WITHHELD
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.secrets import PLAIN, UnsetText, looks_secret, variable_for
@@ -122,15 +123,15 @@ def _known(found: Captured, where: tuple[Any, str], label: str, value: Any) -> A
     if isinstance(value, dict) and "$unknown" in value:
         message = f"{quoted(label)} is left out: it is {value['$unknown']}; write it by hand"
         return found.warn(at, message, name)
-    is_secret = isinstance(value, dict) and "$hidden" in value
-    if isinstance(value, dict) and not is_secret:
+    if isinstance(value, dict):
         if value.keys() == {"label", "value"}:
             inner = _known(found, where, str(value["label"]), value["value"])
             return None if inner is None else {**value, "value": inner}
         inside = {key: _known(found, where, key, item) for key, item in value.items()}
         return {key: item for key, item in inside.items() if item is not None}
     text = hyperparameter_text(value)
-    if not is_secret and not (text and looks_secret(label) and not PLAIN.fullmatch(text)):
+    is_suspect = text and looks_secret(label) and not PLAIN.fullmatch(text)
+    if not is_suspect and not (text and WITHHELD in text):
         return value
     variable = variable_for(label)
     message = f"{quoted(label)} looks like a secret, and its value is not written: set {variable}"

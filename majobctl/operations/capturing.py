@@ -43,7 +43,7 @@ def capture(
     The job configs are below the ``[defaults]`` of the config repository ``root``. With ``out``,
     they are written into that new file, unless the script fails. Raises MajobctlError, with no file
     written."""
-    path = Path(os.path.abspath(script))
+    path = Path(os.path.realpath(script))
     if not path.is_file():
         raise MajobctlError(f"{printable(script)} is not a file; give a Python script")
     if path.suffix == ".ipynb":

@@ -158,6 +158,12 @@ CALLS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "assert Ours is Estimator and majobctl.session.Session is Session\n" + UPDATE,
         ONE,
     ),
+    "numbers of numpy, paths": (
+        "import pathlib\nclass Number:\n    def item(self): return 5\n"
+        "estimator.hyperparameters = {'lr': Number()}\n"
+        "estimator.code_dir = pathlib.PurePosixPath('/ml/src')\n" + UPDATE,
+        {**ONE, "code_dir": "/ml/src", "hyperparameters": {"lr": "5"}},
+    ),
     "its own main module": (
         "import sys, pickle\nclass Point: pass\n"
         "assert __name__ == '__main__' and sys.modules['__main__'].Point is Point\n"
@@ -313,13 +319,16 @@ estimator.hyperparameters = [
     {"label": "max_token", "value": 512},
 ]
 estimator.update_job_configs(config_name="one", inputs="/ml/data/")
+estimator.config_desc = 'of sk-"later" 12345'
+estimator.update_job_configs(config_name="two", inputs="/ml/data/")
+Session(password='sk-"later" 12345')
 raise ValueError(f"cannot reach it with {session.secret_key}")
 """
 
 
 def test_no_credential_is_written_or_shown(repository: Repository) -> None:
     ran = capture(repository, HEAD + SECRETS, code=1)
-    for secret in ("AKIDEXAMPLE12345", "sk-of-a-script-98765", "value-of-the-api-key"):
+    for secret in ("AKIDEXAMPLE12345", "sk-of-a-script-98765", "value-of-the-api-key", "later"):
         assert secret not in ran.stdout + ran.stderr
     assert tables(ran)["one"]["hyperparameters"] == {
         "api_key": "${env.API_KEY}",
@@ -330,16 +339,19 @@ def test_no_credential_is_written_or_shown(repository: Repository) -> None:
     assert [line.split(", ")[0] for line in said if "credential" in line] == [
         "Warning: train.py:15: access_key is a credential",
         "Warning: train.py:16: secret_key is a credential",
+        "Warning: train.py:26: password is a credential",
     ]
     assert (
-        'Warning: train.py:18: job_config.one: "api_key" looks like a secret, and its value is not'
+        'Warning: train.py:18: job_config.one and 1 more: "api_key" looks like a secret, and its value is not'
         " written: set API_KEY in the environment, or write the value if it is not a secret"
     ) in said
     assert (
-        "Error: train.py:24: the script ended early: ValueError: cannot reach it with (hidden)"
+        "Error: train.py:27: the script ended early: ValueError: cannot reach it with (hidden)"
         in (said)
     )
-    assert said[-1] == "Captured 1 job config before that."
+    assert "no such key" not in ran.stderr
+    assert tables(ran)["two"]["config_desc"] == "${env.CONFIG_DESC}"
+    assert said[-1] == "Captured 2 job configs before that."
 
 
 def test_a_script_gets_no_credential_and_few_variables(repository: Repository) -> None:
@@ -386,6 +398,10 @@ FAILURES = {
     "a question": (
         "input('?')\n",
         "train.py:15: the script ended early: EOFError: EOF when reading a line",
+    ),
+    "an error that cannot be shown": (
+        "class Odd(Exception):\n    def __str__(self): return 1\nraise Odd\n",
+        "train.py:17: the script ended early: Odd",
     ),
     "death": ("import os\nos._exit(9)\n", "train.py: ended at once, with code 9"),
     "version 2": (
@@ -528,6 +544,14 @@ def test_a_new_job_file_is_written_below_the_defaults(repository: Repository) ->
     repository.done("fmt", "--check", "jobs/new/captured.toml")
     again = capture(repository, script, options=("--out", "jobs/new/captured.toml"), code=1)
     assert 'jobs/new/captured.toml" is there already; name a new file' in again.stderr
+
+
+def test_a_linked_script_finds_its_modules(repository: Repository) -> None:
+    repository.write("real/parts.py", "DATA = '/ml/data/'\n")
+    call = UPDATE.replace('"/ml/data/"', "parts.DATA")
+    repository.write("real/train.py", f"import parts\n{HEAD}{call}")
+    (repository.root / "link.py").symlink_to("real/train.py")
+    assert tables(repository.done("capture", *MEASURED, "link.py")) == {"one": ONE}
 
 
 @pytest.mark.parametrize(
