@@ -12,9 +12,10 @@ from majobctl.capture.recorder import WITHHELD, Place, Recorder, fit
 
 _PUBLIC = re.compile(r"region.*|project.*|.*account|.*name|.*endpoint|config_file|verify.*")
 """The arguments of a Session that are no credentials."""
-_OF_CALLER = frozenset(
-    "modelarts_session session config_name job_name job_id pre_version_id wait logs".split()
-)
+_OF_CALLER = {
+    *("modelarts_session", "session", "config_name", "job_name"),
+    *("job_id", "pre_version_id", "wait", "logs"),
+}
 """Arguments and attributes that are no part of a configuration."""
 
 
