@@ -342,8 +342,9 @@ def test_no_credential_is_written_or_shown(repository: Repository) -> None:
         "Warning: train.py:26: password is a credential",
     ]
     assert (
-        'Warning: train.py:18: job_config.one and 1 more: "api_key" looks like a secret, and its value is not'
-        " written: set API_KEY in the environment, or write the value if it is not a secret"
+        'Warning: train.py:18: job_config.one and 1 more: "api_key" looks like a secret, and'
+        " its value is not written: set API_KEY in the environment, or write the value if it is not"
+        " a secret"
     ) in said
     assert (
         "Error: train.py:27: the script ended early: ValueError: cannot reach it with (hidden)"
