@@ -183,6 +183,39 @@ def test_a_script_is_run_and_not_read(repository: Repository, case: str) -> None
     assert tables(ran) == {"one": wanted}
 
 
+NAMES = """\
+job = estimator.fit(inputs="/ml/data/", job_name="trained", wait=False)
+estimator.train_instance_count = 2
+more = estimator.create_job_version(job_id=job.job_id, pre_version_id=job.version_id,
+                                    inputs="/ml/data/", wait=True, job_desc="more nodes")
+estimator.create_job_version(job_id=more.job_id, pre_version_id=more.version_id, inputs="/ml/x/")
+estimator.create_job_version(job_id="182626", pre_version_id=278813, inputs="/ml/data/")
+with Estimator.get_job_list(session)["jobs"] as jobs:
+    estimator.create_job_version(jobs[0].job_id, inputs="/ml/data/")
+made = estimator.create_job_configs(inputs="/ml/data/")
+made.update_job_configs(inputs="/ml/y/")
+assert estimator.config_name is None and made["is_success"] and made.get_job_configs_info()
+"""
+
+
+def test_jobs_their_versions_and_configurations_without_a_name(repository: Repository) -> None:
+    ran = capture(repository, HEAD + NAMES)
+    found = tables(ran)
+    inputs = {
+        "182626-v2": "/ml/data/",
+        "job-v2": "/ml/data/",
+        "train-1": "/ml/y/",
+        "trained": "/ml/data/",
+        "trained-v2": "/ml/data/",
+        "trained-v3": "/ml/x/",
+    }
+    assert {name: table["inputs"] for name, table in found.items()} == inputs
+    assert found["trained"]["train_instance_count"] == 1
+    assert found["trained-v2"]["job_description"] == "more nodes"
+    warned = "train.py:22: job_config.train-1: has no name in the script, and got this one"
+    assert f"Warning: {warned}\n" in ran.stderr
+
+
 LOOP = """\
 for lr in ("0.1", "0.01"):
     for seed in range(3):
@@ -524,10 +557,12 @@ def assert_gone(file: Path) -> None:
 
 
 def test_a_new_job_file_is_written_below_the_defaults(repository: Repository) -> None:
-    repository.settings(
-        f'{SETTINGS}[defaults]\nlog_url = "/ml/log/"\noutput_path = "/ml/output/"\n'
-    )
+    settings = f'{SETTINGS}[defaults]\nlog_url = "/ml/log/"\noutput_path = "/ml/output/"\n'
     repository.job("known")
+    repository.write("majobctl.toml", f"{settings}hyperparameters = {{ lr = 1 }}\n")
+    other = f"{HEAD}estimator.hyperparameters = [{{'label': 'n', 'value': 1}}]\n{UPDATE}"
+    assert "[defaults] gives it the hyperparameter" in capture(repository, other).stderr
+    repository.settings(settings)
     known = UPDATE.replace('"one"', '"known"')
     script = f"{HEAD}estimator.log_url = '/ml/log/'\n{UPDATE}{known}estimator.log_url = None\n"
     script += UPDATE.replace('"one"', '"two"')
