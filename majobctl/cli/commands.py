@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, str] = {
     "algorithms": "List the service's algorithms, for model_name.",
     "probe": "Find out which assumptions about the service hold on your own project.",
     "import": "Import configurations of the service into the state, and write TOML files for them.",
+    "capture": "Run a script that uses the ModelArts SDK, and write TOML for what it would"
+    " configure.",
     "fmt": "Format job files and the settings.",
     "schema": "Print a JSON Schema (2020-12) of job files, settings or policies, for editors.",
 }

@@ -191,11 +191,15 @@ def _lines(values: Mapping[str, Any]) -> str:
 
 
 def _key_lines(key: str, value: Any) -> str:
-    """A key with its value; an array of tables has a line for each."""
+    """A key with its value; an array of tables has a line for each, a table is in one."""
+    if isinstance(value, Mapping):
+        items = ", ".join(_key_lines(name, item)[:-1] for name, item in value.items())
+        return f"{key} = {{ {items} }}\n"
     if not (value and isinstance(value, list)):
         return _lines({key: value})
-    if isinstance(value[0], str):
-        return f"{key} = [{', '.join(_lines({'x': text})[4:-1] for text in value)}]\n"
+    if not isinstance(value[0], Mapping):
+        key = _lines({key: 0}).removesuffix(" = 0\n")
+        return f"{key} = [{', '.join(_lines({'x': item})[4:-1] for item in value)}]\n"
     tables = "".join(f"    {{ {', '.join(_lines(item).splitlines())} }},\n" for item in value)
     return f"{key} = [\n{tables}]\n"
 

@@ -32,28 +32,31 @@ class Place:
     is_single: bool = False
 
 
-def place_of_files(settings: Settings, out_dir: str, *, is_single: bool) -> Place:
-    """The place ``out_dir``. Raises MajobctlError if job files are not read from there."""
+def place_of_files(
+    settings: Settings, out_dir: str, *, is_single: bool, option: str = "--out-dir"
+) -> Place:
+    """The place ``out_dir``, which ``option`` names. Raises MajobctlError if job files are not read
+    from there."""
     root = settings.root
     folder = Path(os.path.normpath(root / out_dir))
     if not folder.is_relative_to(root):
         folder = Path(os.path.realpath(folder))
     if not folder.is_relative_to(root):
         raise MajobctlError(
-            f"--out-dir {quoted(out_dir)} is outside the folder of {FILE_NAME}; choose a place"
+            f"{option} {quoted(out_dir)} is outside the folder of {FILE_NAME}; choose a place"
             " below it"
         )
     try:
         refuse_link_out(folder, root)
     except OSError as error:
-        raise MajobctlError(f"--out-dir {quoted(out_dir)}: {error.strerror}") from error
+        raise MajobctlError(f"{option} {quoted(out_dir)}: {error.strerror}") from error
     shown = printable(folder.relative_to(root).as_posix())
     # Any stem will do: if a pattern wants other names, that is found when the files are read again.
     example = folder / f"{SINGLE_STEM}.toml"
     if not any(_matches(root, pattern, example) for pattern in settings.job_files):
         raise MajobctlError(
             f"jobs.files in {FILE_NAME} does not match new files in {quoted(shown)}: add"
-            f' "{shown}/*.toml" to it, or choose another --out-dir'
+            f' "{shown}/*.toml" to it, or choose another {option}'
         )
     return Place(folder, shown, is_single)
 

@@ -154,8 +154,7 @@ def _unknown_placeholders(
 
 def filled(template: str, texts: Mapping[str, str]) -> str:
     """A name with the ``matrix.KEY`` texts in place of ``{KEY}``."""
-    unfit = {key: _UNFIT.sub("_", texts[key][:100]) for key in texts}
-    return PLACEHOLDER.sub(lambda match: unfit[f"{MATRIX}.{match[1]}"], template)
+    return PLACEHOLDER.sub(lambda match: fitting(texts[f"{MATRIX}.{match[1]}"]), template)
 
 
 def _secrets_in_names(
@@ -181,6 +180,11 @@ def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, A
         texts=texts,
         places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),
     )
+
+
+def fitting(text: str) -> str:
+    """``text`` as a part of a name."""
+    return _UNFIT.sub("_", text[:100])
 
 
 def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
