@@ -93,7 +93,7 @@ def _is_foreign(item: FieldChange) -> bool:
     return item.reason in (Reason.CHANGED, Reason.BOTH)
 
 
-def field_sentence(field: FieldChange, action: Action) -> str:
+def field_sentence(field: FieldChange, action: Action = Action.UPDATE) -> str:
     """One field on its three sides: ``lr: 1 in the state, 2 in the service, 3 wanted``; an array
     item by item."""
     if any(map(is_masked, (field.before, field.live, field.after))):

@@ -95,7 +95,7 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
         names = in_short([*map(show, held)], _MAX_NAMES)
         yield (
             f"This plan would undo what somebody changed in the service: {names}."
-            " To keep that, write it into the TOML; to undo it, type yes to this plan, apply it"
+            " To keep that, run `majobctl pull`; to undo it, type yes to this plan, apply it"
             " saved (`plan --refresh --out FILE`), or add --overwrite."
             " `apply --auto-approve` holds it back."
         )

@@ -150,18 +150,18 @@ def _own(key: str, value: Any, default: Any) -> Any:
         return ""
     if key == _LABELLED and default:
         value = {label: text for label, text in value.items() if default.get(label) != text}
-    return _escaped(value, key)
+    return escaped(value, key)
 
 
-def _escaped(value: Any, name: str) -> Any:
+def escaped(value: Any, name: str) -> Any:
     """``value``, at the key or label ``name``, with no text read as a reference."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if is_masked(value):
         return f"${{env.{variable_for(name)}}}"
     if isinstance(value, Mapping):
-        return {key: _escaped(item, key) for key, item in value.items()}
-    return [_escaped(item, name) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: escaped(item, key) for key, item in value.items()}
+    return [escaped(item, name) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:
@@ -180,13 +180,27 @@ def _lines(values: Mapping[str, Any]) -> str:
     return _visible(tomli_w.dumps(values))
 
 
+def inline(value: Any) -> str:
+    """TOML for ``value``, on one line and with no invisible characters."""
+    if isinstance(value, Mapping):
+        pairs = (f"{key_text(key)} = {inline(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(inline, value))}]"
+    return _lines({"x": value})[4:-1]
+
+
+def key_text(key: str) -> str:
+    return _lines({key: 0}).removesuffix(" = 0\n")
+
+
 def _key_lines(key: str, value: Any) -> str:
     """A key with its value; an array of tables has a line for each."""
     if not (value and isinstance(value, list)):
         return _lines({key: value})
     if isinstance(value[0], str):
-        return f"{key} = [{', '.join(_lines({'x': text})[4:-1] for text in value)}]\n"
-    tables = "".join(f"    {{ {', '.join(_lines(item).splitlines())} }},\n" for item in value)
+        return f"{key} = {inline(value)}\n"
+    tables = "".join(f"    {inline(item)},\n" for item in value)
     return f"{key} = [\n{tables}]\n"
 
 

@@ -1,0 +1,258 @@
+"""Edits of single values in a TOML file. Comments, order and spelling of all others stay.
+
+tomlkit gets one section at a time: it does not always return a complete file as it was. What it
+makes is compared with the same edits of the plain data."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from majobctl.errors import ConfigError, MajobctlError
+from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.values import hyperparameter_text
+from majobctl.repository.authoring.format import UnreadError, header_path, is_same, read_body
+from majobctl.repository.authoring.generate import escaped, inline, key_text
+from majobctl.repository.jobs.tables import KEYS
+from majobctl.repository.toml.file import TomlFile
+from majobctl.repository.toml.positions import KeyPath
+
+_LABELLED = "hyperparameters"
+_BY_HAND = "it is written in a form that pull does not edit; write it by hand"
+
+
+class NotEditableError(Exception):
+    """Why a value is left as it is. Nothing was changed."""
+
+
+class EditedFile:
+    """A job file whose values are replaced, added and removed in memory."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        """Raises ConfigError for what is not TOML."""
+        file = TomlFile.parse(content, name)
+        self.name, self.before, self._data = name, content, file.data
+        self._mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        self._sections = file.sections()
+        lines = iter(content.removeprefix(self._mark).decode().split("\n"))
+        counts = [text.count("\n") for text in self._sections]
+        self._raw = ["".join(f"{line}\n" for line in islice(lines, count)) for count in counts]
+        self._raw[-1] += next(lines, "")
+        self._untouched = [*self._sections]
+        seen: Counter[KeyPath] = Counter()
+        self._at: dict[KeyPath, int] = {}
+        for index, text in enumerate(self._sections):
+            header = text.partition("\n")[0].strip(" \t")
+            path: KeyPath = header_path(header) if index else ()
+            if header.startswith("[[") and index:
+                path, seen[path] = (*path, seen[path]), seen[path] + 1
+            self._at[path] = index
+
+    @property
+    def content(self) -> bytes:
+        """The new content. Raises MajobctlError if it is not the old one with the edits alone."""
+        has_crlf = self.before.partition(b"\n")[0].endswith(b"\r")
+        parts = [
+            raw if text == before else text.replace("\n", "\r\n") if has_crlf else text
+            for raw, before, text in zip(self._raw, self._untouched, self._sections, strict=True)
+        ]
+        content = self._mark + "".join(parts).encode()
+        try:
+            is_right = is_same(TomlFile.parse(content, self.name).data, self._data)
+        except ConfigError:
+            is_right = False
+        if not is_right:
+            raise MajobctlError(f"{self.name} cannot be edited without changing other values in it")
+        return content
+
+    def set(self, table: KeyPath, place: Place, value: Any, like: Any) -> None:
+        """Gives the ``place`` of the job config at ``table`` the value that the service has, in the
+        form of ``like``, which was written for it. Raises NotEditableError."""
+        kept = [*self._sections], self._data
+        try:
+            for path, text in self._set_edits((*table, place[0]), place[1:], value, like):
+                self._write(path, text)
+        except (NotEditableError, UnreadError) as error:
+            self._sections, self._data = kept
+            raise NotEditableError(_reason(error)) from error
+
+    def remove(self, table: KeyPath, place: Place) -> None:
+        """Removes what is written at ``place``. Raises NotEditableError."""
+        path = (*table, place[0])
+        try:
+            self._write((*path, *self._label_at(path, place[1:])), None)
+        except UnreadError as error:
+            raise NotEditableError(_reason(error)) from error
+
+    def _label_at(self, path: KeyPath, label: Place) -> KeyPath:
+        own = _found(self._data, path)
+        if not label or not isinstance(own, list):
+            return label
+        return (next((at for at, it in enumerate(own) if it["label"] == label[0]), len(own)),)
+
+    def _set_edits(
+        self, path: KeyPath, label: Place, value: Any, like: Any
+    ) -> Iterator[tuple[KeyPath, str | None]]:
+        """Each path with the text of its new value, None if it is removed."""
+        own = _found(self._data, path)
+        text = _text(value, like, is_label=bool(label))
+        pair = f"{{ label = {inline(label[0])}, value = {text} }}" if label else ""
+        if not label and isinstance(own, list) and isinstance(value, list):
+            yield from _item_edits(path, own, value)
+        elif not label:
+            yield path, text
+        elif isinstance(own, list):
+            at = (*path, *self._label_at(path, label))
+            yield (at, pair) if at[-1] == len(own) else ((*at, "value"), text)
+        elif label[0] in KEYS:
+            if own:
+                what = "a label that is the name of a key needs hyperparameters in the array form"
+                raise NotEditableError(what)
+            yield path, f"[{pair}]"
+        elif isinstance(own, Mapping):
+            yield (*path, label[0]), text
+        else:
+            yield path, f"{{ {key_text(label[0])} = {text} }}"
+
+    def _write(self, path: KeyPath, text: str | None) -> None:
+        is_new = _found(self._data, path) is None
+        for end in range(len(path) - 1, -1, -1):
+            index = self._at.get(path[:end])
+            if index is None:
+                continue
+            header, _, body = self._sections[index].partition("\n")
+            header, body = (f"{header}\n", body) if index else ("", self._sections[0])
+            after = _edited(body, path[end:], text, is_new)
+            if after is not None:
+                self._sections[index] = header + after
+                value = None if text is None else _parsed(text)
+                self._data = _with(self._data, path, value)
+                return
+        raise NotEditableError(_BY_HAND)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, NotEditableError) else _BY_HAND
+
+
+def _edited(body: str, path: KeyPath, text: str | None, is_new: bool) -> str | None:
+    """``body`` of a section with ``text`` at ``path``, which is removed if it is None; None if
+    another section has it."""
+    import tomlkit
+    from tomlkit.items import Array, InlineTable
+
+    document = read_body(body)
+    around, last = path[:-1], path[-1]
+    try:
+        table: Any = document
+        for part in around:
+            table = table[part]
+        if is_new and isinstance(table, InlineTable):
+            return _edited(body, around, _with_pair(table.as_string(), last, text or ""), False)
+        if is_new and isinstance(table, Array):
+            table.append(tomlkit.value(text or ""))
+        elif is_new:
+            return _with_line(document, path, text or "")
+        elif text is not None:
+            table[last]  # raises if it is in another section
+            table[last] = tomlkit.value(text)
+        else:
+            del table[last]
+            if isinstance(table, InlineTable):
+                return _edited(body, around, _without_gaps(table.as_string()), False)
+    except (KeyError, IndexError):
+        return None
+    except Exception as error:
+        # As in format.py: unusual TOML makes tomlkit fail in many ways.
+        raise UnreadError(str(error)) from error
+    return document.as_string()
+
+
+def _with_pair(table: str, key: str | int, text: str) -> str:
+    start = table[:-1].rstrip()
+    end = table[len(start) :]
+    comma = "" if start == "{" else ", " if not start.endswith(",") else " "
+    return f"{start}{comma or ' '}{key_text(str(key))} = {text}{end if comma else ' }'}"
+
+
+def _without_gaps(table: str) -> str:
+    return re.sub(r"\s{2,}\}$", " }", re.sub(r"^\{\s{2,}", "{ ", table))
+
+
+def _with_line(document: Any, path: KeyPath, text: str) -> str:
+    """The section with a further line, after the last key and before the comments below it."""
+    body = document.as_string()
+    below = 0
+    for key, item in reversed(document.body):
+        if key is not None:
+            break
+        below += len(item.as_string())
+    indent = re.search(r"^([ \t]*)[^\s#]", body, re.MULTILINE)
+    key = ".".join(key_text(str(part)) for part in path)
+    at = len(body) - below
+    start = body[:at] if not at or body[:at].endswith("\n") else f"{body[:at]}\n"
+    return f"{start}{indent[1] if indent else ''}{key} = {text}\n{body[at:]}"
+
+
+def _item_edits(
+    path: KeyPath, old: Sequence[Any], new: Sequence[Any]
+) -> Iterator[tuple[KeyPath, str | None]]:
+    """What leads from one array of tables to another, and leaves alone what is equal."""
+    for index in range(len(old) - 1, len(new) - 1, -1):
+        yield (*path, index), None
+    for index, item in enumerate(new):
+        was = old[index] if index < len(old) else {}
+        if was.keys() != item.keys():
+            yield (*path, index), inline(escaped(item, ""))
+            continue
+        for key, value in item.items():
+            text = _text(value, was[key])
+            if _parsed(text) != was[key]:
+                yield (*path, index, key), text
+
+
+def _text(value: Any, like: Any, *, is_label: bool = False) -> str:
+    """TOML for ``value`` of the service. A number stays one if it is sent as the same text."""
+    if isinstance(value, str):
+        if isinstance(like, (int, float)) and re.fullmatch(r"[-.\w]+", value):
+            try:
+                if hyperparameter_text(_parsed(value)) == value:
+                    return value
+            except ConfigError:
+                pass  # It is no number.
+        if not is_label and str(like).startswith("obs://") and value.startswith("/"):
+            value = f"obs:/{value}"
+    return inline(escaped(value, ""))
+
+
+def _parsed(text: str) -> Any:
+    return TomlFile.parse(f"x = {text}".encode(), "").data["x"]
+
+
+def _found(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def _with(data: Any, path: KeyPath, value: Any) -> Any:
+    """A copy of ``data`` with ``value`` at ``path``; None removes what is there."""
+    key, *rest = path
+    copy: Any = [*data] if isinstance(data, list) else {**data}
+    if value is None:
+        if rest:
+            copy[key] = _with(copy[key], tuple(rest), None)
+        else:
+            del copy[key]
+    elif isinstance(copy, list) and key == len(copy):
+        copy.append(value)
+    else:
+        copy[key] = _with(copy[key], tuple(rest), value) if rest else value
+    return copy
