@@ -104,7 +104,8 @@ def _edited(
     """The job files with what is taken. What a file's form does not allow is left."""
     files: dict[str, EditedFile] = {}
     result = []
-    for item in fields:
+    # What is added goes before what leaves, whose commas it takes over.
+    for item in sorted(fields, key=lambda it: it.change.live is None):
         if item.outcome is Outcome.TAKEN:
             if item.file not in files:
                 path = config.settings.root / item.file

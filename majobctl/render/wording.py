@@ -216,6 +216,8 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
+    if drift.changed:
+        yield "`majobctl pull` takes what was changed in the service into the TOML files."
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
 
 

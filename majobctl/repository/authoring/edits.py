@@ -49,7 +49,8 @@ class EditedFile:
             header = text.partition("\n")[0].strip(" \t")
             path: KeyPath = header_path(header) if index else ()
             if header.startswith("[[") and index:
-                path, seen[path] = (*path, seen[path]), seen[path] + 1
+                seen[path] += 1
+                path = (*path, seen[path] - 1)
             self._at[path] = index
 
     @property
@@ -180,7 +181,9 @@ def _with_pair(table: str, key: str | int, text: str) -> str:
 
 
 def _without_gaps(table: str) -> str:
-    return re.sub(r"\s{2,}\}$", " }", re.sub(r"^\{\s{2,}", "{ ", table))
+    """An inline table without the spaces of what has left it."""
+    tidy = re.sub(r"[ \t]{2,}\}$", " }", re.sub(r"([{,])[ \t]{2,}", r"\1 ", table))
+    return tidy if is_same(_parsed(tidy), _parsed(table)) else table
 
 
 def _with_line(document: Any, path: KeyPath, text: str) -> str:
