@@ -19,6 +19,7 @@ from majobctl.plan.guard import (
     Allowed,
     field_sentence,
     foreign_fields,
+    may_be_pulled,
     may_remove_unknown,
     with_live,
 )
@@ -120,7 +121,9 @@ class Guard:
         elif foreign and change.references.keys() >= set(foreign):
             keep, otherwise = "set the variable of that secret to it", "to undo it"
         elif foreign:
-            keep = f"run `majobctl pull{option} {name}` (or `git pull`, if a colleague applied it)"
+            keep = f"write it into {printable(change.source.file)}"
+            keep = f"run `majobctl pull{option} {name}`" if may_be_pulled(change) else keep
+            keep += " (or `git pull`, if a colleague applied it)"
             otherwise = "to undo it"
         else:
             keep, otherwise = "make your change in the console", "to send yours all the same"
