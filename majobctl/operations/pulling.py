@@ -4,7 +4,6 @@ the state: the next apply records what is equal, without a call."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
 from majobctl.operations.selection import resolved
-from majobctl.plan.change import Change
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan
 from majobctl.plan.pulled import Outcome, Pulled, PulledField, own_line, pulled_fields, with_taken
@@ -26,7 +24,7 @@ from majobctl.repository.authoring.edits import EditedFile, NotEditableError
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.settings.environments import environments_of
-from majobctl.repository.settings.settings import FILE_NAME, Settings
+from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import content_of
 from majobctl.text import in_short, printable, reason_of
 
@@ -78,15 +76,15 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     after = _proven(config, fields, contents, plan, lambda it: make(it.job_configs))
     if not check:
         _replace_all(edited, contents, settings.root)
-        fields = [_moved(it, after) for it in fields]
     strangers = {it for it in {*listed} - known.keys() if selection.covers(it)}
     gone = [name for name, it in live.items() if it is None]
+    others = environments_of(settings.file.plain)
     undescribed = {*filter(selection.covers, known.keys() - config.job_configs.keys())}
     return Pulled(
-        fields=tuple(fields),
+        fields=tuple(_moved(it, after) for it in fields),
         files=tuple(contents),
         remarks=tuple(_remarks(strangers, undescribed, gone)),
-        environments=tuple(_others(settings)) if contents else (),
+        environments=tuple(it for it in others if contents and it != settings.environment),
         compared=len(found),
         is_check=check,
     )
@@ -107,27 +105,20 @@ def _edited(
     # What is added goes before what leaves, whose commas it takes over.
     for item in sorted(fields, key=lambda it: it.change.live is None):
         if item.outcome is Outcome.TAKEN:
-            if item.file not in files:
-                path = config.settings.root / item.file
-                files[item.file] = EditedFile(content_of(path, item.file), item.file)
+            name, path, value = item.file, item.change.path, item.change.live
+            if name not in files:
+                files[name] = EditedFile(content_of(config.settings.root / name, name), name)
+            origin = _origin(config, item.name)
+            at = origin.written(path)
+            if value is None and any(layer.has(path) for layer in origin.layers[1:]):
+                value = ""  # A blank takes away what comes from below.
             try:
-                _edit(files[item.file], item, _origin(config, item.name))
+                files[name].set(origin.own.prefix, path, value, at.value if at else None)
             except NotEditableError as error:
                 item = replace(item, outcome=Outcome.LEFT, note=str(error))
         result.append(item)
-    return result, {name: it for name, it in files.items() if it.content != it.before}
-
-
-def _edit(file: EditedFile, item: PulledField, origin: Origin) -> None:
-    path, own = item.change.path, origin.own
-    is_below = any(layer.has(path) for layer in origin.layers[1:])
-    if item.change.live is None and not is_below:
-        file.remove(own.prefix, path)
-        return
-    at = origin.written(path)
-    # A blank takes away what comes from below.
-    value = "" if item.change.live is None else item.change.live
-    file.set(own.prefix, path, value, at.value if at else None)
+    taken = {it.file for it in result if it.outcome is Outcome.TAKEN}
+    return result, {name: it for name, it in files.items() if name in taken}
 
 
 def _proven(
@@ -168,8 +159,9 @@ def _proven(
 
 def _unsent(plan: Plan) -> set[tuple[str, Place]]:
     """The fields in which the files and the service differ."""
-    changes: Iterable[Change] = plan.changes
-    return {(it.name, item.path) for it in changes for item in it.fields if item.live != item.after}
+    return {
+        (it.name, item.path) for it in plan.changes for item in it.fields if item.live != item.after
+    }
 
 
 def _replace_all(
@@ -189,15 +181,22 @@ def _replace_all(
             done.append(name)
             write_durably(path, contents[name], mode)
     except BaseException as error:
-        for undone in done:
-            path, mode = places[undone]
-            with suppress(OSError):
-                if path.read_bytes() != files[undone].before:
-                    write_durably(path, files[undone].before, mode)
+        undone = _put_back({places[it][0]: (files[it].before, places[it][1]) for it in done})
         if isinstance(error, OSError):
-            message = f"{name} cannot be written: {reason_of(error)}; {_UNDONE}"
+            message = f"{name} cannot be written: {reason_of(error)}; {undone}"
             raise MajobctlError(message) from error
         raise
+
+
+def _put_back(files: Mapping[Path, tuple[bytes, int]]) -> str:
+    """Gives each file its old content; says whether that is done."""
+    for path, (content, mode) in files.items():
+        try:
+            if path.read_bytes() != content:
+                write_durably(path, content, mode)
+        except OSError:
+            return f"{printable(str(path))} has the new values, and cannot be put back"
+    return _UNDONE
 
 
 def _moved(item: PulledField, config: Config) -> PulledField:
@@ -218,9 +217,3 @@ def _remarks(
     ):
         if found := sorted(names):
             yield f"{in_short([printable(f'job_config.{it}') for it in found])}: {what}"
-
-
-def _others(settings: Settings) -> Iterator[str]:
-    """The environments that read the same job files."""
-    names = environments_of(settings.file.plain)
-    yield from (it for it in names if it != settings.environment)

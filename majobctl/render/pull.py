@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from majobctl.plan.change import FieldAction
-from majobctl.plan.diff import each_item
+from majobctl.plan.change import FieldChange
+from majobctl.plan.diff import action_between
 from majobctl.plan.document import HEAD
 from majobctl.plan.guard import field_sentence
 from majobctl.plan.pulled import Outcome, Pulled, PulledField
 from majobctl.render import Paint, unpainted
-from majobctl.render.text_fields import MIN_WIDTH, PATH_WIDTH, painted_sign, value_lines, wrapped
-from majobctl.render.values import json_text, padded
+from majobctl.render.text_fields import MIN_WIDTH, field_lines, wrapped
 from majobctl.text import counted, printable
 
 _UNSETTLED = (Outcome.CONFLICT, Outcome.LEFT)
@@ -22,11 +20,8 @@ _UNSETTLED = (Outcome.CONFLICT, Outcome.LEFT)
 
 def is_settled(pulled: Pulled) -> bool:
     """Whether the files have all that was changed in the service."""
-    return not (any(it.outcome in _UNSETTLED for it in pulled.fields) or _is_to_do(pulled))
-
-
-def _is_to_do(pulled: Pulled) -> bool:
-    return pulled.is_check and bool(pulled.files)
+    is_to_do = pulled.is_check and pulled.files
+    return not (is_to_do or any(it.outcome in _UNSETTLED for it in pulled.fields))
 
 
 def pull_text(pulled: Pulled, paint: Paint = unpainted, width: int | None = None) -> str:
@@ -58,46 +53,36 @@ def _taken(fields: Sequence[PulledField], paint: Paint, width: int | None) -> It
 
 
 def _field(item: PulledField, paint: Paint, width: int | None) -> Iterator[str]:
-    change = item.change
-    old, new = change.after, change.live
-    action = FieldAction.ADD if old is None else FieldAction.REMOVE if new is None else None
-    shown = replace(change, before=old, after=new, action=action or FieldAction.UPDATE)
-    for part in each_item([shown]):
-        place = f"{item.line:>6}  "
-        start = f"{place}{part.action.sign} {padded(printable(part.dotted), PATH_WIDTH)} "
-        texts = [json_text(side) for side in (part.before, part.after) if side is not None]
-        first, *more = value_lines(start, texts, paint, width)
-        yield f"{place}{painted_sign(part.action, paint)}{first[len(place) + 1 :]}"
-        yield from more
+    old, new = item.change.after, item.change.live
+    action = action_between(old, new)
+    shown = FieldChange(path=item.change.path, action=action, before=old, after=new)
+    first, *more = field_lines([shown], paint, width)
+    yield f"{item.line:>4}  {first[6:]}"
+    yield from more
     if item.note:
         yield from wrapped(printable(item.note), width, " " * 10)
 
 
 def _unsettled_sentence(item: PulledField) -> str:
-    place = printable(f"{item.file}:{item.line}: job_config.{item.name}: ")
-    if item.outcome is Outcome.CONFLICT:
-        return f"{place}conflict: {field_sentence(item.change)}"
-    return f"{place}left alone: {field_sentence(item.change)}: {printable(item.note)}"
+    place = printable(f"{item.file}:{item.line}: job_config.{item.name}")
+    note = f": {printable(item.note)}" if item.note else ""
+    return f"{place}: {item.outcome.value}: {field_sentence(item.change)}{note}"
 
 
 def _summary(pulled: Pulled) -> str:
-    taken, conflicts, left = (pulled.of(outcome) for outcome in Outcome)
-    parts = []
+    taken, conflicts, left = (len(pulled.of(outcome)) for outcome in Outcome)
+    parts = [f"{conflicts} conflict{'s' if conflicts > 1 else ''}"] * bool(conflicts)
+    parts += [f"{left} left alone"] * bool(left)
+    end = "."
     if taken:
         verb = "Would take" if pulled.is_check else "Took"
-        values, files = counted(len(taken), "value"), counted(len(pulled.files), "file")
-        parts.append(f"{verb} {values} into {files}")
-    if conflicts:
-        parts.append(counted(len(conflicts), "conflict"))
-    if left:
-        parts.append(f"{len(left)} left alone")
+        files = counted(len(pulled.files), "file")
+        parts.insert(0, f"{verb} {counted(taken, 'value')} into {files}")
+        end = ". Review the files; the next apply records these values without a call."
     if not parts:
         compared = counted(pulled.compared, "job config")
-        return f"Nothing to take: {compared} compared with the service."
-    end = ""
-    if taken and not pulled.is_check:
-        end = " Review the files; the next apply records these values without a call."
-    return f"{', '.join(parts)}.{end}"
+        parts = [f"Nothing to take: {compared} compared with the service"]
+    return ", ".join(parts) + ("." if pulled.is_check else end)
 
 
 def pull_document(pulled: Pulled) -> dict[str, Any]:

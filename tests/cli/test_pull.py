@@ -73,7 +73,7 @@ def test_a_value_changed_in_the_service_is_written_in_place(repository: Reposito
     applied(repository)
     changed(repository, "train_instance_count=4")
     state = repository.state_path.read_bytes()
-    shown = "jobs/alpha.toml\n  job_config.alpha\n     6  ~ train_instance_count         1 -> 4\n\n"
+    shown = "jobs/alpha.toml\n  job_config.alpha\n   6  ~ train_instance_count         1 -> 4\n\n"
     ran = repository.run("pull", "--check", code=2)
     assert ran.stdout == f"{shown}Would take 1 value into 1 file.\n"
     assert text_of(repository) == JOB

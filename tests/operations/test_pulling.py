@@ -49,7 +49,7 @@ class Writer:
 
     def comment(self) -> str:
         self._count += 1
-        return self.some("", f"  # c{self._count}.")
+        return str(self.some("", f"  # c{self._count}."))
 
     def value(self, key: str) -> str:
         if key == "train_instance_count":

@@ -5,17 +5,21 @@ makes is compared with the same edits of the plain data."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.values import hyperparameter_text
-from majobctl.repository.authoring.format import UnreadError, header_path, is_same, read_body
+from majobctl.repository.authoring.format import (
+    UnreadError,
+    header_path,
+    is_same,
+    read_body,
+    with_ends_of,
+)
 from majobctl.repository.authoring.generate import escaped, inline, key_text
 from majobctl.repository.jobs.tables import KEYS
 from majobctl.repository.toml.file import TomlFile
@@ -36,13 +40,7 @@ class EditedFile:
         """Raises ConfigError for what is not TOML."""
         file = TomlFile.parse(content, name)
         self.name, self.before, self._data = name, content, file.data
-        self._mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
         self._sections = file.sections()
-        lines = iter(content.removeprefix(self._mark).decode().split("\n"))
-        counts = [text.count("\n") for text in self._sections]
-        self._raw = ["".join(f"{line}\n" for line in islice(lines, count)) for count in counts]
-        self._raw[-1] += next(lines, "")
-        self._untouched = [*self._sections]
         seen: Counter[KeyPath] = Counter()
         self._at: dict[KeyPath, int] = {}
         for index, text in enumerate(self._sections):
@@ -56,12 +54,7 @@ class EditedFile:
     @property
     def content(self) -> bytes:
         """The new content. Raises MajobctlError if it is not the old one with the edits alone."""
-        has_crlf = self.before.partition(b"\n")[0].endswith(b"\r")
-        parts = [
-            raw if text == before else text.replace("\n", "\r\n") if has_crlf else text
-            for raw, before, text in zip(self._raw, self._untouched, self._sections, strict=True)
-        ]
-        content = self._mark + "".join(parts).encode()
+        content = with_ends_of(self.before, "".join(self._sections))
         try:
             is_right = is_same(TomlFile.parse(content, self.name).data, self._data)
         except ConfigError:
@@ -72,47 +65,36 @@ class EditedFile:
 
     def set(self, table: KeyPath, place: Place, value: Any, like: Any) -> None:
         """Gives the ``place`` of the job config at ``table`` the value that the service has, in the
-        form of ``like``, which was written for it. Raises NotEditableError."""
+        form of ``like``, which was written for it; None removes it. Raises NotEditableError."""
         kept = [*self._sections], self._data
         try:
-            for path, text in self._set_edits((*table, place[0]), place[1:], value, like):
+            for path, text in self._edits((*table, place[0]), place[1:], value, like):
                 self._write(path, text)
-        except (NotEditableError, UnreadError) as error:
+        except NotEditableError:
             self._sections, self._data = kept
-            raise NotEditableError(_reason(error)) from error
+            raise
 
-    def remove(self, table: KeyPath, place: Place) -> None:
-        """Removes what is written at ``place``. Raises NotEditableError."""
-        path = (*table, place[0])
-        try:
-            self._write((*path, *self._label_at(path, place[1:])), None)
-        except UnreadError as error:
-            raise NotEditableError(_reason(error)) from error
-
-    def _label_at(self, path: KeyPath, label: Place) -> KeyPath:
-        own = _found(self._data, path)
-        if not label or not isinstance(own, list):
-            return label
-        return (next((at for at, it in enumerate(own) if it["label"] == label[0]), len(own)),)
-
-    def _set_edits(
+    def _edits(
         self, path: KeyPath, label: Place, value: Any, like: Any
     ) -> Iterator[tuple[KeyPath, str | None]]:
         """Each path with the text of its new value, None if it is removed."""
         own = _found(self._data, path)
-        text = _text(value, like, is_label=bool(label))
-        pair = f"{{ label = {inline(label[0])}, value = {text} }}" if label else ""
-        if not label and isinstance(own, list) and isinstance(value, list):
-            yield from _item_edits(path, own, value)
-        elif not label:
-            yield path, text
-        elif isinstance(own, list):
-            at = (*path, *self._label_at(path, label))
-            yield (at, pair) if at[-1] == len(own) else ((*at, "value"), text)
+        if not label:
+            if isinstance(own, list) and isinstance(value, list):
+                yield from _item_edits(path, own, value)
+            else:
+                yield path, None if value is None else _text(value, like)
+            return
+        text = None if value is None else _text(value, like, is_label=True)
+        pair = f"{{ label = {inline(label[0])}, value = {text} }}"
+        if isinstance(own, list):
+            at = next((at for at, it in enumerate(own) if it["label"] == label[0]), len(own))
+            is_known = at < len(own) and text is not None
+            yield (*path, at, *["value"] * is_known), pair if at == len(own) else text
+        elif label[0] in KEYS and own:
+            what = "a label that is the name of a key needs hyperparameters in the array form"
+            raise NotEditableError(what)
         elif label[0] in KEYS:
-            if own:
-                what = "a label that is the name of a key needs hyperparameters in the array form"
-                raise NotEditableError(what)
             yield path, f"[{pair}]"
         elif isinstance(own, Mapping):
             yield (*path, label[0]), text
@@ -127,17 +109,16 @@ class EditedFile:
                 continue
             header, _, body = self._sections[index].partition("\n")
             header, body = (f"{header}\n", body) if index else ("", self._sections[0])
-            after = _edited(body, path[end:], text, is_new)
+            try:
+                after = _edited(body, path[end:], text, is_new)
+            except UnreadError as error:
+                raise NotEditableError(_BY_HAND) from error
             if after is not None:
                 self._sections[index] = header + after
                 value = None if text is None else _parsed(text)
                 self._data = _with(self._data, path, value)
                 return
         raise NotEditableError(_BY_HAND)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, NotEditableError) else _BY_HAND
 
 
 def _edited(body: str, path: KeyPath, text: str | None, is_new: bool) -> str | None:

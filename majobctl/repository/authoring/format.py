@@ -67,8 +67,7 @@ def formatted(content: bytes, name: str) -> Formatted:
     """The documented form of ``content``, with the line ending of its first line and its byte order
     mark. Raises ConfigError, as validation does, for invalid TOML."""
     before = TomlFile.parse(content, name)
-    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-    text = content.removeprefix(mark).decode().replace("\r\n", "\n")
+    text = content.removeprefix(codecs.BOM_UTF8).decode().replace("\r\n", "\n")
     try:
         text_after = _formatted_text(before)
         after = TomlFile.parse(text_after.encode(), name)
@@ -78,9 +77,14 @@ def formatted(content: bytes, name: str) -> Formatted:
         return Formatted(content, _NOT_KEPT)
     if not is_same(before.data, after.data) or _visible(text) != _visible(text_after):
         return Formatted(content, _NOT_KEPT)
+    return Formatted(with_ends_of(content, text_after))
+
+
+def with_ends_of(content: bytes, text: str) -> bytes:
+    """``text`` with the line ending of the first line of ``content``, and its byte order mark."""
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     has_crlf = content.partition(b"\n")[0].endswith(b"\r")
-    ends = text_after.replace("\n", "\r\n") if has_crlf else text_after
-    return Formatted(mark + ends.encode())
+    return mark + (text.replace("\n", "\r\n") if has_crlf else text).encode()
 
 
 def is_same(one: Any, other: Any) -> bool:
