@@ -143,6 +143,10 @@ LABELS = {
         "\n[job_config.alpha.hyperparameters] # h\n# a\na = 0.10 # a\n# b\nb = 2\n\n# end\n",
         '\n[job_config.alpha.hyperparameters] # h\n# a\na = 0.20 # a\n# b\n"n w" = "x"\n\n# end\n',
     ),
+    "lines of TOML 1.1": (
+        "hyperparameters = {\n  b = 2,\n  a = 0.10, # a\n}\n",
+        'hyperparameters = {\n    "n w" = "x",\n  a = 0.20, # a\n}\n',
+    ),
     "dotted": (
         "hyperparameters.a = 0.10 # a\nhyperparameters.b = 2\n# end\n",
         'hyperparameters.a = 0.20 # a\nhyperparameters."n w" = "x"\n# end\n',
@@ -180,6 +184,43 @@ KEYS = {
         'config_desc = "é\\u200b"\n',
     ),
 }
+
+
+REQUIRED_LINES = REQUIRED.splitlines()
+TABLES = {
+    "a quoted header": (
+        '[ job_config . "alpha" ] # h\n',
+        "",
+        "[job_config.'alpha'.hyperparameters]\n",
+    ),
+    "dotted at the top": ("", "job_config.alpha.", "job_config.alpha.hyperparameters."),
+    "dotted below": ("[job_config]\n", "alpha.", "alpha.hyperparameters."),
+}
+
+
+@pytest.mark.parametrize(("header", "prefix", "below"), TABLES.values(), ids=TABLES)
+def test_a_job_config_is_edited_however_its_table_is_written(
+    repository: Repository, header: str, prefix: str, below: str
+) -> None:
+    lines = [f"{prefix}{it} # c\n" for it in REQUIRED_LINES]
+    label = f"{below}a = 0.10 # a"
+    applied(repository, "".join([header, *lines, f"{prefix}train_instance_count = 1\n", label]))
+    changed(repository, "train_instance_count=2", "hyperparameters.a=0.20", "log_url=/x/y/")
+    repository.done("pull")
+    found = text_of(repository)
+    assert found.startswith("".join([header, *lines, f"{prefix}train_instance_count = 2\n"]))
+    assert f'{prefix}log_url = "/x/y/"\n' in found
+    assert f"{below}a = 0.20 # a\n" in found
+    check_settled(repository)
+
+
+def test_an_inline_job_config_is_edited(repository: Repository) -> None:
+    job = f"[job_config]\nalpha = {{{', '.join(REQUIRED_LINES)}, train_instance_count = 1}} # a\n"
+    applied(repository, job)
+    changed(repository, "train_instance_count=2", "log_url=/x/y/")
+    repository.done("pull")
+    assert text_of(repository) == job.replace("count = 1", 'count = 2, log_url = "/x/y/"')
+    check_settled(repository)
 
 
 @pytest.mark.parametrize(("before", "values", "after"), KEYS.values(), ids=KEYS)
@@ -538,8 +579,15 @@ class TestFiles:
         reason = f"jobs/beta.toml is a link out of the repository, to {where}"
         self.check_refused(repository, f"jobs/beta.toml cannot be written: {reason}")
 
+    def test_a_link_inside_stays_a_link(self, repository: Repository) -> None:
+        self.two(repository)
+        link, real = (repository.root / it for it in ("jobs/beta.toml", "real.toml"))
+        link.rename(real)
+        link.symlink_to(real)
+        repository.done("pull")
+        assert link.is_symlink() and "count = 4" in real.read_text()
+
     def test_mode_line_ends_and_byte_order_mark_stay(self, repository: Repository) -> None:
-        job = "\ufeff" + (JOB + 'config_desc = """a\n\nb"""\n').replace("\n", "\r\n")
         repository.settings(SETTINGS)
         path = repository.write(FILE, "")
         path.write_bytes(JOB.replace("\n", "\r\n").encode("utf-8-sig"))
@@ -548,7 +596,7 @@ class TestFiles:
         changed(repository, "train_instance_count=4", "log_url=/x/y/")
         repository.done("pull")
         expected = JOB.replace("count = 1", "count = 4") + 'log_url = "/x/y/"\n'
-        assert path.read_bytes() == expected.replace("\n", "\r\n").encode("utf-8-sig"), job
+        assert path.read_bytes() == expected.replace("\n", "\r\n").encode("utf-8-sig")
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
     def test_a_last_line_without_an_end_is_no_obstacle(self, repository: Repository) -> None:

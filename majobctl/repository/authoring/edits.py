@@ -155,15 +155,20 @@ def _edited(body: str, path: KeyPath, text: str | None, is_new: bool) -> str | N
 
 
 def _with_pair(table: str, key: str | int, text: str) -> str:
+    """An inline table with one more key: the last, or, before comments of TOML 1.1, the first."""
+    pair = f"{key_text(str(key))} = {text}"
+    if "\n" in table:
+        return f"{{\n    {pair},{table[1:]}"
     start = table[:-1].rstrip()
-    end = table[len(start) :]
-    comma = "" if start == "{" else ", " if not start.endswith(",") else " "
-    return f"{start}{comma or ' '}{key_text(str(key))} = {text}{end if comma else ' }'}"
+    if start.endswith("{"):
+        return f"{{ {pair} }}"
+    return f"{start.removesuffix(',')}, {pair}{table[len(start) :]}"
 
 
 def _without_gaps(table: str) -> str:
-    """An inline table without the spaces of what has left it."""
+    """An inline table without the spaces and the line of what has left it."""
     tidy = re.sub(r"[ \t]{2,}\}$", " }", re.sub(r"([{,])[ \t]{2,}", r"\1 ", table))
+    tidy = re.sub(r"\n[ \t]*(?=\n)", "", tidy)
     return tidy if is_same(_parsed(tidy), _parsed(table)) else table
 
 
