@@ -21,6 +21,7 @@ from majobctl.repository.authoring.format import (
     with_ends_of,
 )
 from majobctl.repository.authoring.generate import escaped, inline, key_text
+from majobctl.repository.jobs.layers import found_at
 from majobctl.repository.jobs.tables import KEYS
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -78,7 +79,7 @@ class EditedFile:
         self, path: KeyPath, label: Place, value: Any, like: Any
     ) -> Iterator[tuple[KeyPath, str | None]]:
         """Each path with the text of its new value, None if it is removed."""
-        own = _found(self._data, path)
+        own = found_at(self._data, path)
         if not label:
             if isinstance(own, list) and isinstance(value, list):
                 yield from _item_edits(path, own, value)
@@ -102,7 +103,7 @@ class EditedFile:
             yield path, f"{{ {key_text(label[0])} = {text} }}"
 
     def _write(self, path: KeyPath, text: str | None) -> None:
-        is_new = _found(self._data, path) is None
+        is_new = found_at(self._data, path) is None
         for end in range(len(path) - 1, -1, -1):
             index = self._at.get(path[:end])
             if index is None:
@@ -220,15 +221,6 @@ def _text(value: Any, like: Any, *, is_label: bool = False) -> str:
 
 def _parsed(text: str) -> Any:
     return TomlFile.parse(f"x = {text}".encode(), "").data["x"]
-
-
-def _found(data: Any, path: KeyPath) -> Any:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
 
 
 def _with(data: Any, path: KeyPath, value: Any) -> Any:
