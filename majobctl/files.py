@@ -65,6 +65,17 @@ def refuse_link_out(path: str | Path, root: Path) -> None:
             raise OSError(errno.ELOOP, f"{link} is a link out of the repository, to {to}")
 
 
+def replaceable(path: str | Path, root: Path) -> tuple[Path, int]:
+    """Where the file at ``path`` really is, and its mode. Raises OSError if it may not be written,
+    or if a link leads out of ``root``: replacing it would need no permission to write it."""
+    refuse_link_out(path, root)
+    path = Path(os.path.realpath(path))
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return path, mode
+
+
 _REFUSALS = {
     *(errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 }

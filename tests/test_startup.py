@@ -10,7 +10,16 @@ import pytest
 
 from tests.config_repository import Repository
 
-COSTLY = {"codeowners", "requests", "urllib3", "deepdiff", "werkzeug", "filelock", "psycopg"}
+COSTLY = {
+    "codeowners",
+    "requests",
+    "urllib3",
+    "deepdiff",
+    "werkzeug",
+    "tomlkit",
+    "filelock",
+    "psycopg",
+}
 LATE = {
     *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
     *(

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Show what apply would do.",
     "apply": 'Plan, show the plan, ask for the literal "yes", and send the calls that are needed.',
     "drift": "Show what was changed in the service since it was last applied.",
+    "pull": "Take what was changed in the service into the TOML files.",
     "render": "Show the job configs as they will be: defaults, templates, matrices, variables and"
     " the environment resolved.",
     "show": "Show the job configs in the state, or the one called NAME; or show a saved plan.",

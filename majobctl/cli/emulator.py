@@ -88,11 +88,8 @@ def serve(
       majobctl emulator serve --port 8080 --latency-ms 50 --error-rate 0.05
     """
     from majobctl import emulator
-    from majobctl.operations.connect import require_werkzeug
-    from majobctl.operations.seed import read_seed
-
-    require_werkzeug()
     from majobctl.emulator.server import serve_until_interrupted
+    from majobctl.operations.seed import read_seed
 
     faults = emulator.Faults(**behavior)
     try:

@@ -34,10 +34,6 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
       majobctl fmt
       majobctl fmt --check --diff jobs/vision.toml
     """
-    from importlib.util import find_spec
-
-    if find_spec("tomlkit") is None:
-        raise MajobctlError("fmt needs tomlkit: install it with pip install tomlkit")
     problems: list[Problem] = []
     changes: list[bool] = []
     for path, name in _named(files) if files else _files_here():
@@ -105,18 +101,10 @@ def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
 
 def _replace(path: Path, name: str, content: bytes) -> None:
     """Puts ``content`` in place of a file, whose mode stays. Raises ConfigError."""
-    import errno
-    import stat
-
-    from majobctl.files import refuse_link_out, write_durably
+    from majobctl.files import replaceable, write_durably
 
     try:
-        refuse_link_out(path, invocation.root_or_here())
-        path = Path(os.path.realpath(path))
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if not os.access(path, os.W_OK):
-            # Replacing the file would need no permission to write it.
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        path, mode = replaceable(path, invocation.root_or_here())
         write_durably(path, content, mode)
     except OSError as error:
         message = f"cannot be written: {reason_of(error)}"

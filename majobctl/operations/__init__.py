@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from majobctl.operations.importing import import_configs as import_configs
     from majobctl.operations.planning import plan as plan
     from majobctl.operations.policies import validate as validate
+    from majobctl.operations.pulling import pull as pull
     from majobctl.operations.saved_plan import SavedPlan as SavedPlan
     from majobctl.plan.plan import Selection as Selection
     from majobctl.repository.settings.variables import Overrides as Overrides
@@ -26,6 +27,7 @@ _MODULES = {
     "drift": "majobctl.operations.drift_check",
     "import_configs": "majobctl.operations.importing",
     "plan": "majobctl.operations.planning",
+    "pull": "majobctl.operations.pulling",
     "validate": "majobctl.operations.policies",
 }
 __all__ = sorted(_MODULES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,12 +43,6 @@ def connect(options: ProviderOptions) -> Provider:
     return KINDS[options.kind](options)
 
 
-def require_werkzeug() -> None:
-    """Raises ProviderError if the emulator's one library is not installed."""
-    if importlib.util.find_spec("werkzeug") is None:
-        raise ProviderError("the emulator needs werkzeug: install it with pip install werkzeug")
-
-
 def _open_modelarts(options: ProviderOptions) -> Provider:
     return _provider(
         options,
@@ -64,7 +57,6 @@ def _open_modelarts(options: ProviderOptions) -> Provider:
 
 def _open_emulator(options: ProviderOptions) -> Provider:
     project_id = options.project_id or "emulator"
-    require_werkzeug()
     from majobctl import emulator
     from majobctl.files import refuse_link_out
     from majobctl.operations.seed import read_seed

@@ -19,6 +19,7 @@ from majobctl.plan.guard import (
     Allowed,
     field_sentence,
     foreign_fields,
+    may_be_pulled,
     may_remove_unknown,
     with_live,
 )
@@ -113,6 +114,7 @@ class Guard:
     def _ways_out(self, change: Change, foreign: Sequence[Path]) -> str:
         """How to keep what the service has, and how to undo it."""
         name = printable(change.name)
+        option = f" -e {printable(self.environment)}" if self.environment else ""
         if change.action is Action.DELETE or not change.source:
             keep = f"put [job_config.{name}] back into a job file"
             if change.source:
@@ -121,12 +123,12 @@ class Guard:
         elif foreign and change.references.keys() >= set(foreign):
             keep, otherwise = "set the variable of that secret to it", "to undo it"
         elif foreign:
-            file = printable(change.source.file)
-            keep = f"write it into {file} (or `git pull`, if a colleague applied it)"
+            keep = f"write it into {printable(change.source.file)}"
+            keep = f"run `majobctl pull{option} {name}`" if may_be_pulled(change) else keep
+            keep += " (or `git pull`, if a colleague applied it)"
             otherwise = "to undo it"
         else:
             keep, otherwise = "make your change in the console", "to send yours all the same"
-        option = f" -e {printable(self.environment)}" if self.environment else ""
         command = f"majobctl apply{option} --overwrite --target {name}"
         return f"to keep what the service has, {keep}; {otherwise}, run `{command}`"
 

@@ -24,10 +24,10 @@ def field_changes(
 
 
 def _change(path: Place, old: Any, new: Any) -> FieldChange:
-    return FieldChange(path=path, action=_action(old, new), before=old, after=new)
+    return FieldChange(path=path, action=action_between(old, new), before=old, after=new)
 
 
-def _action(old: Any, new: Any) -> FieldAction:
+def action_between(old: Any, new: Any) -> FieldAction:
     if old is None:
         return FieldAction.ADD
     return FieldAction.REMOVE if new is None else FieldAction.UPDATE
@@ -62,7 +62,7 @@ def three_way(
         is_ignored = path in ignored or path[:1] in ignored
         if is_ignored and reason in (None, Reason.CHANGED):
             continue
-        action = FieldAction.RECORD if now == new else _action(now, new)
+        action = FieldAction.RECORD if now == new else action_between(now, new)
         found.append(
             FieldChange(path=path, action=action, before=old, after=new, live=now, reason=reason)
         )
@@ -136,7 +136,7 @@ def items_of(field: FieldChange) -> Iterator[FieldChange]:
         change = _change((*field.path[:-1], f"{field.path[-1]}[{index}]", *keys), old, new)
         if field.reason is not None or field.live is not None:
             reason = _reason(old, now, new) if field.reason is Reason.BOTH else field.reason
-            action = FieldAction.RECORD if now == new else _action(now, new)
+            action = FieldAction.RECORD if now == new else action_between(now, new)
             change = replace(change, action=action, live=now, reason=reason)
         yield change
 

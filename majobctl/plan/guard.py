@@ -77,6 +77,12 @@ def undone_fields(change: Change) -> tuple[FieldChange, ...]:
     return tuple(it for it in change.fields if _is_foreign(it) and it.path[0] in FIELDS)
 
 
+def may_be_pulled(change: Change) -> bool:
+    """Whether the files can get what ``change`` undoes: only of what the state knows, it is sure
+    that somebody else set it."""
+    return change.action is not Action.DELETE and all(it.reason for it in foreign_fields(change))
+
+
 def is_held_back(change: Change) -> bool:
     """Whether an apply that nobody watches does not make it, unless the files are to win."""
     return bool(foreign_fields(change)) or may_remove_unknown(change)
@@ -93,7 +99,7 @@ def _is_foreign(item: FieldChange) -> bool:
     return item.reason in (Reason.CHANGED, Reason.BOTH)
 
 
-def field_sentence(field: FieldChange, action: Action) -> str:
+def field_sentence(field: FieldChange, action: Action = Action.UPDATE) -> str:
     """One field on its three sides: ``lr: 1 in the state, 2 in the service, 3 wanted``; an array
     item by item."""
     if any(map(is_masked, (field.before, field.live, field.after))):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
-from majobctl.plan.guard import foreign_fields, may_remove_unknown
+from majobctl.plan.guard import foreign_fields, may_be_pulled, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.text import counted, in_short, printable, quoted
 
@@ -90,12 +90,13 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
         yield "There is no state yet: every job config counts as new."
     if _may_create(plan):
         yield "A configuration that the service does not have yet is created."
-    held = [change.name for change in plan.changes if foreign_fields(change)]
+    held = [change for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
-        names = in_short([*map(show, held)], _MAX_NAMES)
+        names = in_short([show(change.name) for change in held], _MAX_NAMES)
+        keep = "run `majobctl pull`" if all(map(may_be_pulled, held)) else "write it into the TOML"
         yield (
             f"This plan would undo what somebody changed in the service: {names}."
-            " To keep that, write it into the TOML; to undo it, type yes to this plan, apply it"
+            f" To keep that, {keep}; to undo it, type yes to this plan, apply it"
             " saved (`plan --refresh --out FILE`), or add --overwrite."
             " `apply --auto-approve` holds it back."
         )
@@ -217,6 +218,8 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
+    if drift.changed:
+        yield "`majobctl pull` takes what was changed in the service into the TOML files."
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem
@@ -26,6 +27,8 @@ from majobctl.text import in_short
 if TYPE_CHECKING:
     from majobctl.policy.policy import Policy
 
+_AS_THEY_ARE: Mapping[str, bytes] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -44,10 +47,13 @@ class Config:
     """The compare policy of a job config that no file describes."""
 
 
-def load_config(root: Path, overrides: Overrides = NO_OVERRIDES) -> Config:
-    """The settings of ``root`` and all job files that they name. Raises ConfigError with every
-    problem of every file, in the order of files and lines."""
-    found = _read(root, overrides)
+def load_config(
+    root: Path, overrides: Overrides = NO_OVERRIDES, replaced: Mapping[str, bytes] = _AS_THEY_ARE
+) -> Config:
+    """The settings of ``root`` and all job files that they name; those in ``replaced`` as if they
+    had that content. Raises ConfigError with every problem of every file, in the order of files and
+    lines."""
+    found = _read(root, overrides, replaced)
     problems = {*found.settings_problems, *found.unreadable}
     warnings = {*found.unmatched, *misspelt(found.settings.variables)}
     for reading in found.readings:
@@ -119,14 +125,18 @@ class _Repository:
         return self.readings[0].policy
 
 
-def _read(root: Path, overrides: Overrides) -> _Repository:
+def _read(
+    root: Path, overrides: Overrides, replaced: Mapping[str, bytes] = _AS_THEY_ARE
+) -> _Repository:
     settings, settings_problems = read_settings(root, overrides)
     found = job_files(settings)
     files: list[TomlFile] = []
     unreadable = [*found.problems]
     for path, name in found.files:
         try:
-            files.append(TomlFile.read(path, name))
+            content = replaced.get(name)
+            read = TomlFile.read(path, name) if content is None else TomlFile.parse(content, name)
+            files.append(read)
         except ConfigError as error:
             unreadable += error.problems
     return _Repository(

@@ -76,7 +76,9 @@ def test_a_value_changed_elsewhere_is_reported_and_an_offline_plan_says_nothing(
     ran = applied.run("drift", "--detailed-exitcode")
     assert (ran.code, ran.stderr) == (2, "")
     assert ran.stdout == (
-        "  ~ job_config.alpha\n      ~ train_instance_count         1 -> 3\n\nDrift: 1 changed.\n"
+        "  ~ job_config.alpha\n      ~ train_instance_count         1 -> 3\n\n"
+        "`majobctl pull` takes what was changed in the service into the TOML files.\n"
+        "Drift: 1 changed.\n"
     )
     assert applied.done("drift").stdout == ran.stdout
     assert "No changes." in applied.done("plan", "--target", "alpha").stdout

@@ -256,16 +256,6 @@ def test_a_full_disk_leaves_the_file_as_it_is(mixed: Repository) -> None:
     assert [path.name for path in (mixed.root / "jobs").iterdir()] == ["a.toml"]
 
 
-def test_without_tomlkit_the_extra_is_named(
-    mixed: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tomlkit", None)
-    ran = mixed.run("fmt")
-    assert (ran.code, ran.stdout) == (1, "")
-    assert ran.stderr == "Error: fmt needs tomlkit: install it with pip install tomlkit\n"
-    assert text_of(mixed) == MIXED
-
-
 def test_a_new_repository_is_in_the_documented_form(repository: Repository) -> None:
     repository.done("init")
     assert repository.done("fmt", "--check").stdout == "0 files would change, 2 unchanged.\n"

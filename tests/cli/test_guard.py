@@ -66,7 +66,7 @@ class TestAnUpdate:
         assert told(ran, "alpha") == (
             "  job_config.alpha: somebody changed it in the service since the last apply; nothing"
             " was sent: train_instance_count: 1 in the state, 4 in the service, 1 wanted\n"
-            "      to keep what the service has, write it into jobs/alpha.toml (or `git pull`, if a"
+            "      to keep what the service has, run `majobctl pull alpha` (or `git pull`, if a"
             " colleague applied it); to undo it, run `majobctl apply --overwrite --target alpha`"
         )
         assert ran.last_line.startswith("Apply incomplete: 1 updated,")
@@ -724,8 +724,8 @@ class TestAPlan:
     """A plan that read the service says beforehand what ``--auto-approve`` will hold back."""
 
     SAID = (
-        "This plan would undo what somebody changed in the service: {}. To keep that, write it"
-        " into the TOML; to undo it, type yes to this plan, apply it saved"
+        "This plan would undo what somebody changed in the service: {}. To keep that, run"
+        " `majobctl pull`; to undo it, type yes to this plan, apply it saved"
         " (`plan --refresh --out FILE`), or add --overwrite. `apply --auto-approve` holds it back."
     )
 

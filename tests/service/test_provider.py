@@ -16,7 +16,7 @@ import pytest
 
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
 from majobctl.job_config.live import LiveConfig
-from majobctl.operations.connect import ProviderOptions, connect, require_werkzeug
+from majobctl.operations.connect import ProviderOptions, connect
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus
@@ -834,12 +834,6 @@ class TestTheEmulator:
             opened("emulator", emulator_seed=(seed, "sub/cloud.toml"))
         assert str(raised.value).startswith("sub/cloud.toml:")
         assert str(tmp_path) not in str(raised.value)
-
-    def test_without_werkzeug_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        require_werkzeug()
-        monkeypatch.setitem(sys.modules, "werkzeug", None)
-        with pytest.raises(ProviderError, match=r"pip install werkzeug$"):
-            opened("emulator")
 
 
 class TestTheOfficialPackage:

@@ -21,6 +21,7 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.text import printable
 
 if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
     from tomlkit.items import Item, Key
 
 _BLANK = " \t"
@@ -28,7 +29,7 @@ _JOB_CONFIG_KEYS = (USE, MATRIX, NAME, *FIELDS, *DIRECTIVES)
 _NOT_KEPT = "tomlkit does not return everything that it reads"
 
 
-class _UnreadError(Exception):
+class UnreadError(Exception):
     """tomlkit cannot read a part of the text, or changes it."""
 
 
@@ -66,30 +67,34 @@ def formatted(content: bytes, name: str) -> Formatted:
     """The documented form of ``content``, with the line ending of its first line and its byte order
     mark. Raises ConfigError, as validation does, for invalid TOML."""
     before = TomlFile.parse(content, name)
-    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-    text = content.removeprefix(mark).decode().replace("\r\n", "\n")
+    text = content.removeprefix(codecs.BOM_UTF8).decode().replace("\r\n", "\n")
     try:
         text_after = _formatted_text(before)
         after = TomlFile.parse(text_after.encode(), name)
-    except _UnreadError as error:
+    except UnreadError as error:
         return Formatted(content, f"tomlkit cannot read it: {printable(str(error))}")
     except ConfigError:
         return Formatted(content, _NOT_KEPT)
-    if not _is_same(before.data, after.data) or _visible(text) != _visible(text_after):
+    if not is_same(before.data, after.data) or _visible(text) != _visible(text_after):
         return Formatted(content, _NOT_KEPT)
+    return Formatted(with_ends_of(content, text_after))
+
+
+def with_ends_of(content: bytes, text: str) -> bytes:
+    """``text`` with the line ending of the first line of ``content``, and its byte order mark."""
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     has_crlf = content.partition(b"\n")[0].endswith(b"\r")
-    ends = text_after.replace("\n", "\r\n") if has_crlf else text_after
-    return Formatted(mark + ends.encode())
+    return mark + (text.replace("\n", "\r\n") if has_crlf else text).encode()
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Whether two TOML values are written alike; ``0.10`` and ``0.1`` are not."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
     if isinstance(one, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     return bool(one.text == other.text if isinstance(one, WrittenFloat) else one == other)
 
 
@@ -99,7 +104,7 @@ def _visible(text: str) -> Counter[str]:
 
 def _formatted_text(file: TomlFile) -> str:
     """tomlkit puts the tables of a file together anew, and not always in their old order, so it
-    gets one section at a time. Raises _UnreadError if it does not read all of ``file``."""
+    gets one section at a time. Raises UnreadError if it does not read all of ``file``."""
     sections = [*map(_section, file.sections())]
     for section, following in pairwise(sections):
         following.above = _taken_last_paragraph(section.below)
@@ -117,7 +122,7 @@ def _section(text: str) -> _Section:
         header, _, body = text.partition("\n")
     section = _Section(header=header.strip(_BLANK))
     above: list[str] = []
-    for keys, item in _items(_read(body)):
+    for keys, item in _items(read_body(body).body):
         if keys:
             section.entries.append(_Entry(keys[0].key, _line(keys, item), above))
             above = []
@@ -131,8 +136,8 @@ def _section(text: str) -> _Section:
     return section
 
 
-def _read(body: str) -> Sequence[tuple[Key | None, Item]]:
-    """What tomlkit reads. Raises _UnreadError if that is not all of ``body``."""
+def read_body(body: str) -> TOMLDocument:
+    """What tomlkit reads. Raises UnreadError if that is not all of ``body``."""
     import tomlkit
 
     body = body if body.endswith("\n") else body + "\n"
@@ -141,10 +146,10 @@ def _read(body: str) -> Sequence[tuple[Key | None, Item]]:
         comes_back = document.as_string() == body
     except Exception as error:
         # Not only its own errors: unusual TOML makes it crash in other ways, too.
-        raise _UnreadError(str(error)) from error
+        raise UnreadError(str(error)) from error
     if not comes_back:
-        raise _UnreadError("it returns something else than it reads")
-    return document.body
+        raise UnreadError("it returns something else than it reads")
+    return document
 
 
 def _items(
@@ -178,7 +183,7 @@ def _taken_last_paragraph(lines: list[str]) -> list[str]:
 
 
 def _lines(section: _Section) -> list[str]:
-    order = {key: index for index, key in enumerate(_order(_path(section.header)))}
+    order = {key: index for index, key in enumerate(_order(header_path(section.header)))}
     entries = sorted(section.entries, key=lambda entry: order.get(entry.key, len(order)))
     content = [*section.about, *([""] if section.about else [])]
     for entry in entries:
@@ -187,7 +192,7 @@ def _lines(section: _Section) -> list[str]:
     return [*section.above, section.header, *dropwhile(lambda line: not line, content)]
 
 
-def _path(header: str) -> tuple[str, ...]:
+def header_path(header: str) -> tuple[str, ...]:
     path: tuple[str, ...] = ()
     table: Any = TomlFile.parse(header.encode(), "").data
     while table:

@@ -190,18 +190,27 @@ def _lines(values: Mapping[str, Any]) -> str:
     return _visible(tomli_w.dumps(values))
 
 
+def inline(value: Any) -> str:
+    """TOML for ``value``, on one line and with no invisible characters."""
+    if isinstance(value, Mapping):
+        pairs = (f"{key_text(key)} = {inline(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(inline, value))}]"
+    return _lines({"x": value})[4:-1]
+
+
+def key_text(key: str) -> str:
+    return _lines({key: 0}).removesuffix(" = 0\n")
+
+
 def _key_lines(key: str, value: Any) -> str:
     """A key with its value; an array of tables has a line for each, a table is in one."""
-    if isinstance(value, Mapping):
-        items = ", ".join(_key_lines(name, item)[:-1] for name, item in value.items())
-        return f"{key} = {{ {items} }}\n"
-    if not (value and isinstance(value, list)):
-        return _lines({key: value})
-    if not isinstance(value[0], Mapping):
-        key = _lines({key: 0}).removesuffix(" = 0\n")
-        return f"{key} = [{', '.join(_lines({'x': item})[4:-1] for item in value)}]\n"
-    tables = "".join(f"    {{ {', '.join(_lines(item).splitlines())} }},\n" for item in value)
-    return f"{key} = [\n{tables}]\n"
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        tables = "".join(f"    {inline(item)},\n" for item in value)
+        return f"{key_text(key)} = [\n{tables}]\n"
+    is_plain = not value or not isinstance(value, (Mapping, list))
+    return _lines({key: value}) if is_plain else f"{key_text(key)} = {inline(value)}\n"
 
 
 def _visible(toml: str) -> str:
