@@ -28,7 +28,7 @@ from majobctl.plan.results import ApplyResult, ChangeResult
 from tests.config_repository import Repository
 
 VALUES = ["ConfigRepository", "Overrides", "SavedPlan", "Selection"]
-FUNCTIONS = ["apply", "drift", "import_configs", "plan"]
+FUNCTIONS = ["apply", "drift", "import_configs", "plan", "validate"]
 
 
 def test_the_exported_names_are_these() -> None:
