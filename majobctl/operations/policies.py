@@ -34,11 +34,11 @@ def validate(repository: RepositoryOrPath) -> Config:
     """The valid config, with every job config judged, and every example of a policy. What breaks a
     policy that only warns is among its warnings. Raises as ``load_config``, and ConfigError for
     what breaks a policy that denies, and for a policy that its own examples contradict."""
-    try:
-        from majobctl.operations.context import as_repository
+    from majobctl.operations.context import as_repository
 
     repository = as_repository(repository)
-    config = repository.load_config()
+    try:
+        config = repository.load_config()
     except ConfigError as error:
         problems = {*error.problems, *_problems_of_sound_policies(repository)}
         raise ConfigError(sorted(problems), error.warnings) from None
