@@ -22,7 +22,7 @@ from majobctl.repository.settings.settings import read_settings
 from majobctl.text import counted, nearest, quoted
 
 if TYPE_CHECKING:
-    from majobctl.operations.context import ConfigRepository
+    from majobctl.operations.context import ConfigRepository, RepositoryOrPath
     from majobctl.policy.policy import Policy
     from majobctl.repository.config import Config
     from majobctl.repository.settings.settings import Settings
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 _LEAVING = (Action.DELETE, Action.FORGET)
 
 
-def validate(repository: ConfigRepository) -> Config:
+def validate(repository: RepositoryOrPath) -> Config:
     """The valid config, with every job config judged, and every example of a policy. What breaks a
     policy that only warns is among its warnings. Raises as ``load_config``, and ConfigError for
     what breaks a policy that denies, and for a policy that its own examples contradict."""
+    from majobctl.operations.context import as_repository
+
+    repository = as_repository(repository)
     try:
         config = repository.load_config()
     except ConfigError as error:
