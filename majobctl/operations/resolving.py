@@ -96,7 +96,7 @@ def resolve_configs(repository: ConfigRepository, selection: Selection) -> Resol
     settings, finder = config.settings, Finder(config)
     if selection:
         files = {name: origin.file for name, origin in finder.origins.items()}
-        selection = resolved(selection, settings.root, files, (), "in a file")
+        selection = resolved(selection, settings.root, files, (), config.elsewhere, "in a file")
     chosen = [it for name, it in config.job_configs.items() if selection.covers(name)]
     return Resolution(settings, tuple(map(_complete, chosen)), finder)
 

@@ -560,7 +560,7 @@ def test_a_new_job_file_is_written_below_the_defaults(repository: Repository) ->
     repository.job("known")
     repository.write("majobctl.toml", f"{settings}hyperparameters = {{ lr = 1 }}\n")
     other = f"{HEAD}estimator.hyperparameters = [{{'label': 'n', 'value': 1}}]\n{UPDATE}"
-    assert "[defaults] gives it the hyperparameter" in capture(repository, other).stderr
+    assert 'unset = ["lr"]\n' in capture(repository, other).stdout
     repository.settings(settings)
     known = UPDATE.replace('"one"', '"known"')
     script = f"{HEAD}estimator.log_url = '/ml/log/'\n{UPDATE}{known}estimator.log_url = None\n"

@@ -209,7 +209,7 @@ def _key_lines(key: str, value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         tables = "".join(f"    {inline(item)},\n" for item in value)
         return f"{key_text(key)} = [\n{tables}]\n"
-    is_plain = not value or not isinstance(value, (Mapping, list))
+    is_plain = value == [] or not isinstance(value, (Mapping, list))
     return _lines({key: value}) if is_plain else f"{key_text(key)} = {inline(value)}\n"
 
 
