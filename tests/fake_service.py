@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from tests.config_repository import until
+
 ACCESS_KEY = "TESTAK00000000000001"
 SECRET_KEY = "test-sk-not-a-real-secret-0000000000000001"
 SECURITY_TOKEN = "test-security-token-not-a-real-one"
@@ -116,6 +118,7 @@ class FakeService:
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: int = 0
+    _open: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -159,6 +162,10 @@ class FakeService:
             with self.lock:
                 self._under_way -= 1
 
+    def await_rest(self) -> None:
+        """Waits for what processes that have ended may have sent: until it has no connection."""
+        until(lambda: not self._open, "the end of all connections")
+
     def fault_of(self, received: Received) -> str:
         """What is wrong with a configuration's body; "" for nothing."""
         body = received.document
@@ -196,7 +203,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.service.connections += 1
+        with self.service.lock:
+            self.service.connections += 1
+            self.service._open += 1
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            with self.service.lock:
+                self.service._open -= 1
 
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

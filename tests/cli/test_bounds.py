@@ -18,6 +18,7 @@ import pytest
 import majobctl
 from tests.config_repository import JOB, Ran, Repository, finished, toml_of
 from tests.fake_service import FakeService, Handler, Reply, refusal
+from tests.faults.launcher import plain_environment
 
 SETTINGS = '[provider]\nkind = "emulator"\n'
 ONE = toml_of("one", JOB)
@@ -31,9 +32,15 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
+def with_little_memory(repository: Repository, *arguments: str) -> Ran:
+    """The command, not measured: that would need memory and most of the time."""
+    own = plain_environment(**repository.environment)
+    return finished(repository.start(*arguments, env=own, preexec_fn=limit_memory))
+
+
 def limited(repository: Repository, *arguments: str) -> Ran:
     """The command with little memory; it says little, too."""
-    ran = finished(repository.start(*arguments, preexec_fn=limit_memory))
+    ran = with_little_memory(repository, *arguments)
     assert len(ran.stdout) + len(ran.stderr) < 10_000, (ran.stdout[:1000], ran.stderr[:1000])
     return ran
 
@@ -339,8 +346,7 @@ def test_what_multiplies_has_a_bound_that_the_message_names(
 ) -> None:
     repository.settings(SETTINGS + settings)
     repository.write("jobs/a.toml", jobs)
-    process = repository.start("validate", preexec_fn=limit_memory)
-    ran = finished(process)
+    ran = with_little_memory(repository, "validate")
     assert ran.code == 1, ran.stderr[-500:]
     assert expected in ran.stderr
     assert ran.stderr.count("\n") < 110_000

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,9 @@ import pytest
 from majobctl.operations import ConfigRepository
 from majobctl.operations.context import store_of
 from majobctl.state.journal import intent
-from tests.config_files import committed, git
+from tests.config_files import committed
 from tests.config_repository import Repository, terminal
+from tests.git_servers import git
 
 DAY = timedelta(days=1)
 
@@ -38,24 +41,50 @@ def commit(repo: Repository, user: str) -> str:
     return head[:7]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Has a copy of each config repository that a fixture has made."""
+    return tmp_path_factory.mktemp("kept")
+
+
+def made_once(repository: Repository, kept: Path, make: Callable[[Repository], None]) -> None:
+    if not kept.exists():
+        make(repository)
+        shutil.copytree(repository.root, kept)
+        return
+    shutil.rmtree(repository.root)
+    shutil.copytree(kept, repository.root)
+    repository.monkeypatch.chdir(repository.root)
+
+
 @pytest.fixture
-def repo(on_emulator: Repository) -> Repository:
+def repo(on_emulator: Repository, kept: Path) -> Repository:
     """One job config that alice applied from a commit."""
-    on_emulator.job("alpha", hyperparameters={"lr": "1e-3"}, config_desc="first")
-    committed(on_emulator.root)
-    commit(on_emulator, "alice")
-    on_emulator.apply("--overwrite")
+    made_once(on_emulator, kept / "applied", begin)
     return on_emulator
 
 
+def begin(repo: Repository) -> None:
+    repo.job("alpha", hyperparameters={"lr": "1e-3"}, config_desc="first")
+    committed(repo.root)
+    commit(repo, "alice")
+    repo.apply("--overwrite")
+
+
 @pytest.fixture
-def told(repo: Repository) -> Iterator[dict[str, str]]:
+def told(repo: Repository, kept: Path) -> dict[str, str]:
     """The same after carol changed the learning rate in a job of GitLab, and bob the description
     without a commit; the commits by user."""
-    commits = {"alice": commit(repo, "alice")}
+    made_once(repo, kept / "told", tell)
+    lines = git(repo.root, "log", "--reverse", "--format=%s %H").splitlines()
+    return {user: commit[:7] for user, commit in map(str.split, lines)}
+
+
+def tell(repo: Repository) -> None:
+    commit(repo, "alice")
     next_second()
     repo.job("alpha", hyperparameters={"lr": "5e-4"}, config_desc="first")
-    commits["carol"] = commit(repo, "carol")
+    commit(repo, "carol")
     repo.environment.update(GITLAB_CI="true", GITLAB_USER_LOGIN="carol", CI_JOB_ID="4211")
     repo.apply()
     repo.environment.update(GITLAB_CI="", GITLAB_USER_LOGIN="", CI_JOB_ID="")
@@ -64,7 +93,6 @@ def told(repo: Repository) -> Iterator[dict[str, str]]:
     repo.job("alpha", hyperparameters={"lr": "5e-4"}, config_desc="second")
     repo.job("beta")
     repo.apply("--overwrite")
-    yield commits
 
 
 def records(repo: Repository, *arguments: str) -> list[dict[str, Any]]:

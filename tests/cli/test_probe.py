@@ -21,6 +21,7 @@ from majobctl.operations.probe import load_assumptions
 from majobctl.operations.seed import read_seed
 from tests.config_repository import JOB, Repository, finished, terminal
 from tests.emulator.signer import Signer
+from tests.faults.launcher import started
 from tests.live_cloud import ENVIRONMENT, LOST, Asked, Cloud, Reply, running, seed_of
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
@@ -388,9 +389,9 @@ def test_nothing_is_left_of_a_probe_that_is_ended_at_any_step(
     steps = steps_of_a_probe(on_cloud, cloud)
     assert steps > 70, steps
     left = 0
-    stride = 1 if number is signal.SIGKILL and is_done else 4
+    stride = (1 if is_done else 4) if number is signal.SIGKILL else 8
     for step in range(1, steps + 1, stride):
-        process = on_cloud.start(*WRITE)
+        process = started(on_cloud.root, *WRITE, environment=on_cloud.environment)
 
         def end(process: subprocess.Popen[bytes] = process) -> Reply | None:
             process.send_signal(number)

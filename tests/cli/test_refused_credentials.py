@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.config_repository import JOB, Repository, toml_of
 from tests.fake_service import PASSWORD, FakeService
-from tests.live_cloud import Asked, Cloud, Reply
+from tests.live_cloud import Asked, Cloud, Reply, running, seed_of
 
 NAMES = [f"c{number:02}" for number in range(60)]
 AT_ONCE = 4
@@ -52,12 +54,16 @@ def write(repository: Repository, desc: str) -> None:
 
 
 @pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with running(tmp_path, seed_of(*NAMES, config_desc="first")) as found:
+        yield found
+
+
+@pytest.fixture
 def many(on_cloud: Repository, cloud: Cloud) -> Repository:
-    """60 job configs, applied and then changed."""
-    on_cloud.settings(cloud.settings("[apply]\ncreate_missing = true\n"))
+    """60 job configs, in the state and then changed."""
     write(on_cloud, "first")
-    on_cloud.apply()
-    on_cloud.settings(cloud.settings())
+    on_cloud.done("import", "--all")
     write(on_cloud, "second")
     cloud.take()
     return on_cloud

@@ -8,10 +8,12 @@ process, so that Python and the libraries start once only.
 from __future__ import annotations
 
 import builtins
+import importlib
 import io
 import json
 import os
 import pathlib
+import pkgutil
 import signal
 import sys
 import threading
@@ -20,12 +22,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import majobctl
+
 CRASHED = 77
 """The exit code of a process that a fault ended."""
 
 _ORIGINAL = {name: getattr(os, name) for name in ("open", "write", "close", "_exit")}
 _OF_A_PATH = ("mkdir", "chmod", "replace", "rename", "unlink", "remove", "rmdir", "link", "symlink")
 _OF_A_DESCRIPTOR = ("fsync", "fchmod", "ftruncate")
+_LATE = ("codeowners", "deepdiff", "filelock", "psycopg", "requests", "tomli_w", "tomlkit")
 
 
 class Watch:
@@ -247,9 +252,12 @@ def _silent() -> Iterator[None]:
 
 
 def _import_all() -> None:
-    import deepdiff  # noqa: F401
-    import filelock  # noqa: F401
-    import requests  # noqa: F401
+    """What a command would import for itself: all of majobctl, and what it imports late."""
+    for module in pkgutil.walk_packages(majobctl.__path__, "majobctl."):
+        importlib.import_module(module.name)
+    for name in _LATE:
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def main() -> None:

@@ -173,6 +173,7 @@ def check_case(made: Bench, fault: Fault, watched: str = "state") -> tuple[int, 
     went into a rescue file or the output."""
     root = made.fresh()
     ran = made.run(root, *APPLY, fault=fault, watched=watched)
+    made.rest.await_rest()
     try:
         assert ran.code in ENDS.get(fault.how, (CRASHED,)), ran
         if ran.code == 0:
@@ -287,6 +288,7 @@ def test_a_crash_leaves_what_may_have_been_begun(
         ran = made.run(root, *APPLY, fault=Fault(writes[write], how))
     finally:
         is_over.set()
+        made.rest.await_rest()
         made.rest.before_put = lambda name: None
     assert ran.code == CRASHED
     assert claims_in(ran.stderr) == []

@@ -7,7 +7,6 @@ import errno
 import itertools
 import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -36,7 +35,7 @@ from tests.faults.service import Body, body_of, without_blanks
 
 NAMES = [f"job-{letter}" for letter in "abcde"]
 APPLY = ("apply", "--auto-approve", "--parallelism", "2")
-EXAMPLES, STEPS = 40, 25
+EXAMPLES, STEPS = 60, 25
 
 names = st.sampled_from(NAMES)
 counts = st.integers(1, 4)
@@ -251,7 +250,7 @@ class Histories(RuleBasedStateMachine):
         self.rest.forget_requests()
         ran = self._run(*arguments, fault=fault)
         if ran.code == CRASHED:
-            time.sleep(0.01)  # for the calls that were under way
+            self.rest.await_rest()
         for received in self.rest.asked("PUT"):
             name = received.path.rpartition("/")[2]
             if len(received.body) == int(received.headers["content-length"]):

@@ -17,7 +17,7 @@ from tests.faults.launcher import Launcher, started
 from tests.faults.observed import STATE, state_in
 from tests.faults.service import body_of, contradictions
 
-ROUNDS = 20
+ROUNDS = 10
 NAMES = [f"job-{number}" for number in range(10)]
 APPLY = ("apply", "--auto-approve", "--overwrite", "--parallelism", "1")
 _HOLDER = re.compile(

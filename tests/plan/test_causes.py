@@ -49,7 +49,7 @@ def applied(root: Path, overrides: Overrides = PROD) -> None:
     (root / name).write_text(json.dumps(state.document()), encoding="utf-8")
 
 
-def planned(before: Files, after: Sequence[Edit], *, base: bool) -> Plan:
+def planned(before: Files, after: Sequence[Edit], *, base: bool, is_repeated: bool = False) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         before.write(root)
@@ -61,9 +61,9 @@ def planned(before: Files, after: Sequence[Edit], *, base: bool) -> Plan:
         repository = ConfigRepository(root, overrides=PROD)
         made = plan(repository, base="HEAD" if base else "")
         assert bool(made.base) is base
-        assert dumps(plan_document(plan(repository, base="HEAD" if base else ""))) == dumps(
-            plan_document(made)
-        )
+        if is_repeated:
+            again = plan(repository, base="HEAD" if base else "")
+            assert dumps(plan_document(again)) == dumps(plan_document(made))
     return made
 
 
@@ -156,7 +156,7 @@ def edited_often(draw: st.DrawFn) -> tuple[Files, list[Edit]]:
 
 @given(edited_often(), st.booleans())
 def test_the_causes_tell_each_field_once(found: tuple[Files, list[Edit]], base: bool) -> None:
-    made = planned(*found, base=base)
+    made = planned(*found, base=base, is_repeated=True)
     groups = by_cause(made)
     told = [(it.name, field) for group in groups for it, fields in group.parts for field in fields]
     fields = [(change.name, field) for change in made.changes for field in change.fields]
