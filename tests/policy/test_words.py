@@ -157,12 +157,12 @@ def test_the_actions_are_those_of_a_plan() -> None:
 
 
 def test_the_form_of_a_policy_has_every_key_and_word() -> None:
-    policy = SCHEMAS["policy"]()["properties"]["policy"]["additionalProperties"]["properties"]
-    for table in ("where", "require"):
-        keys = policy[table]["properties"]
-        assert keys.keys() == {*KEYS, "hyperparameters"}
-        of_label = keys["hyperparameters"]["additionalProperties"]
-        for kind, form in (*((KEYS[key], keys[key]) for key in KEYS), (Type.LABEL, of_label)):
-            fitting = {word for word, it in WORDS.items() if kind in it.fits}
-            assert form["properties"].keys() == {*fitting, "not", "optional"}
-            assert form["properties"]["not"]["properties"].keys() == fitting
+    defined = SCHEMAS["policy"]()["$defs"]
+    keys = defined["conditions"]["properties"]
+    assert keys.keys() == {*KEYS, "hyperparameters"}
+    of_label = keys["hyperparameters"]["additionalProperties"]
+    for kind, form in (*((KEYS[key], keys[key]) for key in KEYS), (Type.LABEL, of_label)):
+        words = defined[form["$ref"].rpartition("/")[2]]["properties"]
+        fitting = {word for word, it in WORDS.items() if kind in it.fits}
+        assert words.keys() == {*fitting, "not", "optional"}
+        assert words["not"]["properties"].keys() == fitting

@@ -35,21 +35,31 @@ _ANY: Schema = {"type": ["string", "number", "boolean"]}
 _PLAIN: Mapping[Type, Schema] = {Type.TEXT: {"type": "string"}, Type.NUMBER: {"type": "number"}}
 
 
-def policies_schema(fields: Mapping[str, Schema]) -> Schema:
-    """The form of ``[policy]``; ``fields`` are the keys of a job config."""
-    keys: dict[str, Schema] = {key: _words_of(kind) for key, kind in KEYS.items()}
-    keys["action"] = {**keys["action"], "description": f"One of {', '.join(ACTIONS)}."}
-    labels = {"type": "object", "minProperties": 1, "additionalProperties": _words_of(Type.LABEL)}
-    conditions = _table({**keys, LABELS: labels}, minProperties=1)
+POLICIES: Schema = {
+    "title": "Policies",
+    "description": "Rules that job configs keep, or are not applied.",
+    "type": "object",
+    "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,40}$"},
+    "additionalProperties": {"$ref": "#/$defs/policy"},
+}
+"""The form of ``[policy]``, with the definitions of ``definitions_of_policies``."""
+
+
+def definitions_of_policies(fields: Mapping[str, Schema]) -> dict[str, Schema]:
+    """``fields`` are the keys of a job config."""
+    keys: dict[str, Schema] = {key: _ref(_name_of(kind)) for key, kind in KEYS.items()}
+    keys["action"] = {"description": f"One of {', '.join(ACTIONS)}.", **keys["action"]}
+    of_label = _ref(_name_of(Type.LABEL))
+    labels = {"type": "object", "minProperties": 1, "additionalProperties": of_label}
     facts = {name: _PLAIN[kind] for name, kind in FACTS.items()}
-    examples: Schema = {"type": "array", "items": _table({**facts, **fields})}
+    examples: Schema = {"type": "array", "items": _ref("example")}
     texts: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
     policy = _table(
         {
             "because": {"description": "The reason, for whoever breaks it.", **_FILLED},
             "level": {"enum": [*LEVELS], "default": "deny"},
-            "where": {"description": "The job configs that it is about.", **conditions},
-            "require": {"description": "What they must have.", **conditions},
+            "where": {"description": "The job configs that it is about.", **_ref("conditions")},
+            "require": {"description": "What they must have.", **_ref("conditions")},
             "exempt": {"description": "Names that it is not for, as globs.", **texts},
             "frozen": {"description": "What may not change once it was applied.", **texts},
             "fails": {"description": "Examples that break it.", "minItems": 1, **examples},
@@ -60,12 +70,19 @@ def policies_schema(fields: Mapping[str, Schema]) -> Schema:
         dependentRequired={"require": ["fails"], "fails": ["require"], "passes": ["require"]},
     )
     return {
-        "title": "Policies",
-        "description": "Rules that job configs keep, or are not applied.",
-        "type": "object",
-        "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,40}$"},
-        "additionalProperties": {"title": "Policy", **policy},
+        "policy": {"title": "Policy", **policy},
+        "conditions": _table({**keys, LABELS: labels}, minProperties=1),
+        "example": _table({**facts, **fields}),
+        **{_name_of(kind): _words_of(kind) for kind in Type},
     }
+
+
+def _name_of(kind: Type) -> str:
+    return f"words_of_{kind.name.lower()}"
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
 
 
 _FILLED: Schema = {"type": "string", "minLength": 1}

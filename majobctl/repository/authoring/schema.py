@@ -11,7 +11,11 @@ from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field, Kind
 from majobctl.job_config.fields import NAME as JOB_CONFIG_NAME
 from majobctl.job_config.scalars import COUNT_LIMIT
 from majobctl.policy.policy import Policy
-from majobctl.repository.authoring.policy_schema import policies_schema, rules_of_policies
+from majobctl.repository.authoring.policy_schema import (
+    POLICIES,
+    definitions_of_policies,
+    rules_of_policies,
+)
 from majobctl.repository.authoring.schema_rules import (
     MAY_BE_BLANK,
     OTHERS,
@@ -114,18 +118,18 @@ def settings_schema() -> Schema:
         "description": "majobctl.toml, the settings of a config repository.",
         **_table(
             "majobctl settings",
-            {**references, "environments": environments, "policy": policies_schema(_fields())},
+            {**references, "environments": environments, "policy": POLICIES},
         ),
-        "$defs": tables,
+        "$defs": {**tables, **definitions_of_policies(_fields())},
     }
 
 
 def policy_file_schema() -> Schema:
-    table = _table("majobctl policies", {"policy": policies_schema(_fields())})
     return {
         "$schema": _DRAFT,
         "description": "policy.toml, the rules of a config repository.",
-        **table,
+        **_table("majobctl policies", {"policy": POLICIES}),
+        "$defs": definitions_of_policies(_fields()),
     }
 
 
