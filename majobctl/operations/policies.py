@@ -13,7 +13,7 @@ from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.fields import documented_order
 from majobctl.job_config.job_config import Source
 from majobctl.job_config.secrets import Masker, is_masked, value_at
-from majobctl.plan.change import Action, Change, Params
+from majobctl.plan.change import SENDING, Action, Change, Params
 from majobctl.plan.diff import differing_places
 from majobctl.plan.plan import Plan
 from majobctl.policy.verdict import Verdict
@@ -80,7 +80,15 @@ def judged(
     found: list[Verdict] = []
     if policies and plan.changes:
         court = _Court(settings, policies)
-        found = [verdict for change in plan.changes for verdict in court.of_change(change)]
+        found = [
+            verdict
+            for change in plan.changes
+            for verdict in dict.fromkeys(
+                it
+                for action in _actions(change, plan)
+                for it in court.of_change(change, action.value)
+            )
+        ]
     warned = [it.problem for it in found if not it.denies]
     repository.warn_all(warned)
     return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
@@ -104,6 +112,13 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
     return policies
 
 
+def _actions(change: Change, plan: Plan) -> Iterator[Action]:
+    """What an apply may do: what nobody looked up may have to be created."""
+    yield change.action
+    if plan.creates_missing and change.action in SENDING and not change.was_read:
+        yield Action.CREATE
+
+
 class _Court:
     """The compiled policies, and the facts about job configs that they ask for."""
 
@@ -124,19 +139,19 @@ class _Court:
         facts = self._facts(name, source.file if source else "", params)
         yield from self._judge.verdicts(Subject(facts=facts, params=params))
 
-    def of_change(self, change: Change) -> Iterator[Verdict]:
+    def of_change(self, change: Change, action: str) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
         leaves = change.action in _LEAVING
         params = (change.before if leaves else change.after) or {}
         before = change.before or {}
         file = change.source.file if change.source else ""
-        action = {"action": change.action.value}
+        known = {"action": action}
         subject = Subject(
-            facts={**self._facts(change.name, file, params), **action},
+            facts={**self._facts(change.name, file, params), **known},
             params=params,
             before=before,
-            facts_before={**self._facts(change.old_name or change.name, file, before), **action},
+            facts_before={**self._facts(change.old_name or change.name, file, before), **known},
             changed=[] if leaves else [*_changed(before, params)],
             leaves=leaves,
         )

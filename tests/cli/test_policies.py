@@ -343,3 +343,28 @@ def test_an_exemption_for_nothing_is_a_warning(on_emulator: Repository) -> None:
     )
     assert told in on_emulator.done("validate").stderr
     assert json.loads(on_emulator.done("validate", "--format", "json").stdout)["warnings"]
+
+
+def test_what_may_be_created_is_judged_as_a_creation(on_emulator: Repository) -> None:
+    """The service is read only when the apply writes: too late for a policy."""
+    settings = on_emulator.root / "majobctl.toml"
+    settings.write_text(f"{settings.read_text()}[apply]\ncreate_missing = true\n")
+    on_emulator.job("a")
+    on_emulator.write(
+        "policy.toml",
+        '[policy.few]\nbecause = "every one is paid for"\n'
+        'where = { action = { const = "create" } }\nrequire = { name = { pattern = "^tmp" } }\n'
+        'fails = [{ action = "create", name = "a" }]\n',
+    )
+    for command in (("plan",), ("plan", "--refresh"), ("apply", "--auto-approve")):
+        assert "policy few" in on_emulator.run(*command, code=1).stdout
+
+
+@pytest.mark.parametrize("name", ["policies.toml", "Policy.toml", "policy.TOML"])
+def test_a_file_that_was_meant_to_have_policies_is_an_error(
+    on_emulator: Repository, name: str
+) -> None:
+    on_emulator.job("a")
+    on_emulator.write(name, "")
+    ran = on_emulator.run("validate", code=1)
+    assert f"{name}: its policies are not read; rename it to policy.toml\n" in ran.stderr
