@@ -10,8 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.job_config.fields import documented_order
 from majobctl.job_config.job_config import Source
-from majobctl.plan.change import Action, Change, FieldChange, Params
+from majobctl.job_config.secrets import Masker, is_masked, value_at
+from majobctl.plan.change import SENDING, Action, Change, Params
+from majobctl.plan.diff import differing_places
 from majobctl.plan.plan import Plan
 from majobctl.policy.verdict import Verdict
 from majobctl.policy.words import FACTS
@@ -77,7 +80,15 @@ def judged(
     found: list[Verdict] = []
     if policies and plan.changes:
         court = _Court(settings, policies)
-        found = [verdict for change in plan.changes for verdict in court.of_change(change)]
+        found = [
+            verdict
+            for change in plan.changes
+            for verdict in dict.fromkeys(
+                it
+                for action in _actions(change, plan)
+                for it in court.of_change(change, action.value)
+            )
+        ]
     warned = [it.problem for it in found if not it.denies]
     repository.warn_all(warned)
     return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
@@ -101,6 +112,13 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
     return policies
 
 
+def _actions(change: Change, plan: Plan) -> Iterator[Action]:
+    """What an apply may do: what nobody looked up may have to be created."""
+    yield change.action
+    if plan.creates_missing and change.action in SENDING and not change.was_read:
+        yield Action.CREATE
+
+
 class _Court:
     """The compiled policies, and the facts about job configs that they ask for."""
 
@@ -117,23 +135,24 @@ class _Court:
     ) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
+        params = Masker("", name).masked(params, hidden)
         facts = self._facts(name, source.file if source else "", params)
-        yield from self._judge.verdicts(Subject(facts=facts, params=params, hidden=hidden))
+        yield from self._judge.verdicts(Subject(facts=facts, params=params))
 
-    def of_change(self, change: Change) -> Iterator[Verdict]:
+    def of_change(self, change: Change, action: str) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
         leaves = change.action in _LEAVING
         params = (change.before if leaves else change.after) or {}
         before = change.before or {}
         file = change.source.file if change.source else ""
-        action = {"action": change.action.value}
+        known = {"action": action}
         subject = Subject(
-            facts={**self._facts(change.name, file, params), **action},
+            facts={**self._facts(change.name, file, params), **known},
             params=params,
             before=before,
-            facts_before={**self._facts(change.old_name or change.name, file, before), **action},
-            changed=[it.path for it in change.fields if _was_set(it)] if not leaves else (),
+            facts_before={**self._facts(change.old_name or change.name, file, before), **known},
+            changed=[] if leaves else [*_changed(before, params)],
             leaves=leaves,
         )
         for verdict in self._judge.verdicts(subject):
@@ -145,6 +164,8 @@ class _Court:
             facts["file"] = file
         if self._paid is not None and "pool_id" not in params:
             flavor, count = params.get("train_instance_type"), params.get("train_instance_count")
+            if secret := next(filter(is_masked, (flavor, count)), None):
+                return {**facts, **dict.fromkeys(self._paid, secret)}
             for fact, of_node in self._paid.items():
                 one = of_node.get(flavor) if isinstance(flavor, str) else None
                 if one is not None and isinstance(count, int):
@@ -162,9 +183,11 @@ class _Court:
         return {"gpus": gpus_of_nodes(self._settings)[1], "price_per_hour": prices}
 
 
-def _was_set(field: FieldChange) -> bool:
-    """Whether the files change what was applied, whatever the service has by now."""
-    return field.before is not None and field.before != field.after
+def _changed(before: Params, after: Params) -> Iterator[tuple[str, ...]]:
+    """Where the files change what was applied, whatever the service has by now."""
+    for place in sorted(differing_places(before, after), key=documented_order):
+        if value_at(before, place) is not None:
+            yield place
 
 
 def _placed(verdict: Verdict, source: Source | None, change: Change | None) -> Verdict:

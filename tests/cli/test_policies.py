@@ -248,6 +248,48 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     assert "gpus is 4; " in on_emulator.run("plan", code=1).stdout
 
 
+SECRET_NODES: dict[str, dict[str, Any]] = {
+    "count": {"train_instance_count": 4, "sensitive": ["train_instance_count"]},
+    "flavor": {"train_instance_count": 4, "train_instance_type": "${env.FLAVOR}"},
+}
+
+
+@pytest.mark.parametrize("secret", SECRET_NODES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        rule("price_per_hour = { maximum = 9, optional = true }", "{ price_per_hour = 10 }"),
+        rule("user_command.const = 'x'", "{ price_per_hour = 9 }") + "where.price_per_hour = {}\n",
+    ],
+    ids=["require", "where"],
+)
+def test_a_price_that_would_tell_a_secret_counts_against_the_job_config(
+    on_emulator: Repository, monkeypatch: pytest.MonkeyPatch, secret: str, text: str
+) -> None:
+    monkeypatch.setenv("FLAVOR", "modelarts.vm.gpu.p100")
+    prices = 'currency = "EUR"\n[price_per_hour]\n"modelarts.vm.gpu.p100" = 2.5\n'
+    on_emulator.write("prices.toml", prices)
+    on_emulator.job("alpha", **SECRET_NODES[secret])
+    on_emulator.write("policy.toml", text)
+    for command in (["validate"], ["plan"], ["apply", "--auto-approve"]):
+        ran = on_emulator.run(*command, code=1)
+        assert "policy p (policy.toml:1)" in ran.stdout + ran.stderr
+        assert "10.0" not in ran.stdout + ran.stderr
+
+
+def test_a_rename_to_a_name_that_the_service_has_keeps_what_is_frozen(
+    repo: Repository, cloud: Cloud
+) -> None:
+    repo.done("state", "rm", "beta")
+    repo.remove("alpha")
+    repo.write("policy.toml", FROZEN)
+    repo.job("beta", renamed_from="alpha", output_path="/ml/new/")
+    for refresh in ("none", "changed", "all"):
+        assert "froze it: kept" in repo.run("plan", f"--refresh={refresh}", code=1).stdout
+        repo.run("apply", "--auto-approve", "--overwrite", f"--refresh={refresh}", code=1)
+    assert cloud.writes() == []
+
+
 HIDING = """
 import sys
 from typing import Any
@@ -301,3 +343,28 @@ def test_an_exemption_for_nothing_is_a_warning(on_emulator: Repository) -> None:
     )
     assert told in on_emulator.done("validate").stderr
     assert json.loads(on_emulator.done("validate", "--format", "json").stdout)["warnings"]
+
+
+def test_what_may_be_created_is_judged_as_a_creation(on_emulator: Repository) -> None:
+    """The service is read only when the apply writes: too late for a policy."""
+    settings = on_emulator.root / "majobctl.toml"
+    settings.write_text(f"{settings.read_text()}[apply]\ncreate_missing = true\n")
+    on_emulator.job("a")
+    on_emulator.write(
+        "policy.toml",
+        '[policy.few]\nbecause = "every one is paid for"\n'
+        'where = { action = { const = "create" } }\nrequire = { name = { pattern = "^tmp" } }\n'
+        'fails = [{ action = "create", name = "a" }]\n',
+    )
+    for command in (("plan",), ("plan", "--refresh"), ("apply", "--auto-approve")):
+        assert "policy few" in on_emulator.run(*command, code=1).stdout
+
+
+@pytest.mark.parametrize("name", ["policies.toml", "Policy.toml", "policy.TOML"])
+def test_a_file_that_was_meant_to_have_policies_is_an_error(
+    on_emulator: Repository, name: str
+) -> None:
+    on_emulator.job("a")
+    on_emulator.write(name, "")
+    ran = on_emulator.run("validate", code=1)
+    assert f"{name}: its policies are not read; rename it to policy.toml\n" in ran.stderr

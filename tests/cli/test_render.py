@@ -482,3 +482,12 @@ def test_what_is_rendered_is_what_is_read_and_what_is_sent(
     on_rest.monkeypatch.setenv("MAJOBCTL_ENDPOINT", rest.url)
     exec(compile(script, "script.py", "exec"), {})
     assert sent(rest) == bodies
+
+
+def test_names_that_are_alike_have_variables_of_their_own(secretive: Repository) -> None:
+    for name in ("a-b", "a_b"):
+        parameters = {"p-q": "written-secret", "p_q": "another-secret"}
+        secretive.job(name, hyperparameters=parameters, sensitive=[*parameters])
+    script = secretive.done("render", "--as", "sdk").stdout
+    needed = ["A_B_P_Q", *(f"A_B_P_Q_{number}" for number in (2, 3, 4))]
+    assert f"# Needed in the environment: {', '.join(needed)}\n" in script
