@@ -37,8 +37,8 @@ INSTALL = "install it with pip install 'majobctl[policy]'"
 _MOST_BYTES = 1 << 20
 """Of a compiled pattern: one that needs more is refused."""
 _BAD_PATTERN = (
-    "this pattern cannot be used: it is not valid, or too large, or has lookaround or a"
-    " backreference; no pattern may hang a plan"
+    "this pattern cannot be used: it is not valid, or too large, or has lookaround (`not` negates"
+    " a pattern) or a backreference"
 )
 
 

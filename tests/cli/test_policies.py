@@ -113,10 +113,13 @@ def test_a_saved_plan_is_judged_by_the_policies_of_now(repo: Repository, cloud: 
     repo.job("alpha", config_desc="first", train_instance_count=2)
     repo.done("plan", "--out", "before.plan")
     repo.write("policy.toml", FEW)
-    repo.run("plan", "--out", "denied.plan", code=1)
+    ran = repo.run("plan", "--out", "denied.plan", code=1)
+    assert "Saved the plan; policies deny what it does" in ran.stderr
+    assert "apply it with" not in ran.stderr
     for plan in ("before.plan", "denied.plan"):
         ran = repo.run("apply", plan, code=1)
         assert f"jobs/alpha.toml:9: job_config.alpha: {TOLD}" in " ".join(ran.stdout.split())
+        assert "leave them out (--exclude) and plan again" in ran.stderr
     repo.write("policy.toml", "[policy.few")
     assert "policy.toml:1" in repo.run("apply", "before.plan", code=1).stderr
     assert cloud.take() == {}
