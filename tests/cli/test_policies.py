@@ -235,7 +235,7 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.job("alpha", train_instance_count=4)
     for require, fails, told in (
         ("price_per_hour.maximum = 9.99", "{ price_per_hour = 10.5 }", "price_per_hour is 10.0;"),
-        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing;"),
+        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing (known for a flavor that `majobctl"),
         ("gpus = { maximum = 2, optional = true }", "{ gpus = 3 }", ""),
         ('environment.const = "prod"', "{}", 'environment is "";'),
         ('file.pattern = "^nlp/"', "{}", 'file is "jobs/alpha.toml";'),
@@ -249,6 +249,10 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.done("flavors")
     on_emulator.write("policy.toml", rule("gpus.maximum = 2", "{ gpus = 3 }"))
     assert "gpus is 4; " in on_emulator.run("plan", code=1).stdout
+    (on_emulator.root / "prices.toml").unlink()
+    on_emulator.write("policy.toml", rule("price_per_hour = {}", "{}"))
+    told = "price_per_hour is missing (known for a flavor with a price in prices.toml, without"
+    assert told in on_emulator.run("validate", code=1).stderr
 
 
 HIDING = """
