@@ -76,8 +76,8 @@ def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
             return
         for key in file.data:
             if key != POLICY:
-                message = f"unknown table {quoted(key)}{nearest(key, [POLICY])}"
-                hint = f"; {POLICY_NAME} has [{POLICY}.NAME] tables"
+                hint = nearest(key, [POLICY])
+                message = f"unknown table {quoted(key)}; {POLICY_NAME} has [{POLICY}.NAME] tables"
                 problems.append(file.problem(Violation((key,), message + hint)))
         yield file
 

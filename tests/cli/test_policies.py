@@ -113,10 +113,13 @@ def test_a_saved_plan_is_judged_by_the_policies_of_now(repo: Repository, cloud: 
     repo.job("alpha", config_desc="first", train_instance_count=2)
     repo.done("plan", "--out", "before.plan")
     repo.write("policy.toml", FEW)
-    repo.run("plan", "--out", "denied.plan", code=1)
+    ran = repo.run("plan", "--out", "denied.plan", code=1)
+    assert "Saved the plan; policies deny what it does" in ran.stderr
+    assert "apply it with" not in ran.stderr
     for plan in ("before.plan", "denied.plan"):
         ran = repo.run("apply", plan, code=1)
         assert f"jobs/alpha.toml:9: job_config.alpha: {TOLD}" in " ".join(ran.stdout.split())
+        assert "leave them out (--exclude) and plan again" in ran.stderr
     repo.write("policy.toml", "[policy.few")
     assert "policy.toml:1" in repo.run("apply", "before.plan", code=1).stderr
     assert cloud.take() == {}
@@ -232,7 +235,7 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.job("alpha", train_instance_count=4)
     for require, fails, told in (
         ("price_per_hour.maximum = 9.99", "{ price_per_hour = 10.5 }", "price_per_hour is 10.0;"),
-        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing;"),
+        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing (known for a flavor that `majobctl"),
         ("gpus = { maximum = 2, optional = true }", "{ gpus = 3 }", ""),
         ('environment.const = "prod"', "{}", 'environment is "";'),
         ('file.pattern = "^nlp/"', "{}", 'file is "jobs/alpha.toml";'),
@@ -246,6 +249,10 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.done("flavors")
     on_emulator.write("policy.toml", rule("gpus.maximum = 2", "{ gpus = 3 }"))
     assert "gpus is 4; " in on_emulator.run("plan", code=1).stdout
+    (on_emulator.root / "prices.toml").unlink()
+    on_emulator.write("policy.toml", rule("price_per_hour = {}", "{}"))
+    told = "price_per_hour is missing (known for a flavor with a price in prices.toml, without"
+    assert told in on_emulator.run("validate", code=1).stderr
 
 
 SECRET_NODES: dict[str, dict[str, Any]] = {
