@@ -375,3 +375,24 @@ def test_a_file_that_was_meant_to_have_policies_is_an_error(
     on_emulator.write(name, "")
     ran = on_emulator.run("validate", code=1)
     assert f"{name}: its policies are not read; rename it to policy.toml\n" in ran.stderr
+
+
+def test_the_settings_may_have_policies_beside_environments(on_emulator: Repository) -> None:
+    on_emulator.job("x", train_instance_count=2)
+    settings = on_emulator.root / "majobctl.toml"
+    text = settings.read_text() + "[environments.prod]\nvariables.v = 1\n"
+    settings.write_text(text + FEW)
+    for chosen in ((), ("-e", "prod")):
+        ran = on_emulator.run("validate", *chosen, code=1)
+        assert "policy few (majobctl.toml:" in ran.stderr
+        assert "1 problem. Nothing was done." in ran.stderr
+
+
+def test_a_rule_for_an_unknown_environment_is_an_error(on_emulator: Repository) -> None:
+    settings = on_emulator.root / "majobctl.toml"
+    settings.write_text(settings.read_text() + "[environments.prod]\nvariables.v = 1\n")
+    on_emulator.job("x")
+    rules = FEW.replace("require", 'where = { environment = { enum = ["", "prd"] } }\nrequire')
+    on_emulator.write("policy.toml", rules.replace("{ train_instance_count = 2 }", "{}"))
+    ran = on_emulator.run("validate", code=1)
+    assert 'policy.toml:3: policy.few: no environment "prd"; did you mean "prod"?' in ran.stderr
