@@ -94,10 +94,12 @@ def judged(
     return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
 
 
-def refuse_denied(plan: Plan) -> None:
+def refuse_denied(plan: Plan, is_saved: bool) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
         ways = "correct the job configs, leave them out (--exclude)"
+        if is_saved:
+            ways = "correct the job configs or leave them out (--exclude) and plan again"
         advice = f"{ways}, or add them to `exempt` of the policy"
         raise MajobctlError(
             f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"

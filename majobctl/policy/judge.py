@@ -36,9 +36,13 @@ INSTALL = "install it with pip install 'majobctl[policy]'"
 _MOST_BYTES = 1 << 20
 """Of a compiled pattern: one that needs more is refused."""
 _BAD_PATTERN = (
-    "this pattern cannot be used: it is not valid, or too large, or has lookaround or a"
-    " backreference; no pattern may hang a plan"
+    "this pattern cannot be used: it is not valid, or too large, or has lookaround (`not` negates"
+    " a pattern) or a backreference"
 )
+_KNOWN_FOR = {
+    "gpus": " (known for a flavor that `majobctl flavors` has listed, without pool_id)",
+    "price_per_hour": " (known for a flavor with a price in prices.toml, without pool_id)",
+}
 
 
 class _Unknown(enum.Enum):
@@ -183,7 +187,8 @@ class _Rule:
             value, dotted, place = subject.at(condition.path), condition.dotted, self.policy.place
             if value is _Unknown.MISSING:
                 if not condition.optional:
-                    yield condition.path, f"{dotted} is missing; {place} requires it"
+                    why = _KNOWN_FOR.get(dotted, "")
+                    yield condition.path, f"{dotted} is missing{why}; {place} requires it"
             elif value is _Unknown.SECRET:
                 if condition.words:
                     yield condition.path, f"{dotted} is sensitive; {place} cannot check its value"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.values import wrong_type
 from majobctl.job_config.violations import Path, Violation
-from majobctl.repository.settings.checks import POLICY
+from majobctl.repository.settings.environments import POLICY, environments_of, unknown_environment
 from majobctl.repository.settings.settings import POLICY_NAME, Settings
 from majobctl.repository.toml.file import TomlFile
 from majobctl.text import nearest, printable, quoted
@@ -56,9 +56,21 @@ def read_policies(settings: Settings) -> tuple[tuple[Policy, ...], list[Problem]
                 problems.append(source.problem((), message))
             sources.setdefault(name, source)
             policy, wrong = read_policy(name, table, source)
+            wrong += _unknown_environments(policy, settings.file.plain)
             policies += [] if wrong else [policy]
             problems += [source.problem(it.path, it.text()) for it in wrong]
     return tuple(policies), problems
+
+
+def _unknown_environments(policy: Policy, file: TomlFile) -> Iterator[Violation]:
+    known = ("", *environments_of(file))
+    for key, conditions in (("where", policy.where), ("require", policy.require)):
+        for words in [it.words for it in conditions if it.path == ("environment",)]:
+            for word in ("const", "enum"):
+                names = words.get(word, [])
+                for name in [names] if isinstance(names, str) else names:
+                    if name not in known:
+                        yield Violation((key, "environment", word), unknown_environment(name, file))
 
 
 def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
@@ -76,8 +88,8 @@ def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
             return
         for key in file.data:
             if key != POLICY:
-                message = f"unknown table {quoted(key)}{nearest(key, [POLICY])}"
-                hint = f"; {POLICY_NAME} has [{POLICY}.NAME] tables"
+                hint = nearest(key, [POLICY])
+                message = f"unknown table {quoted(key)}; {POLICY_NAME} has [{POLICY}.NAME] tables"
                 problems.append(file.problem(Violation((key,), message + hint)))
         yield file
 

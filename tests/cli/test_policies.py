@@ -113,10 +113,13 @@ def test_a_saved_plan_is_judged_by_the_policies_of_now(repo: Repository, cloud: 
     repo.job("alpha", config_desc="first", train_instance_count=2)
     repo.done("plan", "--out", "before.plan")
     repo.write("policy.toml", FEW)
-    repo.run("plan", "--out", "denied.plan", code=1)
+    ran = repo.run("plan", "--out", "denied.plan", code=1)
+    assert "Saved the plan; policies deny what it does" in ran.stderr
+    assert "apply it with" not in ran.stderr
     for plan in ("before.plan", "denied.plan"):
         ran = repo.run("apply", plan, code=1)
         assert f"jobs/alpha.toml:9: job_config.alpha: {TOLD}" in " ".join(ran.stdout.split())
+        assert "leave them out (--exclude) and plan again" in ran.stderr
     repo.write("policy.toml", "[policy.few")
     assert "policy.toml:1" in repo.run("apply", "before.plan", code=1).stderr
     assert cloud.take() == {}
@@ -232,7 +235,7 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.job("alpha", train_instance_count=4)
     for require, fails, told in (
         ("price_per_hour.maximum = 9.99", "{ price_per_hour = 10.5 }", "price_per_hour is 10.0;"),
-        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing;"),
+        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing (known for a flavor that `majobctl"),
         ("gpus = { maximum = 2, optional = true }", "{ gpus = 3 }", ""),
         ('environment.const = "prod"', "{}", 'environment is "";'),
         ('file.pattern = "^nlp/"', "{}", 'file is "jobs/alpha.toml";'),
@@ -246,6 +249,10 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.done("flavors")
     on_emulator.write("policy.toml", rule("gpus.maximum = 2", "{ gpus = 3 }"))
     assert "gpus is 4; " in on_emulator.run("plan", code=1).stdout
+    (on_emulator.root / "prices.toml").unlink()
+    on_emulator.write("policy.toml", rule("price_per_hour = {}", "{}"))
+    told = "price_per_hour is missing (known for a flavor with a price in prices.toml, without"
+    assert told in on_emulator.run("validate", code=1).stderr
 
 
 SECRET_NODES: dict[str, dict[str, Any]] = {
@@ -368,3 +375,24 @@ def test_a_file_that_was_meant_to_have_policies_is_an_error(
     on_emulator.write(name, "")
     ran = on_emulator.run("validate", code=1)
     assert f"{name}: its policies are not read; rename it to policy.toml\n" in ran.stderr
+
+
+def test_the_settings_may_have_policies_beside_environments(on_emulator: Repository) -> None:
+    on_emulator.job("x", train_instance_count=2)
+    settings = on_emulator.root / "majobctl.toml"
+    text = settings.read_text() + "[environments.prod]\nvariables.v = 1\n"
+    settings.write_text(text + FEW)
+    for chosen in ((), ("-e", "prod")):
+        ran = on_emulator.run("validate", *chosen, code=1)
+        assert "policy few (majobctl.toml:" in ran.stderr
+        assert "1 problem. Nothing was done." in ran.stderr
+
+
+def test_a_rule_for_an_unknown_environment_is_an_error(on_emulator: Repository) -> None:
+    settings = on_emulator.root / "majobctl.toml"
+    settings.write_text(settings.read_text() + "[environments.prod]\nvariables.v = 1\n")
+    on_emulator.job("x")
+    rules = FEW.replace("require", 'where = { environment = { enum = ["", "prd"] } }\nrequire')
+    on_emulator.write("policy.toml", rules.replace("{ train_instance_count = 2 }", "{}"))
+    ran = on_emulator.run("validate", code=1)
+    assert 'policy.toml:3: policy.few: no environment "prd"; did you mean "prod"?' in ran.stderr

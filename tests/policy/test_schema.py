@@ -262,8 +262,8 @@ def test_the_schema_is_silent_about_what_a_table_does_not_show(keys: str, tmp_pa
     config = load_config(write_files(tmp_path, {"policy.toml": RULE.replace("where.", "# ")}))
     assert errors_of(job_file_schema(config.policies), f"[job_config.a]\n{keys}\n") == []
     rules = "".join(
-        f'[policy.{it}]\nbecause = "x"\nrequire.{it}.const = "update"\nfails = [{{}}]\n'
-        for it in ("name", "file", "environment", "action")
+        f'[policy.{it}]\nbecause = "x"\nrequire.{it}.const = "{text}"\nfails = [{{}}]\n'
+        for it, text in (("name", "a"), ("file", "b"), ("environment", ""), ("action", "update"))
     )
     config = load_config(write_files(tmp_path, {"policy.toml": rules}))
     assert job_file_schema(config.policies) == SCHEMAS["jobs"]()

@@ -15,8 +15,7 @@ from majobctl.repository.settings.keys import SETTINGS, Kind, Setting, home_of
 from majobctl.target import checked_project_id, checked_region, endpoint_of, iam_endpoint_of
 from majobctl.text import nearest, printable, quoted
 
-POLICY = "policy"
-TABLES = (*SETTINGS, "defaults", variables.TABLE, environments.TABLE, POLICY)
+TABLES = (*SETTINGS, "defaults", variables.TABLE, environments.TABLE, environments.POLICY)
 
 Values = Mapping[str, Mapping[str, Any]]
 """The settings by table and key."""
@@ -57,7 +56,7 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
             yield Violation((key,), secret)
         elif key == environments.TABLE and in_environment:
             yield Violation((key,), "an environment cannot have environments")
-        elif key == POLICY and in_environment:
+        elif key == environments.POLICY and in_environment:
             advice = "where = { environment = { const = ... } } limits one to an environment"
             yield Violation((key,), f"policies are the same for all environments; {advice}")
         elif key in ("job_config", "templates"):

@@ -14,6 +14,7 @@ from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import nearest, quoted
 
 TABLE = "environments"
+POLICY = "policy"
 _JOINED = (("defaults", SENSITIVE), ("defaults", IGNORE_CHANGES))
 """Arrays that are joined, with the environment's own items first."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -21,13 +22,14 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 class OverlaidFile(TomlFile):
     """A settings file with ``[environments.NAME]`` laid over the other tables; ``data`` has no
-    environments. A line is that of the environment's own key if it has one."""
+    environments, and no policies, which are the same for all. A line is that of the environment's
+    own key if it has one."""
 
     def __init__(self, file: TomlFile, name: str) -> None:
         self._file = file
         self._prefix = (TABLE, name)
         self._above = environments_of(file)[name]
-        below = {key: value for key, value in file.data.items() if key != TABLE}
+        below = {key: value for key, value in file.data.items() if key not in (TABLE, POLICY)}
         data = laid_over(below, self._above)
         super().__init__(file.name, "", _with_joined_directives(data, below, self._above))
 
