@@ -6,12 +6,14 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from majobctl.job_config.scalars import Checked, refused, string_at
-from majobctl.job_config.secrets import UnsetText
+from majobctl.job_config.secrets import SHOWN, UnsetText
 from majobctl.job_config.values import hyperparameter_text, wrong_type
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
 
 _ITEM_KEYS = {"label", "value"}
+_PLACEHOLDER = SHOWN[:-1]
+"""What output begins with in place of a secret: nobody means to send it."""
 
 
 def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
@@ -33,7 +35,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
         content = contents[label]
         text = hyperparameter_text(content)
         sent = "" if text is None else label + text
-        if text is None or not (label and sent.isascii() and sent.isprintable()) or "${" in label:
+        is_plain = label and sent.isascii() and sent.isprintable() and "${" not in label
+        if text is None or not is_plain or text.startswith(_PLACEHOLDER):
             place = (*path, places.get(label, label))
             violations += _violations(place, label, content)
         labelled[label] = content.mask if isinstance(content, UnsetText) else text or ""
@@ -46,6 +49,9 @@ def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
         return [Violation(path, "a hyperparameter's label must not be empty")]
     if "${" in label:
         return [Violation(path, f"{what}: only a value can have a reference, not a label")]
+    if text is not None and text.startswith(_PLACEHOLDER):
+        shown = f"{quoted(text)} is what majobctl shows in place of a secret"
+        return [Violation(path, f'{what}: {shown}; write "${{env.NAME}}"')]
     if text is not None:
         return string_at(path, label + text, what)[1]
     if isinstance(content, int):

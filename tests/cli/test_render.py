@@ -510,3 +510,14 @@ def test_names_that_are_alike_have_variables_of_their_own(secretive: Repository)
     script = secretive.done("render", "--as", "sdk").stdout
     needed = ["A_B_P_Q", *(f"A_B_P_Q_{number}" for number in (2, 3, 4))]
     assert f"# Needed in the environment: {', '.join(needed)}\n" in script
+
+
+def test_what_is_shown_in_place_of_a_secret_is_never_taken_for_one(secretive: Repository) -> None:
+    """``render > jobs/one.toml`` would otherwise send it."""
+    secretive.job("one", **SECRETS["alone"])
+    shown = secretive.done("render").stdout
+    secretive.write("jobs/one.toml", shown)
+    ran = secretive.run("validate", code=1)
+    assert '"(sensitive)" is what majobctl shows in place of a secret; write "${env.NAME}"' in (
+        ran.stderr
+    )
