@@ -101,7 +101,7 @@ class Judge:
             for path, message in rule.broken(subject):
                 yield Verdict(
                     policy=rule.policy.name,
-                    level="deny" if rule.policy.denies else "warn",
+                    level=rule.policy.level,
                     name=subject.name,
                     path=path,
                     message=f"{message}: {rule.policy.because}",
