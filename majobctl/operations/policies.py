@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
-from majobctl.job_config.job_config import Source
+from majobctl.job_config.job_config import JobConfig, Source
 from majobctl.plan.change import Action, Change, FieldChange, Params
 from majobctl.plan.plan import Plan
 from majobctl.policy.verdict import Verdict
@@ -41,12 +41,8 @@ def validate(repository: ConfigRepository) -> Config:
         raise ConfigError(sorted(problems), error.warnings) from None
     if not config.policies:
         return config
-    court = _Court(config.settings, config.policies)
-    verdicts = [
-        _placed(verdict, it.source, None)
-        for it in config.job_configs.values()
-        for verdict in court.of_job_config(it.name, it.source, it.params, [*it.sensitive])
-    ]
+    evaluator = _Evaluator(config.settings, config.policies)
+    verdicts = [it for own in config.job_configs.values() for it in evaluator.of_job_config(own)]
     warned = [it.problem for it in verdicts if not it.denies]
     warned += _exempt_nothing(config)
     repository.warn_all(warned)
@@ -73,8 +69,8 @@ def judged(
     unchanged is not judged. Raises ConfigError as ``validate`` for the policies themselves."""
     found: list[Verdict] = []
     if policies and plan.changes:
-        court = _Court(settings, policies)
-        found = [verdict for change in plan.changes for verdict in court.of_change(change)]
+        evaluator = _Evaluator(settings, policies)
+        found = [it for change in plan.changes for it in evaluator.of_change(change)]
     warned = [it.problem for it in found if not it.denies]
     repository.warn_all(warned)
     return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
@@ -98,7 +94,7 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
     return policies
 
 
-class _Court:
+class _Evaluator:
     """The compiled policies, and the facts about job configs that they ask for."""
 
     def __init__(self, settings: Settings, policies: Sequence[Policy]) -> None:
@@ -109,13 +105,13 @@ class _Court:
         if problems := self._judge.problems():
             raise ConfigError(sorted(problems))
 
-    def of_job_config(
-        self, name: str, source: Source | None, params: Params, hidden: Sequence[Any]
-    ) -> Iterator[Verdict]:
+    def of_job_config(self, config: JobConfig) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
-        facts = self._facts(name, source.file if source else "", params)
-        yield from self._judge.verdicts(Subject(facts=facts, params=params, hidden=hidden))
+        facts = self._facts(config.name, config.source, config.params)
+        subject = Subject(facts=facts, params=config.params, hidden=[*config.sensitive])
+        for verdict in self._judge.verdicts(subject):
+            yield _placed(verdict, config.source, ())
 
     def of_change(self, change: Change) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
@@ -123,23 +119,22 @@ class _Court:
         leaves = change.action in _LEAVING
         params = (change.before if leaves else change.after) or {}
         before = change.before or {}
-        file = change.source.file if change.source else ""
-        action = {"action": change.action.value}
+        action, former = {"action": change.action.value}, change.old_name or change.name
         subject = Subject(
-            facts={**self._facts(change.name, file, params), **action},
+            facts={**self._facts(change.name, change.source, params), **action},
             params=params,
             before=before,
-            facts_before={**self._facts(change.old_name or change.name, file, before), **action},
+            facts_before={**self._facts(former, change.source, before), **action},
             changed=[it.path for it in change.fields if _was_set(it)] if not leaves else (),
             leaves=leaves,
         )
         for verdict in self._judge.verdicts(subject):
-            yield _placed(verdict, change.source, change)
+            yield _placed(verdict, change.source, change.fields)
 
-    def _facts(self, name: str, file: str, params: Params) -> dict[str, Any]:
+    def _facts(self, name: str, source: Source | None, params: Params) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": name, "environment": self._settings.environment}
-        if file:
-            facts["file"] = file
+        if source and source.file:
+            facts["file"] = source.file
         if self._paid is not None and "pool_id" not in params:
             flavor, count = params.get("train_instance_type"), params.get("train_instance_count")
             for fact, of_node in self._paid.items():
@@ -164,14 +159,14 @@ def _was_set(field: FieldChange) -> bool:
     return field.before is not None and field.before != field.after
 
 
-def _placed(verdict: Verdict, source: Source | None, change: Change | None) -> Verdict:
+def _placed(verdict: Verdict, source: Source | None, fields: Sequence[FieldChange]) -> Verdict:
     """``verdict`` at the line of the value; in a saved plan, at its cause or its table."""
     path = () if verdict.path[0] in FACTS else verdict.path
     if isinstance(source, Origin):
         at = source.problem(path, "")
         return replace(verdict, file=at.file, line=at.line)
-    causes = [it.cause for it in change.fields if it.path == path] if change else []
-    place = next((it for it in causes if it), source)
+    causes = (it.cause for it in fields if it.path == path and it.cause)
+    place = next(causes, source)
     return replace(verdict, file=place.file, line=place.line) if place else verdict
 
 
