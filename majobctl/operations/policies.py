@@ -80,10 +80,8 @@ def refuse_denied(plan: Plan) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
         ways = "correct the job configs, leave them out (--exclude)"
-        advice = f"{ways}, or add them to `exempt` of the policy"
-        raise MajobctlError(
-            f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
-        )
+        advice = f"{ways}, or add them to the policy's `exempt`"
+        raise MajobctlError(f"{counted(denied, 'policy violation')}; nothing was sent\n{advice}")
 
 
 def policies_of(settings: Settings) -> tuple[Policy, ...]:

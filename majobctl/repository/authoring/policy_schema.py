@@ -61,7 +61,7 @@ def definitions_of_policies(fields: Mapping[str, Schema]) -> dict[str, Schema]:
             "where": {"description": "The job configs that it is about.", **_ref("conditions")},
             "require": {"description": "What they must have.", **_ref("conditions")},
             "exempt": {"description": "Names that it is not for, as globs.", **texts},
-            "frozen": {"description": "What may not change once it was applied.", **texts},
+            "frozen": {"description": "What may not change once applied.", **texts},
             "fails": {"description": "Examples that break it.", "minItems": 1, **examples},
             "passes": {"description": "Examples that do not.", **examples},
         },
