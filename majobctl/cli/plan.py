@@ -84,7 +84,8 @@ def command(
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"
-        click.echo(f"Saved the plan; apply it with: {again}", err=True)
+        way = "policies deny what it does" if made.denials else f"apply it with: {again}"
+        click.echo(f"Saved the plan; {way}", err=True)
     if outputs:
         from majobctl.operations.output_files import write_rendered
 

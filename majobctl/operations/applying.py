@@ -113,7 +113,7 @@ class _Run:
         if plan.denials:
             from majobctl.operations.policies import refuse_denied
 
-            refuse_denied(plan)
+            refuse_denied(plan, isinstance(self.source, SavedPlan))
         if not force:
             self._check_limits(plan)
         if not plan.changes:

@@ -10,8 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.job_config.fields import documented_order
 from majobctl.job_config.job_config import JobConfig, Source
-from majobctl.plan.change import Action, Change, FieldChange, Params
+from majobctl.job_config.secrets import Masker, is_masked, value_at
+from majobctl.plan.change import SENDING, Action, Change, Params
+from majobctl.plan.diff import differing_places
 from majobctl.plan.plan import Plan
 from majobctl.policy.verdict import Verdict
 from majobctl.policy.words import FACTS
@@ -22,7 +25,7 @@ from majobctl.repository.settings.settings import read_settings
 from majobctl.text import counted, nearest, quoted
 
 if TYPE_CHECKING:
-    from majobctl.operations.context import ConfigRepository
+    from majobctl.operations.context import ConfigRepository, RepositoryOrPath
     from majobctl.policy.policy import Policy
     from majobctl.repository.config import Config
     from majobctl.repository.settings.settings import Settings
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
 _LEAVING = (Action.DELETE, Action.FORGET)
 
 
-def validate(repository: ConfigRepository) -> Config:
+def validate(repository: RepositoryOrPath) -> Config:
     """The valid config, with every job config judged, and every example of a policy. What breaks a
     policy that only warns is among its warnings. Raises as ``load_config``, and ConfigError for
     what breaks a policy that denies, and for a policy that its own examples contradict."""
+    from majobctl.operations.context import as_repository
+
+    repository = as_repository(repository)
     try:
         config = repository.load_config()
     except ConfigError as error:
@@ -70,16 +76,26 @@ def judged(
     found: list[Verdict] = []
     if policies and plan.changes:
         evaluator = _Evaluator(settings, policies)
-        found = [it for change in plan.changes for it in evaluator.of_change(change)]
+        found = [
+            verdict
+            for change in plan.changes
+            for verdict in dict.fromkeys(
+                it
+                for action in _actions(change, plan)
+                for it in evaluator.of_change(change, action.value)
+            )
+        ]
     warned = [it.problem for it in found if not it.denies]
     repository.warn_all(warned)
     return replace(plan, violations=tuple(found), warnings=(*plan.warnings, *warned))
 
 
-def refuse_denied(plan: Plan) -> None:
+def refuse_denied(plan: Plan, is_saved: bool) -> None:
     """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
         ways = "correct the job configs, leave them out (--exclude)"
+        if is_saved:
+            ways = "correct the job configs or leave them out (--exclude) and plan again"
         advice = f"{ways}, or add them to the policy's `exempt`"
         raise MajobctlError(f"{counted(denied, 'policy violation')}; nothing was sent\n{advice}")
 
@@ -90,6 +106,13 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
     if problems:
         raise ConfigError(sorted(problems))
     return policies
+
+
+def _actions(change: Change, plan: Plan) -> Iterator[Action]:
+    """What an apply may do: what nobody looked up may have to be created."""
+    yield change.action
+    if plan.creates_missing and change.action in SENDING and not change.was_read:
+        yield Action.CREATE
 
 
 class _Evaluator:
@@ -106,35 +129,39 @@ class _Evaluator:
     def of_job_config(self, config: JobConfig) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
-        facts = self._facts(config.name, config.source, config.params)
-        subject = Subject(facts=facts, params=config.params, hidden=[*config.sensitive])
-        for verdict in self._judge.verdicts(subject):
-            yield _placed(verdict, config.source, ())
+        params = Masker("", config.name).masked(config.params, [*config.sensitive])
+        file = config.source.file if config.source else ""
+        facts = self._facts(config.name, file, params)
+        for verdict in self._judge.verdicts(Subject(facts=facts, params=params)):
+            yield _placed(verdict, config.source, None)
 
-    def of_change(self, change: Change) -> Iterator[Verdict]:
+    def of_change(self, change: Change, action: str) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
         leaves = change.action in _LEAVING
         params = (change.before if leaves else change.after) or {}
         before = change.before or {}
-        action, former = {"action": change.action.value}, change.old_name or change.name
+        file = change.source.file if change.source else ""
+        known = {"action": action}
         subject = Subject(
-            facts={**self._facts(change.name, change.source, params), **action},
+            facts={**self._facts(change.name, file, params), **known},
             params=params,
             before=before,
-            facts_before={**self._facts(former, change.source, before), **action},
-            changed=[it.path for it in change.fields if _was_set(it)] if not leaves else (),
+            facts_before={**self._facts(change.old_name or change.name, file, before), **known},
+            changed=[] if leaves else [*_changed(before, params)],
             leaves=leaves,
         )
         for verdict in self._judge.verdicts(subject):
-            yield _placed(verdict, change.source, change.fields)
+            yield _placed(verdict, change.source, change)
 
-    def _facts(self, name: str, source: Source | None, params: Params) -> dict[str, Any]:
+    def _facts(self, name: str, file: str, params: Params) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": name, "environment": self._settings.environment}
-        if source and source.file:
-            facts["file"] = source.file
+        if file:
+            facts["file"] = file
         if self._paid is not None and "pool_id" not in params:
             flavor, count = params.get("train_instance_type"), params.get("train_instance_count")
+            if secret := next(filter(is_masked, (flavor, count)), None):
+                return {**facts, **dict.fromkeys(self._paid, secret)}
             for fact, of_node in self._paid.items():
                 one = of_node.get(flavor) if isinstance(flavor, str) else None
                 if one is not None and isinstance(count, int):
@@ -152,19 +179,21 @@ class _Evaluator:
         return {"gpus": gpus_of_nodes(self._settings)[1], "price_per_hour": prices}
 
 
-def _was_set(field: FieldChange) -> bool:
-    """Whether the files change what was applied, whatever the service has by now."""
-    return field.before is not None and field.before != field.after
+def _changed(before: Params, after: Params) -> Iterator[tuple[str, ...]]:
+    """Where the files change what was applied, whatever the service has by now."""
+    for place in sorted(differing_places(before, after), key=documented_order):
+        if value_at(before, place) is not None:
+            yield place
 
 
-def _placed(verdict: Verdict, source: Source | None, fields: Sequence[FieldChange]) -> Verdict:
+def _placed(verdict: Verdict, source: Source | None, change: Change | None) -> Verdict:
     """``verdict`` at the line of the value; in a saved plan, at its cause or its table."""
     path = () if verdict.path[0] in FACTS else verdict.path
     if isinstance(source, Origin):
         at = source.problem(path, "")
         return replace(verdict, file=at.file, line=at.line)
-    causes = (it.cause for it in fields if it.path == path and it.cause)
-    place = next(causes, source)
+    causes = [it.cause for it in change.fields if it.path == path] if change else []
+    place = next((it for it in causes if it), source)
     return replace(verdict, file=place.file, line=place.line) if place else verdict
 
 

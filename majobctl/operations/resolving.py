@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from majobctl.errors import MajobctlError
@@ -36,6 +36,8 @@ class Resolution:
     settings: Settings
     configs: tuple[JobConfig, ...]
     finder: Finder
+    variables: dict[str, Path] = field(default_factory=dict)
+    """The place that each variable of the environment is for, in a script."""
 
     @property
     def address(self) -> str:
@@ -67,6 +69,14 @@ class Resolution:
             values = with_value(values, place, self._from_environment(place, config))
         return sdk_arguments(values)
 
+    def _variable(self, name: str, owner: Path) -> str:
+        """``name``, or one with a number: ``a-b`` and ``a_b`` would share a variable."""
+        number, wanted = 1, name
+        while self.variables.setdefault(wanted, owner) != owner:
+            number += 1
+            wanted = f"{name}_{number}"
+        return wanted
+
     def _from_environment(self, place: Path, config: JobConfig) -> Any:
         """A sensitive value as Python: what the files say around ``${env.NAME}``, unless they say
         that this is sensitive, too. It is then in a variable that is named after its place."""
@@ -78,7 +88,10 @@ class Resolution:
         is_hidden = config.policy.names((*place, *matrix)) and not reference_alone(written)
         if is_hidden or not any(it.startswith("env.") for it in known):
             parts = (config.name, *(place if place[-1] in FIELDS else place[-1:]))
-            source = _source_of(_ENDS + variable_for("_".join(map(str, parts))) + _ENDS)
+            variable = self._variable(
+                variable_for("_".join(map(str, parts))), (config.name, *place)
+            )
+            source = _source_of(_ENDS + variable + _ENDS)
             is_text = FIELDS[key].kind not in (Kind.COUNT, Kind.DATA_SOURCE)
             return source if is_text else PythonSource(f"json.loads({source})")
         for it in known:

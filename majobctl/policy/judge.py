@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
-from majobctl.job_config.secrets import is_masked, place_of, value_at
-from majobctl.job_config.violations import Path
+from majobctl.job_config.secrets import is_masked, value_at
 from majobctl.policy.policy import Example, Policy
 from majobctl.policy.verdict import Verdict
 from majobctl.policy.words import (
@@ -37,9 +36,13 @@ INSTALL = "install it with pip install 'majobctl[policy]'"
 _MOST_BYTES = 1 << 20
 """Of a compiled pattern: one that needs more is refused."""
 _BAD_PATTERN = (
-    "this pattern cannot be used: it is not valid, or too large, or has lookaround or a"
-    " backreference; no pattern may hang a plan"
+    "this pattern cannot be used: it is not valid, or too large, or has lookaround (`not` negates"
+    " a pattern) or a backreference"
 )
+_KNOWN_FOR = {
+    "gpus": " (known for a flavor that `majobctl flavors` has listed, without pool_id)",
+    "price_per_hour": " (known for a flavor with a price in prices.toml, without pool_id)",
+}
 
 
 class _Unknown(enum.Enum):
@@ -53,13 +56,11 @@ _Checks: TypeAlias = Sequence[tuple[str, Any, "jsonschema_rs.Validator"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is judged: a job config with its ``facts``. The values at ``hidden`` places, and masked
-    ones, are secret. ``changed`` are the places at which it differs from ``before``, where that had
-    a value."""
+    """What is judged: a job config with its ``facts``. Masked values are secret.
+    ``changed`` are the places at which it differs from ``before``, where that had a value."""
 
     facts: Mapping[str, Any]
     params: Mapping[str, Any]
-    hidden: Collection[Path] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
     facts_before: Mapping[str, Any] = field(default_factory=dict)
     changed: Sequence[tuple[str, ...]] = ()
@@ -81,8 +82,8 @@ class Subject:
             value = self.params.get(path[0])
             if len(path) > 1 and not is_masked(value):
                 value = value_at(self.params, path)
-            if value is not None and (is_masked(value) or place_of(path) in self.hidden):
-                return _Unknown.SECRET
+        if is_masked(value):
+            return _Unknown.SECRET
         return _Unknown.MISSING if value is None else value
 
 
@@ -186,7 +187,8 @@ class _Rule:
             value, dotted, place = subject.at(condition.path), condition.dotted, self.policy.place
             if value is _Unknown.MISSING:
                 if not condition.optional:
-                    yield condition.path, f"{dotted} is missing; {place} requires it"
+                    why = _KNOWN_FOR.get(dotted, "")
+                    yield condition.path, f"{dotted} is missing{why}; {place} requires it"
             elif value is _Unknown.SECRET:
                 if condition.words:
                     yield condition.path, f"{dotted} is sensitive; {place} cannot check its value"

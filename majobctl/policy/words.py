@@ -93,8 +93,8 @@ WORDS: Mapping[str, Word] = {
     "enum": Word(_TEXTS | _NUMBERS, "an array, each item {}", _are_values, "only {}", "{}"),
     "pattern": Word(
         _TEXTS,
-        "a string",
-        lambda value, of: isinstance(value, str),
+        "a string of at most 10,000 characters",
+        lambda value, of: isinstance(value, str) and len(value) <= 10_000,
         "only what matches {}",
         "what matches {}",
     ),

@@ -141,6 +141,7 @@ def _notes(config: JobConfig, sources: Sources) -> _Notes:
 
 def _source(cause: Cause, place: str) -> str:
     """``jobs/a.toml:3``, with the table in parentheses unless it is the job config's own."""
-    table = re.sub(r"^job_config\.[^.]+\.?", "", cause.key.removesuffix(f".{place}"))
+    key = re.sub(r"^job_config\.[^.]+\.?", "", cause.key)
+    table = key if key.startswith("matrix.") else f".{key}".removesuffix(f".{place}")[1:]
     line = f"{cause.file}:{cause.line}" if cause.line else cause.file
     return f"{line} ({table})" if table else line

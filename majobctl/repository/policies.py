@@ -14,7 +14,7 @@ from majobctl.job_config.violations import Path, Violation
 from majobctl.repository.settings.checks import POLICY
 from majobctl.repository.settings.settings import POLICY_NAME, Settings
 from majobctl.repository.toml.file import TomlFile
-from majobctl.text import nearest, quoted
+from majobctl.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.policy.policy import Policy
@@ -63,6 +63,11 @@ def read_policies(settings: Settings) -> tuple[tuple[Policy, ...], list[Problem]
 
 def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
     yield settings.file.plain
+    if not os.path.lexists(settings.root / POLICY_NAME):
+        for name in sorted(os.listdir(settings.root)):
+            if name.casefold() in (POLICY_NAME, "policies.toml"):
+                message = f"its policies are not read; rename it to {POLICY_NAME}"
+                problems.append(Problem(file=printable(name), message=message))
     if os.path.lexists(settings.root / POLICY_NAME):
         try:
             file = TomlFile.read(settings.root / POLICY_NAME, POLICY_NAME)
@@ -71,8 +76,8 @@ def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
             return
         for key in file.data:
             if key != POLICY:
-                message = f"unknown table {quoted(key)}{nearest(key, [POLICY])}"
-                hint = f"; {POLICY_NAME} has [{POLICY}.NAME] tables"
+                hint = nearest(key, [POLICY])
+                message = f"unknown table {quoted(key)}; {POLICY_NAME} has [{POLICY}.NAME] tables"
                 problems.append(file.problem(Violation((key,), message + hint)))
         yield file
 

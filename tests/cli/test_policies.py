@@ -113,10 +113,13 @@ def test_a_saved_plan_is_judged_by_the_policies_of_now(repo: Repository, cloud: 
     repo.job("alpha", config_desc="first", train_instance_count=2)
     repo.done("plan", "--out", "before.plan")
     repo.write("policy.toml", FEW)
-    repo.run("plan", "--out", "denied.plan", code=1)
+    ran = repo.run("plan", "--out", "denied.plan", code=1)
+    assert "Saved the plan; policies deny what it does" in ran.stderr
+    assert "apply it with" not in ran.stderr
     for plan in ("before.plan", "denied.plan"):
         ran = repo.run("apply", plan, code=1)
         assert f"jobs/alpha.toml:9: job_config.alpha: {TOLD}" in " ".join(ran.stdout.split())
+        assert "leave them out (--exclude) and plan again" in ran.stderr
     repo.write("policy.toml", "[policy.few")
     assert "policy.toml:1" in repo.run("apply", "before.plan", code=1).stderr
     assert cloud.take() == {}
@@ -232,7 +235,7 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.job("alpha", train_instance_count=4)
     for require, fails, told in (
         ("price_per_hour.maximum = 9.99", "{ price_per_hour = 10.5 }", "price_per_hour is 10.0;"),
-        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing;"),
+        ("gpus.maximum = 2", "{ gpus = 3 }", "gpus is missing (known for a flavor that `majobctl"),
         ("gpus = { maximum = 2, optional = true }", "{ gpus = 3 }", ""),
         ('environment.const = "prod"', "{}", 'environment is "";'),
         ('file.pattern = "^nlp/"', "{}", 'file is "jobs/alpha.toml";'),
@@ -246,6 +249,52 @@ def test_gpus_prices_and_the_environment_are_known(on_emulator: Repository) -> N
     on_emulator.done("flavors")
     on_emulator.write("policy.toml", rule("gpus.maximum = 2", "{ gpus = 3 }"))
     assert "gpus is 4; " in on_emulator.run("plan", code=1).stdout
+    (on_emulator.root / "prices.toml").unlink()
+    on_emulator.write("policy.toml", rule("price_per_hour = {}", "{}"))
+    told = "price_per_hour is missing (known for a flavor with a price in prices.toml, without"
+    assert told in on_emulator.run("validate", code=1).stderr
+
+
+SECRET_NODES: dict[str, dict[str, Any]] = {
+    "count": {"train_instance_count": 4, "sensitive": ["train_instance_count"]},
+    "flavor": {"train_instance_count": 4, "train_instance_type": "${env.FLAVOR}"},
+}
+
+
+@pytest.mark.parametrize("secret", SECRET_NODES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        rule("price_per_hour = { maximum = 9, optional = true }", "{ price_per_hour = 10 }"),
+        rule("user_command.const = 'x'", "{ price_per_hour = 9 }") + "where.price_per_hour = {}\n",
+    ],
+    ids=["require", "where"],
+)
+def test_a_price_that_would_tell_a_secret_counts_against_the_job_config(
+    on_emulator: Repository, monkeypatch: pytest.MonkeyPatch, secret: str, text: str
+) -> None:
+    monkeypatch.setenv("FLAVOR", "modelarts.vm.gpu.p100")
+    prices = 'currency = "EUR"\n[price_per_hour]\n"modelarts.vm.gpu.p100" = 2.5\n'
+    on_emulator.write("prices.toml", prices)
+    on_emulator.job("alpha", **SECRET_NODES[secret])
+    on_emulator.write("policy.toml", text)
+    for command in (["validate"], ["plan"], ["apply", "--auto-approve"]):
+        ran = on_emulator.run(*command, code=1)
+        assert "policy p (policy.toml:1)" in ran.stdout + ran.stderr
+        assert "10.0" not in ran.stdout + ran.stderr
+
+
+def test_a_rename_to_a_name_that_the_service_has_keeps_what_is_frozen(
+    repo: Repository, cloud: Cloud
+) -> None:
+    repo.done("state", "rm", "beta")
+    repo.remove("alpha")
+    repo.write("policy.toml", FROZEN)
+    repo.job("beta", renamed_from="alpha", output_path="/ml/new/")
+    for refresh in ("none", "changed", "all"):
+        assert "froze it: kept" in repo.run("plan", f"--refresh={refresh}", code=1).stdout
+        repo.run("apply", "--auto-approve", "--overwrite", f"--refresh={refresh}", code=1)
+    assert cloud.writes() == []
 
 
 HIDING = """
@@ -301,3 +350,28 @@ def test_an_exemption_for_nothing_is_a_warning(on_emulator: Repository) -> None:
     )
     assert told in on_emulator.done("validate").stderr
     assert json.loads(on_emulator.done("validate", "--format", "json").stdout)["warnings"]
+
+
+def test_what_may_be_created_is_judged_as_a_creation(on_emulator: Repository) -> None:
+    """The service is read only when the apply writes: too late for a policy."""
+    settings = on_emulator.root / "majobctl.toml"
+    settings.write_text(f"{settings.read_text()}[apply]\ncreate_missing = true\n")
+    on_emulator.job("a")
+    on_emulator.write(
+        "policy.toml",
+        '[policy.few]\nbecause = "every one is paid for"\n'
+        'where = { action = { const = "create" } }\nrequire = { name = { pattern = "^tmp" } }\n'
+        'fails = [{ action = "create", name = "a" }]\n',
+    )
+    for command in (("plan",), ("plan", "--refresh"), ("apply", "--auto-approve")):
+        assert "policy few" in on_emulator.run(*command, code=1).stdout
+
+
+@pytest.mark.parametrize("name", ["policies.toml", "Policy.toml", "policy.TOML"])
+def test_a_file_that_was_meant_to_have_policies_is_an_error(
+    on_emulator: Repository, name: str
+) -> None:
+    on_emulator.job("a")
+    on_emulator.write(name, "")
+    ran = on_emulator.run("validate", code=1)
+    assert f"{name}: its policies are not read; rename it to policy.toml\n" in ran.stderr

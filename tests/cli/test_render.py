@@ -116,6 +116,25 @@ token = "(sensitive)"  # majobctl.toml:10 (defaults), environment (env.HF_TOKEN)
 """
 
 
+def test_a_key_and_a_label_of_a_matrix_have_the_same_origin(layered: Repository) -> None:
+    keys = toml_of("m", {key: JOB[key] for key in JOB.keys() - {"train_instance_count"}})
+    name = 'name = "m-{train_instance_count}"\n'
+    layered.write(
+        "jobs/m.toml",
+        f"""{keys}matrix.train_instance_count = [1, 2]
+matrix.lr = [0.1]
+{name}""",
+    )
+    shown = layered.done("render", "m-2", "--origin").stdout
+    line = keys.count("\n") + 1
+    origins = (
+        f"jobs/m.toml:{line} (matrix.train_instance_count)",
+        f"jobs/m.toml:{line + 1} (matrix.lr)",
+    )
+    assert f"train_instance_count = 2  # {origins[0]}\n" in shown
+    assert f'lr = "0.1"  # {origins[1]}\n' in shown
+
+
 def test_each_value_has_its_origin(layered: Repository) -> None:
     layered.environment["HF_TOKEN"] = "not-shown-to-anybody"
     shown = layered.done("render", "grid-1e-5", "-e", "prod", "--origin").stdout
@@ -482,3 +501,12 @@ def test_what_is_rendered_is_what_is_read_and_what_is_sent(
     on_rest.monkeypatch.setenv("MAJOBCTL_ENDPOINT", rest.url)
     exec(compile(script, "script.py", "exec"), {})
     assert sent(rest) == bodies
+
+
+def test_names_that_are_alike_have_variables_of_their_own(secretive: Repository) -> None:
+    for name in ("a-b", "a_b"):
+        parameters = {"p-q": "written-secret", "p_q": "another-secret"}
+        secretive.job(name, hyperparameters=parameters, sensitive=[*parameters])
+    script = secretive.done("render", "--as", "sdk").stdout
+    needed = ["A_B_P_Q", *(f"A_B_P_Q_{number}" for number in (2, 3, 4))]
+    assert f"# Needed in the environment: {', '.join(needed)}\n" in script
