@@ -27,10 +27,10 @@ def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
     """Show the job configs as they will be: defaults, templates, matrices, variables and the
     environment resolved.
 
-    Each has its file and line; with --origin, each value, too, and the variables in it. Nothing is
-    read but files, and no secret is needed: a sensitive value is `(sensitive)`, and a script reads
-    it from os.environ. Requests have the ids that `majobctl flavors`, `engines` and `algorithms`
-    have cached.
+    Each has its file and line; with --origin, each value, too, and the variables in it. Only
+    files are read, and no secret is needed: a sensitive value is shown as `(sensitive)`, and a
+    script reads it from os.environ. Requests have the ids that `majobctl flavors`,
+    `engines` and `algorithms` have cached.
 
     \b
     Example:

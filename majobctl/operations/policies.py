@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.job_config.fields import documented_order
-from majobctl.job_config.job_config import Source
+from majobctl.job_config.job_config import JobConfig, Source
 from majobctl.job_config.secrets import Masker, is_masked, value_at
 from majobctl.plan.change import SENDING, Action, Change, Params
 from majobctl.plan.diff import differing_places
@@ -47,12 +47,8 @@ def validate(repository: RepositoryOrPath) -> Config:
         raise ConfigError(sorted(problems), error.warnings) from None
     if not config.policies:
         return config
-    court = _Court(config.settings, config.policies)
-    verdicts = [
-        _placed(verdict, it.source, None)
-        for it in config.job_configs.values()
-        for verdict in court.of_job_config(it.name, it.source, it.params, [*it.sensitive])
-    ]
+    evaluator = _Evaluator(config.settings, config.policies)
+    verdicts = [it for own in config.job_configs.values() for it in evaluator.of_job_config(own)]
     warned = [it.problem for it in verdicts if not it.denies]
     warned += _exempt_nothing(config)
     repository.warn_all(warned)
@@ -79,14 +75,14 @@ def judged(
     unchanged is not judged. Raises ConfigError as ``validate`` for the policies themselves."""
     found: list[Verdict] = []
     if policies and plan.changes:
-        court = _Court(settings, policies)
+        evaluator = _Evaluator(settings, policies)
         found = [
             verdict
             for change in plan.changes
             for verdict in dict.fromkeys(
                 it
                 for action in _actions(change, plan)
-                for it in court.of_change(change, action.value)
+                for it in evaluator.of_change(change, action.value)
             )
         ]
     warned = [it.problem for it in found if not it.denies]
@@ -100,10 +96,8 @@ def refuse_denied(plan: Plan, is_saved: bool) -> None:
         ways = "correct the job configs, leave them out (--exclude)"
         if is_saved:
             ways = "correct the job configs or leave them out (--exclude) and plan again"
-        advice = f"{ways}, or add them to `exempt` of the policy"
-        raise MajobctlError(
-            f"{counted(denied, 'violation')} of policies; nothing was sent\n{advice}"
-        )
+        advice = f"{ways}, or add them to the policy's `exempt`"
+        raise MajobctlError(f"{counted(denied, 'policy violation')}; nothing was sent\n{advice}")
 
 
 def policies_of(settings: Settings) -> tuple[Policy, ...]:
@@ -121,7 +115,7 @@ def _actions(change: Change, plan: Plan) -> Iterator[Action]:
         yield Action.CREATE
 
 
-class _Court:
+class _Evaluator:
     """The compiled policies, and the facts about job configs that they ask for."""
 
     def __init__(self, settings: Settings, policies: Sequence[Policy]) -> None:
@@ -132,14 +126,14 @@ class _Court:
         if problems := self._judge.problems():
             raise ConfigError(sorted(problems))
 
-    def of_job_config(
-        self, name: str, source: Source | None, params: Params, hidden: Sequence[Any]
-    ) -> Iterator[Verdict]:
+    def of_job_config(self, config: JobConfig) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject
 
-        params = Masker("", name).masked(params, hidden)
-        facts = self._facts(name, source.file if source else "", params)
-        yield from self._judge.verdicts(Subject(facts=facts, params=params))
+        params = Masker("", config.name).masked(config.params, [*config.sensitive])
+        file = config.source.file if config.source else ""
+        facts = self._facts(config.name, file, params)
+        for verdict in self._judge.verdicts(Subject(facts=facts, params=params)):
+            yield _placed(verdict, config.source, None)
 
     def of_change(self, change: Change, action: str) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject

@@ -102,7 +102,7 @@ class Judge:
             for path, message in rule.broken(subject):
                 yield Verdict(
                     policy=rule.policy.name,
-                    level="deny" if rule.policy.denies else "warn",
+                    level=rule.policy.level,
                     name=subject.name,
                     path=path,
                     message=f"{message}: {rule.policy.because}",
@@ -148,7 +148,7 @@ class _Rule:
         # A change that leaves `where` does not free what it had before.
         if frozen and (covers or self._first_unmet(subject.former) is None):
             for path in frozen:
-                what = f"{'.'.join(path)} may not change once it was applied"
+                what = f"{'.'.join(path)} may not change once applied"
                 yield path, f"{what}; {policy.place} froze it"
 
     def problems(self) -> Iterator[Problem]:
@@ -169,8 +169,8 @@ class _Rule:
         if key == "passes":
             return f"{which} does not pass: {missed[0]}" if missed else ""
         if unmet is not None:
-            return f"{which} breaks nothing, since `where` does not hold for it: {unmet}"
-        return "" if missed else f"{which} breaks nothing: it has all that `require` wants"
+            return f"{which} does not break the rule, since `where` does not hold for it: {unmet}"
+        return "" if missed else f"{which} does not break the rule: it meets all of `require`"
 
     def _first_unmet(self, subject: Subject) -> str | None:
         """The first condition of ``where`` that does not hold, and why; None if all do."""

@@ -60,7 +60,7 @@ class Policy:
     name: str
     because: str
     source: Written
-    denies: bool = True
+    level: str = "deny"
     where: tuple[Condition, ...] = ()
     require: tuple[Condition, ...] = ()
     frozen: tuple[tuple[str, ...], ...] = ()
@@ -86,14 +86,14 @@ class Policy:
 
 def read_policy(name: str, table: object, source: Written) -> tuple[Policy, list[Violation]]:
     """The policy in ``table``, and what is wrong with it; the paths begin at the table."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not isinstance(table, Mapping):
         message = "a policy's name has 1 to 40 letters, digits, _ or -"
+        if _NAME.fullmatch(name):
+            message = f"must be a table, [policy.{name}], not {type_name(table)}"
         return Policy(name=name, because="", source=source), [Violation((), message)]
-    if not isinstance(table, Mapping):
-        message = f"must be a table, [policy.{name}], not {type_name(table)}"
-        return Policy(name=name, because="", source=source), [Violation((), message)]
+    known = f"; a policy has {', '.join(_KEYS)}"
     violations = [
-        Violation((key,), f"unknown key {quoted(key)}{nearest(key, _KEYS) or _known_keys()}")
+        Violation((key,), f"unknown key {quoted(key)}{nearest(key, _KEYS) or known}")
         for key in table
         if key not in _KEYS
     ]
@@ -108,7 +108,7 @@ def read_policy(name: str, table: object, source: Written) -> tuple[Policy, list
         name=name,
         because=str(table.get("because", "")),
         source=source,
-        denies=table.get("level", "deny") != "warn",
+        level=table.get("level", "deny"),
         where=where,
         require=require,
         frozen=tuple(places),
@@ -127,10 +127,6 @@ def _conditions(
     found, wrong = conditions_of(table[key], (key,), may_be_optional=key == "require")
     violations += wrong
     return found
-
-
-def _known_keys() -> str:
-    return f"; a policy has {', '.join(_KEYS)}"
 
 
 def _missing(table: Mapping[str, Any]) -> Iterator[Violation]:

@@ -102,7 +102,7 @@ def test_an_apply_sends_nothing(denied: Repository, cloud: Cloud, arguments: lis
     before = denied.state
     ran = denied.run("apply", "--auto-approve", *arguments, code=1)
     assert TOLD in " ".join((ran.stdout + ran.stderr).split())
-    assert "1 violation of policies; nothing was sent" in ran.stdout + ran.stderr
+    assert "1 policy violation; nothing was sent" in ran.stdout + ran.stderr
     assert cloud.writes() == []
     assert denied.state == before
     denied.apply("--target", "beta")
@@ -184,7 +184,7 @@ def test_what_is_frozen_may_not_change(repo: Repository, cloud: Cloud, case: str
     )
     repo.done("validate")
     ran = repo.run("plan", code=1 if told else 0)
-    said = f"{told} may not change once it was applied; policy fixed (policy.toml:1) froze it: kept"
+    said = f"{told} may not change once applied; policy fixed (policy.toml:1) froze it: kept"
     assert (said in " ".join(ran.stdout.split())) == bool(told)
     assert "s3cret" not in ran.stdout + ran.stderr
     if told:

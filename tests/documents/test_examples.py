@@ -245,11 +245,11 @@ def test_the_policies_refuse_what_their_readme_says(tmp_path: Path) -> None:
     assert problems.endswith("2 problems. Nothing was done.\nexit code 1\n")
     here = "exec 2>&1\ncd /tmp/mine"
     said = run_blocks([here, refused], tmp_path)
-    assert "Error: 2 violations of policies; nothing was sent\n" in said
+    assert "Error: 2 policy violations; nothing was sent\n" in said
     assert said.endswith("exit code 1\n")
     assert "Apply complete: 1 updated." in run_blocks([here, agreed], tmp_path)
     said = run_blocks([here, untested], tmp_path)
-    assert "policy.toml:8: policy.v100-nodes: this example breaks nothing" in said
+    assert "policy.toml:8: policy.v100-nodes: this example does not break the rule" in said
     assert said.endswith("exit code 1\n")
 
 

@@ -61,7 +61,7 @@ def definitions_of_policies(fields: Mapping[str, Schema]) -> dict[str, Schema]:
             "where": {"description": "The job configs that it is about.", **_ref("conditions")},
             "require": {"description": "What they must have.", **_ref("conditions")},
             "exempt": {"description": "Names that it is not for, as globs.", **texts},
-            "frozen": {"description": "What may not change once it was applied.", **texts},
+            "frozen": {"description": "What may not change once applied.", **texts},
             "fails": {"description": "Examples that break it.", "minItems": 1, **examples},
             "passes": {"description": "Examples that do not.", **examples},
         },
@@ -110,15 +110,13 @@ def _operand(word: str, kind: Type) -> Schema:
     return {"type": "number", **({"exclusiveMinimum": 0} if word == "multipleOf" else {})}
 
 
-def rules_of_policies(policies: Iterable[Policy]) -> dict[str, Schema]:
-    """Each pattern of the names of job configs, and what their tables must be."""
-    rules: dict[str, Schema] = {}
+def rules_of_policies(policies: Iterable[Policy]) -> Iterator[tuple[str, Schema]]:
+    """Patterns of the names of job configs, and what their tables must be."""
     for policy in policies:
         if rule := _rule(policy):
             exempt = "|".join(map(_as_pattern, policy.exempt))
             names = f"^(?!({exempt})$){NAME.pattern}$" if exempt else f"^{NAME.pattern}$"
-            rules.setdefault(names, {"allOf": []})["allOf"].append(rule)
-    return rules
+            yield names, rule
 
 
 _CHARACTERS = "".join(filter(re.compile(NAME.pattern).fullmatch, map(chr, range(128))))

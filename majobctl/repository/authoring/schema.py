@@ -50,8 +50,8 @@ def job_file_schema(policies: Iterable[Policy] = ()) -> Schema:
     with_matrix = {"required": [MATRIX], **OTHERS}
     shared = {key: rule for key, rule in _directives().items() if key != RENAMED_FROM}
     names = {_NAMES["pattern"]: {"allOf": [job_config, rules]}}
-    for pattern, rule in rules_of_policies(policies).items():
-        names[pattern] = {"allOf": [*names.get(pattern, {}).get("allOf", ()), *rule["allOf"]]}
+    for pattern, rule in rules_of_policies(policies):
+        names.setdefault(pattern, {"allOf": []})["allOf"].append(rule)
     return {
         "$schema": _DRAFT,
         "title": "majobctl job file",
