@@ -169,6 +169,23 @@ def plan_config(
     needs_salt = state is None and (live is not None or (for_saving and has_secrets))
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
+    made = replace(made, overwrites=overwrites or settings.apply["overwrite"])
+    made = _explained(repository, made, config, state, base)
+    _check_found(made, config)
+    if selection and not made.total:
+        repository.warn("what is selected waits for the job config that is renamed from it")
+    return only_shown(made) if needs_salt and not for_saving else made
+
+
+def _explained(
+    repository: ConfigRepository,
+    made: Plan,
+    config: Config,
+    state: State | None,
+    base: Config | None,
+) -> Plan:
+    """``made`` with its causes, with what keeps an apply from it, and with what it costs."""
+    settings = config.settings
     if any(change.fields for change in made.changes):
         from majobctl.operations.causes import with_causes
 
@@ -179,7 +196,6 @@ def plan_config(
             replace(it, source=config.elsewhere.get(it.name, it.source)) for it in made.changes
         ),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
-        overwrites=overwrites or settings.apply["overwrite"],
         unset=_unset(made, config),
     )
     if config.policies:
@@ -190,10 +206,7 @@ def plan_config(
         from majobctl.operations.impact import with_impact
 
         made = with_impact(made, config, base)
-    _check_found(made, config)
-    if selection and not made.total:
-        repository.warn("what is selected waits for the job config that is renamed from it")
-    return only_shown(made) if needs_salt and not for_saving else made
+    return made
 
 
 def _unset(plan: Plan, config: Config) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ class _Rule:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._asks_action = policy.asks("action")
         self._problems: list[Problem] = []
         self._where = [(it, self._compiled("where", it)) for it in policy.where]
         self._require = [(it, self._compiled("require", it)) for it in policy.require]
@@ -135,11 +136,8 @@ class _Rule:
         """Each place of ``subject`` that breaks the rule, and how."""
         policy = self.policy
         # Without a plan there is no action; and nothing else matters of what leaves.
-        if policy.asks("action") != ("action" in subject.facts) and (
-            subject.leaves or "action" not in subject.facts
-        ):
-            return
-        if policy.exempts(subject.name):
+        is_judged = "action" in subject.facts if self._asks_action else not subject.leaves
+        if not is_judged or policy.exempts(subject.name):
             return
         covers = self._first_unmet(subject) is None
         if covers:
