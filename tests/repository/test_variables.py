@@ -275,7 +275,11 @@ def count_of(root: Path, settings: str, overrides: Overrides, job: str = TYPED) 
     except ConfigError as error:
         (problem,) = error.problems
         assert str(problem).startswith("jobs/a.toml:3: job_config.a: train_instance_count ")
-        return problem.message.removeprefix("train_instance_count ")
+        message = problem.message.removeprefix("train_instance_count ")
+        if job == TYPED:
+            # The line has the reference alone: the wrong value is somewhere else.
+            assert message.endswith(' (from "${var.nodes}")')
+        return message.partition(" (from ")[0]
     assert type(found) is int
     return found
 

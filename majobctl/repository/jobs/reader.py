@@ -34,7 +34,7 @@ from majobctl.repository.jobs.layers import Layer, Origin, merged
 from majobctl.repository.jobs.matrix import MATRIX, combinations, filled, without_matrix
 from majobctl.repository.jobs.names import broken_renames, with_valid_names
 from majobctl.repository.jobs.readings import Reading, within_bounds
-from majobctl.repository.jobs.references import reference_alone, resolve
+from majobctl.repository.jobs.references import reference_alone, resolve, with_reference
 from majobctl.repository.jobs.templates import Template, template_of, template_used, useless_secrets
 from majobctl.repository.jobs.unwanted import check_unwanted, without_unset
 from majobctl.repository.settings.settings import Settings
@@ -163,6 +163,7 @@ def _read_job_config(
     params, wrong = checked_values(values)
     if matrix_paths:
         wrong = [item for item in wrong if item.path not in matrix_paths]
+    wrong = [with_reference(item, written) for item in wrong]
     violations += _with_misplaced(origin, wrong)
     if not context.lacks_template:
         violations += map(origin.explained, rule_violations(values, params))
@@ -266,6 +267,7 @@ def _read_alone(
     _, wrong = checked_values(resolved.values)
     # Only a job config that uses the table knows its matrix.
     unknown = {*resolved.matrix_paths, *(it.path for it in unresolved if elsewhere)}
+    wrong = [with_reference(item, layer.table) for item in wrong]
     found = [item for item in (*unresolved, *wrong) if item.path not in unknown]
     policy, origin = _policy(effective, resolved.secret_paths), Origin((layer,))
     violations = [*violations, *_with_misplaced(origin, found)]

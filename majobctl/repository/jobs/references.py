@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.job_config.fields import FIELDS, Kind
@@ -97,6 +97,13 @@ def resolve(
         violations.append(Violation((), message))
     paths = {"secret_paths": secret_paths, "matrix_paths": matrix_paths}
     return Resolved(values=values, added=added, **paths), violations
+
+
+def with_reference(wrong: Violation, written: Mapping[str, Any]) -> Violation:
+    """``wrong``, with what is ``written`` at its place if that is a reference alone."""
+    text = written.get(wrong.path[0]) if len(wrong.path) == 1 else None
+    is_alone = wrong.path in _COUNTS and isinstance(text, str) and _REFERENCE.fullmatch(text)
+    return replace(wrong, hint=f"(from {quoted(text)})") if is_alone else wrong
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], Any]) -> Any:
