@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext, suppress
 
 import click
@@ -9,7 +10,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.errors import MajobctlError
-from majobctl.text import counted, printable, printable_lines
+from majobctl.text import counted, printable, printable_lines, quoted
 
 
 @click.command("capture", context_settings={"allow_interspersed_args": False})
@@ -64,7 +65,16 @@ def command(
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
         click.echo(f"Error: {printable_lines(str(found.failure))}", err=True)
-        end = " before that" + ("; no file was written" if out else "")
+        end = " before that"
+    if out and not found.file:
+        end += "; no file was written"
+    scripts = [it for it in arguments if it.endswith(".py") and os.path.isfile(it)]
+    if scripts and not found.names:
+        first, *more = scripts
+        which = quoted(first) + (f" and {len(more)} more" if more else "")
+        how = "as arguments" if more else "as an argument"
+        advice = "capture runs one script; run it once for each"
+        invocation.warn(f"{which} went to {quoted(script)} {how}: {advice}")
     if found.names and not out:
         click.echo(found.text, nl=False)
     click.echo(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)

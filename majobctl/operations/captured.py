@@ -100,8 +100,8 @@ def _read_config(found: Captured, record: Mapping[str, Any]) -> None:
     if not record["is_named"]:
         found.warn(at, "has no name in the script, and got this one", name)
     if record["method"] in ("fit", "create_job_version"):
-        what = f"is what {record['method']} trains with"
-        found.warn(at, f"{what}; majobctl keeps it, but starts no job", name)
+        what = f"comes from {record['method']}, which starts a job"
+        found.warn(at, f"{what}; majobctl keeps what it trains with, and starts none", name)
     params = {}
     for key, value in record["params"].items():
         place = record["lines"].get(key, at)

@@ -284,8 +284,8 @@ WARNINGS = {
     ),
     "a job": (
         'estimator.fit(inputs="/ml/data/", job_name="one")\n',
-        "train.py:14: job_config.one: is what fit trains with; majobctl keeps it, but starts no"
-        " job",
+        "train.py:14: job_config.one: comes from fit, which starts a job; majobctl keeps what it"
+        " trains with, and starts none",
     ),
     "a long name": (
         'estimator.config_name = "a-name-of-more-than-20"\n'
@@ -605,6 +605,34 @@ def test_nothing_is_written_where_it_is_not_read_or_not_complete(
     ran = capture(repository, HEAD + script, options=("--out", out), code=1)
     assert wanted in ran.stderr
     assert not [*repository.root.parent.rglob("captured.*")]
+
+
+def test_an_empty_capture_says_that_no_file_was_written(repository: Repository) -> None:
+    repository.settings(SETTINGS)
+    ran = capture(repository, HEAD, options=("--out", "jobs/captured.toml"))
+    assert ran.stderr.endswith("Captured 0 job configs; no file was written.\n")
+    assert not [*repository.root.rglob("captured.*")]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "warning"),
+    [
+        ("", ("a.py",), '"a.py" went to "train.py" as an argument'),
+        ("", ("a.py", "--fast", "b.py"), '"a.py" and 1 more went to "train.py" as arguments'),
+        ("", ("none.py", "a.txt"), ""),
+        (UPDATE, ("a.py",), ""),
+    ],
+)
+def test_scripts_that_went_to_a_script_as_arguments(
+    script: str, arguments: tuple[str, ...], warning: str, repository: Repository
+) -> None:
+    """What a shell makes of ``capture *.py``."""
+    for name in ("a.py", "b.py", "a.txt"):
+        repository.write(name, HEAD)
+    ran = capture(repository, HEAD + script, *arguments)
+    warned = [line for line in ran.stderr.splitlines() if line.startswith("Warning: ")]
+    wanted = f"Warning: {warning}: capture runs one script; run it once for each"
+    assert warned == ([wanted] if warning else [])
 
 
 def test_a_new_file_needs_a_config_repository(repository: Repository) -> None:
