@@ -25,8 +25,9 @@ def command(format_: str, detailed_exitcode: bool) -> int:
     """Show what was changed in the service since it was last applied.
 
     Each value of the state is shown before the service's own. Nothing is changed, and no lock is
-    taken. The TOML files are ignored, except for drift.ignore and ignore_changes.
-    `majobctl apply --refresh` brings the service back to the TOML files.
+    taken. The TOML files are ignored, except for drift.ignore and ignore_changes. `majobctl pull`
+    takes the changes into the TOML files; `majobctl apply --refresh` undoes them once you have
+    typed yes.
 
     \b
     Example:
