@@ -49,7 +49,7 @@ def field_lines(fields: Sequence[FieldChange], paint: Paint, width: int | None) 
         path_width = min(PATH_WIDTH, (width or _WIDTH) * 2 // 5)
         start = f"{_INDENT}{field.action.sign} {padded(printable(field.dotted), path_width)} "
         old = None if field.action is FieldAction.RECORD else field.replaced
-        texts = [json_text(side) for side in (old, field.after) if side is not None]
+        texts = [json_text(side) for side in (old, field.after) if side is not None] or ["blank"]
         first, *more = value_lines(start, texts, paint, width, _note(field))
         yield f"{_INDENT}{painted_sign(field.action, paint)}{first[len(_INDENT) + 1 :]}"
         yield from more

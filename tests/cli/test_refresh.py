@@ -122,6 +122,15 @@ def test_what_was_removed_there_is_no_matter_of_secrets(
     assert fields(refreshed(repo))[key][3:] == ("add", "changed there")
 
 
+def test_what_both_sides_removed_is_blank(repo: Repository, cloud: Cloud) -> None:
+    cloud.console.change("alpha", config_desc="")
+    repo.job("alpha", config_desc="")
+    assert fields(refreshed(repo))["config_desc"][3:] == ("record", "the same here and there")
+    text = " ".join(repo.done("plan", "--refresh").stdout.split())
+    same = "(the same in TOML and in the service; the state has "
+    assert f'= config_desc blank {same}"first")' in text
+
+
 def test_what_was_changed_there_is_repaired_with_one_put(repo: Repository, cloud: Cloud) -> None:
     cloud.console.change("beta", config_desc="theirs", log_url="/ml/log/")
     cloud.take()
