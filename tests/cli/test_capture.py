@@ -555,6 +555,13 @@ def assert_gone(file: Path) -> None:
     until(lambda: not status.exists() or "State:\tZ" in status.read_text(), "the end of a process")
 
 
+def test_a_loop_is_a_matrix_without_a_default_of_another_label(repository: Repository) -> None:
+    repository.settings(f"{SETTINGS}[defaults.hyperparameters]\nwarmup = 5\n")
+    (table,) = tables(capture(repository, HEAD + LOOP)).values()
+    assert table["matrix"] == {"lr": ["0.01", "0.1"], "seed": ["0", "1", "2"]}
+    assert table["unset"] == ["warmup"]
+
+
 def test_a_new_job_file_is_written_below_the_defaults(repository: Repository) -> None:
     settings = f'{SETTINGS}[defaults]\nlog_url = "/ml/log/"\noutput_path = "/ml/output/"\n'
     repository.job("known")

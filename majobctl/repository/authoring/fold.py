@@ -9,6 +9,7 @@ from itertools import combinations, pairwise, product
 from math import prod
 from typing import Any, TypeAlias
 
+from majobctl.job_config.directives import UNSET
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.repository.authoring.generate import JobTable
@@ -126,7 +127,7 @@ def _flat(values: Mapping[str, Any]) -> _Flat:
 def _nested(flat: _Flat) -> dict[str, Any]:
     labelled = {place[1]: value for place, value in flat.items() if len(place) > 1}
     own = {_LABELLED: labelled, **{place[0]: flat[place] for place in flat if len(place) == 1}}
-    return {key: own[key] for key in FIELDS if key in own and own[key] != {}}
+    return {key: own[key] for key in (*FIELDS, UNSET) if key in own and own[key] != {}}
 
 
 def _label(template: str, labels: set[str]) -> str:
