@@ -46,7 +46,7 @@ def resolved(
 def _hint(part: str, root: Path, elsewhere: Collection[str]) -> str:
     """What to do about ``part``, which selects nothing though there is such a thing."""
     if plain_name(part) in elsewhere:
-        return "; the files have it for other environments only (-e NAME)"
+        return "; the files have it for other environments"
     places = [part, os.path.join(root, part)]
     if any(map(os.path.isdir, places)):
         return f"; it is a folder: write {quoted(part.rstrip('/') + '/*.toml')}"

@@ -101,9 +101,10 @@ def resolve(
 
 def with_reference(wrong: Violation, written: Mapping[str, Any]) -> Violation:
     """``wrong``, with what is ``written`` at its place if that is a reference alone."""
-    text = written.get(wrong.path[0]) if len(wrong.path) == 1 else None
-    is_alone = wrong.path in _COUNTS and isinstance(text, str) and _REFERENCE.fullmatch(text)
-    return replace(wrong, hint=f"(from {quoted(text)})") if is_alone else wrong
+    text = written.get(str(wrong.path[0])) if wrong.path in _COUNTS else None
+    if isinstance(text, str) and _REFERENCE.fullmatch(text):
+        return replace(wrong, hint=f"(from {quoted(text)})")
+    return wrong
 
 
 def _mapped(value: Any, path: Path, resolved: Callable[[str, Path], Any]) -> Any:
