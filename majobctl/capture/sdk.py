@@ -64,6 +64,9 @@ class Estimator(metaclass=_Unknown):
         return dict(self.__dict__.get("_lines", {}))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(("create_", "update_")):
+            # Its call would otherwise fail as one of None.
+            raise AttributeError(f"'Estimator' object has no attribute {name!r}")
         answer = Answer().__getattr__(name)
         return answer if name.startswith(("get_", "stop_", "delete_")) else None
 

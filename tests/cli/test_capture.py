@@ -614,6 +614,12 @@ def test_nothing_is_written_where_it_is_not_read_or_not_complete(
     assert not [*repository.root.parent.rglob("captured.*")]
 
 
+def test_a_misspelt_call_is_named(repository: Repository) -> None:
+    script = f"{HEAD}{UPDATE.replace('configs', 'config', 1)}"
+    ran = capture(repository, script, code=1)
+    assert "AttributeError: 'Estimator' object has no attribute 'update_job_config'\n" in ran.stderr
+
+
 def test_an_empty_capture_says_that_no_file_was_written(repository: Repository) -> None:
     repository.settings(SETTINGS)
     ran = capture(repository, HEAD, options=("--out", "jobs/captured.toml"))
