@@ -43,7 +43,7 @@ def command(
     environment, except PATH, LANG and their like.
 
     The TOML leaves out what [defaults] of the config repository already gives; job configs that
-    differ in a few values only become a matrix. Options come before SCRIPT; what follows it belongs
+    differ only in a few values become a matrix. Options come before SCRIPT; what follows it belongs
     to the script.
 
     \b

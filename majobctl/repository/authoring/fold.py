@@ -1,4 +1,4 @@
-"""Tables that differ in a few values only -> one table with a matrix."""
+"""Tables that differ only in a few values -> one table with a matrix."""
 
 from __future__ import annotations
 
