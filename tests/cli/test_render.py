@@ -168,7 +168,7 @@ def test_one_of_another_environment_is_an_error_that_says_so(layered: Repository
         ("jobs/x.toml", "a job config in it must be for this environment\n"),
     ):
         ran = layered.run("render", name, code=1)
-        assert ran.stderr.startswith(f'Error: no job config in a file matches "{name}"; ')
+        assert f'\nError: no job config in a file matches "{name}"; ' in ran.stderr
         assert ran.stderr.endswith(hint) and ran.stdout == ""
 
 
