@@ -3,14 +3,16 @@ the state: the next apply records what is equal, without a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.files import replaceable, write_durably
 from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.directives import ENVIRONMENTS
 from majobctl.job_config.live import notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
@@ -22,13 +24,19 @@ from majobctl.plan.planner import make_plan
 from majobctl.plan.pulled import Outcome, Pulled, PulledField, own_line, pulled_fields, with_taken
 from majobctl.repository.authoring.edits import EditedFile, NotEditableError
 from majobctl.repository.config import Config, load_config
-from majobctl.repository.jobs.layers import Origin
+from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import content_of
 from majobctl.text import in_short, printable, reason_of
 
 _UNDONE = "no file was changed"
+_NOT_COMPARED = (
+    "the state does not know it yet: `majobctl import NAME` takes it in",
+    "no job file describes it",
+    "the files have it for other environments",
+    "the service no longer has it",
+)
 
 
 def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool = False) -> Pulled:
@@ -52,7 +60,8 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         listed = provider.config_names()
         if selection:
             files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
-            selection = resolved(selection, repository.folder, files, {*known, *listed})
+            others = {*known, *listed}
+            selection = resolved(selection, repository.folder, files, others, config.elsewhere)
         both = sorted(filter(selection.covers, known.keys() & config.job_configs.keys()))
         live = read_live(provider, both, parallelism=at_once, observe=observe, listed=listed)
     repository.warn_all(notes(live.values()))
@@ -76,15 +85,12 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     after = _proven(config, fields, contents, plan, lambda it: make(it.job_configs))
     if not check:
         _replace_all(edited, contents, settings.root)
-    strangers = {it for it in {*listed} - known.keys() if selection.covers(it)}
-    gone = [name for name, it in live.items() if it is None]
-    others = environments_of(settings.file.plain)
-    undescribed = {*filter(selection.covers, known.keys() - config.job_configs.keys())}
+    there = {*filter(selection.covers, (*known, *listed))}
     return Pulled(
         fields=tuple(_moved(it, after) for it in fields),
         files=tuple(contents),
-        remarks=tuple(_remarks(strangers, undescribed, gone)),
-        environments=tuple(it for it in others if contents and it != settings.environment),
+        remarks=tuple(_remarks(there - found.keys(), known, config)),
+        environments=tuple(_others(fields, config)),
         compared=len(found),
         is_check=check,
     )
@@ -110,15 +116,28 @@ def _edited(
                 files[name] = EditedFile(content_of(config.settings.root / name, name), name)
             origin = _origin(config, item.name)
             at = origin.written(path)
-            if value is None and any(layer.has(path) for layer in origin.layers[1:]):
-                value = ""  # A blank takes away what comes from below.
+            value, unwanted = _over_below(origin, path, value)
+            like = at.value if at else None
             try:
-                files[name].set(origin.own.prefix, path, value, at.value if at else None)
+                files[name].set(origin.own.prefix, path, value, like, unwanted=unwanted)
             except NotEditableError as error:
                 item = replace(item, outcome=Outcome.LEFT, note=str(error))
         result.append(item)
     taken = {it.file for it in result if it.outcome is Outcome.TAKEN}
     return result, {name: it for name, it in files.items() if name in taken}
+
+
+def _over_below(origin: Origin, path: Place, value: Any) -> tuple[Any, str]:
+    """What the job config's own table has to have at ``path`` to have ``value`` over the tables
+    below, and what its ``unset`` has to name."""
+    below = origin.layers[1:]
+    if value is None and any(layer.has(path) for layer in below):
+        # A blank takes a key away, as import writes it.
+        return ("", "") if len(path) == 1 else (None, unset_name(path[1]))
+    is_blank = len(path) == 2 and isinstance(origin.own.table.get(path[0]), str)
+    if is_blank and any(layer.has(path[:1]) for layer in below):
+        return value, path[0]  # A first label would bring back all of them.
+    return value, ""
 
 
 def _proven(
@@ -204,16 +223,35 @@ def _moved(item: PulledField, config: Config) -> PulledField:
     if item.outcome is not Outcome.TAKEN:
         return item
     origin = _origin(config, item.name)
-    return replace(item, line=own_line(origin, origin.written(item.change.path)))
+    return replace(item, line=own_line(origin, item.change.path))
 
 
-def _remarks(
-    strangers: Iterable[str], undescribed: Iterable[str], gone: Iterable[str]
-) -> Iterator[str]:
-    for names, what in (
-        (strangers, "the state does not know it yet: `majobctl import NAME` takes it in"),
-        (undescribed, "no job file describes it"),
-        (gone, "the service no longer has it"),
-    ):
-        if found := sorted(names):
-            yield f"{in_short([printable(f'job_config.{it}') for it in found])}: {what}"
+def _others(fields: Iterable[PulledField], config: Config) -> Iterator[str]:
+    """The other environments that have a job config of which something is taken."""
+    taken = {it.name for it in fields if it.outcome is Outcome.TAKEN}
+    written = [_origin(config, name).written((ENVIRONMENTS,)) for name in taken]
+    for environment in environments_of(config.settings.file.plain):
+        if environment != config.settings.environment and any(
+            it is None or environment in it.value for it in written
+        ):
+            yield environment
+
+
+def _remarks(names: Collection[str], known: Container[str], config: Config) -> Iterator[str]:
+    """Why ``names`` of the state, which has those that are ``known``, or of the service were not
+    compared."""
+    kinds: dict[str, list[str]] = {it: [] for it in _NOT_COMPARED}
+    for name in sorted(names):
+        kinds[_kind(name, known, config)].append(printable(f"job_config.{name}"))
+    for what, found in kinds.items():
+        if found:
+            yield f"{in_short(found)}: {what}"
+
+
+def _kind(name: str, known: Container[str], config: Config) -> str:
+    stranger, undescribed, elsewhere, gone = _NOT_COMPARED
+    if name in config.elsewhere:
+        return elsewhere
+    if name not in known:
+        return stranger
+    return gone if name in config.job_configs else undescribed

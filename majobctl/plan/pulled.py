@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from majobctl.job_config.checks import checked_values, rule_violations
-from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.compare_policy import ComparePolicy, Place
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import is_masked
@@ -75,7 +75,7 @@ def pulled_fields(change: Change, origin: Origin, live: LiveConfig) -> Iterator[
             outcome, note = Outcome.CONFLICT, ""
         elif why := _why_left(item, origin, at, live):
             outcome, note = Outcome.LEFT, why
-        file, line = origin.file, own_line(origin, at)
+        file, line = origin.file, own_line(origin, item.path)
         if at and outcome is not Outcome.TAKEN:
             file, line = at.layer.file.name, at.layer.line_of(at.path)
         found.append(
@@ -86,9 +86,12 @@ def pulled_fields(change: Change, origin: Origin, live: LiveConfig) -> Iterator[
     yield from _without_broken(found, change.after or {})
 
 
-def own_line(origin: Origin, at: Written | None) -> int:
-    """The line of the value in the job config's own table, else that of the table."""
-    return at.layer.line_of(at.path) if at and at.layer is origin.own else origin.line
+def own_line(origin: Origin, path: Place) -> int:
+    """The line that the job config's own table has for the value at ``path``, maybe in its
+    ``unset``; else that of the table."""
+    at = origin.written(path)
+    place = at.path if at and at.layer is origin.own else origin.own.unsetting(path)
+    return origin.own.line_of(place or origin.key)
 
 
 def _where_from(origin: Origin, at: Written | None) -> str:
@@ -109,10 +112,6 @@ def _why_left(item: FieldChange, origin: Origin, at: Written | None, live: LiveC
     if at and _has_reference(at.value) and not _is_variable(at.value):
         return "it is written with ${...}: edit the text, or the variable"
     if item.live is None:
-        below = next((it for it in origin.layers[1:] if it.has(item.path)), None)
-        if below and len(item.path) == 2:
-            where = f"{below.place_of(item.path)} gives it"
-            return f"{where}, and a job config cannot take a label away: move it from there"
         return ""
     key = item.path[0]
     broken = {text.partition(":")[0] for text in live.problems}

@@ -562,12 +562,28 @@ def test_a_loop_is_a_matrix_without_a_default_of_another_label(repository: Repos
     assert table["unset"] == ["warmup"]
 
 
+def test_labels_of_the_defaults_that_the_script_does_not_set_are_unset(
+    repository: Repository,
+) -> None:
+    below = {"lr": 1, "seed": 2, "inputs": 3}
+    labels = ", ".join(f'{{ label = "{it}", value = {below[it]} }}' for it in below)
+    repository.settings(f"{SETTINGS}[defaults]\nhyperparameters = [{labels}]\n")
+    script = f"{HEAD}estimator.hyperparameters = [{{'label': 'seed', 'value': 2}}]\n{UPDATE}"
+    none = UPDATE.replace('"one"', '"two"')
+    script += f"estimator.hyperparameters = []\n{none}"
+    capture(repository, script, options=("--out", "jobs/new.toml"))
+    written = tomli.loads((repository.root / "jobs/new.toml").read_text())["job_config"]
+    assert written["one"]["unset"] == ["hyperparameters.inputs", "lr"]
+    assert "hyperparameters" not in written["one"]
+    assert written["two"]["hyperparameters"] == ""
+    assert "hyperparameters" not in repository.done("render", "two").stdout
+    shown = repository.done("render", "one").stdout
+    assert shown.endswith('[job_config.one.hyperparameters]\nseed = "2"\n')
+
+
 def test_a_new_job_file_is_written_below_the_defaults(repository: Repository) -> None:
     settings = f'{SETTINGS}[defaults]\nlog_url = "/ml/log/"\noutput_path = "/ml/output/"\n'
     repository.job("known")
-    repository.write("majobctl.toml", f"{settings}hyperparameters = {{ lr = 1 }}\n")
-    other = f"{HEAD}estimator.hyperparameters = [{{'label': 'n', 'value': 1}}]\n{UPDATE}"
-    assert 'unset = ["lr"]\n' in capture(repository, other).stdout
     repository.settings(settings)
     known = UPDATE.replace('"one"', '"known"')
     script = f"{HEAD}estimator.log_url = '/ml/log/'\n{UPDATE}{known}estimator.log_url = None\n"

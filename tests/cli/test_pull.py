@@ -173,6 +173,7 @@ KEYS = {
         'hyperparameters = [{ label = "log_url", value = "1" }]\n',
     ),
     "all labels leave": ("hyperparameters = {a = 1}\n", ["hyperparameters.a="], None),
+    "dotted labels leave": ("hyperparameters.a = 1\n", ["hyperparameters.a="], ""),
     "OBS paths keep their form": (
         'log_url = "obs://l/o/"\n',
         ["log_url=/x/y/"],
@@ -278,23 +279,148 @@ class TestWhatOthersShare:
         }
         check_settled(repository)
 
-    def test_is_taken_away_by_a_blank_or_not_at_all(self, repository: Repository) -> None:
+    def test_is_taken_away_by_a_blank_or_by_unset(self, repository: Repository) -> None:
         settings = self.SHARED + "hyperparameters = { shared = 1 }\n"
         applied(repository, self.JOBS, settings)
         changed(repository, "log_url=", "hyperparameters.shared=")
-        ran = repository.run("pull", "--format", "json", code=2)
-        assert [*fields_of(ran, "taken")] == ["log_url"]
-        assert fields_of(ran, "left alone") == {
-            "hyperparameters.shared": "majobctl.toml:11 gives it, and a job config cannot take a"
-            " label away: move it from there"
+        ran = repository.done("pull", "--format", "json")
+        assert fields_of(ran, "taken") == {
+            "hyperparameters.shared": "only here: majobctl.toml:11 ([defaults]) stays as it is",
+            "log_url": "only here: majobctl.toml:9 ([defaults]) stays as it is",
         }
-        assert 'log_url = ""\n' in text_of(repository)
+        head, _, tail = self.JOBS.partition("[job_config.beta]")
+        own = 'unset = ["shared"]\nlog_url = ""\n[job_config.beta]'
+        assert text_of(repository) == f"{head}{own}{tail}"
+        lines = {".".join(it["path"]): it["line"] for it in ran.document["fields"]}
+        assert lines == {"log_url": 11, "hyperparameters.shared": 10}
+        check_settled(repository)
 
     def test_environments_that_get_it_too_are_named(self, repository: Repository) -> None:
         applied(repository, JOB, '[environments.prod]\nstate.path = "p.json"\n[environments.dev]\n')
         changed(repository, "train_instance_count=4")
         ran = repository.done("pull")
         assert "prod, dev read these job files, too, and would get the same values." in ran.stdout
+        job = JOB + 'environments = ["", "dev"]\n'
+        repository.write(FILE, job)
+        changed(repository, "train_instance_count=3")
+        repository.write("jobs/alpha.toml", job)
+        ran = repository.done("pull")
+        assert "Environments: dev reads these job files, too," in ran.stdout
+
+
+BELOW = (
+    '[variables]\nv = "1"\n[defaults]\nlog_url = "/d/l/"\nconfig_desc = "d"\n'
+    "[defaults.hyperparameters]\nseed = 1\nlr = 0.1\n"
+    '[environments.prod]\nstate.path = "p.json"\n'
+)
+TEMPLATE = f"""\
+[templates.t]
+{REQUIRED}train_instance_count = 1
+unset = ["config_desc", "lr"]
+hyperparameters = [
+    {{ label = "b", value = 2 }},
+    {{ label = "log_url", value = 3 }},
+]
+"""
+HEAD = '[job_config.alpha]  # a\nuse = "t"\n'
+UNSET = {
+    "a label of [defaults] leaves": ("", ["seed="], 'unset = ["seed"]\n'),
+    "a label of the template leaves": ("", ["b="], 'unset = ["b"]\n'),
+    "one that has a key's name": ("", ["log_url="], 'unset = ["hyperparameters.log_url"]\n'),
+    "beside others": (
+        'unset = [ "log_url" ] # u\n',
+        ["b=", "seed="],
+        'unset = [ "log_url", "b", "seed" ] # u\n',
+    ),
+    "on lines of its own": (
+        'unset = [\n    # why\n    "log_url", # l\n    "b", # b\n]\n',
+        ["seed="],
+        'unset = [\n    # why\n    "log_url", # l\n    "b", # b\n    "seed",\n]\n',
+    ),
+    "an empty array": ("unset = [] # u\n", ["b="], 'unset = ["b"] # u\n'),
+    "its own value leaves, too": ("hyperparameters = { b = 7, c = 1 }\n", ["b="], None),
+    "all leave": ("hyperparameters.c = 1\n", ["b=", "c=", "seed=", "log_url="], None),
+    "a label comes back": (
+        'unset = ["seed"] # u\n',
+        ["seed=2"],
+        'hyperparameters = { seed = "2" }\n',
+    ),
+    "one of several": (
+        'unset = [\n    "seed", # s\n    "b", # b\n]\n',
+        ["seed=2"],
+        'unset = [\n    "b", # b\n]\nhyperparameters = { seed = "2" }\n',
+    ),
+    "under both of its names": ('unset = ["seed", "hyperparameters.seed"]\n', ["seed=2"], None),
+    "one comes and one leaves": (
+        'unset = ["seed"]\n',
+        ["seed=2", "b="],
+        'hyperparameters = { seed = "2" }\nunset = ["b"]\n',
+    ),
+    "a key comes back": ('unset = ["log_url"]\n', [".log_url=/l/"], 'log_url = "/l/"\n'),
+    "a key leaves": ('unset = ["b"]\n', [".log_url="], 'unset = ["b"]\nlog_url = ""\n'),
+    "a label that the template unsets": ("", ["lr=3"], 'hyperparameters = { lr = "3" }\n'),
+    "a key that the template unsets": ("", [".config_desc=x"], 'config_desc = "x"\n'),
+    "a label where all are unset": (
+        'unset = ["hyperparameters"] # u\n',
+        ["b=1"],
+        'unset = ["hyperparameters"] # u\nhyperparameters = { b = "1" }\n',
+    ),
+    "a label where all are blank": (
+        'hyperparameters = "" # h\n',
+        ["b=1", "c=2"],
+        'hyperparameters = { b = "1", c = "2" } # h\nunset = ["hyperparameters"]\n',
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "values", "after"), UNSET.values(), ids=UNSET)
+def test_unset_gets_and_loses_names(
+    repository: Repository, before: str, values: list[str], after: str | None
+) -> None:
+    head, end = HEAD, f"\n# end\n{TEMPLATE}"
+    applied(repository, head + before + end, BELOW)
+    changed(
+        repository, *(f"hyperparameters.{it}".replace("hyperparameters..", "") for it in values)
+    )
+    repository.done("pull")
+    if after is not None:
+        assert text_of(repository) == head + after + end
+    assert repository.done("validate").stderr == ""
+    check_settled(repository)
+
+
+def test_unset_in_other_forms_of_a_table(repository: Repository) -> None:
+    inline = "{ use = 't', unset = ['seed'] }"
+    job = f"job_config.alpha = {inline} # a\njob_config.beta.use = 't'\n{TEMPLATE}"
+    applied(repository, job, BELOW)
+    changed(repository, "hyperparameters.b=", "hyperparameters.seed=4")
+    changed(repository, "hyperparameters.b=", name="beta")
+    repository.done("pull")
+    check_settled(repository)
+    inline = '{ use = \'t\', hyperparameters = { seed = "4" }, unset = ["b"] }'
+    beta = "job_config.beta.use = 't'\njob_config.beta.unset = [\"b\"]\n"
+    assert text_of(repository) == f"job_config.alpha = {inline} # a\n{beta}{TEMPLATE}"
+
+
+def test_what_is_for_other_environments_is_not_compared(repository: Repository) -> None:
+    beta = JOB.replace("alpha", "beta")
+    applied(repository, files={"jobs/beta.toml": beta}, settings=BELOW)
+    for name in ("alpha", "beta"):
+        changed(repository, "train_instance_count=4", name=name)
+    beta += 'environments = ["prod"]\n'
+    repository.write("jobs/beta.toml", beta + beta.replace("beta", "gamma"))
+    remark = "job_config.beta: the files have it for other environments."
+    for names in ([], ["beta"], ["*"]):
+        ran = repository.run("pull", "--check", *names, code=0 if names == ["beta"] else 2)
+        assert remark in ran.stdout
+        assert "beta.toml" not in ran.stdout
+    ran = repository.run("pull", "gamma", code=1)
+    assert 'matches "gamma"; the files have it for other environments\n' in ran.stderr
+    ran = repository.run("pull", "jobs/beta.toml", code=1)
+    assert "a job config in it must be for this environment\n" in ran.stderr
+    repository.done("state", "rm", "beta")
+    assert remark in repository.done("pull").stdout
+    assert text_of(repository) == JOB.replace("count = 1", "count = 4")
 
 
 LEFT = {

@@ -145,6 +145,33 @@ def test_each_value_has_its_origin(layered: Repository) -> None:
     )
 
 
+def test_what_is_unset_is_not_shown_and_the_rest_has_its_origin(layered: Repository) -> None:
+    table = 'hyperparameters = [{ label = "a", value = 1 }, { label = "b", value = 2 }]\n'
+    job = "use = 'vision'\nunset = ['inputs', 'a', 'seed', 'token']\ntrain_instance_count = 1\n"
+    text = LAYERED["jobs/grid.toml"].replace("\n\n[job", f'\nunset = ["log_url"]\n{table}\n[job')
+    layered.write("jobs/grid.toml", text)
+    layered.write("jobs/x.toml", f"[job_config.x]\n{job}output_path = '/o/'\n")
+    shown = layered.done("render", "x", "--origin").stdout.partition("model_name")[2]
+    assert shown.splitlines()[1:] == [
+        "",
+        "[job_config.x.hyperparameters]",
+        'b = "2"  # jobs/grid.toml:5 (templates.vision)',
+    ]
+
+
+def test_one_of_another_environment_is_an_error_that_says_so(layered: Repository) -> None:
+    layered.write("jobs/x.toml", toml_of("x", {**JOB, "environments": ["prod"]}))
+    layered.done("render", "x", "-e", "prod")
+    assert "[job_config.x]" not in layered.done("render").stdout
+    for name, hint in (
+        ("x", "; the files have it for other environments\n"),
+        ("jobs/x.toml", "a job config in it must be for this environment\n"),
+    ):
+        ran = layered.run("render", name, code=1)
+        assert f'\nError: no job config in a file matches "{name}"; ' in ran.stderr
+        assert ran.stderr.endswith(hint) and ran.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "where"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from majobctl.operations import ConfigRepository, apply, plan, pull
 from majobctl.operations.console import set_values
 from majobctl.operations.context import provider_of
 from majobctl.plan.change import SENDING
-from majobctl.plan.pulled import Outcome
+from majobctl.plan.pulled import Outcome, PulledField
 from majobctl.repository.config import load_config
+from majobctl.repository.jobs.layers import unset_place
 
 ALGORITHM = 'model_name = "ResNet_v2_50"\noutput_path = "/b/out/"\n'
 LABELS = ("a", "b", "c")
@@ -35,6 +36,7 @@ LIVE = {
     },
 }
 """What somebody sets in the console; "" clears."""
+ENVIRONMENTS = ('["", "prod"]', '["prod"]')
 
 
 class Writer:
@@ -43,6 +45,7 @@ class Writer:
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
         self._count = 0
+        self.set_by: dict[str, set[str]] = {}
 
     def some(self, *choices: Any) -> Any:
         return self._draw(st.sampled_from(choices))
@@ -68,9 +71,23 @@ class Writer:
                 yield above
             yield f"{prefix}{key} = {self.value(key)}{self.comment()}"
 
-    def table(self, header: str, first: str, keys: list[str]) -> str:
+    def unset(self, names: Iterable[str]) -> Iterator[str]:
+        """The lines of an array with some of ``names``."""
+        some = [it for it in sorted(names) if self.some(True, False)]
+        texts = [
+            f'"{self.some("", "hyperparameters.") if it in LABELS else ""}{it}"' for it in some
+        ]
+        if self.some(True, False):
+            yield from ["unset = [", *(f"    {it},{self.comment()}" for it in texts), "]"]
+        elif texts:
+            yield f"unset = [{', '.join(texts)}]{self.comment()}"
+
+    def table(self, header: str, first: str, keys: list[str], below: Iterable[str] = ()) -> str:
+        """The text of a table over those that set the keys and labels ``below``."""
         labels = [it for it in LABELS if self.some(True, False)]
+        self.set_by[header] = {*keys, *labels}
         lines = [f"[{header}]{self.comment()}", *first.splitlines(), *self.lines(keys)]
+        lines += self.unset({*below} - {*keys, *labels} - {*OWN[3:]})
         form = self.some("table", "inline", "array", "dotted", "tables")
         pairs = {it: self.value(it) for it in labels}
         if labels and form == "inline":
@@ -95,7 +112,11 @@ class Writer:
             keys = [it for it in keys if self.some(True, False)]
         first += self.some("", "", 'sensitive = ["log_url"]\n' * ("log_url" in keys))
         first += self.some("", "", 'ignore_changes = ["config_desc"]\n')
-        return self.table(f"job_config.{name}", first, keys)
+        first += self.some("", "", f"environments = {self.some(*ENVIRONMENTS)}\n")
+        below = self.set_by["defaults"].union(
+            *[self.set_by["templates.t"]] * first.startswith("use")
+        )
+        return self.table(f"job_config.{name}", first, keys, below)
 
 
 @st.composite
@@ -104,13 +125,14 @@ def repositories(draw: st.DrawFn) -> Mapping[str, str]:
     head = '[provider]\nkind = "emulator"\n[apply]\ncreate_missing = true\n[variables]\nv = "1"\n'
     defaults = writer.table("defaults", "", [it for it in OWN[:3] if writer.some(True, False)])
     required = [*OWN[3:], *(it for it in OWN[:3] if writer.some(True, False))]
-    template = writer.table("templates.t", ALGORITHM, required)
+    first = ALGORITHM + writer.some("", "", f"environments = {writer.some(*ENVIRONMENTS)}\n")
+    template = writer.table("templates.t", first, required, writer.set_by["defaults"])
     matrix = (
         f'[job_config.m]\n{ALGORITHM}name = "m-{{a}}"\nmatrix = {{ a = [1, 2] }}\n'
         f'train_instance_count = 1\ntrain_instance_type = "{FLAVORS[0]}"\n'
     )
     return {
-        "majobctl.toml": head + defaults,
+        "majobctl.toml": head + defaults + '[environments.prod]\nstate.path = "p.json"\n',
         "jobs/one.toml": template + writer.job_config("j0") + writer.job_config("j1"),
         "jobs/two.toml": writer.job_config("j2") + writer.some("", matrix),
     }
@@ -137,6 +159,8 @@ def untouched(content: bytes, taken: set[tuple[str, tuple[str, ...]]]) -> Any:
             labels = {it["label"]: it["value"] for it in labels}
         for _, path in (it for it in taken if it[0] == name):
             table.pop(path[0], None) if len(path) == 1 else (labels or {}).pop(path[1], None)
+            unset = [it for it in table.pop("unset", ()) if unset_place(it) != path]
+            table |= {"unset": unset} if unset else {}
         table.pop("hyperparameters", None)
         table["labels"] = labels or {}
     return data
@@ -187,7 +211,10 @@ def test_the_files_get_what_was_changed_in_the_service_and_nothing_else(
         assert untouched(content, taken) == untouched(before[file], taken)
         lost = {*comments(before[file])} - {*comments(content)}
         removed = [it for it in pulled.of(Outcome.TAKEN) if it.change.live is None]
-        assert len(lost) <= len(removed)
+        dropped = lines_of_unset(before[file]) - lines_of_unset(content)
+        assert len(lost) <= len(removed) + max(dropped, 0)
+        by_hand = [it for it in removed_from(pulled.fields, file) if "by hand" in it.note]
+        assert b"[[" in before[file] or not by_hand
     assert (root / "majobctl.toml").read_text(encoding="utf-8").startswith(files["majobctl.toml"])
 
     again = pull(root)
@@ -196,6 +223,16 @@ def test_the_files_get_what_was_changed_in_the_service_and_nothing_else(
     for change in plan(root, refresh="all").changes:
         is_ours = desired[change.name].params != applied[change.name].params
         assert is_ours or change.name not in settled or change.action not in SENDING
+
+
+def lines_of_unset(content: bytes) -> int:
+    """The items of all arrays, and the arrays."""
+    tables = tomli.loads(content.decode(), parse_float=str).get("job_config", {}).values()
+    return sum(1 + len(it["unset"]) for it in tables if "unset" in it)
+
+
+def removed_from(fields: Iterable[PulledField], file: str) -> list[PulledField]:
+    return [it for it in fields if it.file.endswith(file) and it.change.live is None]
 
 
 def comments(content: bytes) -> list[str]:

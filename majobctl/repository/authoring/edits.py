@@ -12,6 +12,7 @@ from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.directives import UNSET
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.repository.authoring.format import (
     UnreadError,
@@ -21,7 +22,7 @@ from majobctl.repository.authoring.format import (
     with_ends_of,
 )
 from majobctl.repository.authoring.generate import escaped, inline, key_text
-from majobctl.repository.jobs.layers import found_at
+from majobctl.repository.jobs.layers import found_at, unset_place
 from majobctl.repository.jobs.tables import KEYS
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
@@ -64,12 +65,18 @@ class EditedFile:
             raise MajobctlError(f"{self.name} cannot be edited without changing other values in it")
         return content
 
-    def set(self, table: KeyPath, place: Place, value: Any, like: Any) -> None:
+    def set(
+        self, table: KeyPath, place: Place, value: Any, like: Any, *, unwanted: str = ""
+    ) -> None:
         """Gives the ``place`` of the job config at ``table`` the value that the service has, in the
-        form of ``like``, which was written for it; None removes it. Raises NotEditableError."""
+        form of ``like``, which was written for it; None removes it. Its ``unset`` loses the name of
+        a value, and gets ``unwanted``. Raises NotEditableError."""
         kept = [*self._sections], self._data
         try:
-            for path, text in self._edits((*table, place[0]), place[1:], value, like):
+            if value is not None or found_at(self._data, (*table, *place)) is not None:
+                for path, text in self._edits((*table, place[0]), place[1:], value, like):
+                    self._write(path, text)
+            for path, text in self._unset_edits((*table, UNSET), place, value, unwanted):
                 self._write(path, text)
         except NotEditableError:
             self._sections, self._data = kept
@@ -102,6 +109,21 @@ class EditedFile:
         else:
             yield path, f"{{ {key_text(label[0])} = {text} }}"
 
+    def _unset_edits(
+        self, path: KeyPath, place: Place, value: Any, unwanted: str
+    ) -> Iterator[tuple[KeyPath, str | None]]:
+        names = [*(found_at(self._data, path) or ())]
+        gone = [at for at, it in enumerate(names) if value is not None and unset_place(it) == place]
+        if names and len(gone) == len(names) and not unwanted:
+            yield path, None
+            return
+        for at in reversed(gone):
+            yield (*path, at), None
+        if unwanted and not names:
+            yield path, inline([unwanted])
+        elif unwanted and unwanted not in names:
+            yield (*path, len(names) - len(gone)), inline(unwanted)
+
     def _write(self, path: KeyPath, text: str | None) -> None:
         is_new = found_at(self._data, path) is None
         for end in range(len(path) - 1, -1, -1):
@@ -117,6 +139,10 @@ class EditedFile:
             if after is not None:
                 self._sections[index] = header + after
                 value = None if text is None else _parsed(text)
+                if value is None:  # A table goes with the last of its dotted keys.
+                    left = TomlFile.parse(after.encode(), self.name).data
+                    while end < len(path) - 1 and found_at(left, path[end:-1]) is None:
+                        path = path[:-1]
                 self._data = _with(self._data, path, value)
                 return
         raise NotEditableError(_BY_HAND)
