@@ -227,10 +227,10 @@ def _moved(item: PulledField, config: Config) -> PulledField:
 
 
 def _others(fields: Iterable[PulledField], config: Config) -> Iterator[str]:
-    """The other environments that have a job config of which something is taken."""
+    """The other environments, "" being none, that have a job config of which something is taken."""
     taken = {it.name for it in fields if it.outcome is Outcome.TAKEN}
     written = [_origin(config, name).written((ENVIRONMENTS,)) for name in taken]
-    for environment in environments_of(config.settings.file.plain):
+    for environment in ("", *environments_of(config.settings.file.plain)):
         if environment != config.settings.environment and any(
             it is None or environment in it.value for it in written
         ):

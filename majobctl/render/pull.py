@@ -35,7 +35,7 @@ def pull_text(pulled: Pulled, paint: Paint = unpainted, width: int | None = None
     lines += [""] * bool(lines)
     lines += [line for it in pulled.remarks for line in wrapped(f"{it}.", width)]
     if pulled.environments:
-        names = ", ".join(map(printable, pulled.environments))
+        names = ", ".join(printable(it) or "none (without -e)" for it in pulled.environments)
         verb = "reads" if len(pulled.environments) == 1 else "read"
         shared = f"{names} {verb} these job files, too, and would get the same values."
         lines += wrapped(f"Environments: {shared}", width)

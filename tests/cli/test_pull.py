@@ -307,6 +307,17 @@ class TestWhatOthersShare:
         ran = repository.done("pull")
         assert "Environments: dev reads these job files, too," in ran.stdout
 
+    def test_what_is_without_an_environment_gets_it_too(self, repository: Repository) -> None:
+        applied(repository, JOB, '[environments.prod]\nprovider.project_id = "prod"\n')
+        repository.apply("-e", "prod")
+        repository.done("emulator", "set", "-e", "prod", "alpha", "train_instance_count=4")
+        ran = repository.run("pull", "--check", "-e", "prod", code=2)
+        assert "Environments: none (without -e) reads these job files, too," in ran.stdout
+        ran = repository.run("pull", "--check", "-e", "prod", "--format", "json", code=2)
+        assert ran.document["environments"] == [""]
+        repository.write(FILE, JOB + 'environments = ["prod"]\n')
+        assert "Environments" not in repository.run("pull", "-e", "prod", "--check", code=2).stdout
+
 
 BELOW = (
     '[variables]\nv = "1"\n[defaults]\nlog_url = "/d/l/"\nconfig_desc = "d"\n'
