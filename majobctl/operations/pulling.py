@@ -21,7 +21,7 @@ from majobctl.operations.refresh import read_live
 from majobctl.operations.selection import resolved
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import make_plan
-from majobctl.plan.pulled import Outcome, Pulled, PulledField, own_line, pulled_fields, with_taken
+from majobctl.plan.pulled import Outcome, Pulled, PulledField, place_of, pulled_fields, with_taken
 from majobctl.repository.authoring.edits import EditedFile, NotEditableError
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import Origin, unset_name
@@ -83,11 +83,15 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     fields, edited = _edited(fields, config)
     contents = {name: it.content for name, it in edited.items()}
     after = _proven(config, fields, contents, plan, lambda it: make(it.job_configs))
+    # What is only shown leaves the lines of the others where they are.
+    moved = (
+        _moved(it, config if check and it.outcome is not Outcome.TAKEN else after) for it in fields
+    )
     if not check:
         _replace_all(edited, contents, settings.root)
     there = {*filter(selection.covers, (*known, *listed))}
     return Pulled(
-        fields=tuple(_moved(it, after) for it in fields),
+        fields=tuple(moved),
         files=tuple(contents),
         remarks=tuple(_remarks(there - found.keys(), known, config)),
         environments=tuple(_others(fields, config)),
@@ -219,11 +223,9 @@ def _put_back(files: Mapping[Path, tuple[bytes, int]]) -> str:
 
 
 def _moved(item: PulledField, config: Config) -> PulledField:
-    """``item`` with the line that it has now."""
-    if item.outcome is not Outcome.TAKEN:
-        return item
-    origin = _origin(config, item.name)
-    return replace(item, line=own_line(origin, item.change.path))
+    """``item`` with the line that it has in the files of ``config``."""
+    file, line = place_of(_origin(config, item.name), item.change.path, item.outcome)
+    return replace(item, file=file, line=line)
 
 
 def _others(fields: Iterable[PulledField], config: Config) -> Iterator[str]:

@@ -75,9 +75,7 @@ def pulled_fields(change: Change, origin: Origin, live: LiveConfig) -> Iterator[
             outcome, note = Outcome.CONFLICT, ""
         elif why := _why_left(item, origin, at, live):
             outcome, note = Outcome.LEFT, why
-        file, line = origin.file, own_line(origin, item.path)
-        if at and outcome is not Outcome.TAKEN:
-            file, line = at.layer.file.name, at.layer.line_of(at.path)
+        file, line = place_of(origin, item.path, outcome)
         found.append(
             PulledField(
                 name=change.name, change=item, outcome=outcome, file=file, line=line, note=note
@@ -86,12 +84,14 @@ def pulled_fields(change: Change, origin: Origin, live: LiveConfig) -> Iterator[
     yield from _without_broken(found, change.after or {})
 
 
-def own_line(origin: Origin, path: Place) -> int:
-    """The line that the job config's own table has for the value at ``path``, maybe in its
-    ``unset``; else that of the table."""
+def place_of(origin: Origin, path: Place, outcome: Outcome) -> tuple[str, int]:
+    """The file and the line of the value at ``path``. Of a taken one, those that the job config's
+    own table has for it, maybe in its ``unset``; else those of the table."""
     at = origin.written(path)
+    if at and outcome is not Outcome.TAKEN:
+        return at.layer.file.name, at.layer.line_of(at.path)
     place = at.path if at and at.layer is origin.own else origin.own.unsetting(path)
-    return origin.own.line_of(place or origin.key)
+    return origin.file, origin.own.line_of(place or origin.key)
 
 
 def _where_from(origin: Origin, at: Written | None) -> str:

@@ -525,6 +525,17 @@ def test_a_conflict_is_shown_and_left_alone(repository: Repository) -> None:
     assert ran.document["summary"] == {"taken": 0, "conflict": 1, "left_alone": 0, "compared": 1}
 
 
+def test_what_is_left_has_the_line_that_it_has_now(repository: Repository) -> None:
+    applied(repository)
+    changed(repository, "train_instance_count=4", "inputs=", "dataset_id=d", "dataset_version_id=v")
+    repository.write(FILE, JOB.replace("count = 1", "count = 3"))
+    before = repository.run("pull", "--check", code=2).stdout
+    after = repository.run("pull", code=2).stdout
+    for line, text in ((6, before), (5, after)):
+        assert f"\n{FILE}:{line}: job_config.alpha: conflict: train_instance_count: 1 in" in text
+    assert text_of(repository).splitlines()[4].startswith("train_instance_count = 3")
+
+
 def test_an_edit_here_and_the_same_change_there_are_no_work(repository: Repository) -> None:
     applied(repository)
     changed(repository, "train_instance_count=4")
