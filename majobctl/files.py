@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -85,12 +85,19 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
     """Writes a temporary file beside ``path``, flushes it to disk and renames it. Raises OSError:
     either ``path`` is unchanged, or it has the new content, which may not survive a power
     failure."""
+    with staged(path, content, mode) as temporary:
+        os.replace(temporary, path)
+    flush_folder(path.parent)
+
+
+@contextmanager
+def staged(path: Path, content: bytes, mode: int) -> Iterator[str]:
+    """A temporary file beside ``path``, flushed to disk, to be renamed; an error removes it."""
     descriptor, temporary = tempfile.mkstemp(".tmp", temporary_prefix(path), path.parent)
     with _written(descriptor, temporary, content):
         with _if_supported():
             os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    flush_folder(path.parent)
+        yield temporary
 
 
 def create_durably(path: Path, content: bytes) -> None:
@@ -106,6 +113,16 @@ def temporary_prefix(path: Path) -> str:
     # Of a long name, only the end distinguishes the files of one state. Nobody else's file is
     # called like this: what a killed process left is removed by its name.
     return f".{path.name[-50:]}.majobctl-"
+
+
+def sweep(folder: Path, paths: Iterable[Path]) -> None:
+    """Removes from ``folder`` the temporary files of ``paths``: what a killed process left."""
+    written = "|".join(re.escape(temporary_prefix(path)) for path in paths)
+    is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}\.tmp").fullmatch
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if is_left_over(path.name):
+                path.unlink(missing_ok=True)
 
 
 def temporary_folder(stack: ExitStack) -> Path:

@@ -3,14 +3,16 @@ the state: the next apply records what is equal, without a call."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
-from majobctl.files import replaceable, write_durably
+from majobctl.files import flush_folder, replaceable, staged, sweep, write_durably
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.directives import ENVIRONMENTS
 from majobctl.job_config.live import notes
@@ -190,36 +192,58 @@ def _unsent(plan: Plan) -> set[tuple[str, Place]]:
 def _replace_all(
     files: Mapping[str, EditedFile], contents: Mapping[str, bytes], root: Path
 ) -> None:
-    """Raises MajobctlError, with the old content in all files, if one cannot be replaced."""
+    """Raises MajobctlError, with the old content in all files, if one cannot be replaced. What
+    somebody writes meanwhile stays."""
     places: dict[str, tuple[Path, int]] = {}
     done: list[str] = []
     name = ""
     try:
-        for name, file in files.items():
-            places[name] = replaceable(root / name, root)
-            if content_of(places[name][0], name) != file.before:
-                raise MajobctlError(f"{name} was changed meanwhile; {_UNDONE}")
-        for name in files:
-            path, mode = places[name]
-            done.append(name)
-            write_durably(path, contents[name], mode)
+        with ExitStack() as stack:
+            temporary = {}
+            for name, file in files.items():
+                places[name] = replaceable(root / name, root)
+                _refuse_edited(places[name][0], file)
+            paths = {path for path, _ in places.values()}
+            folders = {it.parent for it in paths}
+            for folder in folders:
+                sweep(folder, paths)
+            for name, (path, mode) in places.items():
+                temporary[name] = stack.enter_context(staged(path, contents[name], mode))
+            for name, file in files.items():
+                _refuse_edited(places[name][0], file)
+                done.append(name)
+                os.replace(temporary[name], places[name][0])
+        for folder in folders:
+            flush_folder(folder)
     except BaseException as error:
-        undone = _put_back({places[it][0]: (files[it].before, places[it][1]) for it in done})
+        undone = _put_back({name: (*places[name], contents[name]) for name in done}, files)
         if isinstance(error, OSError):
             message = f"{name} cannot be written: {reason_of(error)}; {undone}"
             raise MajobctlError(message) from error
+        if isinstance(error, MajobctlError):
+            raise MajobctlError(f"{error}; {undone}") from error
         raise
 
 
-def _put_back(files: Mapping[Path, tuple[bytes, int]]) -> str:
-    """Gives each file its old content; says whether that is done."""
-    for path, (content, mode) in files.items():
+def _refuse_edited(path: Path, file: EditedFile) -> None:
+    if content_of(path, file.name) != file.before:
+        raise MajobctlError(f"{file.name} was changed meanwhile")
+
+
+def _put_back(
+    written: Mapping[str, tuple[Path, int, bytes]], files: Mapping[str, EditedFile]
+) -> str:
+    """Gives each file that has the new content its old one; says whether that is done."""
+    kept: list[str] = []
+    for name, (path, mode, content) in written.items():
         try:
-            if path.read_bytes() != content:
-                write_durably(path, content, mode)
+            if (found := path.read_bytes()) == content:
+                write_durably(path, files[name].before, mode)
+            elif found != files[name].before:
+                kept.append(f"{name} was changed after it got the new values")
         except OSError:
-            return f"{printable(str(path))} has the new values, and cannot be put back"
-    return _UNDONE
+            kept.append(f"{printable(str(path))} has the new values, and cannot be put back")
+    return "; ".join(kept) or _UNDONE
 
 
 def _moved(item: PulledField, config: Config) -> PulledField:

@@ -715,6 +715,34 @@ class TestFiles:
         assert "would change more than was changed in the service; no file was" in ran.stderr
         assert text_of(on_cloud) == edited
 
+    def test_one_that_is_edited_while_others_are_written_keeps_the_edit(
+        self, repository: Repository
+    ) -> None:
+        """The editor saves the last file as soon as the first has its new content."""
+        names = [f"j{number:02}" for number in range(60)]
+        files = {f"jobs/{it}.toml": JOB.replace("alpha", it) for it in names}
+        applied(repository, files=files)
+        with cloud_of(repository) as provider:
+            for name in names:
+                params = repository.state["job_configs"][name]["params"]
+                provider.update_job_config(name, {**params, "train_instance_count": 4})
+        last = repository.root / "jobs" / "j59.toml"
+        last.with_name(".j07.toml.majobctl-of_a_kil.tmp").touch()
+        edited = last.read_text().replace("/data/", "/mine/")
+        process = repository.start("pull")
+        while process.poll() is None and "count = 4" not in text_of(repository, "jobs/j00.toml"):
+            pass
+        last.write_text(edited)
+        ran = finished(process)
+        if ran.code == 0:
+            # All were replaced before: the edit came last.
+            assert text_of(repository, "jobs/j58.toml") != files["jobs/j58.toml"]
+        else:
+            assert ran.stderr.endswith("j59.toml was changed meanwhile; no file was changed\n")
+            assert text_of(repository, "jobs/j00.toml") == files["jobs/j00.toml"]
+        assert last.read_text() == edited
+        assert not [*repository.root.rglob("*.tmp")]
+
     def test_a_link_out_of_the_repository_is_not_followed(
         self, repository: Repository, tmp_path_factory: pytest.TempPathFactory
     ) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import LockedError, StateError
-from majobctl.files import create_durably, flush_folder, read_file, temporary_prefix, write_durably
+from majobctl.files import create_durably, flush_folder, read_file, sweep, write_durably
 from majobctl.state.backends import Holder, Seen, Warn, unheard
 from majobctl.state.backends.local_history import LocalHistory, history_of
 from majobctl.state.backends.local_journal import LocalJournalFile
@@ -205,12 +204,7 @@ class LocalBackend:
     def _sweep(self) -> None:
         """Removes what the writes of a killed process left; only the lock's holder writes."""
         paths = (self._path, self._backup_path, self._holder_path, self._history.path)
-        written = "|".join(re.escape(temporary_prefix(path)) for path in paths)
-        is_left_over = re.compile(rf"({written})[a-z0-9_]{{8}}\.tmp").fullmatch
-        with suppress(OSError):
-            for path in self._path.parent.iterdir():
-                if is_left_over(path.name):
-                    path.unlink(missing_ok=True)
+        sweep(self._path.parent, paths)
 
     def holder(self) -> Seen | None:
         holder = self._holder()
