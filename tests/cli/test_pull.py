@@ -775,6 +775,18 @@ class TestFiles:
         assert path.read_bytes() == expected.replace("\n", "\r\n").encode("utf-8-sig")
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
+    def test_mixed_line_ends_are_left_to_fmt(self, repository: Repository) -> None:
+        applied(repository)
+        changed(repository, "train_instance_count=4")
+        path = repository.root / "jobs" / "alpha.toml"
+        mixed = JOB.replace("\n", "\r\n", 1).encode()
+        path.write_bytes(mixed)
+        ran = repository.run("pull", code=2)
+        assert "the file mixes line ends (LF and CRLF): `majobctl fmt` gives it one" in ran.stdout
+        assert path.read_bytes() == mixed
+        repository.done("fmt")
+        repository.done("pull")
+
     def test_a_last_line_without_an_end_is_no_obstacle(self, repository: Repository) -> None:
         applied(repository, JOB.rstrip("\n"))
         changed(repository, "log_url=/x/y/")

@@ -28,6 +28,7 @@ from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 
 _LABELLED = "hyperparameters"
+_MIXED_ENDS = "the file mixes line ends (LF and CRLF): `majobctl fmt` gives it one, then pull again"
 _BY_HAND = "it is written in a form that pull does not edit; write it by hand"
 
 
@@ -71,6 +72,8 @@ class EditedFile:
         """Gives the ``place`` of the job config at ``table`` the value that the service has, in the
         form of ``like``, which was written for it; None removes it. Its ``unset`` loses the name of
         a value, and gets ``unwanted``. Raises NotEditableError."""
+        if 0 < self.before.count(b"\r\n") < self.before.count(b"\n"):
+            raise NotEditableError(_MIXED_ENDS)
         kept = [*self._sections], self._data
         try:
             if value is not None or found_at(self._data, (*table, *place)) is not None:
