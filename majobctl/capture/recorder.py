@@ -21,10 +21,10 @@ Place = tuple[str, int]
 """A file and a line."""
 WITHHELD = "withheld-by-capture"
 """What a script gets in place of a credential."""
+_PLACES = ("kind", "at", "lines")
+"""The parts of a record that have no text of the script."""
 _OWN_FOLDER = os.path.join(os.path.dirname(__file__), "")
 _MOST_CALLS, _MOST_CHARACTERS, _DEEPEST = 10_000, 2**24, 8
-_SHORTEST = 8
-"""Of a credential that is looked for within texts."""
 
 
 class Recorder:
@@ -33,30 +33,45 @@ class Recorder:
     def __init__(self, records: str, script: str) -> None:
         self.folder = os.path.join(os.path.dirname(script), "")
         self.stem = fit(Path(script).stem)[:15].strip("-")
-        self.hidden = {WITHHELD}
+        self._hidden, self._pattern = {WITHHELD}, re.compile(WITHHELD)
         self.versions: dict[str, int] = {}
         self._left = [_MOST_CALLS, _MOST_CHARACTERS]
         self._unnamed = 0
         self._lock = threading.Lock()
-        self._records, self._file = records, os.open(records, os.O_WRONLY | os.O_APPEND)
+        self.records = records
 
     def write(self, kind: str, **content: Any) -> None:
         line = json.dumps({"kind": kind, **content}) + "\n"
         with self._lock:
+            was_much = min(self._left) < 0
             self._left = [self._left[0] - 1, self._left[1] - len(line)]
-            if min(self._left) < 0 and kind != "end":
+            is_much = min(self._left) < 0 and kind != "end"
+            if is_much:
+                line = "" if was_much else '{"kind": "limit"}\n'
+            # By its path: a script may close any descriptor, and open a file that gets its number.
+            with open(self.records, "ab", buffering=0) as file:
+                file.write(line.encode())
+            if is_much:
                 raise RuntimeError("the script configures more than capture can hold")
-            os.write(self._file, line.encode())
 
     def hide(self, secret: str) -> None:
         """Takes a credential out of everything, what was recorded before included."""
         with self._lock:
-            written, is_new = json.dumps(secret)[1:-1], secret not in self.hidden
-            self.hidden.add(secret)
-            if is_new and len(secret) >= _SHORTEST:
-                before = Path(self._records).read_text()
-                os.truncate(self._records, 0)
-                os.write(self._file, before.replace(written, WITHHELD).encode())
+            if secret not in self._hidden:
+                self._hidden.add(secret)
+                longest_first = sorted(self._hidden, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(_searched, longest_first)))
+                lines = Path(self.records).read_text().splitlines()
+                text = "".join(f"{self._without_credentials(line)}\n" for line in lines)
+                Path(self.records).write_text(text)
+
+    def _without_credentials(self, line: str) -> str:
+        with suppress(ValueError, AttributeError):
+            record = json.loads(line)
+            return json.dumps(
+                {key: it if key in _PLACES else self.plain(it) for key, it in record.items()}
+            )
+        return line
 
     def new_name(self) -> str:
         with self._lock:
@@ -81,15 +96,13 @@ class Recorder:
         return {name: (place[0], keywords.get(name, place[1])) for name in names}
 
     def shown(self, text: str) -> str:
-        for secret in sorted(self.hidden, key=len, reverse=True):
-            text = text.replace(secret, "(hidden)")
-        return text
+        return self._pattern.sub("(hidden)", text)
 
     def plain(self, value: Any, depth: int = 0) -> Any:
         """``value`` for JSON; what cannot be said is an object with ``$unknown``."""
         if isinstance(value, str):
             text = str.__str__(value)
-            if any(it == text or (len(it) >= _SHORTEST and it in text) for it in self.hidden):
+            if self._pattern.search(text):
                 return WITHHELD
             return {"$unknown": "an answer of the service"} if UNKNOWN in text else text
         if value is None or isinstance(value, (bool, int, float)):
@@ -99,12 +112,20 @@ class Recorder:
         if isinstance(value, os.PathLike):
             return self.plain(os.fspath(value))
         if isinstance(value, Mapping):
-            return {str(key): self.plain(it, depth + 1) for key, it in value.items()}
+            return {self.shown(str(key)): self.plain(it, depth + 1) for key, it in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.plain(item, depth + 1) for item in value]
         with suppress(Exception):
             return self.plain(value.item(), depth + 1)  # a number of numpy
         return {"$unknown": "a value that TOML cannot hold"}
+
+
+def _searched(secret: str) -> str:
+    """Where a credential is looked for: anywhere; as a word; as all of a text."""
+    text = re.escape(secret)
+    if len(secret) >= 8:
+        return text
+    return rf"(?<!\w){text}(?!\w)" if len(secret) >= 4 else rf"\A{text}\Z"
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ from majobctl.capture.sdk import Estimator, Session
 
 _ROOTS = ("modelarts", "moxing", "majobctl")
 _OF_VERSION_2 = ("estimatorv2", "train_params")
+_STARTS = re.compile(r"subprocess\.Popen|os\.(system|exec|posix_spawn|spawn|startfile)")
+_HARMLESS = re.compile(
+    r"([\w./-]*/)?(cc|date|gcc|git|hostname|ld|ldconfig|lscpu|nvidia-smi|uname|whoami)"
+    r"( [\w ./=-]*)?"
+)
+"""The programs that certainly use no SDK, also as a shell's command."""
 _REFUSAL = (
     "{} is the SDK's second version: it starts jobs of /v2/training-jobs, which has no training"
     " job configurations, so there is nothing that a job config could say"
@@ -55,6 +62,21 @@ class Finder(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__.partition(".")[0] != "moxing":
             module.__dict__.update(Session=Session, Estimator=Estimator)
+
+
+def _watch(event: str, given: tuple[Any, ...]) -> None:
+    """Records that the script starts a program: nothing replaces the SDK there."""
+    if event == "import" and given[0].startswith("multiprocessing.popen_"):
+        command = "" if given[0].endswith("_fork") else "multiprocessing"
+    elif _STARTS.fullmatch(event):
+        command = os.fsdecode(given[event == "os.spawn"] or given[1])
+        if os.path.basename(command) == "sh" and [*given[1][1:2]] == ["-c"]:
+            command = os.fsdecode(given[1][2])
+    else:
+        return
+    if command and not _HARMLESS.fullmatch(command):
+        name = Session.recorder.shown(os.path.basename(command.split(" ")[0]))
+        Session.recorder.write("program", name=name, at=Session.recorder.caller()[0])
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int, CodeType]]:
@@ -97,10 +119,12 @@ def main() -> None:
     time.sleep = lambda seconds: None
     sys.modules["__main__"] = module = ModuleType("__main__")
     module.__file__ = script
-    end: dict[str, Any] = {}
+    end, process = dict[str, Any](), os.getpid()
+    sys.addaudithook(_watch)
     try:
         exec(compile(Path(script).read_bytes(), script, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         if not (isinstance(error, SystemExit) and not error.code):
             end = _end_of(error, recorder)
-    recorder.write("end", **end)
+    if end or os.getpid() == process:  # and no fork of it
+        recorder.write("end", **end)

@@ -12,6 +12,8 @@ from majobctl.capture.recorder import WITHHELD, Place, Recorder, fit
 
 _PUBLIC = re.compile(r"region.*|project.*|.*account|.*name|.*endpoint|config_file|verify.*")
 """The arguments of a Session that are no credentials."""
+_SECRET = re.compile(r"_*[as]k|.*(key|secret|token|pass|pwd|auth|cred).*", re.IGNORECASE)
+"""The attributes of a Session that are credentials, if a script sets them."""
 _OF_CALLER = {
     *("modelarts_session", "session", "config_name", "job_name"),
     *("job_id", "pre_version_id", "wait", "logs"),
@@ -27,12 +29,22 @@ class Session:
     def __init__(self, *arguments: Any, **named: Any) -> None:
         lines, (here, _) = self.recorder.lines(named), self.recorder.caller()
         for name, value in [*(("an argument", it) for it in arguments), *named.items()]:
-            is_text = isinstance(value, str) and value
-            if is_text and not (name in named and _PUBLIC.fullmatch(name)):
-                if value != WITHHELD:
-                    self.recorder.write("credential", name=name, at=lines.get(name, here))
-                self.recorder.hide(value)
+            if not (name in named and _PUBLIC.fullmatch(name)):
+                self._hide(name, value, lines.get(name, here))
         self.__dict__.update(named)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if _SECRET.fullmatch(name) and not _PUBLIC.fullmatch(name):
+            self._hide(name, value, self.recorder.caller()[0])
+        self.__dict__[name] = value
+
+    def _hide(self, name: str, value: Any, at: Place) -> None:
+        if isinstance(value, (bytes, bytearray)):
+            value = value.decode(errors="backslashreplace")
+        if isinstance(value, str) and value:
+            if value != WITHHELD:
+                self.recorder.write("credential", name=name, at=at)
+            self.recorder.hide(value)
 
     @classmethod
     def set_endpoint(cls, *arguments: Any, **named: Any) -> None:

@@ -40,7 +40,12 @@ def command(
     THIS RUNS YOUR CODE: whatever the script does beside using the SDK, it does. Only the SDK and
     moxing are replaced, by a stand-in that records the calls and sends none. The script runs in a
     process of its own, with an empty home, without pauses, and without the variables of the
-    environment, except PATH, LANG and their like.
+    environment, except PATH, LANG and their like. A program that it starts is not captured, and
+    may call the service: a warning names the line.
+
+    Exits with 1 if something may be missing: the script fails, a job config is left out because it
+    breaks a rule, or another program starts. What was captured is printed then; --out writes no
+    file.
 
     The TOML leaves out what [defaults] of the config repository already gives; job configs that
     differ only in a few values become a matrix. Options come before SCRIPT; what follows it belongs
@@ -60,7 +65,8 @@ def command(
     click.echo(notice, err=True)
     with Interrupts():
         found = capture(script, arguments, timeout=timeout, passed=passed, root=root, out=out)
-    for warning in (*found.warnings, *(f"left out: {problem}" for problem in found.left_out)):
+    left_out = (*found.left_out, *found.skipped)
+    for warning in (*found.warnings, *(f"left out: {it}" for it in left_out)):
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
@@ -78,4 +84,4 @@ def command(
     if found.names and not out:
         click.echo(found.text, nl=False)
     click.echo(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
-    return 1 if found.failure else 0
+    return 0 if found.is_complete else 1

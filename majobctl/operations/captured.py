@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from majobctl.job_config.secrets import PLAIN, UnsetText, looks_secret, variable
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.text import nearest, printable, quoted
 
+_ARGUMENT = re.compile(r"""(?:\b(\w[\w-]*)=|(?<!\S)(--?\w[\w-]*)\s+)["']?([^\s"'$]\S*)""")
+"""An argument or a variable of a command, with its value."""
 _ADVICE = {
     "variable": "\nthe script gets few variables; to give it this one: --pass-env {}",
     "module": "\nthe script runs with majobctl's Python: install what it needs there",
@@ -37,7 +40,8 @@ class Config:
 @dataclass(slots=True)
 class Captured:
     """What a script would configure. ``text`` is TOML with the job configs ``names``; ``file`` has
-    it, if one was written. ``failure`` is how the script ended, if that was before its end."""
+    it, if one was written. ``failure`` is how the script ended, if that was before its end.
+    ``left_out`` are losses; what is ``skipped`` is deleted again, or described already."""
 
     script: Path
     names: tuple[str, ...] = ()
@@ -45,8 +49,14 @@ class Captured:
     file: str = ""
     configs: dict[str, Config] = field(default_factory=dict)
     left_out: list[Problem] = field(default_factory=list)
+    skipped: list[Problem] = field(default_factory=list)
+    starts_programs: bool = False
     failure: Problem | None = None
     _warned: dict[Problem, list[str]] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.failure or self.left_out or self.starts_programs)
 
     def problem(self, at: Any, message: str, name: str = "") -> Problem:
         file, line = at if at and at[0] else (str(self.script), 0)
@@ -84,8 +94,10 @@ def read_records(script: Path, ended: Ended, timeout: float) -> Captured:
     if ended.code is None:
         message = f"was stopped after {timeout:g} s; --timeout SECONDS allows it more"
         found.failure = found.problem(None, message)
-    elif ended.code and "end" not in kinds:
-        found.failure = found.problem(None, f"ended at once, with code {ended.code}")
+    elif "end" not in kinds:
+        quietly = "ended without coming to its end; what follows was recorded before"
+        loudly = f"ended at once, with code {ended.code}"
+        found.failure = found.problem(None, loudly if ended.code else quietly)
     return found
 
 
@@ -132,6 +144,10 @@ def _known(found: Captured, where: tuple[Any, str], label: str, value: Any) -> A
     text = hyperparameter_text(value)
     is_suspect = text and looks_secret(label) and not PLAIN.fullmatch(text)
     if not is_suspect and not (text and WITHHELD in text):
+        for variable, option, given in _ARGUMENT.findall(text or ""):
+            if looks_secret(variable or option) and not PLAIN.fullmatch(given):
+                message = f"{quoted(label)} has what looks like a secret, as {variable or option}"
+                found.warn(at, f"{message}: take it out, and replace it if it was committed", name)
         return value
     variable = variable_for(label)
     message = f"{quoted(label)} looks like a secret, and its value is not written: set {variable}"
@@ -142,7 +158,7 @@ def _known(found: Captured, where: tuple[Any, str], label: str, value: Any) -> A
 def _read_delete(found: Captured, record: Mapping[str, Any]) -> None:
     at, name = record["at"], str(record["name"])
     if found.configs.pop(name, None):
-        found.left_out.append(found.problem(at, "is deleted again by the script", name))
+        found.skipped.append(found.problem(at, "is deleted again by the script", name))
     else:
         found.warn(at, "is deleted by the script, which no TOML can say", name)
 
@@ -155,6 +171,16 @@ def _read_credential(found: Captured, record: Mapping[str, Any]) -> None:
 
 def _read_module(found: Captured, record: Mapping[str, Any]) -> None:
     found.warn(record["at"], f"{record['name']}: what the script does with it is not captured")
+
+
+def _read_program(found: Captured, record: Mapping[str, Any]) -> None:
+    what = f"starts another program ({quoted(record['name'])})"
+    found.warn(record["at"], f"{what}, which is not captured and may call the service")
+    found.starts_programs = True
+
+
+def _read_limit(found: Captured, record: Mapping[str, Any]) -> None:
+    found.failure = found.problem(None, "the script configures more than capture can hold")
 
 
 def _read_end(found: Captured, record: Mapping[str, Any]) -> None:
@@ -171,5 +197,7 @@ _READERS = {
     "delete": _read_delete,
     "credential": _read_credential,
     "module": _read_module,
+    "program": _read_program,
+    "limit": _read_limit,
     "end": _read_end,
 }

@@ -42,7 +42,7 @@ def capture(
 ) -> Captured:
     """Runs ``script``, which gets of the environment what no credential can be in, and ``passed``.
     The job configs are below the ``[defaults]`` of the config repository ``root``. With ``out``,
-    they are written into that new file, unless the script fails. Raises MajobctlError, with no file
+    they are written into that new file, if nothing is missing. Raises MajobctlError, with no file
     written."""
     path = Path(os.path.realpath(script))
     if not path.is_file():
@@ -65,7 +65,7 @@ def capture(
             found.warn(found.configs[name].at, wrong.message, name)
     found.names = tuple(tables)
     found.text = _text(generate.comment(f"Captured from {path.name}."), tables, settings)
-    if files and tables and not found.failure:
+    if files and tables and found.is_complete:
         found.file = _write(files, Path(out), found.text, tables, settings)
     return found
 
@@ -111,8 +111,10 @@ def _tables(found: Captured, settings: Settings, described: Mapping[str, JobConf
         reasons = [(config.line(it.path), it.text(defaults.policy.is_secret)) for it in violations]
         if wrong := name_violation(name, longest):
             reasons.append((config.at, wrong.message))
-        if name in described and (source := described[name].source):
-            reasons.append((config.at, f"{source.file}:{source.line} describes it already"))
+        if not reasons and name in described and (source := described[name].source):
+            message = f"{source.file}:{source.line} describes it already"
+            found.skipped.append(found.problem(config.at, message, name))
+            continue
         found.left_out += (found.problem(at, text, name) for at, text in reasons)
         if not reasons:
             own = generate.own_values(params, defaults)

@@ -336,7 +336,8 @@ LEFT_OUT = {
 @pytest.mark.parametrize("script", LEFT_OUT)
 def test_what_breaks_a_rule_is_left_out_with_its_line(repository: Repository, script: str) -> None:
     wanted = LEFT_OUT[script]
-    ran = capture(repository, f"{HEAD}{script}\nestimator = Estimator(session)\n")
+    is_lost = bool(wanted) and "deleted again" not in wanted
+    ran = capture(repository, f"{HEAD}{script}\nestimator = Estimator(session)\n", code=is_lost)
     assert (f"Warning: left out: {wanted}\n" in ran.stderr) if wanted else tables(ran)["two"]
 
 
@@ -385,6 +386,51 @@ def test_no_credential_is_written_or_shown(repository: Repository) -> None:
     assert "no such key" not in ran.stderr
     assert tables(ran)["two"]["config_desc"] == "${env.CONFIG_DESC}"
     assert said[-1] == "Captured 2 job configs before that."
+
+
+SET_LATER = {
+    "an attribute": "session.secret_key = 'sk-of-nobody-1'\nestimator.log_url = 'sk-of-nobody-1'\n",
+    "bytes": "Session(secret_key=b'sk-of-nobody-1')\nestimator.log_url = '/ml/sk-of-nobody-1/'\n",
+    "a short one": "session.ak = 'ab12'\nestimator.log_url = '/ml/ab12/'\n",
+    "one seen later": f"estimator.log_url = '/ml/ab12/'\n{UPDATE}Session(ak='ab12')\n",
+    "one like a part of a record": f"estimator.log_url = 'params'\n{UPDATE}Session(ak='params')\n",
+}
+
+
+@pytest.mark.parametrize("case", SET_LATER)
+def test_credentials_however_a_session_gets_them(repository: Repository, case: str) -> None:
+    script = f"session.bucket = '/ml/data/'\n{SET_LATER[case]}{UPDATE}"
+    ran = capture(repository, HEAD + script)
+    assert tables(ran)["one"]["log_url"] == "${env.LOG_URL}"
+    assert tables(ran)["one"]["inputs"] == "/ml/data/"
+    assert ran.stderr.count("is a credential") == 1
+
+
+def test_a_short_credential_is_looked_for_as_a_word(repository: Repository) -> None:
+    script = f"session.password = 'data'\nestimator.log_url = '/ml/database/'\n{UPDATE}"
+    ran = capture(repository, HEAD + script)
+    assert tables(ran) == {"one": {**ONE, "log_url": "/ml/database/", "inputs": "${env.INPUTS}"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "wanted"),
+    [
+        ("user_command", "run --api-key sk-of-nobody", "--api-key"),
+        ("user_command", "AWS_SECRET_ACCESS_KEY='of-nobody' run", "AWS_SECRET_ACCESS_KEY"),
+        ("job_description", "run with --token=of-nobody", "token"),
+        ("user_command", "run --api-key $KEY --max_token 512 --api-key=${KEY}", ""),
+    ],
+)
+def test_a_secret_in_a_command_is_named(
+    repository: Repository, key: str, text: str, wanted: str
+) -> None:
+    made = (
+        'estimator = Estimator(session, user_image_url="swr/ml:1", user_command="run",'
+        ' output_path="obs://ml/o/", train_instance_count=1, pool_id="pool1")\n'
+    )
+    ran = capture(repository, f"{HEAD}{made}estimator.{key} = {text!r}\n{UPDATE}")
+    where = f'Warning: train.py:15: job_config.one: "{key}" has what looks like a secret, as '
+    assert (f"{where}{wanted}: take it out" in ran.stderr) if wanted else "Warn" not in ran.stderr
 
 
 def test_a_script_gets_no_credential_and_few_variables(repository: Repository) -> None:
@@ -437,6 +483,18 @@ FAILURES = {
         "train.py:17: the script ended early: Odd",
     ),
     "death": ("import os\nos._exit(9)\n", "train.py: ended at once, with code 9"),
+    "a quiet death": (
+        "import os\nos._exit(0)\n",
+        "train.py: ended without coming to its end; what follows was recorded before",
+    ),
+    "another program in its place": (
+        "import os\nos.execv('/usr/bin/env', ['env', 'true'])\n",
+        "train.py: ended without coming to its end; what follows was recorded before",
+    ),
+    "a fork that comes to its end": (
+        "import os\nif pid := os.fork():\n    os.waitpid(pid, 0)\n    os._exit(0)\n",
+        "train.py: ended without coming to its end; what follows was recorded before",
+    ),
     "version 2": (
         "from modelarts.train_params import InputData\n",
         "train.py:15: the script ended early: modelarts.train_params is the SDK's second version:"
@@ -462,6 +520,75 @@ def test_a_script_that_fails_is_one_error_and_what_came_before(
     assert ran.stderr.endswith("Captured 1 job config before that.\n")
 
 
+PROGRAMS = {
+    "run": ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])\n", "python", 16),
+    "a shell": ("import subprocess\nsubprocess.run('git; exit 0', shell=True)\n", "git;", 16),
+    "system": ("import os\nos.system('exit 0')\n", "exit", 16),
+    "spawn": ("import os\nos.posix_spawn('/usr/bin/env', ['env', 'true'], {})\n", "env", 16),
+    "exec in a fork": (
+        "import os\nif not os.fork():\n    os.execv('/usr/bin/env', ['git', 'true'])\nos.wait()\n",
+        "env",
+        17,
+    ),
+    "multiprocessing": (
+        "import multiprocessing\ntask = multiprocessing.get_context('spawn').Process()\n"
+        "if __name__ == '__main__':\n    task.start()\n",
+        "multiprocessing",
+        18,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROGRAMS)
+def test_a_program_that_a_script_starts_is_named(repository: Repository, case: str) -> None:
+    """The SDK is not replaced there."""
+    repository.settings(SETTINGS)
+    script, name, line = PROGRAMS[case]
+    ran = capture(repository, HEAD + UPDATE + script, code=1)
+    assert tables(ran) == {"one": ONE}
+    assert f'Warning: train.py:{line}: starts another program ("{name}' in ran.stderr
+    assert "which is not captured and may call the service\n" in ran.stderr
+    assert "Error" not in ran.stderr
+    options = ("--out", "jobs/captured.toml")
+    ran = capture(repository, HEAD + UPDATE + script, options=options, code=1)
+    assert ran.stderr.endswith("Captured 1 job config; no file was written.\n")
+    assert not [*repository.root.rglob("captured.*")]
+
+
+def test_processes_and_programs_without_the_sdk_lose_nothing(repository: Repository) -> None:
+    script = (
+        "import multiprocessing, subprocess\nsubprocess.run(['git', '--version'])\n"
+        "subprocess.getoutput('git rev-parse HEAD')\n"
+        "call = lambda name: estimator.update_job_configs(name, inputs='/ml/data/') and None\n"
+        "context = multiprocessing.get_context('fork')\n"
+        "tasks = [context.Process(target=call, args=(name,)) for name in ('one', 'two')]\n"
+        "for task in tasks: task.start()\nfor task in tasks: task.join()\n"
+    )
+    assert tables(capture(repository, HEAD + script)) == {"one": ONE, "two": ONE}
+
+
+def test_no_record_goes_into_a_file_of_the_script(repository: Repository) -> None:
+    script = (
+        "import os\nos.closerange(3, 100)\nfiles = [open(f'f{it}', 'w') for it in range(9)]\n"
+        f"{UPDATE}Session(secret_key='sk-of-nobody')\n"
+    )
+    assert tables(capture(repository, HEAD + script)) == {"one": ONE}
+    assert {it.read_text() for it in repository.root.glob("f?")} == {""}
+
+
+def test_a_child_that_outlives_the_script_holds_no_output(repository: Repository) -> None:
+    script = (
+        "import os, time\nif not os.fork():\n    os.setsid()\n    if not os.fork():\n"
+        "        open('pid', 'w').write(str(os.getpid()))\n        os.execv('/bin/sleep', ['sleep',"
+        " '600'])\n    os._exit(0)\nos.wait()\nprint('said', flush=True)\n"
+    )
+    repository.write("train.py", HEAD + UPDATE + script)
+    ran = repository.process("capture", *MEASURED, "train.py", code=1)
+    os.kill(pid_in(repository.root / "pid"), signal.SIGKILL)
+    assert tables(ran) == {"one": ONE}
+    assert "\nsaid\n" in ran.stderr
+
+
 def test_estimator_v2_is_refused_with_the_reason(repository: Repository) -> None:
     ran = capture(repository, "\nfrom modelarts.estimatorV2 import Estimator\n", code=1)
     assert ran.stdout == ""
@@ -478,7 +605,9 @@ def test_estimator_v2_is_refused_with_the_reason(repository: Repository) -> None
     ['"kind"', '{"kind": "config"}', '{"kind": "x"}', '{"kind": "end", "text": 1, "at": 2}', "{"],
 )
 def test_records_that_a_script_has_damaged(repository: Repository, line: str) -> None:
-    script = f"{HEAD}{UPDATE}import os\nos.write(Session.recorder._file, b{line + chr(10)!r})\n"
+    script = (
+        f"{HEAD}{UPDATE}import os\nopen(Session.recorder.records, 'a').write({line + chr(10)!r})\n"
+    )
     repository.write("train.py", script)
     ran = repository.process("capture", *MEASURED, "train.py")
     damaged = "Error: the records of the script are damaged: it wrote into them\n"
@@ -619,6 +748,11 @@ def test_a_linked_script_finds_its_modules(repository: Repository) -> None:
         ("jobs/captured.txt", UPDATE, "is not a TOML file; name a new file"),
         ("../jobs/captured.toml", UPDATE, "is outside the folder of majobctl.toml"),
         ("jobs/captured.toml", f"{UPDATE}1 / 0\n", "before that; no file was written"),
+        (
+            "jobs/captured.toml",
+            f"{UPDATE}estimator.update_job_configs(config_name=7)\n",
+            "Captured 1 job config; no file was written",
+        ),
     ],
 )
 def test_nothing_is_written_where_it_is_not_read_or_not_complete(
@@ -674,6 +808,9 @@ def test_more_calls_than_anybody_makes_are_refused(repository: Repository) -> No
     ran = capture(repository, script, code=1)
     assert "RuntimeError: the script configures more than capture can hold\n" in ran.stderr
     assert [*tables(ran)] == ["one"]
+    swallowed = "for at in range(10_100):\n    try: " + UPDATE + "    except Exception: pass\n"
+    ran = capture(repository, HEAD + swallowed, code=1)
+    assert "Error: train.py: the script configures more than capture can hold\n" in ran.stderr
 
 
 ROUND = {
