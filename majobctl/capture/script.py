@@ -69,9 +69,11 @@ def _watch(event: str, given: tuple[Any, ...]) -> None:
     if event == "import" and given[0].startswith("multiprocessing.popen_"):
         command = "" if given[0].endswith("_fork") else "multiprocessing"
     elif _STARTS.fullmatch(event):
-        command = os.fsdecode(given[event == "os.spawn"] or given[1])
-        if os.path.basename(command) == "sh" and [*given[1][1:2]] == ["-c"]:
-            command = os.fsdecode(given[1][2])
+        program, *more = given[event == "os.spawn" :]
+        words = more[0] if more else ""
+        command = os.fsdecode(program or words)
+        if os.path.basename(command) == "sh" and words[1:2] == ["-c"]:
+            command = " ".join(map(os.fsdecode, words[2:]))
     else:
         return
     if command and not _HARMLESS.fullmatch(command):

@@ -65,8 +65,7 @@ def command(
     click.echo(notice, err=True)
     with Interrupts():
         found = capture(script, arguments, timeout=timeout, passed=passed, root=root, out=out)
-    left_out = (*found.left_out, *found.skipped)
-    for warning in (*found.warnings, *(f"left out: {it}" for it in left_out)):
+    for warning in (*found.warnings, *(f"left out: {problem}" for problem in found.left_out)):
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:

@@ -41,7 +41,7 @@ class Config:
 class Captured:
     """What a script would configure. ``text`` is TOML with the job configs ``names``; ``file`` has
     it, if one was written. ``failure`` is how the script ended, if that was before its end.
-    ``left_out`` are losses; what is ``skipped`` is deleted again, or described already."""
+    ``left_out`` are losses."""
 
     script: Path
     names: tuple[str, ...] = ()
@@ -49,7 +49,6 @@ class Captured:
     file: str = ""
     configs: dict[str, Config] = field(default_factory=dict)
     left_out: list[Problem] = field(default_factory=list)
-    skipped: list[Problem] = field(default_factory=list)
     starts_programs: bool = False
     failure: Problem | None = None
     _warned: dict[Problem, list[str]] = field(default_factory=dict)
@@ -158,7 +157,7 @@ def _known(found: Captured, where: tuple[Any, str], label: str, value: Any) -> A
 def _read_delete(found: Captured, record: Mapping[str, Any]) -> None:
     at, name = record["at"], str(record["name"])
     if found.configs.pop(name, None):
-        found.skipped.append(found.problem(at, "is deleted again by the script", name))
+        found.warn(at, "left out: it is deleted again by the script", name)
     else:
         found.warn(at, "is deleted by the script, which no TOML can say", name)
 
