@@ -22,8 +22,8 @@ _ROOTS = ("modelarts", "moxing", "majobctl")
 _OF_VERSION_2 = ("estimatorv2", "train_params")
 _STARTS = re.compile(r"subprocess\.Popen|os\.(system|exec|posix_spawn|spawn|startfile)")
 _HARMLESS = re.compile(
-    r"([\w./-]*/)?(cc|date|gcc|git|hostname|ld|ldconfig|lscpu|nvidia-smi|uname|whoami)"
-    r"( [\w ./=-]*)?"
+    r"([\w./-]*/)?(cc|date|gcc|git|hostname|ld|ldconfig|lscpu|lspci|nproc|nvidia-smi|sw_vers|sysctl"
+    r"|uname|which|whoami)( [\w ./=-]*)?"
 )
 """The programs that certainly use no SDK, also as a shell's command."""
 _REFUSAL = (
