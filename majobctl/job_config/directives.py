@@ -60,7 +60,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     ),
     ENVIRONMENTS: Directive(
         "array of strings",
-        'The environments that have this job config; `""` is none chosen. By default, all have it.',
+        'The environments that have this job config; `""` means that none is chosen. By default,'
+        " all have it.",
     ),
 }
 

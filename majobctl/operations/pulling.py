@@ -15,7 +15,7 @@ from majobctl.errors import ConfigError, MajobctlError
 from majobctl.files import flush_folder, replaceable, staged, sweep, write_durably
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.directives import ENVIRONMENTS
-from majobctl.job_config.live import notes
+from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
@@ -30,6 +30,7 @@ from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import content_of
+from majobctl.state.document import State
 from majobctl.text import in_short, printable, reason_of
 
 _UNDONE = "no file was changed"
@@ -57,26 +58,15 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     context.check_target(state, settings)
     known = state.job_configs if state else {}
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
-    selection = Selection(targeted=tuple(names)) if names else EVERYTHING
     with context.provider_of(settings, at_once) as provider:
         listed = provider.config_names()
-        if selection:
-            files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
-            others = {*known, *listed}
-            selection = resolved(selection, repository.folder, files, others, config.elsewhere)
+        selection = _selection(names, repository.folder, config, {*known, *listed})
         both = sorted(filter(selection.covers, known.keys() & config.job_configs.keys()))
         live = read_live(provider, both, parallelism=at_once, observe=observe, listed=listed)
     repository.warn_all(notes(live.values()))
     found = {name: it for name, it in live.items() if it is not None}
-    make = partial(
-        make_plan,
-        state=state,
-        target=context.target_of(settings),
-        selection=Selection(targeted=("*",), names=frozenset(found)),
-        live=found,
-        default_policy=config.default_policy,
-    )
-    plan = make(config.job_configs)
+    make = _planner(config, state, found)
+    plan = make(config)
     fields = [
         field
         for change in plan.changes
@@ -84,7 +74,7 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     ]
     fields, edited = _edited(fields, config)
     contents = {name: it.content for name, it in edited.items()}
-    after = _proven(config, fields, contents, plan, lambda it: make(it.job_configs))
+    after = _proven(config, fields, contents, plan, make)
     # What is only shown leaves the lines of the others where they are.
     moved = (
         _moved(it, config if check and it.outcome is not Outcome.TAKEN else after) for it in fields
@@ -100,6 +90,31 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         compared=len(found),
         is_check=check,
     )
+
+
+def _selection(
+    names: Sequence[str], folder: Path, config: Config, others: Collection[str]
+) -> Selection:
+    if not names:
+        return EVERYTHING
+    files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
+    selection = Selection(targeted=tuple(names))
+    return resolved(selection, folder, files, others, config.elsewhere)
+
+
+def _planner(
+    config: Config, state: State | None, found: Mapping[str, LiveConfig]
+) -> Callable[[Config], Plan]:
+    """Makes refreshed plans of what was ``found``, for ``config`` before and after its edits."""
+    make = partial(
+        make_plan,
+        state=state,
+        target=context.target_of(config.settings),
+        selection=Selection(targeted=("*",), names=frozenset(found)),
+        live=found,
+        default_policy=config.default_policy,
+    )
+    return lambda it: make(it.job_configs)
 
 
 def _origin(config: Config, name: str) -> Origin:

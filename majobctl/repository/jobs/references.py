@@ -21,7 +21,8 @@ _ENV = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _FORMS = "write ${env.NAME}, ${var.NAME}, or $${ for a literal ${"
 MOST_CHARACTERS = 1_000_000
 """How much the references in one table may add: more than any request takes."""
-
+_TOO_LONG = f"references make this table longer by more than {MOST_CHARACTERS:,} characters"
+_CONTROL = "must not have a control character, such as a line break"
 _OWN = (
     "is a credential of majobctl or of the CI, and never goes to a job; give the job a credential"
     " of its own, in a variable with another name"
@@ -71,8 +72,7 @@ def resolve(
                 unset.append(name)
                 return written
             elif CONTROL_CHARACTER.search(text):
-                message = f"the environment variable {name} must not have a control character"
-                violations.append(Violation(path, f"{message}, such as a line break"))
+                violations.append(Violation(path, f"the environment variable {name} {_CONTROL}"))
                 text = CONTROL_CHARACTER.sub("", text)
         if text is not None:
             if reference in secrets:
@@ -93,8 +93,7 @@ def resolve(
 
     values = {key: _mapped(value, (key,), resolved) for key, value in raw.items()}
     if added > MOST_CHARACTERS:
-        message = f"references make this table longer by more than {MOST_CHARACTERS:,} characters"
-        violations.append(Violation((), message))
+        violations.append(Violation((), _TOO_LONG))
     paths = {"secret_paths": secret_paths, "matrix_paths": matrix_paths}
     return Resolved(values=values, added=added, **paths), violations
 
