@@ -21,7 +21,6 @@ from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import Live, make_plan, names_to_read, only_shown
 from majobctl.repository.config import Config
-from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.state.document import Entry, State
 from majobctl.text import nearest, quoted
 
@@ -98,19 +97,15 @@ def _state(settings: Settings, copy: State | None) -> tuple[State | None, tuple[
 def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:
     from majobctl.repository.revision import config_of
 
-    # Not the files of variables: a pipe cannot be read again.
-    given = [it for it in config.settings.variables.items() if it[1].file != FILE_NAME]
-    values = tuple(f"{name}={it.text}" for name, it in given)
-    overrides = replace(repository.overrides, values=values, files=())
     try:
-        found = config_of(repository.folder, base, overrides)
+        found = config_of(repository.folder, base, config.settings.given_again)
     except MajobctlError as error:
         reason = str(error).partition("\n")[0]
         message = f"cannot be read, so this is the plan against the state: {reason}"
         unread = Problem(where=f"--base {base}", message=message)
         repository.warn(unread)
         return unread
-    for name in [it for it, _ in given if it not in found.settings.variables]:
+    for name in [it for it in config.settings.given if it not in found.settings.variables]:
         message = f"has no variable {quoted(name)}, so the value that is given is not for it"
         repository.warn(Problem(where=f"--base {base}", message=message))
     return found

@@ -81,7 +81,7 @@ def judged(
             for change in plan.changes
             for verdict in dict.fromkeys(
                 it
-                for action in _actions(change, plan)
+                for action in evaluator.actions(change, plan)
                 for it in evaluator.of_change(change, action.value)
             )
         ]
@@ -108,13 +108,6 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
     return policies
 
 
-def _actions(change: Change, plan: Plan) -> Iterator[Action]:
-    """What an apply may do: what nobody looked up may have to be created."""
-    yield change.action
-    if plan.creates_missing and change.action in SENDING and not change.was_read:
-        yield Action.CREATE
-
-
 class _Evaluator:
     """The compiled policies, and the facts about job configs that they ask for."""
 
@@ -123,8 +116,18 @@ class _Evaluator:
 
         self._settings, self._policies = settings, policies
         self._judge = Judge(policies)
+        self._asks_action = any(it.asks("action") for it in policies)
         if problems := self._judge.problems():
             raise ConfigError(sorted(problems))
+
+    def actions(self, change: Change, plan: Plan) -> Iterator[Action]:
+        """What an apply may do, as far as a policy asks: what nobody looked up may have to be
+        created."""
+        yield change.action
+        if not (plan.creates_missing and self._asks_action):
+            return
+        if change.action in SENDING and not change.was_read:
+            yield Action.CREATE
 
     def of_job_config(self, config: JobConfig) -> Iterator[Verdict]:
         from majobctl.policy.judge import Subject

@@ -28,7 +28,6 @@ from majobctl.repository.authoring.edits import EditedFile, NotEditableError
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
-from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.repository.toml.file import content_of
 from majobctl.state.document import State
 from majobctl.text import in_short, printable, reason_of
@@ -173,12 +172,8 @@ def _proven(
     if not contents:
         return config
     settings = config.settings
-    given = [it for it in settings.variables.items() if it[1].file != FILE_NAME]
-    # Not the files of variables: a pipe cannot be read again.
-    values = tuple(f"{name}={it.text}" for name, it in given)
-    overrides = replace(settings.overrides, values=values, files=())
     try:
-        after = load_config(settings.root, overrides, contents)
+        after = load_config(settings.root, settings.given_again, contents)
     except ConfigError as error:
         what = "with the service's values, the job files would break rules"
         raise MajobctlError(f"{what}; {_UNDONE}\n{error}") from error

@@ -80,18 +80,18 @@ def _files(settings: Settings, problems: list[Problem]) -> Iterator[TomlFile]:
             if name.casefold() in (POLICY_NAME, "policies.toml"):
                 message = f"its policies are not read; rename it to {POLICY_NAME}"
                 problems.append(Problem(file=printable(name), message=message))
-    if os.path.lexists(settings.root / POLICY_NAME):
-        try:
-            file = TomlFile.read(settings.root / POLICY_NAME, POLICY_NAME)
-        except ConfigError as error:
-            problems += error.problems
-            return
-        for key in file.data:
-            if key != POLICY:
-                hint = nearest(key, [POLICY])
-                message = f"unknown table {quoted(key)}; {POLICY_NAME} has [{POLICY}.NAME] tables"
-                problems.append(file.problem(Violation((key,), message + hint)))
-        yield file
+        return
+    try:
+        file = TomlFile.read(settings.root / POLICY_NAME, POLICY_NAME)
+    except ConfigError as error:
+        problems += error.problems
+        return
+    for key in file.data:
+        if key != POLICY:
+            hint = nearest(key, [POLICY])
+            message = f"unknown table {quoted(key)}; {POLICY_NAME} has [{POLICY}.NAME] tables"
+            problems.append(file.problem(Violation((key,), message + hint)))
+    yield file
 
 
 def _tables(file: TomlFile, problems: list[Problem]) -> Iterator[tuple[str, Any]]:

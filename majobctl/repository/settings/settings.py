@@ -61,6 +61,18 @@ class Settings:
         return {f"var.{name}": variable.text for name, variable in self.variables.items()}
 
     @property
+    def given(self) -> Mapping[str, Variable]:
+        """The variables whose values are not the settings' own."""
+        return {name: it for name, it in self.variables.items() if it.file != FILE_NAME}
+
+    @property
+    def given_again(self) -> Overrides:
+        """The overrides with all values of variables, and no file of them: a pipe cannot be read
+        again."""
+        values = tuple(f"{name}={it.text}" for name, it in self.given.items())
+        return replace(self.overrides, values=values, files=())
+
+    @property
     def file_path(self) -> Path:
         return self.root / FILE_NAME
 
