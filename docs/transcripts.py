@@ -36,6 +36,7 @@ _STEP = re.compile(
 _VARYING = (
     (re.compile(r"\(\d+\.\d s\)"), "(0.0 s)"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": 0'),
+    (re.compile(r'(?<="majobctl_version": )"[^"]+"'), '"VERSION"'),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-01-02T03:04:05Z"),
     (re.compile(r'(?<="host": )"[^"]+"'), '"HOST"'),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),

@@ -3,4 +3,4 @@
 The command is ``majobctl``; in Python, ``majobctl.session.Session`` and
 ``majobctl.estimator.Estimator`` follow the ModelArts SDK."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

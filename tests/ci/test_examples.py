@@ -188,7 +188,7 @@ def test_all_that_majobctl_needs_is_required() -> None:
 def test_what_has_not_its_hash_is_not_installed(
     tmp_path: Path, requirement: str, message: str
 ) -> None:
-    wheel = tmp_path / "majobctl-0.1.0-py3-none-any.whl"
+    wheel = tmp_path / "majobctl-0.2.0-py3-none-any.whl"
     wheel.write_bytes(b"not the wheel that was meant")
     text = requirement.format(url=wheel.as_uri())
     (tmp_path / "requirements-ci.txt").write_text(f"{text}\n", encoding="utf-8")

@@ -5,8 +5,10 @@ import shutil
 import subprocess
 
 import pytest
+import tomli
 
 from tests.config_repository import Repository
+from tests.live_cloud import Cloud
 
 FILES = [
     *("majobctl.toml", "jobs/example.toml", "cloud.toml"),
@@ -155,3 +157,71 @@ def test_a_broken_seed_is_named_as_the_settings_name_it(repository: Repository) 
     ran = repository.run("apply", "--auto-approve", code=1)
     assert "cloud.toml" in ran.stderr
     assert str(repository.root) not in ran.stderr
+
+
+SERVICE = ("--region", "eu-de", "--project-id", "emulator")
+
+
+def test_the_advice_for_the_real_service_is_commands_that_work(
+    repository: Repository, cloud: Cloud
+) -> None:
+    ran = repository.done("init", *SERVICE)
+    files = sorted(it.removeprefix("created ") for it in ran.stdout.split("\nNext")[0].splitlines())
+    assert "jobs/example.toml" not in files
+    assert "cloud.toml" not in files
+    text = (repository.root / "majobctl.toml").read_text()
+    provider = {"kind": "modelarts", "region": "eu-de", "project_id": "emulator"}
+    assert tomli.loads(text)["provider"] == provider
+    assert "emulator:" not in text
+    repository.settings(text.replace('region = "eu-de"', f'endpoint = "{cloud.url}"'))
+    advice = ran.stdout.partition("\nNext")[2]
+    assert max(map(len, advice.splitlines())) <= 80
+    assert '"My Credentials"' in advice
+    repository.environment.update(cloud.environment)
+    steps = [line.split("#")[0].split()[1:] for line in advice.splitlines() if "majobctl " in line]
+    assert steps == [["flavors"], ["import", "--all"], ["plan"]]
+    said = [repository.done(*step).stdout for step in steps]
+    assert "modelarts.vm.gpu.p100" in said[0]
+    assert "Imported 3 job configs" in said[1]
+    assert said[2] == "No changes. 3 job configs match the state.\n"
+    assert cloud.writes() == []
+
+
+def test_the_advice_begins_with_the_folder(repository: Repository) -> None:
+    ran = repository.done("init", "a b", *SERVICE)
+    assert "\n  cd 'a b'\n" in ran.stdout
+    assert (repository.root / "a b" / "majobctl.toml").is_file()
+
+
+def test_a_project_that_is_not_given_is_left_to_the_environment(repository: Repository) -> None:
+    repository.done("init", "--region", "eu-de")
+    text = (repository.root / "majobctl.toml").read_text()
+    assert tomli.loads(text)["provider"] == {"kind": "modelarts", "region": "eu-de"}
+    assert '# project_id = "' in text
+    repository.environment["OS_PROJECT_ID"] = "of-the-environment"
+    repository.job("alpha")
+    assert "1 to add" in repository.done("plan").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--region", "eu-dee"], 'no address that majobctl knows; did you mean "eu-de"?'),
+        (["--region", "../x"], "no address that majobctl knows; run majobctl init without it"),
+        (["--region", "eu-de", "--project-id", 'a"b'], "must be a project's id"),
+        (["--region", "eu-de", "--project-id", ""], "--project-id is empty"),
+        (["--project-id", "p"], "--project-id needs --region, such as --region eu-de"),
+    ],
+)
+def test_settings_that_would_be_wrong_are_not_written(
+    repository: Repository, options: list[str], message: str
+) -> None:
+    assert message in repository.run("init", *options, code=1).stderr
+    assert list(repository.root.iterdir()) == []
+
+
+def test_settings_that_are_there_do_not_take_a_region(repository: Repository) -> None:
+    repository.settings("mine")
+    ran = repository.run("init", *SERVICE, code=1)
+    assert "majobctl.toml exists, and is not changed: set region and project_id there" in ran.stderr
+    assert [path.name for path in repository.root.iterdir()] == ["majobctl.toml"]
