@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import subprocess
 import tracemalloc
 from pathlib import Path
 
@@ -12,8 +15,10 @@ from hypothesis import strategies as st
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.values import WrittenFloat
+from majobctl.repository.authoring.format import formatted
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import positions_of
+from tests.repository.read_toml import results
 from tests.strategies import LinedText, lined_documents
 
 
@@ -248,6 +253,42 @@ MISTAKES = [
     ),
     ("↓<html>", "a line is KEY = VALUE, a header in [ ], or a comment that starts with #"),
 ]
+
+
+TOML_1_1 = [
+    "a = { # x\n  b = 1, # y\n  c = 2,\n}\n",
+    "a = [{b = 1,}, {\n}]\n",
+    'a = "\\e\\x41"\n',
+    "a = 2026-11-26 10:00\nb = 10:00\n",
+]
+TEXTS = [
+    *TOML_1_1,
+    *(it.replace("↓", "") for it, _ in MISTAKES),
+    *(path.read_text() for path in sorted((Path(__file__).parent / "bad_files").rglob("t*.toml"))),
+]
+OLDEST = os.environ.get("MAJOBCTL_OLDEST_TOML", "")
+
+
+@pytest.mark.parametrize("text", TOML_1_1)
+def test_toml_1_1_is_read_and_formatted(text: str) -> None:
+    assert parsed(f"{text}z = 1\n").line_of(("z",)) == text.count("\n") + 1
+    assert formatted(text.encode(), "a.toml").obstacle is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OLDEST, reason="MAJOBCTL_OLDEST_TOML does not name a python with them")
+def test_the_oldest_libraries_that_are_allowed_read_the_same() -> None:
+    ran = subprocess.run(
+        [OLDEST, Path(__file__).with_name("read_toml.py")],
+        input=json.dumps(TEXTS).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    versions, found = json.loads(ran.stdout)
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    allowed = [re.findall(rf'"{name}>=(.*)"', project) for name in ("tomli", "tomlkit")]
+    assert [[it.removesuffix(".0")] for it in versions] == allowed
+    assert found == results(TEXTS)
 
 
 @pytest.mark.parametrize(("marked", "cause"), MISTAKES)
