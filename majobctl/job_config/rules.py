@@ -112,21 +112,12 @@ class HasAlgorithm:
 Rule = Needs | Excludes | LiesInside | HasAlgorithm
 """``text`` is its sentence on the reference page."""
 _INSIDE = LiesInside("boot_file", "code_dir")
+_CODE = ("code_dir", "boot_file", "framework_type", "framework_version")
 RULES: tuple[Rule, ...] = (
     Needs("code_dir", "boot_file", together=True),
     _INSIDE,
     Needs("framework_type", "framework_version", together=True),
-    Excludes(
-        "model_name",
-        (
-            "code_dir",
-            "boot_file",
-            "framework_type",
-            "framework_version",
-            "user_image_url",
-            "user_command",
-        ),
-    ),
+    Excludes("model_name", (*_CODE, "user_image_url", "user_command")),
     Needs("user_command", "user_image_url"),
     HasAlgorithm(),
     Needs("dataset_id", "dataset_version_id", together=True),

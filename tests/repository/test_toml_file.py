@@ -137,7 +137,7 @@ COMMENT = "a comment starts with #"
 IN_QUOTES = "write the text in double quotes"
 NO_EMPTY = "TOML has no empty value; leave the key out"
 NO_NUMBER = f"this is neither a number nor a date; {IN_QUOTES}"
-DIGITS = "a float has digits before and after its dot, such as 1.0 or 0.5"
+DIGITS = "a float has digits before and after its dot, such as 1.0"
 BACKSLASH = r"write \\ for a backslash, or put the text in single quotes"
 OTHER_QUOTES = 'a quote ends the text here; put the other quotes around it, or write \\"'
 UNCLOSED = "this string is not closed on its line"
@@ -251,6 +251,8 @@ MISTAKES = [
         "version ↓https://git-lfs.github.com/spec/v1",
         "this is a Git LFS pointer; run `git lfs pull`",
     ),
+    ("↓…", "this is U+2026 (horizontal ellipsis), which is only allowed in a string or a comment"),
+    ("a = [1,\n↓True]", "write true and false in small letters"),
     ("↓<html>", "a line is KEY = VALUE, a header in [ ], or a comment that starts with #"),
 ]
 

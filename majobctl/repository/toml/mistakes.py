@@ -14,10 +14,13 @@ _QUOTES = "“”„‟«»‘’‚‛‹›′″＂＇"
 _DASHES = "‐‑‒–—―−"
 _CONTEXT = 300
 """How many characters beside a mistake are looked at: a line may have millions."""
+_NO_BLOCKS = "TOML has no blocks; write a header in [ ] above these keys"
 _COMMENT = "a comment starts with #"
 _NAME = "a table's name has only letters, digits, _ and -, and no space"
 _HERE = r".*\n.*\n"
 """Passes the message and the line: what follows is the text at the mistake."""
+_HEADER = re.compile(r"[ \t]*\[+[\w.\"'-]+\]+[ \t]*(#|$)")
+_KEY = re.compile(r"[ \t]*[\w.-]+[ \t]*=")
 _MISTAKES = (
     (rf"Invalid statement{_HERE}(<{{7}}|>{{7}}|\|{{7}}|={{7}}$)", _CONFLICT),
     (rf"(Invalid statement|Expected newline){_HERE}(//|/\*)", _COMMENT),
@@ -33,10 +36,7 @@ _MISTAKES = (
     ),
     (r"Expected '='.*\nversion https://git-lfs", "this is a Git LFS pointer; run `git lfs pull`"),
     (r"Expected '='.*\n\s*--", f"this line is neither a key nor a header; {_COMMENT}"),
-    (
-        rf"Expected '='{_HERE}(:[ \t]*(#|$)|[^\n=]*\{{[ \t]*$)",
-        "TOML has no blocks; write a header in [ ] above these keys",
-    ),
+    (rf"Expected '='{_HERE}(:[ \t]*(#|$)|[^\n=]*\{{[ \t]*$)", _NO_BLOCKS),
     (rf"Expected '='{_HERE}:", "write = instead of :"),
     (rf"Expected '='{_HERE}[\w\"'.-]+[ \t]*=", "a key has no spaces, and no word before it"),
     (rf"Expected '='{_HERE}[,}}]", "this key has no value; an array is in [ ]"),
@@ -68,20 +68,13 @@ _VALUES = (
     ("(?i:yes|no|on|off)", "write true or false; a text is in double quotes"),
     ("[+-]?(?i:nan|inf|infinity)", "TOML has inf and nan, in small letters"),
     (r"[+-]?0[\d_]+(\.\d*)?", "a number does not start with 0; write it in quotes if it is text"),
-    (
-        r"[+-]?(\d+\.|\.\d+|\d+\.[eE][+-]?\d+)",
-        "a float has digits before and after its dot, such as 1.0 or 0.5",
-    ),
-    (
-        r"[+-]?\d.*",
-        "this is neither a number nor a date; write the text in double quotes",
-    ),
+    (r"[+-]?(\d+\.([eE]\S+)?|\.\d+)", "a float has digits before and after its dot, such as 1.0"),
+    (r"[+-]?\d.*", "this is neither a number nor a date; write the text in double quotes"),
     (r"(?i:[bfru]{1,2})[\"'].*", "a string has no letter before its quotes; remove it"),
     ("`.*", 'write " instead of `'),
     (r"[^\s=>(,#\]}].*", "write the text in double quotes"),
 )
 """Patterns of a value that is no string, array or table, and what to do."""
-
 
 _Mistake = tuple[int, str] | None
 
@@ -147,7 +140,7 @@ def _escape(text: str, message: str, pos: int, found: Positions) -> _Mistake:
         return at, "write $${ for a literal ${"
     if after == "\n":
         return at, 'only a text in """ can go on in the next line'
-    if after in "'/$":
+    if after and after in "'/$":
         return at, f"{after} needs no backslash; remove it"
     return at, r"write \\ for a backslash, or put the text in single quotes"
 
@@ -178,17 +171,12 @@ def _open_string(text: str, message: str, pos: int, found: Positions) -> _Mistak
 def _open_bracket(text: str, message: str, pos: int, found: Positions) -> _Mistake:
     """A bracket that is open where the text ends, or where the next key or header is."""
     start, end = _line(text, pos)
-    around = [it for it in found.unclosed if it < start]
-    if pos == len(text):
-        around = [it for it in found.unclosed if it < pos]
-    elif around and not re.match(
-        r"[ \t]*(\[+[\w.\"'-]+\]+[ \t]*(#|$)"
-        + r"|[\w.-]+[ \t]*=" * (text[around[-1]] == "[")
-        + ")",
-        text[start : min(end, start + _CONTEXT)],
-    ):
-        return None
-    return (around[-1], f"this {text[around[-1]]} is never closed") if around else None
+    line = text[start : min(end, start + _CONTEXT)]
+    around = [it for it in found.unclosed if it < (pos if pos == len(text) else start)]
+    bracket = text[around[-1]] if around else ""
+    starts = _HEADER.match(line) or (bracket == "[" and _KEY.match(line))
+    is_open = bracket and (pos == len(text) or starts)
+    return (around[-1], f"this {bracket} is never closed") if is_open else None
 
 
 def _foreign(text: str, message: str, pos: int, found: Positions) -> _Mistake:
@@ -200,8 +188,7 @@ def _foreign(text: str, message: str, pos: int, found: Positions) -> _Mistake:
         return None
     if char.isalpha() and message.startswith(("Invalid value", "Expected newline", "Unclosed")):
         return None
-    code = f"U+{ord(char):04X}"
-    named = f"{code} ({unicodedata.name(char, 'control character').lower()})"
+    named = f"U+{ord(char):04X} ({unicodedata.name(char, 'control character').lower()})"
     plain = "-" if char in _DASHES else unicodedata.normalize("NFKC", char)
     if char == "\ufeff":
         return pos, "this is a byte-order mark; remove it"
@@ -223,14 +210,13 @@ def _value(text: str, message: str, pos: int, found: Positions) -> _Mistake:
     is_start = message == "Invalid value"
     if not is_start and not message.startswith(("Expected newline", "Unclosed")):
         return None
-    before = re.search(r"[^\s=,\[\]{}\"'#]*\Z", text[max(0, pos - _CONTEXT) : pos])
-    after = re.match(r"[^\s,;\]}#]*", text[pos : pos + _CONTEXT])
-    start = "" if before is None or is_start else before[0]
-    rest = "" if after is None else after[0]
+    start = (
+        "" if is_start else re.split(r"[\s=,\[\]{}\"'#]", text[max(0, pos - _CONTEXT) : pos])[-1]
+    )
+    rest = re.split(r"[\s,;\]}#]", text[pos : pos + _CONTEXT], maxsplit=1)[0]
     if not is_start and rest and text[pos - 1] in "\"'" and text[pos] not in "+;":
         return pos - 1, 'a quote ends the text here; put the other quotes around it, or write \\"'
     if not is_start and not (start and rest):
         return None
     causes = (cause for it, cause in _VALUES if re.fullmatch(it, start + rest))
-    cause = next(causes, "")
-    return (pos - len(start), cause) if cause else None
+    return next(((pos - len(start), cause) for cause in causes), None)
