@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from majobctl.emulator.catalog import ALGORITHMS, ENGINES, FLAVORS
 from majobctl.job_config.job_config import JobConfig
+from majobctl.repository.jobs.tables import KEYS
 
 Raw = dict[str, Any]
 Marks = list[tuple[tuple[str | int, ...], int]]
@@ -43,10 +44,11 @@ hyperparameters: st.SearchStrategy[Any] = st.dictionaries(
     _some_text, hyperparameter_values, max_size=5
 ).flatmap(
     lambda labelled: st.sampled_from(
-        [labelled, [{"label": label, "value": value} for label, value in labelled.items()]]
+        [[{"label": label, "value": value} for label, value in labelled.items()]]
+        + [labelled] * KEYS.isdisjoint(labelled)
     )
 )
-"""Both forms: a table, and an array of tables."""
+"""Both forms: a table, unless a label is the name of a key, and an array of tables."""
 
 _code = st.builds(
     lambda directory, file: {"code_dir": directory, "boot_file": directory + file},

@@ -71,6 +71,13 @@ def _unknown_key(key: str) -> str:
     return secret_key_message(key) or f"unknown key {quoted(key)}{hint}"
 
 
+def holds_keys(value: object) -> bool:
+    """Whether ``value`` is a table with keys of a job config, maybe below dots of its name."""
+    while isinstance(value, Mapping) and len(value) == 1 and FIELDS.keys().isdisjoint(value):
+        (value,) = value.values()
+    return isinstance(value, Mapping) and not FIELDS.keys().isdisjoint(value)
+
+
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:
     """The rules about required keys and between keys that ``params``, made from ``raw``, break."""
     violations = []
@@ -79,8 +86,8 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
             state = "must not be empty" if name in raw else "is missing"
             violations.append(Violation((name,), f"{name} {state}"))
     violations += broken_rules(params)
-    if not violations:
-        return []
+    if not violations or any(key not in FIELDS and holds_keys(it) for key, it in raw.items()):
+        return []  # Of a table with a dot in its name, the keys are there.
     # A misspelt key is one problem, not two. Nobody misspells more than a few.
     unknown = islice((key for key in raw if key not in FIELDS), 20)
     misspelt = (similar(key, _KNOWN) for key in unknown)

@@ -32,7 +32,7 @@ class Needs:
     def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
         end = " as well" if self.together else ""
         for key, other in self.pairs:
-            if key in params and other not in params:
+            if key in params and other not in params and not excluded(key, params):
                 yield Violation((key,), f"{key} needs {other}{end}", with_key=other)
 
 
@@ -93,7 +93,8 @@ class HasAlgorithm:
         )
 
     def violations(self, params: Mapping[str, Any]) -> Iterator[Violation]:
-        if "model_name" in params or "user_image_url" in params:
+        # A command needs an image, which is an algorithm.
+        if not {"model_name", "user_image_url", "user_command"}.isdisjoint(params):
             return
         code = [key for key in ("code_dir", "boot_file") if key in params]
         engine = [key for key in ("framework_type", "framework_version") if key in params]
@@ -111,14 +112,12 @@ class HasAlgorithm:
 Rule = Needs | Excludes | LiesInside | HasAlgorithm
 """``text`` is its sentence on the reference page."""
 _INSIDE = LiesInside("boot_file", "code_dir")
+_CODE = ("code_dir", "boot_file", "framework_type", "framework_version")
 RULES: tuple[Rule, ...] = (
     Needs("code_dir", "boot_file", together=True),
     _INSIDE,
     Needs("framework_type", "framework_version", together=True),
-    Excludes(
-        "model_name",
-        ("code_dir", "boot_file", "framework_type", "framework_version", "user_image_url"),
-    ),
+    Excludes("model_name", (*_CODE, "user_image_url", "user_command")),
     Needs("user_command", "user_image_url"),
     HasAlgorithm(),
     Needs("dataset_id", "dataset_version_id", together=True),
@@ -127,8 +126,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def excluded(key: str, params: Mapping[str, Any]) -> bool:
+    """Whether ``key`` cannot be used: to say what it needs would contradict that."""
+    exclusive = (rule for rule in RULES if isinstance(rule, Excludes) and key in rule.others)
+    return any(rule.key in params for rule in exclusive)
+
+
 def broken_rules(params: Mapping[str, Any]) -> list[Violation]:
-    return [*_broken_between(tuple(params)), *_INSIDE.violations(params)]
+    outside = [it for it in _INSIDE.violations(params) if not excluded(_INSIDE.file, params)]
+    return [*_broken_between(tuple(params)), *outside]
 
 
 @lru_cache(maxsize=1024)

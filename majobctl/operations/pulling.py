@@ -154,7 +154,7 @@ def _over_below(origin: Origin, path: Place, value: Any) -> tuple[Any, str]:
     if value is None and any(layer.has(path) for layer in below):
         # A blank takes a key away, as import writes it.
         return ("", "") if len(path) == 1 else (None, unset_name(path[1]))
-    is_blank = len(path) == 2 and isinstance(origin.own.table.get(path[0]), str)
+    is_blank = len(path) == 2 and origin.own.table.get(path[0]) in ("", [])
     if is_blank and any(layer.has(path[:1]) for layer in below):
         return value, path[0]  # A first label would bring back all of them.
     return value, ""

@@ -22,7 +22,7 @@ from majobctl.policy.words import (
     conditions_of,
     is_number,
 )
-from majobctl.text import nearest, quoted
+from majobctl.text import nearest, printable, quoted
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _KEYS = ("because", "level", "where", "require", "exempt", "frozen", "fails", "passes")
@@ -91,6 +91,10 @@ def read_policy(name: str, table: object, source: Written) -> tuple[Policy, list
         if _NAME.fullmatch(name):
             message = f"must be a table, [policy.{name}], not {type_name(table)}"
         return Policy(name=name, because="", source=source), [Violation((), message)]
+    for key, content in table.items():
+        if key not in _KEYS and isinstance(content, Mapping) and "because" in content:
+            message = f"a name cannot have a dot; write [policy.{name}-{printable(key)}]"
+            return Policy(name=name, because="", source=source), [Violation((key,), message)]
     known = f"; a policy has {', '.join(_KEYS)}"
     violations = [
         Violation((key,), f"unknown key {quoted(key)}{nearest(key, _KEYS) or known}")

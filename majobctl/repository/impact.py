@@ -38,6 +38,7 @@ def read_prices(root: Path) -> Prices:
     for name, price in prices.items() if isinstance(prices, Mapping) else ():
         if type(price) not in (int, WrittenFloat) or not 0 <= price < 1e6:
             message = f'{quoted(name)} must be a number from 0 to 999,999: "FLAVOR" = 2.5'
+            message += "; a name with dots is in quotes" * isinstance(price, Mapping)
             wrong.append(Violation(("price_per_hour", name), message))
     if wrong:
         raise ConfigError(map(file.problem, wrong))

@@ -161,7 +161,7 @@ def test_a_secret_flavor_gives_nothing_away(applied: Repository) -> None:
         ('currency = ""\n[price_per_hour]\n', '1: currency must be a name such as "EUR"'),
         (EUR, "1: price_per_hour must be a table"),
         (f"{EUR}price_per_hour = 2\n", "2: price_per_hour must be a table"),
-        (f"{EUR}{PRICE}\nx.y = 1\n", f"4: {NUMBER}"),
+        (f"{EUR}{PRICE}\nx.y = 1\n", f"4: {NUMBER}; a name with dots is in quotes"),
         (f'{EUR}{PRICE}x = "1"\n', f"3: {NUMBER}"),
         (f"{EUR}{PRICE}x = true\n", f"3: {NUMBER}"),
         (f"{EUR}{PRICE}x = -1\n", f"3: {NUMBER}"),

@@ -381,6 +381,12 @@ UNSET = {
         ["b=1", "c=2"],
         'hyperparameters = { b = "1", c = "2" } # h\nunset = ["hyperparameters"]\n',
     ),
+    "a label where there is an empty array": (
+        "hyperparameters = [] # h\n",
+        ["b=1", "c=2"],
+        'hyperparameters = [{ label = "b", value = "1" }, { label = "c", value = "2" }] # h\n'
+        'unset = ["hyperparameters"]\n',
+    ),
 }
 
 

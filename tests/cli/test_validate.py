@@ -31,6 +31,39 @@ def test_every_problem_of_every_file_is_reported_in_one_run(on_emulator: Reposit
     assert lines[4] == "4 problems. Nothing was done."
 
 
+FILES = ("majobctl.toml", "policy.toml", "prices.toml", "jobs/x.toml", "values.toml")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = True", "5: not valid TOML: write true and false in small letters"),
+        (
+            "a\u00a0= 1",
+            "2: not valid TOML: this is U+00A0 (no-break space); write a plain space instead",
+        ),
+        ("a = “x”", '5: not valid TOML: this is a typographic quote; write " instead'),
+        ("a: 1", "2: not valid TOML: write = instead of :"),
+        ("a = [1", "5: not valid TOML: this [ is never closed"),
+        (
+            "=======",
+            "1: not valid TOML: this is git's conflict marker; keep the lines that are meant",
+        ),
+    ],
+)
+def test_broken_toml_has_its_cause_in_every_file(
+    on_emulator: Repository, name: str, text: str, problem: str
+) -> None:
+    file = on_emulator.root / name
+    before = file.read_text() if file.exists() else ""
+    on_emulator.write(name, f"{before}{text}\n")
+    options = ("--var-file", name) if name == "values.toml" else ()
+    told = on_emulator.run("validate", *options, code=1).stderr
+    assert told.startswith(f"{name}:{before.count(chr(10)) + 1}:{problem}")
+    assert told.endswith("1 problem. Nothing was done.\n")
+
+
 def test_one_problem_is_one(on_emulator: Repository) -> None:
     on_emulator.job("alpha", train_instance_count=0)
     assert "\n1 problem. Nothing was done.\n" in on_emulator.run("validate").stderr

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import chain, combinations
 from typing import Any
 
 import pytest
 
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Kind, name_violation
-from majobctl.job_config.rules import RULES, Excludes
+from majobctl.job_config.rules import RULES, Excludes, broken_rules
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import is_blank
 from majobctl.job_config.violations import Violation
@@ -91,7 +93,7 @@ def test_one_algorithm_and_at_most_one_source_of_data_break_no_rule(
     assert told(params) == []
 
 
-@pytest.mark.parametrize("params", [{}, {"user_command": "x"}, {"inputs": "/b/"}])
+@pytest.mark.parametrize("params", [{}, {"inputs": "/b/"}])
 def test_no_algorithm_at_all_is_told_with_the_three_ways(params: Mapping[str, Any]) -> None:
     (message,) = [line for line in told(params) if line.startswith("no algorithm")]
     for key in ("model_name", *CODE, *FRAMEWORK, *IMAGE):
@@ -138,6 +140,41 @@ def test_keys_that_exclude_each_other_are_told_at_each_one(rule: Excludes) -> No
         assert fault.with_key == rule.key
     assert list(rule.violations({rule.key: None})) == []
     assert list(rule.violations(dict.fromkeys(rule.others))) == []
+
+
+def test_no_two_hints_contradict_each_other_whatever_keys_are_set() -> None:
+    keys = list(dict.fromkeys(key for rule in RULES for key in re.findall("`(.*?)`", rule.text)))
+    assert len(keys) == 11
+    for chosen in chain.from_iterable(combinations(keys, size) for size in range(len(keys) + 1)):
+        found = broken_rules(dict.fromkeys(chosen))
+        excluding = {it for it in found if "cannot be used" in it.message}
+        for hint in set(found) - excluding:
+            at_one_place = [it.text() for it in excluding if hint.path in (it.path, (it.with_key,))]
+            assert not at_one_place, (chosen, hint.text())
+            after = broken_rules(dict.fromkeys((*chosen, *filter(None, [hint.with_key]))))
+            assert {it for it in after if "cannot be used" in it.message} == excluding
+
+
+@pytest.mark.parametrize(
+    ("params", "messages"),
+    [
+        (MODEL | {"boot_file": "/b/x.py"}, ["boot_file cannot be used together with model_name"]),
+        (MODEL | {"user_command": "x"}, ["user_command cannot be used together with model_name"]),
+        ({"user_command": "x"}, ["user_command needs user_image_url"]),
+        (CODE | {"user_command": "x"}, ["user_command needs user_image_url"]),
+        (MODEL | {"dataset_id": "d", "inputs": "/b/"}, ["dataset_id cannot be used together with"]),
+        (
+            MODEL | CODE | {"code_dir": "/other/"},
+            [f"{key} cannot be used together with model_name" for key in CODE],
+        ),
+    ],
+)
+def test_one_hint_is_left_of_two_that_contradict_each_other(
+    params: Mapping[str, Any], messages: list[str]
+) -> None:
+    found = [it.text() for it in broken_rules(params)]
+    assert len(found) == len(messages)
+    assert all(text.startswith(start) for text, start in zip(found, messages, strict=True))
 
 
 def test_every_rule_says_in_words_what_it_asks_and_names_its_keys() -> None:

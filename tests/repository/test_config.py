@@ -152,7 +152,8 @@ _BELOW = {"lr": "0.1", "seed": "7"}
         (_OWN_ARRAY, _ARRAY, {"hyperparameters": _MERGED}),
         ("", _LR, {"hyperparameters": _BELOW}),
         ("hyperparameters = {}\n", _LR, {"hyperparameters": _BELOW}),
-        ("hyperparameters = []\n", _LR, {"hyperparameters": _BELOW}),
+        ("hyperparameters = []\n", _LR, {}),
+        ("hyperparameters = []\n", _ARRAY, {}),
         ('hyperparameters = ""\n', _LR, {}),
         ('log_url = ""\n', 'log_url = "/d/"\n', {}),
         ('config_desc = ""\n', 'config_desc = "d"\n', {}),
@@ -212,8 +213,9 @@ def test_defaults_may_hold_what_is_required(tmp_path: Path) -> None:
             "",
             'user_command = "bash run.sh"\n',
             [
-                "1: job_config.a: user_command needs user_image_url (user_command comes from"
-                ' majobctl.toml:4; `user_command = ""` here leaves it out)'
+                "5: job_config.a: user_command cannot be used together with model_name; keep one of"
+                ' them (user_command comes from majobctl.toml:4; `user_command = ""` here leaves'
+                " it out)"
             ],
         ),
     ],
@@ -235,10 +237,12 @@ def test_a_boot_file_outside_the_default_directory_names_both_places(tmp_path: P
 
 
 def test_a_default_that_needs_a_key_which_is_switched_off_is_reported_there(tmp_path: Path) -> None:
-    defaults = 'user_image_url = "i"\nuser_command = "c"\n'
-    job = CODE + 'model_name = "m"\nuser_image_url = ""\n'
+    defaults = 'dataset_id = "i"\ndataset_version_id = "v"\n'
+    job = CODE + 'model_name = "m"\ndataset_id = ""\n'
     (reported,) = conflicts(tmp_path, job, defaults)
-    assert reported.startswith("jobs/a.toml:6: job_config.a: user_command needs user_image_url (")
+    assert reported.startswith(
+        "jobs/a.toml:6: job_config.a: dataset_version_id needs dataset_id as well ("
+    )
 
 
 def test_what_is_wrong_with_a_default_is_reported_once_at_its_place(tmp_path: Path) -> None:

@@ -165,8 +165,6 @@ def test_a_job_config_is_told_with_the_place_of_an_environments_default(tmp_path
     with pytest.raises(ConfigError) as raised:
         load_config(tmp_path, Overrides("prod"))
     assert [str(problem) for problem in raised.value.problems] == [
-        "jobs/a.toml:1: job_config.a: dataset_id needs dataset_version_id as well (dataset_id comes"
-        ' from majobctl.toml:4; `dataset_id = ""` here leaves it out)',
         "jobs/a.toml:6: job_config.a: dataset_id cannot be used together with inputs; keep one of"
         ' them (dataset_id comes from majobctl.toml:4; `dataset_id = ""` here leaves it out)',
     ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import subprocess
 import tracemalloc
 from pathlib import Path
 
@@ -12,8 +15,10 @@ from hypothesis import strategies as st
 
 from majobctl.errors import ConfigError, Problem
 from majobctl.job_config.values import WrittenFloat
+from majobctl.repository.authoring.format import formatted
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import positions_of
+from tests.repository.read_toml import results
 from tests.strategies import LinedText, lined_documents
 
 
@@ -46,13 +51,13 @@ def test_a_byte_that_is_not_utf_8_is_told_with_line_and_column(before: str) -> N
     ("text", "line", "column"),
     [
         ("a = ", 1, 5),
-        ("a = 1\nb = [1,\n", 3, 1),
+        ("a = 1\nb = [1,\n", 2, 5),
         ("a = 1\r\nb == 1\r\n", 2, 4),
         ("ä = 1", 1, 1),
         ("a = 1 b = 2", 1, 7),
-        ("a = 2026-13-01", 1, 9),
+        ("a = 2026-13-01", 1, 5),
         ("a = 1\rb = 2", 1, 6),
-        ("a = {b = 1, b = 2}", 1, 18),
+        ("a = {b = 1, b = 2}", 1, 13),
         ("[a\n", 1, 3),
     ],
 )
@@ -83,7 +88,7 @@ def test_a_conflict_is_named_at_its_first_marker(text: str, line: int) -> None:
     [
         ("a = '''\n=======\n<<<<<<< HEAD\n'''\nb = \n", 5, "the value is missing"),
         ('a = """\n>>>>>>> b\n"""\nc = True\n', 4, "small letters"),
-        ('a = """\nTitle\n=======\n', 4, ""),
+        ('a = """\nTitle\n=======\n', 1, "never closed"),
     ],
 )
 def test_a_line_of_a_string_is_no_conflict_marker(text: str, line: int, message: str) -> None:
@@ -111,11 +116,197 @@ def test_a_key_that_is_there_twice_is_told_with_both_places(
     assert problem.message == f"not valid TOML: {key} is defined twice, first on line {first}"
 
 
-@pytest.mark.parametrize("text", ["a = 1\na.b = 2\n", "a.b = 1\n[a]\n"])
-def test_a_key_that_is_there_in_another_form_is_told_at_its_line(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = 1\na.b = 2\n",
+        "a.b = 1\n[a]\n",
+        "a = []\n[[a]]\n",
+        "a.x = 1\n[a]\n",
+        "a = {x = 1}\na.y = 2\n",
+    ],
+)
+def test_a_key_that_is_there_in_another_form_is_told_with_both_places(text: str) -> None:
     problem = refusal(text.encode())
-    assert problem.line == 2
-    assert "already defined in another form" in problem.message
+    assert (problem.line, problem.column) == (2, 1)
+    assert problem.message == "not valid TOML: a is already defined in another form, on line 1"
+
+
+ASCII_QUOTE = 'this is a typographic quote; write " instead'
+COMMENT = "a comment starts with #"
+IN_QUOTES = "write the text in double quotes"
+NO_EMPTY = "TOML has no empty value; leave the key out"
+NO_NUMBER = f"this is neither a number nor a date; {IN_QUOTES}"
+DIGITS = "a float has digits before and after its dot, such as 1.0"
+BACKSLASH = r"write \\ for a backslash, or put the text in single quotes"
+OTHER_QUOTES = 'a quote ends the text here; put the other quotes around it, or write \\"'
+UNCLOSED = "this string is not closed on its line"
+CONFLICT = "this is git's conflict marker; keep the lines that are meant, and remove the markers"
+
+MISTAKES = [
+    *((f"a = ↓{it}", "write true and false in small letters") for it in ("True", "FALSE")),
+    ("a = ↓yes", "write true or false; a text is in double quotes"),
+    *((f"a = {{b = ↓{it}}}", NO_EMPTY) for it in ("None", "null", "nil", "~")),
+    *((f"a = ↓{it}x{it}", ASCII_QUOTE) for it in "“”„«′＂"),
+    ("a = [↓“x”]", ASCII_QUOTE),
+    ("↓“a” = 1", ASCII_QUOTE),
+    ('a = "x↓”', ASCII_QUOTE),
+    ("a = 'x↓’", "this is a typographic quote; write ' instead"),
+    ("a = ↓`x`", 'write " instead of `'),
+    *(
+        (
+            text.replace("_", "↓\u00a0"),
+            "this is U+00A0 (no-break space); write a plain space instead",
+        )
+        for text in ("_a = 1", "a_= 1", "a =_1", "a = 1_", "[a_]", "a = [1,_2]", "_", "a =_“x”")
+    ),
+    ("a =↓\u3000'x'", "this is U+3000 (ideographic space); write a plain space instead"),
+    ("↓\u200ba = 1", "this is U+200B (zero width space), which nobody sees; remove it"),
+    ("a = 1\n↓\ufeffb = 1", "this is a byte-order mark; remove it"),
+    ("a ↓＝ 1", "this is U+FF1D (fullwidth equals sign); write = instead"),
+    ("a = ['b'↓，'c']", "this is U+FF0C (fullwidth comma); write , instead"),
+    ("a = ↓−1", "this is U+2212 (minus sign); write - instead"),
+    (
+        "l↓оg = 1",
+        "this is U+043E (cyrillic small letter o); a name without quotes has only A-Z a-z 0-9 _ -",
+    ),
+    ("a = ↓größe", IN_QUOTES),
+    ("↓\x0ca = 1", "this is U+000C (control character), which nobody sees; remove it"),
+    *((f"a = 1\n  ↓{it}", CONFLICT) for it in ("<<<<<<< HEAD", "||||||| x", "=======", ">>>>>>>")),
+    *((f"a↓{it}", "write = instead of :") for it in (": 1", ":= 1", ':"x",')),
+    ('a = {"b"↓: 1}', "write = instead of :"),
+    ("a↓:\n  b: 1", "TOML has no blocks; write a header in [ ] above these keys"),
+    ('a ↓"b" {', "TOML has no blocks; write a header in [ ] above these keys"),
+    ("a =↓\n  - b", 'an array is in [ ], such as ["a", "b"]'),
+    ("a = ↓('b')", "an array is in [ ]"),
+    ("a = {'b'↓, 'c'}", "this key has no value; an array is in [ ]"),
+    ("a =↓= 1", "write a single = between the key and its value"),
+    ("a =↓> 1", "write a single = between the key and its value"),
+    ("a = 1↓;", "a line ends after its value; remove what follows"),
+    ("a = 1↓,", "a line ends after its value; remove what follows"),
+    ("↓{", "a table has a header in [ ], and a line for each key"),
+    ("↓}", "this bracket closes nothing; remove it"),
+    ("---↓", f"this line is neither a key nor a header; {COMMENT}"),
+    ("a↓", "the = after the key is missing"),
+    ("a ↓'b'", "the = after the key is missing"),
+    ("a ↓b = 1", "a key has no spaces, and no word before it"),
+    ("↓= 1", "the key before = is missing"),
+    ("a =↓", "the value is missing"),
+    ("a = ↓#b", "the value is missing: # begins a comment"),
+    ("a = ['b',↓,'c']", "the value is missing"),
+    *(
+        (f"a = ↓{it}", IN_QUOTES)
+        for it in ("/b/", "obs://b/", "b c", "${x}", "true-ish", "info", "-b")
+    ),
+    *(
+        (f"a = ↓{it}", NO_NUMBER)
+        for it in ("1.2.3", "3d", "1.0-py3", "2026-13-01", "50%", "1/2", "1__0")
+    ),
+    *((f"a = {{b = ↓{it}}}", DIGITS) for it in ("1.", ".5", "1.e5", "-.5")),
+    ("a = ↓01", "a number does not start with 0; write it in quotes if it is text"),
+    ("a = 1↓,000", "a number has no commas, and an array is in [ ]"),
+    *((f"a = ↓{it}", "TOML has inf and nan, in small letters") for it in ("NaN", "-Infinity")),
+    *((f"a = ↓{it}'b'", "a string has no letter before its quotes; remove it") for it in "rfb"),
+    ("a = 'b' ↓+ 'c'", "TOML does not join strings; write them as one"),
+    ("a = 'b' ↓'c'", "TOML does not join strings; write them as one"),
+    ('a = "b ↓"c" d"', OTHER_QUOTES),
+    ("a = 'b↓'c'", OTHER_QUOTES),
+    ('a = "b↓""', OTHER_QUOTES),
+    ("a = 1 ↓b = 2", "each key needs a line of its own"),
+    ("a = 1 ↓b", "only a comment can follow a value on its line"),
+    *((f"a = 1 ↓{it}", COMMENT) for it in ("// b", "/* b */")),
+    *((f"↓{it} b", COMMENT) for it in ("//", "/*", ";")),
+    ('a = "b↓\nc = "d"', UNCLOSED),
+    ("a = 'b↓\nc = 1", UNCLOSED),
+    ("a = \"b↓'", 'this string begins with ", so it ends with "'),
+    ('a = ↓"""b\nc = 1\n', 'this """ is never closed'),
+    ("a = ↓'''b\nc = 1\n", "this ''' is never closed"),
+    (
+        r'a = "C:\temp↓\"',
+        r"this \ makes the quote a part of the text; write \\, or use single quotes",
+    ),
+    *((f'a = "b↓{it}"', BACKSLASH) for it in (r"\data", r"\users", r"\d+", r"\ ")),
+    (r'a = "↓\${x}"', "write $${ for a literal ${"),
+    (r"""a = "it↓\'s" """, "' needs no backslash; remove it"),
+    ('a = "b↓\\\n c"', 'only a text in """ can go on in the next line'),
+    (r'a = "↓\ud83d"', "this escape is not a character; write the character itself"),
+    *(
+        (f"a = ↓[1, 2\n{it}", "this [ is never closed")
+        for it in ("", "b = 1", "\n[b]", "[[b]] # c")
+    ),
+    *((f"a = ↓{{b = 1\n{it}", "this { is never closed") for it in ("", "[b]")),
+    ("a = ['b' ↓'c']", "a comma or ] is missing before this"),
+    ("a = [\n1\n↓2]", "a comma or ] is missing before this"),
+    ("a = {b = 1 ↓c = 2}", "a comma or } is missing before this"),
+    ("[a↓", "the ] of this header is missing"),
+    *((f"{it}↓]", "this ] is one too many") for it in ("[a]", "[[a]]")),
+    ("[[a↓]", "this header begins with [[, so it ends with ]]"),
+    ("[a] ↓b = 1", "a key goes on a line of its own, below the header"),
+    ("[a.↓]", "a name is missing here"),
+    ("[a]\n[a↓:b]", "a table's name has only letters, digits, _ and -, and no space"),
+    ("↓@@ -1 +1 @@", "this is a line of a diff; keep the file's own text"),
+    ("↓+a = 1", "this is a line of a diff; keep the file's own text"),
+    ("↓```toml", "this is Markdown; remove this line"),
+    (
+        "version ↓https://git-lfs.github.com/spec/v1",
+        "this is a Git LFS pointer; run `git lfs pull`",
+    ),
+    ("↓…", "this is U+2026 (horizontal ellipsis), which is only allowed in a string or a comment"),
+    ("a = [1,\n↓True]", "write true and false in small letters"),
+    ("↓<html>", "a line is KEY = VALUE, a header in [ ], or a comment that starts with #"),
+]
+
+
+TOML_1_1 = [
+    "a = { # x\n  b = 1, # y\n  c = 2,\n}\n",
+    "a = [{b = 1,}, {\n}]\n",
+    'a = "\\e\\x41"\n',
+    "a = 2026-11-26 10:00\nb = 10:00\n",
+]
+TEXTS = [
+    *TOML_1_1,
+    *(it.replace("↓", "") for it, _ in MISTAKES),
+    *(path.read_text() for path in sorted((Path(__file__).parent / "bad_files").rglob("t*.toml"))),
+]
+OLDEST = os.environ.get("MAJOBCTL_OLDEST_TOML", "")
+
+
+@pytest.mark.parametrize("text", TOML_1_1)
+def test_toml_1_1_is_read_and_formatted(text: str) -> None:
+    assert parsed(f"{text}z = 1\n").line_of(("z",)) == text.count("\n") + 1
+    assert formatted(text.encode(), "a.toml").obstacle is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OLDEST, reason="MAJOBCTL_OLDEST_TOML does not name a python with them")
+def test_the_oldest_libraries_that_are_allowed_read_the_same() -> None:
+    ran = subprocess.run(
+        [OLDEST, Path(__file__).with_name("read_toml.py")],
+        input=json.dumps(TEXTS).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    versions, found = json.loads(ran.stdout)
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    allowed = [re.findall(rf'"{name}>=(.*)"', project) for name in ("tomli", "tomlkit")]
+    assert [[it.removesuffix(".0")] for it in versions] == allowed
+    assert found == results(TEXTS)
+
+
+@pytest.mark.parametrize(("marked", "cause"), MISTAKES)
+@pytest.mark.bad_inputs("TOML", "marked")
+@pytest.mark.parametrize("before", ["", "x = [\n1]\n"])
+@pytest.mark.parametrize("after", ["", "\n\n[y]\nz = 'ü'\n"])
+def test_what_people_really_type_is_told_with_its_cause_at_its_place(
+    marked: str, cause: str, before: str, after: str
+) -> None:
+    start, text = (before + marked).partition("↓")[::2]
+    if after and "\n" in marked and "closed" in cause:
+        after = ""  # A string or a bracket may end there.
+    problem = refusal(f"{start}{text}{after}".encode())
+    assert problem.message == f"not valid TOML: {cause}"
+    place = (start.count("\n") + 1, len(start) - start.rfind("\n"))
+    assert (problem.line, problem.column) == place
 
 
 @pytest.mark.parametrize("rest", ["", ', "', ", =", ", [", "."])

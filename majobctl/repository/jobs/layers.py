@@ -215,10 +215,11 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, An
 
 
 def by_label(hyperparameters: object) -> Mapping[str, Any] | None:
-    """``{label: value}`` of either form; None if it is missing or broken."""
+    """``{label: value}`` of either form; None if it is missing or broken, or ``[]``, which takes
+    the labels of the layers below away."""
     if isinstance(hyperparameters, dict):
         return hyperparameters
-    if not isinstance(hyperparameters, list):
+    if not isinstance(hyperparameters, list) or not hyperparameters:
         return None
     labelled: dict[str, Any] = {}
     for item in hyperparameters:

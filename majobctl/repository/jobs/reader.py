@@ -276,6 +276,8 @@ def _read_alone(
 
 def _with_misplaced(origin: Origin, wrong: Iterable[Violation]) -> list[Violation]:
     found = {item.path: item for item in tables.misplaced_labels(origin.layers)}
+    if wrong := [*wrong]:
+        found |= {item.path: item for item in tables.dotted_names(origin.own)}
     return [*found.values(), *(item for item in wrong if item.path not in found)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from majobctl.job_config.checks import holds_keys
 from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import FIELDS, name_violation
 from majobctl.job_config.secrets import secret_key_message
@@ -56,6 +57,21 @@ def misplaced_labels(layers: Sequence[Layer]) -> Iterator[Violation]:
                     f"{key} is a key of [{table}], not a hyperparameter; move it there, or, for a"
                     f" label, write hyperparameters = [{{label = {quoted(key)}, value = ...}}]",
                 )
+
+
+def dotted_names(layer: Layer) -> Iterator[Violation]:
+    """A violation for each table whose name has a dot, and so is inside another one."""
+    for key, content in layer.table.items() if len(layer.prefix) == 2 else ():
+        if key in KEYS or not holds_keys(content):
+            continue
+        parts = [layer.name, key]
+        while FIELDS.keys().isdisjoint(content):
+            ((part, content),) = content.items()
+            parts.append(part)
+        name = "-".join(parts)
+        hint = "" if name_violation(name) else f"; write [{layer.prefix[0]}.{name}]"
+        message = f"a name cannot have a dot, as {quoted('.'.join(parts))} has{hint}"
+        yield Violation((key,), message)
 
 
 def foreign_tables(file: TomlFile) -> list[Violation]:

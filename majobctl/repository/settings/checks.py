@@ -65,6 +65,12 @@ def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator
         elif key not in TABLES:
             kind = "table" if isinstance(content, (Mapping, list)) else "key"
             unknown = f"unknown {kind} {quoted(key)}{nearest(key, TABLES)}"
+            if (
+                in_environment
+                and isinstance(content, Mapping)
+                and not content.keys().isdisjoint(TABLES)
+            ):
+                unknown += f"; an environment's name cannot have a dot: NAME-{printable(key)}"
             yield Violation((key,), home_of(key) or unknown)
 
 

@@ -20,7 +20,7 @@ from majobctl.job_config.values import WrittenFloat
 from majobctl.job_config.violations import Violation
 from majobctl.repository.toml import positions
 from majobctl.repository.toml.positions import KeyPath
-from majobctl.text import CONFLICT_MARKER, cut, is_utf16, printable, reason_of
+from majobctl.text import is_utf16, printable, reason_of
 
 _MOST_BYTES = 64 * 2**20
 
@@ -118,19 +118,6 @@ class TomlFile:
         return [0, *(match.end() for match in re.finditer("\n", self._text))]
 
 
-_CONFLICT = "this is git's conflict marker; keep the lines that are meant, and remove the markers"
-_MISTAKES = (
-    (r"Illegal character '\\n'", "this string is not closed on its line"),
-    (r".*@[“”„‘’]", 'this is a typographic quote; write " instead'),
-    (r".*@\ufeff", "this is a byte-order mark; remove it"),
-    (r"Expected '\]'.*@.", "a table's name has only letters, digits, _ and -, and no space"),
-    (r"Invalid value@(#|$)", "the value is missing"),
-    (r"Invalid value@(True|False)\b", "write true and false in small letters"),
-    (r"Invalid value@(None|null)\b", "TOML has no empty value; remove this line"),
-    (r"Invalid value@[\w/.~$%-]", "write the text in double quotes"),
-)
-"""Common mistakes: a pattern of tomli's message and the rest of the line, and what to do."""
-
 _written_float = lru_cache(maxsize=1024)(WrittenFloat)
 
 
@@ -144,33 +131,10 @@ def _broken(name: str, line: int, column: int, reason: str) -> ConfigError:
 
 
 def _decode_error(name: str, text: str, error: tomli.TOMLDecodeError) -> ConfigError:
-    """tomli's message, or a clearer one. A repeated key is reported with both lines."""
-    if marker := _refused_marker(text, error):
-        line = text.count("\n", 0, marker.start()) + 1
-        return _broken(name, line, 1, _CONFLICT)
-    if error.msg.startswith(("Cannot declare", "Cannot overwrite")):
-        if repeated := positions.repeated_key(text, error.pos):
-            path, first, second = repeated
-            key = cut(".".join(part for part in path if isinstance(part, str)))
-            before = text.count("\n", 0, first) + 1
-            line = text.count("\n", 0, second) + 1
-            column = second - text.rfind("\n", 0, second)
-            return _broken(name, line, column, f"{key} is defined twice, first on line {before}")
-        reason = "a key or table of this line is already defined in another form"
-        return _broken(name, error.lineno, error.colno, reason)
-    here = f"{error.msg}@" + text[error.pos :].partition("\n")[0]
-    found = (reason for mistake, reason in _MISTAKES if re.match(mistake, here))
-    return _broken(name, error.lineno, error.colno, next(found, error.msg))
+    from majobctl.repository.toml.mistakes import mistake_in
 
-
-def _refused_marker(text: str, error: tomli.TOMLDecodeError) -> re.Match[str] | None:
-    """The first of git's conflict markers if one is why ``text`` is not TOML. A string may have
-    lines that look like them, and the mistake be elsewhere; a conflict may leave it open."""
-    markers = [*CONFLICT_MARKER.finditer(text)]
-    line = text.rfind("\n", 0, error.pos) + 1
-    kinds = {marker[0][0] for marker in markers}
-    is_conflict = error.pos == len(text) and kinds >= {*"<=>"}
-    return markers[0] if is_conflict or any(it.start() == line for it in markers) else None
+    at, reason = mistake_in(text, error)
+    return _broken(name, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at), reason)
 
 
 def _first_refused_line(text: str) -> int:

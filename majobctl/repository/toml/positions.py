@@ -40,11 +40,15 @@ _MAX_DEPTH = 16
 @dataclass(slots=True)
 class Positions:
     """The offsets of keys and array items, by path, and of headers. ``repeated`` is a key that is
-    defined twice, with both offsets."""
+    defined twice, with both offsets. Of a text that is not valid: ``last``, the path and the offset
+    of the last statement, and where its brackets that are ``unclosed`` begin, or its ``quote``."""
 
     keys: dict[KeyPath, int] = field(default_factory=dict)
     headers: list[int] = field(default_factory=list)
     repeated: tuple[KeyPath, int, int] | None = None
+    last: tuple[KeyPath, int] = ((), 0)
+    unclosed: list[int] = field(default_factory=list)
+    quote: int | None = None
 
 
 def positions_of(text: str) -> Positions:
@@ -52,13 +56,13 @@ def positions_of(text: str) -> Positions:
     return _Scanner(text, len(text)).run()
 
 
-def repeated_key(text: str, end: int) -> tuple[KeyPath, int, int] | None:
-    """The first key that is defined twice in ``text``, which is valid TOML up to ``end``."""
+def positions_until(text: str, end: int) -> Positions:
+    """The positions in ``text``, which is valid TOML up to ``end``."""
     scanner = _Scanner(text, end)
     # An inline table is refused before its end, and anything may follow.
     with suppress(IndexError, ValueError):
         scanner.run()
-    return scanner.positions.repeated
+    return scanner.positions
 
 
 def plain_headers(text: str) -> Mapping[KeyPath, int]:
@@ -95,9 +99,11 @@ class _Scanner:
             if self._text[start] == "[":
                 table = self._table(line[3].split(".")) if line else self._header()
                 self.positions.headers.append(start)
+                self.positions.last = (table, start)
                 self._mark(table, start)
             else:
                 path = (*table, *(line[3].split(".") if line else self._key()))
+                self.positions.last = (path, start)
                 self._mark(path, start)
                 if not line and not self.positions.repeated:
                     self._value(path)
@@ -133,12 +139,14 @@ class _Scanner:
         if quote is None:
             self._pass(bare)
             return
+        self.positions.quote = self._position
         self._position += len(quote)
         while not self._text.startswith(quote, self._position):
             before = self._position
             self._pass(_INSIDE[quote])
             if self._position == before:
                 raise self._unexpected()
+        self.positions.quote = None
         self._position += len(quote)
         while len(quote) == 3 and self._text.startswith(quote[0], self._position):
             self._position += 1
@@ -187,6 +195,7 @@ class _Scanner:
             char = self._text[self._position]
             if char in "[{":
                 around.append((path, count() if char == "[" else None))
+                self.positions.unclosed.append(self._position)
                 self._position += 1
             else:
                 self._pass_bare_or_quoted(_BARE_VALUE)
@@ -195,6 +204,7 @@ class _Scanner:
                 char = self._text[self._position]
                 if char in "]}":
                     around.pop()
+                    self.positions.unclosed.pop()
                 elif char != ",":
                     break
                 self._position += 1
