@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.text import printable
@@ -27,7 +28,7 @@ _EXAMPLES = ("jobs/example.toml", "cloud.toml")
 
 
 @click.command("init")
-@click.argument("directory", metavar="[DIR]", default=".")
+@click.argument("directory", metavar="[DIR]", default=".", type=UserPath("dir"))
 def command(directory: str) -> None:
     """Create a config repository in DIR: settings, one example job config, files for git.
 
