@@ -3,7 +3,6 @@ lock and without the network, and nothing where the repository is broken."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -158,7 +157,8 @@ def _items(words: Iterable[str], incomplete: str, end: str = "") -> Items:
 def _root(ctx: click.Context) -> Path:
     from majobctl.repository.settings.settings import find_root
 
-    return find_root(Path(ctx.find_root().params.get("chdir") or ""))
+    folder = Path(ctx.find_root().params.get("chdir") or "")
+    return find_root(folder.resolve(strict=True))
 
 
 def _settings(ctx: click.Context) -> Settings:
@@ -192,8 +192,8 @@ def _in_files(settings: Settings) -> Iterator[str]:
 
 def _in_state(settings: Settings) -> Iterator[str]:
     from majobctl.files import read_file
+    from majobctl.strict_json import parse_object
 
     if settings.state_path and settings.state_path.exists():
-        document = json.loads(read_file(settings.state_path))
-        entries = document.get("job_configs") if isinstance(document, dict) else None
+        entries = parse_object(read_file(settings.state_path)).get("job_configs")
         yield from entries if isinstance(entries, dict) else ()

@@ -43,7 +43,6 @@ COMMANDS: Mapping[str, str] = {
 
 OPTIONS: Mapping[str, str] = {
     "json": "write --format json",
-    "no-color": "write --color never",
     "refresh-only": "majobctl drift shows what was changed in the service",
     "destroy": _DELETE,
     "replace": _RESEND,
@@ -80,7 +79,8 @@ def corrected(error: click.ClickException, arguments: Sequence[str]) -> click.Cl
 
 
 def _with_option(error: click.NoSuchOption, arguments: Sequence[str]) -> click.ClickException:
-    known = {name for it in error.ctx.command.params for name in it.opts} if error.ctx else set()
+    parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    known = {name for it in parameters for name in it.opts}
     for option in (argument.partition("=")[0] for argument in arguments):
         name = option.lstrip("-")
         if option in known or not option.startswith("-"):
