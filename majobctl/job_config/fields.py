@@ -172,7 +172,7 @@ def plain_name(text: str) -> str:
 
 
 def is_glob(name: str) -> bool:
-    return any(char in name for char in "*?[")
+    return re.search(r"[*?]|\[.+\]", name) is not None
 
 
 def name_violation(
