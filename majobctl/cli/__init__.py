@@ -132,6 +132,10 @@ def _take_standard_streams() -> None:
 def _check_arguments(arguments: Sequence[str]) -> None:
     """Raises UsageError for an empty value, which would count as a choice that nobody made, and
     for what click reads as ``-e xclude=x``."""
+    if "capture" in arguments:
+        # What follows the script belongs to it.
+        scripts = (at for at, it in enumerate(arguments) if it.endswith(".py"))
+        arguments = arguments[: next(scripts, len(arguments))]
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=")
         if not argument or (equals and not value and option.startswith("--")):

@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from majobctl.files import at_home
-from majobctl.job_config.fields import is_glob, plain_name
-from majobctl.text import quoted
-
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -36,6 +32,8 @@ class UserPath(click.types.StringParamType):
         self.kind, self.is_existing = kind, is_existing
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from majobctl.files import at_home
+
         path, existing = at_home(value), click.Path(exists=True, dir_okay=False)
         return existing.convert(path, param, ctx) if self.is_existing else path
 
@@ -53,6 +51,9 @@ class JobConfigName(click.types.StringParamType):
         self.source = source
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from majobctl.job_config.fields import is_glob, plain_name
+        from majobctl.text import quoted
+
         if is_glob(name := plain_name(value)):
             problem = f"{quoted(name)} is a glob; this takes one name"
             raise click.UsageError(f"{problem}, and {_WITH_GLOBS}", ctx)
@@ -66,6 +67,8 @@ class JobConfigGlob(JobConfigName):
     """A name or a glob, which is resolved where the names are known; or a path, if one fits."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from majobctl.files import at_home
+
         return at_home(value)
 
 
