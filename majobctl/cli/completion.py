@@ -187,7 +187,9 @@ def _in_files(settings: Settings) -> Iterator[str]:
     if expanded:
         from majobctl.repository.jobs.reader import read_job_files
 
-        yield from (it.name for it in read_job_files(settings, expanded) if it.name)
+        yield from (
+            it.name for it in read_job_files(settings, expanded) if it.name and not it.elsewhere
+        )
 
 
 def _in_state(settings: Settings) -> Iterator[str]:
