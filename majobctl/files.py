@@ -13,11 +13,26 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from majobctl.text import printable
+from majobctl.errors import MajobctlError
+from majobctl.text import printable, quoted
 
 _CHUNK = 2**16
 MOST_BYTES = 2**30
 """The largest file that is read: a state of far more than 100,000 job configs is smaller."""
+
+
+def at_home(path: str) -> str:
+    """``path`` with the home folder in place of a leading ``~`` or ``~USER``: no shell replaces it
+    in the middle of a word, or in a file. Raises MajobctlError if there is no such user."""
+    found = os.path.expanduser(path)
+    if found != path or not path.startswith("~"):
+        return found
+    who = path.split("/")[0].split(os.sep)[0][1:]
+    reason = f"there is no user {quoted(who)}" if who else "the home folder is not known"
+    raise MajobctlError(
+        f"{printable(path)}: {reason}\nfor a file whose name begins with ~, write"
+        f" {printable(os.path.join(os.curdir, path))}"
+    )
 
 
 def read_file(path: str | Path, most: int = MOST_BYTES, *, may_be_pipe: bool = False) -> bytes:

@@ -89,6 +89,12 @@ def test_what_others_need_is_imported_late(on_emulator: Repository, arguments: l
     assert imported_by(on_emulator, *arguments, of=LATE) == set()
 
 
+def test_the_help_of_all_needs_nothing_of_the_other_rooms(repository: Repository) -> None:
+    rooms = {"files", "job_config", "operations", "repository", "service", "state", "emulator"}
+    of = {*(f"majobctl.{name}" for name in rooms), "tempfile", "pathlib"}
+    assert imported_by(repository, "--help", of=of) == set()
+
+
 def test_a_first_plan_needs_no_differ(on_emulator: Repository) -> None:
     assert imported_by(on_emulator, "plan") == set()
 

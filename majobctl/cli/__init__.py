@@ -17,6 +17,7 @@ from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
 from majobctl.cli.options import INTERRUPTED
+from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, ServiceError
 from majobctl.text import counted, printable, printable_lines
 
@@ -27,7 +28,7 @@ from majobctl.text import counted, printable, printable_lines
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
 @click.version_option(__version__, message="majobctl %(version)s")
-@click.option("-C", "--chdir", metavar="DIR", help="Change to DIR first.")
+@click.option("-C", "--chdir", metavar="DIR", type=UserPath("dir"), help="Change to DIR first.")
 @click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr.")
 def cli(chdir: str | None, verbose: bool) -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.
@@ -78,10 +79,16 @@ def _run(arguments: Sequence[str]) -> int:
         stdout.reconfigure(errors="backslashreplace")
     try:
         _take_standard_streams()
+        if "_MAJOBCTL_COMPLETE" in os.environ:
+            from majobctl.cli.completion import register
+
+            register()
         _check_arguments(arguments)
         code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
-        error = _with_hint(error, arguments)
+        from majobctl.cli.spellings import corrected
+
+        error = corrected(error, arguments)
         error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return 1
@@ -125,36 +132,19 @@ def _take_standard_streams() -> None:
 def _check_arguments(arguments: Sequence[str]) -> None:
     """Raises UsageError for an empty value, which would count as a choice that nobody made, and
     for what click reads as ``-e xclude=x``."""
+    if "capture" in arguments:
+        # What follows the script belongs to it.
+        scripts = (at for at, it in enumerate(arguments) if it.endswith(".py"))
+        arguments = arguments[: next(scripts, len(arguments))]
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=")
         if not argument or (equals and not value and option.startswith("--")):
             which = option or (before if before.startswith("-") else "an argument")
             raise click.UsageError(f"{which} is empty; is a variable of the shell not set?")
-        if option in ("-exclude", "-environment"):
+        if option in ("-exclude", "-environment", "-version", "-verbose"):
             raise click.UsageError(f"No such option: {option}; write -{option}")
-
-
-_OF_TERRAFORM = {
-    "destroy": "remove the job configs from the files, with apply.delete_removed = true",
-    "force-unlock": "majobctl unlock ID",
-    "refresh": "majobctl plan --refresh",
-    "state show": "majobctl show NAME",
-    "workspace": "choose an environment: -e NAME",
-}
-
-
-def _with_hint(error: click.ClickException, arguments: Sequence[str]) -> click.ClickException:
-    """The same error, or a hint if the command or the option is spelled as in Terraform."""
-    words = " ".join(argument for argument in arguments if not argument.startswith("-"))
-    for command, hint in _OF_TERRAFORM.items():
-        if f"{words} ".startswith(f"{command} "):
-            return click.UsageError(f"No such command: {command}; {hint}")
-    if isinstance(error, click.NoSuchOption) and error.ctx:
-        known = {name for parameter in error.ctx.command.params for name in parameter.opts}
-        for name in (argument.partition("=")[0] for argument in arguments):
-            if f"-{name}" in known:
-                return click.UsageError(f"No such option: {name}; write -{name}", error.ctx)
-    return error
+        if option in ("-C", "-e") and equals:
+            raise click.UsageError(f"{argument}: write {option} {value}")
 
 
 def _reason(error: OSError) -> str:

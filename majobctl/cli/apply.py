@@ -10,6 +10,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
+from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.text import printable
 
@@ -23,7 +24,7 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 
 
 @click.command("apply")
-@click.argument("planfile", required=False)
+@click.argument("planfile", required=False, type=UserPath())
 @options.selection_options
 @options.variable_options
 @options.refresh_option

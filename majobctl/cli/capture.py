@@ -9,14 +9,21 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError
 from majobctl.text import counted, printable, printable_lines, quoted
 
 
 @click.command("capture", context_settings={"allow_interspersed_args": False})
-@click.argument("script", metavar="SCRIPT")
+@click.argument("script", metavar="SCRIPT", type=UserPath())
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--out", metavar="FILE", default="", help="Write a new job file, in place of stdout.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=UserPath(),
+    default="",
+    help="Write a new job file, in place of stdout.",
+)
 @click.option(
     "--timeout",
     metavar="SECONDS",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 from collections import UserDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Mapping[str, str] = {
     "init": "Create a config repository in DIR: settings, one example job config, files for git.",
@@ -26,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "unlock": "Release a lock of the state that another machine left behind; the lock message"
     " shows its ID.",
     "emulator": "Run the embedded emulator of the service, or change a value in it.",
+    "completion": "Print what a shell needs to complete commands, options, names of job configs,"
+    " environments, variables and files.",
     "version": "Print the version.",
     "flavors": "List the service's flavors, for train_instance_type.",
     "engines": "List the service's engines, for framework_type.",
@@ -38,6 +43,15 @@ COMMANDS: Mapping[str, str] = {
     "schema": "Print a JSON Schema (2020-12) of job files, settings or policies, for editors.",
 }
 """The first sentence of each command's help."""
+GROUPS: Mapping[str, str] = {
+    "Daily": "plan apply drift pull",
+    "Look": "render show history blame",
+    "Write": "init validate fmt schema import capture",
+    "Service": "flavors engines algorithms probe",
+    "Repair": "state unlock",
+    "CI and tools": "completion emulator version",
+}
+"""The commands, as majobctl's own help lists them."""
 _CATALOG = ("flavors", "engines", "algorithms")
 _MODULES = {"import": "import_", "blame": "history", **dict.fromkeys(_CATALOG, "catalog")}
 """Those that are not called as their commands."""
@@ -61,5 +75,14 @@ class LazyGroup(click.Group):
         super().__init__(*arguments, **{**options, "commands": _Commands(COMMANDS)})  # type: ignore[arg-type]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        longest = max(map(len, COMMANDS))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(it.ljust(longest), COMMANDS[it]) for it in names.split()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        names = [it for it in COMMANDS if it.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(it, help=COMMANDS[it]) for it in names), *options]

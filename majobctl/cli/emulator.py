@@ -11,6 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.options import Command, NumberRange, environment_option
+from majobctl.cli.types import JobConfigName, UserPath
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.text import printable, quoted
 
@@ -25,6 +26,12 @@ def _number_option(name: str, most: float | None, meaning: str) -> Callable[[Com
 def _choice_option(name: str, choices: str, meaning: str) -> Callable[[Command], Command]:
     kind, default = click.Choice(choices.split()), choices.partition(" ")[0]
     return click.option(name, type=kind, default=default, show_default=True, help=meaning)
+
+
+def _path_option(
+    name: str, meaning: str, metavar: str = "FILE", **kind: Any
+) -> Callable[[Command], Command]:
+    return click.option(name, metavar=metavar, type=UserPath(**kind), help=meaning)
 
 
 def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
@@ -58,17 +65,17 @@ def command() -> None:
 
 @command.command("serve")
 @click.option("--port", metavar="N", type=_PORT, default=0, help="The port; 0: any free one.")
-@click.option("--data", metavar="FILE", help="Keep the data in FILE instead of in memory.")
-@click.option("--seed", metavar="FILE", help="A TOML file of job configs to start with.")
+@_path_option("--data", "Keep the data in FILE instead of in memory.")
+@_path_option("--seed", "A TOML file of job configs to start with.")
 @_project_option
 @_choice_option("--put", "replace merge", "What an update does to fields it does not name.")
 @_choice_option("--answers", "plain documented", "Whether responses also name what is derived.")
-@click.option("--like", metavar="REPORT", help="Behave as a JSON report of `majobctl probe` says.")
+@_path_option("--like", "Behave as a JSON report of `majobctl probe` says.", metavar="REPORT")
 @_number_option("--latency-ms", 600_000, "Delay each response.")
 @_number_option("--error-rate", 1, "Share of requests that get 503.")
 @_number_option("--lose-rate", 1, "Share of responses that are lost.")
 @_number_option("--throttle", None, "Requests a second; more get 429.")
-@click.option("--request-log", metavar="FILE", help="Log requests to FILE, without secrets.")
+@_path_option("--request-log", "Log requests to FILE, without secrets.")
 def serve(
     port: int,
     data: str | None,
@@ -113,13 +120,12 @@ def serve(
 
 @command.command("set")
 @environment_option
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", type=JobConfigName())
 @click.argument("texts", metavar="KEY=VALUE...", nargs=-1, required=True)
-@click.option(
+@_path_option(
     "--data",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
-    help="The data of an `emulator serve`, with its --project-id (default: the repository's own).",
+    "The data of an `emulator serve`, with its --project-id (default: the repository's own).",
+    is_existing=True,
 )
 @_project_option
 def set_(name: str, texts: tuple[str, ...], data: str | None, project_id: str) -> None:

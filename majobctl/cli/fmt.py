@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
 
@@ -18,7 +19,7 @@ _MOST_COMPARED = 20_000
 
 
 @click.command("fmt")
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=UserPath())
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; print the changes as a diff.")
 def command(files: tuple[str, ...], check: bool, diff: bool) -> int:

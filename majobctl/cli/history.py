@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.types import JobConfigName
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import plain_name
 from majobctl.operations.context import store_of
 from majobctl.text import counted, printable
 
@@ -40,7 +40,7 @@ class _NameOrCommand(click.Group):
 @click.group(
     "history", cls=_NameOrCommand, invoke_without_command=True, subcommand_metavar="[COMMAND]"
 )
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, type=JobConfigName("state"))
 @click.option(
     *("--limit", "most"),
     metavar="N",
@@ -64,7 +64,7 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
     from majobctl.operations.history import events_of, moment_of
 
     limit = (0 if since else _SHOWN) if most is None else most
-    name, since = plain_name(name or ""), moment_of(since, "--since") if since else ""
+    name, since = name or "", moment_of(since, "--since") if since else ""
     found = events_of(store_of(invocation.load_settings()), name, limit, since)
     if format_ == "json":
         from majobctl.plan.document import dumps
@@ -159,7 +159,7 @@ def prune(before: str, auto_approve: bool) -> None:
 
 
 @click.command("blame")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", type=JobConfigName("state"))
 @options.environment_option
 @options.format_choice("text", "json", "markdown")
 def blame(name: str, format_: str) -> None:
@@ -171,7 +171,7 @@ def blame(name: str, format_: str) -> None:
     """
     from majobctl.operations.history import blame_of
 
-    serial, found = blame_of(store_of(invocation.load_settings()), name := plain_name(name))
+    serial, found = blame_of(store_of(invocation.load_settings()), name)
     if format_ == "json":
         from majobctl.plan.document import dumps
         from majobctl.render.json import blame_document

@@ -11,6 +11,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import reading_progress
+from majobctl.cli.types import JobConfigGlob, UserPath
 from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("names", metavar="[NAME|GLOB]...", nargs=-1)
+@click.argument("names", metavar="[NAME|GLOB]...", nargs=-1, type=JobConfigGlob("files"))
 @click.option("--all", "all_", is_flag=True, help="Import everything that the service has.")
 @click.option(
     "--out-dir",
     metavar="DIR",
+    type=UserPath("dir"),
     default="jobs/imported",
     show_default=True,
     help="The folder for new job files, below the folder of majobctl.toml.",

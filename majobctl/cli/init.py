@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.target import REGIONS, checked_project_id
@@ -52,7 +53,7 @@ def _project_id(context: click.Context, parameter: click.Parameter, project_id: 
 
 
 @click.command("init")
-@click.argument("directory", metavar="[DIR]", default=".")
+@click.argument("directory", metavar="[DIR]", default=".", type=UserPath("dir"))
 @click.option("--region", default="", callback=_region, help="The real service, such as eu-de.")
 @click.option("--project-id", metavar="ID", default="", callback=_project_id, help="Your project.")
 def command(directory: str, region: str, project_id: str) -> None:

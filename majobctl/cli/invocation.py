@@ -62,7 +62,14 @@ def selection() -> Selection:
 
 
 def load_settings() -> Settings:
-    return repository().load_settings()
+    """The settings, without the files of variables: a plan may have read the pipe already."""
+    from dataclasses import replace
+
+    from majobctl.operations import Overrides
+
+    found = repository()
+    plain = Overrides(environment=found.overrides.environment)
+    return replace(found, overrides=plain).load_settings()
 
 
 def warn(warning: object) -> None:

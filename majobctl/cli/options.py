@@ -11,6 +11,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from majobctl.cli.types import JobConfigOrFile, UserPath, completed
 from majobctl.errors import MajobctlError
 from majobctl.render import Paint, unpainted
 from majobctl.text import quoted
@@ -46,9 +47,9 @@ def _kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]
 
 
 def _repeatable_option(
-    option: str, name: str, metavar: str, meaning: str
+    option: str, name: str, metavar: str, meaning: str, **attributes: Any
 ) -> Callable[[Command], Command]:
-    return _kept_option(option, name, metavar=metavar, multiple=True, help=meaning)
+    return _kept_option(option, name, metavar=metavar, multiple=True, help=meaning, **attributes)
 
 
 def kept(*names: str) -> dict[str, Any]:
@@ -62,19 +63,24 @@ environment_option = _kept_option(
     metavar="NAME",
     default="",
     envvar=ENVIRONMENT,
+    shell_complete=completed("environments"),
     help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
 )
 _var_option = _repeatable_option(
-    "--var", "values", "NAME=VALUE", "Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable."
+    *("--var", "values", "NAME=VALUE", "Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable."),
+    shell_complete=completed("variables"),
 )
 _var_file_option = _repeatable_option(
-    "--var-file", "files", "FILE", "A TOML file of variables. Repeatable; later files win."
+    *("--var-file", "files", "FILE", "A TOML file of variables. Repeatable; later files win."),
+    type=UserPath(),
 )
 _target_option = _repeatable_option(
-    "--target", "targeted", "NAME|GLOB|FILE", "Only the job configs that match. Repeatable."
+    *("--target", "targeted", "NAME|GLOB|FILE", "Only the job configs that match. Repeatable."),
+    type=JobConfigOrFile(),
 )
 _exclude_option = _repeatable_option(
-    "--exclude", "excluded", "NAME|GLOB|FILE", "Exclude the job configs that match. Repeatable."
+    *("--exclude", "excluded", "NAME|GLOB|FILE", "Exclude the job configs that match. Repeatable."),
+    type=JobConfigOrFile(),
 )
 parallelism_option = _kept_option(
     "--parallelism",

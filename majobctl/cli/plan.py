@@ -10,6 +10,8 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.progress import reading_progress
+from majobctl.cli.types import UserPath, completed
+from majobctl.files import at_home
 from majobctl.render import Paint, unpainted
 from majobctl.text import printable
 
@@ -28,10 +30,13 @@ FORMATS = ("text", "json", "markdown", "html")
 @click.option(
     "--also",
     metavar="FORMAT=FILE",
+    shell_complete=completed("renderings"),
     multiple=True,
     help="Also write the plan to FILE in another format. Repeatable.",
 )
-@click.option("--out", metavar="FILE", help="Save the plan, for `majobctl apply FILE`.")
+@click.option(
+    "--out", metavar="FILE", type=UserPath(), help="Save the plan, for `majobctl apply FILE`."
+)
 @click.option(
     "--base",
     metavar="REV",
@@ -42,6 +47,7 @@ FORMATS = ("text", "json", "markdown", "html")
     "--state",
     "copy",
     metavar="FILE",
+    type=UserPath(),
     help='Compare with FILE ("-" for stdin), a copy from `majobctl state pull`.',
 )
 @options.view_options
@@ -123,4 +129,4 @@ def _output(text: str) -> tuple[str, str]:
     if format_ not in FORMATS or not (equals and file):
         known = ", ".join(FORMATS)
         raise click.UsageError(f"--also {text!r}: write FORMAT=FILE, FORMAT being one of {known}")
-    return format_, file
+    return format_, at_home(file)

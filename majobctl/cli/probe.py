@@ -8,6 +8,7 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.types import UserPath
 
 _QUESTION = "Make and delete a configuration named majobctl-probe-XXXX? Only yes is accepted"
 _ADVICE = "run `majobctl probe --write --auto-approve`, or without --write"
@@ -16,7 +17,12 @@ _ADVICE = "run `majobctl probe --write --auto-approve`, or without --write"
 @click.command("probe")
 @click.option("--write", is_flag=True, help="Also make, change and delete a configuration.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask before that.")
-@click.option("--out", metavar="FILE", help="Write the result to FILE instead of printing it.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=UserPath(),
+    help="Write the result to FILE instead of printing it.",
+)
 @options.environment_option
 @options.format_option
 def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> None:

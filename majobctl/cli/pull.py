@@ -9,10 +9,11 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import reading_progress
+from majobctl.cli.types import JobConfigOrFile
 
 
 @click.command("pull")
-@click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1)
+@click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1, type=JobConfigOrFile())
 @click.option("--check", is_flag=True, help="Write nothing; exit with 2 if there is work left.")
 @options.variable_options
 @options.parallelism_option

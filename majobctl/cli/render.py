@@ -8,10 +8,11 @@ from dataclasses import replace
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.types import JobConfigOrFile
 
 
 @click.command("render")
-@click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1)
+@click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1, type=JobConfigOrFile("files"))
 @click.option(
     *("--as", "--format", "as_"),
     type=click.Choice(("toml", "sdk", "rest", "json")),

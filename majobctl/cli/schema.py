@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli.types import UserPath
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out-dir",
     metavar="DIR",
+    type=UserPath("dir"),
     help="Write all schemas, or the one named, to files in DIR instead of printing.",
 )
 def command(kind: str | None, out_dir: str | None) -> None:

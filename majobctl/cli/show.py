@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.types import JobConfigOrFile
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import NAME, plain_name
+from majobctl.job_config.fields import NAME, is_glob, plain_name
 from majobctl.operations.context import store_of, under_way, unknown_name
+from majobctl.operations.selection import matching
 from majobctl.text import printable
 
 if TYPE_CHECKING:
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", metavar="[NAME|PLANFILE]", required=False)
+@click.argument(
+    "name", metavar="[NAME|GLOB|PLANFILE]", required=False, type=JobConfigOrFile("state")
+)
 @click.option("--at", metavar="SERIAL|DATE", help="Show what the state was then.")
 @click.option(
     "--as", "as_", type=click.Choice(("toml",)), help="Print what a job file would have to say."
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 def command(name: str | None, at: str | None, as_: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
 
+    A GLOB shows all that it matches; as JSON, they are an object by name.
+
     With --at, show them as they were: a DATE is 2026-10-15, which means the end of that day, or
     2026-10-15T09:30, in UTC. With --as toml, show what a job file has to say for that, without what
     [defaults] gives today. A secret value is a reference there: the state has only its hash.
@@ -39,16 +46,19 @@ def command(name: str | None, at: str | None, as_: str | None, format_: str) -> 
     \b
     Example:
       majobctl show resnet50
+      majobctl show 'resnet-*'
       majobctl show resnet50 --at 2026-10-15 --as toml
     """
     file, name = name, plain_name(name) if name else name
     if as_ and format_ == "json":
         raise click.UsageError("--as toml and --format json: choose one of them")
-    if file is not None and not NAME.fullmatch(name or ""):
+    several = name if name and is_glob(name) and not os.path.isfile(file or "") else ""
+    if file is not None and not (several or NAME.fullmatch(name or "")):
         if at or as_:
             raise click.UsageError("--at and --as show job configs of the state, not a saved plan")
         _show_plan(file, format_)
         return
+    name = None if several else name
     store = store_of(settings := invocation.load_settings())
     state, head, then = store.read(), "", name or ""
     for warning in under_way(store):
@@ -66,29 +76,37 @@ def command(name: str | None, at: str | None, as_: str | None, format_: str) -> 
             return
         raise MajobctlError(unknown_name(name, state))
     options.no_view("only a saved plan can be shown like that")
+    chosen = [then] if then else list(state.job_configs) if state else []
+    if several:
+        chosen = matching([several], chosen, partial(unknown_name, state=state), "")
     if as_:
-        click.echo(_toml(settings, state, head, name, then), nl=False)
+        names = {then: name} if name else {it: it for it in chosen}
+        click.echo(_toml(settings, state, head, names), nl=False)
     elif format_ == "json":
         from majobctl.plan.document import dumps
 
         document = state.document() if state else None
-        shown = document["job_configs"][then] if document and then else document
-        click.echo(dumps(shown), nl=False)
+        if document and then:
+            document = document["job_configs"][then]
+        elif document and several:
+            document = {it: document["job_configs"][it] for it in chosen}
+        click.echo(dumps(document), nl=False)
     elif state is None:
         click.echo("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
-        text = entry_text(state, then, options.width_of(sys.stdout)) if then else state_text(state)
+        width = options.width_of(sys.stdout)
+        entries = (entry_text(state, it, width) for it in chosen)
+        text = "\n".join(entries) if then or several else state_text(state)
         click.echo(f"{head}\n{text}" if head else text, nl=False)
 
 
-def _toml(settings: Settings, state: State | None, head: str, name: str | None, then: str) -> str:
+def _toml(settings: Settings, state: State | None, head: str, names: dict[str, str]) -> str:
     from majobctl.operations.history import toml_of
 
     if state is None:
         raise MajobctlError("there is no state yet; `majobctl apply` creates it")
-    names = {then: name} if then and name else {it: it for it in state.job_configs}
     return (f"# {printable(head)}\n" if head else "") + toml_of(settings, state, names)
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation
+from majobctl.cli import invocation, options
 from majobctl.cli.options import environment_option, format_option, lock_timeout_option
+from majobctl.cli.types import JobConfigGlob, JobConfigName, UserPath, completed
 from majobctl.errors import MajobctlError, StateError
-from majobctl.job_config.fields import plain_name
+from majobctl.job_config.fields import is_glob
 from majobctl.operations.context import store_of, target_of, unknown_name
+from majobctl.operations.selection import matching
 from majobctl.text import printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.state.document import State
+
+
+_UNDONE = "nothing was changed"
+_QUESTION = "Remove these from the state? Only yes is accepted"
+_ADVICE = "name them, or run `majobctl state rm --auto-approve GLOB`"
 
 
 @click.group("state")
@@ -50,32 +58,42 @@ def list_(format_: str) -> None:
 
 @command.command("rm")
 @environment_option
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument(
+    "names", metavar="NAME|GLOB...", nargs=-1, required=True, type=JobConfigGlob("state")
+)
+@click.option("--auto-approve", is_flag=True, help="Do not ask about what a glob matches.")
 @lock_timeout_option
-def rm(names: tuple[str, ...]) -> None:
+def rm(names: tuple[str, ...], auto_approve: bool) -> None:
     """Remove job configs from the state; nothing is sent to the service.
+
+    With a glob, the job configs that it matches are listed, and you are asked for the literal
+    "yes".
 
     \b
     Example:
       majobctl state rm resnet50
+      majobctl state rm 'bert-*'
     """
-    repository, names = invocation.repository(), tuple(map(plain_name, names))
+    repository = invocation.repository()
     with repository.locked(repository.load_settings()) as locked:
         known = locked.state.job_configs if locked.state else {}
-        missing = [name for name in names if name not in known]
-        if locked.state is None or missing:
-            hints = "\n".join(unknown_name(name, locked.state) for name in missing)
-            raise MajobctlError(f"{hints}\nnothing was changed")
-        rest = {name: entry for name, entry in known.items() if name not in names}
+        unknown = partial(unknown_name, state=locked.state)
+        chosen = dict.fromkeys(matching(names, known, unknown, _UNDONE))
+        if any(map(is_glob, names)):
+            for name in chosen:
+                click.echo(f"  forget job_config.{printable(name)}", err=True)
+            if not (auto_approve or options.is_confirmed(_QUESTION, _ADVICE, _UNDONE)):
+                raise MajobctlError(f"not approved; {_UNDONE}")
+        assert locked.state is not None
+        rest = {name: entry for name, entry in known.items() if name not in chosen}
         locked.write(locked.state.changed(rest))
-    removed = len(set(names))
-    click.echo(f"Removed {removed} from the state. State serial {locked.state.serial}.")
+    click.echo(f"Removed {len(chosen)} from the state. State serial {locked.state.serial}.")
 
 
 @command.command("mv")
 @environment_option
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=JobConfigName("state"))
+@click.argument("new", type=JobConfigName("files"))
 @lock_timeout_option
 def mv(old: str, new: str) -> None:
     """Give the job config OLD in the state the name NEW; nothing is sent to the service.
@@ -90,7 +108,7 @@ def mv(old: str, new: str) -> None:
     from majobctl.job_config.fields import name_violation
     from majobctl.state.record import Notes
 
-    repository, old, new = invocation.repository(), plain_name(old), plain_name(new)
+    repository = invocation.repository()
     settings = repository.load_settings()
     with repository.locked(settings) as locked:
         entries = dict(locked.state.job_configs if locked.state else {})
@@ -130,7 +148,7 @@ def pull() -> None:
 
 @command.command("push")
 @environment_option
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=UserPath())
 @click.option(
     "--force",
     is_flag=True,
@@ -184,7 +202,7 @@ def check() -> None:
 
 @command.command("move")
 @environment_option
-@click.argument("backend", metavar="BACKEND")
+@click.argument("backend", metavar="BACKEND", shell_complete=completed("backends"))
 @click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1)
 @lock_timeout_option
 def move(backend: str, keys: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import requests.utils
 from urllib3.util import parse_url
 
-from majobctl.files import read_file
+from majobctl.files import at_home, read_file
 from majobctl.target import is_loopback
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -83,7 +83,7 @@ def trusted_certificates(configured: tuple[str, str] | None) -> tuple[str, str]:
     named = [(os.environ.get(name, ""), name) for name in _CA_VARIABLES]
     for path, origin in [configured or ("", ""), *named]:
         if path:
-            path = os.path.expanduser(path)
+            path = at_home(path)
             if problem := _problem_of(path):
                 raise RouteError(f"{origin} names {path}, {problem}")
             return path, origin

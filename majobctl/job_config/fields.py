@@ -165,8 +165,14 @@ def documented_order(path: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
 
 
 def plain_name(text: str) -> str:
-    """``NAME``, also of ``job_config.NAME``, as a plan shows it."""
-    return text.removeprefix("job_config.")
+    """``NAME``, also of ``job_config.NAME``, as a plan shows it, and of ``job_config."NAME"``."""
+    name = text.removeprefix("job_config.")
+    is_quoted = name != text and len(name) > 2 and name[0] in "\"'" and name[0] == name[-1]
+    return name[1:-1] if is_quoted else name
+
+
+def is_glob(name: str) -> bool:
+    return re.search(r"[*?]|\[.+\]", name) is not None
 
 
 def name_violation(

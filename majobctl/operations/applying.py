@@ -215,7 +215,7 @@ class _Run:
         source, settings = self.source, self.settings
         if isinstance(source, Config):
             return {name: job_config.params for name, job_config in source.job_configs.items()}
-        return source.params(masker, lambda: valid_job_configs(settings.root, settings.overrides))
+        return source.params(masker, lambda: valid_job_configs(settings.root, settings.given_again))
 
 
 def _check_names(plan: Plan, provider: Provider, params: Mapping[str, Params]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import NAME, name_violation, plain_name
+from majobctl.job_config.fields import NAME, name_violation
+from majobctl.operations.selection import matching
 from majobctl.repository.config import Config
 from majobctl.state.document import State
 from majobctl.text import nearest, quoted
@@ -28,17 +27,13 @@ class Selected:
 def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """Those of ``existing`` that match a name or a glob in ``wanted``, in the same order. Raises
     MajobctlError for one that selects nothing, other than "*"."""
-    known = frozenset(existing)
-    chosen: set[str] = set()
-    missing = []
-    for name in map(plain_name, wanted):
-        matching = {item for item in existing if fnmatch.fnmatchcase(item, name)}
-        if not matching and name != "*":
-            missing.append(f"the service has no configuration {quoted(name)}{nearest(name, known)}")
-        chosen |= matching
-    if missing:
-        raise MajobctlError("\n".join([*missing, "nothing was imported"]))
-    return [name for name in existing if name in chosen]
+
+    def unknown(name: str) -> str:
+        return f"the service has no configuration {quoted(name)}{nearest(name, existing)}"
+
+    if not existing:
+        wanted = [name for name in wanted if name != "*"]
+    return matching(wanted, existing, unknown, "nothing was imported")
 
 
 def select(names: Iterable[str], config: Config, state: State | None) -> Selected:

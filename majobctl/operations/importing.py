@@ -62,7 +62,7 @@ def import_configs(
     with repository.locked(settings) as locked:
         # Read under the lock, for another import may have ended meanwhile. Warnings are left to
         # the next command.
-        config = load_config(repository.folder, repository.overrides)
+        config = load_config(repository.folder, settings.given_again)
         context.check_target(locked.state, config.settings)
         with context.provider_of(config.settings, at_once) as provider:
             listed = provider.config_names()
@@ -177,7 +177,7 @@ def _write(
 def _read_again(settings: Settings, taken: _Taken, written: Mapping[str, str]) -> Config:
     """What all files say now. Raises MajobctlError unless that is what the service says."""
     try:
-        config = load_config(settings.root, settings.overrides)
+        config = load_config(settings.root, settings.given_again)
     except ConfigError as error:
         raise MajobctlError(f"the job files break rules with the new ones\n{error}") from error
     for name, file in written.items():

@@ -22,6 +22,7 @@ from majobctl.repository.impact import read_prices
 from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.policies import read_policies
 from majobctl.repository.settings.settings import read_settings
+from majobctl.repository.settings.variables import Overrides
 from majobctl.text import counted, nearest, quoted
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _problems_of_sound_policies(repository: ConfigRepository) -> list[Problem]:
     """What only a judge finds in the policies that can be read."""
     from majobctl.policy.judge import Judge
 
-    policies, _ = read_policies(read_settings(repository.folder, repository.overrides)[0])
+    # Without the files of variables: a pipe has been read already.
+    environment = Overrides(environment=repository.overrides.environment)
+    policies, _ = read_policies(read_settings(repository.folder, environment)[0])
     with contextlib.suppress(MajobctlError):  # The library is missing: the others are still true.
         return Judge(policies).problems()
     return []

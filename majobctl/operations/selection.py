@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from majobctl.errors import MajobctlError
-from majobctl.job_config.fields import plain_name
+from majobctl.job_config.fields import is_glob, plain_name
 from majobctl.plan.plan import Selection
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.text import nearest, quoted
@@ -41,6 +41,23 @@ def resolved(
     if wrong:
         raise MajobctlError("\n".join(wrong))
     return replace(selection, names=frozenset(names))
+
+
+def matching(
+    parts: Iterable[str], known: Collection[str], unknown: Callable[[str], str], undone: str
+) -> list[str]:
+    """Those of ``known`` that a name or a glob in ``parts`` matches, in the same order. Raises
+    MajobctlError, with the message that ``unknown`` makes, for each part that matches none."""
+    names, found = frozenset(known), set[str]()
+    wrong = []
+    for part in map(plain_name, parts):
+        of_part = {it for it in names if fnmatchcase(it, part)} if is_glob(part) else {part} & names
+        if not of_part:
+            wrong.append(unknown(part))
+        found |= of_part
+    if wrong:
+        raise MajobctlError("\n".join([*wrong, undone] if undone else wrong))
+    return [name for name in known if name in found]
 
 
 def _hint(part: str, root: Path, elsewhere: Collection[str]) -> str:

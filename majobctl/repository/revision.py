@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -42,9 +41,7 @@ def config_of(root: Path, revision: str, overrides: Overrides) -> Config:
             _write(root, folder, [it for it in entries if it.name == FILE_NAME])
             if not (folder / FILE_NAME).is_file():
                 raise MajobctlError(f"it has no {FILE_NAME} in this folder")
-            settings, _ = read_settings(folder, replace(overrides, values=()))
-            known = (it for it in overrides.values if it.partition("=")[0] in settings.variables)
-            patterns, overrides = settings.job_files, replace(overrides, values=tuple(known))
+            patterns = read_settings(folder, overrides)[0].job_files
             for pattern in patterns:
                 if os.path.isabs(pattern) or os.pardir in Path(pattern).parts:
                     raise MajobctlError(f"jobs.files: {quoted(pattern)} leads out of this folder")

@@ -800,6 +800,14 @@ def test_scripts_that_went_to_a_script_as_arguments(
     assert warned == ([wanted] if warning else [])
 
 
+def test_the_arguments_of_a_script_are_its_own_however_they_are_spelled(
+    repository: Repository,
+) -> None:
+    given = ["", "--empty=", "-exclude=x", "-e=x", "-C=~/x", "-json", "~nobody-here/x", "a*"]
+    script = f"import sys\nassert sys.argv[1:] == {given!r}\n"
+    capture(repository, HEAD + script + UPDATE, *given)
+
+
 def test_a_new_file_needs_a_config_repository(repository: Repository) -> None:
     ran = capture(repository, HEAD + UPDATE, options=("--out", "jobs/captured.toml"), code=1)
     assert "no majobctl.toml in" in ran.stderr

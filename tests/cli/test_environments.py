@@ -232,7 +232,7 @@ def test_settings_where_an_environment_must_be_chosen_say_so(repo: Repository) -
     repo.done("validate", "-e", "prod")
 
 
-SETTINGS_FREE = {"init", "emulator", "version", "schema", "fmt", "capture"}
+SETTINGS_FREE = {"init", "emulator", "version", "schema", "fmt", "capture", "completion"}
 
 
 def test_every_command_that_reads_the_settings_has_the_option() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
 import pytest
 
-from majobctl.cli import cli, main
-from majobctl.cli.commands import COMMANDS
+from majobctl.cli import cli, main, spellings
+from majobctl.cli.commands import COMMANDS, GROUPS
 from tests.config_repository import Repository, finished
 
 
@@ -30,6 +31,21 @@ def found_at(path: tuple[str, ...]) -> click.Command:
         assert isinstance(command, click.Group)
         command = command.commands[name]
     return command
+
+
+def test_the_help_of_all_has_each_command_in_one_group(repository: Repository) -> None:
+    groups = [name for names in GROUPS.values() for name in names.split()]
+    assert sorted(groups) == sorted(COMMANDS)
+    text = repository.done("--help").stdout
+    heads = re.findall(r"^(\S.*):$", text, re.M)
+    assert heads == ["Options", *GROUPS]
+    listed = text.partition("Daily:")[2].rpartition("\n\n")[0]
+    assert re.findall(r"^  (\w+)", listed, re.M) == groups
+    columns = {
+        len(line) - len(line[2:].lstrip("abcdefghijklmnopqrstuvwxyz "))
+        for line in re.findall(r"^  [a-z]+ +[A-Z].*", listed, re.M)
+    }
+    assert len(columns) == 1
 
 
 def test_the_help_of_all_says_what_each_says_first() -> None:
@@ -110,7 +126,6 @@ def test_wrong_usage_is_an_error_on_stderr(on_emulator: Repository, arguments: l
         (["destroy", "-auto-approve"], "apply.delete_removed = true\n"),
         (["refresh"], "Error: No such command: refresh; majobctl plan --refresh\n"),
         (["state", "show", "x"], "Error: No such command: state show; majobctl show NAME\n"),
-        (["workspace", "select", "x"], "choose an environment: -e NAME\n"),
         (["force-unlock", "x"], "Error: No such command: force-unlock; majobctl unlock ID\n"),
         (["-chdir=x", "plan"], "Error: No such option: -chdir; write --chdir\n"),
         (["apply", "--lock-timeout", "5s"], '"5s" is not a number of seconds\n'),
@@ -125,12 +140,116 @@ def test_wrong_usage_is_answered_with_what_to_write(
     assert ran.stderr.endswith(told)
 
 
+@pytest.mark.parametrize("words", spellings.COMMANDS, ids=str)
+def test_a_command_of_another_tool_is_answered_with_what_to_type(
+    words: str, repository: Repository
+) -> None:
+    first = words.split()[0]
+    assert words not in {" ".join(path) for path in ALL}
+    assert first == "state" or first not in COMMANDS
+    for more in ([], ["x"], ["-auto-approve"], ["-var", "x=y"]):
+        ran = repository.run("-C", ".", *words.split(), *more, code=1)
+        assert ran.stderr.splitlines()[-1] == (
+            f"Error: No such command: {words}; {spellings.COMMANDS[words]}"
+        )
+
+
+@pytest.mark.parametrize("name", spellings.OPTIONS, ids=str)
+@pytest.mark.parametrize("command", ["plan", "apply", "state list"])
+def test_an_option_of_another_tool_is_answered_with_what_to_type(
+    command: str, name: str, repository: Repository
+) -> None:
+    known = {it for parameter in found_at((*command.split(),)).params for it in parameter.opts}
+    assert f"--{name}" not in known
+    for option in (f"-{name}", f"--{name}"):
+        for value in ("", "=x"):
+            ran = repository.run(*command.split(), option + value, code=1)
+            assert ran.stderr.splitlines()[-1] == (
+                f"Error: No such option: {option}; {spellings.OPTIONS[name]}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("plan -target=x", "--target"),
+        ("plan -out=x", "--out"),
+        ("plan -var-file=x", "--var-file"),
+        ("plan -var x=y", "--var"),
+        ("plan -detailed-exitcode", "--detailed-exitcode"),
+        ("plan -refresh=false", "--refresh"),
+        ("plan -parallelism=5", "--parallelism"),
+        ("plan -state=x", "--state"),
+        ("apply -lock-timeout=10s", "--lock-timeout"),
+        ("apply -auto-approve", "--auto-approve"),
+        ("apply -force", "--force"),
+        ("fmt -check", "--check"),
+        ("fmt -diff", "--diff"),
+        ("-chdir=x plan", "--chdir"),
+        ("-version", "--version"),
+        ("-help", "--help"),
+    ],
+)
+def test_an_option_with_one_dash_is_answered_with_the_one_with_two(
+    typed: str, option: str, repository: Repository
+) -> None:
+    ran = repository.run(*typed.split(), code=1)
+    assert ran.stderr.splitlines()[-1] == f"Error: No such option: {option[1:]}; write {option}"
+
+
+def test_the_known_commands_of_other_tools_are_in_the_table() -> None:
+    of_terraform = (
+        "destroy, state show, state replace-provider, workspace, taint, untaint, refresh, output,"
+        " console, graph, get, login, providers, test, force-unlock"
+    )
+    of_deck = "sync, diff, dump, ping, gateway, reset"
+    wanted = {*of_terraform.split(", "), *of_deck.split(", ")}
+    assert wanted <= spellings.COMMANDS.keys()
+    wanted = {"json", "refresh-only", "destroy", "replace", "upgrade", "lock", "doit"}
+    assert wanted <= spellings.OPTIONS.keys()
+
+
+def test_an_import_as_terraform_writes_it_is_one(on_emulator: Repository) -> None:
+    assert "Imported 1 job config " in on_emulator.done("import", "job_config.beta", "beta").stdout
+
+
+def test_a_short_option_takes_no_equals_sign(repository: Repository) -> None:
+    assert repository.run("-C=~/x", "plan", code=1).stderr == "Error: -C=~/x: write -C ~/x\n"
+    assert repository.run("plan", "-e=prod", code=1).stderr == "Error: -e=prod: write -e prod\n"
+
+
 TEXTS = [
     (path, parameter)
     for path in ALL
     for parameter in found_at(path).params
-    if parameter.type is click.STRING
+    if isinstance(parameter.type, click.types.StringParamType)
 ]
+PATHS = [
+    (path, parameter)
+    for path, parameter in [*TEXTS, *(((), it) for it in cli.params)]
+    if re.search("FILE|DIR|SCRIPT|REPORT", parameter.make_metavar(click.Context(cli)))
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"), PATHS, ids=[f"{' '.join(path)} {it.name}" for path, it in PATHS]
+)
+def test_the_home_of_nobody_is_an_error_in_every_path(
+    path: tuple[str, ...], parameter: click.Parameter, on_emulator: Repository
+) -> None:
+    if parameter.name in ("names", "targeted", "excluded", "name"):
+        on_emulator.apply()
+    value = "~nobody-here/x"
+    before = "markdown=" if parameter.name == "also" else ""
+    is_option = isinstance(parameter, click.Option)
+    needed = ["beta", "config_desc=x"] if path == ("emulator", "set") else []
+    given = [f"{parameter.opts[-1]}={before}{value}"] if is_option else [value]
+    rest = ["x.py"] if path == ("capture",) and is_option else ["version"] if not path else []
+    ran = on_emulator.run(*path, *given, *needed, *rest, code=1)
+    assert ran.stderr == (
+        'Error: ~nobody-here/x: there is no user "nobody-here"\n'
+        "for a file whose name begins with ~, write ./~nobody-here/x\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,14 +371,6 @@ def test_a_reader_that_has_enough_is_not_a_defect(on_emulator: Repository) -> No
     ran = finished(process)
     assert ran.code in (0, 1)
     assert ran.stderr == ""
-
-
-def test_shell_completion_knows_the_commands(repository: Repository) -> None:
-    repository.environment.update(
-        {"_MAJOBCTL_COMPLETE": "bash_complete", "COMP_WORDS": "majobctl st", "COMP_CWORD": "1"}
-    )
-    ran = repository.process()
-    assert ran.stdout.split() == ["plain,state"]
 
 
 def test_the_module_is_the_command(repository: Repository) -> None:

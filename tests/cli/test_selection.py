@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from tests.config_repository import JOB, Repository, toml_of
+from tests.config_repository import JOB, Repository, terminal, toml_of
 from tests.live_cloud import Cloud
 
 COMMANDS = (["plan"], ["plan", "--refresh"], ["apply", "--auto-approve"], ["drift"])
@@ -137,10 +138,11 @@ def test_drift_knows_what_is_only_in_a_broken_table_or_in_the_service(
     [
         (["show", "job_config.alpha"], 0, "config_desc"),
         (["show", "job_config.alhpa"], 1, 'no job config "alhpa"; did you mean "alpha"?'),
-        (["show", "al*"], 1, "show takes the name of a job config, or a saved plan"),
+        (["show", "job_config.al*"], 0, "job_config.alpha\n"),
+        (["show", "zz*"], 1, 'the state has no job config "zz*"'),
         (["state", "rm", "job_config.alpha"], 0, "Removed 1 from the state."),
         (["state", "rm", "job_config.alhpa"], 1, 'no job config "alhpa"; did you mean "alpha"?'),
-        (["state", "rm", "al*"], 1, 'the state has no job config "al*"'),
+        (["state", "rm", "zz*"], 1, 'the state has no job config "zz*"'),
     ],
     ids=repr,
 )
@@ -150,3 +152,117 @@ def test_the_name_that_a_plan_prints_is_taken_by_the_commands_of_the_state(
     ran = ranker.run(*arguments)
     assert ran.code == code
     assert said in ran.stdout + ran.stderr
+
+
+PLACES = [
+    *(
+        f"{command} {option}"
+        for command in ("plan", "drift", "render")
+        for option in ("--target {}", "--exclude {}")
+    ),
+    "apply --auto-approve --target {}",
+    "render {}",
+    "render job_config.beta {}",
+    "pull {}",
+    "pull --check {}",
+    "import {}",
+    "show {}",
+    "show {} --format json",
+    "show {} --as toml",
+    "show {} --at 1",
+    "history {}",
+    "blame {}",
+    "state rm {}",
+    "state rm beta {}",
+    "state mv {} new-name",
+    "state mv beta {}x",
+    "emulator set {} config_desc=x",
+]
+"""Where a command takes the name of a job config."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_name_is_taken_as_a_plan_or_a_file_writes_it(place: str, on_emulator: Repository) -> None:
+    on_emulator.job("beta")
+    on_emulator.apply("--overwrite")
+    before = on_emulator.state_path.read_bytes()
+    ends = set()
+    for name in ("alpha", "job_config.alpha", 'job_config."alpha"', "job_config.'alpha'"):
+        on_emulator.state_path.write_bytes(before)
+        arguments = [part.replace("{}", name) for part in place.split()]
+        if place.endswith("{}x"):
+            arguments[-1] = name.replace("alpha", "alphax")
+        ran = on_emulator.run(*arguments)
+        ends.add((ran.code, re.sub(r'serial \d+|--(target|exclude) ".*"', "", ran.stdout)))
+    assert len(ends) == 1
+    assert ends.pop()[0] == 0
+
+
+@pytest.mark.parametrize(
+    "place", ["history {}", "blame {}", "state mv {} x", "state mv alpha {}", "emulator set {} a=b"]
+)
+def test_where_one_name_is_wanted_a_glob_is_refused_with_the_commands_that_take_one(
+    place: str, on_emulator: Repository
+) -> None:
+    on_emulator.apply()
+    ran = on_emulator.run(*place.replace("{}", "al*").split(), code=1)
+    assert ran.stderr.endswith(
+        'Error: "al*" is a glob; this takes one name, and show, pull, render, import, state rm,'
+        " --target and --exclude take globs\n"
+    )
+
+
+@pytest.fixture
+def three(on_emulator: Repository) -> Repository:
+    on_emulator.job("beta")
+    on_emulator.job("gamma")
+    on_emulator.apply("--overwrite")
+    return on_emulator
+
+
+def test_show_prints_what_a_glob_matches(three: Repository) -> None:
+    text = three.done("show", "*a*a").stdout
+    assert text == "\n".join(three.done("show", it).stdout for it in ("alpha", "gamma"))
+    entries = three.state["job_configs"]
+    # The form follows from what was typed, not from how many it matches.
+    for glob, names in (("[ab]*", ["alpha", "beta"]), ("al*", ["alpha"])):
+        document = three.done("show", glob, "--format", "json").document
+        assert document == {name: entries[name] for name in names}
+    toml = three.done("show", "[ab]*", "--as", "toml", "--at", "1").stdout
+    assert toml.startswith("# ")
+    assert re.findall(r"^\[job_config\.(.*)\]$", toml, re.M) == ["alpha", "beta"]
+    assert three.done("show", "al*", "--at", "1").stdout.startswith("This is serial 1, ")
+
+
+def test_a_saved_plan_whose_name_looks_like_a_glob_is_shown(three: Repository) -> None:
+    three.done("plan", "--out", "plan[1]")
+    assert "No changes." in three.done("show", "plan[1]").stdout
+
+
+def test_a_glob_leaves_the_state_when_it_is_approved(three: Repository) -> None:
+    before = three.state_path.read_bytes()
+    listed = "  forget job_config.alpha\n  forget job_config.gamma\n"
+    ran = three.run("state", "rm", "*a*a", code=1)
+    assert ran.stderr == (
+        f"{listed}Error: cannot ask for approval: stdin is not a terminal; nothing was changed\n"
+        "name them, or run `majobctl state rm --auto-approve GLOB`\n"
+    )
+    with terminal(three, "state", "rm", "*a*a") as refused:
+        refused.expect("Remove these from the state? Only yes is accepted")
+        refused.type("no\n")
+        assert refused.finish()[0] == 1
+    for wrong in (["alpha", "nobody"], ["al*", "zz*"]):
+        ran = three.run("state", "rm", "--auto-approve", *wrong, code=1)
+        assert ran.stderr.endswith("nothing was changed\n")
+    assert three.state_path.read_bytes() == before
+    with terminal(three, "state", "rm", "*a*a", "alpha") as asked:
+        asked.expect("yes is accepted")
+        asked.type("yes\n")
+        code, seen = asked.finish()
+    assert code == 0
+    assert "Removed 2 from the state. State serial 2." in seen
+    ran = three.done("state", "rm", "--auto-approve", "b*")
+    assert (ran.stdout, ran.stderr) == (
+        "Removed 1 from the state. State serial 3.\n",
+        "  forget job_config.beta\n",
+    )

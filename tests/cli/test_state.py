@@ -244,7 +244,7 @@ class TestMv:
             (("bet", "new"), 'the state has no job config "bet"; did you mean "beta"?'),
             (("job_config.bet", "new"), 'no job config "bet"; did you mean "beta"?'),
             (("", "new"), "an argument is empty"),
-            (("b*", "new"), 'the state has no job config "b*"'),
+            (("b*", "new"), '"b*" is a glob; this takes one name'),
             (("\x1b[2J", "new"), 'the state has no job config "\\\\x1b[2J"'),
             (("beta", "alpha"), "the state has job_config.alpha already"),
             (("beta", "beta"), "the state has job_config.beta already"),

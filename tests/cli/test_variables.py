@@ -3,12 +3,16 @@ templates and matrices as the commands show them."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.config_repository import JOB, PATIENCE, Repository, finished, toml_of
+from tests.config_repository import COMMAND, JOB, PATIENCE, Repository, finished, toml_of
 from tests.fake_service import FakeService
 
 VARIABLES = '\n[variables]\nbucket = "ml"\nsecret-word = "of-the-settings"\n'
@@ -345,3 +349,93 @@ def test_a_sensitive_value_of_a_matrix_is_secret_wherever_it_is_used(
     for name in ("saved.plan", "plan.html", "majobctl.state.json"):
         assert "TOP-SECRET" not in (repository.root / name).read_text(encoding="utf-8")
     assert repository.done("plan", "--refresh").stdout.startswith("No changes.")
+
+
+@contextmanager
+def piped(repository: Repository, text: str = 'bucket = "ml-pipe"\n') -> Iterator[str]:
+    """A pipe that one reader gets ``text`` from, and that a second one would wait for."""
+    path = repository.root / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(text,), daemon=True)
+    writer.start()
+    try:
+        yield "pipe"
+    finally:
+        if writer.is_alive():
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        writer.join(PATIENCE)
+        path.unlink()
+
+
+@pytest.fixture
+def with_variable(on_emulator: Repository) -> Repository:
+    """Applied, and committed; all that has no value of its own for it has the variable's."""
+    settings = (on_emulator.root / "majobctl.toml").read_text()
+    default = '[defaults]\nlog_url = "/${var.bucket}/log/"\n'
+    on_emulator.settings(settings + VARIABLES + default)
+    on_emulator.job("alpha", hyperparameters={"word": "${var.secret-word}"}, sensitive=["word"])
+    on_emulator.apply("--overwrite")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        subprocess.run(["git", *author, *arguments], cwd=on_emulator.root, check=True)
+    return on_emulator
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("validate", 0, "1 job config is valid."),
+        ("plan", 0, "ml-pipe"),
+        ("plan --refresh --format json", 0, "ml-pipe"),
+        ("plan --out new.plan --also markdown=plan.md --also html=plan.html", 0, "ml-pipe"),
+        ("plan --base HEAD", 0, "No changes"),
+        ("plan --state copy.json", 0, "ml-pipe"),
+        ("apply --auto-approve", 0, "Apply complete: 1 updated"),
+        ("apply saved.plan", 0, "Apply complete: 1 updated"),
+        ("drift", 0, "No drift"),
+        ("pull", 0, ""),
+        ("render", 0, "ml-pipe"),
+        ("render --as sdk", 0, "ml-pipe"),
+        ("import beta", 0, "Imported 1 job config"),
+        ("import --all", 0, "Imported 2 job configs"),
+    ],
+)
+def test_a_pipe_of_variables_is_read_once(
+    command: str, code: int, said: str, with_variable: Repository
+) -> None:
+    with_variable.write("copy.json", with_variable.state_path.read_text())
+    with_variable.done("plan", "--out", "saved.plan", "--var", "secret-word=of-the-pipe")
+    text = 'bucket = "ml-pipe"\n'
+    if "saved" in command:
+        text = 'secret-word = "of-the-pipe"\n'
+    with piped(with_variable, text) as pipe:
+        ran = with_variable.process(*command.split(), "--var-file", pipe, code=code)
+    assert said in ran.stdout
+
+
+def test_a_pipe_of_variables_is_read_once_where_a_file_is_wrong(with_variable: Repository) -> None:
+    with_variable.write("jobs/broken.toml", "[job_config.x]\n")
+    with_variable.write(
+        "policy.toml",
+        '[policy.x]\nbecause = "y"\nrequire = { config_desc = { const = "a" } }\n'
+        'fails = [{ config_desc = "a" }]\n',
+    )
+    for command in ("validate", "validate --format json", "import --all", "apply --auto-approve"):
+        with piped(with_variable) as pipe:
+            ran = with_variable.process(*command.split(), "--var-file", pipe, code=1)
+        assert "jobs/broken.toml" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("given", ["<(echo 'bucket=\"ml-shell\"')", "/dev/stdin", "/dev/fd/0"])
+def test_a_shell_gives_variables(given: str, with_variable: Repository) -> None:
+    line = f"echo 'bucket=\"ml-shell\"' | {' '.join(COMMAND)} plan --var-file {given}"
+    ran = subprocess.run(["bash", "-c", line], cwd=with_variable.root, capture_output=True)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b'-> "ml-shell"' in ran.stdout
+
+
+def test_a_value_of_a_file_keeps_its_type_when_it_is_known(with_variable: Repository) -> None:
+    """An empty one, too, which an option may not have."""
+    with_variable.write("vars.toml", 'secret-word = ""\nbucket = "12"\n')
+    ran = with_variable.done("plan", "--base", "HEAD", "--var-file", "vars.toml")
+    assert ran.stdout.startswith("No changes")

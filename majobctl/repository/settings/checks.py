@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from majobctl.errors import ConfigError
+from majobctl.errors import ConfigError, MajobctlError
+from majobctl.files import at_home
 from majobctl.job_config.compare_policy import ignored_places
 from majobctl.job_config.secrets import secret_key_message
 from majobctl.job_config.values import CONTROL_CHARACTER, INTEGER_LIMIT, type_name, wrong_type
 from majobctl.job_config.violations import Violation
 from majobctl.repository.settings import environments, variables
-from majobctl.repository.settings.keys import SETTINGS, Kind, Setting, home_of
+from majobctl.repository.settings.keys import PATHS, SETTINGS, Kind, Setting, home_of
 from majobctl.target import checked_project_id, checked_region, endpoint_of, iam_endpoint_of
 from majobctl.text import nearest, printable, quoted
 
@@ -44,10 +46,22 @@ def checked_values(data: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], 
             elif message := _wrong_value(key, known[key], value):
                 found.append(Violation(place, message))
             else:
-                values[table][key] = value
+                try:
+                    values[table][key] = _at_home(value) if place in PATHS else value
+                except MajobctlError as error:
+                    message = str(error).split("\n", 1)[0]
+                    found.append(Violation(place, f"{key}: {message}"))
         violations += found
     names = dict(enumerate(values["drift"]["ignore"]))
     return values, violations + ignored_places(names, ("drift", "ignore"))[1]
+
+
+def _at_home(value: Any) -> Any:
+    """A path, or patterns, in which the home folder's own name is not one."""
+    if isinstance(value, list):
+        homes = ((it, it.partition("/")) for it in value)
+        return [glob.escape(at_home(a)) + b + c if it[0] == "~" else it for it, (a, b, c) in homes]
+    return at_home(value)
 
 
 def unknown_tables(data: Mapping[str, Any], *, in_environment: bool) -> Iterator[Violation]:

@@ -183,6 +183,9 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     },
 }
 
+PATHS = frozenset({("provider", "seed"), ("state", "path"), ("jobs", "files")})
+"""The settings in which ``~`` is the home folder."""
+
 
 def home_of(key: str, *, besides: str = "") -> str | None:
     """A sentence about the table, other than ``besides``, that ``key`` belongs in; None if there is

@@ -69,8 +69,7 @@ class Settings:
     def given_again(self) -> Overrides:
         """The overrides with all values of variables, and no file of them: a pipe cannot be read
         again."""
-        values = tuple(f"{name}={it.text}" for name, it in self.given.items())
-        return replace(self.overrides, values=values, files=())
+        return replace(self.overrides, values=(), files=(), known=self.given)
 
     @property
     def file_path(self) -> Path:

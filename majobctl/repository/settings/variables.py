@@ -46,11 +46,13 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The command line's choices: an environment, ``NAME=VALUE`` texts, names of files."""
+    """The command line's choices: an environment, ``NAME=VALUE`` texts, names of files; ``known``
+    are variables that were read from those before."""
 
     environment: str = ""
     values: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    known: Mapping[str, Variable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_strings(values=self.values, files=self.files)
@@ -120,7 +122,7 @@ def with_overrides(
         if name not in declared:
             raise MajobctlError(f"--var: {unknown_variable(name, declared)}")
         variables[name] = _checked(name, text, "--var", declared[name])
-    return variables
+    return variables | {name: it for name, it in overrides.known.items() if name in declared}
 
 
 def misspelt(declared: Iterable[str]) -> Iterator[Problem]:

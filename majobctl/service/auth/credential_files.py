@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from majobctl.errors import AuthError
-from majobctl.files import read_file
+from majobctl.files import at_home, read_file
 from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import nearest, quoted
 
@@ -100,7 +100,7 @@ def home_file(
     """A file below the user's home, or the one that a variable has ``named``."""
     folder, _, base = name.partition("/")
     home = home_folder(folder)
-    path = Path(os.path.expanduser(named)) if named else home / base if home else None
+    path = Path(at_home(named)) if named else home / base if home else None
     missing = "" if path and path.exists() else ", which does not exist"
     return Source(f"{named or '~/' + name}{missing}", names, partial(read, path) if path else dict)
 
@@ -167,7 +167,7 @@ def read_cloud(name: str) -> Mapping[str, str]:
 
 def _first_file(stem: str, variable: str) -> Path | None:
     if named := os.environ.get(variable):
-        return Path(os.path.expanduser(named))
+        return Path(at_home(named))
     homes = filter(None, [home_folder(".config/openstack")])
     for directory in (Path(), *homes, Path("/etc/openstack")):
         for suffix in (".yaml", ".yml"):

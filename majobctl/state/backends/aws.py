@@ -15,7 +15,7 @@ from shlex import quote
 from urllib.parse import urlsplit
 
 from majobctl.errors import StateError
-from majobctl.files import read_file
+from majobctl.files import at_home, read_file
 from majobctl.text import nearest, printable, quoted, reason_of
 
 
@@ -97,7 +97,7 @@ def _read_profile(name: str, env: Mapping[str, str]) -> dict[str, str]:
     for file in ("config", "shared_credentials"):
         path = env.get(f"AWS_{file.upper()}_FILE") or f"~/.aws/{file.removeprefix('shared_')}"
         try:
-            parser.read_string(read_file(os.path.expanduser(path), 2**20).decode("utf-8-sig"))
+            parser.read_string(read_file(at_home(path), 2**20).decode("utf-8-sig"))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, configparser.Error) as error:
