@@ -20,7 +20,7 @@ from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.operations.saved_plan import SavedPlan, with_secrets
-from majobctl.plan.change import SENDING, Params
+from majobctl.plan.change import SENDING, Params, Renamed
 from majobctl.plan.guard import Allowed
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -167,7 +167,12 @@ class _Run:
             allowed=self.allowed,
             creates_missing=plan.creates_missing,
             environment=plan.environment,
-            attempted=state.attempted(),
+            entries=state.job_configs,
+            heirs={
+                it.old_name: it.after
+                for it in plan.changes
+                if it.after and it.renamed is Renamed.DECLARED
+            },
         )
         intents = intents_of(item for item in plan.changes if item.after is not None)
         with closing(self.locked.open_journal(state, intents)) as journal:

@@ -22,7 +22,7 @@ from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
 from majobctl.operations.selection import resolved
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import make_plan
+from majobctl.plan.planner import make_plan, old_names
 from majobctl.plan.pulled import Outcome, Pulled, PulledField, place_of, pulled_fields, with_taken
 from majobctl.repository.authoring.edits import EditedFile, NotEditableError
 from majobctl.repository.config import Config, load_config
@@ -60,16 +60,25 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     with context.provider_of(settings, at_once) as provider:
         listed = provider.config_names()
         selection = _selection(names, repository.folder, config, {*known, *listed})
-        both = sorted(filter(selection.covers, known.keys() & config.job_configs.keys()))
+        renamed = old_names(config.job_configs, state)
+        renamed = {
+            new: old for new, old in renamed.items() if any(map(selection.covers, (new, old)))
+        }
+        described = known.keys() & config.job_configs.keys() - renamed.keys()
+        both = sorted({*filter(selection.covers, described), *renamed.values()})
         live = read_live(provider, both, parallelism=at_once, observe=observe, listed=listed)
     repository.warn_all(notes(live.values()))
     found = {name: it for name, it in live.items() if it is not None}
-    make = _planner(config, state, found)
+    renamed = {new: old for new, old in renamed.items() if old in found}
+    make = _planner(config, state, found, renamed)
     plan = make(config)
     fields = [
         field
         for change in plan.changes
-        for field in pulled_fields(change, _origin(config, change.name), found[change.name])
+        if change.after is not None
+        for field in pulled_fields(
+            change, _origin(config, change.name), found[change.old_name or change.name]
+        )
     ]
     fields, edited = _edited(fields, config)
     contents = {name: it.content for name, it in edited.items()}
@@ -84,7 +93,7 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     return Pulled(
         fields=tuple(moved),
         files=tuple(contents),
-        remarks=tuple(_remarks(there - found.keys(), known, config)),
+        remarks=tuple(_remarks(there - found.keys() - renamed.keys(), known, config)),
         environments=tuple(_others(fields, config)),
         compared=len(found),
         is_check=check,
@@ -102,14 +111,15 @@ def _selection(
 
 
 def _planner(
-    config: Config, state: State | None, found: Mapping[str, LiveConfig]
+    config: Config, state: State | None, found: Mapping[str, LiveConfig], renamed: Iterable[str]
 ) -> Callable[[Config], Plan]:
-    """Makes refreshed plans of what was ``found``, for ``config`` before and after its edits."""
+    """Makes refreshed plans of what was ``found``, for ``config`` before and after its edits. Those
+    that are ``renamed`` are compared under their old names alone."""
     make = partial(
         make_plan,
         state=state,
         target=context.target_of(config.settings),
-        selection=Selection(targeted=("*",), names=frozenset(found)),
+        selection=Selection(targeted=("*",), names=frozenset({*found, *renamed})),
         live=found,
         default_policy=config.default_policy,
     )
@@ -193,9 +203,12 @@ def _proven(
 
 
 def _unsent(plan: Plan) -> set[tuple[str, Place]]:
-    """The fields in which the files and the service differ."""
+    """The fields in which the files and the service differ, as far as the state knows them."""
     return {
-        (it.name, item.path) for it in plan.changes for item in it.fields if item.live != item.after
+        (it.name, item.path)
+        for it in plan.changes
+        for item in it.fields
+        if item.reason and item.live != item.after
     }
 
 

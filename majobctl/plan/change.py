@@ -60,6 +60,9 @@ class Reason(enum.Enum):
     CHANGED = "changed there"
     BOTH = "edited here, changed there"
     SAME = "the same here and there"
+    OLD_NAME = "changed there under the old name"
+    """Of a job config that is renamed. ``before`` and ``live`` are what the state and the service
+    have under its old name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
-from majobctl.plan.guard import foreign_fields, may_be_pulled, may_remove_unknown
+from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.text import counted, in_short, printable, quoted
 
@@ -43,6 +43,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.CHANGED: "changed in the service",
     Reason.BOTH: "edited in TOML, changed in the service",
     Reason.SAME: "the same in TOML and in the service",
+    Reason.OLD_NAME: "changed in the service under its old name",
 }
 
 
@@ -93,16 +94,29 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     held = [change for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         names = in_short([show(change.name) for change in held], _MAX_NAMES)
-        keep = "run `majobctl pull`" if all(map(may_be_pulled, held)) else "write it into the TOML"
         yield (
-            f"This plan would undo what somebody changed in the service: {names}."
-            f" To keep that, {keep}; to undo it, type yes to this plan, apply it"
+            f"This plan would {_undoing(held)} what somebody changed in the service: {names}."
+            f" To keep that, {_keeping(held)}; to undo it, type yes to this plan, apply it"
             " saved (`plan --refresh --out FILE`), or add --overwrite."
             " `apply --auto-approve` holds it back."
         )
     yield from _cost(plan.flavors, show)
     yield from _owned(plan.owners, show)
     yield from _selected(plan, plan.total, show)
+
+
+def _undoing(held: Sequence[Change]) -> str:
+    is_old = [it.reason is Reason.OLD_NAME for change in held for it in foreign_fields(change)]
+    verbs = ["undo"] * (not all(is_old)) + ["leave behind under an old name"] * any(is_old)
+    return " or ".join(verbs)
+
+
+def _keeping(held: Sequence[Change]) -> str:
+    left = [(item.dotted, left_by_pull(it)) for it in held for item in foreign_fields(it)]
+    by_hand = [path in found for path, found in left]
+    if all(by_hand):
+        return "write it into the TOML"
+    return f"run `majobctl pull`{', and write the rest into the TOML' if any(by_hand) else ''}"
 
 
 def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
