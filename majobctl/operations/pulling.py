@@ -3,17 +3,14 @@ the state: the next apply records what is equal, without a call."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
-from majobctl.files import flush_folder, replaceable, staged, sweep, write_durably
-from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.compare_policy import ComparePolicies, Place
 from majobctl.job_config.directives import ENVIRONMENTS
 from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
@@ -21,18 +18,19 @@ from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
 from majobctl.operations.selection import resolved
+from majobctl.plan.drift import find_drift
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import make_plan, old_names
+from majobctl.plan.planner import Live, make_plan, old_names
 from majobctl.plan.pulled import Outcome, Pulled, PulledField, place_of, pulled_fields, with_taken
 from majobctl.repository.authoring.edits import EditedFile, NotEditableError
+from majobctl.repository.authoring.replacing import UNDONE, replace_all
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
 from majobctl.repository.toml.file import content_of
 from majobctl.state.document import State
-from majobctl.text import in_short, printable, reason_of
+from majobctl.text import in_short, printable
 
-_UNDONE = "no file was changed"
 _NOT_COMPARED = (
     "the state does not know it yet: `majobctl import NAME` takes it in",
     "no job file describes it",
@@ -60,15 +58,18 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     with context.provider_of(settings, at_once) as provider:
         listed = provider.config_names()
         selection = _selection(names, repository.folder, config, {*known, *listed})
-        renamed = old_names(config.job_configs, state)
         renamed = {
-            new: old for new, old in renamed.items() if any(map(selection.covers, (new, old)))
+            new: old
+            for new, old in old_names(config.job_configs, state).items()
+            if selection.covers(new) or selection.covers(old)
         }
-        described = known.keys() & config.job_configs.keys() - renamed.keys()
-        both = sorted({*filter(selection.covers, described), *renamed.values()})
-        live = read_live(provider, both, parallelism=at_once, observe=observe, listed=listed)
+        selected = {*filter(selection.covers, known)} - renamed.keys() | {*renamed.values()}
+        left = selected - config.job_configs.keys() - {*renamed.values()}
+        live = read_live(
+            provider, sorted(selected), parallelism=at_once, observe=observe, listed=listed
+        )
     repository.warn_all(notes(live.values()))
-    found = {name: it for name, it in live.items() if it is not None}
+    found = {name: it for name, it in live.items() if it is not None and name not in left}
     renamed = {new: old for new, old in renamed.items() if old in found}
     make = _planner(config, state, found, renamed)
     plan = make(config)
@@ -88,16 +89,29 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         _moved(it, config if check and it.outcome is not Outcome.TAKEN else after) for it in fields
     )
     if not check:
-        _replace_all(edited, contents, settings.root)
+        befores = {name: it.before for name, it in edited.items()}
+        replace_all(befores, contents, settings.root)
     there = {*filter(selection.covers, (*known, *listed))}
     return Pulled(
         fields=tuple(moved),
         files=tuple(contents),
         remarks=tuple(_remarks(there - found.keys() - renamed.keys(), known, config)),
         environments=tuple(_others(fields, config)),
+        undescribed=tuple(_changed(left, state, config, live)),
         compared=len(found),
         is_check=check,
     )
+
+
+def _changed(names: Iterable[str], state: State | None, config: Config, live: Live) -> list[str]:
+    """Those of ``names`` that the service has otherwise than the state."""
+    selection = Selection(targeted=("*",), names=frozenset(names))
+    target, policies = (
+        context.target_of(config.settings),
+        ComparePolicies({}, config.default_policy),
+    )
+    drift = find_drift(state, target, live, listed=(), selection=selection, policies=policies)
+    return [it.name for it in drift.changes if not it.is_missing]
 
 
 def _selection(
@@ -186,7 +200,7 @@ def _proven(
         after = load_config(settings.root, settings.given_again, contents)
     except ConfigError as error:
         what = "with the service's values, the job files would break rules"
-        raise MajobctlError(f"{what}; {_UNDONE}\n{error}") from error
+        raise MajobctlError(f"{what}; {UNDONE}\n{error}") from error
     taken: dict[str, list[PulledField]] = {}
     for item in fields:
         taken.setdefault(item.name, []).append(item)
@@ -198,7 +212,7 @@ def _proven(
     if after.job_configs != wanted or not _unsent(make(after)) <= _unsent(plan) - done:
         what = "the edited files would change more than was changed in the service"
         advice = "if no file was edited meanwhile, name fewer job configs"
-        raise MajobctlError(f"{what}; {_UNDONE}\n{advice}")
+        raise MajobctlError(f"{what}; {UNDONE}\n{advice}")
     return after
 
 
@@ -210,63 +224,6 @@ def _unsent(plan: Plan) -> set[tuple[str, Place]]:
         for item in it.fields
         if item.reason and item.live != item.after
     }
-
-
-def _replace_all(
-    files: Mapping[str, EditedFile], contents: Mapping[str, bytes], root: Path
-) -> None:
-    """Raises MajobctlError, with the old content in all files, if one cannot be replaced. What
-    somebody writes meanwhile stays."""
-    places: dict[str, tuple[Path, int]] = {}
-    done: list[str] = []
-    name = ""
-    try:
-        with ExitStack() as stack:
-            temporary = {}
-            for name, file in files.items():
-                places[name] = replaceable(root / name, root)
-                _refuse_edited(places[name][0], file)
-            paths = {path for path, _ in places.values()}
-            folders = {it.parent for it in paths}
-            for folder in folders:
-                sweep(folder, paths)
-            for name, (path, mode) in places.items():
-                temporary[name] = stack.enter_context(staged(path, contents[name], mode))
-            for name, file in files.items():
-                _refuse_edited(places[name][0], file)
-                done.append(name)
-                os.replace(temporary[name], places[name][0])
-        for folder in folders:
-            flush_folder(folder)
-    except BaseException as error:
-        undone = _put_back({name: (*places[name], contents[name]) for name in done}, files)
-        if isinstance(error, OSError):
-            message = f"{name} cannot be written: {reason_of(error)}; {undone}"
-            raise MajobctlError(message) from error
-        if isinstance(error, MajobctlError):
-            raise MajobctlError(f"{error}; {undone}") from error
-        raise
-
-
-def _refuse_edited(path: Path, file: EditedFile) -> None:
-    if content_of(path, file.name) != file.before:
-        raise MajobctlError(f"{file.name} was changed meanwhile")
-
-
-def _put_back(
-    written: Mapping[str, tuple[Path, int, bytes]], files: Mapping[str, EditedFile]
-) -> str:
-    """Gives each file that has the new content its old one; says whether that is done."""
-    kept: list[str] = []
-    for name, (path, mode, content) in written.items():
-        try:
-            if (found := path.read_bytes()) == content:
-                write_durably(path, files[name].before, mode)
-            elif found != files[name].before:
-                kept.append(f"{name} was changed after it got the new values")
-        except OSError:
-            kept.append(f"{printable(str(path))} has the new values, and cannot be put back")
-    return "; ".join(kept) or _UNDONE
 
 
 def _moved(item: PulledField, config: Config) -> PulledField:

@@ -4,7 +4,7 @@ only for the places that they let the service change."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
@@ -23,12 +23,13 @@ from majobctl.target import Target
 class DriftedConfig:
     """A job config that the service no longer has, or has with other ``fields``: ``before`` is the
     state's value, ``after`` the service's, both masked. ``is_pending``: the last outcome is
-    unknown."""
+    unknown. ``is_described``: a job file has it, under this name."""
 
     name: str
     fields: tuple[FieldChange, ...] = ()
     is_missing: bool = False
     is_pending: bool = False
+    is_described: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,9 @@ def find_drift(
     names = names_to_compare(state, selection)
     masker = state.masker if state else partial(Masker, "")
     found = (_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names)
-    changes = tuple(filter(None, found))
+    changes = tuple(
+        replace(it, is_described=it.name in policies.described) for it in found if it is not None
+    )
     strangers = set(listed) - known.keys() - policies.described.keys()
     return Drift(
         target=target,

@@ -48,12 +48,14 @@ class PulledField:
 class Pulled:
     """What a pull did, or would do if it ``is_check``. ``files`` are those that change; ``remarks``
     name the job configs that it passes over, ``environments`` those that read the files as well;
-    ``compared`` counts job configs."""
+    ``undescribed`` were changed in the service, but no file describes them; ``compared`` counts job
+    configs."""
 
     fields: tuple[PulledField, ...]
     files: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    undescribed: tuple[str, ...] = ()
     compared: int
     is_check: bool
 

@@ -232,7 +232,7 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
-    if drift.changed:
+    if any(it.is_described and not it.is_missing for it in drift.changes):
         yield "`majobctl pull` takes what was changed in the service into the TOML files."
     yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
 
@@ -241,5 +241,7 @@ def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
     """What the fields of a job config that has drifted do not show."""
     if item.is_missing:
         yield "the service no longer has it"
+    elif not item.is_described:
+        yield "no job file describes it: `majobctl pull` takes this only if it was renamed"
     if item.is_pending:
         yield "the last call may have succeeded, or never been sent: the next apply resends it"
