@@ -200,6 +200,7 @@ class _Run:
 
     def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
+        from majobctl.operations.catalog_check import keep_lists
         from majobctl.service.codes import MISSING
 
         state = self.locked.state
@@ -212,7 +213,11 @@ class _Run:
             raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
-        _check_names(plan, self.provider(), params)
+        provider = self.provider()
+        try:
+            _check_names(plan, provider, params)
+        finally:
+            keep_lists(self.settings, provider.catalog, self.repository.warn)
         return plan, params
 
     def _params(self, masker: Maskers) -> Mapping[str, Params]:

@@ -12,6 +12,7 @@ from majobctl.errors import ConfigError, MajobctlError, StateError
 from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
+from majobctl.operations.catalog_check import keep_lists
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.import_selection import Selected, chosen_names, select
 from majobctl.operations.refresh import read_live
@@ -70,6 +71,7 @@ def import_configs(
             live = read_live(
                 provider, selected.wanted, parallelism=at_once, observe=observe, listed=listed
             )
+            keep_lists(settings, provider.catalog, repository.warn)
         store = context.store_of(settings)
         return import_selected(selected, live, config, place, store, locked, utc_now())
 
