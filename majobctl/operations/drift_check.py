@@ -7,7 +7,7 @@ from dataclasses import replace
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
-from majobctl.operations.selection import resolved
+from majobctl.operations.selection import names_known, resolved
 from majobctl.plan.drift import Drift, find_drift, names_to_compare
 from majobctl.plan.plan import EVERYTHING, Selection
 from majobctl.repository.config import compare_policies
@@ -28,9 +28,10 @@ def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) ->
     context.check_target(state, settings)
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
     with context.provider_of(settings, at_once) as provider:
-        listed = provider.config_names()
+        known = state.job_configs if state else {}
+        listed = [*known] if names_known(selection, known) else provider.config_names()
         if selection:
-            others = {*listed, *(state.job_configs if state else ())}
+            others = {*listed, *known}
             selection = resolved(selection, repository.folder, files, others)
         names = names_to_compare(state, selection)
         live = read_live(provider, names, parallelism=at_once, observe=observe, listed=listed)

@@ -5,6 +5,7 @@ can be. The service has no versions, so what is changed in that moment is still 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,7 +37,8 @@ from majobctl.text import printable
 class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
     ``creates_missing``: what the service does not have is created. ``entries`` are the state's,
-    ``heirs`` what is desired under the new names, by the old ones."""
+    ``heirs`` what is desired under the new names, by the old ones. Until the moment
+    ``fresh_until`` (monotonic), what the plan has just read is not read again."""
 
     provider: Provider
     masker: Maskers
@@ -46,6 +48,7 @@ class Guard:
     environment: str = ""
     entries: Mapping[str, Entry] = field(default_factory=dict)
     heirs: Mapping[str, Params] = field(default_factory=dict)
+    fresh_until: float = 0
 
     def reads(self, change: Change) -> bool:
         return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
@@ -55,7 +58,10 @@ class Guard:
         if not self.reads(change):
             return change
         if change.was_read:
-            return self._held_back(change, self.allowed.is_reviewed) or self._unchanged(change)
+            held_back = self._held_back(change, self.allowed.is_reviewed)
+            # What is missing may be missing only in a list.
+            is_fresh = change.live_digest and time.monotonic() < self.fresh_until
+            return held_back or (self._checked(change) if is_fresh else self._unchanged(change))
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live

@@ -158,7 +158,7 @@ def plan_config(
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
     renamed = partial(old_names, config.job_configs, state)
-    live = _live(repository, config, provider, refresh, make, names, renamed)
+    live = _live(repository, config, provider, refresh, make, names, renamed, selection)
     noted = (*notes((live or {}).values()), *_notes_on_state(config, state))
     repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
@@ -232,11 +232,11 @@ def _live(
     make: Callable[[], Plan],
     all_names: Callable[[], list[str]],
     renamed: Callable[[], Mapping[str, str]],
+    selection: Selection,
 ) -> Live | None:
     """What the service has, as far as it is to be read; None if it is not."""
     changed = None
     if refresh == "changed":
-        # The few that changed are read one by one, without a list of all.
         changed = [change.name for change in make().changes if change.action in GUARDED]
     if refresh == "none" or changed == []:
         return None
@@ -245,7 +245,8 @@ def _live(
     at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
     names, old = changed or all_names(), renamed()
     names = sorted({*names, *(old[it] for it in names if it in old)})
-    listed = changed and names
+    # A few, which changed or are named, are read one by one, without a list of all.
+    listed = names if changed or selection.targeted else None
     return read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
 
 

@@ -17,7 +17,7 @@ from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
-from majobctl.operations.selection import resolved
+from majobctl.operations.selection import names_known, resolved
 from majobctl.plan.drift import find_drift
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import Live, make_plan, old_names
@@ -56,12 +56,12 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     known = state.job_configs if state else {}
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
     with context.provider_of(settings, at_once) as provider:
-        listed = provider.config_names()
+        renamed = old_names(config.job_configs, state)
+        is_named = names_known(Selection(targeted=tuple(names)), {*known, *renamed})
+        listed = [*known] if is_named else provider.config_names()
         selection = _selection(names, repository.folder, config, {*known, *listed})
         renamed = {
-            new: old
-            for new, old in old_names(config.job_configs, state).items()
-            if selection.covers(new) or selection.covers(old)
+            it: renamed[it] for it in renamed if any(map(selection.covers, (it, renamed[it])))
         }
         selected = {*filter(selection.covers, known)} - renamed.keys() | {*renamed.values()}
         left = selected - config.job_configs.keys() - {*renamed.values()}
@@ -104,14 +104,16 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
 
 
 def _changed(names: Iterable[str], state: State | None, config: Config, live: Live) -> list[str]:
-    """Those of ``names`` that the service has otherwise than the state."""
+    """Those of ``names`` that the service has otherwise than the state, and that are not like a job
+    config which is new to the state."""
+    known = state.job_configs if state else {}
+    new = [it for it in config.job_configs.values() if it.name not in known]
     selection = Selection(targeted=("*",), names=frozenset(names))
-    target, policies = (
-        context.target_of(config.settings),
-        ComparePolicies({}, config.default_policy),
-    )
+    target = context.target_of(config.settings)
+    policies = ComparePolicies(default=config.default_policy)
     drift = find_drift(state, target, live, listed=(), selection=selection, policies=policies)
-    return [it.name for it in drift.changes if not it.is_missing]
+    found = ((it.name, live[it.name]) for it in drift.changes)
+    return [name for name, it in found if it and not any(n.agrees_with(it.params) for n in new)]
 
 
 def _selection(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.config_repository import Ran, Repository, terminal
 from tests.live_cloud import Cloud, Reply, running
 from tests.plan.plan_strategies import service_params
 from tests.strategies import toml_of
+
+LIST = {"GET list": 1}
 
 
 def changes(ran: Ran) -> dict[str, str]:
@@ -62,11 +65,70 @@ def test_a_refresh_is_one_list_and_one_call_for_each_that_is_selected(
     cloud.console.change("beta", config_desc="theirs")
     ran = refreshed(repo, "--target", "b*")
     assert changes(ran) == {"beta": "update"}
-    assert cloud.take() == {"GET list": 1, "GET beta": 1}
+    assert cloud.take() == {"GET beta": 1}
     repo.apply("--refresh", "--overwrite", "--exclude", "b*")
     assert cloud.console.config("alpha")["config_desc"] == "first"
     assert cloud.console.config("beta")["config_desc"] == "theirs"
-    assert cloud.take() == {"GET list": 1, "GET alpha": 2, "GET gamma": 1, "PUT alpha": 1}
+    assert cloud.take() == {"GET list": 1, "GET alpha": 1, "GET gamma": 1, "PUT alpha": 1}
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        ("apply --auto-approve --refresh --target alpha", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh --target jobs/a*.toml", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh=changed", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh=none", {"PUT alpha": 1}),
+        ("plan --refresh --target alpha", {"GET alpha": 1}),
+        (
+            "plan --refresh --target alpha --target nowhere",
+            {"GET alpha": 1, "GET nowhere": 1} | LIST,
+        ),
+        ("plan --refresh=changed", {"GET alpha": 1}),
+        ("drift --target alpha --target job_config.beta", {"GET alpha": 1, "GET beta": 1}),
+        ("drift --target al*", {"GET alpha": 1} | LIST),
+        ("pull alpha", {"GET alpha": 1}),
+        ("pull al*", {"GET alpha": 1} | LIST),
+        ("import delta job_config.epsilon", {"GET delta": 1, "GET epsilon": 1}),
+        ("import delt*", {"GET delta": 1} | LIST),
+        ("import alpha", LIST),
+    ],
+)
+def test_what_is_named_is_read_once_and_needs_no_list(
+    command: str, asked: dict[str, int], repo: Repository, cloud: Cloud
+) -> None:
+    known = cloud.console.config("gamma")
+    fields = ("app_url", "boot_file_url", "data_url", "engine_id", "train_url")
+    for name in ("delta", "epsilon"):
+        cloud.console.create(name, **{key: known[key] for key in fields})
+    repo.job("alpha", config_desc="edited")
+    if "nowhere" in command:
+        repo.job("nowhere")
+    repo.done(*command.split())
+    assert cloud.take() == asked
+
+
+def test_a_name_to_import_that_is_not_there_gets_the_nearest(
+    repo: Repository, cloud: Cloud
+) -> None:
+    ran = repo.run("import", "delta", code=1)
+    assert 'the service has no configuration "delta"' in ran.stderr
+    assert cloud.take() == {"GET delta": 1, "GET list": 2}
+
+
+@pytest.mark.slow
+def test_a_read_that_was_long_ago_is_made_again(repo: Repository, cloud: Cloud) -> None:
+    """The answer about beta takes longer than what was read stays good."""
+    repo.job("alpha", config_desc="edited")
+    cloud.before = lambda asked: time.sleep(5.2) if asked == ("GET", "beta") else None
+    repo.apply("--refresh")
+    assert cloud.take() == {
+        "GET list": 1,
+        "GET alpha": 2,
+        "GET beta": 1,
+        "GET gamma": 1,
+        "PUT alpha": 1,
+    }
 
 
 def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
