@@ -13,8 +13,11 @@ from majobctl.plan.plan import EVERYTHING, Selection
 from majobctl.repository.config import compare_policies
 
 
-def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) -> Drift:
-    """How the service differs from the state of ``repository``. Changes nothing, takes no lock. Of
+def drift(
+    repository: RepositoryOrPath, *, selection: Selection = EVERYTHING, unmanaged: bool = False
+) -> Drift:
+    """How the service differs from the state of ``repository``; ``unmanaged`` counts configurations
+    that neither the state nor a file knows, too. Changes nothing, takes no lock. Of
     the job files only ``ignore_changes`` counts, so that they may break rules. Raises ConfigError
     for wrong settings, StateError for a state that cannot be used, AuthError and ProviderError if
     the service cannot be read, MajobctlError for the rest."""
@@ -35,6 +38,14 @@ def drift(repository: RepositoryOrPath, *, selection: Selection = EVERYTHING) ->
             selection = resolved(selection, repository.folder, files, others)
         names = names_to_compare(state, selection)
         live = read_live(provider, names, parallelism=at_once, observe=observe, listed=listed)
-    found = find_drift(state, target, live, listed=listed, selection=selection, policies=policies)
+    found = find_drift(
+        state,
+        target,
+        live,
+        listed=listed,
+        selection=selection,
+        policies=policies,
+        tells_unmanaged=unmanaged,
+    )
     repository.warn_all(found.warnings)
     return replace(found, warnings=(*map(str, (*problems, *under_way)), *found.warnings))

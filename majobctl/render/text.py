@@ -152,6 +152,7 @@ def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None)
 
 def _drifted(item: DriftedConfig, paint: Paint, width: int | None) -> Iterator[str]:
     action = FieldAction.REMOVE if item.is_missing else FieldAction.UPDATE
+    action = FieldAction.ADD if item.is_unmanaged else action
     yield f"  {painted_sign(action, paint)} job_config.{printable(item.name)}"
     for remark in remarks_on_drifted(item):
         yield from wrapped(remark, width, " " * 6)

@@ -207,6 +207,7 @@ def drift_summary(drift: Drift) -> str:
     """What has drifted, in one line."""
     if drift.changes:
         words = {"changed": drift.changed, "missing": drift.missing}
+        words["unmanaged"] = drift.told_unmanaged
         words["as in the state"] = drift.unchanged
         return f"Drift: {', '.join(f'{it} {word}' for word, it in words.items() if it)}."
     if not drift.unchanged:
@@ -225,22 +226,26 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             "There is no state yet to compare with; `majobctl import --all` or `majobctl apply`"
             " creates it."
         )
-    if drift.unmanaged:
+    if drift.unmanaged and not drift.told_unmanaged:
         number, names = len(drift.unmanaged), in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
             f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
-    if any(it.is_described and not it.is_missing for it in drift.changes):
+    if any(it.is_described and it.fields for it in drift.changes):
         yield "`majobctl pull` takes what was changed in the service into the TOML files."
-    yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
+    looked_at = len(drift.changes) - drift.told_unmanaged + drift.unchanged
+    yield from _selected(drift, looked_at, show)
 
 
 def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
     """What the fields of a job config that has drifted do not show."""
     if item.is_missing:
         yield "the service no longer has it"
+    elif item.is_unmanaged:
+        way = f"`majobctl import {printable(item.name)}` takes it in, or says why not"
+        yield f"neither the state nor a TOML file knows it: {way}"
     elif not item.is_described:
         yield "no job file describes it: `majobctl pull` takes this only if it was renamed"
     if item.is_pending:
