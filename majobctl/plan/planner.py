@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
-from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.compare_policy import ComparePolicy, Place
 from majobctl.job_config.directives import PREVENT_DELETE
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
@@ -28,8 +28,13 @@ from majobctl.job_config.secrets import (
     with_known,
     without_hashes,
 )
-from majobctl.plan.change import Action, Change, FieldChange, Params, Renamed
-from majobctl.plan.diff import field_changes, removed_from_service, three_way
+from majobctl.plan.change import Action, Change, FieldChange, LastCall, Params, Renamed
+from majobctl.plan.diff import (
+    differing_places,
+    field_changes,
+    removed_from_service,
+    three_way,
+)
 from majobctl.plan.guard import with_old_name
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.renames import with_renames
@@ -320,8 +325,17 @@ class _Planner:
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(known, now, after, attempted=tried)
             ever = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
-            change = sides.changed(sides.action, fields, ever)
-            return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
+            last_call, action = None, sides.action
+            if entry and entry.pending:
+                last_call = _last_call(now, before, *sent, policy=config.policy)
+                is_known = last_call in (LastCall.DONE, LastCall.NOT_DONE)
+                action = Action.UPDATE if is_known else action
+            return replace(
+                sides.changed(action, fields, ever),
+                live_digest=digest,
+                unknown_fields=live.unknown_fields,
+                last_call=last_call,
+            )
         if _is_applied(entry, config, sides.after):
             return None
         return replace(sides.changed(Action.RECORD, fields, {}), live_digest=digest)
@@ -332,6 +346,23 @@ class _Planner:
         entry = self.known.get(config.name)
         is_new = entry is None or (entry.pending and not entry.params)
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
+
+
+def _last_call(
+    live: Params, before: Params, attempted: Params, *earlier: Params, policy: ComparePolicy
+) -> LastCall:
+    """What became of the call that sent ``attempted``."""
+
+    def differ(side: Params) -> set[Place]:
+        return {it for it in differing_places(side, live) if not policy.ignores(it)}
+
+    if not differ(attempted):
+        return LastCall.DONE
+    if any(side and not differ(side) for side in (before, *earlier)):
+        return LastCall.NOT_DONE
+    if set.intersection(*map(differ, filter(None, (before, attempted, *earlier)))):
+        return LastCall.UNCLEAR
+    return LastCall.PARTLY
 
 
 def _ever_sent(entry: Entry | None) -> Params:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, LastCall, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.text import counted, in_short, printable, quoted
@@ -195,12 +195,22 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
                 "the service does not have it, so it cannot be sent: create it there first, or"
                 " set apply.create_missing = true"
             )
+        case Action.UPDATE | Action.RESEND if change.last_call:
+            yield _LAST_CALL[change.last_call]
         case Action.RESEND:
             yield "the last call may have succeeded, or never been sent: it is sent again"
         case Action.UPDATE if all(
             it.before == it.after and it.reason is None for it in change.fields
         ):
             yield "only how a sensitive value is stored changes"
+
+
+_LAST_CALL: Mapping[LastCall, str] = {
+    LastCall.DONE: "the service did what the last call asked; this is what was edited since",
+    LastCall.NOT_DONE: "the service did not do what the last call asked",
+    LastCall.PARTLY: "the service did only a part of what the last call asked: it is sent again",
+    LastCall.UNCLEAR: "the service has something else than the last call sent: it is sent again",
+}
 
 
 def drift_summary(drift: Drift) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from majobctl.emulator.faults import Faults
 from tests.config_repository import Ran, Repository, terminal
-from tests.live_cloud import Cloud, Reply, running
+from tests.live_cloud import LOST, Asked, Cloud, Reply, running
 from tests.plan.plan_strategies import service_params
 from tests.strategies import toml_of
 
@@ -281,6 +281,72 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
     repo.apply("--refresh")
     assert cloud.writes() == ["PUT alpha"]
     assert_settled(repo, cloud)
+
+
+class TestACallWithoutAnAnswer:
+    """The update of alpha to ``second`` and two nodes."""
+
+    @pytest.fixture(params=["not done", "done", "done in part"])
+    def lost(self, request: pytest.FixtureRequest, repo: Repository, cloud: Cloud) -> str:
+        repo.job("alpha", config_desc="second", train_instance_count=2)
+        lose = lambda asked: LOST if asked.method == "PUT" else None  # noqa: E731
+        is_done = request.param == "done"
+        cloud.before, cloud.after = (nothing, lose) if is_done else (lose, nothing)
+        repo.run("apply", "--auto-approve", code=3)
+        cloud.before = cloud.after = nothing
+        if request.param == "done in part":
+            cloud.console.change("alpha", config_desc="second")
+        cloud.take()
+        return str(request.param)
+
+    def test_is_an_update_if_it_is_known_what_became_of_it(
+        self, lost: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        assert changes(repo.done("plan", "--format", "json")) == {"alpha": "resend"}
+        text = repo.done("plan", "--refresh").stdout
+        action, said = {
+            "not done": ("update", "the service did not do what the last call asked\n"),
+            "done": ("record", "the service has it already"),
+            "done in part": ("resend", "the service did only a part of what the last call asked"),
+        }[lost]
+        assert changes(refreshed(repo)) == {"alpha": action}
+        assert said in text
+        assert "the last call may have succeeded" not in text
+        repo.apply("--refresh")
+        assert cloud.writes() == ([] if lost == "done" else ["PUT alpha"])
+        assert_settled(repo, cloud)
+
+    def test_is_told_beside_an_edit_since(self, lost: str, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="third", train_instance_count=2)
+        (change,) = refreshed(repo).document["changes"]
+        action = "resend" if lost == "done in part" else "update"
+        assert (change["action"], change["last_call"]) == (action, lost)
+        repo.done("plan", "--refresh", "--out", "saved.plan")
+        repo.done("apply", "saved.plan")
+        assert cloud.writes() == ["PUT alpha"]
+        assert_settled(repo, cloud)
+
+    def test_is_unclear_and_guarded_after_an_edit_in_the_service(
+        self, lost: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("alpha", log_url="/ml/theirs/")
+        (change,) = refreshed(repo).document["changes"]
+        assert (change["action"], change["last_call"]) == ("resend", "unclear")
+        repo.run("apply", "--auto-approve", "--refresh", code=5)
+        assert cloud.writes() == []
+
+    def test_is_not_compared_where_it_is_ignored(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second", ignore_changes=["log_url"])
+        cloud.before = lambda asked: LOST if asked.method == "PUT" else None
+        repo.run("apply", "--auto-approve", code=3)
+        cloud.before = nothing
+        cloud.console.change("alpha", log_url="/ml/theirs/")
+        (change,) = refreshed(repo).document["changes"]
+        assert (change["action"], change["last_call"]) == ("update", "not done")
+
+
+def nothing(asked: Asked) -> Reply | None:
+    return None
 
 
 @pytest.mark.parametrize(
