@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from majobctl.errors import together
 from majobctl.job_config.secrets import is_masked
 from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.plan import Plan
@@ -64,7 +65,7 @@ def plan_text(
         lines += [_brief(*it, paint) for it in changes] + [""] * bool(changes)
     else:
         lines += [line for it in changes for line in (*_change(*it, paint, width), "")]
-    refused = [*map(str, plan.denials), *plan.notices]
+    refused = [*map(str, together(plan.denials)), *plan.notices]
     lines += [paint(line, "red") for notice in refused for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.base and plan.changes:
