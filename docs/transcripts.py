@@ -38,6 +38,7 @@ _VARYING = (
     (re.compile(r'"seconds": [\d.]+'), '"seconds": 0'),
     (re.compile(r'(?<="majobctl_version": )"[^"]+"'), '"VERSION"'),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-01-02T03:04:05Z"),
+    (re.compile(r"(?<= offered on )\d{4}-\d\d-\d\d"), "2026-01-02"),
     (re.compile(r'(?<="host": )"[^"]+"'), '"HOST"'),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"(?<=sha256:)[0-9a-f]{64}"), "SUM"),

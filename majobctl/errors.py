@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from majobctl.text import MOST_CHARACTERS, cut, printable
+from majobctl.text import MOST_CHARACTERS, cut, in_short, printable
 
 
 class MajobctlError(Exception):
@@ -33,6 +33,14 @@ class Problem:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return ": ".join(part for part in (place, printable(self.where), self.message) if part)
+
+
+def together(problems: Iterable[Problem]) -> list[Problem]:
+    """``problems``, with one for all that say the same of several at one place."""
+    found: dict[Problem, list[str]] = {}
+    for problem in problems:
+        found.setdefault(replace(problem, where=""), []).append(problem.where)
+    return [replace(it, where=in_short(dict.fromkeys(names))) for it, names in found.items()]
 
 
 class ConfigError(MajobctlError):

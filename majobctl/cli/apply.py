@@ -11,7 +11,7 @@ from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
 from majobctl.cli.types import UserPath
-from majobctl.errors import MajobctlError, StalePlanError
+from majobctl.errors import MajobctlError, StalePlanError, together
 from majobctl.text import printable
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
         width = options.width_of(sys.stderr)
         click.echo(plan_text(plan, width=width, by=options.view()), err=True)
     else:
-        for denied in plan.denials:
+        for denied in together(plan.denials):
             click.echo(printable(str(denied)), err=True)
 
 

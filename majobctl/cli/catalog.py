@@ -9,11 +9,10 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.options import environment_option, format_option
 from majobctl.operations.context import provider_of, target_of
-from majobctl.repository.settings.keys import WORKING_FOLDER
-from majobctl.text import table_text, utc_now
+from majobctl.text import table_text
 
 if TYPE_CHECKING:
-    from majobctl.repository.settings.settings import Settings
+    pass
 
 _HEADS = {
     "core": "vCPUs",
@@ -57,35 +56,19 @@ algorithms = _listing("algorithms", "model_name", _LABELS, "an algorithm that wa
 
 def _show(name: str, format_: str) -> None:
     """Reads the list ``name`` from the service, caches it and prints it."""
+    from majobctl.operations.catalog_check import keep_lists
     from majobctl.plan.document import HEAD, dumps
-    from majobctl.service.catalog import ids_in, plain_items
+    from majobctl.service.catalog import plain_items
 
     settings = invocation.load_settings()
     with provider_of(settings, 1) as provider:
-        entries = provider.catalog.entries(name)
-    items = plain_items(name, entries)
-    _cache(settings, name, items, ids_in(name, entries))
+        items = plain_items(name, provider.catalog.entries(name))
+        keep_lists(settings, provider.catalog, invocation.warn, name)
     if format_ == "json":
         text = dumps({**HEAD, "target": target_of(settings).document(), name: items})
     else:
         text = _table(name, items)
     click.echo(text, nl=False)
-
-
-def _cache(
-    settings: Settings, name: str, items: list[dict[str, Any]], ids: list[dict[str, Any]]
-) -> None:
-    from majobctl.service.catalog_cache import FILE_NAME, CachedList, save_list
-
-    if name == "algorithms" and settings.provider["kind"] == "sdk":
-        # The official SDK may return the first page only: what it lacks may exist nevertheless.
-        return
-    path = settings.root / WORKING_FOLDER / FILE_NAME
-    try:
-        save_list(path, target_of(settings), name, CachedList(utc_now(), items, ids))
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        invocation.warn(f"{WORKING_FOLDER}/{FILE_NAME} {reason}; the list is not cached")
 
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 @click.command("drift")
 @options.selection_options
+@click.option(
+    "--unmanaged",
+    is_flag=True,
+    help="Count configurations that neither the state nor a TOML file knows as drift, too.",
+)
 @options.variable_options
 @options.format_choice("text", "json", "markdown")
 @options.detailed_exitcode_option("is drift")
 @options.parallelism_option
 @options.color_option
-def command(format_: str, detailed_exitcode: bool) -> int:
+def command(format_: str, detailed_exitcode: bool, unmanaged: bool) -> int:
     """Show what was changed in the service since it was last applied.
 
     Each value of the state is shown before the service's own. Nothing is changed, and no lock is
@@ -29,14 +34,19 @@ def command(format_: str, detailed_exitcode: bool) -> int:
     takes the changes into the TOML files; `majobctl apply --refresh` undoes them once you have
     typed yes.
 
+    With --unmanaged, configurations that only the service has are drift, too: each is listed with
+    the command that imports it, and --detailed-exitcode exits with 2 for them.
+
     \b
     Example:
       majobctl drift --detailed-exitcode --format markdown
+      majobctl drift --detailed-exitcode --unmanaged
     """
     from majobctl.operations import drift
 
     with reading_progress() as reading:
-        found = drift(invocation.repository(reading), selection=invocation.selection())
+        repository, selection = invocation.repository(reading), invocation.selection()
+        found = drift(repository, selection=selection, unmanaged=unmanaged)
     click.echo(_rendered(found, format_), nl=False)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 

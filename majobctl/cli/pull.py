@@ -29,8 +29,9 @@ def command(names: tuple[str, ...], check: bool, format_: str) -> int:
     without a call.
 
     \b
-    Exit codes: 0 if the files have all that was changed in what they describe, 2 if something is
-    left to decide. With --check, 2 also if there is something to take.
+    Exit codes: 0 if the files have all that was changed in the service, 2 if something is left to
+    decide, such as changes of what no file describes any more. With --check, 2 also if there is
+    something to take.
 
     \b
     Example:

@@ -60,10 +60,12 @@ class ComparePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicies:
-    """The policies of the job configs in TOML files, and that of those that only the state has."""
+    """The policies of the job configs in TOML files, and that of those that only the state has.
+    ``elsewhere`` are the names that files have for other environments alone."""
 
     described: Mapping[str, ComparePolicy] = field(default_factory=dict)
     default: ComparePolicy = field(default_factory=ComparePolicy)
+    elsewhere: frozenset[str] = frozenset()
 
     def of(self, name: str) -> ComparePolicy:
         return self.described.get(name, self.default)

@@ -7,6 +7,7 @@ change is begun. After an interruption, too, calls under way are waited for and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.planning import plan_config
 from majobctl.operations.saved_plan import SavedPlan, with_secrets
-from majobctl.plan.change import SENDING, Params
+from majobctl.plan.change import SENDING, Params, Renamed
 from majobctl.plan.guard import Allowed
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
@@ -85,6 +86,10 @@ def apply(
         return run.apply(selection, refresh, force)
 
 
+_FRESH = 5.0
+"""Seconds from the beginning of an apply, in which what it read is still right before its calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Callbacks:
     approve: Callable[[Plan], bool]
@@ -108,6 +113,9 @@ class _Run:
     callbacks: _Callbacks
 
     def apply(self, selection: Selection, refresh: str, force: bool) -> ApplyResult:
+        # A person may take any time to approve, and a plan may have been saved long ago.
+        is_at_once = not self.allowed.is_reviewed
+        fresh_until = time.monotonic() + _FRESH if is_at_once else 0
         plan = self._plan(selection, refresh)
         self.callbacks.show(plan)
         if plan.denials:
@@ -118,7 +126,7 @@ class _Run:
             self._check_limits(plan)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
-        return self._carried_out(plan)
+        return self._carried_out(plan, fresh_until)
 
     def _plan(self, selection: Selection, refresh: str) -> Plan:
         """The saved plan if it fits; otherwise a new one."""
@@ -152,7 +160,7 @@ class _Run:
             advice = "check the files first; if this is intended, run the same command with --force"
             raise MajobctlError("\n".join([*lines, advice]))
 
-    def _carried_out(self, plan: Plan) -> ApplyResult:
+    def _carried_out(self, plan: Plan, fresh_until: float) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
         from majobctl.operations.runner import Runner, intents_of
@@ -167,7 +175,13 @@ class _Run:
             allowed=self.allowed,
             creates_missing=plan.creates_missing,
             environment=plan.environment,
-            attempted=state.attempted(),
+            entries=state.job_configs,
+            heirs={
+                it.old_name: it.after
+                for it in plan.changes
+                if it.after and it.renamed is Renamed.DECLARED
+            },
+            fresh_until=fresh_until,
         )
         intents = intents_of(item for item in plan.changes if item.after is not None)
         with closing(self.locked.open_journal(state, intents)) as journal:
@@ -195,6 +209,7 @@ class _Run:
 
     def _approved(self, plan: Plan) -> tuple[Plan, Mapping[str, Params]]:
         """``plan`` with all that it needs, and the params of each job config."""
+        from majobctl.operations.catalog_check import keep_lists
         from majobctl.service.codes import MISSING
 
         state = self.locked.state
@@ -207,7 +222,11 @@ class _Run:
             raise MajobctlError("\n".join([*lines, f"nothing was sent; {MISSING}"]))
         if self.callbacks.approve(plan) is not True:
             raise MajobctlError("not approved; nothing was sent")
-        _check_names(plan, self.provider(), params)
+        provider = self.provider()
+        try:
+            _check_names(plan, provider, params)
+        finally:
+            keep_lists(self.settings, provider.catalog, self.repository.warn)
         return plan, params
 
     def _params(self, masker: Maskers) -> Mapping[str, Params]:

@@ -1,4 +1,4 @@
-"""Warns, offline, of names in job configs that the service did not offer when it was last asked."""
+"""Keeps the names that the service offers, and warns, offline, of others in job configs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.repository.settings.settings import Settings
-from majobctl.service.catalog import NAMES, names_in, unknown_name
-from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists
-from majobctl.text import counted, nearest, quoted
+from majobctl.service.catalog import NAMES, Catalog, ids_in, names_in, plain_items, unknown_name
+from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists, save_lists
+from majobctl.text import counted, nearest, quoted, reason_of, utc_now
 
 _Wrong = tuple[tuple[str, ...], str]
 """The keys whose values make a name wrong, its own first, and a sentence about it."""
@@ -31,6 +31,26 @@ def cached_lists(settings: Settings) -> tuple[Mapping[str, CachedList], str]:
         with suppress(MajobctlError):
             return load_lists(path, target_of(settings))
     return {}, ""
+
+
+def keep_lists(
+    settings: Settings, catalog: Catalog, warn: Callable[[object], None], asked: str = ""
+) -> None:
+    """Caches the lists that ``catalog`` has read, of which somebody ``asked`` for one by name.
+    ``warn`` gets the reason if that cannot be."""
+    now, known = utc_now(), cached_lists(settings)[0]
+    wanted = {asked, *(name for name in known if not known[name].is_by_the_way)}
+    lists = {
+        name: CachedList(now, plain_items(name, entries), ids_in(name, entries), name not in wanted)
+        for name, entries in catalog.complete_lists.items()
+    }
+    path = settings.root / WORKING_FOLDER / FILE_NAME
+    try:
+        if lists:
+            save_lists(path, target_of(settings), lists)
+    except OSError as error:
+        reason = f"{WORKING_FOLDER}/{FILE_NAME} cannot be written: {reason_of(error)}"
+        warn(f"{reason}; {' and '.join(lists)} are not cached")
 
 
 def warnings_of(config: Config) -> list[Problem]:

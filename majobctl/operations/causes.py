@@ -37,6 +37,9 @@ def with_causes(plan: Plan, config: Config, base: Config | None) -> Plan:
     return replace(plan, changes=changes, edits=edits)
 
 
+NOT_EDITED = (Reason.CHANGED, Reason.OLD_NAME)
+
+
 class Finder:
     """Finds the causes of what leads to ``config``. ``edits`` has what their lines said and say;
     those of secrets are ``hidden``."""
@@ -56,7 +59,7 @@ class Finder:
         origin = self.origins.get(change.name)
         is_gone = change.is_missing and change.before and not change.old_name
         for item in change.fields:
-            if origin is None or is_gone or item.reason is Reason.CHANGED:
+            if origin is None or is_gone or item.reason in NOT_EDITED:
                 yield item
                 continue
             if is_known(change):

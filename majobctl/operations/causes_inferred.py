@@ -15,8 +15,8 @@ from typing import Any
 
 from majobctl.job_config.compare_policy import Place
 from majobctl.job_config.secrets import is_masked
-from majobctl.operations.causes import Finder, as_text, is_known, only_difference
-from majobctl.plan.change import Cause, Change, FieldChange, Reason
+from majobctl.operations.causes import NOT_EDITED, Finder, as_text, is_known, only_difference
+from majobctl.plan.change import Cause, Change, FieldChange
 from majobctl.plan.diff import differing_places
 from majobctl.plan.plan import Plan
 from majobctl.repository.config import Config
@@ -43,7 +43,7 @@ class Inferred(Finder):
             if (origin := self.origins.get(change.name)) is None or change.name in new:
                 continue
             for item in change.fields:
-                if item.reason is Reason.CHANGED:
+                if item.reason in NOT_EDITED:
                     continue
                 self._changed[change.name, item.path] = item
                 if origin.may_refer and (found := self._fitting(item, origin)):

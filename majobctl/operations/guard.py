@@ -5,6 +5,7 @@ can be. The service has no versions, so what is changed in that moment is still 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,22 +19,26 @@ from majobctl.plan.guard import (
     GUARDED,
     Allowed,
     field_sentence,
+    fields_of_old_name,
     foreign_fields,
-    may_be_pulled,
+    left_by_pull,
     may_remove_unknown,
     with_live,
+    with_old_name,
 )
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.codes import MISSING, NOT_FOUND, advice_on
 from majobctl.service.provider import Provider
+from majobctl.state.document import Entry
 from majobctl.text import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
-    ``creates_missing``: what the service does not have is created. ``attempted`` has what calls
-    without a known outcome sent."""
+    ``creates_missing``: what the service does not have is created. ``entries`` are the state's,
+    ``heirs`` what is desired under the new names, by the old ones. Until the moment
+    ``fresh_until`` (monotonic), what the plan has just read is not read again."""
 
     provider: Provider
     masker: Maskers
@@ -41,7 +46,9 @@ class Guard:
     allowed: Allowed
     creates_missing: bool = False
     environment: str = ""
-    attempted: Mapping[str, Sequence[Params]] = field(default_factory=dict)
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    heirs: Mapping[str, Params] = field(default_factory=dict)
+    fresh_until: float = 0
 
     def reads(self, change: Change) -> bool:
         return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
@@ -51,11 +58,16 @@ class Guard:
         if not self.reads(change):
             return change
         if change.was_read:
-            return self._held_back(change, self.allowed.is_reviewed) or self._unchanged(change)
+            held_back = self._held_back(change, self.allowed.is_reviewed)
+            # What is missing may be missing only in a list.
+            is_fresh = change.live_digest and time.monotonic() < self.fresh_until
+            return held_back or (self._checked(change) if is_fresh else self._unchanged(change))
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live
-        found = self._with_live(change, live)
+        found = self._with_old_name(self._with_live(change, live))
+        if isinstance(found, ChangeResult):
+            return found
         return self._held_back(found) or self._checked(found)
 
     def without_secrets(self, change: Change, text: str) -> str:
@@ -65,22 +77,42 @@ class Guard:
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
     def _with_live(self, change: Change, live: LiveConfig | None) -> Change:
-        attempted = self.attempted.get(change.name, ())
+        entry, heir = self.entries.get(change.name), self.heirs.get(change.name)
+        attempted = [*(entry.sides[1:] if entry and entry.pending else ())]
+        attempted += [heir] if heir else []
         return with_live(change, live, self.masker(change.name), attempted)
+
+    def _with_old_name(self, change: Change) -> Change | ChangeResult:
+        """``change`` with what the service has under its old name, unless the files win."""
+        entry = self.entries.get(change.old_name)
+        if entry is None or self.allowed.overwrites:
+            return change
+        live = self._read(change, change.old_name)
+        if not isinstance(live, LiveConfig):
+            return live or change
+        params = self.params_of(change)
+        return with_old_name(change, live, entry.sides, params, self.masker(change.name))
 
     def _unchanged(self, change: Change) -> Change | ChangeResult:
         """Whether the service still has what the plan saw."""
         live = self._read(change)
         if isinstance(live, ChangeResult):
             return live
-        digest = change.live_digest
+        digest, what = change.live_digest, "it was changed" if live else "it was deleted"
         if self.masker(change.name).made(digest, live.seen) if live else not digest:
-            found = replace(change, unknown_fields=live.unknown_fields if live else ())
-            return self._held_back(found, True) or self._checked(found)
+            found = self._with_old_name(
+                replace(change, unknown_fields=live.unknown_fields if live else ())
+            )
+            if isinstance(found, ChangeResult):
+                return found
+            if _is_as_planned(found, change):
+                return self._held_back(found, True) or self._checked(found)
+            what = "its old name was changed"
+        elif change.is_missing:
+            what = "it was created"
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:
             return self._checked(self._with_live(change, live))
-        what = "was created" if change.is_missing else "was changed" if live else "was deleted"
-        message = f"it {what} in the service after the plan was made; nothing was sent"
+        message = f"{what} in the service after the plan was made; nothing was sent"
         advice = "run `majobctl plan --refresh` and review what was changed in the service"
         return replace(result_of(change, ChangeStatus.CHANGED_MEANWHILE, message), advice=advice)
 
@@ -105,8 +137,10 @@ class Guard:
             return None
         found = [field_sentence(item, change.action) for item in foreign]
         found += [f"the service has {unknown_sentence(unknown)}"] if unknown else []
-        reason = f"{_REASONS[change.action]}; " if foreign else ""
-        message = f"{reason}nothing was sent: {'; '.join(found)}"
+        reasons = [_OLD_NAME] if fields_of_old_name(change) else []
+        if len(foreign) > len(fields_of_old_name(change)):
+            reasons.insert(0, _REASONS[change.action])
+        message = "; ".join([*reasons, f"nothing was sent: {'; '.join(found)}"])
         held = result_of(change, ChangeStatus.HELD_BACK, message)
         advice = self._ways_out(change, [item.path for item in foreign])
         return replace(held, advice=advice, foreign=foreign, unknown_fields=unknown)
@@ -123,22 +157,36 @@ class Guard:
         elif foreign and change.references.keys() >= set(foreign):
             keep, otherwise = "set the variable of that secret to it", "to undo it"
         elif foreign:
-            keep = f"write it into {printable(change.source.file)}"
-            keep = f"run `majobctl pull{option} {name}`" if may_be_pulled(change) else keep
+            keep = self._keeping(change, f"majobctl pull{option} {name}")
             keep += " (or `git pull`, if a colleague applied it)"
             otherwise = "to undo it"
         else:
             keep, otherwise = "make your change in the console", "to send yours all the same"
         command = f"majobctl apply{option} --overwrite --target {name}"
+        if fields_of_old_name(change):
+            otherwise = "to go on without it"
+            command += f" --target {printable(change.old_name)}"
         return f"to keep what the service has, {keep}; {otherwise}, run `{command}`"
 
-    def _read(self, change: Change) -> LiveConfig | ChangeResult | None:
+    def _keeping(self, change: Change, pull: str) -> str:
+        """How the files get what ``change`` undoes."""
+        left, file = left_by_pull(change), printable(change.source.file if change.source else "")
+        whys = "; ".join(dict.fromkeys(map(printable, left.values())))
+        if any(item.dotted not in left for item in foreign_fields(change)):
+            them = ", ".join(map(printable, left))
+            rest = f", and write {them} into {file} yourself: {whys}" if left else ""
+            return f"run `{pull}`{rest}"
+        return f"write it into {file} yourself: {whys}"
+
+    def _read(self, change: Change, name: str = "") -> LiveConfig | ChangeResult | None:
+        """The configuration; that of ``name``, its old one, if that is given."""
         try:
-            return self.provider.read_job_config(change.name)
+            return self.provider.read_job_config(name or change.name)
         except ProviderError as error:
             reason = self.without_secrets(change, str(error))
-            again = " again" if change.was_read else ""
-            message = f"it could not be read{again}, and nothing was sent: {reason}"
+            again = " again" if change.was_read and not name else ""
+            it = "its old name" if name else "it"
+            message = f"{it} could not be read{again}, and nothing was sent: {reason}"
             return replace(
                 result_of(change, ChangeStatus.FAILED, message),
                 may_pass=error.may_pass,
@@ -147,6 +195,14 @@ class Guard:
             )
 
 
+def _is_as_planned(found: Change, planned: Change) -> bool:
+    """Whether the service still has under the old name what the plan saw there."""
+    sides = (found, planned)
+    one, other = ([(it.path, it.live) for it in fields_of_old_name(side)] for side in sides)
+    return one == other
+
+
+_OLD_NAME = "somebody changed it in the service under its old name since the last apply"
 _REASONS = {
     Action.ADD: "the state does not know it, and the service has it with other values",
     Action.UPDATE: "somebody changed it in the service since the last apply",

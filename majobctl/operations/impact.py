@@ -63,8 +63,10 @@ def gpus_of_nodes(settings: Settings) -> tuple[str, dict[str, int | None]]:
 
     gpus: dict[str, int | None] = {}
     flavors = cached_lists(settings)[0].get("flavors")
-    for item in flavors.items if flavors else ():
+    if flavors is None or flavors.is_by_the_way:
+        return "", gpus
+    for item in flavors.items:
         name, number = item["train_instance_type"], as_number(item["gpu_num"])
         # Several flavors may have the same code: what they do not agree on is not known.
         gpus[name] = number if gpus.get(name, number) == number else None
-    return flavors.read_at if flavors else "", gpus
+    return flavors.read_at, gpus

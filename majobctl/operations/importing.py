@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePath
 
 from majobctl.errors import ConfigError, MajobctlError, StateError
+from majobctl.job_config.fields import plain_name
 from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
+from majobctl.operations.catalog_check import keep_lists
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.import_selection import Selected, chosen_names, select
 from majobctl.operations.refresh import read_live
@@ -65,11 +68,16 @@ def import_configs(
         config = load_config(repository.folder, settings.given_again)
         context.check_target(locked.state, config.settings)
         with context.provider_of(config.settings, at_once) as provider:
-            listed = provider.config_names()
-            selected = select(chosen_names(listed, names), config, locked.state)
-            live = read_live(
-                provider, selected.wanted, parallelism=at_once, observe=observe, listed=listed
-            )
+            read = partial(read_live, provider, parallelism=at_once, observe=observe)
+            # Names alone need no list, unless one of them is not there, or cannot be imported.
+            named = sorted({*map(plain_name, names)})
+            selected = select(named, config, locked.state)
+            live = read(named, listed=named) if [*selected.wanted] == named else {}
+            if not live or None in live.values():
+                listed = provider.config_names()
+                selected = select(chosen_names(listed, names), config, locked.state)
+                live = read(selected.wanted, listed=listed)
+            keep_lists(settings, provider.catalog, repository.warn)
         store = context.store_of(settings)
         return import_selected(selected, live, config, place, store, locked, utc_now())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from majobctl.plan.change import SENDING
 from majobctl.plan.guard import GUARDED
 from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import Live, make_plan, names_to_read, only_shown
+from majobctl.plan.planner import Live, make_plan, names_to_read, old_names, only_shown
 from majobctl.repository.config import Config
 from majobctl.state.document import Entry, State
 from majobctl.text import nearest, quoted
@@ -157,7 +157,8 @@ def plan_config(
         default_policy=config.default_policy,
     )
     names = partial(names_to_read, config.job_configs, state, selection, deletes_removed=deletes)
-    live = _live(repository, config, provider, refresh, make, names)
+    renamed = partial(old_names, config.job_configs, state)
+    live = _live(repository, config, provider, refresh, make, names, renamed, selection)
     noted = (*notes((live or {}).values()), *_notes_on_state(config, state))
     repository.warn_all(noted)
     has_secrets = any(job_config.sensitive for job_config in config.job_configs.values())
@@ -230,19 +231,23 @@ def _live(
     refresh: str,
     make: Callable[[], Plan],
     all_names: Callable[[], list[str]],
+    renamed: Callable[[], Mapping[str, str]],
+    selection: Selection,
 ) -> Live | None:
     """What the service has, as far as it is to be read; None if it is not."""
     changed = None
     if refresh == "changed":
-        # The few that changed are read one by one, without a list of all.
         changed = [change.name for change in make().changes if change.action in GUARDED]
     if refresh == "none" or changed == []:
         return None
     from majobctl.operations.refresh import read_live
 
     at_once, observe = repository.calls_at_once(config.settings), repository.observe_reading
-    names = changed or all_names()
-    return read_live(provider(), names, parallelism=at_once, observe=observe, listed=changed)
+    names, old = changed or all_names(), renamed()
+    names = sorted({*names, *(old[it] for it in names if it in old)})
+    # A few, which changed or are named, are read one by one, without a list of all.
+    listed = names if changed or selection.targeted else None
+    return read_live(provider(), names, parallelism=at_once, observe=observe, listed=listed)
 
 
 def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:

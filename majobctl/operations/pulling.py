@@ -3,36 +3,34 @@ the state: the next apply records what is equal, without a call."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from majobctl.errors import ConfigError, MajobctlError
-from majobctl.files import flush_folder, replaceable, staged, sweep, write_durably
-from majobctl.job_config.compare_policy import Place
+from majobctl.job_config.compare_policy import ComparePolicies, Place
 from majobctl.job_config.directives import ENVIRONMENTS
 from majobctl.job_config.live import LiveConfig, notes
 from majobctl.job_config.values import require_strings
 from majobctl.operations import context
 from majobctl.operations.context import RepositoryOrPath
 from majobctl.operations.refresh import read_live
-from majobctl.operations.selection import resolved
+from majobctl.operations.selection import names_known, resolved
+from majobctl.plan.drift import find_drift
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
-from majobctl.plan.planner import make_plan
+from majobctl.plan.planner import Live, make_plan, old_names
 from majobctl.plan.pulled import Outcome, Pulled, PulledField, place_of, pulled_fields, with_taken
 from majobctl.repository.authoring.edits import EditedFile, NotEditableError
+from majobctl.repository.authoring.replacing import UNDONE, replace_all
 from majobctl.repository.config import Config, load_config
 from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
 from majobctl.repository.toml.file import content_of
 from majobctl.state.document import State
-from majobctl.text import in_short, printable, reason_of
+from majobctl.text import in_short, printable
 
-_UNDONE = "no file was changed"
 _NOT_COMPARED = (
     "the state does not know it yet: `majobctl import NAME` takes it in",
     "no job file describes it",
@@ -58,18 +56,30 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     known = state.job_configs if state else {}
     at_once, observe = repository.calls_at_once(settings), repository.observe_reading
     with context.provider_of(settings, at_once) as provider:
-        listed = provider.config_names()
+        renamed = old_names(config.job_configs, state)
+        is_named = names_known(Selection(targeted=tuple(names)), {*known, *renamed})
+        listed = [*known] if is_named else provider.config_names()
         selection = _selection(names, repository.folder, config, {*known, *listed})
-        both = sorted(filter(selection.covers, known.keys() & config.job_configs.keys()))
-        live = read_live(provider, both, parallelism=at_once, observe=observe, listed=listed)
+        renamed = {
+            it: renamed[it] for it in renamed if any(map(selection.covers, (it, renamed[it])))
+        }
+        selected = {*filter(selection.covers, known)} - renamed.keys() | {*renamed.values()}
+        left = selected - config.job_configs.keys() - {*renamed.values()}
+        live = read_live(
+            provider, sorted(selected), parallelism=at_once, observe=observe, listed=listed
+        )
     repository.warn_all(notes(live.values()))
-    found = {name: it for name, it in live.items() if it is not None}
-    make = _planner(config, state, found)
+    found = {name: it for name, it in live.items() if it is not None and name not in left}
+    renamed = {new: old for new, old in renamed.items() if old in found}
+    make = _planner(config, state, found, renamed)
     plan = make(config)
     fields = [
         field
         for change in plan.changes
-        for field in pulled_fields(change, _origin(config, change.name), found[change.name])
+        if change.after is not None
+        for field in pulled_fields(
+            change, _origin(config, change.name), found[change.old_name or change.name]
+        )
     ]
     fields, edited = _edited(fields, config)
     contents = {name: it.content for name, it in edited.items()}
@@ -79,16 +89,31 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         _moved(it, config if check and it.outcome is not Outcome.TAKEN else after) for it in fields
     )
     if not check:
-        _replace_all(edited, contents, settings.root)
+        befores = {name: it.before for name, it in edited.items()}
+        replace_all(befores, contents, settings.root)
     there = {*filter(selection.covers, (*known, *listed))}
     return Pulled(
         fields=tuple(moved),
         files=tuple(contents),
-        remarks=tuple(_remarks(there - found.keys(), known, config)),
+        remarks=tuple(_remarks(there - found.keys() - renamed.keys(), known, config)),
         environments=tuple(_others(fields, config)),
+        undescribed=tuple(_changed(left, state, config, live)),
         compared=len(found),
         is_check=check,
     )
+
+
+def _changed(names: Iterable[str], state: State | None, config: Config, live: Live) -> list[str]:
+    """Those of ``names`` that the service has otherwise than the state, and that are not like a job
+    config which is new to the state."""
+    known = state.job_configs if state else {}
+    new = [it for it in config.job_configs.values() if it.name not in known]
+    selection = Selection(targeted=("*",), names=frozenset(names))
+    target = context.target_of(config.settings)
+    policies = ComparePolicies(default=config.default_policy)
+    drift = find_drift(state, target, live, listed=(), selection=selection, policies=policies)
+    found = ((it.name, live[it.name]) for it in drift.changes)
+    return [name for name, it in found if it and not any(n.agrees_with(it.params) for n in new)]
 
 
 def _selection(
@@ -102,14 +127,15 @@ def _selection(
 
 
 def _planner(
-    config: Config, state: State | None, found: Mapping[str, LiveConfig]
+    config: Config, state: State | None, found: Mapping[str, LiveConfig], renamed: Iterable[str]
 ) -> Callable[[Config], Plan]:
-    """Makes refreshed plans of what was ``found``, for ``config`` before and after its edits."""
+    """Makes refreshed plans of what was ``found``, for ``config`` before and after its edits. Those
+    that are ``renamed`` are compared under their old names alone."""
     make = partial(
         make_plan,
         state=state,
         target=context.target_of(config.settings),
-        selection=Selection(targeted=("*",), names=frozenset(found)),
+        selection=Selection(targeted=("*",), names=frozenset({*found, *renamed})),
         live=found,
         default_policy=config.default_policy,
     )
@@ -176,7 +202,7 @@ def _proven(
         after = load_config(settings.root, settings.given_again, contents)
     except ConfigError as error:
         what = "with the service's values, the job files would break rules"
-        raise MajobctlError(f"{what}; {_UNDONE}\n{error}") from error
+        raise MajobctlError(f"{what}; {UNDONE}\n{error}") from error
     taken: dict[str, list[PulledField]] = {}
     for item in fields:
         taken.setdefault(item.name, []).append(item)
@@ -188,72 +214,18 @@ def _proven(
     if after.job_configs != wanted or not _unsent(make(after)) <= _unsent(plan) - done:
         what = "the edited files would change more than was changed in the service"
         advice = "if no file was edited meanwhile, name fewer job configs"
-        raise MajobctlError(f"{what}; {_UNDONE}\n{advice}")
+        raise MajobctlError(f"{what}; {UNDONE}\n{advice}")
     return after
 
 
 def _unsent(plan: Plan) -> set[tuple[str, Place]]:
-    """The fields in which the files and the service differ."""
+    """The fields in which the files and the service differ, as far as the state knows them."""
     return {
-        (it.name, item.path) for it in plan.changes for item in it.fields if item.live != item.after
+        (it.name, item.path)
+        for it in plan.changes
+        for item in it.fields
+        if item.reason and item.live != item.after
     }
-
-
-def _replace_all(
-    files: Mapping[str, EditedFile], contents: Mapping[str, bytes], root: Path
-) -> None:
-    """Raises MajobctlError, with the old content in all files, if one cannot be replaced. What
-    somebody writes meanwhile stays."""
-    places: dict[str, tuple[Path, int]] = {}
-    done: list[str] = []
-    name = ""
-    try:
-        with ExitStack() as stack:
-            temporary = {}
-            for name, file in files.items():
-                places[name] = replaceable(root / name, root)
-                _refuse_edited(places[name][0], file)
-            paths = {path for path, _ in places.values()}
-            folders = {it.parent for it in paths}
-            for folder in folders:
-                sweep(folder, paths)
-            for name, (path, mode) in places.items():
-                temporary[name] = stack.enter_context(staged(path, contents[name], mode))
-            for name, file in files.items():
-                _refuse_edited(places[name][0], file)
-                done.append(name)
-                os.replace(temporary[name], places[name][0])
-        for folder in folders:
-            flush_folder(folder)
-    except BaseException as error:
-        undone = _put_back({name: (*places[name], contents[name]) for name in done}, files)
-        if isinstance(error, OSError):
-            message = f"{name} cannot be written: {reason_of(error)}; {undone}"
-            raise MajobctlError(message) from error
-        if isinstance(error, MajobctlError):
-            raise MajobctlError(f"{error}; {undone}") from error
-        raise
-
-
-def _refuse_edited(path: Path, file: EditedFile) -> None:
-    if content_of(path, file.name) != file.before:
-        raise MajobctlError(f"{file.name} was changed meanwhile")
-
-
-def _put_back(
-    written: Mapping[str, tuple[Path, int, bytes]], files: Mapping[str, EditedFile]
-) -> str:
-    """Gives each file that has the new content its old one; says whether that is done."""
-    kept: list[str] = []
-    for name, (path, mode, content) in written.items():
-        try:
-            if (found := path.read_bytes()) == content:
-                write_durably(path, files[name].before, mode)
-            elif found != files[name].before:
-                kept.append(f"{name} was changed after it got the new values")
-        except OSError:
-            kept.append(f"{printable(str(path))} has the new values, and cannot be put back")
-    return "; ".join(kept) or _UNDONE
 
 
 def _moved(item: PulledField, config: Config) -> PulledField:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from majobctl.errors import ConfigError, Problem, StalePlanError
+from majobctl.errors import ConfigError, Problem, StalePlanError, together
 from majobctl.job_config.checks import checked_values
 from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.secrets import (
@@ -28,7 +28,7 @@ from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.references import resolve
 from majobctl.state.document import State
 from majobctl.target import Target
-from majobctl.text import in_short, printable
+from majobctl.text import printable
 
 _AGAIN = "make the plan again with `majobctl plan --out FILE`"
 
@@ -156,7 +156,7 @@ def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Maskers) -> P
         it if it.after is None else _completed(it, params[it.name], masker(it.name))
         for it in plan.changes
     )
-    users: dict[Problem, list[str]] = {}
+    unset: list[Problem] = []
     for change in changes:
         # A change that is only recorded needs no value that the state has already.
         needed = params[change.name] if change.action in SENDING else change.after or {}
@@ -168,10 +168,10 @@ def with_secrets(plan: Plan, params: Mapping[str, Params], masker: Maskers) -> P
                 at, out = at.problem(place, ""), "leave the job config out (--exclude)"
             file, line = (at.file, at.line) if at else ("", 0)
             text = f"{what} in the environment; set it, or {out}"
-            problem = Problem(file=file, line=line, message=text)
-            users.setdefault(problem, []).append(f"job_config.{change.name}")
-    if users:
-        raise ConfigError(sorted(replace(it, where=in_short(names)) for it, names in users.items()))
+            where = f"job_config.{change.name}"
+            unset.append(Problem(file=file, line=line, where=where, message=text))
+    if unset:
+        raise ConfigError(sorted(together(unset)))
     return replace(plan, changes=changes)
 
 

@@ -60,6 +60,11 @@ def matching(
     return [name for name in known if name in found]
 
 
+def names_known(selection: Selection, known: Collection[str]) -> bool:
+    """Whether ``selection`` names only what is ``known``: then no list of the service is needed."""
+    return bool(selection.targeted) and {*map(plain_name, selection.targeted)} <= {*known}
+
+
 def _hint(part: str, root: Path, elsewhere: Collection[str]) -> str:
     """What to do about ``part``, which selects nothing though there is such a thing."""
     if plain_name(part) in elsewhere:

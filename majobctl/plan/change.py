@@ -60,6 +60,9 @@ class Reason(enum.Enum):
     CHANGED = "changed there"
     BOTH = "edited here, changed there"
     SAME = "the same here and there"
+    OLD_NAME = "changed there under the old name"
+    """Of a job config that is renamed. ``before`` and ``live`` are what the state and the service
+    have under its old name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -111,6 +114,17 @@ SENDING = CALLS.keys() - {Action.DELETE}
 """The actions that send a complete job config."""
 
 
+class LastCall(enum.Enum):
+    """What became of a call without a known outcome, by what the service has now. The values are
+    the JSON's words."""
+
+    DONE = "done"
+    NOT_DONE = "not done"
+    PARTLY = "done in part"
+    UNCLEAR = "unclear"
+    """The service has something else."""
+
+
 class Renamed(enum.Enum):
     """How certain it is that a job config is another one under a new name."""
 
@@ -150,6 +164,8 @@ class Change:
     """A keyed hash of what the service had; "" if it was not read, or has nothing."""
     unknown_fields: tuple[str, ...] = ()
     """What the service has and no key can express: the call may remove it."""
+    last_call: LastCall | None = None
+    """None if its outcome is known, or if the service was not read."""
     is_missing: bool = False
     """The service was read, and does not have the configuration."""
 

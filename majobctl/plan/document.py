@@ -17,7 +17,16 @@ from majobctl import __version__
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.job_config.fields import FIELDS
 from majobctl.plan.causes import by_cause
-from majobctl.plan.change import Action, Cause, Change, FieldAction, FieldChange, Reason, Renamed
+from majobctl.plan.change import (
+    Action,
+    Cause,
+    Change,
+    FieldAction,
+    FieldChange,
+    LastCall,
+    Reason,
+    Renamed,
+)
 from majobctl.plan.guard import is_held_back
 from majobctl.plan.members import (
     ANYTHING,
@@ -105,6 +114,7 @@ _CHANGE = [
     Member("renamed", one_of(Renamed), default=None, omits=True),
     Member("live_digest", TEXT, default="", omits=True),
     Member("unknown_fields", _TEXTS, default=(), omits=True),
+    Member("last_call", one_of(LastCall), default=None, omits=True),
     Member("missing", FLAG, "is_missing", default=False, omits=True),
 ]
 

@@ -4,7 +4,7 @@ only for the places that they let the service change."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from majobctl.job_config.compare_policy import ComparePolicies, ComparePolicy
@@ -23,19 +23,23 @@ from majobctl.target import Target
 class DriftedConfig:
     """A job config that the service no longer has, or has with other ``fields``: ``before`` is the
     state's value, ``after`` the service's, both masked. ``is_pending``: the last outcome is
-    unknown."""
+    unknown. ``is_described``: a job file has it, under this name. ``is_unmanaged``: only the
+    service has it."""
 
     name: str
     fields: tuple[FieldChange, ...] = ()
     is_missing: bool = False
     is_pending: bool = False
+    is_described: bool = True
+    is_unmanaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """Everything that has drifted, in name order. Without a state, ``lineage`` is "" and ``serial``
     is 0. ``left_out`` counts what is not selected; ``unmanaged`` are the names that only the
-    service knows, which is not drift; ``warnings`` say what could not be read back."""
+    service knows, which are among the ``changes`` only if that was wanted; ``warnings`` say what
+    could not be read back."""
 
     target: Target
     lineage: str
@@ -49,7 +53,11 @@ class Drift:
 
     @property
     def changed(self) -> int:
-        return sum(not item.is_missing for item in self.changes)
+        return len(self.changes) - self.missing - self.told_unmanaged
+
+    @property
+    def told_unmanaged(self) -> int:
+        return sum(item.is_unmanaged for item in self.changes)
 
     @property
     def missing(self) -> int:
@@ -69,25 +77,30 @@ def find_drift(
     listed: Iterable[str],
     selection: Selection,
     policies: ComparePolicies,
+    tells_unmanaged: bool = False,
 ) -> Drift:
     """How ``live``, which has each of ``names_to_compare``, differs from ``state``. What the
-    service ``listed`` is unmanaged if it is selected, and neither the state nor a TOML file (a key
-    of ``policies.described``) knows it."""
+    service ``listed`` is unmanaged if it is selected, and neither the state nor a TOML file
+    (``policies``) knows it; ``tells_unmanaged`` counts that as drift."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
     masker = state.masker if state else partial(Masker, "")
     found = (_drifted(name, known[name], live[name], masker, policies.of(name)) for name in names)
-    changes = tuple(filter(None, found))
-    strangers = set(listed) - known.keys() - policies.described.keys()
+    changes = tuple(
+        replace(it, is_described=it.name in policies.described) for it in found if it is not None
+    )
+    strangers = set(listed) - known.keys() - policies.described.keys() - policies.elsewhere
+    unmanaged = tuple(sorted(filter(selection.covers, strangers)))
+    told = [DriftedConfig(name=it, is_unmanaged=True) for it in unmanaged if tells_unmanaged]
     return Drift(
         target=target,
         lineage=state.lineage if state else "",
         serial=state.serial if state else 0,
-        changes=changes,
+        changes=tuple(sorted((*changes, *told), key=lambda it: it.name)),
         unchanged=len(names) - len(changes),
         selection=selection,
         left_out=len(known) - len(names),
-        unmanaged=tuple(sorted(filter(selection.covers, strangers))),
+        unmanaged=unmanaged,
         warnings=tuple(map(str, notes(live[name] for name in names))),
     )
 

@@ -16,6 +16,8 @@ from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import SHOWN, Masker, is_masked
 from majobctl.plan.change import SENDING, Action, Change, FieldChange, Params, Reason
 from majobctl.plan.diff import items_of, removed_from_service, three_way
+from majobctl.plan.pulled import is_conflict, why_left
+from majobctl.repository.jobs.layers import Origin
 from majobctl.text import complete, printable
 
 GUARDED = frozenset({Action.ADD, Action.UPDATE, Action.RESEND, Action.DELETE})
@@ -62,11 +64,38 @@ def with_live(
     return replace(read, fields=fields, cleared=cleared)
 
 
+def with_old_name(
+    change: Change, live: LiveConfig, sides: Sequence[Params], params: Params, masker: Masker
+) -> Change:
+    """``change``, of a job config that is renamed, with what somebody changed in the service under
+    its old name, and that the files do not have: ``live`` is there, ``sides`` are those of the old
+    name's entry, and ``params`` what is desired, with secrets."""
+    policy, after = ComparePolicy(secret_names=change.secret_names), change.after or {}
+    former = [masker.renewed(side, params) for side in sides]
+    now, desired, before, *tried = policy.masked_alike(
+        masker, live.params_as(after, *former), after, *former, also=change.references
+    )
+    found = [
+        replace(it, reason=Reason.OLD_NAME)
+        for it in three_way(before, now, desired, change.ignored, tried)
+        if it.reason in (Reason.CHANGED, Reason.BOTH)
+    ]
+    # What is not there under the new name has no further value to show.
+    paths = {it.path for it in found} if change.is_missing else ()
+    own = [it for it in change.fields if it.reason is not Reason.OLD_NAME and it.path not in paths]
+    return replace(change, fields=(*own, *found))
+
+
 def foreign_fields(change: Change) -> tuple[FieldChange, ...]:
-    """The fields that somebody else has set in the service, and that ``change`` may not undo
-    unseen: those of ``undone_fields`` that are not ignored."""
+    """The fields that somebody else has set in the service, and that ``change`` may not undo, or
+    leave behind under the old name, unseen. None is ignored."""
     policy = ComparePolicy(ignored=change.ignored)
-    return tuple(item for item in undone_fields(change) if not policy.ignores(item.path))
+    found = (*undone_fields(change), *fields_of_old_name(change))
+    return tuple(item for item in found if not policy.ignores(item.path))
+
+
+def fields_of_old_name(change: Change) -> list[FieldChange]:
+    return [it for it in change.fields if it.reason is Reason.OLD_NAME]
 
 
 def undone_fields(change: Change) -> tuple[FieldChange, ...]:
@@ -77,10 +106,21 @@ def undone_fields(change: Change) -> tuple[FieldChange, ...]:
     return tuple(it for it in change.fields if _is_foreign(it) and it.path[0] in FIELDS)
 
 
-def may_be_pulled(change: Change) -> bool:
-    """Whether the files can get what ``change`` undoes: only of what the state knows, it is sure
-    that somebody else set it."""
-    return change.action is not Action.DELETE and all(it.reason for it in foreign_fields(change))
+def left_by_pull(change: Change) -> dict[str, str]:
+    """Those of ``foreign_fields`` that a pull does not take into the files, and why."""
+    found: dict[str, str] = {}
+    for item in foreign_fields(change):
+        why = ""
+        if change.action is Action.DELETE:
+            why = "" if change.new_name else "no job file describes it"
+        elif item.reason is None:
+            why = "the state does not know it"
+        elif is_conflict(item):
+            why = "it was edited in TOML, too"
+        elif isinstance(change.source, Origin):
+            why = why_left(item, change.source)
+        found[item.dotted] = why
+    return {path: why for path, why in found.items() if why}
 
 
 def is_held_back(change: Change) -> bool:
@@ -107,7 +147,8 @@ def field_sentence(field: FieldChange, action: Action = Action.UPDATE) -> str:
     found = []
     for item in items_of(field):
         sides = [] if item.reason is None else [f"{complete(item.before)} in the state"]
-        sides.append(f"{complete(item.live)} in the service")
+        place = " under its old name" if item.reason is Reason.OLD_NAME else ""
+        sides.append(f"{complete(item.live)} in the service{place}")
         if action is not Action.DELETE:
             sides.append(f"{complete(item.after)} wanted")
         found.append(f"{printable(item.dotted)}: {', '.join(sides)}")

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from majobctl.errors import MajobctlError, Problem
-from majobctl.job_config.compare_policy import ComparePolicy
+from majobctl.job_config.compare_policy import ComparePolicy, Place
 from majobctl.job_config.directives import PREVENT_DELETE
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig
@@ -28,8 +28,14 @@ from majobctl.job_config.secrets import (
     with_known,
     without_hashes,
 )
-from majobctl.plan.change import Action, Change, FieldChange, Params, Renamed
-from majobctl.plan.diff import field_changes, removed_from_service, three_way
+from majobctl.plan.change import Action, Change, FieldChange, LastCall, Params, Renamed
+from majobctl.plan.diff import (
+    differing_places,
+    field_changes,
+    removed_from_service,
+    three_way,
+)
+from majobctl.plan.guard import with_old_name
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.renames import with_renames
 from majobctl.state.document import Entry, State, secret_places
@@ -47,9 +53,21 @@ Live: TypeAlias = "Mapping[str, LiveConfig | None]"
 def names_to_read(
     desired: Iterable[str], state: State | None, selection: Selection, *, deletes_removed: bool
 ) -> list[str]:
-    """The names whose details a refreshed plan compares."""
+    """The names whose details a refreshed plan compares, without old names."""
     known = state.job_configs.keys() if state and deletes_removed else ()
     return sorted(name for name in {*desired, *known} if selection.covers(name))
+
+
+def old_names(desired: Mapping[str, JobConfig], state: State | None) -> dict[str, str]:
+    """The old name of each job config that is renamed, or looks like that."""
+    known = state.job_configs if state else {}
+    leaving = known.keys() - desired.keys()
+    if state is None or not leaving:
+        return {}
+    coming = {it for it in desired if it not in known or not known[it].params}
+    selection = Selection(targeted=("*",), names=frozenset(leaving | coming))
+    made = make_plan(desired, state, state.target, selection=selection)
+    return {it.name: it.old_name for it in made.changes if it.old_name}
 
 
 def make_plan(
@@ -88,7 +106,7 @@ def make_plan(
         target=target,
         lineage=state.lineage if state else "",
         serial=state.serial if state else 0,
-        changes=tuple(with_renames(changes, desired, planner.masker)),
+        changes=tuple(map(planner.with_old, with_renames(changes, desired, planner.masker))),
         unchanged=len(selected) - len(changes),
         selection=selection,
         left_out=len(names) - len(selected),
@@ -245,6 +263,14 @@ class _Planner:
         )
         return replace(entry, params=params, attempted=attempted, earlier=tuple(earlier))
 
+    def with_old(self, change: Change) -> Change:
+        """``change`` with what was changed in the service under its old name, if that was read."""
+        live = (self.live or {}).get(change.old_name)
+        if change.after is None or live is None:
+            return change
+        sides, params = self.known[change.old_name].sides, self.desired[change.name].params
+        return with_old_name(change, live, sides, params, self.masker(change.name))
+
     def _removal(self, name: str) -> Change:
         entry = self.known[name]
         live = self.live.get(name) if self.live is not None else None
@@ -265,11 +291,14 @@ class _Planner:
         )
 
     def _lost(self, entry: Entry, live: LiveConfig) -> Iterator[FieldChange]:
-        """All that the deletion takes away, and who set it."""
-        sides, masker = entry.sides, self.masker(live.name)
-        params, policy = live.params_as(*sides), self.default_policy
+        """All that the deletion takes away, and who set it. What the job config under its new name
+        has as well is not lost."""
+        sides, masker = entry.sides if entry.pending else [entry.params], self.masker(live.name)
+        heirs = [it for it in self.desired.values() if it.renamed_from == live.name]
+        sides += [masker.masked(it.params, it.sensitive) for it in heirs]
+        params, policy = live.params_as(*sides[::-1]), self.default_policy
         now, before, *attempted = policy.masked_alike(masker, params, *sides)
-        return removed_from_service(before, now, attempted if entry.pending else ())
+        return removed_from_service(before, now, attempted)
 
     def _refreshed(self, sides: _Sides, live: LiveConfig | None) -> Change | None:
         config, entry, masker = sides.config, sides.entry, sides.masker
@@ -296,8 +325,17 @@ class _Planner:
             # The call overwrites what is ignored, too, so that is shown.
             fields = three_way(known, now, after, attempted=tried)
             ever = {**_ever_sent(entry), **dict.fromkeys((*live.params, *live.repeated))}
-            change = sides.changed(sides.action, fields, ever)
-            return replace(change, live_digest=digest, unknown_fields=live.unknown_fields)
+            last_call, action = None, sides.action
+            if entry and entry.pending:
+                last_call = _last_call(now, before, *sent, policy=config.policy)
+                is_known = last_call in (LastCall.DONE, LastCall.NOT_DONE)
+                action = Action.UPDATE if is_known else action
+            return replace(
+                sides.changed(action, fields, ever),
+                live_digest=digest,
+                unknown_fields=live.unknown_fields,
+                last_call=last_call,
+            )
         if _is_applied(entry, config, sides.after):
             return None
         return replace(sides.changed(Action.RECORD, fields, {}), live_digest=digest)
@@ -308,6 +346,23 @@ class _Planner:
         entry = self.known.get(config.name)
         is_new = entry is None or (entry.pending and not entry.params)
         return config.renamed_from if is_new and config.renamed_from in self.known else ""
+
+
+def _last_call(
+    live: Params, before: Params, attempted: Params, *earlier: Params, policy: ComparePolicy
+) -> LastCall:
+    """What became of the call that sent ``attempted``."""
+
+    def differ(side: Params) -> set[Place]:
+        return {it for it in differing_places(side, live) if not policy.ignores(it)}
+
+    if not differ(attempted):
+        return LastCall.DONE
+    if any(side and not differ(side) for side in (before, *earlier)):
+        return LastCall.NOT_DONE
+    if set.intersection(*map(differ, filter(None, (before, attempted, *earlier)))):
+        return LastCall.UNCLEAR
+    return LastCall.PARTLY
 
 
 def _ever_sent(entry: Entry | None) -> Params:

@@ -19,7 +19,7 @@ from majobctl.plan.change import Change, FieldChange, Params, Reason
 from majobctl.repository.jobs.layers import Origin, Written
 from majobctl.repository.jobs.references import split
 
-_LABELLED = "hyperparameters"
+_FOREIGN = (Reason.CHANGED, Reason.BOTH, Reason.OLD_NAME)
 
 
 class Outcome(enum.Enum):
@@ -48,12 +48,14 @@ class PulledField:
 class Pulled:
     """What a pull did, or would do if it ``is_check``. ``files`` are those that change; ``remarks``
     name the job configs that it passes over, ``environments`` those that read the files as well;
-    ``compared`` counts job configs."""
+    ``undescribed`` were changed in the service, but no file describes them; ``compared`` counts job
+    configs."""
 
     fields: tuple[PulledField, ...]
     files: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    undescribed: tuple[str, ...] = ()
     compared: int
     is_check: bool
 
@@ -67,13 +69,15 @@ def pulled_fields(change: Change, origin: Origin, live: LiveConfig) -> Iterator[
     policy = ComparePolicy(ignored=change.ignored)
     found = []
     for item in change.fields:
-        if item.reason not in (Reason.CHANGED, Reason.BOTH) or policy.ignores(item.path):
+        if item.reason not in _FOREIGN or policy.ignores(item.path):
             continue
         at = origin.written(item.path)
-        outcome, note = Outcome.TAKEN, _where_from(origin, at)
-        if item.reason is Reason.BOTH:
+        is_old = item.reason is Reason.OLD_NAME
+        notes = [f"from job_config.{change.old_name}, its old name"] * is_old
+        outcome, note = Outcome.TAKEN, "; ".join(filter(None, [*notes, _where_from(origin, at)]))
+        if is_conflict(item):
             outcome, note = Outcome.CONFLICT, ""
-        elif why := _why_left(item, origin, at, live):
+        elif why := why_left(item, origin, live):
             outcome, note = Outcome.LEFT, why
         file, line = place_of(origin, item.path, outcome)
         found.append(
@@ -103,8 +107,15 @@ def _where_from(origin: Origin, at: Written | None) -> str:
     return f"in place of {at.value}, which stays as it is" if _is_variable(at.value) else ""
 
 
-def _why_left(item: FieldChange, origin: Origin, at: Written | None, live: LiveConfig) -> str:
-    """Why ``item`` is not taken; "" if it is."""
+def is_conflict(item: FieldChange) -> bool:
+    """Whether ``item`` was changed in the files, too."""
+    is_old = item.reason is Reason.OLD_NAME
+    return item.reason is Reason.BOTH or (is_old and item.before != item.after)
+
+
+def why_left(item: FieldChange, origin: Origin, live: LiveConfig | None = None) -> str:
+    """Why ``item`` is not taken; "" if it is, or only ``live``, the configuration, says why."""
+    at = origin.written(item.path)
     if any(map(is_masked, (item.before, item.live, item.after))):
         return "it is secret: change it where the secret is kept"
     if origin.key:
@@ -114,7 +125,7 @@ def _why_left(item: FieldChange, origin: Origin, at: Written | None, live: LiveC
     if item.live is None:
         return ""
     key = item.path[0]
-    broken = {text.partition(":")[0] for text in live.problems}
+    broken = {text.partition(":")[0] for text in (live.problems if live else ())}
     if key in broken or (key == "framework_version" and "framework_type" in broken):
         return "the service has no name for it that a file could say"
     value = {item.path[1]: item.live} if len(item.path) == 2 else item.live

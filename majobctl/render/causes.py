@@ -39,7 +39,11 @@ def told(plan: Plan, by: str) -> tuple[list[CauseGroup], list[Part]]:
     shared = {(change.name, item.path) for change, fields in parts for item in fields}
     rest = []
     for change, shown in every:
-        fields = tuple(it for it in shown if (change.name, it.path) not in shared)
+        fields = tuple(
+            it
+            for it in shown
+            if (change.name, it.path) not in shared or it.reason is Reason.OLD_NAME
+        )
         is_told = len(fields) < len(change.fields) and change.action is Action.UPDATE
         if fields or not is_told or any(remarks_on_change(change)):
             rest.append((change, fields))

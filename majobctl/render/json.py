@@ -56,7 +56,10 @@ def drift_document(drift: Drift) -> dict[str, Any]:
         "serial": drift.serial,
         "target": drift.target.document(),
         "changes": [_drifted(item) for item in drift.changes],
-        "summary": {key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
+        "summary": {
+            **{key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
+            **({"unmanaged": drift.told_unmanaged} if drift.told_unmanaged else {}),
+        },
         "unmanaged": list(drift.unmanaged),
         "selection": SELECTION.write(drift),
         "warnings": list(drift.warnings),
@@ -68,7 +71,7 @@ def _drifted(item: DriftedConfig) -> dict[str, Any]:
         {"path": list(it.path), "action": it.action.value, "state": it.before, "live": it.after}
         for it in item.fields
     ]
-    kind = "missing" if item.is_missing else "changed"
+    kind = "missing" if item.is_missing else "unmanaged" if item.is_unmanaged else "changed"
     pending = {"pending": True} if item.is_pending else {}
     return {"name": item.name, "kind": kind, "fields": fields, **pending}
 

@@ -13,7 +13,7 @@ from majobctl.plan.guard import field_sentence
 from majobctl.plan.pulled import Outcome, Pulled, PulledField
 from majobctl.render import Paint, unpainted
 from majobctl.render.text_fields import MIN_WIDTH, field_lines, wrapped
-from majobctl.text import counted, printable
+from majobctl.text import counted, in_short, printable
 
 _UNSETTLED = (Outcome.CONFLICT, Outcome.LEFT)
 
@@ -21,7 +21,8 @@ _UNSETTLED = (Outcome.CONFLICT, Outcome.LEFT)
 def is_settled(pulled: Pulled) -> bool:
     """Whether the files have all that was changed in the service."""
     is_to_do = pulled.is_check and pulled.files
-    return not (is_to_do or any(it.outcome in _UNSETTLED for it in pulled.fields))
+    is_left = pulled.undescribed or any(it.outcome in _UNSETTLED for it in pulled.fields)
+    return not (is_to_do or is_left)
 
 
 def pull_text(pulled: Pulled, paint: Paint = unpainted, width: int | None = None) -> str:
@@ -34,6 +35,10 @@ def pull_text(pulled: Pulled, paint: Paint = unpainted, width: int | None = None
             lines += wrapped(_unsettled_sentence(item), width)
     lines += [""] * bool(lines)
     lines += [line for it in pulled.remarks for line in wrapped(f"{it}.", width)]
+    if pulled.undescribed:
+        names = in_short([printable(f"job_config.{it}") for it in pulled.undescribed])
+        advice = "put it back into a file to keep that; `majobctl drift` shows it"
+        lines += wrapped(f"Changed in the service, but in no job file: {names}; {advice}.", width)
     if pulled.environments:
         names = ", ".join(printable(it) or "none (without -e)" for it in pulled.environments)
         verb = "reads" if len(pulled.environments) == 1 else "read"
@@ -108,5 +113,6 @@ def pull_document(pulled: Pulled) -> dict[str, Any]:
         "files": list(pulled.files),
         "remarks": list(pulled.remarks),
         "environments": list(pulled.environments),
+        "undescribed": list(pulled.undescribed),
         "summary": {**counts, "compared": pulled.compared},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from majobctl.errors import together
 from majobctl.job_config.secrets import is_masked
 from majobctl.plan.change import Change, FieldAction, FieldChange
 from majobctl.plan.plan import Plan
@@ -64,7 +65,7 @@ def plan_text(
         lines += [_brief(*it, paint) for it in changes] + [""] * bool(changes)
     else:
         lines += [line for it in changes for line in (*_change(*it, paint, width), "")]
-    refused = [*map(str, plan.denials), *plan.notices]
+    refused = [*map(str, together(plan.denials)), *plan.notices]
     lines += [paint(line, "red") for notice in refused for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
     if plan.base and plan.changes:
@@ -152,6 +153,7 @@ def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None)
 
 def _drifted(item: DriftedConfig, paint: Paint, width: int | None) -> Iterator[str]:
     action = FieldAction.REMOVE if item.is_missing else FieldAction.UPDATE
+    action = FieldAction.ADD if item.is_unmanaged else action
     yield f"  {painted_sign(action, paint)} job_config.{printable(item.name)}"
     for remark in remarks_on_drifted(item):
         yield from wrapped(remark, width, " " * 6)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
-from majobctl.plan.change import Action, Change, FieldAction, FieldChange, Reason, Renamed
-from majobctl.plan.guard import foreign_fields, may_be_pulled, may_remove_unknown
+from majobctl.plan.change import Action, Change, FieldAction, FieldChange, LastCall, Reason, Renamed
+from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
 from majobctl.text import counted, in_short, printable, quoted
 
@@ -43,6 +43,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.CHANGED: "changed in the service",
     Reason.BOTH: "edited in TOML, changed in the service",
     Reason.SAME: "the same in TOML and in the service",
+    Reason.OLD_NAME: "changed in the service under its old name",
 }
 
 
@@ -93,16 +94,29 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     held = [change for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         names = in_short([show(change.name) for change in held], _MAX_NAMES)
-        keep = "run `majobctl pull`" if all(map(may_be_pulled, held)) else "write it into the TOML"
         yield (
-            f"This plan would undo what somebody changed in the service: {names}."
-            f" To keep that, {keep}; to undo it, type yes to this plan, apply it"
+            f"This plan would {_undoing(held)} what somebody changed in the service: {names}."
+            f" To keep that, {_keeping(held)}; to undo it, type yes to this plan, apply it"
             " saved (`plan --refresh --out FILE`), or add --overwrite."
             " `apply --auto-approve` holds it back."
         )
     yield from _cost(plan.flavors, show)
     yield from _owned(plan.owners, show)
     yield from _selected(plan, plan.total, show)
+
+
+def _undoing(held: Sequence[Change]) -> str:
+    is_old = [it.reason is Reason.OLD_NAME for change in held for it in foreign_fields(change)]
+    verbs = ["undo"] * (not all(is_old)) + ["leave behind under an old name"] * any(is_old)
+    return " or ".join(verbs)
+
+
+def _keeping(held: Sequence[Change]) -> str:
+    left = [(item.dotted, left_by_pull(it)) for it in held for item in foreign_fields(it)]
+    by_hand = [path in found for path, found in left]
+    if all(by_hand):
+        return "write it into the TOML"
+    return f"run `majobctl pull`{', and write the rest into the TOML' if any(by_hand) else ''}"
 
 
 def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
@@ -181,6 +195,8 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
                 "the service does not have it, so it cannot be sent: create it there first, or"
                 " set apply.create_missing = true"
             )
+        case Action.UPDATE | Action.RESEND if change.last_call:
+            yield _LAST_CALL[change.last_call]
         case Action.RESEND:
             yield "the last call may have succeeded, or never been sent: it is sent again"
         case Action.UPDATE if all(
@@ -189,10 +205,19 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
             yield "only how a sensitive value is stored changes"
 
 
+_LAST_CALL: Mapping[LastCall, str] = {
+    LastCall.DONE: "the service did what the last call asked; this is what was edited since",
+    LastCall.NOT_DONE: "the service did not do what the last call asked",
+    LastCall.PARTLY: "the service did only a part of what the last call asked: it is sent again",
+    LastCall.UNCLEAR: "the service has something else than the last call sent: it is sent again",
+}
+
+
 def drift_summary(drift: Drift) -> str:
     """What has drifted, in one line."""
     if drift.changes:
         words = {"changed": drift.changed, "missing": drift.missing}
+        words["unmanaged"] = drift.told_unmanaged
         words["as in the state"] = drift.unchanged
         return f"Drift: {', '.join(f'{it} {word}' for word, it in words.items() if it)}."
     if not drift.unchanged:
@@ -211,21 +236,27 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             "There is no state yet to compare with; `majobctl import --all` or `majobctl apply`"
             " creates it."
         )
-    if drift.unmanaged:
+    if drift.unmanaged and not drift.told_unmanaged:
         number, names = len(drift.unmanaged), in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
             f" file knows: {names}. `majobctl import --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
-    if drift.changed:
+    if any(it.is_described and it.fields for it in drift.changes):
         yield "`majobctl pull` takes what was changed in the service into the TOML files."
-    yield from _selected(drift, len(drift.changes) + drift.unchanged, show)
+    looked_at = len(drift.changes) - drift.told_unmanaged + drift.unchanged
+    yield from _selected(drift, looked_at, show)
 
 
 def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
     """What the fields of a job config that has drifted do not show."""
     if item.is_missing:
         yield "the service no longer has it"
+    elif item.is_unmanaged:
+        way = f"`majobctl import {printable(item.name)}` takes it in, or says why not"
+        yield f"neither the state nor a TOML file knows it: {way}"
+    elif not item.is_described:
+        yield "no job file describes it: `majobctl pull` takes this only if it was renamed"
     if item.is_pending:
         yield "the last call may have succeeded, or never been sent: the next apply resends it"

@@ -103,7 +103,9 @@ def compare_policies(
     problems = [*found.unreadable]
     for reading in found.readings:
         problems += _problems(reading, reading.expansion_violations)
-    return found.settings, ComparePolicies(described, found.default_policy), files, problems
+    elsewhere = frozenset(it.name for it in found.readings if it.name and it.elsewhere)
+    policies = ComparePolicies(described, found.default_policy, elsewhere)
+    return found.settings, policies, files, problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,12 @@ class Catalog:
         """The entries of a list, with the service's keys."""
         return self._list(name)[0]
 
+    @property
+    def complete_lists(self) -> dict[str, Entries]:
+        """The lists that were read so far, without those of which there may be more."""
+        with self._lock:
+            return {name: found for name, (found, is_all) in self._lists.items() if is_all}
+
     def id_of(self, name: str, *wanted: str) -> Any:
         """The id of the entry with these names; ConfigError if the service does not offer it."""
         identity = IDS[name]

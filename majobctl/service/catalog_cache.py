@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 @dataclass(frozen=True, slots=True)
 class CachedList:
     """The items of one list, as ``plain_items`` makes them, and when (UTC) they were read. ``ids``
-    are its entries with names and ids alone, in the service's order."""
+    are its entries with names and ids alone, in the service's order. ``is_by_the_way``: nobody
+    asked for the list, an apply or an import needed it."""
 
     read_at: str
     items: Sequence[Item]
     ids: Sequence[dict[str, Any]] = field(default_factory=list)
+    is_by_the_way: bool = False
 
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
@@ -61,20 +63,25 @@ def _list_of(name: str, node: Node) -> CachedList:
     items = [item.table() for item in node["items"].items()]
     own = {column: column for column in COLUMNS[name]}
     found = ids.items() if (ids := node.get("ids")) else ()
-    return CachedList(read_at.text(), plain_items(name, items, own), [it.table() for it in found])
+    known = [it.table() for it in found]
+    by_the_way = node.get("is_by_the_way")
+    is_by_the_way = by_the_way is not None and by_the_way.flag()
+    return CachedList(read_at.text(), plain_items(name, items, own), known, is_by_the_way)
 
 
-def save_list(path: Path, target: Target, name: str, cached: CachedList) -> None:
-    """Writes the list ``name`` of ``target``; the other lists of the same target stay. Makes the
-    file's folder if it is missing. Raises OSError."""
+def save_lists(path: Path, target: Target, new: Mapping[str, CachedList]) -> None:
+    """Writes the lists ``new`` of ``target``, by their names; the other lists of the same target
+    stay. Makes the file's folder, which git ignores, if it is missing. Raises OSError."""
     from majobctl.files import refuse_link_out, write_durably
 
     refuse_link_out(path, path.parent.parent)
-    lists = {**load_lists(path, target)[0], name: cached}
+    lists = {**load_lists(path, target)[0], **new}
     document = {
         "format_version": FORMAT_VERSION,
         "target": target.document(),
         **{name: asdict(lists[name]) for name in COLUMNS if name in lists},
     }
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir()
+        (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     write_durably(path, (json.dumps(document, indent=2) + "\n").encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,10 +87,6 @@ class State:
         """Hashes for the job config ``name``. A state written by hand may have no salt: its lineage
         replaces it."""
         return Masker(self.salt or self.lineage, name)
-
-    def attempted(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """What calls without a known outcome sent, by the job config's name."""
-        return {name: it.sides[1:] for name, it in self.job_configs.items() if it.pending}
 
     def changed(self, job_configs: Mapping[str, Entry]) -> State:
         """The state after one more write, with these job configs."""

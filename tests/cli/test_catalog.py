@@ -192,7 +192,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(on_rest: Repository) -> Non
     on_rest.write(".majobctl", "no folder")
     ran = on_rest.done("engines")
     assert ran.stderr == (
-        "Warning: .majobctl/catalogue.json cannot be written: File exists; the list is not cached\n"
+        "Warning: .majobctl/catalogue.json cannot be written: File exists; engines are not cached\n"
     )
     assert "PyTorch-1.0.0-python3.6" in ran.stdout
     assert on_rest.done("engines", "--format", "json").document["engines"]

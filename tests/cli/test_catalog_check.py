@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tests.config_repository import Repository
-from tests.fake_service import FakeService
+from tests.config_repository import BODY, Repository
+from tests.fake_service import ACCESS_KEY, PROJECT, SECRET_KEY, FakeService
+from tests.live_cloud import Cloud
 
 WRONG = "modelarts.vm.gpu.p10"
 WARNING = (
@@ -64,6 +65,63 @@ def test_a_damaged_cache_is_one_warning(warned: Repository) -> None:
         assert warned.done(command).stderr == (
             "Warning: .majobctl/catalogue.json: it is damaged: it is not JSON (line 1, column"
             " 2); `majobctl flavors` writes it again\n"
+        )
+
+
+class TestWhatWasLookedUp:
+    """By an apply or an import: nobody ran ``flavors``."""
+
+    @pytest.fixture(params=["apply", "refused"])
+    def looked_up(self, request: pytest.FixtureRequest, on_emulator: Repository) -> Repository:
+        assert not (on_emulator.root / ".majobctl" / "catalogue.json").exists()
+        flavor = {} if request.param == "apply" else {"train_instance_type": WRONG}
+        on_emulator.job("alpha", **flavor)
+        on_emulator.run("apply", "--auto-approve", code=1 if flavor else 0)
+        return on_emulator
+
+    def test_is_kept_for_the_next_validate(self, looked_up: Repository) -> None:
+        looked_up.job("alpha", train_instance_type=WRONG, framework_type="PiTorch")
+        said = looked_up.done("validate").stderr
+        assert WARNING in said
+        assert 'framework_type "PiTorch" was not offered on ' in said
+        looked_up.job("alpha")
+        assert looked_up.done("validate").stderr == ""
+
+    def test_by_an_import_is_kept_too(self, repository: Repository, service: FakeService) -> None:
+        repository.environment |= {"OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
+        place = f'endpoint = "{service.url}"\nproject_id = "{PROJECT}"'
+        repository.settings(f'[provider]\nkind = "modelarts"\n{place}\n')
+        service.configs["beta"] = BODY
+        repository.done("import", "beta")
+        repository.job("alpha", train_instance_type=WRONG, framework_type="PiTorch")
+        said = repository.done("validate").stderr
+        assert WARNING in said
+        assert 'framework_type "PiTorch" was not offered on ' in said
+
+    def test_does_not_make_a_plan_longer(self, looked_up: Repository) -> None:
+        looked_up.job("alpha", train_instance_count=2)
+        assert "GPUs" not in looked_up.done("plan").stdout
+        looked_up.done("flavors")
+        assert "GPUs" in looked_up.done("plan").stdout
+        looked_up.apply("--overwrite")
+        looked_up.job("alpha", train_instance_count=1)
+        assert "GPUs" in looked_up.done("plan").stdout
+
+    def test_is_not_seen_by_git(self, repository: Repository, cloud: Cloud) -> None:
+        repository.environment.update(cloud.environment)
+        repository.settings(cloud.settings())
+        repository.job("alpha")
+        repository.apply()
+        assert (repository.root / ".majobctl" / ".gitignore").read_text() == "*\n"
+
+    def test_that_cannot_be_kept_is_a_warning(self, repository: Repository, cloud: Cloud) -> None:
+        repository.environment.update(cloud.environment)
+        repository.settings(cloud.settings())
+        repository.job("alpha")
+        repository.write(".majobctl", "no folder")
+        ran = repository.apply()
+        assert "catalogue.json cannot be written: File exists; flavors and engines are not" in (
+            ran.stderr
         )
 
 

@@ -458,3 +458,76 @@ def test_however_blanks_are_written_nothing_has_drifted(
                 assert ran.stdout == "No drift. 5 job configs are as in the state.\n"
         finally:
             server.stop()
+
+
+class TestUnmanaged:
+    """``beta`` was made in the console."""
+
+    @pytest.fixture
+    def strangers(self, on_emulator: Repository) -> Repository:
+        on_emulator.job("gamma")
+        on_emulator.apply()
+        return on_emulator
+
+    def test_is_no_drift_unless_it_is_asked_for(self, strangers: Repository) -> None:
+        ran = strangers.done("drift", "--detailed-exitcode")
+        assert 'neither the state nor a TOML file knows: "beta"' in ran.stdout
+        assert ran.last_line == "No drift. 2 job configs are as in the state."
+
+    def test_is_drift_with_the_way_out(self, strangers: Repository) -> None:
+        ran = strangers.run("drift", "--unmanaged", "--detailed-exitcode", code=2)
+        assert ran.stdout == (
+            "  + job_config.beta\n"
+            "      neither the state nor a TOML file knows it:"
+            " `majobctl import beta` takes it in, or says why not\n\n"
+            "Drift: 1 unmanaged, 2 as in the state.\n"
+        )
+        strangers.done("drift", "--unmanaged")
+        strangers.done("import", "beta")
+        ran = strangers.done("drift", "--unmanaged", "--detailed-exitcode")
+        assert ran.stdout == "No drift. 3 job configs are as in the state.\n"
+
+    def test_is_in_every_format(self, strangers: Repository) -> None:
+        options = ("--unmanaged", "--detailed-exitcode", "--format")
+        document = strangers.run("drift", *options, "json", code=2).document
+        assert document["changes"] == [{"name": "beta", "kind": "unmanaged", "fields": []}]
+        assert document["summary"] == {"changed": 0, "missing": 0, "unchanged": 2, "unmanaged": 1}
+        assert document["unmanaged"] == ["beta"]
+        text = strangers.run("drift", *options, "markdown", code=2).stdout
+        assert text.startswith("**Drift: 1 unmanaged, 2 as in the state.**")
+        assert "### `job_config.beta`\n\nNeither the state nor a TOML file knows it: " in text
+
+    def test_is_told_beside_what_was_changed(self, strangers: Repository) -> None:
+        change_there(strangers, "alpha", train_instance_count=3)
+        ran = strangers.run("drift", "--unmanaged", "--detailed-exitcode", code=2)
+        assert ran.last_line == "Drift: 1 changed, 1 unmanaged, 1 as in the state."
+        assert "`majobctl pull` takes what was changed" in ran.stdout
+
+    @pytest.mark.parametrize(
+        ("target", "code"), [("alpha", 0), ("al*", 0), ("beta", 2), ("b*", 2), ("*", 2)]
+    )
+    def test_is_limited_by_the_selection(
+        self, target: str, code: int, strangers: Repository
+    ) -> None:
+        options = ("--unmanaged", "--detailed-exitcode", "--target", target)
+        ran = strangers.run("drift", *options, code=code)
+        assert ("job_config.beta" in ran.stdout) is (code == 2)
+
+    def test_is_not_what_a_file_describes_here_or_elsewhere(self, strangers: Repository) -> None:
+        for here in ({}, {"environments": ["prod"]}):
+            strangers.job("beta", **here)
+            strangers.done("drift", "--unmanaged", "--detailed-exitcode")
+
+    def test_without_a_state_is_everything(self, strangers: Repository) -> None:
+        strangers.state_path.unlink()
+        for name in ("alpha", "gamma"):
+            strangers.remove(name)
+        ran = strangers.run("drift", "--unmanaged", "--detailed-exitcode", code=2)
+        assert "There is no state yet" in ran.stdout
+        assert ran.last_line == "Drift: 3 unmanaged."
+
+    def test_more_than_markdown_holds_are_counted(self, repository: Repository) -> None:
+        repository.cloud(*(f"job-{number:04}" for number in range(900)))
+        ran = repository.run("drift", "--unmanaged", "--detailed-exitcode", "--format", "markdown")
+        assert (ran.code, len(ran.stdout.encode()) <= 65_000) == (2, True)
+        assert "more job configs have drifted than fit here" in ran.stdout

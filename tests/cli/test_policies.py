@@ -97,6 +97,23 @@ def test_a_warning_changes_no_exit_code(denied: Repository, cloud: Cloud) -> Non
     assert sorted(cloud.writes()) == ["PUT alpha", "PUT beta"]
 
 
+def test_what_one_line_breaks_in_many_is_one_line(repo: Repository, cloud: Cloud) -> None:
+    names = [f"job-{number}" for number in range(9)]
+    repo.settings(cloud.settings("[defaults]\ntrain_instance_count = 2"))
+    line = (repo.root / "majobctl.toml").read_text().splitlines().index("[defaults]") + 2
+    repo.write("policy.toml", WARN)
+    for name in names:
+        repo.job(name, train_instance_count=None)
+    repo.done("validate")
+    repo.write("policy.toml", FEW)
+    said = f"majobctl.toml:{line}: job_config.job-0, job_config.job-1, job_config.job-2 and 6 more"
+    assert f"{said}: {TOLD}\n" in repo.run("plan", code=1).stdout
+    ran = repo.run("apply", "--auto-approve", code=1)
+    assert f"{said}: {TOLD}\n" in ran.stdout
+    assert "9 policy violations; nothing was sent" in ran.stderr
+    assert len(repo.run("plan", "--format", "json", code=1).document["violations"]) == 9
+
+
 @pytest.mark.parametrize("arguments", [[], ["--format", "json"], ["--force"], ["--overwrite"]])
 def test_an_apply_sends_nothing(denied: Repository, cloud: Cloud, arguments: list[str]) -> None:
     before = denied.state

@@ -428,7 +428,7 @@ def test_what_is_for_other_environments_is_not_compared(repository: Repository) 
     repository.write("jobs/beta.toml", beta + beta.replace("beta", "gamma"))
     remark = "job_config.beta: the files have it for other environments."
     for names in ([], ["beta"], ["*"]):
-        ran = repository.run("pull", "--check", *names, code=0 if names == ["beta"] else 2)
+        ran = repository.run("pull", "--check", *names, code=2)
         assert remark in ran.stdout
         assert "beta.toml" not in ran.stdout
     ran = repository.run("pull", "gamma", code=1)
@@ -664,6 +664,64 @@ def test_one_that_is_gone_and_one_without_a_file_are_named(repository: Repositor
         "job_config.alpha: the service no longer has it.",
         "Nothing to take: 0 job configs compared with the service.",
     ]
+
+
+def test_what_was_changed_and_left_the_files_is_named(repository: Repository) -> None:
+    applied(repository, files={"jobs/beta.toml": JOB.replace("alpha", "beta")})
+    (repository.root / "jobs" / "beta.toml").unlink()
+    changed(repository, "train_instance_count=4", name="beta")
+    lines = repository.run("pull", code=2).stdout.splitlines()
+    assert lines[1] == (
+        "Changed in the service, but in no job file: job_config.beta; put it back into a file to"
+        " keep that; `majobctl drift` shows it."
+    )
+    document = repository.run("pull", "--check", "--format", "json", code=2).document
+    assert document["undescribed"] == ["beta"]
+    said = "no job file describes it: `majobctl pull` takes this only if it was renamed"
+    drift = repository.done("drift").stdout
+    assert said in drift and "takes what was changed" not in drift
+    assert repository.done("pull", "alpha").stdout.startswith("Nothing to take: 1 job config")
+
+
+@pytest.mark.parametrize(
+    ("before", "there", "lost", "why"),
+    [
+        (
+            JOB.replace("train_instance_count = 1", "matrix.train_instance_count = [1]")
+            + 'name = "alpha"\n',
+            "train_instance_count=4",
+            "train_instance_count",
+            "it is one of a matrix: edit that, or write a job config of its own",
+        ),
+        (
+            JOB + 'config_desc = "with ${var.x}"\n',
+            "config_desc=other",
+            "config_desc",
+            "it is written with ${...}: edit the text, or the variable",
+        ),
+        (
+            JOB + 'config_desc = "hidden-words"\nsensitive = ["config_desc"]\n',
+            "config_desc=other",
+            "config_desc",
+            "it is secret: change it where the secret is kept",
+        ),
+    ],
+)
+def test_the_guard_names_pull_only_for_what_pull_takes(
+    before: str, there: str, lost: str, why: str, repository: Repository
+) -> None:
+    variables = '[variables]\nx = "1"\n'
+    applied(repository, settings=variables, files={FILE: before})
+    changed(repository, there)
+    repository.write(FILE, before + 'log_url = "/l/o/"\n')
+    ran = repository.run("apply", "--auto-approve", code=5)
+    by_hand = f"to keep what the service has, write it into {FILE} yourself: {why} (or `git pull`"
+    assert by_hand in ran.stdout
+    assert "To keep that, write it into the TOML;" in repository.done("plan", "--refresh").stdout
+    changed(repository, "inputs=/m/other/")
+    ran = repository.run("apply", "--auto-approve", code=5)
+    mixed = f"run `majobctl pull alpha`, and write {lost} into {FILE} yourself: {why} (or"
+    assert (mixed in ran.stdout) is ("matrix" not in why)
 
 
 class TestFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 
 from majobctl.emulator.faults import Faults
 from tests.config_repository import Ran, Repository, terminal
-from tests.live_cloud import Cloud, Reply, running
+from tests.live_cloud import LOST, Asked, Cloud, Reply, running
 from tests.plan.plan_strategies import service_params
 from tests.strategies import toml_of
+
+LIST = {"GET list": 1}
 
 
 def changes(ran: Ran) -> dict[str, str]:
@@ -62,11 +65,70 @@ def test_a_refresh_is_one_list_and_one_call_for_each_that_is_selected(
     cloud.console.change("beta", config_desc="theirs")
     ran = refreshed(repo, "--target", "b*")
     assert changes(ran) == {"beta": "update"}
-    assert cloud.take() == {"GET list": 1, "GET beta": 1}
+    assert cloud.take() == {"GET beta": 1}
     repo.apply("--refresh", "--overwrite", "--exclude", "b*")
     assert cloud.console.config("alpha")["config_desc"] == "first"
     assert cloud.console.config("beta")["config_desc"] == "theirs"
-    assert cloud.take() == {"GET list": 1, "GET alpha": 2, "GET gamma": 1, "PUT alpha": 1}
+    assert cloud.take() == {"GET list": 1, "GET alpha": 1, "GET gamma": 1, "PUT alpha": 1}
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        ("apply --auto-approve --refresh --target alpha", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh --target jobs/a*.toml", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh=changed", {"GET alpha": 1, "PUT alpha": 1}),
+        ("apply --auto-approve --refresh=none", {"PUT alpha": 1}),
+        ("plan --refresh --target alpha", {"GET alpha": 1}),
+        (
+            "plan --refresh --target alpha --target nowhere",
+            {"GET alpha": 1, "GET nowhere": 1} | LIST,
+        ),
+        ("plan --refresh=changed", {"GET alpha": 1}),
+        ("drift --target alpha --target job_config.beta", {"GET alpha": 1, "GET beta": 1}),
+        ("drift --target al*", {"GET alpha": 1} | LIST),
+        ("pull alpha", {"GET alpha": 1}),
+        ("pull al*", {"GET alpha": 1} | LIST),
+        ("import delta job_config.epsilon", {"GET delta": 1, "GET epsilon": 1}),
+        ("import delt*", {"GET delta": 1} | LIST),
+        ("import alpha", LIST),
+    ],
+)
+def test_what_is_named_is_read_once_and_needs_no_list(
+    command: str, asked: dict[str, int], repo: Repository, cloud: Cloud
+) -> None:
+    known = cloud.console.config("gamma")
+    fields = ("app_url", "boot_file_url", "data_url", "engine_id", "train_url")
+    for name in ("delta", "epsilon"):
+        cloud.console.create(name, **{key: known[key] for key in fields})
+    repo.job("alpha", config_desc="edited")
+    if "nowhere" in command:
+        repo.job("nowhere")
+    repo.done(*command.split())
+    assert cloud.take() == asked
+
+
+def test_a_name_to_import_that_is_not_there_gets_the_nearest(
+    repo: Repository, cloud: Cloud
+) -> None:
+    ran = repo.run("import", "delta", code=1)
+    assert 'the service has no configuration "delta"' in ran.stderr
+    assert cloud.take() == {"GET delta": 1, "GET list": 2}
+
+
+@pytest.mark.slow
+def test_a_read_that_was_long_ago_is_made_again(repo: Repository, cloud: Cloud) -> None:
+    """The answer about beta takes longer than what was read stays good."""
+    repo.job("alpha", config_desc="edited")
+    cloud.before = lambda asked: time.sleep(5.2) if asked == ("GET", "beta") else None
+    repo.apply("--refresh")
+    assert cloud.take() == {
+        "GET list": 1,
+        "GET alpha": 2,
+        "GET beta": 1,
+        "GET gamma": 1,
+        "PUT alpha": 1,
+    }
 
 
 def test_each_field_has_its_own_reason(repo: Repository, cloud: Cloud) -> None:
@@ -219,6 +281,72 @@ def test_an_unknown_outcome_that_turns_out_badly_is_sent_again(
     repo.apply("--refresh")
     assert cloud.writes() == ["PUT alpha"]
     assert_settled(repo, cloud)
+
+
+class TestACallWithoutAnAnswer:
+    """The update of alpha to ``second`` and two nodes."""
+
+    @pytest.fixture(params=["not done", "done", "done in part"])
+    def lost(self, request: pytest.FixtureRequest, repo: Repository, cloud: Cloud) -> str:
+        repo.job("alpha", config_desc="second", train_instance_count=2)
+        lose = lambda asked: LOST if asked.method == "PUT" else None  # noqa: E731
+        is_done = request.param == "done"
+        cloud.before, cloud.after = (nothing, lose) if is_done else (lose, nothing)
+        repo.run("apply", "--auto-approve", code=3)
+        cloud.before = cloud.after = nothing
+        if request.param == "done in part":
+            cloud.console.change("alpha", config_desc="second")
+        cloud.take()
+        return str(request.param)
+
+    def test_is_an_update_if_it_is_known_what_became_of_it(
+        self, lost: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        assert changes(repo.done("plan", "--format", "json")) == {"alpha": "resend"}
+        text = repo.done("plan", "--refresh").stdout
+        action, said = {
+            "not done": ("update", "the service did not do what the last call asked\n"),
+            "done": ("record", "the service has it already"),
+            "done in part": ("resend", "the service did only a part of what the last call asked"),
+        }[lost]
+        assert changes(refreshed(repo)) == {"alpha": action}
+        assert said in text
+        assert "the last call may have succeeded" not in text
+        repo.apply("--refresh")
+        assert cloud.writes() == ([] if lost == "done" else ["PUT alpha"])
+        assert_settled(repo, cloud)
+
+    def test_is_told_beside_an_edit_since(self, lost: str, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="third", train_instance_count=2)
+        (change,) = refreshed(repo).document["changes"]
+        action = "resend" if lost == "done in part" else "update"
+        assert (change["action"], change["last_call"]) == (action, lost)
+        repo.done("plan", "--refresh", "--out", "saved.plan")
+        repo.done("apply", "saved.plan")
+        assert cloud.writes() == ["PUT alpha"]
+        assert_settled(repo, cloud)
+
+    def test_is_unclear_and_guarded_after_an_edit_in_the_service(
+        self, lost: str, repo: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("alpha", log_url="/ml/theirs/")
+        (change,) = refreshed(repo).document["changes"]
+        assert (change["action"], change["last_call"]) == ("resend", "unclear")
+        repo.run("apply", "--auto-approve", "--refresh", code=5)
+        assert cloud.writes() == []
+
+    def test_is_not_compared_where_it_is_ignored(self, repo: Repository, cloud: Cloud) -> None:
+        repo.job("alpha", config_desc="second", ignore_changes=["log_url"])
+        cloud.before = lambda asked: LOST if asked.method == "PUT" else None
+        repo.run("apply", "--auto-approve", code=3)
+        cloud.before = nothing
+        cloud.console.change("alpha", log_url="/ml/theirs/")
+        (change,) = refreshed(repo).document["changes"]
+        assert (change["action"], change["last_call"]) == ("update", "not done")
+
+
+def nothing(asked: Asked) -> Reply | None:
+    return None
 
 
 @pytest.mark.parametrize(

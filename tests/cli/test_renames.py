@@ -226,9 +226,11 @@ class TestOneThatSaysSo:
         repo.done("plan", "--refresh", "--out", "saved.plan")
         cloud.console.change("old", log_url="/ml/log/")
         cloud.take()
-        assert repo.run("apply", "saved.plan").code == 5
-        assert cloud.writes() == ["PUT new"]
-        assert entries(repo) == ["new", "old", "other"]
+        ran = repo.run("apply", "saved.plan", code=5)
+        said = "job_config.new: its old name was changed in the service after the plan was made"
+        assert said in ran.stderr
+        assert cloud.writes() == []
+        assert entries(repo) == ["old", "other"]
 
     def test_keeps_the_old_one_where_the_new_one_changed_since_the_review(
         self, repo: Repository, cloud: Cloud
@@ -290,6 +292,179 @@ class TestOneThatSaysSo:
         cloud.before = lambda asked: REFUSED if asked == ("PUT", "new") else None
         assert repo.run("apply", "saved.plan").code == 3
         assert cloud.writes() == ["PUT new"]
+
+
+class TestAnEditOfTheOldNameInTheConsole:
+    """``old`` was renamed in the files, and got three nodes in the service."""
+
+    @pytest.fixture(params=["written", "likely"])
+    def renamed(self, request: pytest.FixtureRequest, repo: Repository, cloud: Cloud) -> Repository:
+        rename(repo, **({"renamed_from": "old"} if request.param == "written" else {}))
+        cloud.console.change("old", worker_server_num=3)
+        cloud.take()
+        return repo
+
+    def check_nothing_happened(self, repo: Repository, cloud: Cloud) -> None:
+        assert cloud.writes() == []
+        assert entries(repo) == ["old", "other"]
+
+    @pytest.mark.parametrize(
+        ("settings", "there"),
+        [
+            ("", {"config_desc": "the one"}),
+            ("", {}),
+            ("[apply]\ndelete_removed = true", {"config_desc": "the one"}),
+            (BOTH, {}),
+            (BOTH, None),
+        ],
+    )
+    @pytest.mark.parametrize("refresh", ["changed", "all"])
+    def test_holds_the_rename_back(
+        self, settings: str, there: Any, refresh: str, renamed: Repository, cloud: Cloud
+    ) -> None:
+        renamed.settings(cloud.settings(settings))
+        if there is None:
+            cloud.console.delete("new")
+        elif there:
+            cloud.console.change("new", **there)
+        ran = renamed.run("apply", "--auto-approve", f"--refresh={refresh}", code=5)
+        said = (
+            "job_config.new: held back: somebody changed it in the service under its old name since"
+            " the last apply; nothing was sent: train_instance_count: 1 in the state, 3 in the"
+            " service under its old name, 1 wanted\n"
+        )
+        assert said in ran.stderr
+        assert (
+            "to keep what the service has, run `majobctl pull new` (or `git pull`, if a colleague"
+            " applied it); to go on without it, run `majobctl apply --overwrite --target new"
+            " --target old`\n"
+        ) in ran.stdout
+        assert "job_config.old: it waits until job_config.new, its new name, is there" in ran.stdout
+        self.check_nothing_happened(renamed, cloud)
+
+    @pytest.mark.parametrize("refresh", ["--refresh", "--refresh=changed"])
+    def test_is_shown_on_three_sides(self, refresh: str, renamed: Repository, cloud: Cloud) -> None:
+        text = renamed.done("plan", refresh).stdout
+        field = "train_instance_count         3 -> 1  (changed in the service under its old name)"
+        assert field in text
+        assert "This plan would leave behind under an old name what somebody changed" in text
+        assert "To keep that, run `majobctl pull`;" in text
+        document = renamed.done("plan", refresh, "--format", "json").document
+        assert document["held_back"] == ["new"]
+        (found,) = (it for it in document["changes"] if it["name"] == "new")
+        reason = "changed there under the old name"
+        (item,) = (it for it in found["fields"] if it.get("reason") == reason)
+        assert (item["path"], item["before"]) == (["train_instance_count"], 1)
+        assert (item["live"], item["after"]) == (3, 1)
+        for format_ in ("markdown", "html"):
+            shown = html.unescape(renamed.done("plan", refresh, "--format", format_).stdout)
+            assert "changed in the service under its old name" in shown
+
+    def test_is_taken_by_pull(self, renamed: Repository, cloud: Cloud) -> None:
+        ran = renamed.done("pull", "new")
+        assert "train_instance_count         1 -> 3\n" in ran.stdout
+        assert "from job_config.old, its old name\n" in ran.stdout
+        assert cloud.take() == {"GET old": 1}
+        assert "train_instance_count = 3" in (renamed.root / "jobs/new.toml").read_text()
+        assert "Nothing to take" in renamed.done("pull").stdout
+
+    def test_that_was_pulled_goes_with_the_rename(self, repo: Repository, cloud: Cloud) -> None:
+        repo.settings(cloud.settings(BOTH))
+        rename(repo, renamed_from="old")
+        cloud.console.change("old", worker_server_num=3)
+        repo.done("pull", "old")
+        cloud.console.delete("new")
+        for refresh in ("--refresh", "--refresh=changed"):
+            assert repo.done("plan", refresh, "--format", "json").document["held_back"] == []
+        repo.apply()
+        assert cloud.console.config("new")["worker_server_num"] == 3
+        assert cloud.console.names() == ["new", "other"]
+        assert entries(repo) == ["new", "other"]
+
+    def test_stays_behind_with_overwrite(self, renamed: Repository, cloud: Cloud) -> None:
+        renamed.settings(cloud.settings("[apply]\ndelete_removed = true"))
+        ran = renamed.apply("--overwrite", "--target", "new", "--target", "old")
+        assert "job_config.old: train_instance_count: 1 in the state, 3 in the" in ran.stdout
+        assert cloud.writes() == ["PUT new", "DELETE old"]
+        assert entries(renamed) == ["new", "other"]
+
+    def test_that_was_reviewed_holds_nothing_back(self, renamed: Repository, cloud: Cloud) -> None:
+        renamed.done("plan", "--refresh", "--out", "saved.plan")
+        renamed.done("apply", "saved.plan")
+        assert cloud.writes() == ["PUT new"]
+        assert entries(renamed) == ["new", "other"]
+
+    def test_holds_a_plan_back_that_was_saved_offline(
+        self, renamed: Repository, cloud: Cloud
+    ) -> None:
+        renamed.done("plan", "--out", "saved.plan")
+        ran = renamed.run("apply", "saved.plan", code=5)
+        assert "1 held back, 1 not attempted" in ran.last_line
+        self.check_nothing_happened(renamed, cloud)
+
+    def test_is_a_conflict_with_an_edit_of_the_same_value(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        rename(repo, renamed_from="old", train_instance_count=2)
+        cloud.console.change("old", worker_server_num=3)
+        ran = repo.run("pull", code=2)
+        assert (
+            "conflict: train_instance_count: 1 in the state, 3 in the service under" in ran.stdout
+        )
+        held = repo.run("apply", "--auto-approve", code=5).stdout
+        assert "write it into jobs/new.toml yourself: it was edited in TOML, too" in held
+        self.check_nothing_happened(repo, cloud)
+
+    @pytest.mark.parametrize(
+        "params", [{"train_instance_count": 3}, {"ignore_changes": ["train_instance_count"]}]
+    )
+    def test_is_no_matter_where_nothing_is_lost(
+        self, params: dict[str, Any], repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.settings(cloud.settings("[apply]\ncreate_missing = true"))
+        cloud.console.delete("new")
+        rename(repo, renamed_from="old", **params)
+        cloud.console.change("old", worker_server_num=3)
+        repo.apply()
+        assert entries(repo) == ["new", "other"]
+
+    def test_is_no_matter_where_the_old_one_is_gone(self, repo: Repository, cloud: Cloud) -> None:
+        rename(repo, renamed_from="old")
+        cloud.console.delete("old")
+        repo.apply()
+        assert entries(repo) == ["new", "other"]
+
+    def test_of_a_secret_is_not_shown(self, repo: Repository, cloud: Cloud) -> None:
+        secret = {"config_desc": "hidden-words", "sensitive": ["config_desc"]}
+        repo.job("old", **secret)
+        repo.apply()
+        rename(repo, renamed_from="old", **secret)
+        assert repo.done("plan", "--refresh", "--format", "json").document["held_back"] == []
+        cloud.console.change("old", config_desc="hidden-others")
+        for ran in (
+            repo.done("plan", "--refresh"),
+            repo.run("pull", code=2),
+            repo.run("apply", "--auto-approve", code=5),
+        ):
+            assert "hidden-" not in ran.stdout + ran.stderr
+            assert "config_desc" in ran.stdout
+
+    def test_is_not_what_a_call_without_an_answer_sent(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        repo.job("old", config_desc="the one", train_instance_count=3)
+        cloud.after = lambda asked: LOST if asked == ("PUT", "old") else None
+        repo.run("apply", "--auto-approve", code=3)
+        rename(repo, renamed_from="old")
+        repo.apply()
+        assert entries(repo) == ["new", "other"]
+
+    def test_that_cannot_be_read_fails_the_rename(self, renamed: Repository, cloud: Cloud) -> None:
+        cloud.before = lambda asked: REFUSED if asked == ("GET", "old") else None
+        ran = renamed.run("apply", "--auto-approve", code=3)
+        assert "job_config.new: failed: " in ran.stderr
+        assert "its old name could not be read, and nothing was sent" in ran.stderr
+        self.check_nothing_happened(renamed, cloud)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from majobctl.operations.catalog_check import catalog_warnings, warnings_of
 from majobctl.repository.config import load_config
-from majobctl.service.catalog_cache import CachedList, save_list
+from majobctl.service.catalog_cache import CachedList, save_lists
 from majobctl.target import Target
 from majobctl.text import nearest
 from tests.config_files import loaded, write_files
@@ -244,9 +244,9 @@ def test_the_file_is_read_for_the_target_of_the_settings(tmp_path: Path) -> None
     folder = repository(tmp_path)
     path = folder / "catalogue.json"
     assert warnings_of(load_config(tmp_path)) == []
-    save_list(path, Target(TARGET.endpoint, "another"), "flavors", LISTS["flavors"])
+    save_lists(path, Target(TARGET.endpoint, "another"), {"flavors": LISTS["flavors"]})
     assert warnings_of(load_config(tmp_path)) == []
-    save_list(path, TARGET, "engines", LISTS["engines"])
+    save_lists(path, TARGET, {"engines": LISTS["engines"]})
     (warning,) = warnings_of(load_config(tmp_path))
     assert (warning.file, warning.line, warning.where) == ("jobs/a.toml", 7, "job_config.alpha")
     assert warning.message == 'framework_type "Other" was not offered on 2026-11-24'
@@ -254,7 +254,7 @@ def test_the_file_is_read_for_the_target_of_the_settings(tmp_path: Path) -> None
 
 def test_without_a_project_there_is_no_warning(tmp_path: Path) -> None:
     folder = repository(tmp_path, {"majobctl.toml": '[provider]\nregion = "eu-de"\n'})
-    save_list(folder / "catalogue.json", TARGET, "flavors", LISTS["flavors"])
+    save_lists(folder / "catalogue.json", TARGET, {"flavors": LISTS["flavors"]})
     assert warnings_of(load_config(tmp_path)) == []
 
 
@@ -263,7 +263,7 @@ def test_the_project_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("OS_PROJECT_ID", "project-1")
     folder = repository(tmp_path, {"majobctl.toml": '[provider]\nregion = "eu-de"\n'})
-    save_list(folder / "catalogue.json", TARGET, "flavors", LISTS["flavors"])
+    save_lists(folder / "catalogue.json", TARGET, {"flavors": LISTS["flavors"]})
     assert len(warnings_of(load_config(tmp_path))) == 1
 
 

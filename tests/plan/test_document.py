@@ -160,7 +160,8 @@ def test_a_value_of_another_type_is_named_with_both(path: str, wanted: str) -> N
             f"changes[{N}].fields[0].reason",
             "x\x1b",
             f'changes[{N}].fields[0].reason must be one of "edited here", "changed there", "edited'
-            ' here, changed there", "the same here and there", not "x\\u001b"',
+            ' here, changed there", "the same here and there", "changed there under the old name",'
+            ' not "x\\u001b"',
         ),
         (
             f"changes[{N}].renamed",

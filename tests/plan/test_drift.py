@@ -65,6 +65,7 @@ def test_each_value_that_differs_is_shown_with_both_values() -> None:
             field_change("hyperparameters.a", "0", "1"),
             field_change("log_url", "/b/l/", None),
         ),
+        is_described=False,
     )
     assert (drift.changed, drift.missing, drift.unchanged) == (1, 0, 1)
     assert (drift.lineage, drift.serial, drift.target) == ("a-lineage", 7, TARGET)
@@ -72,7 +73,9 @@ def test_each_value_that_differs_is_shown_with_both_values() -> None:
 
 def test_what_the_service_has_no_more_is_missing() -> None:
     drift = found(state_of(b=PLAIN, a=PLAIN, c=PLAIN), {"a": None, "b": PLAIN, "c": None})
-    assert drift.changes == tuple(DriftedConfig(name=name, is_missing=True) for name in "ac")
+    assert drift.changes == tuple(
+        DriftedConfig(name=name, is_missing=True, is_described=False) for name in "ac"
+    )
     assert (drift.changed, drift.missing, drift.unchanged) == (0, 2, 1)
 
 
@@ -153,7 +156,10 @@ def test_anything_else_after_a_call_of_unknown_outcome_is_drift_with_a_remark() 
     live = {**PLAIN, "train_instance_count": 9}
     item = only(found(state_of(one=unsure(PLAIN, ATTEMPT)), {"one": live}))
     assert item == DriftedConfig(
-        name="one", fields=(field_change("train_instance_count", 1, 9),), is_pending=True
+        name="one",
+        fields=(field_change("train_instance_count", 1, 9),),
+        is_pending=True,
+        is_described=False,
     )
 
 

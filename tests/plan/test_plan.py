@@ -352,8 +352,8 @@ HASHED = Masker(SALT, "one").masked(WITH, [TOKEN])
         (NONE, WITH, Action.UPDATE, True),
         (NONE, NONE, Action.UPDATE, True),
         (WITH, WITH, Action.RECORD, False),
-        (unsure(HASHED, {}), WITH, Action.RESEND, True),
-        (unsure({}, HASHED), WITH, Action.RESEND, True),
+        (unsure(HASHED, {}), WITH, Action.UPDATE, True),
+        (unsure({}, HASHED), WITH, Action.UPDATE, True),
     ],
 )
 def test_an_unknown_value_is_compared_as_the_hash_of_the_state(

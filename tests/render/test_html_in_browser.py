@@ -384,7 +384,7 @@ def test_landmarks_names_and_headings_are_read_aloud(page: Page, tmp_path: Path)
         ("searchbox", "Search names, keys, values and files"),
         ("combobox", "File"),
         ("group", "Action"),
-        ("checkbox", "~ update 3"),
+        ("checkbox", "~ update 4"),
         ("button", "Clear filters"),
         ("table", "Fields of sentiment"),
         ("columnheader", "Before (the state)"),

@@ -203,8 +203,9 @@ def test_notices_warnings_and_the_selection_come_before_the_table() -> None:
         "8 changes. Target: project `0123456789abcdef` at `https://modelarts.example.com`."
         " Compared with: the state (serial 7) and the service.",
         'This plan would undo what somebody changed in the service: `"audio"`, `"sentiment"`,'
-        ' `"translation"`. To keep that, run `majobctl pull`; to undo it, type yes to this plan,'
-        " apply it saved (`plan --refresh --out FILE`), or add --overwrite."
+        ' `"translation"`. To keep that, run `majobctl pull`, and write the rest'
+        " into the TOML; to undo it, type yes to this plan, apply it saved (`plan --refresh --out"
+        " FILE`), or add --overwrite."
         " `apply --auto-approve` holds it back.",
         '9 of 10 job configs selected by --exclude `"left-*"`.',
         "**1 warning**",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majobctl.service.catalog import COLUMNS, ids_in, plain_items
-from majobctl.service.catalog_cache import CachedList, load_lists, save_list
+from majobctl.service.catalog_cache import CachedList, load_lists, save_lists
 from majobctl.target import Target
 
 TARGET = Target("https://modelarts.example.com", "project-1")
@@ -165,7 +165,7 @@ def test_any_entries_make_items_that_survive_save_and_load(
 
     path = tmp_path / "catalogue.json"
     for name in COLUMNS:
-        save_list(path, TARGET, name, cached(name))
+        save_lists(path, TARGET, {name: cached(name)})
     lists, reason = load_lists(path, TARGET)
     assert reason == ""
     assert list(lists) == list(COLUMNS)
@@ -179,22 +179,22 @@ def test_any_entries_make_items_that_survive_save_and_load(
 def test_a_list_that_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "catalogue.json"
     ids = ids_in("flavors", [{"spec_id": "4", "spec_code": FLAVOR["train_instance_type"]}])
-    save_list(path, TARGET, "flavors", CachedList(AT, [FLAVOR], ids))
+    save_lists(path, TARGET, {"flavors": CachedList(AT, [FLAVOR], ids)})
     assert load_lists(path, TARGET) == ({"flavors": CachedList(AT, [FLAVOR], ids)}, "")
     entry = {"spec_id": 4, "spec_code": "modelarts.vm.gpu.p100"}
-    flavors = {"read_at": AT, "items": [FLAVOR], "ids": [entry]}
+    flavors = {"read_at": AT, "items": [FLAVOR], "ids": [entry], "is_by_the_way": False}
     assert json.loads(path.read_bytes()) == document(flavors=flavors)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == ["catalogue.json"]
+    assert sorted(os.listdir(path.parent)) == [".gitignore", "catalogue.json"]
 
 
 def test_the_other_lists_of_the_same_target_stay(tmp_path: Path) -> None:
     path = written(tmp_path, document())
     later = "2026-11-24T12:00:00Z"
-    save_list(path, TARGET, "engines", CachedList(later, [ENGINE]))
+    save_lists(path, TARGET, {"engines": CachedList(later, [ENGINE])})
     lists, _ = load_lists(path, TARGET)
     assert lists == {"flavors": CachedList(AT, [FLAVOR]), "engines": CachedList(later, [ENGINE])}
-    save_list(path, TARGET, "flavors", CachedList(later, []))
+    save_lists(path, TARGET, {"flavors": CachedList(later, [])})
     lists, _ = load_lists(path, TARGET)
     assert lists == {"flavors": CachedList(later, []), "engines": CachedList(later, [ENGINE])}
 
@@ -205,7 +205,7 @@ def test_the_lists_of_another_target_are_not_used_and_go_with_the_next_write(
     path = written(tmp_path, document())
     for other in (Target(TARGET.endpoint, "other"), Target("https://other", TARGET.project_id)):
         assert load_lists(path, other) == ({}, "")
-    save_list(path, other, "engines", CachedList(AT, [ENGINE]))
+    save_lists(path, other, {"engines": CachedList(AT, [ENGINE])})
     assert load_lists(path, other)[0].keys() == {"engines"}
     assert load_lists(path, TARGET) == ({}, "")
 
@@ -261,7 +261,7 @@ def test_a_number_that_is_too_long_is_a_reason(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_made_again_by_the_next_write(tmp_path: Path) -> None:
     path = written(tmp_path, b"damage")
-    save_list(path, TARGET, "engines", CachedList(AT, [ENGINE]))
+    save_lists(path, TARGET, {"engines": CachedList(AT, [ENGINE])})
     assert load_lists(path, TARGET) == ({"engines": CachedList(AT, [ENGINE])}, "")
 
 
@@ -287,7 +287,7 @@ def test_a_path_below_a_file_cannot_be_read_or_written(tmp_path: Path) -> None:
     assert lists == {}
     assert reason.startswith("it cannot be read: ")
     with pytest.raises(OSError, match="exists"):
-        save_list(folder / "catalogue.json", TARGET, "flavors", CachedList(AT, []))
+        save_lists(folder / "catalogue.json", TARGET, {"flavors": CachedList(AT, [])})
     assert folder.read_bytes() == b""
 
 
@@ -313,5 +313,5 @@ def test_any_document_gives_lists_or_a_reason(tmp_path: Path, changed: dict[str,
     path = written(tmp_path, document(**changed))
     lists, reason = load_lists(path, TARGET)
     assert not (lists and reason)
-    save_list(path, TARGET, "algorithms", CachedList(AT, []))
+    save_lists(path, TARGET, {"algorithms": CachedList(AT, [])})
     assert load_lists(path, TARGET) == ({**lists, "algorithms": CachedList(AT, [])}, "")

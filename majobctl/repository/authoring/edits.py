@@ -27,7 +27,6 @@ from majobctl.repository.jobs.tables import KEYS
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 
-_LABELLED = "hyperparameters"
 _MIXED_ENDS = "the file mixes line ends (LF and CRLF): `majobctl fmt` gives it one, then pull again"
 _BY_HAND = "it is written in a form that pull does not edit; write it by hand"
 
