@@ -105,7 +105,7 @@ class Guard:
             )
             if isinstance(found, ChangeResult):
                 return found
-            if _is_as_planned(found, change):
+            if fields_of_old_name(found) == fields_of_old_name(change):
                 return self._held_back(found, True) or self._checked(found)
             what = "its old name was changed"
         elif change.is_missing:
@@ -193,13 +193,6 @@ class Guard:
                 is_about_credentials=error.is_about_credentials,
                 advice=advice_on(getattr(error, "code", ""), error.is_about_credentials),
             )
-
-
-def _is_as_planned(found: Change, planned: Change) -> bool:
-    """Whether the service still has under the old name what the plan saw there."""
-    sides = (found, planned)
-    one, other = ([(it.path, it.live) for it in fields_of_old_name(side)] for side in sides)
-    return one == other
 
 
 _OLD_NAME = "somebody changed it in the service under its old name since the last apply"
