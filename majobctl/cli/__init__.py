@@ -27,28 +27,13 @@ from majobctl.text import counted, printable, printable_lines
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
 @click.version_option(__version__, message="majobctl %(version)s")
-@click.option("-C", "--chdir", metavar="DIR", help="Change to DIR first.")
-@click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr.")
-def cli(chdir: str | None, verbose: bool) -> None:
+def cli() -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.
 
     `majobctl init` creates a config repository, `majobctl plan` shows what `majobctl apply` would
-    change, and `majobctl COMMAND --help` shows more about a command.
+    change, and `majobctl COMMAND --help` shows more about a command. The options below can be
+    given before the command or after it.
     """
-    if verbose:
-        import logging
-
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        own = logging.getLogger("majobctl")
-        own.addHandler(handler)
-        own.setLevel(logging.DEBUG)
-        click.get_current_context().call_on_close(lambda: own.removeHandler(handler))
-    if chdir is not None:
-        try:
-            os.chdir(chdir)
-        except OSError as error:
-            raise MajobctlError(f"cannot change to {printable(chdir)}: {error.strerror}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,7 +39,6 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 )
 @options.parallelism_option
 @options.lock_timeout_option
-@options.color_option
 def command(
     planfile: str | None,
     refresh: str | None,

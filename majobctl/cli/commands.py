@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from majobctl.cli.common import add_common_options
+
 COMMANDS: Mapping[str, str] = {
     "init": "Create a config repository in DIR: settings, one example job config, files for git.",
     "validate": "Check the settings, the policies and all job configs, offline.",
@@ -50,6 +52,7 @@ class _Commands(UserDict[str, Any]):
         if isinstance(self.data[name], str):
             module = importlib.import_module(f"majobctl.cli.{_MODULES.get(name, name)}")
             self.data[name] = getattr(module, name, None) or module.command
+            add_common_options(self.data[name])
         command: click.Command = self.data[name]
         return command
 
@@ -58,7 +61,9 @@ class LazyGroup(click.Group):
     """A group of ``COMMANDS`` and of those added to it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **{**options, "commands": _Commands(COMMANDS)})  # type: ignore[arg-type]
+        super().__init__(*arguments, **{**options, "commands": _Commands()})  # type: ignore[arg-type]
+        add_common_options(self)
+        self.commands.update(COMMANDS)  # type: ignore[arg-type]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

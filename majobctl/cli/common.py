@@ -1,0 +1,112 @@
+"""The options of every command, before its name or after it; the lazy group adds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, color_choice, keep, kept
+from majobctl.errors import MajobctlError
+from majobctl.text import printable
+
+
+def _change_directory(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> None:
+    """Each counts from the one before, as with git: ``-C a state -C b list`` means a/b."""
+    for folder in folders:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise MajobctlError(
+                f"cannot change to {printable(folder)}: {error.strerror}"
+            ) from error
+
+
+def _log_requests(context: click.Context, parameter: click.Parameter, is_wanted: bool) -> None:
+    keep(context, parameter, is_wanted)
+    if not is_wanted:
+        return
+    import logging
+
+    own = logging.getLogger("majobctl")
+    if not own.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        own.addHandler(handler)
+        own.setLevel(logging.DEBUG)
+        context.find_root().call_on_close(lambda: own.removeHandler(handler))
+
+
+def _choose_color(context: click.Context, parameter: click.Parameter, choice: str | None) -> None:
+    keep(context, parameter, choice)
+    if color_choice(kept("color")) == "always":
+        context.color = True  # otherwise click takes the colors out where there is no terminal
+
+
+def _refuse_environment(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None or kept("environment").get("environment"):
+        name = context.info_name
+        raise click.UsageError(f"{name} has no environment: leave out -e", context)
+
+
+def _option(*names: str, **attributes: object) -> click.Option:
+    return click.Option(names, expose_value=False, is_eager=True, **attributes)  # type: ignore[arg-type]
+
+
+COMMON_OPTIONS = (
+    _option(
+        "-C",
+        "--chdir",
+        metavar="DIR",
+        multiple=True,
+        callback=_change_directory,
+        help="Change to DIR first.",
+    ),
+    _option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_log_requests,
+        help="Log each request to stderr.",
+    ),
+    _option(
+        "--color",
+        "color",
+        type=click.Choice(("auto", "always", "never")),
+        callback=_choose_color,
+        help="When to use colors; auto: on a terminal (also: NO_COLOR, FORCE_COLOR).",
+    ),
+    click.Option(
+        ENVIRONMENT_NAMES,
+        metavar="NAME",
+        expose_value=False,
+        callback=keep,
+        help=f"The environment of the settings to use (also: {ENVIRONMENT}).",
+    ),
+)
+*_FOR_ALL, _GROUP_ENVIRONMENT = COMMON_OPTIONS
+_NO_ENVIRONMENT = _option(*ENVIRONMENT_NAMES, hidden=True, callback=_refuse_environment)
+_NO_COLOR = _option(
+    *("--no-color", "color"), flag_value="never", hidden=True, callback=_choose_color
+)
+
+
+def add_common_options(command: click.Command) -> None:
+    """Adds them to ``command`` and to those below it."""
+    command.params += (*_FOR_ALL, _NO_COLOR)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            add_common_options(below)
+    if all(it.name != "environment" for it in command.params):
+        is_group = isinstance(command, click.Group)
+        command.params.append(_GROUP_ENVIRONMENT if is_group else _NO_ENVIRONMENT)
+
+
+def after_common_options(arguments: Sequence[str]) -> int:
+    """The index of the first of ``arguments`` that is no such option, and no value of one."""
+    flags = {name: it.is_flag for it in COMMON_OPTIONS for name in it.opts}
+    at = 0
+    while at < len(arguments) and (name := arguments[at].partition("=")[0]) in flags:
+        at += 1 if flags[name] or "=" in arguments[at] else 2
+    return at
