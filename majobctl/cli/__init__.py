@@ -10,15 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import click
 
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
+from majobctl.cli.failures import show_failure
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
-from majobctl.cli.options import INTERRUPTED
-from majobctl.errors import ConfigError, MajobctlError, ServiceError
-from majobctl.text import counted, printable, printable_lines
 
 
 @click.group(
@@ -58,42 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     # Few of a command's objects are cyclic garbage, and most live until it ends.
     gc.set_threshold(50_000, 50)
+    chosen: dict[str, Any] = {}
     if isinstance(stdout := unguarded_stdout(), io.TextIOWrapper):
         # Characters that the output's encoding lacks are shown as escapes.
         stdout.reconfigure(errors="backslashreplace")
     try:
         _take_standard_streams()
         _check_arguments(arguments)
-        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
-    except click.ClickException as error:
-        error = _with_hint(error, arguments)
-        error.message = printable(error.message)  # type: ignore[misc]
-        error.show()
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    except MajobctlError as error:
-        _show(error)
-        return error.exit_code
-    except OSError as error:
-        # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        click.echo(f"Error: {printable(_reason(error))}", err=True)
-        return 1
-    except Exception as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            # Until Python 3.12, one that is raised while a class is created ends up like this.
-            click.echo("Interrupted.", err=True)
-            return INTERRUPTED
-        import traceback
-
-        traceback.print_exc()
-        click.echo(
-            f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"
-            " above.",
-            err=True,
-        )
-        return 1
+        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False, obj=chosen)
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, click.ClickException):
+            error = _with_hint(error, arguments)
+        return show_failure(error, arguments, chosen)
     return code if isinstance(code, int) else 0
 
 
@@ -140,27 +115,3 @@ def _with_hint(error: click.ClickException, arguments: Sequence[str]) -> click.C
             if f"-{name}" in known:
                 return click.UsageError(f"No such option: {name}; write -{name}", error.ctx)
     return error
-
-
-def _reason(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if error.filename is not None:
-        return f"{error.filename}: {reason}"
-    is_gone = isinstance(error, FileNotFoundError)
-    return "the current directory was removed" if is_gone else f"cannot write the output: {reason}"
-
-
-def _show(error: MajobctlError) -> None:
-    if isinstance(error, ConfigError):
-        click.echo(printable_lines(str(error)), err=True)
-        click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
-    else:
-        click.echo(f"Error: {printable_lines(str(error))}", err=True)
-        cause = error.__cause__ or error
-        if isinstance(cause, ServiceError) and cause.status < 429:
-            from majobctl.service.codes import ADVICE
-
-            is_denied = cause.is_about_credentials or cause.status == 403
-            default = "check the credentials and their rights" if is_denied else ""
-            if advice := ADVICE.get(cause.code, default):
-                click.echo(advice, err=True)

@@ -40,6 +40,7 @@ def _log_requests(context: click.Context, parameter: click.Parameter, is_wanted:
 
 def _choose_color(context: click.Context, parameter: click.Parameter, choice: str | None) -> None:
     keep(context, parameter, choice)
+    context.find_root().ensure_object(dict)["command"] = context.command
     if color_choice(kept("color")) == "always":
         context.color = True  # otherwise click takes the colors out where there is no terminal
 

@@ -110,6 +110,12 @@ def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
     return click.option("--detailed-exitcode", is_flag=True, help=meaning)
 
 
+def keep_format(context: click.Context, _: click.Parameter, value: str) -> str:
+    """For errors: which are a document if the result would be one."""
+    context.find_root().ensure_object(dict)["format"] = value
+    return value
+
+
 def format_choice(
     *formats: str, meaning: str = "How to print the result."
 ) -> Callable[[Command], Command]:
@@ -119,6 +125,8 @@ def format_choice(
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
+        is_eager=True,
+        callback=keep_format,
         help=meaning,
     )
 
