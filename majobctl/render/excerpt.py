@@ -13,11 +13,11 @@ from majobctl.text import printable
 _TOKEN = re.compile(
     r"""(?P<key>(?<![\w.-])[\w.-]+|"(?:[^"\\]|\\.)*"|'[^']*')\s*=|"(?:[^"\\]|\\.)*"|'[^']*'|(?P<comment>\#.*)"""
 )
-_HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]*[^\[\]\s])")
+_HEADER = re.compile(r"\s*\[\[?([^\[\]]+)")
 _QUOTE = re.compile("[\"'“”„‘’]")
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)+"')
 _TAB = "    "
-_MOST_CHARACTERS = 100_000
+_MOST_CHARACTERS = 20_000
 
 Span = tuple[int, int]
 
@@ -38,23 +38,17 @@ def excerpt(
     whole, text = text, _shown(text, hides) if len(text) <= _MOST_CHARACTERS else ""
     keys = _keys(text)
     named = [*_named(text, problem.message, keys)]
-    if not text or not (keys or _HEADER.match(text) or _is_clear(text, bool(named), hides)):
-        return []
+    if not keys and not _HEADER.match(text):
+        is_secret = any(hides(word, "") for word in {*re.findall(r"[\w-]+", text)})
+        if is_secret or not (text and (named or not _QUOTE.search(text))):
+            return []
     start, end = min(named)[1] if named else _first(text, keys)
-    pairs = enumerate(zip(whole, text, strict=False))
-    same = next((at for at, (one, other) in pairs if one != other), len(text))
-    if 0 < problem.column <= same + (same == len(whole)):
-        start, end = problem.column - 1, problem.column
-    elif problem.column:
-        start, end = next((it.span for it in reversed(keys) if it.end <= same), (start, end))
-    start = min(start, len(text))
-    return _drawn(text, start, max(start + 1, min(end, len(text))), problem.line, width)
-
-
-def _is_clear(text: str, is_named: bool, hides: Callable[[str, str], bool]) -> bool:
-    """Whether a line without a key may be shown."""
-    is_secret = any(hides(word, "") for word in {*re.findall(r"[\w-]+", text)})
-    return not is_secret and (is_named or not _QUOTE.search(text))
+    if problem.column:
+        pairs = enumerate(zip(whole, text, strict=False))
+        same = next((at for at, (one, other) in pairs if one != other), len(text))
+        start = min(problem.column - 1, same)
+        end = start + 1
+    return _drawn(text, start, end, problem.line, width)
 
 
 def _shown(text: str, hides: Callable[[str, str], bool]) -> str:
@@ -101,22 +95,18 @@ def _drawn(text: str, start: int, end: int, line: int, width: int) -> list[str]:
     gutter = f"{line:>5} | "
     room = max(20, width - len(gutter) - 1)
     begin = 0
-    if len(text) > room // 2 and _columns(text[: min(end, 4 * room)]) > room - 4:
-        at_end = len(text) - room + 2 if text.isascii() else len(text)
-        begin = max(0, min(start - room // 3, at_end))
-    shown, at = ["…"] if begin else [], len(shown_before := "…" if begin else "")
-    left = room - at
-    for index, char in enumerate(text[begin : begin + 4 * room], begin):
-        cell = _cell(char)
-        left -= _columns(char)
-        if left < 1 and index + 1 < len(text):
-            shown.append("…")
-            break
-        shown.append(cell)
-    before = _columns(shown_before + text[begin:start])
-    carets = "^" * max(1, min(_columns(text[start:end]), room - before))
-    bar = " " * (len(gutter) - 2) + "| "
-    return [f"{gutter}{''.join(shown)}".rstrip(), f"{bar}{' ' * before}{carets}"]
+    if _columns(text[: min(end, 4 * room)]) > room - 4:
+        begin = max(0, min(start - room // 3, len(text) - room + 2))
+    while _columns(text[begin:start]) > room - 4:
+        begin += 1 + (start - begin) // 8
+    before, after = "…" * (begin > 0), text[begin : begin + 4 * room]
+    while _columns(before + after) > room:
+        after = after[: max(1, len(after) - max(1, (_columns(before + after) - room) // 2))]
+    cut = "…" * (begin + len(after) < len(text))
+    column = _columns(before + text[begin:start])
+    carets = "^" * max(1, min(_columns(text[start:end]), room - column))
+    shown = f"{before}{''.join(map(_cell, after))}{cut}".rstrip()
+    return [gutter + shown, f"{' ' * (len(gutter) - 2)}| {' ' * column}{carets}"]
 
 
 def _cell(char: str) -> str:

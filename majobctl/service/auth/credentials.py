@@ -155,7 +155,6 @@ class Sources:
             for names in ENVIRONMENT
         ]
         self._own = environment[0]
-        self._usual = ("aksk", self._own)
         cloud = os.environ.get("OS_CLOUD", "").strip()
         self._cloud = Source("clouds.yaml", CLOUD_KEYS, partial(read_cloud, cloud))
         of_profile = partial(read_profile, name=os.environ.get("HW_PROFILE", ""))
@@ -233,27 +232,21 @@ class Sources:
         return source is not self._own and len(are_open) == 2
 
     def _looked_for(self, kinds: Sequence[str]) -> Iterator[str]:
-        """A line for each kind and each source that may hold it, what is begun first; and what to
-        do. Never a value."""
-        begun: list[str] = []
-        others: list[str] = []
-        advice = ""
+        """A line for each kind and source, what is begun first; and what to do. Never a value."""
+        found = []
         for kind in kinds:
             for source in self._sources_for(kind):
                 states = _states_of(_NEEDED[kind], source.names, source.values)
                 label = source.values.get("cloud", source.label)
                 note = ", whose keys are encrypted" if "encrypted" in source.values else ""
                 state = "; ".join(f"{', '.join(it)} {name}" for name, it in states.items() if it)
-                is_begun = bool(states["set"] or states["empty"])
                 line = f"  {_NAMES.get(kind, kind)} ({label}{note}): {state}"
-                (begun if is_begun else others).append(line)
-                is_first = is_begun and len(begun) == 1
-                if is_first or (not begun and (not advice or (kind, source) == self._usual)):
-                    missing = " and ".join([*states["empty"], *states["not set"]])
-                    advice = f"set {missing} in {label.replace('environment', 'the environment')}"
+                advice = f"set {' and '.join([*states['empty'], *states['not set']])} in {label}"
+                found.append((not (states["set"] or states["empty"]), kind != "aksk", line, advice))
+        yield from (line for _, _, line, _ in sorted(found, key=lambda it: it[0]))
         if self._cloud not in self._sources:
-            others.append("  clouds.yaml: OS_CLOUD not set")
-        yield from (*begun, *others)
+            yield "  clouds.yaml: OS_CLOUD not set"
+        advice = min(found, key=lambda it: it[:2])[3].replace(" environment", " the environment")
         yield f"{advice}, or complete another of these"
 
 
@@ -284,9 +277,7 @@ def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
     return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 
-def _states_of(
-    keys: Iterable[str], names: Names, found: Mapping[str, str]
-) -> Mapping[str, list[str]]:
+def _states_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> dict[str, list[str]]:
     """Which of the names are ``set``, ``empty`` and ``not set``."""
     states: dict[str, list[str]] = {"set": [], "empty": [], "not set": []}
     for key in keys:
