@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -12,15 +13,14 @@ from majobctl.errors import MajobctlError
 from majobctl.text import printable
 
 
-def _change_directory(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> None:
+def _go_to(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> None:
     """Each counts from the one before, as with git: ``-C a state -C b list`` means a/b."""
     for folder in folders:
         try:
             os.chdir(folder)
         except OSError as error:
-            raise MajobctlError(
-                f"cannot change to {printable(folder)}: {error.strerror}"
-            ) from error
+            reason = f"cannot change to {printable(folder)}: {error.strerror}"
+            raise MajobctlError(reason) from error
 
 
 def _log_requests(context: click.Context, parameter: click.Parameter, is_wanted: bool) -> None:
@@ -51,46 +51,24 @@ def _refuse_environment(context: click.Context, _: click.Parameter, value: str |
         raise click.UsageError(f"{name} has no environment: leave out -e", context)
 
 
-def _option(*names: str, **attributes: object) -> click.Option:
-    return click.Option(names, expose_value=False, is_eager=True, **attributes)  # type: ignore[arg-type]
+def _option(callback: Any, *names: str, **attributes: Any) -> click.Option:
+    more = {"callback": callback, "expose_value": False, "is_eager": True, **attributes}
+    return click.Option(names, **more)
 
 
+_NAMES = ENVIRONMENT_NAMES
+_MEANING = f"The environment of the settings to use (also: {ENVIRONMENT})."
+_COLOR = "When to use colors; auto: on a terminal (also: NO_COLOR, FORCE_COLOR)."
+_CHOICES = click.Choice(("auto", "always", "never"))
 COMMON_OPTIONS = (
-    _option(
-        "-C",
-        "--chdir",
-        metavar="DIR",
-        multiple=True,
-        callback=_change_directory,
-        help="Change to DIR first.",
-    ),
-    _option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        callback=_log_requests,
-        help="Log each request to stderr.",
-    ),
-    _option(
-        "--color",
-        "color",
-        type=click.Choice(("auto", "always", "never")),
-        callback=_choose_color,
-        help="When to use colors; auto: on a terminal (also: NO_COLOR, FORCE_COLOR).",
-    ),
-    click.Option(
-        ENVIRONMENT_NAMES,
-        metavar="NAME",
-        expose_value=False,
-        callback=keep,
-        help=f"The environment of the settings to use (also: {ENVIRONMENT}).",
-    ),
+    _option(_go_to, "-C", "--chdir", metavar="DIR", multiple=True, help="Change to DIR first."),
+    _option(_log_requests, "-v", "--verbose", is_flag=True, help="Log each request to stderr."),
+    _option(_choose_color, "--color", "color", type=_CHOICES, help=_COLOR),
+    _option(keep, *_NAMES, metavar="NAME", is_eager=False, help=_MEANING),
 )
 *_FOR_ALL, _GROUP_ENVIRONMENT = COMMON_OPTIONS
-_NO_ENVIRONMENT = _option(*ENVIRONMENT_NAMES, hidden=True, callback=_refuse_environment)
-_NO_COLOR = _option(
-    *("--no-color", "color"), flag_value="never", hidden=True, callback=_choose_color
-)
+_NO_ENVIRONMENT = _option(_refuse_environment, *_NAMES, hidden=True)
+_NO_COLOR = _option(_choose_color, "--no-color", "color", flag_value="never", hidden=True)
 
 
 def add_common_options(command: click.Command) -> None:

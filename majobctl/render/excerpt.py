@@ -96,7 +96,7 @@ def _drawn(text: str, start: int, end: int, line: int, width: int) -> list[str]:
     room = max(20, width - len(gutter) - 1)
     begin = 0
     if _columns(text[: min(end, 4 * room)]) > room - 4:
-        begin = max(0, min(start - room // 3, len(text) - room + 2))
+        begin = max(0, min(start - room // 3, len(text) - room + 6))
     while _columns(text[begin:start]) > room - 4:
         begin += 1 + (start - begin) // 8
     before, after = "…" * (begin > 0), text[begin : begin + 4 * room]
