@@ -58,7 +58,8 @@ def _repeatable_option(
 
 def kept(*names: str) -> dict[str, Any]:
     """The values of those of ``names`` that are options of the running command."""
-    values = click.get_current_context().find_root().ensure_object(dict)
+    context = click.get_current_context(silent=True)
+    values = context.find_root().ensure_object(dict) if context else {}
     return {name: values[name] for name in names if name in values}
 
 
