@@ -25,6 +25,7 @@ import click
 from transcripts import ROOT, Transcript
 
 from majobctl.cli import cli
+from majobctl.cli.common import COMMON_OPTIONS
 from majobctl.job_config.directives import DIRECTIVES
 from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS, Field
 from majobctl.job_config.rules import RULES
@@ -173,7 +174,9 @@ def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command
 
 def _command(name: str, command: click.Command) -> str:
     arguments = [_argument(param) for param in command.params if isinstance(param, click.Argument)]
-    options = [param for param in command.params if isinstance(param, click.Option)]
+    options = [it for it in command.params if isinstance(it, click.Option) and not it.hidden]
+    if command is not cli:
+        options = [it for it in options if it not in COMMON_OPTIONS]
     words = [name, "[OPTIONS]" if options else "", *arguments]
     if isinstance(command, click.Group):
         words.append("COMMAND")

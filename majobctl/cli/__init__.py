@@ -10,16 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import click
 
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
+from majobctl.cli.failures import show_failure
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
-from majobctl.cli.options import INTERRUPTED
-from majobctl.cli.types import UserPath
-from majobctl.errors import ConfigError, MajobctlError, ServiceError
-from majobctl.text import counted, printable, printable_lines
 
 
 @click.group(
@@ -28,28 +26,13 @@ from majobctl.text import counted, printable, printable_lines
     epilog="Results go to stdout; progress, warnings and errors to stderr.",
 )
 @click.version_option(__version__, message="majobctl %(version)s")
-@click.option("-C", "--chdir", metavar="DIR", type=UserPath("dir"), help="Change to DIR first.")
-@click.option("-v", "--verbose", is_flag=True, help="Log each request to stderr.")
-def cli(chdir: str | None, verbose: bool) -> None:
+def cli() -> None:
     """Plan and apply ModelArts training job configurations kept as TOML in git.
 
     `majobctl init` creates a config repository, `majobctl plan` shows what `majobctl apply` would
-    change, and `majobctl COMMAND --help` shows more about a command.
+    change, and `majobctl COMMAND --help` shows more about a command. The options below can be
+    given before the command or after it.
     """
-    if verbose:
-        import logging
-
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        own = logging.getLogger("majobctl")
-        own.addHandler(handler)
-        own.setLevel(logging.DEBUG)
-        click.get_current_context().call_on_close(lambda: own.removeHandler(handler))
-    if chdir is not None:
-        try:
-            os.chdir(chdir)
-        except OSError as error:
-            raise MajobctlError(f"cannot change to {printable(chdir)}: {error.strerror}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     # Few of a command's objects are cyclic garbage, and most live until it ends.
     gc.set_threshold(50_000, 50)
+    chosen: dict[str, Any] = {}
     if isinstance(stdout := unguarded_stdout(), io.TextIOWrapper):
         # Characters that the output's encoding lacks are shown as escapes.
         stdout.reconfigure(errors="backslashreplace")
@@ -84,38 +68,13 @@ def _run(arguments: Sequence[str]) -> int:
 
             register()
         _check_arguments(arguments)
-        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
-    except click.ClickException as error:
-        from majobctl.cli.spellings import corrected
+        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False, obj=chosen)
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, click.ClickException):
+            from majobctl.cli.spellings import corrected
 
-        error = corrected(error, arguments)
-        error.message = printable(error.message)  # type: ignore[misc]
-        error.show()
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    except MajobctlError as error:
-        _show(error)
-        return error.exit_code
-    except OSError as error:
-        # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        click.echo(f"Error: {printable(_reason(error))}", err=True)
-        return 1
-    except Exception as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            # Until Python 3.12, one that is raised while a class is created ends up like this.
-            click.echo("Interrupted.", err=True)
-            return INTERRUPTED
-        import traceback
-
-        traceback.print_exc()
-        click.echo(
-            f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"
-            " above.",
-            err=True,
-        )
-        return 1
+            error = corrected(error, arguments)
+        return show_failure(error, arguments, chosen)
     return code if isinstance(code, int) else 0
 
 
@@ -145,27 +104,3 @@ def _check_arguments(arguments: Sequence[str]) -> None:
             raise click.UsageError(f"No such option: {option}; write -{option}")
         if option in ("-C", "-e") and equals:
             raise click.UsageError(f"{argument}: write {option} {value}")
-
-
-def _reason(error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if error.filename is not None:
-        return f"{error.filename}: {reason}"
-    is_gone = isinstance(error, FileNotFoundError)
-    return "the current directory was removed" if is_gone else f"cannot write the output: {reason}"
-
-
-def _show(error: MajobctlError) -> None:
-    if isinstance(error, ConfigError):
-        click.echo(printable_lines(str(error)), err=True)
-        click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
-    else:
-        click.echo(f"Error: {printable_lines(str(error))}", err=True)
-        cause = error.__cause__ or error
-        if isinstance(cause, ServiceError) and cause.status < 429:
-            from majobctl.service.codes import ADVICE
-
-            is_denied = cause.is_about_credentials or cause.status == 403
-            default = "check the credentials and their rights" if is_denied else ""
-            if advice := ADVICE.get(cause.code, default):
-                click.echo(advice, err=True)

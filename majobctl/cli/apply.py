@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.failures import say
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
 from majobctl.cli.types import UserPath
@@ -40,7 +41,6 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 )
 @options.parallelism_option
 @options.lock_timeout_option
-@options.color_option
 def command(
     planfile: str | None,
     refresh: str | None,
@@ -115,7 +115,7 @@ def _report(result: ApplyResult, format_: str) -> int:
 
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
-        click.echo(f"Error: {result.problem}", err=True)
+        say("Error", result.problem, options.kept("color"))
     # The plan has said already that there was nothing to do.
     if result.results or format_ == "json":
         _show_result(result, format_)

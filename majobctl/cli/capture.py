@@ -8,10 +8,11 @@ from contextlib import nullcontext, suppress
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.failures import say
 from majobctl.cli.interrupts import Interrupts
 from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError
-from majobctl.text import counted, printable, printable_lines, quoted
+from majobctl.text import counted, printable, quoted
 
 
 @click.command("capture", context_settings={"allow_interspersed_args": False})
@@ -76,7 +77,7 @@ def command(
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
-        click.echo(f"Error: {printable_lines(str(found.failure))}", err=True)
+        say("Error", found.failure, options.kept("color"))
         end = " before that"
     if out and not found.file:
         end += "; no file was written"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from majobctl.cli.common import add_common_options
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -64,6 +66,7 @@ class _Commands(UserDict[str, Any]):
         if isinstance(self.data[name], str):
             module = importlib.import_module(f"majobctl.cli.{_MODULES.get(name, name)}")
             self.data[name] = getattr(module, name, None) or module.command
+            add_common_options(self.data[name])
         command: click.Command = self.data[name]
         return command
 
@@ -72,7 +75,9 @@ class LazyGroup(click.Group):
     """A group of ``COMMANDS`` and of those added to it."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **{**options, "commands": _Commands(COMMANDS)})  # type: ignore[arg-type]
+        super().__init__(*arguments, **{**options, "commands": _Commands()})  # type: ignore[arg-type]
+        add_common_options(self)
+        self.commands.update(COMMANDS)  # type: ignore[arg-type]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         longest = max(map(len, COMMANDS))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 @options.format_choice("text", "json", "markdown")
 @options.detailed_exitcode_option("is drift")
 @options.parallelism_option
-@options.color_option
 def command(format_: str, detailed_exitcode: bool, unmanaged: bool) -> int:
     """Show what was changed in the service since it was last applied.
 

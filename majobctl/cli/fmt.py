@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.failures import show_problems
+from majobctl.cli.options import kept
 from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
@@ -42,8 +44,7 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
             changes.append(_format(path, name, check=check, diff=diff))
         except ConfigError as error:
             problems += error.problems
-    for problem in sorted(problems):
-        click.echo(str(problem), err=True)
+    show_problems(sorted(problems), files, (), kept("color"))
     if problems:
         count = counted(len(problems), "problem")
         click.echo(f"{count}. Files with problems were not changed.", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from majobctl.cli import invocation, options
+from majobctl.cli.common import after_common_options
 from majobctl.cli.types import JobConfigName
 from majobctl.errors import MajobctlError
 from majobctl.operations.context import store_of
@@ -32,8 +33,11 @@ class _NameOrCommand(click.Group):
     parse_args, invoke = click.Command.parse_args, click.Command.invoke
 
     def make_context(self, info_name: Any, args: Any, *more: Any, **extra: Any) -> click.Context:
-        if args and (below := self.commands.get(args[0])):
-            return below.make_context(f"{info_name} {args[0]}", args[1:], *more, **extra)
+        first = after_common_options(args)
+        if below := self.commands.get(*args[first : first + 1] or [""]):
+            args = [*args[:first], *args[first + 1 :]]
+            name = f"{info_name} {below.name}"
+            return click.Command.make_context(below, name, args, *more, **extra)
         return super().make_context(info_name, args, *more, **extra)
 
 

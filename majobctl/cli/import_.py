@@ -64,6 +64,12 @@ def command(
         )
     for notice in _notices(result, names):
         click.echo(notice, err=True)
+    if not (result.imported or result.passed_over or result.left_out):
+        invocation.warn("the service has no configuration")
+    for warning in result.warnings:
+        invocation.warn(printable(warning))
+    for name, reason in result.left_out.items():
+        invocation.warn(printable(f"job_config.{name} was left out: {reason}"))
     text = f"{' '.join(_sentences(result, single_file))}\n"
     click.echo(_document(result) if format_ == "json" else text, nl=False)
     return 0
@@ -72,16 +78,9 @@ def command(
 def _notices(result: Imported, names: tuple[str, ...]) -> Iterator[str]:
     from majobctl.job_config.fields import plain_name
 
-    seen = [*result.imported, *result.passed_over, *result.left_out]
-    if not seen:
-        yield "Warning: the service has no configuration"
     for name in dict.fromkeys(map(plain_name, names)):
         if name in result.passed_over:
             yield f"job_config.{name} is in the state and in a job file already."
-    for warning in result.warnings:
-        yield f"Warning: {printable(warning)}"
-    for name, reason in result.left_out.items():
-        yield f"Warning: job_config.{printable(name)} was left out: {printable(reason)}"
 
 
 def _sentences(result: Imported, is_single: bool) -> Iterator[str]:

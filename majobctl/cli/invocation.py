@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from majobctl.cli.failures import say
 from majobctl.cli.options import ENVIRONMENT, kept
 from majobctl.errors import MajobctlError, StateError
-from majobctl.text import printable, printable_lines, reason_of
+from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
     from majobctl.operations import ConfigRepository, Selection
@@ -74,8 +73,7 @@ def load_settings() -> Settings:
 
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
-    label = "Error" if isinstance(warning, MajobctlError) else "Warning"
-    click.echo(f"{label}: {printable_lines(str(warning))}", err=True)
+    say("Error" if isinstance(warning, MajobctlError) else "Warning", warning, kept("color"))
 
 
 def read_file(file: str, hint: str = "") -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TextIO, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from majobctl.cli.types import JobConfigOrFile, UserPath, completed
 from majobctl.errors import MajobctlError
@@ -20,8 +21,8 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
-_KEPT = "majobctl.options"
 ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
+ENVIRONMENT_NAMES = ("-e", "--environment")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,34 +38,39 @@ class NumberRange(click.FloatRange):
         return self.fail(f"{quoted(value)} is not a number{unit}", param, ctx)
 
 
-def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    context.meta.setdefault(_KEPT, {})[parameter.name] = value
+def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """What is typed last counts, before the command or after it; then what the command has."""
+    chosen, name = context.find_root().ensure_object(dict), parameter.name or ""
+    is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    if is_typed or chosen.get(name) is None:
+        chosen[name] = value
 
 
-def _kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+def kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     """An option that is not an argument of its command: ``kept`` gives its value."""
-    return click.option(*names, expose_value=False, callback=_keep, **attributes)
+    return click.option(*names, expose_value=False, callback=keep, **attributes)
 
 
 def _repeatable_option(
     option: str, name: str, metavar: str, meaning: str, **attributes: Any
 ) -> Callable[[Command], Command]:
-    return _kept_option(option, name, metavar=metavar, multiple=True, help=meaning, **attributes)
+    return kept_option(option, name, metavar=metavar, multiple=True, help=meaning, **attributes)
 
 
 def kept(*names: str) -> dict[str, Any]:
     """The values of those of ``names`` that are options of the running command."""
-    values = click.get_current_context().meta.get(_KEPT, {})
+    context = click.get_current_context(silent=True)
+    values = context.find_root().ensure_object(dict) if context else {}
     return {name: values[name] for name in names if name in values}
 
 
-environment_option = _kept_option(
-    *("-e", "--environment"),
+environment_option = kept_option(
+    *ENVIRONMENT_NAMES,
     metavar="NAME",
     default="",
     envvar=ENVIRONMENT,
     shell_complete=completed("environments"),
-    help="The environment of the settings to use (also: MAJOBCTL_ENVIRONMENT).",
+    help=f"The environment of the settings to use (also: {ENVIRONMENT}).",
 )
 _var_option = _repeatable_option(
     *("--var", "values", "NAME=VALUE", "Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable."),
@@ -82,7 +88,7 @@ _exclude_option = _repeatable_option(
     *("--exclude", "excluded", "NAME|GLOB|FILE", "Exclude the job configs that match. Repeatable."),
     type=JobConfigOrFile(),
 )
-parallelism_option = _kept_option(
+parallelism_option = kept_option(
     "--parallelism",
     metavar="N",
     type=click.IntRange(1, 1000),
@@ -96,7 +102,7 @@ refresh_option = click.option(
     type=click.Choice(("all", "changed", "none")),
     help="Read the service first: all job configs (also --refresh alone), or those to be sent.",
 )
-lock_timeout_option = _kept_option(
+lock_timeout_option = kept_option(
     "--lock-timeout",
     metavar="SECONDS",
     type=NumberRange(0, 86400),
@@ -104,14 +110,17 @@ lock_timeout_option = _kept_option(
     show_default=True,
     help="Wait at most this long for the state's lock.",
 )
-color_option = _kept_option(
-    "--no-color", is_flag=True, help="Do not use colors (also: NO_COLOR in the environment)."
-)
 
 
 def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
     meaning = f"Exit with 2 if there {what}, with 0 if not."
     return click.option("--detailed-exitcode", is_flag=True, help=meaning)
+
+
+def keep_format(context: click.Context, _: click.Parameter, value: str) -> str:
+    """For errors: which are a document if the result would be one."""
+    context.find_root().ensure_object(dict)["format"] = value
+    return value
 
 
 def format_choice(
@@ -123,6 +132,8 @@ def format_choice(
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
+        is_eager=True,
+        callback=keep_format,
         help=meaning,
     )
 
@@ -130,21 +141,21 @@ def format_choice(
 format_option = format_choice("text", "json")
 
 
-_by_option = _kept_option(
+_by_option = kept_option(
     "--by",
     type=click.Choice(("cause", "config")),
     default="cause",
     show_default=True,
     help="List the edited lines and what each changes, or the job configs with all their fields.",
 )
-_summary_option = _kept_option("--summary", is_flag=True, help="Print one line per change.")
+_summary_option = kept_option("--summary", is_flag=True, help="Print one line per change.")
 
 
 def no_view(reason: str) -> None:
     """Raises UsageError if there is an option of ``view_options``, which would do nothing."""
     source_of = click.get_current_context().get_parameter_source
     for option in ("by", "summary"):
-        if source_of(option) is click.core.ParameterSource.COMMANDLINE:
+        if source_of(option) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{option}: {reason}")
 
 
@@ -192,9 +203,26 @@ def width_of(stream: TextIO | None) -> int | None:
     return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
 
 
+def color_choice(chosen: Mapping[str, Any]) -> str:
+    """``always``, ``never`` or ``auto``, by the ``chosen`` options and the environment."""
+    if (choice := str(chosen.get("color") or "auto")) != "auto":
+        return choice
+    if os.environ.get("NO_COLOR"):
+        return "never"
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return "always"
+    return "never" if os.environ.get("TERM") == "dumb" else "auto"
+
+
+def is_colored(stream: TextIO | None, chosen: Mapping[str, Any]) -> bool:
+    choice = color_choice(chosen)
+    return choice == "always" or (choice == "auto" and is_terminal(stream))
+
+
 def painter() -> Paint:
-    """Colors on a terminal, unless they are turned off."""
-    is_off = kept("no_color")["no_color"] or os.environ.get("NO_COLOR")
-    if is_off or not is_terminal(sys.stdout):
-        return unpainted
-    return lambda text, colour: click.style(text, fg=colour, bold=True)
+    """Paints what is for stdout."""
+    return painted if is_colored(sys.stdout, kept("color")) else unpainted
+
+
+def painted(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True)

@@ -52,7 +52,6 @@ FORMATS = ("text", "json", "markdown", "html")
 )
 @options.view_options
 @options.detailed_exitcode_option("are changes")
-@options.color_option
 def command(
     refresh: str | None,
     format_: str,

@@ -18,7 +18,6 @@ from majobctl.cli.types import JobConfigOrFile
 @options.variable_options
 @options.parallelism_option
 @options.format_option
-@options.color_option
 def command(names: tuple[str, ...], check: bool, format_: str) -> int:
     """Take what was changed in the service into the TOML files.
 

@@ -18,6 +18,8 @@ from majobctl.cli.types import JobConfigOrFile
     type=click.Choice(("toml", "sdk", "rest", "json")),
     default="toml",
     show_default=True,
+    is_eager=True,
+    callback=options.keep_format,
     help="sdk: a Python script that runs with the ModelArts SDK or with majobctl; rest: the"
     " requests, in the form of .http files.",
 )

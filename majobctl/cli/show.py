@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 @options.environment_option
 @options.format_option
 @options.view_options
-@options.color_option
 def command(name: str | None, at: str | None, as_: str | None, format_: str) -> None:
     """Show the job configs in the state, or the one called NAME; or show a saved plan.
 

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.job_log import unguarded_stdout
-from majobctl.cli.options import format_choice, variable_options
+from majobctl.cli.options import format_choice, kept, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     " Quality report.",
 )
 @variable_options
-@click.option(
-    "--verbose",
-    is_flag=True,
-    help="Show the environment, the state and the origin of each variable.",
-)
-def command(format_: str, verbose: bool) -> int:
+def command(format_: str) -> int:
     """Check the settings, the policies and all job configs, offline.
 
-    Every problem of every file is reported in one run, with its file and line.
+    Every problem of every file is reported in one run, with its file and line. With --verbose, the
+    environment, the state and the origin of each variable are shown on stderr.
 
     \b
     Example:
@@ -40,11 +36,7 @@ def command(format_: str, verbose: bool) -> int:
     """
     if format_ != "text":
         return _validate_for_tools(format_)
-    config = _validated()
-    if verbose:
-        for line in _chosen(config):
-            click.echo(line)
-    click.echo(_summary(config))
+    click.echo(_summary(_validated()))
     return 0
 
 
@@ -52,7 +44,11 @@ def _validated() -> Config:
     repository = invocation.repository()
     from majobctl.operations import validate
 
-    return validate(repository)
+    config = validate(repository)
+    if kept("verbose")["verbose"]:
+        for line in _chosen(config):
+            click.echo(line, err=True)
+    return config
 
 
 def _summary(config: Config) -> str:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from majobctl.errors import ConfigError, MajobctlError, Problem
+from majobctl.errors import ConfigError, DeniedError, MajobctlError, Problem
 from majobctl.job_config.fields import documented_order
 from majobctl.job_config.job_config import JobConfig, Source
 from majobctl.job_config.secrets import Masker, is_masked, value_at
@@ -45,7 +45,7 @@ def validate(repository: RepositoryOrPath) -> Config:
         config = repository.load_config()
     except ConfigError as error:
         problems = {*error.problems, *_problems_of_sound_policies(repository)}
-        raise ConfigError(sorted(problems), error.warnings) from None
+        raise ConfigError(sorted(problems), error.warnings, error.secret_names) from None
     if not config.policies:
         return config
     evaluator = _Evaluator(config.settings, config.policies)
@@ -55,7 +55,8 @@ def validate(repository: RepositoryOrPath) -> Config:
     repository.warn_all(warned)
     warnings = tuple(sorted({*config.warnings, *warned}))
     if denied := sorted(it.problem for it in verdicts if it.denies):
-        raise ConfigError(denied, warnings)
+        names = {str(it[-1]) for own in config.job_configs.values() for it in own.sensitive}
+        raise ConfigError(denied, warnings, names)
     return replace(config, warnings=warnings)
 
 
@@ -94,13 +95,14 @@ def judged(
 
 
 def refuse_denied(plan: Plan, is_saved: bool) -> None:
-    """Raises MajobctlError if policies deny changes of ``plan``, which says which."""
+    """Raises DeniedError if policies deny changes of ``plan``, which says which."""
     if denied := len(plan.denials):
         ways = "correct the job configs, leave them out (--exclude)"
         if is_saved:
             ways = "correct the job configs or leave them out (--exclude) and plan again"
         advice = f"{ways}, or add them to the policy's `exempt`"
-        raise MajobctlError(f"{counted(denied, 'policy violation')}; nothing was sent\n{advice}")
+        what = f"{counted(denied, 'policy violation')}; nothing was sent"
+        raise DeniedError(plan.denials, f"{what}\n{advice}")
 
 
 def policies_of(settings: Settings) -> tuple[Policy, ...]:

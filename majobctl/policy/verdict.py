@@ -25,5 +25,10 @@ class Verdict:
 
     @property
     def problem(self) -> Problem:
-        where = f"job_config.{self.name}"
-        return Problem(file=self.file, line=self.line, where=where, message=self.message)
+        return Problem(
+            file=self.file,
+            line=self.line,
+            where=f"job_config.{self.name}",
+            message=self.message,
+            policy=self.policy,
+        )

@@ -70,7 +70,8 @@ def load_config(
     policies, wrong_policies = read_policies(found.settings)
     problems.update(wrong_policies)
     if problems:
-        raise ConfigError(sorted(problems), sorted(warnings))
+        hidden = {name for it in found.readings for name in it.policy.secret_names}
+        raise ConfigError(sorted(problems), sorted(warnings), hidden)
     return Config(
         settings=found.settings,
         job_configs=dict(sorted(found.job_configs.items())),

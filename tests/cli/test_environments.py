@@ -203,25 +203,28 @@ def test_environments_with_one_target_do_not_take_each_others_plans(repo: Reposi
 
 def test_validate_shows_what_is_chosen(repo: Repository) -> None:
     repo.write("more.toml", 'bucket = "ml-more"\n')
-    assert repo.done("validate", "--verbose").stdout == (
+    ran = repo.done("validate", "--verbose")
+    assert (ran.stdout, ran.stderr) == (
+        "1 job config is valid.\n",
         "Environment: none\nState: dev.json\n"
-        'variable  value     from\nbucket    "ml-dev"  majobctl.toml:8\n1 job config is valid.\n'
+        'variable  value     from\nbucket    "ml-dev"  majobctl.toml:8\n',
     )
-    lines = repo.done("validate", "--verbose", "-e", "prod").stdout.splitlines()
+    assert repo.done("-v", "validate", "--format", "json").stderr == ran.stderr
+    lines = repo.done("validate", "--verbose", "-e", "prod").stderr.splitlines()
     assert lines[:2] == ["Environment: prod", "State: prod.state.json"]
     assert lines[3].split() == ["bucket", '"ml-prod"', "majobctl.toml:15"]
-    lines = repo.done("validate", "--verbose", "--var-file", "more.toml").stdout.splitlines()
+    lines = repo.done("validate", "--verbose", "--var-file", "more.toml").stderr.splitlines()
     assert lines[3].split() == ["bucket", '"ml-more"', "more.toml:1"]
     repo.environment["MAJOBCTL_VAR_bucket"] = "ml-process"
-    lines = repo.done("validate", "--verbose", "-e", "prod").stdout.splitlines()
+    lines = repo.done("validate", "--verbose", "-e", "prod").stderr.splitlines()
     assert lines[3].split() == ["bucket", '"ml-process"', "MAJOBCTL_VAR_bucket"]
-    lines = repo.done("validate", "--verbose", "--var", "bucket=ml-x").stdout.splitlines()
+    lines = repo.done("validate", "--verbose", "--var", "bucket=ml-x").stderr.splitlines()
     assert lines[3].split() == ["bucket", '"ml-x"', "--var"]
 
 
 def test_validate_without_variables_reports_none(on_emulator: Repository) -> None:
-    assert on_emulator.done("validate", "--verbose").stdout == (
-        "Environment: none\nState: majobctl.state.json\n1 job config is valid.\n"
+    assert on_emulator.done("validate", "--verbose").stderr == (
+        "Environment: none\nState: majobctl.state.json\n"
     )
 
 

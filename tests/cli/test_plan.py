@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from majobctl.cli.plan import FORMATS
-from tests.config_repository import JOB, PATIENCE, Repository, terminal
+from tests.config_repository import JOB, PATIENCE, Repository
 
 
 def test_an_edited_value_is_shown_and_nothing_else(on_emulator: Repository) -> None:
@@ -192,19 +192,6 @@ def test_a_state_that_says_null_is_planned_like_one_that_says_nothing(
     on_emulator.state_path.write_text(json.dumps(state))
     ran = on_emulator.run("plan", code=0)
     assert "train_instance" not in ran.stdout
-
-
-def test_colours_are_for_terminals_that_want_them(on_emulator: Repository) -> None:
-    with terminal(on_emulator, "plan") as screen:
-        code, seen = screen.finish()
-    assert code == 0
-    assert "\x1b[32m" in seen
-    assert "  + job_config.alpha " in screen.plain
-    with terminal(on_emulator, "plan", "--no-color") as screen:
-        assert "\x1b" not in screen.finish()[1]
-    with terminal(on_emulator, "plan", NO_COLOR="1") as screen:
-        assert "\x1b" not in screen.finish()[1]
-    assert "\x1b" not in on_emulator.process("plan").stdout
 
 
 @pytest.mark.parametrize("pattern", ["", "[", "[!]", "*" * 500, "?" * 10_000, "\x00", "é", "-"])

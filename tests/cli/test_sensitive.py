@@ -839,7 +839,7 @@ def test_validate_shows_no_variable_that_is_part_of_a_secret(
     on_rest.environment["API_SECRET"] = SECRET
     names = ["x"] if how == "sensitive" else []
     on_rest.job("one", hyperparameters={"x": text}, sensitive=names, config_desc="${var.b}")
-    lines = on_rest.done("validate", "--verbose").stdout.splitlines()
+    lines = on_rest.done("validate", "--verbose").stderr.splitlines()
     assert [line.split() for line in lines[3:5]] == [
         ["a", "(sensitive)", "majobctl.toml:7"],
         ["b", '"shown"', "majobctl.toml:8"],

@@ -99,9 +99,9 @@ def test_it_needs_neither_state_nor_credentials(on_rest: Repository) -> None:
 
 
 def test_without_a_repository_it_says_where_it_looked(repository: Repository) -> None:
-    for arguments in (["validate"], ["validate", "--format", "json"]):
-        ran = repository.run(*arguments)
-        assert (ran.code, ran.stdout) == (1, "")
+    for format_ in ("text", "json", "github", "gitlab"):
+        ran = repository.run("validate", "--format", format_, code=1)
+        assert (ran.stdout == "") == (format_ != "json")
         assert f"no majobctl.toml in {repository.root} or above it" in ran.stderr
         assert "majobctl init" in ran.stderr
 

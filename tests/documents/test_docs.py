@@ -16,6 +16,7 @@ import tomli
 
 from majobctl import emulator, errors
 from majobctl.cli import cli
+from majobctl.cli.common import COMMON_OPTIONS
 from majobctl.operations.seed import read_seed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +103,9 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
     _, heading, rest = page.partition(f"\n## `{name}`\n")
     assert heading
     section = rest.partition("\n## ")[0]
-    options = [param for param in command.params if isinstance(param, click.Option)]
+    options = [it for it in command.params if isinstance(it, click.Option) and not it.hidden]
+    if command is not cli:
+        options = [it for it in options if it not in COMMON_OPTIONS]
     assert all(f"`{option}`" in section for param in options for option in param.opts)
 
 

@@ -451,7 +451,7 @@ def test_a_damaged_file_does_no_harm_if_it_is_not_needed(
     assert Sources().get("region") is None
 
 
-NOT_SET = """no credentials; complete one of these:
+NOT_SET = """no credentials
   ID token (environment): HUAWEICLOUD_SDK_IDP_ID, HUAWEICLOUD_SDK_ID_TOKEN_FILE not set
   ID token (environment): HW_ASSUME_ROLE_IDP_ID, HW_ASSUME_ROLE_ID_TOKEN not set
   access key (environment): OS_ACCESS_KEY, OS_SECRET_KEY not set
@@ -463,7 +463,8 @@ NOT_SET = """no credentials; complete one of these:
   password (environment): HW_USER_NAME, HW_USER_PASSWORD, HW_DOMAIN_NAME not set
   token (environment): OS_TOKEN not set
   token (environment): HW_AUTH_TOKEN not set
-  clouds.yaml: OS_CLOUD not set"""
+  clouds.yaml: OS_CLOUD not set
+set OS_ACCESS_KEY and OS_SECRET_KEY in the environment, or complete another of these"""
 
 
 def message(auth: str | None = None) -> str:
@@ -476,44 +477,59 @@ def message(auth: str | None = None) -> str:
 def test_nothing_at_all_says_what_was_looked_for_where() -> None:
     assert message() == NOT_SET
     lines = NOT_SET.splitlines()
-    assert message("token").splitlines() == [lines[0], *lines[-3:]]
+    advice = "set OS_TOKEN in the environment, or complete another of these"
+    assert message("token").splitlines() == [lines[0], *lines[-4:-1], advice]
 
 
 @pytest.mark.parametrize(
-    ("variables", "line"),
+    ("variables", "line", "missing"),
     [
-        ({"OS_SECRET_KEY": SECRET}, "OS_SECRET_KEY set; OS_ACCESS_KEY not set"),
+        (
+            {"OS_SECRET_KEY": SECRET},
+            "OS_SECRET_KEY set; OS_ACCESS_KEY not set",
+            "OS_ACCESS_KEY",
+        ),
         (
             {"OS_ACCESS_KEY": SECRET, "OS_SECRET_KEY": ""},
             "OS_ACCESS_KEY set; OS_SECRET_KEY empty",
+            "OS_SECRET_KEY",
         ),
-        ({"HW_ACCESS_KEY": SECRET}, "HW_ACCESS_KEY set; HW_SECRET_KEY not set"),
+        (
+            {"HW_ACCESS_KEY": SECRET},
+            "HW_ACCESS_KEY set; HW_SECRET_KEY not set",
+            "HW_SECRET_KEY",
+        ),
         (
             {"OS_USERNAME": "someone", "OS_PASSWORD": " ", "OS_DOMAIN_ID": "d"},
             "OS_USERNAME, OS_DOMAIN_ID set; OS_PASSWORD empty",
+            "OS_PASSWORD",
         ),
         (
             {"OS_PASSWORD": SECRET, "OS_DOMAIN_NAME": ""},
             "OS_PASSWORD set; OS_DOMAIN_NAME empty; OS_USERNAME not set",
+            "OS_DOMAIN_NAME and OS_USERNAME",
         ),
-        ({"OS_TOKEN": ""}, "OS_TOKEN empty"),
+        ({"OS_TOKEN": ""}, "OS_TOKEN empty", "OS_TOKEN"),
     ],
 )
 def test_what_is_half_set_is_named_without_its_value(
-    variables: dict[str, str], line: str, monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], line: str, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It comes first."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     found = message().splitlines()
-    (changed,) = [item for item in found if item not in NOT_SET.splitlines()]
-    assert changed.endswith(f" (environment): {line}")
+    assert found[1].endswith(f" (environment): {line}")
+    assert found[-1] == f"set {missing} in the environment, or complete another of these"
+    assert not {*found[2:-1]} - {*NOT_SET.splitlines()}
     assert len(found) == len(NOT_SET.splitlines())
 
 
 def test_half_of_huawei_clouds_own_file_is_named(home: Path) -> None:
     write_huawei_file(home, f"[basic]\nsk = {SECRET}\n")
-    line = "  access key (~/.huaweicloud/credentials): sk set; ak not set"
-    assert line in message().splitlines()
+    _, line, *_, advice = message().splitlines()
+    assert line == "  access key (~/.huaweicloud/credentials): sk set; ak not set"
+    assert advice == "set ak in ~/.huaweicloud/credentials, or complete another of these"
 
 
 def test_an_account_may_have_an_id_alone(monkeypatch: pytest.MonkeyPatch) -> None:

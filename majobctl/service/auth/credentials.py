@@ -4,7 +4,7 @@ Huawei Cloud's tools. Sends nothing and shows no secret."""
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -187,8 +187,7 @@ class Sources:
                 if _has_all(kind, values):
                     self._chosen = source
                     return _with_agency(_made(kind, values), values)
-        lines = "\n".join(f"  {line}" for line in self._looked_for(kinds))
-        raise AuthError(f"no credentials; complete one of these:\n{lines}")
+        raise AuthError("\n".join(["no credentials", *self._looked_for(kinds)]))
 
     def project(self) -> tuple[str | None, str | None]:
         """The project's id and name from the first source that has either."""
@@ -232,16 +231,23 @@ class Sources:
             return source is not self._chosen and False in are_open
         return source is not self._own and len(are_open) == 2
 
-    def _looked_for(self, kinds: Iterable[str]) -> Iterator[str]:
-        """A line for each kind and each source that may hold it; never a value."""
+    def _looked_for(self, kinds: Sequence[str]) -> Iterator[str]:
+        """A line for each kind and source, what is begun first; and what to do. Never a value."""
+        found = []
         for kind in kinds:
             for source in self._sources_for(kind):
-                state = _state_of(_NEEDED[kind], source.names, source.values)
+                states = _states_of(_NEEDED[kind], source.names, source.values)
                 label = source.values.get("cloud", source.label)
                 note = ", whose keys are encrypted" if "encrypted" in source.values else ""
-                yield f"{_NAMES.get(kind, kind)} ({label}{note}): {state}"
+                state = "; ".join(f"{', '.join(it)} {name}" for name, it in states.items() if it)
+                line = f"  {_NAMES.get(kind, kind)} ({label}{note}): {state}"
+                advice = f"set {' and '.join([*states['empty'], *states['not set']])} in {label}"
+                found.append((not (states["set"] or states["empty"]), kind != "aksk", line, advice))
+        yield from (line for _, _, line, _ in sorted(found, key=lambda it: it[0]))
         if self._cloud not in self._sources:
-            yield "clouds.yaml: OS_CLOUD not set"
+            yield "  clouds.yaml: OS_CLOUD not set"
+        advice = min(found, key=lambda it: it[:2])[3].replace(" environment", " the environment")
+        yield f"{advice}, or complete another of these"
 
 
 def _has_all(kind: str, keys: Container[str]) -> bool:
@@ -271,8 +277,8 @@ def _with_agency(caller: _Caller, values: Mapping[str, str]) -> Credentials:
     return Agency(name=values["agency"], account=account, account_id=account_id, caller=caller)
 
 
-def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> str:
-    """Such as ``OS_ACCESS_KEY set; OS_SECRET_KEY empty``."""
+def _states_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> dict[str, list[str]]:
+    """Which of the names are ``set``, ``empty`` and ``not set``."""
     states: dict[str, list[str]] = {"set": [], "empty": [], "not set": []}
     for key in keys:
         accepted = (key, _INSTEAD[key]) if key in _INSTEAD else (key,)
@@ -280,7 +286,7 @@ def _state_of(keys: Iterable[str], names: Names, found: Mapping[str, str]) -> st
         blank = [name for name in choices if name in os.environ]
         state = "set" if set(accepted) & found.keys() else "empty" if blank else "not set"
         states[state].append((blank or choices)[0])
-    return "; ".join(f"{', '.join(items)} {state}" for state, items in states.items() if items)
+    return states
 
 
 def _check_encodable(value: str, what: str) -> None:

@@ -1,0 +1,218 @@
+"""How a command reports what is wrong: sentences on stderr, with the lines of the files that they
+are about, and with --format json one document on stdout."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from majobctl import __version__
+from majobctl.cli.options import INTERRUPTED, color_choice, is_colored, is_terminal, painted
+from majobctl.errors import ConfigError, DeniedError, MajobctlError, Problem, ServiceError
+from majobctl.text import counted, printable, printable_lines
+
+_MOST_EXCERPTS = 20
+"""Of one run: whoever has more problems reads a list."""
+_COLOURS = {"Error": "red", "Warning": "yellow"}
+
+
+def say(label: str, what: object, chosen: Mapping[str, Any]) -> None:
+    """Prints ``label``, "Error" or "Warning", and ``what``, whose place has its colour, too."""
+    place = what.place if isinstance(what, Problem) else ""
+    colour = _COLOURS[label]
+    text = _marked(printable_lines(str(what)), place, colour, chosen)
+    _echo(f"{_marked(f'{label}:', label, colour, chosen)} {text}", chosen)
+
+
+def _echo(text: str, chosen: Mapping[str, Any]) -> None:
+    # Outside of a command, click would take the colors out.
+    click.echo(text, err=True, color=is_colored(sys.stderr, chosen) or None)
+
+
+def _marked(text: str, start: str, colour: str, chosen: Mapping[str, Any]) -> str:
+    """``text`` with what it starts with, and the colon after that, in ``colour``."""
+    start = printable(start) + ":" if start else ""
+    if not start or not text.startswith(start) or not is_colored(sys.stderr, chosen):
+        return text
+    return painted(start, colour) + text[len(start) :]
+
+
+def show_failure(error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]) -> int:
+    """Says why the command failed, and returns its exit code; ``chosen`` are the options that were
+    read by then."""
+    is_json = _wants_json(error, arguments, chosen)
+    kind, code, text = _told(error, arguments, chosen)
+    if is_json:
+        from majobctl.plan.document import dumps
+        from majobctl.render.errors import error_document
+
+        known = error if isinstance(error, (ConfigError, DeniedError)) else None
+        warnings = error.warnings if isinstance(error, ConfigError) else ()
+        problems, service = known.problems if known else (), _refusal(error)
+        document = error_document(kind, code, text, problems, warnings, service)
+        click.echo(dumps(document), nl=False)
+    return code
+
+
+def _wants_json(error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]) -> bool:
+    """Whether stdout is for one JSON document; the command line may be wrong before that option."""
+    if format_ := chosen.get("format"):
+        return bool(format_ == "json")
+    context = getattr(error, "ctx", None)
+    command = context.command if context else chosen.get("command")
+    names = {name for it in getattr(command, "params", ()) for name in it.opts}
+    if command and "--format" not in names and not isinstance(command, click.Group):
+        return False
+    words = [*arguments, ""]
+    return "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _told(
+    error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]
+) -> tuple[str, int, str]:
+    """Prints the error; returns its kind, the exit code, and the message."""
+    if isinstance(error, click.ClickException):
+        return "usage", 1, _show_usage(error, chosen)
+    # Until Python 3.12, one that is raised while a class is created ends up as a cause.
+    if {click.Abort, KeyboardInterrupt} & {type(error), type(error.__cause__)}:
+        click.echo("Interrupted.", err=True)
+        return "interrupted", INTERRUPTED, "Interrupted."
+    if isinstance(error, ConfigError):
+        typed = {part for it in arguments for part in (it, it.partition("=")[2])}
+        show_problems(error.problems, typed, error.secret_names, chosen)
+        text = f"{counted(len(error.problems), 'problem')}. Nothing was done."
+        click.echo(text, err=True)
+        return error.kind, 1, text
+    if isinstance(error, MajobctlError):
+        from majobctl.render.errors import kind_of
+
+        text = "\n".join([printable_lines(str(error)), *_advice(error)])
+        say("Error", text, chosen)
+        return kind_of(error), error.exit_code, text
+    if isinstance(error, OSError):
+        # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
+        say("Error", text := printable(_reason(error)), chosen)
+        return "system", 1, text
+    import traceback
+
+    traceback.print_exception(error)
+    text = "this is a defect in majobctl. Please report it with the lines above."
+    click.echo(f"majobctl {__version__}: {text}", err=True)
+    return "defect", 1, f"this is a defect in majobctl: {type(error).__name__}"
+
+
+def _show_usage(error: click.ClickException, chosen: Mapping[str, Any]) -> str:
+    error.message = printable(error.message)  # type: ignore[misc]
+    error.show(shown := io.StringIO())
+    text = error.format_message()
+    click.echo(shown.getvalue().removesuffix(f"Error: {text}\n"), nl=False, err=True)
+    say("Error", text, chosen)
+    return text
+
+
+def _refusal(error: BaseException) -> ServiceError | None:
+    found = [it for it in (error, error.__cause__) if isinstance(it, ServiceError)]
+    return found[0] if found else None
+
+
+def _advice(error: MajobctlError) -> list[str]:
+    refusal = _refusal(error)
+    if refusal is None or refusal.status >= 429:
+        return []
+    from majobctl.service.codes import ADVICE
+
+    is_denied = refusal.is_about_credentials or refusal.status == 403
+    default = "check the credentials and their rights" if is_denied else ""
+    return [it for it in (ADVICE.get(refusal.code, default),) if it]
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}"
+    is_gone = isinstance(error, FileNotFoundError)
+    return "the current directory was removed" if is_gone else f"cannot write the output: {reason}"
+
+
+def show_problems(
+    problems: Sequence[Problem],
+    typed: Collection[str],
+    secret_names: Collection[str],
+    chosen: Mapping[str, Any],
+) -> None:
+    """Prints each problem, on a terminal with the line that it is about. Paths are relative to the
+    folder of the settings, but for those that were ``typed``."""
+    has_excerpts = is_terminal(sys.stderr) or color_choice(chosen) == "always"
+    excerpts: list[list[str]] = []
+    if has_excerpts:
+        found = _Lines(typed, secret_names)
+        excerpts = [found.excerpt(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
+    for index, problem in enumerate(problems):
+        _echo(_marked(printable_lines(str(problem)), problem.place, "red", chosen), chosen)
+        here, following = excerpts[index : index + 1], excerpts[index + 1 : index + 2]
+        if here and here != following:
+            click.echo("".join(f"{line}\n" for line in here[0]), nl=False, err=True)
+
+
+class _Lines:
+    """The lines of files as they are now; a file may be gone, or be another one."""
+
+    def __init__(self, typed: Collection[str], secret_names: Collection[str]) -> None:
+        from majobctl.cli.invocation import root_or_here
+
+        self._root, self._typed, self._secret_names = root_or_here(), typed, secret_names
+        self._width = shutil.get_terminal_size((100, 0)).columns or 100
+        self._text_of: Callable[[str], str] = lru_cache(maxsize=1)(self._read)
+
+    def _read(self, file: str) -> str:
+        from majobctl.files import read_file
+
+        try:
+            content = read_file(Path(file) if file in self._typed else self._root / file)
+        except (OSError, ValueError):
+            return ""
+        return content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+    def excerpt(self, problem: Problem) -> list[str]:
+        from majobctl.render.excerpt import excerpt
+
+        text = self._text_of(problem.file)
+        *before, line = text.split("\n", problem.line)[: problem.line]
+        is_inside = any("\n".join(before).count(it) % 2 for it in ('"""', "'''"))
+        if len(before) < problem.line - 1 or is_inside:
+            return []  # the text of a string may be secret, and its key is on another line
+        named = {*re.findall("[\"']([^\"'\n]*)[\"']", " ".join(_SENSITIVE.findall(text)))}
+        names = {*self._secret_names, *(it.rpartition(".")[2] for it in named)}
+        hides = partial(_may_be_secret, names=names, where=problem.where)
+        return excerpt(line, problem, self._width, hides)
+
+
+_SENSITIVE = re.compile(r"\bsensitive\s*=\s*\[([^\]]*)")
+_TEXT = re.compile("[\"'“”„‘’]")
+_ADDRESS = re.compile(r"://[^\s\"']*[@?]")
+"""Where a password or a token may be."""
+
+
+def _may_be_secret(key: str, rest: str, names: Collection[str], where: str) -> bool:
+    """Whether ``rest``, the value of ``key``, must not be shown. What a sensitive value is made of
+    may have any name: so no text of other keys than those of job configs, settings and policies."""
+    from majobctl.job_config.directives import DIRECTIVES
+    from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
+    from majobctl.job_config.secrets import looks_secret
+    from majobctl.repository.settings.keys import SETTINGS
+
+    if key in names or looks_secret(key) or _ADDRESS.search(rest):
+        return True
+    known = {"type", "label", *FIELDS, *DIRECTIVES}
+    known.update(*SETTINGS.values(), *DATA_SOURCE_KEYS.values())
+    is_known = key in known or where.startswith("policy.")
+    return not is_known and _TEXT.search(rest) is not None
