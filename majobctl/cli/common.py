@@ -14,12 +14,14 @@ from majobctl.errors import MajobctlError
 from majobctl.text import printable
 
 
-def _go_to(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> None:
+def _go_to(context: click.Context, _: click.Parameter, folders: tuple[str, ...]) -> None:
     """Each counts from the one before, as with git: ``-C a state -C b list`` means a/b."""
     for folder in folders:
         try:
             os.chdir(folder)
         except OSError as error:
+            if context.resilient_parsing:
+                raise SystemExit(1) from error  # a shell completes, and shows nothing
             reason = f"cannot change to {printable(folder)}: {error.strerror}"
             raise MajobctlError(reason) from error
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.resources import files as resources
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -19,6 +18,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from majobctl.cli.invocation import root
 from majobctl.cli.options import kept
 from majobctl.errors import MajobctlError
 
@@ -106,7 +106,7 @@ def environments(ctx: click.Context, incomplete: str) -> Items:
     from majobctl.repository.toml.file import TomlFile
 
     with suppress(MajobctlError, OSError):
-        file = TomlFile.read(_root(ctx) / FILE_NAME, FILE_NAME)
+        file = TomlFile.read(root() / FILE_NAME, FILE_NAME)
         return _items(environments_of(file), incomplete)
     return []
 
@@ -154,20 +154,13 @@ def _items(words: Iterable[str], incomplete: str, end: str = "") -> Items:
     return [CompletionItem(it + end) for it in fitting]
 
 
-def _root(ctx: click.Context) -> Path:
-    from majobctl.repository.settings.settings import find_root
-
-    folder = Path(ctx.find_root().params.get("chdir") or "")
-    return find_root(folder.resolve(strict=True))
-
-
 def _settings(ctx: click.Context) -> Settings:
     from majobctl.repository.settings.settings import read_settings
     from majobctl.repository.settings.variables import Overrides
 
     with ctx.scope(cleanup=False):
         chosen = kept("environment")
-    return read_settings(_root(ctx), Overrides(**chosen))[0]
+    return read_settings(root(), Overrides(**chosen))[0]
 
 
 def _in_files(settings: Settings) -> Iterator[str]:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import click
@@ -174,6 +173,8 @@ class _Lines:
         self._text_of: Callable[[str], str] = lru_cache(maxsize=1)(self._read)
 
     def _read(self, file: str) -> str:
+        from pathlib import Path
+
         from majobctl.files import read_file
 
         try:

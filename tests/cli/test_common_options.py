@@ -12,8 +12,8 @@ from tests.config_repository import Repository, terminal
 from tests.fake_service import FakeService
 
 EACH = pytest.mark.parametrize("path", ALL, ids=" ".join)
-WITHOUT_ENVIRONMENT = [("capture",), ("emulator", "serve"), ("fmt",), ("init",), ("schema",)]
-WITHOUT_ENVIRONMENT += [("version",)]
+WITHOUT_ENVIRONMENT = [("capture",), ("completion",), ("emulator", "serve"), ("fmt",)]
+WITHOUT_ENVIRONMENT += [("init",), ("schema",), ("version",)]
 
 
 @EACH
