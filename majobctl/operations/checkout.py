@@ -51,8 +51,8 @@ def outdated(
     names, sources = {}, {}
     for name, event in sorted(undone, key=lambda it: (-it[1].serial, it[0])):
         if source := _source(event.about, lacks, own):
-            who = printable(event.about.user or event.about.host)
-            names[f"job_config.{name}"] = sources[f"{source} ({who}, {event.at[:10]})"] = True
+            by = printable(f"{event.about.user or event.about.host}, {event.at[:10]}")
+            names[f"job_config.{name}"] = sources[f"{source} ({by})"] = True
     if not names:
         return []
     what = f"this plan undoes what was applied from {in_short([*sources])}"

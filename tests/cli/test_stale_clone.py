@@ -4,6 +4,7 @@ says so."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config_repository import Repository
+from tests.config_repository import JOB, Repository, toml_of
 from tests.git_servers import NO_GIT, bare, git
 from tests.live_cloud import Cloud
 
@@ -23,6 +24,8 @@ pytestmark = [
 DAY = r"20\d\d-\d\d-\d\d"
 COMMITTED = rf"commit [0-9a-f]{{7}}, which is not in HEAD \(alice, {DAY}\)"
 UNCOMMITTED = rf"files that were not committed \(alice, {DAY}\)"
+GIT = shutil.which("git")
+CREATES = "[apply]\ncreate_missing = true\n"
 ADVICE = "unless you mean to, get it first, with `git pull` or `git merge`"
 
 
@@ -192,6 +195,19 @@ def with_a_history_that_cannot_be_read(team: Team) -> None:
     path.mkdir()
 
 
+def with_a_damaged_history(team: Team) -> None:
+    team.applied()
+    path = team.origin.parent / "shared.history.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"fields":[', b'"fields":7,"x":['))
+
+
+def partial(team: Team) -> None:
+    git(team.origin, "config", "uploadpack.allowFilter", "true")
+    shutil.rmtree(team.bob.root)
+    cloned(team.alice, team.origin, "bob", "--filter=tree:0")
+    team.applied()
+
+
 def theirs_alone(team: Team) -> None:
     team.applied()
     team.edit(team.bob, "third", "beta")
@@ -261,6 +277,8 @@ CASES: list[tuple[Callable[[Team], None], str]] = [
     (without_a_commit, ""),
     (without_history, ""),
     (with_a_history_that_cannot_be_read, ""),
+    (with_a_damaged_history, ""),
+    (partial, ALPHA),
     (theirs_alone, ""),
     (added, warning(r"job_config\.gamma")),
     (removed, warning(r"job_config\.beta")),
@@ -334,6 +352,38 @@ def test_a_state_in_a_branch_of_the_remote(team: Team) -> None:
     assert re.search(ALPHA, team.bob.done("plan").stderr)
     team.pull()
     assert team.bob.done("plan").stderr == ""
+
+
+def test_a_plan_asks_git_only_if_a_value_goes_back(team: Team) -> None:
+    log = team.bob.root.parent / "asked.txt"
+    fake = team.bob.write("../bin/git", f'#!/bin/sh\necho "$3" >> {log}\nexec {GIT} "$@"\n')
+    fake.chmod(0o755)
+    team.applied()
+    team.pull()
+    team.bob.monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    team.bob.process("plan", code=0)
+    team.edit(team.bob, "third")
+    team.bob.process("plan", code=0)
+    assert not log.exists()
+    team.edit(team.bob, "first")
+    team.bob.process("plan", code=0)
+    assert log.read_text() == "merge-base\n"
+
+
+def test_many_values_are_found_as_few_are(team: Team) -> None:
+    def edit(text: str) -> None:
+        tables = (toml_of(f"x{i}", {**JOB, "config_desc": f"{text} {i}"}) for i in range(101))
+        team.alice.write("jobs/many.toml", "".join(tables))
+        team.commit(team.alice)
+        team.push(team.alice)
+        team.alice.apply()
+
+    team.alice.settings(f"{(team.alice.root / 'majobctl.toml').read_text()}{CREATES}")
+    edit("first")
+    team.pull()
+    edit("second")
+    said = team.bob.done("plan").stderr
+    assert re.search(warning(r"job_config\.x0, job_config\.x1, job_config\.x10 and 98 more"), said)
 
 
 def test_what_is_not_selected_is_not_named(team: Team) -> None:
