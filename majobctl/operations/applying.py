@@ -144,6 +144,7 @@ class _Run:
             ahead,
             selection=selection,
             overwrites=self.allowed.overwrites,
+            read_history=self.locked.read_history,
         )
 
     def _judged_again(self, plan: Plan) -> Plan:

@@ -60,7 +60,7 @@ def plan(
     before = _config_of(repository, config, base) if base else None
     if isinstance(before, Problem):
         config, before = replace(config, warnings=(*config.warnings, before)), None
-    state, remarks = (_as_applied(before, settings), ()) if before else _state(settings, copy)
+    state, remarks, history = _state(settings, copy, before)
     repository.warn_all(remarks)
     config = replace(config, warnings=(*config.warnings, *remarks))
     at_once = repository.calls_at_once(settings)
@@ -74,6 +74,7 @@ def plan(
             selection=selection,
             for_saving=out is not None,
             base=before,
+            read_history=history,
         )
     if before:
         return replace(only_shown(made), base=base)
@@ -84,14 +85,19 @@ def plan(
     return made
 
 
-def _state(settings: Settings, copy: State | None) -> tuple[State | None, tuple[Problem, ...]]:
-    """The state, or its ``copy``, and what to say of it."""
+def _state(
+    settings: Settings, copy: State | None, base: Config | None
+) -> tuple[State | None, tuple[Problem, ...], Callable[[], bytes] | None]:
+    """The state, its ``copy``, or that of ``base``; what to say of it; and what reads its history,
+    if it has one."""
+    if base:
+        return _as_applied(base, settings), (), None
     if copy is None:
         store = context.store_of(settings)
-        return store.read(), context.under_way(store)
+        return store.read(), context.under_way(store), store.backend.read_history
     copy.check_target(context.target_of(settings), "the copy of the state")
     message = f"this is the plan against a copy of the state, serial {copy.serial}"
-    return copy, (Problem(where="--state", message=f"{message}; it may be out of date"),)
+    return copy, (Problem(where="--state", message=f"{message}; it may be out of date"),), None
 
 
 def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:
@@ -136,9 +142,11 @@ def plan_config(
     for_saving: bool = True,
     overwrites: bool = False,
     base: Config | None = None,
+    read_history: Callable[[], bytes] | None = None,
 ) -> Plan:
     """The plan for ``config`` against ``state`` and, as ``refresh`` says, the service. One
-    ``for_saving``, or to be applied, has the salt that the first state needs."""
+    ``for_saving``, or to be applied, has the salt that the first state needs. ``read_history`` is
+    called if there are changes."""
     context.check_target(state, config.settings)
     if selection:
         files = {name: it.source.file for name, it in config.job_configs.items() if it.source}
@@ -166,6 +174,12 @@ def plan_config(
     salt = new_salt() if needs_salt else ""
     made = make(warnings=(*config.warnings, *noted), salt=salt, live=live)
     made = replace(made, overwrites=overwrites or settings.apply["overwrite"])
+    if read_history and state and made.changes:
+        from majobctl.operations.checkout import outdated
+
+        older = outdated(repository.folder, made.changes, state, read_history)
+        repository.warn_all(older)
+        made = replace(made, warnings=(*made.warnings, *older))
     made = _explained(repository, made, config, state, base)
     _check_found(made, config)
     if selection and not made.total:

@@ -16,7 +16,7 @@ the state, or the history was lost. The first line of one that was pruned says w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, tee
 from typing import Any
@@ -30,12 +30,16 @@ from majobctl.state.record import (
     BEGINNING,
     UNKNOWN,
     FieldPath,
+    Fields,
     fields_of,
     serial_of,
     version_of,
 )
 from majobctl.state.replay import line_of
 from majobctl.text import quoted
+
+_FEW = 100
+"""Names that are sought in each line before it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,20 @@ class History:
             for path in sorted(fields)
             for event, cause in [found.get(path, (None, why))]
         ]
+
+    def undone(self, wanted: Mapping[str, Fields]) -> Iterator[tuple[str, Event]]:
+        """The job configs that get a former value of a field back with ``wanted``, each with the
+        last write of that field."""
+        last: dict[tuple[str, FieldPath], Event] = {}
+        for line in self._lines.known():
+            is_about_them = len(wanted) > _FEW or any(key_of(it) in line.raw for it in wanted)
+            if not is_about_them or not (event := line.glimpse(wanted.keys())):
+                continue
+            for name, edit in event.changes.items():
+                for item in (it for it in edit.fields if it.before != it.after):
+                    origin = last.setdefault((name, item.path), event)
+                    if item.path in wanted[name] and item.before == wanted[name][item.path]:
+                        yield name, origin
 
     def pruned(self, before: str) -> bytes | None:
         """The history with one line in place of all those before the first that is not older than

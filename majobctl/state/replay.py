@@ -22,8 +22,12 @@ _STATED = re.compile(rb'"\},"sum":"([0-9a-f]{16})"\}\r?(?:\n|$)')
 
 
 def line_of(record: Record, previous: str) -> tuple[bytes, str]:
-    content = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return line_of_text(content.encode(), previous)
+    return line_of_text(dumped(record), previous)
+
+
+def dumped(value: Any) -> bytes:
+    """As in a line."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def line_of_text(record: bytes, previous: str) -> tuple[bytes, str]:

@@ -91,7 +91,8 @@ class Backend(Protocol):
         ...
 
     def read_history(self) -> bytes:
-        """All lines that there are, the oldest first. Raises StateError if that cannot be read."""
+        """All lines that there are, the oldest first: as of when the state was read last. Raises
+        StateError if they cannot be read."""
         ...
 
     def end_of_history(self) -> bytes:

@@ -76,7 +76,8 @@ class HttpBackend(Asker):
             self._replace(state=content.decode(), journal="", history=history)
 
     def read_history(self) -> bytes:
-        return (self._held or self.ask(self._server.fetch)).history.encode()
+        read = self._held or (self._seen if self._seen.state else None)
+        return (read or self.ask(self._server.fetch)).history.encode()
 
     def end_of_history(self) -> bytes:
         return self.read_history()
@@ -131,6 +132,7 @@ class HttpBackend(Asker):
                         )
                         warn(f"the lock may still be there: {error}\n{advice}")
             self._holder = self._held = self._overtaken = None
+            self._seen = Document()
 
     def _take(self, holder: Holder, timeout: float) -> None:
         until, self._holder = self._clock.now()[0] + timeout, holder

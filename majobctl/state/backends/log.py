@@ -102,7 +102,8 @@ class LogBackend:
         return Seen(opened.holder, doubt)
 
     def read_history(self) -> bytes:
-        tail = self._records()
+        is_read = self._seen.last and not self._epoch
+        tail = self._reader.tail(self._seen) if is_read else self._records()
         before = self._reader.fetch_usable(records.histories_of(tail))
         return b"".join([*(it.body for it in before), records.end_of_history(tail)])
 
@@ -197,7 +198,7 @@ class LogBackend:
             # What was done under the lock must be reported; the lease ends by itself, too.
             with suppress(OSError):
                 self._add("close", patience=PATIENCE, holder=asdict(holder))
-            self._epoch, self._overtaken = 0, None
+            self._epoch, self._overtaken, self._seen = 0, None, Newest()
 
     def unlock(self, holder_id: str) -> Holder:
         by = asdict(this_process("majobctl unlock"))
