@@ -10,6 +10,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
@@ -59,12 +60,15 @@ class Catalog:
         self._read = read
         self._lists: dict[str, tuple[Entries, bool]] = {}
         self._lock = threading.Lock()
+        # Many job configs have the same flavor and engine.
+        self.id_of = cache(self._id_of)
+        self.names_of = cache(self._names_of)
 
     def entries(self, name: str) -> Entries:
         """The entries of a list, with the service's keys."""
         return self._list(name)[0]
 
-    def id_of(self, name: str, *wanted: str) -> Any:
+    def _id_of(self, name: str, *wanted: str) -> Any:
         """The id of the entry with these names; ConfigError if the service does not offer it."""
         identity = IDS[name]
         found = [item for item in self.entries(name) if as_id(item.get(identity)) is not None]
@@ -77,7 +81,7 @@ class Catalog:
             found = of_value
         return as_id(found[0][identity])
 
-    def names_of(self, name: str, number: str) -> tuple[str, ...] | None:
+    def _names_of(self, name: str, number: str) -> tuple[str, ...] | None:
         """The names of the entry whose id is ``number`` as text; None if there is none."""
         columns = [COLUMNS[name][key] for key in NAMES[name]]
         for entry in self.entries(name):
