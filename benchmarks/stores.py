@@ -34,7 +34,7 @@ from tests.state.backends.s3 import PAIR, VERSITYGW, serving_versitygw
 from tools.environment import ROOT
 
 _PASSWORD = "no-secret"
-_TARGETS = {"git": 2.0, "git-http": 2.0, "postgres": 1.1, "s3": 1.1, "http": 1.1}
+_TARGETS = {"git": 2.0, "git-http": 2.0, "postgres": 1.1, "s3": 1.1, "http": 2.0}
 
 
 @dataclass(frozen=True, slots=True)

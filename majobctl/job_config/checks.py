@@ -59,8 +59,10 @@ def _checks_of(
 ) -> tuple[Sequence[tuple[str, Path, _Check, bool, int]], Sequence[Violation]]:
     """The checks of ``keys`` in the documented order, with the length up to which a plain text is
     right. Cached: many job configs have equal keys."""
+    texts = [it for it in FIELDS.values() if it.kind is Kind.TEXT]
+    longest = {it.name: it.max_length or sys.maxsize for it in texts}
     checks = [
-        (name, (name,), _check_of(field), field.is_array, _longest(field))
+        (name, (name,), _check_of(field), field.is_array, longest.get(name, 0))
         for name, field in FIELDS.items()
         if name in keys
     ]
@@ -70,10 +72,6 @@ def _checks_of(
 def _check_of(field: Field) -> _Check:
     limit = field.max_length
     return partial(string_at, max_length=limit) if limit else _CHECKS[field.kind]
-
-
-def _longest(field: Field) -> int:
-    return field.max_length or sys.maxsize if field.kind is Kind.TEXT else 0
 
 
 def _unknown_key(key: str) -> str:
