@@ -31,7 +31,7 @@ def running_programs() -> Programs:
 def installed_programs(*, with_octodns: bool) -> Programs:
     """Those of ``.venv-bench`` and ``.venv-octodns``, which are made if they are missing."""
     with redirect_stdout(sys.stderr):
-        folder = ready_environment(".venv-bench", "emulator")
+        folder = ready_environment(".venv-bench", "policy")
         octodns = ""
         if with_octodns:
             octodns = str(environment_with(".venv-octodns", _OCTODNS) / "octodns-sync")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Cost, median
-from benchmarks.works import Comparison, Measure, Target
+from benchmarks.workshop import Comparison, Measure, Target
 
 HEAD = "| work | measured | against | ratio | target | met |\n|---|---|---|---|---|---|"
 _PLACE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end of benchmarks -->\n)", re.DOTALL)
@@ -44,6 +44,8 @@ def ideal(seconds: float, runs: int) -> list[Cost]:
 def _ratio(measure: Measure, cost: Cost, base: Cost) -> float:
     if measure is Measure.MEMORY:
         return cost.peak_bytes / base.peak_bytes
+    if measure is Measure.CPU:
+        return cost.cpu_seconds / base.cpu_seconds
     if measure is Measure.SPEED:
         return base.seconds / cost.seconds
     return cost.seconds / base.seconds

@@ -47,6 +47,22 @@ def write_settings(root: Path, provider: Mapping[str, str], **defaults: object) 
     (root / "majobctl.toml").write_text(text, encoding="utf-8")
 
 
+_POLICY = """\
+[policy.nodes-{number}]
+because = "the machines are shared"
+where = {{ train_instance_type = {{ pattern = "p100$" }} }}
+require = {{ train_instance_count = {{ maximum = {most} }}, output_path = {{ pattern = "^/ml-" }} }}
+fails = [{{ train_instance_type = "p100", train_instance_count = {more} }}]
+"""
+
+
+def write_policies(root: Path, count: int) -> None:
+    """Writes ``policy.toml``, whose policies every job config meets."""
+    numbers = range(count)
+    texts = [_POLICY.format(number=it, most=8 + it, more=9 + it) for it in numbers]
+    (root / "policy.toml").write_text("\n".join(texts), encoding="utf-8")
+
+
 def write_seed(file: Path, count: int) -> None:
     """Writes the job configs that an emulator starts with: those of a repository of ``count``."""
     written = (_job_config(number, _DEFAULTS, _DEFAULT_HYPERPARAMETERS) for number in range(count))

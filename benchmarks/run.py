@@ -21,7 +21,8 @@ from benchmarks.machine import facts
 from benchmarks.measure import Command, Cost, Measurer
 from benchmarks.programs import Programs, installed_programs, running_programs, versions
 from benchmarks.report import HEAD, ideal, rows, write_into
-from benchmarks.works import OCTODNS_WORKS, WORKS, Comparison, Sizes, Workshop
+from benchmarks.works import OCTODNS_WORKS, WORKS
+from benchmarks.workshop import Comparison, Sizes, Workshop
 from tools.environment import ROOT
 
 _PAGE = ROOT / "docs" / "performance.md"

@@ -2,8 +2,9 @@
 
     python -m benchmarks.stores --delays 0,60,200 --runs 3
 
-It runs in the environment of the tests, whose servers it uses: git, PostgreSQL, and versitygw where
-it is at hand. A delay is what a proxy adds to each request to a store, in milliseconds.
+It runs in the environment of the tests, whose servers it uses: git, PostgreSQL, a server of
+Terraform's protocol, and versitygw, or else a stand-in in this process. A delay is what a proxy
+adds to each request to a store, in milliseconds.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from benchmarks.machine import facts
 from benchmarks.measure import Command, Cost, Measurer
 from benchmarks.programs import running_programs
 from benchmarks.repositories import write_repository, write_settings
-from benchmarks.works import LATENCY_MS, PARALLELISM, Sizes, Workshop
-from tests import fake_s3, git_servers
+from benchmarks.workshop import LATENCY_MS, PARALLELISM, Sizes, Workshop
+from tests import fake_gitlab, fake_s3, git_servers
 from tests.postgres import OWNER, running_server
-from tests.state.backends.s3 import PAIR, serving_versitygw
+from tests.state.backends.s3 import PAIR, VERSITYGW, serving_versitygw
 from tools.environment import ROOT
 
 _PASSWORD = "no-secret"
-_TARGETS = {"git": 2.0, "git-http": 2.0, "postgres": 1.1, "s3": 1.1}
+_TARGETS = {"git": 2.0, "git-http": 2.0, "postgres": 1.1, "s3": 1.1, "http": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def main() -> None:
 def _lines(options: argparse.Namespace, scratch: Path, stack: ExitStack) -> Iterator[str]:
     measurer = Measurer(scratch)
     measurer.environment.update(PAIR, PGUSER=OWNER, PGPASSWORD=_PASSWORD)
+    user, word = fake_gitlab.USER, fake_gitlab.TOKEN
+    measurer.environment.update(TF_HTTP_USERNAME=user, TF_HTTP_PASSWORD=word)
     sizes = Sizes(options.calls, 0, 0)
     shop = Workshop(running_programs(), sizes, scratch, measurer.environment, stack)
     url = shop.emulator(options.calls, LATENCY_MS)
@@ -92,7 +95,8 @@ def _lines(options: argparse.Namespace, scratch: Path, stack: ExitStack) -> Iter
         for name in list(commands)[1:]:
             yield _row(delay, name, [(it[name], it["local"]) for it in rounds])
     load = ", ".join(f"{it:.1f}" for it in os.getloadavg())
-    yield "; ".join(f"{key}: {it}" for key, it in facts(scratch).items()) + f"; load {load}"
+    known = {**facts(scratch), "s3": "versitygw" if VERSITYGW else "a stand-in", "load": load}
+    yield "; ".join(f"{key}: {it}" for key, it in known.items())
 
 
 def _row(delay: int, name: str, pairs: list[tuple[Cost, Cost]]) -> str:
@@ -135,7 +139,9 @@ def _places(scratch: Path, stack: ExitStack) -> dict[str, Place]:
     web = urlsplit(stack.enter_context(git_servers.over_http(scratch / "git")).address)
     server = stack.enter_context(running_server())
     server.execute(f"ALTER ROLE {OWNER} PASSWORD '{_PASSWORD}'")
-    s3 = urlsplit(stack.enter_context(serving_versitygw(scratch / "s3")))
+    real = VERSITYGW and stack.enter_context(serving_versitygw(scratch / "s3"))
+    s3 = urlsplit(real or stack.enter_context(fake_s3.running()).url)
+    http = urlsplit(stack.enter_context(fake_gitlab.running(is_plain=True)).url)
 
     def git_state(port: int) -> str:
         return f'\n[state]\nbackend = "git"\nbranch = "state-{next(numbers)}"\n'
@@ -149,11 +155,16 @@ def _places(scratch: Path, stack: ExitStack) -> dict[str, Place]:
         bucket = f'bucket = "{fake_s3.BUCKET}"\nregion = "{fake_s3.REGION}"\npath_style = true'
         return f'\n[state]\nbackend = "s3"\n{place}\n{bucket}\n'
 
+    def http_state(port: int) -> str:
+        address = f"http://127.0.0.1:{port}{fake_gitlab.PLAIN_PATH}"
+        return f'\n[state]\nbackend = "http"\naddress = "{address}"\n'
+
     return {
         "git": Place(None, git_state, lambda port: str(bare)),
         "git-http": Place(web.port, git_state, lambda port: f"http://127.0.0.1:{port}/remote.git"),
         "postgres": Place(server.port, postgres_state),
         "s3": Place(s3.port, s3_state),
+        "http": Place(http.port, http_state),
     }
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -108,6 +106,8 @@ def write_durably(path: Path, content: bytes, mode: int = stat.S_IRUSR | stat.S_
 @contextmanager
 def staged(path: Path, content: bytes, mode: int) -> Iterator[str]:
     """A temporary file beside ``path``, flushed to disk, to be renamed; an error removes it."""
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(".tmp", temporary_prefix(path), path.parent)
     with _written(descriptor, temporary, content):
         with _if_supported():
@@ -143,6 +143,9 @@ def sweep(folder: Path, paths: Iterable[Path]) -> None:
 def temporary_folder(stack: ExitStack) -> Path:
     """A new folder for temporary files, which goes with ``stack``, or else, after a kill, when the
     next one is made: as long as this process lives, it has the folder's lock."""
+    import shutil
+    import tempfile
+
     _sweep(tempfile.gettempdir())
     while True:
         folder = tempfile.mkdtemp(".tmp", ".majobctl-")
@@ -155,6 +158,8 @@ def temporary_folder(stack: ExitStack) -> Path:
 
 def _sweep(parent: str) -> None:
     """Removes the temporary folders of processes that are gone."""
+    import shutil
+
     is_one, names = re.compile(r"\.majobctl-[a-z0-9_]{8}\.tmp").fullmatch, list[str]()
     with suppress(OSError):
         names = os.listdir(parent)

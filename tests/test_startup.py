@@ -18,10 +18,11 @@ COSTLY = {
     "werkzeug",
     "tomlkit",
     "filelock",
+    "tempfile",
     "psycopg",
 }
 LATE = {
-    *("hashlib", "hmac", "secrets", "socket", "ssl", "logging"),
+    *("hashlib", "hmac", "secrets", "socket", "ssl", "logging", "tempfile"),
     *(
         f"majobctl.operations.{name}"
         for name in (

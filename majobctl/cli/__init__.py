@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     # Few of a command's objects are cyclic garbage, and most live until it ends.
-    gc.set_threshold(50_000, 50)
+    gc.set_threshold(200_000, 50)
     chosen: dict[str, Any] = {}
     if isinstance(stdout := unguarded_stdout(), io.TextIOWrapper):
         # Characters that the output's encoding lacks are shown as escapes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -200,6 +199,8 @@ def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -
 def width_of(stream: TextIO | None) -> int | None:
     """The columns of a terminal, or those that COLUMNS asks for; None for anything else."""
     is_known = is_terminal(stream) or "COLUMNS" in os.environ
+    import shutil
+
     return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
 
 

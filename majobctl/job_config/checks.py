@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import islice
@@ -37,8 +38,12 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
     params: dict[str, Any] = {}
     checks, unknown = _checks_of(tuple(raw))
     violations = [*unknown]
-    for name, path, check, is_array in checks:
+    for name, path, check, is_array, longest in checks:
         value = raw[name]
+        is_quick = type(value) is str and 0 < len(value) <= longest
+        if is_quick and value.isascii() and value.isprintable():
+            params[name] = value  # as most texts
+            continue
         # An empty array or table is blank only in a field that can have one; else it is wrong.
         is_blank_array = is_array and is_blank(value)
         if value if isinstance(value, str) else not (value is None or is_blank_array):
@@ -51,10 +56,13 @@ def checked_values(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violati
 @lru_cache(maxsize=1024)
 def _checks_of(
     keys: tuple[str, ...],
-) -> tuple[Sequence[tuple[str, Path, _Check, bool]], Sequence[Violation]]:
-    """The checks of ``keys`` in the documented order. Cached: many job configs have equal keys."""
+) -> tuple[Sequence[tuple[str, Path, _Check, bool, int]], Sequence[Violation]]:
+    """The checks of ``keys`` in the documented order, with the length up to which a plain text is
+    right. Cached: many job configs have equal keys."""
+    texts = [it for it in FIELDS.values() if it.kind is Kind.TEXT]
+    longest = {it.name: it.max_length or sys.maxsize for it in texts}
     checks = [
-        (name, (name,), _check_of(field), field.is_array)
+        (name, (name,), _check_of(field), field.is_array, longest.get(name, 0))
         for name, field in FIELDS.items()
         if name in keys
     ]
@@ -80,11 +88,10 @@ def holds_keys(value: object) -> bool:
 
 def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[Violation]:
     """The rules about required keys and between keys that ``params``, made from ``raw``, break."""
-    violations = []
-    for name, unless in _REQUIRED.items():
-        if name not in params and unless not in params:
-            state = "must not be empty" if name in raw else "is missing"
-            violations.append(Violation((name,), f"{name} {state}"))
+    violations = [
+        Violation((name,), f"{name} {'must not be empty' if name in raw else 'is missing'}")
+        for name in _missing(tuple(params))
+    ]
     violations += broken_rules(params)
     if not violations or any(key not in FIELDS and holds_keys(it) for key, it in raw.items()):
         return []  # Of a table with a dot in its name, the keys are there.
@@ -93,3 +100,9 @@ def rule_violations(raw: Mapping[str, Any], params: Mapping[str, Any]) -> list[V
     misspelt = (similar(key, _KNOWN) for key in unknown)
     meant = {matches[0] for matches in misspelt if matches} - params.keys()
     return [it for it in violations if (it.with_key or str((*it.path, "")[0])) not in meant]
+
+
+@lru_cache(maxsize=1024)
+def _missing(keys: tuple[str, ...]) -> Sequence[str]:
+    """What is required beside ``keys``. Cached: many job configs have equal keys."""
+    return [name for name, unless in _REQUIRED.items() if not {name, unless} & {*keys}]

@@ -30,6 +30,8 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
     else:
         wanted = "a table {label = value} or an array of {label, value}"
         return refused(path, wrong_type(what, wanted, value))
+    if not violations and (plain := _plain(contents)) is not None:
+        return plain, ()
     labelled: dict[str, Any] = {}
     for label in sorted(contents):
         content = contents[label]
@@ -41,6 +43,17 @@ def hyperparameters_at(path: Path, value: object, what: str) -> Checked:
             violations += _violations(place, label, content)
         labelled[label] = content.mask if isinstance(content, UnsetText) else text or ""
     return (None if violations else labelled), violations
+
+
+def _plain(contents: Mapping[str, object]) -> dict[str, str] | None:
+    """Their texts, if a look at all of them together shows that each is right, as most are."""
+    texts = {
+        label: it if type(it := contents[label]) is str else hyperparameter_text(it) or _PLACEHOLDER
+        for label in sorted(contents)
+    }
+    sent = "".join([*texts, *texts.values()])
+    is_plain = sent.isascii() and sent.isprintable() and "" not in texts
+    return texts if is_plain and "${" not in sent and _PLACEHOLDER not in sent else None
 
 
 def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:

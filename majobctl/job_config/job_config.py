@@ -5,8 +5,9 @@ a blank value is a missing one, ``obs://b/x`` is ``/b/x``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from majobctl.errors import ConfigError, Problem
@@ -73,10 +74,15 @@ def request_params(params: dict[str, Any]) -> dict[str, Any]:
     return {key: params[key] for key in params if key not in left_out} if left_out else params
 
 
-def unsent(params: Mapping[str, Any]) -> list[Field]:
+def unsent(params: Mapping[str, Any]) -> Sequence[Field]:
     """Those of ``params`` that no request carries, or none that has all of them."""
-    found = [it for it in _MAYBE_UNSENT if not it.rest or it.unless in params]
-    return [field for field in found if field.name in params]
+    return _unsent(tuple(params))
+
+
+@lru_cache(maxsize=1024)
+def _unsent(keys: tuple[str, ...]) -> Sequence[Field]:
+    found = (it for it in _MAYBE_UNSENT if not it.rest or it.unless in keys)
+    return [field for field in found if field.name in keys]
 
 
 _MAYBE_UNSENT = [field for field in FIELDS.values() if not field.rest or field.unless]

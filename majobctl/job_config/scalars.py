@@ -43,6 +43,11 @@ def string_at(path: Path, value: object, what: str, max_length: int = 0) -> Chec
 
 def obs_path_at(path: Path, value: object, what: str) -> Checked:
     """The OBS path ``value``, as ``/bucket/...``; ``what`` names it in a message."""
+    if type(value) is str and value[:1] == "/" and value.find("/", 2) > 0:
+        # Most of them, without the pattern.
+        is_plain = value.isascii() and value.isprintable()
+        if is_plain and "//" not in value and "/." not in value:
+            return value, ()
     is_known = isinstance(value, str) and not isinstance(value, UnsetText)
     if is_known and (match := _OBS_PATH.fullmatch(str(value))):
         return match[1], ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
@@ -214,9 +214,10 @@ def variable_for(label: str) -> str:
 
 def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
     """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
-    for label, text in params.get(_LABELLED, {}).items():
+    labelled = params.get(_LABELLED, {})
+    for label in _suspects(tuple(labelled)):
         place = (_LABELLED, label)
-        if not looks_secret(label) or place in hidden or PLAIN.fullmatch(text):
+        if place in hidden or PLAIN.fullmatch(labelled[label]):
             continue
         key = label if re.fullmatch(r"[\w-]+", label, re.ASCII) else quoted(label)
         yield Violation(
@@ -263,6 +264,12 @@ def looks_secret(label: str) -> bool:
     lower = label.lower()
     forms = (lower, re.sub(r"[-_. ]", "", lower))
     return any(_SECRET_KEY.fullmatch(form) or _SECRET_WORD.fullmatch(form) for form in forms)
+
+
+@lru_cache(maxsize=1024)
+def _suspects(labels: Sequence[str]) -> Sequence[str]:
+    """Those that look secret. Cached: many job configs have equal labels."""
+    return [label for label in labels if looks_secret(label)]
 
 
 PLAIN = re.compile(r"true|false|[-+.\de]{0,6}", re.IGNORECASE)

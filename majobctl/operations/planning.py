@@ -203,7 +203,8 @@ def _explained(
     made = replace(
         made,
         changes=tuple(
-            replace(it, source=config.elsewhere.get(it.name, it.source)) for it in made.changes
+            replace(it, source=config.elsewhere[it.name]) if it.name in config.elsewhere else it
+            for it in made.changes
         ),
         needs_force=tuple(exceeded_limits(made, state, settings.apply, settings.job_files)),
         unset=_unset(made, config),

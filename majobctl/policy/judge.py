@@ -66,6 +66,8 @@ class Subject:
     changed: Sequence[tuple[str, ...]] = ()
     leaves: bool = False
     """It is deleted or forgotten, and ``params`` is what it was."""
+    seen: dict[tuple[str, ...], _Value] = field(default_factory=dict, init=False, compare=False)
+    """What ``at`` has found: many rules look at the same places."""
 
     @property
     def name(self) -> str:
@@ -76,6 +78,11 @@ class Subject:
         return replace(self, facts=self.facts_before, params=self.before)
 
     def at(self, path: tuple[str, ...]) -> _Value:
+        if path not in self.seen:
+            self.seen[path] = self._at(path)
+        return self.seen[path]
+
+    def _at(self, path: tuple[str, ...]) -> _Value:
         if len(path) == 1 and path[0] in FACTS:
             value = self.facts.get(path[0])
         else:
@@ -137,7 +144,7 @@ class _Rule:
         policy = self.policy
         # Without a plan there is no action; and nothing else matters of what leaves.
         is_judged = "action" in subject.facts if self._asks_action else not subject.leaves
-        if not is_judged or policy.exempts(subject.name):
+        if not is_judged or (policy.exempt and policy.exempts(subject.name)):
             return
         covers = self._first_unmet(subject) is None
         if covers:
@@ -160,6 +167,7 @@ class _Rule:
     def _wrong_example(self, example: Example) -> str:
         subject = Subject(facts=example.facts, params=example.params)
         unmet = self._first_unmet(subject)
+        why = "" if unmet is None else _unmet_text(unmet, subject)
         missed = [message for _, message in self._missed(subject)] if unmet is None else []
         key, index = example.path
         count = len(self.policy.fails if key == "fails" else self.policy.passes)
@@ -167,31 +175,34 @@ class _Rule:
         if key == "passes":
             return f"{which} does not pass: {missed[0]}" if missed else ""
         if unmet is not None:
-            return f"{which} does not break the rule, since `where` does not hold for it: {unmet}"
+            return f"{which} does not break the rule, since `where` does not hold for it: {why}"
         return "" if missed else f"{which} does not break the rule: it meets all of `require`"
 
-    def _first_unmet(self, subject: Subject) -> str | None:
-        """The first condition of ``where`` that does not hold, and why; None if all do."""
+    def _first_unmet(self, subject: Subject) -> Condition | None:
+        """The first condition of ``where`` that does not hold; None if all do."""
         for condition, checks in self._where:
             value = subject.at(condition.path)
             if value is _Unknown.MISSING:
-                return f"{condition.dotted} is missing"
+                return condition
             if value is not _Unknown.SECRET and _broken(condition, checks, value) is not None:
-                return f"{condition.dotted} {_shown(condition, value)}"
+                return condition
         return None
 
     def _missed(self, subject: Subject) -> Iterator[tuple[tuple[str, ...], str]]:
         for condition, checks in self._require:
-            value, dotted, place = subject.at(condition.path), condition.dotted, self.policy.place
+            value, wrong = subject.at(condition.path), ""
             if value is _Unknown.MISSING:
                 if not condition.optional:
-                    why = _KNOWN_FOR.get(dotted, "")
-                    yield condition.path, f"{dotted} is missing{why}; {place} requires it"
+                    known = _KNOWN_FOR.get(condition.dotted, "")
+                    wrong = f"is missing{known}; {self.policy.place} requires it"
             elif value is _Unknown.SECRET:
                 if condition.words:
-                    yield condition.path, f"{dotted} is sensitive; {place} cannot check its value"
-            elif (wrong := _broken(condition, checks, value)) is not None:
-                yield condition.path, f"{dotted} {_shown(condition, value)}; {place} {wrong}"
+                    wrong = f"is sensitive; {self.policy.place} cannot check its value"
+            elif (broken := _broken(condition, checks, value)) is not None:
+                says = sentence_of(*broken) if broken else "wants a number"
+                wrong = f"{_shown(condition, value)}; {self.policy.place} {says}"
+            if wrong:
+                yield condition.path, f"{condition.dotted} {wrong}"
 
 
 @lru_cache(maxsize=1024)
@@ -218,17 +229,25 @@ def _of_label(words: Mapping[str, Any]) -> dict[str, Any]:
     return {"properties": {"text": texts, "value": values}}
 
 
-def _broken(condition: Condition, checks: _Checks, value: Any) -> str | None:
-    """What the rule says, if ``value`` breaks it: its first word that does."""
+def _broken(
+    condition: Condition, checks: _Checks, value: Any
+) -> tuple[()] | tuple[str, Any] | None:
+    """The first word that ``value`` breaks, with its operand; () if a number is wanted."""
     if condition.path[0] == LABELS:
         number = number_or_text(value)
         if condition.needs_number and isinstance(number, str):
-            return "wants a number"
+            return ()
         value = {"value": number, "text": str(value)}
     for word, operand, validator in checks:
         if not validator.is_valid(value):
-            return sentence_of(word, operand)
+            return word, operand
     return None
+
+
+def _unmet_text(condition: Condition, subject: Subject) -> str:
+    value = subject.at(condition.path)
+    is_missing = value is _Unknown.MISSING
+    return f"{condition.dotted} {'is missing' if is_missing else _shown(condition, value)}"
 
 
 def _shown(condition: Condition, value: Any) -> str:

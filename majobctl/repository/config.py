@@ -57,7 +57,8 @@ def load_config(
     problems = {*found.settings_problems, *found.unreadable}
     warnings = {*found.unmatched, *misspelt(found.settings.variables)}
     for reading in found.readings:
-        warnings.update(_problems(reading, reading.warnings))
+        if reading.warnings:
+            warnings.update(_problems(reading, reading.warnings))
         if reading.job_config is None:
             wrong = (*reading.violations, *reading.expansion_violations)
             problems.update(_problems(reading, wrong))

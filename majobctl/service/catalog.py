@@ -10,6 +10,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from majobctl.errors import ConfigError, Problem, TransportError
@@ -59,6 +60,9 @@ class Catalog:
         self._read = read
         self._lists: dict[str, tuple[Entries, bool]] = {}
         self._lock = threading.Lock()
+        # Many job configs have the same flavor and engine.
+        self.id_of = cache(self._id_of)
+        self.names_of = cache(self._names_of)
 
     def entries(self, name: str) -> Entries:
         """The entries of a list, with the service's keys."""
@@ -70,7 +74,7 @@ class Catalog:
         with self._lock:
             return {name: found for name, (found, is_all) in self._lists.items() if is_all}
 
-    def id_of(self, name: str, *wanted: str) -> Any:
+    def _id_of(self, name: str, *wanted: str) -> Any:
         """The id of the entry with these names; ConfigError if the service does not offer it."""
         identity = IDS[name]
         found = [item for item in self.entries(name) if as_id(item.get(identity)) is not None]
@@ -83,7 +87,7 @@ class Catalog:
             found = of_value
         return as_id(found[0][identity])
 
-    def names_of(self, name: str, number: str) -> tuple[str, ...] | None:
+    def _names_of(self, name: str, number: str) -> tuple[str, ...] | None:
         """The names of the entry whose id is ``number`` as text; None if there is none."""
         columns = [COLUMNS[name][key] for key in NAMES[name]]
         for entry in self.entries(name):

@@ -26,6 +26,8 @@ FORMAT_VERSION = 1
 _MOST_OF_NAME = 500
 _MAX_DEPTH = 9
 """So many tables or arrays may lie in one another: what is loaded can be saved and shown."""
+_PLAIN = {"params", "applied_at"}
+"""The members of an entry that was applied, without anything special."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +205,28 @@ def _state_of(document: Node) -> State:
         lineage=lineage.text(),
         serial=serial.integer(),
         target=Target.of_document(document["target"]),
-        job_configs={key: entry_of(Node(table[key], entries, key)) for key in sorted(table)},
+        job_configs={
+            key: _plain_entry(table[key]) or entry_of(Node(table[key], entries, key))
+            for key in sorted(table)
+        },
         salt=salt.text() if salt else "",
         merged=merged.text() if merged else "",
     )
+
+
+def _plain_entry(table: object) -> Entry | None:
+    """As ``entry_of``, if it has two members of the right types, as most have; else None."""
+    if not isinstance(table, dict) or table.keys() != _PLAIN:
+        return None
+    params, applied_at = table["params"], table["applied_at"]
+    if not isinstance(applied_at, str) or not isinstance(params, dict):
+        return None
+    labels = params.get("hyperparameters")
+    inner = labels.values() if isinstance(labels, dict) else ()
+    kinds = [*map(type, params.values()), *map(type, inner)]
+    if list in kinds or kinds.count(dict) != isinstance(labels, dict):
+        return None
+    return Entry(params=_without_blanks(params), applied_at=applied_at)
 
 
 def entry_of(node: Node) -> Entry:

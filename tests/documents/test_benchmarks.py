@@ -14,7 +14,8 @@ import pytest
 from benchmarks.measure import Command, Cost
 from benchmarks.report import rows, write_into
 from benchmarks.repositories import OFFLINE, write_repository
-from benchmarks.works import OCTODNS_WORKS, WORKS, Comparison, Measure, Target
+from benchmarks.works import OCTODNS_WORKS, WORKS
+from benchmarks.workshop import Comparison, Measure, Target
 from benchmarks.zones import Content, write_zones
 from majobctl.repository.config import load_config
 
@@ -75,6 +76,8 @@ def test_a_part_of_the_table_is_not_written() -> None:
     [
         (Target(Measure.TIME, 3), SLOW, FAST, "3.00 x", "yes"),
         (Target(Measure.TIME, 2.9), SLOW, FAST, "3.00 x", "**no**"),
+        (Target(Measure.CPU, 3), SLOW, FAST, "3.00 x", "yes"),
+        (Target(Measure.CPU, 2.9), SLOW, FAST, "3.00 x", "**no**"),
         (Target(Measure.MEMORY, 1.5), SLOW, FAST, "1.50 x", "yes"),
         (Target(Measure.MEMORY, 1.4), SLOW, FAST, "1.50 x", "**no**"),
         (Target(Measure.SPEED, 3), FAST, SLOW, "3.00 x", "yes"),

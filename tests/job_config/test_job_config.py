@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from majobctl.errors import ConfigError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.job_config import JobConfig, normalise
-from majobctl.job_config.values import WrittenFloat, type_name
+from majobctl.job_config.values import WrittenFloat, hyperparameter_text, type_name
 from tests.strategies import Break, breaks, names, plain_values, valid_params
 
 PARAMS: Mapping[str, Any] = {
@@ -289,3 +289,29 @@ def test_any_values_are_a_job_config_or_a_config_error(name: str, raw: dict[str,
         assert all(str(problem).isprintable() for problem in error.problems)
     else:
         assert set(made.params) <= set(PARAMS) | set(raw)
+
+
+class Unusual(str):
+    """A text that is never taken at a quick look."""
+
+
+@given(st.text("/.:ab\t\x7fé${(", max_size=9) | st.just("obs://a/b"))
+def test_a_quick_look_at_a_text_sees_what_a_close_one_does(text: str) -> None:
+    for key in ("output_path", "config_desc", "train_instance_type"):
+        assert normalise({**PARAMS, key: text}) == normalise({**PARAMS, key: Unusual(text)})
+
+
+@given(
+    st.dictionaries(
+        st.text("a.\té${(", min_size=1, max_size=3) | st.just("(sensitive"),
+        plain_values | st.text("a\x7fé${(", max_size=3) | st.just("(sensitive)"),
+        max_size=3,
+    )
+)
+def test_a_quick_look_at_labels_sees_what_a_close_one_does(labelled: dict[str, Any]) -> None:
+    params, violations = normalise({**PARAMS, "hyperparameters": labelled})
+    _, with_another = normalise({**PARAMS, "hyperparameters": {**labelled, "": "no label"}})
+    assert violations == [it for it in with_another if "must not be empty" not in it.message]
+    if not violations:
+        known = {label: hyperparameter_text(labelled[label]) for label in sorted(labelled)}
+        assert list(params.get("hyperparameters", {}).items()) == list(known.items())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from majobctl.errors import ConfigError, TransportError
+from majobctl.service.catalog import Catalog
 from majobctl.service.estimator import Estimator
 from majobctl.service.session import Session
 from tests.fake_service import (
@@ -461,6 +462,23 @@ class TestTheCatalogue:
         specs += [{"spec_code": "a", "spec_id": 2}, {"spec_code": "a", "spec_id": 3}]
         service.answer_next(200, {**OK, "specs": specs})
         assert session.catalog.id_of("flavors", "a") == 2
+
+    def test_looks_for_a_name_and_for_an_id_once(self) -> None:
+        class Counted(list[dict[str, Any]]):
+            passes = 0
+
+            def __iter__(self) -> Iterator[dict[str, Any]]:
+                self.passes += 1
+                return super().__iter__()
+
+        entries = Counted([{"spec_code": "a", "spec_id": 2}])
+        catalog = Catalog(lambda name: (entries, True))
+        for _ in range(3):
+            assert catalog.id_of("flavors", "a") == 2
+            assert catalog.names_of("flavors", "2") == ("a",)
+            with pytest.raises(ConfigError):
+                catalog.id_of("flavors", "b")
+        assert entries.passes == 2 + 3
 
 
 def test_the_fake_checks_signatures_for_these_tests(service: FakeService) -> None:

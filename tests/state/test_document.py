@@ -262,6 +262,9 @@ _json = st.recursive(
 )
 
 
+_keys = st.sampled_from(["hyperparameters", "data_source", "log_url", "sensitive"])
+
+
 @given(st.dictionaries(st.sampled_from([*DOCUMENT, "more"]), _json), st.booleans())
 def test_any_json_is_either_a_state_that_can_be_saved_or_refused(
     changes: dict[str, Any], is_laid_over: bool
@@ -280,3 +283,19 @@ def test_values_that_could_not_be_saved_again_are_refused(value: str) -> None:
     assert "is damaged" in refusal_of(content.encode())
     name = json.dumps(DOCUMENT).replace('"one"', '"\\ud800"')
     assert "is damaged" in refusal_of(name.encode())
+
+
+@given(
+    st.dictionaries(st.sampled_from(["params", "applied_at"]), _json, max_size=2)
+    | st.fixed_dictionaries({"params": st.dictionaries(_keys, _json), "applied_at": st.text()})
+)
+def test_an_entry_is_the_same_at_a_quick_look_and_at_a_close_one(entry: dict[str, Any]) -> None:
+    quick, close = (
+        {**DOCUMENT, "job_configs": {"one": {**entry, **more}}} for more in ({}, {"pending": False})
+    )
+    try:
+        state = load(close)
+    except StateError as error:
+        assert refusal_of(json.dumps(quick).encode()) == str(error)
+    else:
+        assert load(quick) == state

@@ -87,6 +87,8 @@ class Layer:
     @cached_property
     def _indices(self) -> Mapping[Any, int]:
         """Where an array of hyperparameters, which may be broken, has each label first."""
+        if isinstance(self.table.get("hyperparameters"), dict):
+            return {}
         own = self.whole.table.get("hyperparameters")
         found: dict[Any, int] = {}
         for index, item in enumerate(own if isinstance(own, list) else ()):

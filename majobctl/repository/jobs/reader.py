@@ -178,7 +178,7 @@ def _read_job_config(
         sensitive=_secrets(policy, sent, written),
         policy=policy,
         prevent_delete=bool(effective.prevent_delete),
-        renamed_from=filled(effective.renamed_from, matrix_texts or {}),
+        renamed_from=effective.renamed_from and filled(effective.renamed_from, matrix_texts or {}),
         unsent={it: params[it] for it in params if it not in sent} if sent is not params else {},
     )
     warnings = [*_warnings(params, sent), *secret_warnings(params, job_config.sensitive)]
@@ -274,11 +274,12 @@ def _read_alone(
     return Reading(origin=origin, policy=policy, violations=violations)
 
 
-def _with_misplaced(origin: Origin, wrong: Iterable[Violation]) -> list[Violation]:
+def _with_misplaced(origin: Origin, wrong: list[Violation]) -> list[Violation]:
     found = {item.path: item for item in tables.misplaced_labels(origin.layers)}
-    if wrong := [*wrong]:
+    if wrong:
         found |= {item.path: item for item in tables.dotted_names(origin.own)}
-    return [*found.values(), *(item for item in wrong if item.path not in found)]
+    others = [item for item in wrong if item.path not in found] if found else wrong
+    return [*found.values(), *others]
 
 
 def _policy(effective: Directives, secret: Iterable[KeyPath] = ()) -> ComparePolicy:

@@ -41,9 +41,10 @@ def named_tables(file: TomlFile, kind: str) -> Iterator[tuple[Layer, list[Violat
         yield Layer(file, (kind, name), {}), [Violation((), message)]
 
 
-def misplaced_labels(layers: Sequence[Layer]) -> Iterator[Violation]:
+def misplaced_labels(layers: Sequence[Layer]) -> list[Violation]:
     """A violation for each key of a job config that was written below the header of its
     hyperparameters, where it would be a label. A label that is written as a string is meant."""
+    found = []
     for layer in layers:
         labels = layer.table.get("hyperparameters")
         if not isinstance(labels, dict) or KEYS.isdisjoint(labels):
@@ -52,11 +53,12 @@ def misplaced_labels(layers: Sequence[Layer]) -> Iterator[Violation]:
             path = ("hyperparameters", key)
             if next(it for it in layers if it.has(path)) is layer:
                 table = printable(".".join(map(str, layer.prefix)))
-                yield Violation(
-                    path,
+                message = (
                     f"{key} is a key of [{table}], not a hyperparameter; move it there, or, for a"
-                    f" label, write hyperparameters = [{{label = {quoted(key)}, value = ...}}]",
+                    f" label, write hyperparameters = [{{label = {quoted(key)}, value = ...}}]"
                 )
+                found.append(Violation(path, message))
+    return found
 
 
 def dotted_names(layer: Layer) -> Iterator[Violation]:
