@@ -15,8 +15,10 @@ import click
 
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
-from majobctl.cli.options import INTERRUPTED
+from majobctl.cli.options import INTERRUPTED, fitted_message, say
+from majobctl.cli.progress import showing
 from majobctl.errors import ConfigError, MajobctlError, ServiceError
 from majobctl.text import counted, printable, printable_lines
 
@@ -53,7 +55,7 @@ def cli(chdir: str | None, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
-    with guarded_streams():
+    with guarded_streams(), INTERRUPTS.handled(), showing():
         streams = [*filter(None, (sys.stdout, sys.stderr))]
         try:
             code = _run(sys.argv[1:] if arguments is None else arguments)
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # Python would try again at its exit, complain, and exit with 120.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
                 code = code or 1
-        return code
+        return INTERRUPTED if INTERRUPTS.count else code
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -79,10 +81,11 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         _take_standard_streams()
         _check_arguments(arguments)
-        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
+        with INTERRUPTS.raising():
+            code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
         error = _with_hint(error, arguments)
-        error.message = printable(error.message)  # type: ignore[misc]
+        error.message = fitted_message(printable(error.message))  # type: ignore[misc]
         error.show()
         return 1
     except (click.Abort, KeyboardInterrupt):
@@ -93,7 +96,7 @@ def _run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except OSError as error:
         # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        click.echo(f"Error: {printable(_reason(error))}", err=True)
+        say(f"Error: {printable(_reason(error))}", err=True)
         return 1
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
@@ -103,7 +106,7 @@ def _run(arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-        click.echo(
+        say(
             f"majobctl {__version__}: this is a defect in majobctl. Please report it with the lines"
             " above.",
             err=True,
@@ -167,10 +170,10 @@ def _reason(error: OSError) -> str:
 
 def _show(error: MajobctlError) -> None:
     if isinstance(error, ConfigError):
-        click.echo(printable_lines(str(error)), err=True)
+        say(printable_lines(str(error)), err=True)
         click.echo(f"{counted(len(error.problems), 'problem')}. Nothing was done.", err=True)
     else:
-        click.echo(f"Error: {printable_lines(str(error))}", err=True)
+        say(f"Error: {printable_lines(str(error))}", err=True)
         cause = error.__cause__ or error
         if isinstance(cause, ServiceError) and cause.status < 429:
             from majobctl.service.codes import ADVICE
@@ -178,4 +181,4 @@ def _show(error: MajobctlError) -> None:
             is_denied = cause.is_about_credentials or cause.status == 403
             default = "check the credentials and their rights" if is_denied else ""
             if advice := ADVICE.get(cause.code, default):
-                click.echo(advice, err=True)
+                say(advice, err=True)

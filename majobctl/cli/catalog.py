@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option, format_option
+from majobctl.cli.options import environment_option, format_option, say
 from majobctl.operations.context import provider_of, target_of
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.text import table_text, utc_now
@@ -69,7 +69,7 @@ def _show(name: str, format_: str) -> None:
         text = dumps({**HEAD, "target": target_of(settings).document(), name: items})
     else:
         text = _table(name, items)
-    click.echo(text, nl=False)
+    say(text, format_)
 
 
 def _cache(

@@ -37,7 +37,7 @@ def command(format_: str, detailed_exitcode: bool) -> int:
 
     with reading_progress() as reading:
         found = drift(invocation.repository(reading), selection=invocation.selection())
-    click.echo(_rendered(found, format_), nl=False)
+    options.say(_rendered(found, format_), format_)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.options import say
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
 
@@ -42,13 +43,13 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
         except ConfigError as error:
             problems += error.problems
     for problem in sorted(problems):
-        click.echo(str(problem), err=True)
+        say(str(problem), err=True)
     if problems:
         count = counted(len(problems), "problem")
-        click.echo(f"{count}. Files with problems were not changed.", err=True)
+        say(f"{count}. Files with problems were not changed.", err=True)
     done = "would change" if check or diff else "formatted"
     text = f"{counted(sum(changes), 'file')} {done}, {changes.count(False)} unchanged."
-    click.echo(text, err=diff)
+    say(text, err=diff)
     return 1 if problems or (check and any(changes)) else 0
 
 
@@ -90,10 +91,10 @@ def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
     if is_changed and diff:
         click.echo(_difference(name, before, after.content, hidden), nl=False)
     elif is_changed and check:
-        click.echo(f"would change {name}")
+        say(f"would change {name}")
     elif is_changed:
         _replace(path, name, after.content)
-        click.echo(f"formatted {name}")
+        say(f"formatted {name}")
     if after.obstacle:
         invocation.warn(f"{name}: left as it is: {after.obstacle}")
     return is_changed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.progress import reading_progress
 from majobctl.text import counted, printable
 
@@ -53,7 +53,7 @@ def command(
         raise click.UsageError("give names, or --all, but not both")
     if not all_ and not names:
         raise click.UsageError("say what to import: names, globs such as 'resnet-*', or --all")
-    with Interrupts(), reading_progress() as reading:
+    with INTERRUPTS.careful(), reading_progress() as reading:
         result = import_configs(
             invocation.repository(reading),
             names=("*",) if all_ else names,
@@ -61,9 +61,9 @@ def command(
             single_file=single_file,
         )
     for notice in _notices(result, names):
-        click.echo(notice, err=True)
+        options.say(notice, err=True)
     text = f"{' '.join(_sentences(result, single_file))}\n"
-    click.echo(_document(result) if format_ == "json" else text, nl=False)
+    options.say(_document(result) if format_ == "json" else text, format_)
     return 0
 
 

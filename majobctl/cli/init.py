@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from majobctl.cli.options import say
 from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
 from majobctl.text import printable
@@ -45,11 +46,11 @@ def command(directory: str) -> None:
         is_new_file = _create(root, root / name, content)
         note = "" if is_new_file else _NOTES.get(name, "")
         outcome = "created" if is_new_file else "kept"
-        click.echo(f"{outcome} {printable(str(root / name))}{note}")
+        say(f"{outcome} {printable(str(root / name))}{note}")
     if is_new:
         folder = printable(shlex.quote(directory))
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
-        click.echo(f"Next: {steps} majobctl apply.")
+        say(f"Next: {steps} majobctl apply.")
 
 
 def _templates(is_new: bool) -> Iterator[tuple[str, bytes]]:

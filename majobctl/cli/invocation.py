@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from majobctl.cli.options import ENVIRONMENT, kept
+from majobctl.cli.options import ENVIRONMENT, kept, say
 from majobctl.errors import MajobctlError, StateError
 from majobctl.text import printable, printable_lines, reason_of
 
@@ -68,7 +66,7 @@ def load_settings() -> Settings:
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
     label = "Error" if isinstance(warning, MajobctlError) else "Warning"
-    click.echo(f"{label}: {printable_lines(str(warning))}", err=True)
+    say(f"{label}: {printable_lines(str(warning))}", err=True)
 
 
 def read_file(file: str, hint: str = "") -> bytes:

@@ -186,6 +186,25 @@ def width_of(stream: TextIO | None) -> int | None:
     return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
 
 
+def say(text: str, format_: str = "text", *, err: bool = False) -> None:
+    """Prints lines; those for people so that no word is broken at the edge of a terminal."""
+    from majobctl.render.values import fitted
+
+    stream = sys.stderr if err else sys.stdout
+    if format_ == "text" and is_terminal(stream):
+        text = fitted(text, width_of(stream))
+    click.echo(text, err=err, nl=not text.endswith("\n"))
+
+
+def fitted_message(message: str) -> str:
+    """``message`` as ``say`` prints it, if click puts "Error: " before it."""
+    from majobctl.render.values import fitted
+
+    start = "Error: "
+    width = width_of(sys.stderr) if is_terminal(sys.stderr) else None
+    return fitted(start + message, width).removeprefix(start)
+
+
 def painter() -> Paint:
     """Colors on a terminal, unless they are turned off."""
     is_off = kept("no_color")["no_color"] or os.environ.get("NO_COLOR")

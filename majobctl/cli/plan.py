@@ -85,7 +85,7 @@ def command(
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"
         way = "policies deny what it does" if made.denials else f"apply it with: {again}"
-        click.echo(f"Saved the plan; {way}", err=True)
+        options.say(f"Saved the plan; {way}", err=True)
     if outputs:
         from majobctl.operations.output_files import write_rendered
 
@@ -93,7 +93,7 @@ def command(
         for kind, file in outputs:
             write_rendered(rendered(made, kind, unpainted), file, settings)
     text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
-    click.echo(text, nl=False)
+    options.say(text, format_)
     if made.denials:
         return 1
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli.options import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -56,7 +58,7 @@ def command(kind: str | None, out_dir: str | None) -> None:
     for name in [kind] if kind else SCHEMAS:
         path, content = Path(out_dir, file_name(name)), dumps(made[name]()).encode()
         write_below(invocation.root_or_here(), str(path), partial(_write, path, content))
-        click.echo(f"wrote {printable(str(path))}")
+        say(f"wrote {printable(str(path))}")
 
 
 def _policies() -> tuple[Policy, ...]:

@@ -75,12 +75,12 @@ def command(name: str | None, at: str | None, as_: str | None, format_: str) -> 
         shown = document["job_configs"][then] if document and then else document
         click.echo(dumps(shown), nl=False)
     elif state is None:
-        click.echo("There is no state yet; `majobctl apply` creates it.")
+        options.say("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
         text = entry_text(state, then, options.width_of(sys.stdout)) if then else state_text(state)
-        click.echo(f"{head}\n{text}" if head else text, nl=False)
+        options.say(f"{head}\n{text}" if head else text)
 
 
 def _toml(settings: Settings, state: State | None, head: str, name: str | None, then: str) -> str:
@@ -103,4 +103,4 @@ def _show_plan(file: str, format_: str) -> None:
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
         paint, width = options.painter(), options.width_of(sys.stdout)
-        click.echo(plan_text(plan, paint, width, options.view()), nl=False)
+        options.say(plan_text(plan, paint, width, options.view()))

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.job_log import unguarded_stdout
-from majobctl.cli.options import format_choice, variable_options
+from majobctl.cli.options import format_choice, say, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -43,8 +43,8 @@ def command(format_: str, verbose: bool) -> int:
     config = _validated()
     if verbose:
         for line in _chosen(config):
-            click.echo(line)
-    click.echo(_summary(config))
+            say(line)
+    say(_summary(config))
     return 0
 
 

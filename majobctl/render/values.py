@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +14,8 @@ from majobctl.text import printable
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _WIDE = ("W", "F")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_HANGING = 2
 
 
 def json_text(value: Any) -> str:
@@ -46,3 +50,34 @@ def fitting(text: str, width: int) -> str:
         return text[:width]
     ends = accumulate(map(_columns_of, text[:width]))
     return text[: sum(end <= width for end in ends)]
+
+
+def fitted(text: str, width: int | None) -> str:
+    """``text``, with each line that is wider than ``width`` broken between words, and a word that
+    is wider than a line after a slash; what goes on is indented. Without a slash, it sticks out."""
+    if width is None or (text.isascii() and max(map(len, text.split("\n"))) <= width):
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
+
+
+def _parts(line: str, width: int) -> Iterator[str]:
+    hang = " " * min(len(line) - len(line.lstrip(" ")) + _HANGING, width // 3)
+    found = ""
+    for word in re.findall(r" *[^ ]+", line):
+        if _width(found + word) <= width:
+            found += word
+            continue
+        if found:
+            yield found
+            word = hang + word.lstrip(" ")
+        found = ""
+        for step in re.findall(r"[^/]*/|[^/]+", word):
+            if found and _width(found + step) > width:
+                yield found
+                found = hang
+            found += step
+    yield found
+
+
+def _width(text: str) -> int:
+    return columns(_COLOR.sub("", text))
