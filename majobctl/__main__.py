@@ -1,34 +1,38 @@
 """The process: ``python -m majobctl``, and the script ``majobctl``."""
 
+# Python's own start ends with a traceback if a signal comes. Whatever is imported here prolongs it.
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
-import threading
-from contextlib import suppress
-from typing import NoReturn
 
-with suppress(OSError):
+try:
     # Python puts the current folder first, which may be an untrusted clone with a filelock.py.
     if os.path.samefile(sys.path[0] or ".", "."):
         del sys.path[0]
+except OSError:
+    pass
 
 _INTERRUPTED = 130
 
 
-def run() -> NoReturn:
+def run() -> None:
     """Runs the command. A signal before that, or after it, ends the process without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _leave)
         sys.unraisablehook = _unraisable
         _watch_signals()
     from majobctl.cli import main
 
-    sys.exit(main())
+    code = main()
+    exec("")  # or Python ends by a Ctrl-C that once passed through an exec, as of a dataclass
+    sys.exit(code)
 
 
-def _leave(*_: object) -> NoReturn:
-    _say_interrupted()
-    os._exit(_INTERRUPTED)
+def _leave(*_: object) -> None:
+    try:
+        os.write(2, b"\nInterrupted.\n" if os.isatty(2) else b"Interrupted.\n")
+    finally:
+        os._exit(_INTERRUPTED)
 
 
 def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -38,32 +42,30 @@ def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     sys.__unraisablehook__(unraisable)
 
 
-def _say_interrupted() -> None:
-    with suppress(OSError):
-        os.write(2, b"\nInterrupted.\n" if os.isatty(2) else b"Interrupted.\n")
-
-
 def _watch_signals() -> None:
     """Ends the process at the second signal, even if Python cannot call a handler: as long as the
     main thread is in a call of C, such as the look-up of a host, it calls none, and two signals
     are one to it."""
-    if not hasattr(os, "set_blocking"):
-        return
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    threading.Thread(target=_exit_at_second, args=(reading,), name="signals", daemon=True).start()
+    import atexit
+    import threading
+
+    # Runs last, as it is registered first: by then all is done, but for the end of Python itself.
+    atexit.register(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
+    if hasattr(os, "set_blocking"):
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=_exit_at_second, args=(reading,), daemon=True).start()
 
 
 def _exit_at_second(reading: int) -> None:
-    count = 0
+    import time
+
+    count, counted = 0, (bytes([_signal.SIGINT]), bytes([_signal.SIGTERM]))
     while count < 2:
-        found = os.read(reading, 1)
-        count += found[:1] in (bytes([signal.SIGINT]), bytes([signal.SIGTERM]))
-    # The handler has more to say, if it is called.
-    threading.Event().wait(0.2)
-    _say_interrupted()
-    os._exit(_INTERRUPTED)
+        count += os.read(reading, 1) in counted
+    time.sleep(0.2)  # the handler has more to say, if it is called
+    _leave()
 
 
 if __name__ == "__main__":

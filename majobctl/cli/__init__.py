@@ -17,7 +17,7 @@ from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
-from majobctl.cli.options import INTERRUPTED, fitted_message, say
+from majobctl.cli.options import INTERRUPTED, fitted_error, say
 from majobctl.cli.progress import showing
 from majobctl.errors import ConfigError, MajobctlError, ServiceError
 from majobctl.text import counted, printable, printable_lines
@@ -84,9 +84,7 @@ def _run(arguments: Sequence[str]) -> int:
         with INTERRUPTS.raising():
             code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
     except click.ClickException as error:
-        error = _with_hint(error, arguments)
-        error.message = fitted_message(printable(error.message))  # type: ignore[misc]
-        error.show()
+        fitted_error(_with_hint(error, arguments)).show()
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)

@@ -13,7 +13,7 @@ import click
 
 from majobctl.errors import MajobctlError
 from majobctl.render import Paint, unpainted
-from majobctl.text import quoted
+from majobctl.text import printable, quoted
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
@@ -167,11 +167,15 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -> bool:
     """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
+    from majobctl.render.values import fitted
+
     if not is_terminal(sys.stdin):
         reason = f"cannot ask for approval: stdin is not a terminal; {undone}"
         raise MajobctlError(f"{reason}\n{advice}")
     try:
-        answer = click.prompt(question, default="", show_default=False, err=True)
+        # The question ends with ": ", and room for the answer.
+        text = fitted(question, (width_of(sys.stderr) or 80) - 6)
+        answer = click.prompt(text, default="", show_default=False, err=True)
     except click.Abort as error:
         if not isinstance(error.__context__, EOFError):
             raise
@@ -196,13 +200,16 @@ def say(text: str, format_: str = "text", *, err: bool = False) -> None:
     click.echo(text, err=err, nl=not text.endswith("\n"))
 
 
-def fitted_message(message: str) -> str:
-    """``message`` as ``say`` prints it, if click puts "Error: " before it."""
+def fitted_error(error: click.ClickException) -> click.ClickException:
+    """``error``, whose message is printed as ``say`` does it."""
     from majobctl.render.values import fitted
 
     start = "Error: "
     width = width_of(sys.stderr) if is_terminal(sys.stderr) else None
-    return fitted(start + message, width).removeprefix(start)
+    message = fitted(start + printable(error.format_message()), width).removeprefix(start)
+    if isinstance(error, click.UsageError):
+        return click.UsageError(message, error.ctx)
+    return click.ClickException(message)
 
 
 def painter() -> Paint:

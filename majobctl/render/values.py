@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -16,6 +15,8 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _WIDE = ("W", "F")
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _HANGING = 2
+_CELL, _WORD, _STEP = r" *(?:[^ ]| (?! ))+", r" *[^ ]+", r" *[^/]*/|[^/]+"
+_BREAKS = tuple(map(re.compile, (_CELL, _WORD, _STEP)))
 
 
 def json_text(value: Any) -> str:
@@ -53,30 +54,31 @@ def fitting(text: str, width: int) -> str:
 
 
 def fitted(text: str, width: int | None) -> str:
-    """``text``, with each line that is wider than ``width`` broken between words, and a word that
-    is wider than a line after a slash; what goes on is indented. Without a slash, it sticks out."""
+    """``text``, with each line that is wider than ``width`` broken between the cells of a table,
+    else between words, else after a slash; what goes on is indented. Anything longer sticks out."""
     if width is None or (text.isascii() and max(map(len, text.split("\n"))) <= width):
         return text
-    return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
+    lines = (_broken_at(line, width, *_BREAKS) for line in text.split("\n"))
+    return "\n".join(part for line in lines for part in line)
 
 
-def _parts(line: str, width: int) -> Iterator[str]:
+def _broken_at(
+    line: str, width: int, pattern: re.Pattern[str], *finer: re.Pattern[str]
+) -> list[str]:
     hang = " " * min(len(line) - len(line.lstrip(" ")) + _HANGING, width // 3)
-    found = ""
-    for word in re.findall(r" *[^ ]+", line):
-        if _width(found + word) <= width:
-            found += word
+    found = [""]
+    for piece in pattern.findall(line):
+        if _width(found[-1] + piece) <= width:
+            found[-1] += piece
             continue
-        if found:
-            yield found
-            word = hang + word.lstrip(" ")
-        found = ""
-        for step in re.findall(r"[^/]*/|[^/]+", word):
-            if found and _width(found + step) > width:
-                yield found
-                found = hang
-            found += step
-    yield found
+        if found[-1].strip():
+            found.append(hang)
+            piece = piece.lstrip(" ")
+        if finer and _width(found[-1] + piece) > width:
+            found[-1:] = _broken_at(found[-1] + piece, width, *finer)
+        else:
+            found[-1] += piece
+    return found
 
 
 def _width(text: str) -> int:
