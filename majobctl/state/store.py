@@ -101,7 +101,7 @@ class StateStore:
                     raise
                 reason = str(error).partition("\n")[0]
                 warn(f"{reason}\nwaiting for it, up to {timeout:g} seconds")
-                with awaiting(f"Waiting for the lock of {self.name}"):
+                with awaiting(f"Taking the lock of {self.name}"):
                     stack.enter_context(self.backend.lock(command, timeout, warn))
             try:
                 yield
