@@ -96,9 +96,10 @@ def _run(arguments: Sequence[str]) -> int:
         # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
         say(f"Error: {printable(_reason(error))}", err=True)
         return 1
-    except Exception as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            # Until Python 3.12, one that is raised while a class is created ends up like this.
+    except Exception:
+        if INTERRUPTS.is_raised:
+            # Python makes another error of one that is raised in an import, or until 3.12 while a
+            # class is created.
             click.echo("Interrupted.", err=True)
             return INTERRUPTED
         import traceback

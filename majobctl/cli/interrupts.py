@@ -26,6 +26,7 @@ class Interrupts:
     after it, ends the process at once: nothing is under way then."""
 
     count = 0
+    is_raised = False
     _advice = ""
     _is_deferred = _may_raise = False
 
@@ -39,6 +40,7 @@ class Interrupts:
     @contextmanager
     def handled(self) -> Iterator[None]:
         self.count, self._advice, self._is_deferred = 0, "", False
+        self.is_raised = False
         is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         with self._handling(*([] if is_ignored else [signal.SIGINT])):
             yield
@@ -82,6 +84,7 @@ class Interrupts:
             _write_now("Stopping: waiting for the calls under way. Ctrl-C again exits at once.\n")
             return
         _write_now("")
+        self.is_raised = True
         raise KeyboardInterrupt
 
     def exit_at_once(self) -> None:

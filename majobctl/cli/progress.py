@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.options import say
 from majobctl.cli.status import STATUS
 from majobctl.text import in_short, printable
@@ -105,9 +106,9 @@ class Progress:
 
     def _text(self) -> str:
         waits, now = self._innermost(), time.monotonic()
-        bar, oldest = self._bar, ""
+        bar, oldest = None if INTERRUPTS.is_raised else self._bar, ""
         if waits:
-            shown = waits[0]
+            shown = waits[0 if bar else -1]
             seconds = int(now - shown.begin)
             oldest = f"{shown.what}: {shown.call}" if shown.call else shown.what
             if seconds >= _SLOW:

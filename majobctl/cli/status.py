@@ -81,10 +81,12 @@ class StatusLine:
     def _put(self, stream: TextIO, text: str) -> None:
         self._text = text
         shown = fitting(printable(text), max((width_of(stream) or 80) - _ROOM_FOR_SIGNAL, 1))
+        # Before and after: a signal's handler may come, and clear it, at any moment.
+        self.columns = columns(shown)
         if shown:
             stream.write(shown)
             stream.flush()
-        self.columns = columns(shown)
+            self.columns = columns(shown)
 
 
 class _Above:

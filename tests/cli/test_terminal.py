@@ -16,10 +16,10 @@ import pytest
 from majobctl.render.values import columns, fitted
 from majobctl.state.backends.local import of_settings
 from majobctl.state.store import StateStore
-from tests.config_repository import PATIENCE, Repository, finished, terminal
-from tests.fake_service import PASSWORD, FakeService, Handler, refusal, running
+from tests.config_repository import PATIENCE, Repository, Terminal, finished, terminal
+from tests.fake_service import PASSWORD, FakeService, Handler, Reply, refusal, running
 
-Hold = Callable[[Repository, FakeService], AbstractContextManager[None]]
+Hold = Callable[[Repository, FakeService], AbstractContextManager[threading.Event]]
 
 
 def shown_lines(seen: str) -> list[str]:
@@ -29,15 +29,17 @@ def shown_lines(seen: str) -> list[str]:
 
 
 def held_requests(part: str) -> Hold:
-    """The service answers no request with ``part`` in its path, until the block ends."""
+    """The service does not answer requests whose path ends with ``part`` until the block ends. The
+    event: there is such a request."""
 
     @contextmanager
-    def hold(repository: Repository, service: FakeService) -> Iterator[None]:
-        may_answer = threading.Event()
+    def hold(repository: Repository, service: FakeService) -> Iterator[threading.Event]:
+        may_answer, is_held = threading.Event(), threading.Event()
 
         def answer(handler: Handler) -> None:
             path = handler.received.path
             if path.endswith(part):
+                is_held.set()
                 may_answer.wait(3 * PATIENCE)
             if path.endswith("/auth/tokens"):
                 handler.handle_one_token()
@@ -46,7 +48,7 @@ def held_requests(part: str) -> Hold:
 
         service.script.extend([answer] * 50)
         try:
-            yield
+            yield is_held
         finally:
             may_answer.set()
 
@@ -54,10 +56,10 @@ def held_requests(part: str) -> Hold:
 
 
 @contextmanager
-def held_lock(repository: Repository, service: FakeService) -> Iterator[None]:
+def held_lock(repository: Repository, service: FakeService) -> Iterator[threading.Event]:
     place = of_settings({"path": "majobctl.state.json"}, repository.root)
     with StateStore(place).locked("majobctl apply"):
-        yield
+        yield threading.Event()
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def test_whatever_hangs_for_ten_seconds_is_named(
 ) -> None:
     """All of them side by side, since each takes that long."""
     with ExitStack() as stack:
-        begun = []
+        begun: list[tuple[str, ExitStack, Terminal | subprocess.Popen[bytes]]] = []
         for number, wait in enumerate(WAITS):
             service = stack.enter_context(running(has_every_name=True))
             root = tmp_path / str(number)
@@ -213,7 +215,7 @@ def wait(event: threading.Event) -> None:
 def failing(service: FakeService) -> None:
     """Two updates are refused, with a request id or without one."""
     refused = refusal(400, "ModelArts.2781", "Flavor (9) not found.")
-    with_id = (400, {**refused[1], "request_id": "r-17"}, {})
+    with_id: Reply = (400, {**refused[1], "request_id": "r-17"}, {})
     service.before_put = {"alpha": with_id, "beta": refused}.get
 
 
@@ -312,8 +314,12 @@ def test_ctrl_c_while_something_is_awaited_has_its_own_line(
     repository: Repository, rest: FakeService, wait: Wait
 ) -> None:
     prepare(repository, rest)
-    with terminal(repository, *wait.command.split()) as screen, wait.hold(repository, rest):
+    with (
+        terminal(repository, *wait.command.split()) as screen,
+        wait.hold(repository, rest) as is_held,
+    ):
         screen.expect(of_host(wait.shown, rest))
+        assert is_held.wait(PATIENCE)
         screen.type("\x03")
         if "[" in wait.shown:  # a read under way is waited for, but not twice
             screen.expect("Waiting for the calls under way")
@@ -322,7 +328,7 @@ def test_ctrl_c_while_something_is_awaited_has_its_own_line(
     assert code == 130
     lines = [it for it in shown_lines(seen) if it]
     assert lines[-1] == "Interrupted."
-    assert not [it for it in lines if "^C" in it]
+    assert not [it for it in lines if "^C" in it], seen
 
 
 EDGES = [
