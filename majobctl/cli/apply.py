@@ -9,7 +9,7 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
+from majobctl.cli.progress import ApplyProgress
 from majobctl.errors import MajobctlError, StalePlanError
 from majobctl.text import printable
 
@@ -72,9 +72,10 @@ def command(
     is_approved = auto_approve or saved is not None
     if format_ == "json" and is_approved:
         options.no_view("no plan is shown with --format json")
-    with INTERRUPTS.careful(), reading_progress() as reading, apply_progress(format_) as applying:
+    applying = ApplyProgress(format_)
+    with INTERRUPTS.careful():
         result = apply(
-            invocation.repository(reading),
+            invocation.repository(),
             approve=lambda plan: is_approved or _is_confirmed(plan),
             saved_plan=saved,
             selection=invocation.selection(),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.progress import reading_progress
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift
@@ -35,8 +34,7 @@ def command(format_: str, detailed_exitcode: bool) -> int:
     """
     from majobctl.operations import drift
 
-    with reading_progress() as reading:
-        found = drift(invocation.repository(reading), selection=invocation.selection())
+    found = drift(invocation.repository(), selection=invocation.selection())
     options.say(_rendered(found, format_), format_)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 

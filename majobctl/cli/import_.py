@@ -10,7 +10,6 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.progress import reading_progress
 from majobctl.text import counted, printable
 
 if TYPE_CHECKING:
@@ -53,9 +52,9 @@ def command(
         raise click.UsageError("give names, or --all, but not both")
     if not all_ and not names:
         raise click.UsageError("say what to import: names, globs such as 'resnet-*', or --all")
-    with INTERRUPTS.careful(), reading_progress() as reading:
+    with INTERRUPTS.careful():
         result = import_configs(
-            invocation.repository(reading),
+            invocation.repository(),
             names=("*",) if all_ else names,
             out_dir=out_dir,
             single_file=single_file,

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majobctl.cli.options import ENVIRONMENT, kept, say
+from majobctl.cli.progress import reading_progress
 from majobctl.errors import MajobctlError, StateError
 from majobctl.text import printable, printable_lines, reason_of
 
@@ -34,10 +34,9 @@ def root_or_here() -> Path:
         return Path.cwd()
 
 
-def repository(
-    observe_reading: Callable[[int, int], None] = lambda done, total: None,
-) -> ConfigRepository:
-    """The config repository; its warnings are printed. Raises MajobctlError if there is none."""
+def repository() -> ConfigRepository:
+    """The config repository; its warnings and its progress are printed. Raises MajobctlError if
+    there is none."""
     from majobctl.operations import ConfigRepository, Overrides
 
     chosen = kept("environment", "values", "files")
@@ -48,7 +47,7 @@ def repository(
         overrides=Overrides(**chosen),
         command=command_line(),
         warn=warn,
-        observe_reading=observe_reading,
+        observe_reading=reading_progress(),
         **kept("parallelism", "lock_timeout"),
     )
 

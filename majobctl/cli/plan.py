@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.progress import reading_progress
 from majobctl.render import Paint, unpainted
 from majobctl.text import printable
 
@@ -76,11 +75,10 @@ def command(
     files = [file for _, file in outputs] + ([out] if out else [])
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise click.UsageError("--also and --out: each output needs a file of its own")
-    with reading_progress() as reading:
-        repository, selection = invocation.repository(reading), invocation.selection()
-        read = refresh or "none"
-        state = None if copy is None else invocation.read_state(copy)
-        made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
+    repository, selection = invocation.repository(), invocation.selection()
+    read = refresh or "none"
+    state = None if copy is None else invocation.read_state(copy)
+    made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"

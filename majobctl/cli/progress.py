@@ -80,10 +80,6 @@ class Progress:
         self._bar = (label, done, total) if done < total else None
         self._start()
 
-    def hide_bar(self) -> None:
-        self._bar = None
-        STATUS.draw(self._text)
-
     def close(self) -> None:
         self._ended.set()
         if self._thread is not None:
@@ -148,16 +144,11 @@ def showing() -> Iterator[None]:
             progress.close()
 
 
-@contextmanager
-def reading_progress() -> Iterator[Callable[[int, int], None]]:
+def reading_progress() -> Callable[[int, int], None]:
     """A progress bar on a terminal; elsewhere a line for each 500 that are read."""
-    if not STATUS.is_open:
-        yield _milestones()
-        return
-    try:
-        yield lambda done, total: _shown[-1].show_bar("Reading", done, total)
-    finally:
-        _shown[-1].hide_bar()
+    if STATUS.is_open:
+        return lambda done, total: _shown[-1].show_bar("Reading", done, total)
+    return _milestones()
 
 
 def _milestones() -> Callable[[int, int], None]:
@@ -175,8 +166,8 @@ def _milestones() -> Callable[[int, int], None]:
 class ApplyProgress:
     """A line for each finished change; on a terminal, a bar below them."""
 
-    def __init__(self, is_told_later: bool) -> None:
-        self._is_told_later = is_told_later
+    def __init__(self, format_: str) -> None:
+        self._is_told_later = format_ == "text" and _is_one_place()
         self._done = self._total = 0
 
     def start(self, total: int) -> None:
@@ -193,15 +184,6 @@ class ApplyProgress:
     def _show(self) -> None:
         if STATUS.is_open:
             _shown[-1].show_bar("Applying", self._done, self._total)
-
-
-@contextmanager
-def apply_progress(format_: str) -> Iterator[ApplyProgress]:
-    try:
-        yield ApplyProgress(format_ == "text" and _is_one_place())
-    finally:
-        if STATUS.is_open:
-            _shown[-1].hide_bar()
 
 
 def _is_one_place() -> bool:

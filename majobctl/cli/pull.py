@@ -8,7 +8,6 @@ import click
 
 from majobctl.cli import invocation, options
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.progress import reading_progress
 
 
 @click.command("pull")
@@ -40,8 +39,8 @@ def command(names: tuple[str, ...], check: bool, format_: str) -> int:
     from majobctl.plan.document import dumps
     from majobctl.render.pull import is_settled, pull_document, pull_text
 
-    with INTERRUPTS.careful(), reading_progress() as reading:
-        pulled = pull(invocation.repository(reading), names=names, check=check)
+    with INTERRUPTS.careful():
+        pulled = pull(invocation.repository(), names=names, check=check)
     if format_ == "json":
         text = dumps(pull_document(pulled))
     else:
