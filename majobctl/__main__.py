@@ -17,6 +17,7 @@ _INTERRUPTED = 130
 
 def run() -> None:
     """Runs the command. A signal before that, or after it, ends the process without a traceback."""
+    _take_standard_streams()
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _leave)
         sys.unraisablehook = _unraisable
@@ -26,6 +27,16 @@ def run() -> None:
     code = main()
     exec("")  # or Python ends by a Ctrl-C that once passed through an exec, as of a dataclass
     sys.exit(code)
+
+
+def _take_standard_streams() -> None:
+    """Where stdin, stdout or stderr is closed, the next file to be opened would get its number, and
+    with it what is meant for the terminal."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _leave(*_: object) -> None:
@@ -51,11 +62,13 @@ def _watch_signals() -> None:
 
     # Runs last, as it is registered first: by then all is done, but for the end of Python itself.
     atexit.register(_signal.signal, _signal.SIGINT, _signal.SIG_IGN)
-    if hasattr(os, "set_blocking"):
+    try:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=_exit_at_second, args=(reading,), daemon=True).start()
+    except (OSError, RuntimeError, AttributeError):
+        return  # no descriptor or thread is left, or Windows: the handlers do what they can
 
 
 def _exit_at_second(reading: int) -> None:

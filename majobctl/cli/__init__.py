@@ -79,7 +79,6 @@ def _run(arguments: Sequence[str]) -> int:
         # Characters that the output's encoding lacks are shown as escapes.
         stdout.reconfigure(errors="backslashreplace")
     try:
-        _take_standard_streams()
         _check_arguments(arguments)
         with INTERRUPTS.raising():
             code = cli.main(arguments, prog_name="majobctl", standalone_mode=False)
@@ -112,16 +111,6 @@ def _run(arguments: Sequence[str]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
-
-
-def _take_standard_streams() -> None:
-    """Where stdin, stdout or stderr is closed, the next file to be opened would get its number, and
-    with it what is meant for the terminal."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

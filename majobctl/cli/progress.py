@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class Progress:
         self._bar: tuple[str, int, int] | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_begun = False
 
     @contextmanager
     def awaiting(self, what: str, call: str) -> Iterator[None]:
@@ -86,9 +87,12 @@ class Progress:
             self._thread.join()
 
     def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-            self._thread.start()
+        if not self._is_begun:
+            self._is_begun = True
+            thread = threading.Thread(target=self._run, name="progress", daemon=True)
+            with suppress(RuntimeError):  # the system allows no more threads: nothing is shown
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while not self._ended.wait(_TICK if STATUS.is_open else 1):
