@@ -84,7 +84,7 @@ class Progress:
     def close(self) -> None:
         self._ended.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_TICK)  # it may wait for a reader of stderr that never comes
 
     def _start(self) -> None:
         if not self._is_begun:
@@ -97,7 +97,8 @@ class Progress:
     def _run(self) -> None:
         while not self._ended.wait(_TICK if STATUS.is_open else 1):
             STATUS.draw(self._text)
-            self._name_long_waits()
+            with suppress(OSError):  # nobody may be reading any more
+                self._name_long_waits()
 
     def _innermost(self) -> list[_Wait]:
         """The oldest first."""
@@ -119,7 +120,7 @@ class Progress:
             return oldest
         label, done, total = bar
         full = _BAR_WIDTH * done // total
-        return f"{label} [{'#' * full:-<{_BAR_WIDTH}}] {done}/{total}  {oldest}".rstrip()
+        return f"{label} {done}/{total} [{'#' * full:-<{_BAR_WIDTH}}]  {oldest}".rstrip()
 
     def _name_long_waits(self) -> None:
         now = time.monotonic()

@@ -96,13 +96,13 @@ WAITS = [
     Wait(
         "plan --refresh=changed",
         held_requests("/training-job-configs/alpha"),
-        "Reading [------------------------] 0/1",
+        "Reading 0/1 [------------------------]",
         "job_config.alpha: still waiting after 10 s (get_job_configs_info)",
     ),
     Wait(
         f"{APPLY} --refresh=none",
         held_requests("/training-job-configs/alpha"),
-        "Applying [------------------------] 0/1",
+        "Applying 0/1 [------------------------]",
         "job_config.alpha: still waiting after 10 s (update_job_configs)",
     ),
     Wait(
@@ -193,11 +193,11 @@ def test_each_finished_job_config_is_a_line_above_the_bar(
     may_end = threading.Event()
     rest.before_put = lambda name: None if next(free, None) is not None else wait(may_end)
     with terminal(on_rest, "-v", *APPLY.split(), "--parallelism", "2") as screen:
-        screen.expect("] 4/6")
+        screen.expect("Applying 4/6 [################--------]")
         now = shown_lines(screen.seen)
         may_end.set()
         code, seen = screen.finish()
-    assert now[-1].startswith("Applying [################--------] 4/6")
+    assert now[-1].startswith("Applying 4/6 [################--------]")
     assert sum(": added (0." in it for it in now) == 4
     lines = shown_lines(seen)
     assert code == 0

@@ -190,7 +190,7 @@ def test_ctrl_c_at_a_terminal_leaves_it_sane(
         before = termios.tcgetattr(slave)
         until(lambda: gate.waiting == 3, "three calls")
         seen = everything_shown(master)
-        while "] 4/12" not in seen:  # the bar is drawn every tenth of a second
+        while " 4/12 [" not in seen:  # the bar is drawn every tenth of a second
             seen += everything_shown(master)
         os.write(master, b"\x03")
         while "Stopping" not in seen:
