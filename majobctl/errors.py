@@ -100,9 +100,12 @@ class StalePlanError(MajobctlError):
 
 class ProviderError(MajobctlError):
     """The service failed, or could not be reached. ``may_pass``: the failure may be temporary.
-    ``is_about_credentials``: they were refused, so every other call would fail, too."""
+    ``is_about_credentials``: they were refused, so every other call would fail, too. ``status`` and
+    ``request_id`` are those of the answer, or 0 and ""."""
 
     kind = "service"
+    status = 0
+    request_id = ""
     may_pass = False
     is_about_credentials = False
 
@@ -116,7 +119,7 @@ class AuthError(ProviderError):
 
 class ServiceError(ProviderError):
     """The service refused a request: ``code``, such as ``ModelArts.0102``, and ``request_id`` are
-    its own, or "", ``reason`` is its message, and ``told`` both. ``service.codes`` makes it."""
+    its own, or "", and ``reason`` is its message. ``service.codes`` makes it."""
 
     def __init__(
         self, code: str, reason: str, *, status: int, request_id: str = "", may_pass: bool = False
@@ -127,7 +130,6 @@ class ServiceError(ProviderError):
         self.status = status
         self.request_id = cut(request_id)
         note = f" (request id {self.request_id})" if request_id else ""
-        self.told = reason + note
         super().__init__(printable((f"{code} {reason}".strip() or f"HTTP status {status}") + note))
 
 

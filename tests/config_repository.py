@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -230,6 +232,11 @@ class Terminal:
         return bool(data)
 
 
+def take_over() -> None:
+    """Makes the terminal the controlling one, so that Ctrl-C typed there is a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @contextlib.contextmanager
 def terminal(repository: Repository, *arguments: str, **environment: str) -> Iterator[Terminal]:
     """Runs the command with all three streams at a terminal, 100 columns wide."""
@@ -248,6 +255,7 @@ def terminal(repository: Repository, *arguments: str, **environment: str) -> Ite
         stdout=slave,
         stderr=slave,
         start_new_session=True,
+        preexec_fn=take_over,
     )
     os.close(slave)
     try:

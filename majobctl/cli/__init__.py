@@ -17,7 +17,10 @@ import click
 from majobctl import __version__
 from majobctl.cli.commands import LazyGroup
 from majobctl.cli.failures import show_failure
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
+from majobctl.cli.options import INTERRUPTED
+from majobctl.cli.progress import showing
 
 
 @click.group(
@@ -37,7 +40,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code (section "Exit codes" of docs/commands.md)."""
-    with guarded_streams():
+    with guarded_streams(), INTERRUPTS.handled(), showing():
         streams = [*filter(None, (sys.stdout, sys.stderr))]
         try:
             code = _run(sys.argv[1:] if arguments is None else arguments)
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # Python would try again at its exit, complain, and exit with 120.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
                 code = code or 1
-        return code
+        return INTERRUPTED if INTERRUPTS.count else code
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -62,13 +65,13 @@ def _run(arguments: Sequence[str]) -> int:
         # Characters that the output's encoding lacks are shown as escapes.
         stdout.reconfigure(errors="backslashreplace")
     try:
-        _take_standard_streams()
         if "_MAJOBCTL_COMPLETE" in os.environ:
             from majobctl.cli.completion import register
 
             register()
         _check_arguments(arguments)
-        code = cli.main(arguments, prog_name="majobctl", standalone_mode=False, obj=chosen)
+        with INTERRUPTS.raising():
+            code = cli.main(arguments, prog_name="majobctl", standalone_mode=False, obj=chosen)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, click.ClickException):
             from majobctl.cli.spellings import corrected
@@ -76,16 +79,6 @@ def _run(arguments: Sequence[str]) -> int:
             error = corrected(error, arguments)
         return show_failure(error, arguments, chosen)
     return code if isinstance(code, int) else 0
-
-
-def _take_standard_streams() -> None:
-    """Where stdin, stdout or stderr is closed, the next file to be opened would get its number, and
-    with it what is meant for the terminal."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

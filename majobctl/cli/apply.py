@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.failures import say
-from majobctl.cli.interrupts import Interrupts
-from majobctl.cli.progress import ApplyProgress, apply_progress, reading_progress
+from majobctl.cli.failures import report
+from majobctl.cli.interrupts import INTERRUPTS
+from majobctl.cli.progress import ApplyProgress
 from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError, StalePlanError, together
 from majobctl.text import printable
@@ -73,9 +73,10 @@ def command(
     is_approved = auto_approve or saved is not None
     if format_ == "json" and is_approved:
         options.no_view("no plan is shown with --format json")
-    with Interrupts() as interrupts, reading_progress() as reading, apply_progress() as applying:
+    applying = ApplyProgress(format_)
+    with INTERRUPTS.careful():
         result = apply(
-            invocation.repository(reading),
+            invocation.repository(),
             approve=lambda plan: is_approved or _is_confirmed(plan),
             saved_plan=saved,
             selection=invocation.selection(),
@@ -85,9 +86,9 @@ def command(
             force=force,
             verify=verify,
             show=lambda plan: _show_plan(plan, format_, is_approved),
-            begin=lambda plan: _begin(plan, interrupts, applying),
+            begin=lambda plan: _begin(plan, applying),
             observe=applying.observe,
-            should_stop=interrupts.should_stop,
+            should_stop=INTERRUPTS.should_stop,
         )
     return _report(result, format_)
 
@@ -101,11 +102,11 @@ def _saved_plan(planfile: str, refresh: str | None) -> SavedPlan:
     return SavedPlan.read(invocation.read_file(planfile, _HINT), planfile)
 
 
-def _begin(plan: Plan, interrupts: Interrupts, progress: ApplyProgress) -> None:
+def _begin(plan: Plan, progress: ApplyProgress) -> None:
     # Later, no descriptor may be free, or `git clean -xdf` may have removed a .venv.
     from majobctl.render import json, results  # noqa: F401
 
-    interrupts.defer()
+    INTERRUPTS.defer()
     progress.start(len(plan.changes))
 
 
@@ -115,7 +116,7 @@ def _report(result: ApplyResult, format_: str) -> int:
 
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
-        say("Error", result.problem, options.kept("color"))
+        report("Error", result.problem, options.kept("color"))
     # The plan has said already that there was nothing to do.
     if result.results or format_ == "json":
         _show_result(result, format_)
@@ -133,14 +134,14 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
 
     if format_ == "text":
         text = plan_text(plan, options.painter(), options.width_of(sys.stdout), options.view())
-        click.echo(text, nl=bool(plan.changes))
+        options.say(f"{text}\n" if plan.changes else text)
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
         width = options.width_of(sys.stderr)
-        click.echo(plan_text(plan, width=width, by=options.view()), err=True)
+        options.say(f"{plan_text(plan, width=width, by=options.view())}\n", err=True)
     else:
         for denied in together(plan.denials):
-            click.echo(printable(str(denied)), err=True)
+            options.say(printable(str(denied)), err=True)
 
 
 def _is_confirmed(plan: Plan) -> bool:
@@ -163,7 +164,7 @@ def _show_result(result: ApplyResult, format_: str) -> None:
 
         text = result_text(result)
     try:
-        click.echo(text, nl=False)
+        options.say(text, format_)
     except OSError as error:
         raise MajobctlError(
             f"the result cannot be written: {error.strerror}\n"

@@ -8,8 +8,8 @@ from contextlib import nullcontext, suppress
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.failures import say
-from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.failures import report
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError
 from majobctl.text import counted, printable, quoted
@@ -70,14 +70,14 @@ def command(
     with suppress(MajobctlError) if not out else nullcontext():
         root = invocation.root()
     notice = f"Running {printable(script)}: this is your code, and it can do whatever you can."
-    click.echo(notice, err=True)
-    with Interrupts():
+    options.say(notice, err=True)
+    with INTERRUPTS.careful():
         found = capture(script, arguments, timeout=timeout, passed=passed, root=root, out=out)
     for warning in (*found.warnings, *(f"left out: {problem}" for problem in found.left_out)):
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
-        say("Error", found.failure, options.kept("color"))
+        report("Error", found.failure, options.kept("color"))
         end = " before that"
     if out and not found.file:
         end += "; no file was written"
@@ -90,5 +90,5 @@ def command(
         invocation.warn(f"{which} went to {quoted(script)} {how}: {advice}")
     if found.names and not out:
         click.echo(found.text, nl=False)
-    click.echo(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
+    options.say(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
     return 0 if found.is_complete else 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option, format_option
+from majobctl.cli.options import environment_option, format_option, say, width_of
 from majobctl.operations.context import provider_of, target_of
-from majobctl.text import table_text
+from majobctl.text import printable_lines, table_text
 
 if TYPE_CHECKING:
     pass
@@ -68,7 +70,7 @@ def _show(name: str, format_: str) -> None:
         text = dumps({**HEAD, "target": target_of(settings).document(), name: items})
     else:
         text = _table(name, items)
-    click.echo(text, nl=False)
+    say(text, format_)
 
 
 def _table(name: str, items: list[dict[str, Any]]) -> str:
@@ -77,7 +79,17 @@ def _table(name: str, items: list[dict[str, Any]]) -> str:
     if not items:
         return f"The service offers no {name}.\n"
     heads = [_HEADS.get(column, column) for column in COLUMNS[name]]
-    return table_text(heads, [[_cell(value) for value in item.values()] for item in items])
+    rows = [[_cell(value) for value in item.values()] for item in items]
+    table, width = table_text(heads, rows), width_of(sys.stdout)
+    if width is None or max(map(len, table.splitlines())) <= width:
+        return table
+    # In a row that is broken, nobody sees which heading is whose.
+    return "".join(map(printable_lines, (_paragraph(heads[1:], *row) for row in rows)))
+
+
+def _paragraph(heads: Sequence[str], name: str, *cells: str) -> str:
+    told = ", ".join(f"{head} {cell}" for head, cell in zip(heads, cells, strict=True) if cell)
+    return f"{name}\n  {told}\n"
 
 
 def _cell(value: object) -> str:

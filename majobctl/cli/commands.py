@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from majobctl.cli.common import add_common_options
+from majobctl.cli.options import width_of
+from majobctl.render.values import fitted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+_MOST_COLUMNS = 100
+_NARROW = 54
 
 COMMANDS: Mapping[str, str] = {
     "init": "Create a config repository in DIR: settings, one example job config, files for git.",
@@ -59,6 +65,27 @@ _MODULES = {"import": "import_", "blame": "history", **dict.fromkeys(_CATALOG, "
 """Those that are not called as their commands."""
 
 
+class _Formatter(click.HelpFormatter):
+    """Lays out a help text; on a terminal, no line is wider than it, examples among them."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.edge = width_of(sys.stdout)
+        super().__init__(width=min(self.edge or 80, _MOST_COLUMNS) - 2)
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        # If little is left beside the names, each text is below its name.
+        super().write_dl(rows, col_max if self.width > _NARROW else 4, col_spacing)
+
+    def getvalue(self) -> str:
+        return fitted(super().getvalue(), self.edge)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class _Commands(UserDict[str, Any]):
     """The commands by name; a sentence becomes its command when it is looked up."""
 
@@ -68,16 +95,27 @@ class _Commands(UserDict[str, Any]):
             self.data[name] = getattr(module, name, None) or module.command
             add_common_options(self.data[name])
         command: click.Command = self.data[name]
+        for each in (command, *getattr(command, "commands", {}).values()):
+            each.context_class = _Context
         return command
 
 
 class LazyGroup(click.Group):
     """A group of ``COMMANDS`` and of those added to it."""
 
+    context_class = _Context
+
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **{**options, "commands": _Commands()})  # type: ignore[arg-type]
         add_common_options(self)
         self.commands.update(COMMANDS)  # type: ignore[arg-type]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            # click would begin a new line for its message; the signal's handler has done so.
+            raise click.Abort from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         longest = max(map(len, COMMANDS))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.progress import reading_progress
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift
@@ -43,10 +42,9 @@ def command(format_: str, detailed_exitcode: bool, unmanaged: bool) -> int:
     """
     from majobctl.operations import drift
 
-    with reading_progress() as reading:
-        repository, selection = invocation.repository(reading), invocation.selection()
-        found = drift(repository, selection=selection, unmanaged=unmanaged)
-    click.echo(_rendered(found, format_), nl=False)
+    repository, selection = invocation.repository(), invocation.selection()
+    found = drift(repository, selection=selection, unmanaged=unmanaged)
+    options.say(_rendered(found, format_), format_)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 
 

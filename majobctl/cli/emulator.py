@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import Command, NumberRange, environment_option
+from majobctl.cli.options import Command, NumberRange, environment_option, say
 from majobctl.cli.types import JobConfigName, UserPath
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.text import printable, quoted
@@ -159,4 +159,4 @@ def set_(name: str, texts: tuple[str, ...], data: str | None, project_id: str) -
     with provider:
         set_values(provider, name, values)
     for key, text in values.items():
-        click.echo(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))
+        say(printable(f"{name}: {key} is now {text or 'blank'} in the emulator"))

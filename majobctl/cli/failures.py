@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from majobctl import __version__
-from majobctl.cli.options import INTERRUPTED, color_choice, is_colored, is_terminal, painted
+from majobctl.cli.interrupts import INTERRUPTS
+from majobctl.cli.options import INTERRUPTED, color_choice, is_colored, is_terminal, painted, say
 from majobctl.errors import ConfigError, DeniedError, MajobctlError, Problem, ServiceError
 from majobctl.text import counted, printable, printable_lines
 
@@ -24,17 +25,17 @@ _MOST_EXCERPTS = 20
 _COLOURS = {"Error": "red", "Warning": "yellow"}
 
 
-def say(label: str, what: object, chosen: Mapping[str, Any]) -> None:
+def report(label: str, what: object, chosen: Mapping[str, Any]) -> None:
     """Prints ``label``, "Error" or "Warning", and ``what``, whose place has its colour, too."""
     place = what.place if isinstance(what, Problem) else ""
     colour = _COLOURS[label]
     text = _marked(printable_lines(str(what)), place, colour, chosen)
-    _echo(f"{_marked(f'{label}:', label, colour, chosen)} {text}", chosen)
+    _say(f"{_marked(f'{label}:', label, colour, chosen)} {text}", chosen)
 
 
-def _echo(text: str, chosen: Mapping[str, Any]) -> None:
+def _say(text: str, chosen: Mapping[str, Any]) -> None:
     # Outside of a command, click would take the colors out.
-    click.echo(text, err=True, color=is_colored(sys.stderr, chosen) or None)
+    say(text, err=True, color=is_colored(sys.stderr, chosen) or None)
 
 
 def _marked(text: str, start: str, colour: str, chosen: Mapping[str, Any]) -> str:
@@ -81,8 +82,7 @@ def _told(
     """Prints the error; returns its kind, the exit code, and the message."""
     if isinstance(error, click.ClickException):
         return "usage", 1, _show_usage(error, chosen)
-    # Until Python 3.12, one that is raised while a class is created ends up as a cause.
-    if {click.Abort, KeyboardInterrupt} & {type(error), type(error.__cause__)}:
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
         click.echo("Interrupted.", err=True)
         return "interrupted", INTERRUPTED, "Interrupted."
     if isinstance(error, ConfigError):
@@ -95,17 +95,22 @@ def _told(
         from majobctl.render.errors import kind_of
 
         text = "\n".join([printable_lines(str(error)), *_advice(error)])
-        say("Error", text, chosen)
+        report("Error", text, chosen)
         return kind_of(error), error.exit_code, text
     if isinstance(error, OSError):
         # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        say("Error", text := printable(_reason(error)), chosen)
+        report("Error", text := printable(_reason(error)), chosen)
         return "system", 1, text
+    if INTERRUPTS.is_raised:
+        # Python makes another error of one that is raised in an import, or until 3.12 while a class
+        # is created.
+        click.echo("Interrupted.", err=True)
+        return "interrupted", INTERRUPTED, "Interrupted."
     import traceback
 
     traceback.print_exception(error)
     text = "this is a defect in majobctl. Please report it with the lines above."
-    click.echo(f"majobctl {__version__}: {text}", err=True)
+    say(f"majobctl {__version__}: {text}", err=True)
     return "defect", 1, f"this is a defect in majobctl: {type(error).__name__}"
 
 
@@ -114,7 +119,7 @@ def _show_usage(error: click.ClickException, chosen: Mapping[str, Any]) -> str:
     error.show(shown := io.StringIO())
     text = error.format_message()
     click.echo(shown.getvalue().removesuffix(f"Error: {text}\n"), nl=False, err=True)
-    say("Error", text, chosen)
+    report("Error", text, chosen)
     return text
 
 
@@ -156,7 +161,7 @@ def show_problems(
         found = _Lines(typed, secret_names)
         excerpts = [found.excerpt(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
     for index, problem in enumerate(problems):
-        _echo(_marked(printable_lines(str(problem)), problem.place, "red", chosen), chosen)
+        _say(_marked(printable_lines(str(problem)), problem.place, "red", chosen), chosen)
         here, following = excerpts[index : index + 1], excerpts[index + 1 : index + 2]
         if here and here != following:
             click.echo("".join(f"{line}\n" for line in here[0]), nl=False, err=True)

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.failures import show_problems
-from majobctl.cli.options import kept
+from majobctl.cli.options import kept, say
 from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
@@ -47,10 +47,10 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
     show_problems(sorted(problems), files, (), kept("color"))
     if problems:
         count = counted(len(problems), "problem")
-        click.echo(f"{count}. Files with problems were not changed.", err=True)
+        say(f"{count}. Files with problems were not changed.", err=True)
     done = "would change" if check or diff else "formatted"
     text = f"{counted(sum(changes), 'file')} {done}, {changes.count(False)} unchanged."
-    click.echo(text, err=diff)
+    say(text, err=diff)
     return 1 if problems or (check and any(changes)) else 0
 
 
@@ -92,10 +92,10 @@ def _format(path: Path, name: str, *, check: bool, diff: bool) -> bool:
     if is_changed and diff:
         click.echo(_difference(name, before, after.content, hidden), nl=False)
     elif is_changed and check:
-        click.echo(f"would change {name}")
+        say(f"would change {name}")
     elif is_changed:
         _replace(path, name, after.content)
-        click.echo(f"formatted {name}")
+        say(f"formatted {name}")
     if after.obstacle:
         invocation.warn(f"{name}: left as it is: {after.obstacle}")
     return is_changed

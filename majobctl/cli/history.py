@@ -81,7 +81,7 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
         notes, width = [*_notes(found, name, since)], options.width_of(sys.stdout)
         is_text = format_ == "text"
         text = (history_text if is_text else history_markdown)(found.events, notes, name, width)
-    click.echo(text, nl=False)
+    options.say(text, format_)
 
 
 def _notes(found: Found, name: str, since: str) -> Iterator[str]:
@@ -124,12 +124,12 @@ def verify() -> int:
 
     found = faults_of(store_of(invocation.load_settings()))
     for fault in found.faults:
-        click.echo(_sentence(fault) if fault.number else _LOST)
+        options.say(_sentence(fault) if fault.number else _LOST)
     if not found.faults and not found.events and not found.known_since:
-        click.echo(_NO_HISTORY)
+        options.say(_NO_HISTORY)
     elif not found.faults:
         since = f", since serial {found.known_since}" if found.known_since else ""
-        click.echo(f"Every record of the history is as it was written{since}.")
+        options.say(f"Every record of the history is as it was written{since}.")
     return 1 if found.faults else 0
 
 
@@ -152,14 +152,14 @@ def prune(before: str, auto_approve: bool) -> None:
     moment = moment_of(before, "--before")
 
     def approve(number: int) -> bool:
-        click.echo(f"{counted(number, 'record')} before {moment} will be removed.", err=True)
+        options.say(f"{counted(number, 'record')} before {moment} will be removed.", err=True)
         if auto_approve or options.is_confirmed(_QUESTION, _ADVICE, "nothing was removed"):
             return True
         raise MajobctlError("not approved; nothing was removed")
 
     removed, known_since = prune_history(invocation.repository(), moment, approve)
     text = f"Removed {counted(removed, 'record')}. The history is known since serial {known_since}."
-    click.echo(text if removed else f"The history has no record before {moment}.")
+    options.say(text if removed else f"The history has no record before {moment}.")
 
 
 @click.command("blame")
@@ -186,4 +186,4 @@ def blame(name: str, format_: str) -> None:
 
         width = options.width_of(sys.stdout)
         text = (blame_text if format_ == "text" else blame_markdown)(found, width)
-    click.echo(text, nl=False)
+    options.say(text, format_)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.interrupts import Interrupts
-from majobctl.cli.progress import reading_progress
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import JobConfigGlob, UserPath
 from majobctl.text import counted, printable
 
@@ -55,15 +54,15 @@ def command(
         raise click.UsageError("give names, or --all, but not both")
     if not all_ and not names:
         raise click.UsageError("say what to import: names, globs such as 'resnet-*', or --all")
-    with Interrupts(), reading_progress() as reading:
+    with INTERRUPTS.careful():
         result = import_configs(
-            invocation.repository(reading),
+            invocation.repository(),
             names=("*",) if all_ else names,
             out_dir=out_dir,
             single_file=single_file,
         )
     for notice in _notices(result, names):
-        click.echo(notice, err=True)
+        options.say(notice, err=True)
     if not (result.imported or result.passed_over or result.left_out):
         invocation.warn("the service has no configuration")
     for warning in result.warnings:
@@ -71,7 +70,7 @@ def command(
     for name, reason in result.left_out.items():
         invocation.warn(printable(f"job_config.{name} was left out: {reason}"))
     text = f"{' '.join(_sentences(result, single_file))}\n"
-    click.echo(_document(result) if format_ == "json" else text, nl=False)
+    options.say(_document(result) if format_ == "json" else text, format_)
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from majobctl.cli.options import say
 from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
@@ -81,14 +82,14 @@ def command(directory: str, region: str, project_id: str) -> None:
         is_new_file = _create(root, root / name, content)
         note = "" if is_new_file else _NOTES.get(name, "")
         outcome = "created" if is_new_file else "kept"
-        click.echo(f"{outcome} {printable(str(root / name))}{note}")
+        say(f"{outcome} {printable(str(root / name))}{note}")
     folder = printable(shlex.quote(directory))
     if region:
         step = "" if root == Path() else f"  cd {folder}\n"
-        click.echo(_NEXT.format(folder=step), nl=False)
+        say(_NEXT.format(folder=step))
     elif is_new:
         steps = "majobctl plan, then" if root == Path() else f"cd {folder}, then majobctl plan and"
-        click.echo(f"Next: {steps} majobctl apply.")
+        say(f"Next: {steps} majobctl apply.")
 
 
 def _templates(is_new: bool, region: str, project_id: str) -> Iterator[tuple[str, bytes]]:

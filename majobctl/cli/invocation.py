@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from majobctl.cli.failures import say
+from majobctl.cli.failures import report
 from majobctl.cli.options import ENVIRONMENT, kept
+from majobctl.cli.progress import reading_progress
 from majobctl.errors import MajobctlError, StateError
 from majobctl.text import printable, reason_of
 
@@ -35,10 +35,9 @@ def root_or_here() -> Path:
         return Path.cwd()
 
 
-def repository(
-    observe_reading: Callable[[int, int], None] = lambda done, total: None,
-) -> ConfigRepository:
-    """The config repository; its warnings are printed. Raises MajobctlError if there is none."""
+def repository() -> ConfigRepository:
+    """The config repository; its warnings and its progress are printed. Raises MajobctlError if
+    there is none."""
     from majobctl.operations import ConfigRepository, Overrides
 
     chosen = kept("environment", "values", "files")
@@ -49,7 +48,7 @@ def repository(
         overrides=Overrides(**chosen),
         command=command_line(),
         warn=warn,
-        observe_reading=observe_reading,
+        observe_reading=reading_progress(),
         **kept("parallelism", "lock_timeout"),
     )
 
@@ -73,7 +72,7 @@ def load_settings() -> Settings:
 
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
-    say("Error" if isinstance(warning, MajobctlError) else "Warning", warning, kept("color"))
+    report("Error" if isinstance(warning, MajobctlError) else "Warning", warning, kept("color"))
 
 
 def read_file(file: str, hint: str = "") -> bytes:

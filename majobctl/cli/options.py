@@ -183,11 +183,15 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -> bool:
     """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
+    from majobctl.render.values import fitted
+
     if not is_terminal(sys.stdin):
         reason = f"cannot ask for approval: stdin is not a terminal; {undone}"
         raise MajobctlError(f"{reason}\n{advice}")
     try:
-        answer = click.prompt(question, default="", show_default=False, err=True)
+        # The question ends with ": ", and room for the answer.
+        text = fitted(question, (width_of(sys.stderr) or 80) - 6)
+        answer = click.prompt(text, default="", show_default=False, err=True)
     except click.Abort as error:
         if not isinstance(error.__context__, EOFError):
             raise
@@ -218,6 +222,16 @@ def color_choice(chosen: Mapping[str, Any]) -> str:
 def is_colored(stream: TextIO | None, chosen: Mapping[str, Any]) -> bool:
     choice = color_choice(chosen)
     return choice == "always" or (choice == "auto" and is_terminal(stream))
+
+
+def say(text: str, format_: str = "text", *, err: bool = False, color: bool | None = None) -> None:
+    """Prints lines; those for people so that no word is broken at the edge of a terminal."""
+    from majobctl.render.values import fitted
+
+    stream = sys.stderr if err else sys.stdout
+    if format_ == "text" and is_terminal(stream):
+        text = fitted(text, width_of(stream))
+    click.echo(text, err=err, nl=not text.endswith("\n"), color=color)
 
 
 def painter() -> Paint:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.progress import reading_progress
 from majobctl.cli.types import UserPath, completed
 from majobctl.files import at_home
 from majobctl.render import Paint, unpainted
@@ -81,16 +80,15 @@ def command(
     files = [file for _, file in outputs] + ([out] if out else [])
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise click.UsageError("--also and --out: each output needs a file of its own")
-    with reading_progress() as reading:
-        repository, selection = invocation.repository(reading), invocation.selection()
-        read = refresh or "none"
-        state = None if copy is None else invocation.read_state(copy)
-        made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
+    repository, selection = invocation.repository(), invocation.selection()
+    read = refresh or "none"
+    state = None if copy is None else invocation.read_state(copy)
+    made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
     if out is not None:
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"
         way = "policies deny what it does" if made.denials else f"apply it with: {again}"
-        click.echo(f"Saved the plan; {way}", err=True)
+        options.say(f"Saved the plan; {way}", err=True)
     if outputs:
         from majobctl.operations.output_files import write_rendered
 
@@ -98,7 +96,7 @@ def command(
         for kind, file in outputs:
             write_rendered(rendered(made, kind, unpainted), file, settings)
     text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
-    click.echo(text, nl=False)
+    options.say(text, format_)
     if made.denials:
         return 1
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0

@@ -7,7 +7,7 @@ import os
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.interrupts import Interrupts
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import UserPath
 
 _QUESTION = "Make and delete a configuration named majobctl-probe-XXXX? Only yes is accepted"
@@ -43,14 +43,14 @@ def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> N
     from majobctl.plan.document import HEAD, dumps
     from majobctl.text import table_text
 
-    with Interrupts("The next probe deletes what is left.") as interrupts:
+    with INTERRUPTS.careful("The next probe deletes what is left."):
 
         def approve() -> bool:
             is_approved = auto_approve or options.is_confirmed(_QUESTION, _ADVICE)
-            interrupts.defer()
+            INTERRUPTS.defer()
             return is_approved
 
-        stop = interrupts.should_stop
+        stop = INTERRUPTS.should_stop
         found = probe(invocation.repository(), write=write, approve=approve, should_stop=stop)
     each = [it.status for it in found]
     counts = [f"{each.count(it)} {it.removesuffix('s')}" for it in ("holds", "differs", "unknown")]
@@ -59,7 +59,7 @@ def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> N
     if format_ == "json":
         text = dumps({**HEAD, "findings": [it._asdict() for it in found]})
     if out is None:
-        click.echo(text, nl=False)
+        options.say(text, format_)
     else:
         write_rendered(text, out, invocation.load_settings())
         os.chmod(out, 0o600)

@@ -7,8 +7,7 @@ import sys
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.interrupts import Interrupts
-from majobctl.cli.progress import reading_progress
+from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import JobConfigOrFile
 
 
@@ -41,11 +40,11 @@ def command(names: tuple[str, ...], check: bool, format_: str) -> int:
     from majobctl.plan.document import dumps
     from majobctl.render.pull import is_settled, pull_document, pull_text
 
-    with Interrupts(), reading_progress() as reading:
-        pulled = pull(invocation.repository(reading), names=names, check=check)
+    with INTERRUPTS.careful():
+        pulled = pull(invocation.repository(), names=names, check=check)
     if format_ == "json":
         text = dumps(pull_document(pulled))
     else:
         text = pull_text(pulled, options.painter(), options.width_of(sys.stdout))
-    click.echo(text, nl=False)
+    options.say(text, format_)
     return 0 if is_settled(pulled) else options.HAS_CHANGES

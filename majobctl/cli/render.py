@@ -63,6 +63,16 @@ def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
             text = printable_lines(text)  # a file gets the bytes that are sent
     else:
         text = render.toml_text(*shown)
+    if as_ == "toml" and (width := options.width_of(sys.stdout)):
+        text = "".join(_fitted(line, width) for line in text.splitlines(keepends=True))
     if as_ in ("toml", "sdk"):
         text = text.replace("##", "#\\u0023")  # a CI job's log may take it for a command
     click.echo(text, nl=False)
+
+
+def _fitted(line: str, width: int) -> str:
+    """A line of TOML; where it is wider than the terminal, its comment is in a line above it."""
+    value, mark, comment = line.rpartition("  # ")
+    if len(line) <= width + 1 or not mark or '"' in comment:
+        return line
+    return f"# {comment}{value}\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from majobctl.cli.options import say
 from majobctl.cli.types import UserPath
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def command(kind: str | None, out_dir: str | None) -> None:
     for name in [kind] if kind else SCHEMAS:
         path, content = Path(out_dir, file_name(name)), dumps(made[name]()).encode()
         write_below(invocation.root_or_here(), str(path), partial(_write, path, content))
-        click.echo(f"wrote {printable(str(path))}")
+        say(f"wrote {printable(str(path))}")
 
 
 def _policies() -> tuple[Policy, ...]:

@@ -91,14 +91,14 @@ def command(name: str | None, at: str | None, as_: str | None, format_: str) -> 
             document = {it: document["job_configs"][it] for it in chosen}
         click.echo(dumps(document), nl=False)
     elif state is None:
-        click.echo("There is no state yet; `majobctl apply` creates it.")
+        options.say("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
         width = options.width_of(sys.stdout)
         entries = (entry_text(state, it, width) for it in chosen)
         text = "\n".join(entries) if then or several else state_text(state)
-        click.echo(f"{head}\n{text}" if head else text, nl=False)
+        options.say(f"{head}\n{text}" if head else text)
 
 
 def _toml(settings: Settings, state: State | None, head: str, names: dict[str, str]) -> str:
@@ -120,4 +120,4 @@ def _show_plan(file: str, format_: str) -> None:
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
         paint, width = options.painter(), options.width_of(sys.stdout)
-        click.echo(plan_text(plan, paint, width, options.view()), nl=False)
+        options.say(plan_text(plan, paint, width, options.view()))

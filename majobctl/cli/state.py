@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from majobctl.cli import invocation, options
-from majobctl.cli.options import environment_option, format_option, lock_timeout_option
+from majobctl.cli.options import environment_option, format_option, lock_timeout_option, say
 from majobctl.cli.types import JobConfigGlob, JobConfigName, UserPath, completed
 from majobctl.errors import MajobctlError, StateError
 from majobctl.job_config.fields import is_glob
@@ -87,7 +87,7 @@ def rm(names: tuple[str, ...], auto_approve: bool) -> None:
         assert locked.state is not None
         rest = {name: entry for name, entry in known.items() if name not in chosen}
         locked.write(locked.state.changed(rest))
-    click.echo(f"Removed {len(chosen)} from the state. State serial {locked.state.serial}.")
+    say(f"Removed {len(chosen)} from the state. State serial {locked.state.serial}.")
 
 
 @command.command("mv")
@@ -122,9 +122,9 @@ def mv(old: str, new: str) -> None:
         entries[new] = entries.pop(old)
         state = locked.state.changed(dict(sorted(entries.items())))
         locked.write(state, Notes(renamed={new: old}))
-    click.echo(f"Renamed in the state, from {quoted(old)}. State serial {state.serial}.")
+    say(f"Renamed in the state, from {quoted(old)}. State serial {state.serial}.")
     option = f" -e {printable(settings.environment)}" if settings.environment else ""
-    click.echo(
+    say(
         f"Now rename the table in its job file to [job_config.{new}]; the service was not asked,"
         f" and may still have the configuration as {quoted(old)}: majobctl plan{option} --refresh",
         err=True,
@@ -174,12 +174,12 @@ def push(file: str, force: bool) -> None:
         if current is not None and not force:
             _check_follows(pushed, current, file, settings.environment)
         if current and (pushed.lineage, pushed.digest()) == (current.lineage, current.digest()):
-            click.echo(f"The state has the same entries. State serial {current.serial}.")
+            say(f"The state has the same entries. State serial {current.serial}.")
             return
         before = current.serial if current else 0
         serial = max(pushed.serial, before + 1)
         locked.write(replace(pushed, serial=serial))
-    click.echo(f"Pushed {printable(file)}. State serial {serial}.")
+    say(f"Pushed {printable(file)}. State serial {serial}.")
 
 
 @command.command("check")
@@ -197,7 +197,7 @@ def check() -> None:
     from majobctl.operations.state_places import check_state
 
     for label, text in check_state(invocation.repository()):
-        click.echo(f"{label:<7} {printable(text)}")
+        say(f"{label:<7} {printable(text)}")
 
 
 @command.command("move")
@@ -223,8 +223,8 @@ def move(backend: str, keys: tuple[str, ...]) -> None:
         raise click.UsageError(f"{wrong}: write KEY=VALUE")
     given = {key: value for key, _, value in (it.partition("=") for it in keys)}
     moved = move_state(invocation.repository(), backend, given)
-    click.echo(f"The state is in {printable(moved.place)}. State serial {moved.serial}.", err=True)
-    click.echo("Put this into majobctl.toml, and commit it:", err=True)
+    say(f"The state is in {printable(moved.place)}. State serial {moved.serial}.", err=True)
+    say("Put this into majobctl.toml, and commit it:", err=True)
     click.echo(moved.lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option
+from majobctl.cli.options import environment_option, say
 from majobctl.operations.context import store_of
 
 
@@ -24,4 +24,4 @@ def command(holder_id: str) -> None:
     """
     store = store_of(invocation.load_settings())
     holder = store.unlock(holder_id)
-    click.echo(f"Unlocked {store.name}. It was held by {holder}.")
+    say(f"Unlocked {store.name}. It was held by {holder}.")

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.job_log import unguarded_stdout
-from majobctl.cli.options import format_choice, kept, variable_options
+from majobctl.cli.options import format_choice, kept, say, variable_options
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config
@@ -36,7 +36,7 @@ def command(format_: str) -> int:
     """
     if format_ != "text":
         return _validate_for_tools(format_)
-    click.echo(_summary(_validated()))
+    say(_summary(_validated()))
     return 0
 
 

@@ -29,6 +29,7 @@ from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
 from majobctl.state.document import State
 from majobctl.text import printable
+from majobctl.waiting import awaiting
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
@@ -196,7 +197,8 @@ class _Run:
                 observe=self.callbacks.observe,
             )
             runner.run()
-        problem = self.locked.save(journal)
+        with awaiting("Saving the state"):
+            problem = self.locked.save(journal)
         if runner.defect is not None:
             if problem:
                 self.repository.warn(StateError(problem))

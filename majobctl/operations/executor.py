@@ -46,6 +46,8 @@ class ChangeExecutor:
             status=ChangeStatus.FAILED if is_refused else ChangeStatus.UNKNOWN,
             code=code,
             message=self.guard.without_secrets(change, call.message),
+            http_status=call.http_status,
+            request_id=self.guard.without_secrets(change, call.request_id),
             advice=advice if is_refused or call.is_about_credentials else _APPLY_AGAIN,
             may_pass=call.may_pass,
             is_about_credentials=call.is_about_credentials,

@@ -189,6 +189,8 @@ class Guard:
             message = f"{it} could not be read{again}, and nothing was sent: {reason}"
             return replace(
                 result_of(change, ChangeStatus.FAILED, message),
+                http_status=error.status,
+                request_id=self.without_secrets(change, error.request_id),
                 may_pass=error.may_pass,
                 is_about_credentials=error.is_about_credentials,
                 advice=advice_on(getattr(error, "code", ""), error.is_about_credentials),

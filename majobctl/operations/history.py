@@ -13,6 +13,7 @@ from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import documented_order
 from majobctl.operations.context import ConfigRepository, store_of, unknown_name
 from majobctl.text import nearest, printable, quoted
+from majobctl.waiting import awaiting
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
@@ -38,9 +39,10 @@ def _opened(store: StateStore) -> tuple[History, State | None]:
     has done since is not in it yet."""
     from majobctl.state.document import State
 
-    content = store.backend.read()
-    state = None if content is None else State.load(content, store.name)
-    return _history(store, store.backend.read_history(), state), state
+    with awaiting(f"Reading the history of {store.name}"):
+        content = store.backend.read()
+        state = None if content is None else State.load(content, store.name)
+        return _history(store, store.backend.read_history(), state), state
 
 
 def moment_of(text: str, option: str, *, is_end: bool = False) -> str:

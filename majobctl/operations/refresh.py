@@ -11,6 +11,7 @@ from majobctl.errors import MajobctlError, ProviderError
 from majobctl.job_config.live import LiveConfig
 from majobctl.operations.workers import WorkerPool
 from majobctl.service.provider import Provider
+from majobctl.waiting import awaiting
 
 _MAX_KEPT = 200_000_000
 
@@ -77,4 +78,5 @@ def _read(
         provider.stop()
         raise
     finally:
-        pool.close()
+        with awaiting("Waiting for the calls under way"):
+            pool.close()

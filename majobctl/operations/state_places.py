@@ -18,6 +18,7 @@ from majobctl.repository.settings.state_place import OWN, places
 from majobctl.repository.toml.file import TomlFile
 from majobctl.state.document import MovedError, State, mark_of
 from majobctl.text import counted, printable
+from majobctl.waiting import awaiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,9 @@ def check_state(repository: RepositoryOrPath) -> Iterator[tuple[str, str]]:
     seen = store.backend.holder()
     yield "Lock", f"{'may be held' if seen.doubt else 'held'} by {seen}" if seen else "free"
     with store.backend.lock(repository.command, repository.lock_timeout, repository.warn):
-        yield "Proof", store.backend.prove()
+        with awaiting(f"Proving {store.name}"):
+            proof = store.backend.prove()
+        yield "Proof", proof
 
 
 def move_state(repository: RepositoryOrPath, backend: str, keys: Mapping[str, str]) -> Move:

@@ -25,10 +25,11 @@ class ChangeStatus(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResult:
-    """How one change ended; ``code``, ``message`` and ``advice`` are "" if it was done. ``action``
-    is what was done: an update may have become a creation. ``may_pass``: the failure has nothing to
-    do with what was sent, and may be temporary. ``is_about_credentials``: they were refused, which
-    ends the run. ``foreign`` are the fields that somebody else set in the service,
+    """How one change ended; ``code``, ``message`` and ``advice`` are "" if it was done;
+    ``http_status`` and ``request_id`` are those of the answer that says why not, or 0 and "".
+    ``action`` is what was done: an update may have become a creation. ``may_pass``: the failure has
+    nothing to do with what was sent, and may be temporary. ``is_about_credentials``: they were
+    refused, which ends the run. ``foreign`` are the fields that somebody else set in the service,
     ``unknown_fields`` those that no key can express: undone if it was done, and otherwise why it
     was held back."""
 
@@ -39,6 +40,8 @@ class ChangeResult:
     code: str = ""
     message: str = ""
     advice: str = ""
+    http_status: int = 0
+    request_id: str = ""
     may_pass: bool = False
     is_about_credentials: bool = False
     foreign: tuple[FieldChange, ...] = ()

@@ -38,6 +38,7 @@ def _result(item: ChangeResult) -> dict[str, Any]:
     }
     if item.message:
         document |= {"error_code": item.code, "error_msg": item.message, "advice": item.advice}
+        document |= {"http_status": item.http_status or None, "request_id": item.request_id}
     if item.foreign:
         keys = ("before", "live", "after")
         document["fields"] = [

@@ -12,9 +12,12 @@ from majobctl.render.wording import DONE_WORDS
 from majobctl.text import printable
 
 
-def result_line(result: ChangeResult) -> str:
-    """The line about a finished change while an apply runs."""
+def result_line(result: ChangeResult, *, is_told_later: bool = False) -> str:
+    """The line about a finished change while an apply runs; without the reason why it was not done
+    if its reader ``is_told_later``, by ``result_text``."""
     name = f"job_config.{printable(result.name)}"
+    if is_told_later and result.status is not ChangeStatus.DONE:
+        return f"{name}: {result.status.value}"
     if result.status is ChangeStatus.CHANGED_MEANWHILE:
         return f"{name}: {_reason(result)}"
     if result.status is not ChangeStatus.DONE:
@@ -68,7 +71,7 @@ def _undone(item: ChangeResult) -> str:
 def _not_done(item: ChangeResult) -> str:
     line = f"  job_config.{printable(item.name)}"
     if item.message:
-        line += f": {_reason(item)}"
+        line += f": {_reason(item)}{_about_answer(item)}"
     # What to do about credentials comes once, at the end.
     return line if item.is_about_credentials or not item.advice else f"{line}\n      {item.advice}"
 
@@ -80,6 +83,14 @@ def _not_attempted(items: Iterable[ChangeResult]) -> Iterator[str]:
         names.setdefault(_reason(item), []).append(f"job_config.{printable(item.name)}")
     for reason, found in names.items():
         yield f"  {', '.join(found)}" + (f": {reason}" if reason else "")
+
+
+def _about_answer(item: ChangeResult) -> str:
+    """What the service's support asks for, as far as the message does not have it."""
+    parts = [f"HTTP status {item.http_status}"] * bool(item.http_status)
+    parts += [f"request id {item.request_id}"] * bool(item.request_id)
+    found = [printable(part) for part in parts if part not in item.message]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _reason(item: ChangeResult) -> str:

@@ -68,11 +68,12 @@ def plan_text(
     refused = [*map(str, together(plan.denials)), *plan.notices]
     lines += [paint(line, "red") for notice in refused for line in wrapped(notice, width)]
     lines += [line for remark in remarks_on_plan(plan) for line in wrapped(remark, width)]
+    ends = []
     if plan.base and plan.changes:
-        lines.append(f"Compared with {compared_with(plan, printable)}, not with the state.")
+        ends.append(f"Compared with {compared_with(plan, printable)}, not with the state.")
     if plan.environment:
-        lines.append(f"Environment {printable(plan.environment)}: {plan.target}.")
-    lines.append(summary(plan))
+        ends.append(f"Environment {printable(plan.environment)}: {plan.target}.")
+    lines += [line for end in (*ends, summary(plan)) for line in wrapped(end, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -148,7 +149,7 @@ def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None)
     width = width and max(width, MIN_WIDTH)
     lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
     lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]
-    return "\n".join([*lines, drift_summary(drift)]) + "\n"
+    return "\n".join([*lines, *wrapped(drift_summary(drift), width)]) + "\n"
 
 
 def _drifted(item: DriftedConfig, paint: Paint, width: int | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from majobctl.errors import ConfigError, Problem, TransportError
 from majobctl.job_config.values import INTEGER_LIMIT
 from majobctl.text import nearest, quoted
+from majobctl.waiting import awaiting
 
 if TYPE_CHECKING:
     from majobctl.service.sdk_calls import SdkCalls
@@ -117,7 +118,8 @@ class Catalog:
     def _list(self, name: str) -> tuple[Entries, bool]:
         with self._lock:
             if name not in self._lists:
-                self._lists[name] = self._read(name)
+                with awaiting(f"Looking up {name}"):
+                    self._lists[name] = self._read(name)
             return self._lists[name]
 
 

@@ -238,6 +238,14 @@ class CreatedConfig(Answer):
         self.delete_job_configs = estimator.delete_job_configs
 
 
+class Refused(Answer):
+    """A failure of the service, with its HTTP status, which the SDK does not give."""
+
+    def __init__(self, answer: Answer, error: ServiceError) -> None:
+        super().__init__(answer)
+        self.http_status = error.status
+
+
 def _name_of_now() -> str:
     """The date and the time, to a tenth of a millisecond."""
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}"[:20]
@@ -266,7 +274,7 @@ def _answered(call: Callable[[], T]) -> T | Answer:
         # In addition to the SDK's keys: after 500 and more, the call may have been carried out, and
         # a 401 refuses the credentials whatever its code.
         is_needed = error.status >= 500 or error.status == 401
-        return {**answer, "http_status": error.status} if is_needed else answer
+        return Refused({**answer, "http_status": error.status} if is_needed else answer, error)
 
 
 def _listed(session: Session, config: Mapping[str, Any]) -> Estimator:

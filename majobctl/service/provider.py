@@ -16,6 +16,7 @@ from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.codes import DUPLICATE, MISSING_CODES
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls
 from majobctl.text import quoted
+from majobctl.waiting import awaiting
 
 NAMES_PER_PAGE = 1000
 """The largest page of the service's list."""
@@ -121,7 +122,8 @@ class Provider:
         """``Session.request``. Raises ProviderError, also because the official SDK has none."""
         if self._calls.is_official_sdk:
             raise ProviderError('the official SDK hides answers: set provider.kind = "modelarts"')
-        answer: dict[str, Any] = self._session.request(method, path, **content)
+        with awaiting("Asking the service", f"{method} {path}"):
+            answer: dict[str, Any] = self._session.request(method, path, **content)
         return answer
 
     def ask_before_writes(self, may_write: Callable[[], bool]) -> None:

@@ -15,6 +15,7 @@ from majobctl.job_config.secrets import looks_secret
 from majobctl.service.codes import INTERNAL_ERROR, THROTTLED, service_error
 from majobctl.service.http.responses import RETRIED_STATUSES
 from majobctl.text import printable
+from majobctl.waiting import awaiting
 
 T = TypeVar("T")
 
@@ -32,11 +33,14 @@ class CallResult:
     """How a call ended, with the service's code ("" if it gave none) and message. ``may_pass``: the
     reason has nothing to do with what was sent, so a later call may succeed.
     ``is_about_credentials``: they were refused, so every other call would fail, too.
-    ``is_missing``: the service does not have the configuration, as its list confirms."""
+    ``is_missing``: the service does not have the configuration, as its list confirms.
+    ``http_status`` and ``request_id`` are 0 and "" if there was no answer."""
 
     status: CallStatus
     code: str = ""
     message: str = ""
+    http_status: int = 0
+    request_id: str = ""
     may_pass: bool = False
     is_about_credentials: bool = False
     is_missing: bool = False
@@ -63,7 +67,8 @@ class SdkCalls:
         estimator = None
         try:
             estimator = self._estimator(own)
-            answer = getattr(estimator, name)(**arguments)
+            with awaiting(_job_config(arguments or own), name):
+                answer = getattr(estimator, name)(**arguments)
         except ProviderError as error:
             is_unknown = isinstance(error, TransportError) and error.outcome_unknown
             return _failed(error, str(error), is_unknown=is_unknown)
@@ -85,11 +90,13 @@ class SdkCalls:
         def call() -> Any:
             return getattr(self._estimator_class, name)(modelarts_session=self.session, **arguments)
 
-        return self._answer(name, call, read)
+        with awaiting("Reading from the service", name):
+            return self._answer(name, call, read)
 
     def ask_estimator(self, name: str, read: Callable[[Any], T], own: Mapping[str, Any]) -> T:
         """As ``ask``, for an Estimator with the parameters ``own``."""
-        return self._answer(name, lambda: getattr(self._estimator(own), name)(), read)
+        with awaiting(_job_config(own), name):
+            return self._answer(name, lambda: getattr(self._estimator(own), name)(), read)
 
     def _estimator(self, own: Mapping[str, Any]) -> Any:
         return self._estimator_class(modelarts_session=self.session, **own)
@@ -127,11 +134,12 @@ class SdkCalls:
         refusal = self._refusal(answer)
         # An internal error leaves open what was done.
         is_internal = refusal.code == INTERNAL_ERROR or refusal.status >= 500
-        return _failed(refusal, refusal.told, is_unknown=is_internal)
+        return _failed(refusal, refusal.reason, is_unknown=is_internal)
 
     def _refusal(self, answer: Mapping[str, Any]) -> ServiceError:
         reason = answer.get("error_msg") or answer.get("error_message") or "no reason given"
-        code, status = self._shown(answer.get("error_code")), answer.get("http_status")
+        code = self._shown(answer.get("error_code"))
+        status = getattr(answer, "http_status", None) or answer.get("http_status")
         status = status if isinstance(status, int) else 0
         may_pass = code in THROTTLED or status in RETRIED_STATUSES
         about = {"request_id": self._shown(answer.get("request_id")), "may_pass": may_pass}
@@ -167,6 +175,10 @@ class SdkCalls:
         )
 
 
+def _job_config(given: Mapping[str, Any]) -> str:
+    return f"job_config.{given.get('config_name')}"
+
+
 def _refuses_arguments(error: Exception, name: str) -> bool:
     """Whether Python raised ``error`` as the method ``name`` was called, possibly by a wrapper."""
     if not isinstance(error, TypeError | AttributeError):
@@ -180,6 +192,8 @@ def _failed(error: ProviderError, message: str, *, is_unknown: bool = False) -> 
         status=CallStatus.UNKNOWN if is_unknown else CallStatus.REFUSED,
         code=error.code if isinstance(error, ServiceError) else "",
         message=message,
+        http_status=error.status,
+        request_id=error.request_id,
         may_pass=error.may_pass,
         is_about_credentials=error.is_about_credentials,
     )

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, Problem
@@ -32,6 +32,7 @@ from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import Failure, classify
 from majobctl.service.http.retries import Send, call
 from majobctl.target import checked_project_id, endpoint_of, iam_endpoint_of
+from majobctl.waiting import awaiting
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
@@ -200,7 +201,8 @@ class Session:
     def _ask_iam(self, request: IamRequest) -> dict[str, Any]:
         url, quotes = self._iam_endpoint + request.path, QuoteFilter(secrets_of(self._credentials))
         send = self._sender("POST", url, request.body, quotes, request.caller, request.headers)
-        return self._call(send, lambda it: quotes.checked(request.read(it), data=False))
+        with awaiting(f"Signing in to {urlsplit(url).netloc}"):
+            return self._call(send, lambda it: quotes.checked(request.read(it), data=False))
 
     def _sender(
         self,

@@ -42,6 +42,7 @@ from majobctl.state.document import State
 from majobctl.state.record import About, Notes
 from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_with, notes_of
 from majobctl.text import utc_now
+from majobctl.waiting import awaiting
 
 _MAX_WAITING = 100  # outcomes that no flush has taken while calls go on
 
@@ -183,7 +184,8 @@ class Journal:
     def _flush(self, content: bytes, upto: int) -> None:
         failure: OSError | None = OSError(errno.EIO, "the write was interrupted")
         try:
-            self._file.write(content)
+            with awaiting("Writing the journal"):
+                self._file.write(content)
             failure = None
         except OSError as error:
             failure = error

@@ -18,6 +18,7 @@ from majobctl.state.backends import Backend, OvertakenError, Warn, unheard
 from majobctl.state.document import State
 from majobctl.state.rescue import OVERTAKEN, cannot, in_journal, or_cannot, rescued
 from majobctl.text import counted, in_short, printable, utc_now
+from majobctl.waiting import awaiting
 
 if TYPE_CHECKING:
     from majobctl.state.journal import Journal
@@ -43,7 +44,8 @@ class StateStore:
     def _read(self) -> tuple[State | None, bytes | None]:
         """The same, and the bytes of the state file."""
         while True:
-            journal, content = found = self.backend.snapshot()
+            with awaiting(f"Reading the state {self.name}"):
+                journal, content = found = self.backend.snapshot()
             try:
                 state = (
                     None if content is None else State.load(content, self.name, self.backend.copies)
@@ -90,15 +92,21 @@ class StateStore:
     @contextmanager
     def _lock(self, command: str, timeout: float, warn: Warn) -> Iterator[None]:
         with ExitStack() as stack:
+            at_end = stack.enter_context(ExitStack())
             try:
-                stack.enter_context(self.backend.lock(command, 0, warn))
+                with awaiting(f"Taking the lock of {self.name}"):
+                    stack.enter_context(self.backend.lock(command, 0, warn))
             except LockedError as error:
                 if timeout <= 0:
                     raise
                 reason = str(error).partition("\n")[0]
                 warn(f"{reason}\nwaiting for it, up to {timeout:g} seconds")
-                stack.enter_context(self.backend.lock(command, timeout, warn))
-            yield
+                with awaiting(f"Taking the lock of {self.name}"):
+                    stack.enter_context(self.backend.lock(command, timeout, warn))
+            try:
+                yield
+            finally:
+                at_end.enter_context(awaiting(f"Releasing the lock of {self.name}"))
 
     def _is_replaced_by(self, state: State, may_lack_state: bool) -> bool:
         from majobctl.state.replay import last_sum_of
@@ -108,7 +116,8 @@ class StateStore:
 
     def unlock(self, holder_id: str) -> str:
         """Frees the lock of a holder that is gone; returns a description of it."""
-        return f"{self.backend.unlock(holder_id)}{self.backend.unlocked}"
+        with awaiting(f"Releasing the lock of {self.name}"):
+            return f"{self.backend.unlock(holder_id)}{self.backend.unlocked}"
 
 
 class LockedState:
@@ -180,13 +189,15 @@ class LockedState:
         self.state = self._before = state
 
     def _replace(self, content: bytes, lines: bytes) -> None:
-        if self._is_replaced():
-            name = self._backend.name
-            raise StateError(f"{name} was changed, replaced or removed meanwhile; it was left so")
-        # A write that fails may have been carried out, and is not somebody else's.
-        self._unfinished = content
-        self._backend.write(content, lines)
-        self._content = content
+        with awaiting(f"Saving the state {self._backend.name}"):
+            if self._is_replaced():
+                name = self._backend.name
+                reason = "was changed, replaced or removed meanwhile; it was left so"
+                raise StateError(f"{name} {reason}")
+            # A write that fails may have been carried out, and is not somebody else's.
+            self._unfinished = content
+            self._backend.write(content, lines)
+            self._content = content
 
     def open_journal(self, state: State, intents: Mapping[str, Record] | None = None) -> Journal:
         """A journal that continues ``state`` and has ``intents``. Raises StateError if it cannot be

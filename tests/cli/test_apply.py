@@ -79,7 +79,7 @@ def test_only_the_literal_yes_is_accepted(on_emulator: Repository, answer: str) 
     assert not on_emulator.state_path.exists()
 
 
-def test_yes_applies_what_was_shown_with_a_progress_bar(on_emulator: Repository) -> None:
+def test_yes_applies_what_was_shown(on_emulator: Repository) -> None:
     for name in ("alpha", "beta"):
         on_emulator.job(name, config_desc="mine")
     with terminal(on_emulator, "apply") as screen:
@@ -88,9 +88,7 @@ def test_yes_applies_what_was_shown_with_a_progress_bar(on_emulator: Repository)
         screen.type("yes\n")
         code, _ = screen.finish()
     assert code == 0
-    assert "Applying" in screen.plain
-    assert "100%" in screen.plain
-    assert "job_config.alpha: added" not in screen.plain
+    assert "job_config.alpha: added (" in screen.plain
     assert "Apply complete: 2 added" in screen.plain.splitlines()[-1]
     assert list(on_emulator.state["job_configs"]) == ["alpha", "beta"]
 

@@ -504,11 +504,11 @@ def test_many_large_configurations_are_not_all_kept(
 # Few threads
 
 
-@pytest.mark.parametrize(("threads", "at_once"), [(0, {1}), (1, {1}), (3, {2, 3})])
+@pytest.mark.parametrize(("threads", "at_once"), [*((n, {1}) for n in range(4)), (5, {2, 3})])
 def test_without_more_threads_fewer_workers_go_on(
     on_rest: Repository, rest: FakeService, threads: int, at_once: set[int]
 ) -> None:
-    # One thread may be the one that watches the deadlines.
+    # One watches signals, one shows progress, and one may be the one that watches the deadlines.
     rest.has_every_name = True
     names = [f"job-{number}" for number in range(12)]
     for name in names:

@@ -256,7 +256,7 @@ class TestDeleteRemoved:
         cloud.before = lambda asked: reply if asked.method == "DELETE" else None
         ran = repo.run("apply", "--auto-approve")
         assert ran.code == 3
-        told = f"{code} The workspace does not exist. (request id r-1)\n"
+        told = f"{code} The workspace does not exist. (HTTP status {status}, request id r-1)\n"
         assert f"  job_config.beta: {told}      the service lists it all the same" in ran.stdout
         assert entries(repo) == ["alpha", "beta"]
         assert "beta" in cloud.console.names()

@@ -382,13 +382,11 @@ def test_ctrl_c_ends_it_with_130(on_service: Repository, service: FakeService, p
     assert not others or "<socket.socket" in others[0]
 
 
-def test_a_terminal_sees_how_far_it_is_and_colours(applied: Repository) -> None:
+def test_a_terminal_sees_colours(applied: Repository) -> None:
     change_there(applied, "alpha", train_instance_count=3)
     with terminal(applied, "drift") as screen:
         code, seen = screen.finish()
         assert code == 0
-        assert "Reading" in screen.plain
-        assert "100%" in screen.plain
     assert "\x1b[33m" in seen
     with terminal(applied, "drift", "--no-color") as screen:
         screen.finish()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import random
-import re
 import select
 import signal
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.config_repository import JOB, PATIENCE, Ran, Repository, finished, until
+from tests.config_repository import JOB, PATIENCE, Repository, finished, take_over, until
 from tests.fake_service import FakeService, Reply
 from tests.faults.conftest import Tally
 from tests.faults.launcher import started
@@ -29,7 +30,6 @@ from tests.faults.service import body_of, contradictions, without_blanks
 
 NAMES = [f"job-{number:02}" for number in range(12)]
 APPLY = ("apply", "--auto-approve", "--parallelism", "3")
-SHOW_CURSOR, HIDE_CURSOR = "\033[?25h", "\033[?25l"
 
 
 class Gate:
@@ -157,7 +157,7 @@ def at_terminal(repository: Repository) -> Iterator[tuple[subprocess.Popen[bytes
     """An apply whose three streams are a terminal: the process, and both ends of it."""
     master, slave = pty.openpty()
     process = apply_started(
-        repository, stdin=slave, stdout=slave, stderr=slave, preexec_fn=_take_over
+        repository, stdin=slave, stdout=slave, stderr=slave, preexec_fn=take_over
     )
     try:
         yield process, master, slave
@@ -169,18 +169,16 @@ def at_terminal(repository: Repository) -> Iterator[tuple[subprocess.Popen[bytes
         os.close(master)
 
 
-def _take_over() -> None:
-    """Makes the terminal the controlling one, so that Ctrl-C typed there is a signal."""
-    import fcntl
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 def everything_shown(master: int) -> str:
     seen = ""
     while select.select([master], [], [], 0.1)[0]:
         seen += os.read(master, 65536).decode("utf-8", "replace")
     return seen
+
+
+def shown_lines(seen: str) -> list[str]:
+    """The lines as a terminal shows them: what follows a carriage return is in place of it."""
+    return [line.rpartition("\r")[2].rstrip() for line in seen.replace("\r\n", "\n").split("\n")]
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -192,7 +190,8 @@ def test_ctrl_c_at_a_terminal_leaves_it_sane(
         before = termios.tcgetattr(slave)
         until(lambda: gate.waiting == 3, "three calls")
         seen = everything_shown(master)
-        assert HIDE_CURSOR in seen
+        while " 4/12 [" not in seen:  # the bar is drawn every tenth of a second
+            seen += everything_shown(master)
         os.write(master, b"\x03")
         while "Stopping" not in seen:
             seen += everything_shown(master)
@@ -203,24 +202,19 @@ def test_ctrl_c_at_a_terminal_leaves_it_sane(
         assert process.wait(PATIENCE) == 130
         seen += everything_shown(master)
         assert termios.tcgetattr(slave) == before
-    assert seen.rfind(SHOW_CURSOR) > seen.rfind(HIDE_CURSOR)
+    said = "Stopping: waiting for the calls under way. Ctrl-C again exits at once."
+    said_twice = "Exited at once. The next plan resends what is not known to be done."
+    shown = shown_lines(seen)
+    assert said in shown
+    assert (said_twice in shown) is (times == 2)
+    assert all(it.startswith("job_config.") for it in shown if ": added" in it)
     assert "Traceback" not in seen
-    assert "\033[?1049h" not in seen
+    assert "\033[?" not in seen  # no mode of the terminal was changed
     pending = check_nothing_is_lost(repository.root, rest, "")
     assert pending in ((8, 9) if times == 2 else (0,))
     gate.open()
     until(lambda: len(rest.configs) == 7, "the last three calls")
     check_converges(repository, rest)
-
-
-_IGNORED = re.compile(r"Exception ignored in.*?\nKeyboardInterrupt: ?\n", re.DOTALL)
-
-
-def ended(process: subprocess.Popen[bytes]) -> Ran:
-    """How a process ended. Where a signal met one of Python's own callbacks, such as that of its
-    import locks, Python says that it ignored it: nothing of ours can catch it there."""
-    out, err = process.communicate(timeout=PATIENCE)
-    return Ran(process.returncode, out.decode(), _IGNORED.sub("", err.decode()))
 
 
 SHOTS = 24
@@ -247,12 +241,10 @@ def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback
         until(holder.exists, "the lock")
         time.sleep(dice.uniform(0, 0.35))
         process.send_signal(number)
-        ran = ended(process)
-        # Where one came within an import, Python itself ends with SIGINT: 130 in a shell, too.
-        code = 130 if ran.code == -signal.SIGINT else ran.code
-        codes[code] += 1
+        ran = finished(process)
+        codes[ran.code] += 1
         # Python's own end, once all is told, is not the command's any more.
-        assert code in (0, 130) or "\nApply " in ran.stdout, ran
+        assert ran.code in (0, 130) or (ran.code == -number and "\nApply " in ran.stdout), ran
         check_nothing_is_lost(on_rest.root, rest, ran.stderr)
     for name in NAMES:
         on_rest.job(name)
@@ -260,6 +252,109 @@ def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback
     figures = f"{SHOTS} signals: {counted_codes(codes)}"
     tally(f"interrupts, {number.name} at random moments", figures)
     assert codes[130] > SHOTS / 3
+
+
+def test_ctrl_c_twice_always_ends_with_130_and_loses_nothing(
+    on_rest: Repository, rest: FakeService, tally: Tally
+) -> None:
+    dice = random.Random(SEED)
+
+    def be_slow(name: str) -> Reply | None:
+        time.sleep(0.05)
+        return None
+
+    codes: Counter[int] = Counter()
+    holder = on_rest.root / "majobctl.state.json.lock.holder"
+    for shot in range(SHOTS):
+        for name in NAMES:
+            on_rest.job(name, config_desc=f"shot {shot}")
+        rest.before_put = be_slow
+        holder.unlink(missing_ok=True)  # of a process that has ended
+        process = apply_started(on_rest)
+        until(holder.exists, "the lock")
+        time.sleep(dice.uniform(0, 0.3))
+        process.send_signal(signal.SIGINT)
+        time.sleep(dice.choice([0, dice.uniform(0, 0.01), dice.uniform(0, 0.1)]))
+        process.send_signal(signal.SIGINT)
+        ran = finished(process)
+        codes[ran.code] += 1
+        assert ran.code == 130 or (ran.code == 0 and "\nApply complete" in ran.stdout), ran
+        check_nothing_is_lost(on_rest.root, rest, ran.stderr)
+    for name in NAMES:
+        on_rest.job(name)
+    check_converges(on_rest, rest)
+    tally("interrupts, Ctrl-C twice", f"{SHOTS} runs: {counted_codes(codes)}")
+    assert codes[130] > SHOTS / 3
+
+
+READY = "from majobctl.__main__ import run; print('ready', flush=True); run()"
+
+
+def test_signals_while_the_command_is_loaded_or_ends_show_no_traceback(
+    on_emulator: Repository,
+) -> None:
+    """Before that, Python's own start is interrupted, which nothing of ours can change."""
+    dice = random.Random(SEED)
+    codes: Counter[int] = Counter()
+    for _ in range(SHOTS):
+        process = subprocess.Popen(
+            [sys.executable, "-c", READY, "plan"],
+            cwd=on_emulator.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.002 + dice.uniform(0, 0.3))
+        for pause in (0.0, dice.uniform(0, 0.05)):
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+        ran = finished(process)
+        codes[ran.code] += 1
+        assert ran.code == 130 or (ran.code == 0 and "Plan: " in ran.stdout), ran
+    assert codes[130] > SHOTS / 3
+
+
+LONG_CALL = """
+import hashlib, pathlib
+pathlib.Path("loading").touch()
+hashlib.pbkdf2_hmac("sha256", b"x", b"x", 10**9)
+"""
+
+
+def test_a_second_ctrl_c_ends_a_call_of_c_that_knows_no_signals(on_emulator: Repository) -> None:
+    """As the look-up of a host is one. Here it is a library that takes an hour to load."""
+    on_emulator.write("stand-in/filelock.py", LONG_CALL)
+    on_emulator.environment["PYTHONPATH"] = str(on_emulator.root / "stand-in")
+    process = on_emulator.start("state", "check")
+    until((on_emulator.root / "loading").exists, "the long call")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert finished(process).code == 130
+
+
+def test_a_second_ctrl_c_ends_an_apply_whose_messages_nobody_reads(
+    gated: tuple[Repository, Gate], rest: FakeService
+) -> None:
+    repository, gate = gated
+    read, write = os.pipe()
+    process = apply_started(repository, stdout=subprocess.DEVNULL, stderr=write)
+    until(lambda: gate.waiting == 3, "three calls")
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)  # nothing more fits into the pipe
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    os.close(read)
+    os.close(write)
+    check_nothing_is_lost(repository.root, rest, "")
 
 
 def test_output_that_nobody_reads_loses_nothing(on_rest: Repository, rest: FakeService) -> None:

@@ -109,6 +109,7 @@ def test_control_characters_are_escaped(params: dict[str, Any]) -> None:
 
 def test_the_document_of_a_result() -> None:
     why: dict[str, Any] = {"code": "X.1", "message": "no", "advice": "do this"}
+    why |= {"http_status": 400, "request_id": "r-1"}
     results = (
         result_of("a", Action.ADD, ChangeStatus.DONE, 0.12345),
         result_of("b", Action.UPDATE, ChangeStatus.FAILED, **why),
@@ -125,7 +126,8 @@ def test_the_document_of_a_result() -> None:
     assert document["results"] == [
         {"name": "a", "action": "add", "outcome": "done", "seconds": 0.123},
         {"name": "b", "action": "update", "outcome": "failed", "seconds": 0.1}
-        | {"error_code": "X.1", "error_msg": "no", "advice": "do this"},
+        | {"error_code": "X.1", "error_msg": "no", "advice": "do this"}
+        | {"http_status": 400, "request_id": "r-1"},
         {"name": "c", "action": "forget", "outcome": "not attempted", "seconds": 0.0},
     ]
 

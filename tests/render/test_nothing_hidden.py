@@ -109,7 +109,7 @@ def marked(shown: str, at: int, opening: str, closing: str) -> Iterator[tuple[in
 def text_fields(plan: Plan, width: int | None) -> dict[str, str]:
     """What the text has after each path, as one line again."""
     found: dict[str, str] = {}
-    for line in plan_text(plan, width=width).split("\n")[1:-3]:
+    for line in plan_text(plan, width=width).rpartition("\n\nPlan:")[0].split("\n")[1:]:
         if head := re.match(r" {6}[+~-] (data\S*) *", line):
             path, indent = head[1], len(head[0]) if line[len(head[0]) :] else 10
             found[path] = line[len(head[0]) :]

@@ -245,17 +245,15 @@ def test_a_reason_that_does_not_fit_has_a_line_of_its_own() -> None:
 
 
 @given(threes(), st.integers(1, 200))
-def test_nothing_but_names_and_the_summary_is_wider_than_the_terminal(
-    three: Three, width: int
-) -> None:
+def test_nothing_but_names_is_wider_than_the_terminal(three: Three, width: int) -> None:
     plan = three.plan()
     lines = plan_text(plan, width=width).removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in lines)
-    assert lines[-1] == plan_text(plan).splitlines()[-1]
+    assert " ".join(lines).endswith(plan_text(plan).splitlines()[-1])
     fields = [field for change in plan.changes for field in change.fields]
     paths = [item.dotted for field in fields for item in items_of(field)]
     longest = max(map(columns, map(printable, paths)), default=0)
-    assert all(columns(line) <= max(width, 40, 8 + longest) for line in lines[:-1])
+    assert all(columns(line) <= max(width, 40, 8 + longest) for line in lines)
 
 
 def test_names_of_a_hand_made_state_are_safe_to_print() -> None:

@@ -135,6 +135,7 @@ class TestAnUpdate:
             status=CallStatus.REFUSED,
             code="ModelArts.0102",
             message="x does not exist.",
+            http_status=404,
             is_missing=True,
         )
 
@@ -156,7 +157,11 @@ class TestAnUpdate:
         service.script.extend([lambda handler: handler.answer(429, document)] * 6)
         outcome = provider.update_job_config("x", PARAMS)
         assert outcome == CallResult(
-            status=CallStatus.REFUSED, code=code, message="slow down", may_pass=True
+            status=CallStatus.REFUSED,
+            code=code,
+            message="slow down",
+            http_status=429,
+            may_pass=True,
         )
 
     def test_that_ends_in_an_internal_error_has_no_known_outcome(
@@ -166,7 +171,7 @@ class TestAnUpdate:
         service.answer_next(500, {"error_code": "ModelArts.0010", "error_msg": "internal"})
         outcome = provider.update_job_config("x", PARAMS)
         assert outcome == CallResult(
-            status=CallStatus.UNKNOWN, code="ModelArts.0010", message="internal"
+            status=CallStatus.UNKNOWN, code="ModelArts.0010", message="internal", http_status=500
         )
 
     def test_that_was_never_sent_is_a_refusal(self, service: FakeService) -> None:
@@ -452,7 +457,10 @@ class TestCreating:
     ) -> None:
         service.script.append(refuses)
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            status=CallStatus.REFUSED, code="ModelArts.2781", message="Flavor (70) not found."
+            status=CallStatus.REFUSED,
+            code="ModelArts.2781",
+            message="Flavor (70) not found.",
+            http_status=400,
         )
         assert self.methods(service) == "POST"
 
@@ -498,7 +506,10 @@ class TestCreating:
     ) -> None:
         service.script.append(taken)
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            status=CallStatus.REFUSED, code="ModelArts.0103", message="x is already in use."
+            status=CallStatus.REFUSED,
+            code="ModelArts.0103",
+            message="x is already in use.",
+            http_status=400,
         )
 
     def test_that_stays_unknown_says_what_went_wrong_with_both_calls(
@@ -527,7 +538,11 @@ class TestCreating:
     ) -> None:
         service.script.extend([breaks_off, is_missing, lists_nothing, *[is_busy] * 6])
         assert provider.create_job_config("x", PARAMS) == CallResult(
-            status=CallStatus.UNKNOWN, code="ModelArts.2799", message="slow down", may_pass=True
+            status=CallStatus.UNKNOWN,
+            code="ModelArts.2799",
+            message="slow down",
+            http_status=429,
+            may_pass=True,
         )
 
     def test_is_refused_if_the_second_call_is(
@@ -560,7 +575,7 @@ class TestDeleting:
         service.script.append(lambda handler: handler.refuse(400, "ModelArts.0105", "not now"))
         outcome = provider.delete_job_config("x")
         assert outcome == CallResult(
-            status=CallStatus.REFUSED, code="ModelArts.0105", message="not now"
+            status=CallStatus.REFUSED, code="ModelArts.0105", message="not now", http_status=400
         )
 
 

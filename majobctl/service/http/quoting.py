@@ -49,6 +49,6 @@ class QuoteFilter:
     def _clean(self, error: ServiceError | TransportError) -> None:
         # The texts of an error have bounds already.
         error.args = (self.shown(str(error)),)
+        error.request_id = self.shown(error.request_id)
         if isinstance(error, ServiceError):
-            texts = (error.code, error.reason, error.request_id)
-            error.code, error.reason, error.request_id = map(self.shown, texts)
+            error.code, error.reason = self.shown(error.code), self.shown(error.reason)

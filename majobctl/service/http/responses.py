@@ -134,6 +134,7 @@ def _unreadable(response: Response, problem: str, writes: bool) -> Failure:
         return _with_status(response, _error(response, "", text))
     text += f" (request id {response.request_id})" if response.request_id else ""
     error = TransportError(text, outcome_unknown=writes)
+    error.status, error.request_id = response.status, response.request_id
     pause = _requested_pause(response)
     return Failure(error=error, may_pass=True, maybe_done=True, retry_after=pause)
 

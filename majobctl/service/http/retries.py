@@ -53,5 +53,6 @@ def _final_error(
     if is_unknown or (may_pass and isinstance(error, TransportError)):
         final = TransportError(str(error), outcome_unknown=is_unknown, may_pass=may_pass)
         final.is_about_credentials = error.is_about_credentials
+        final.status, final.request_id = error.status, error.request_id
         return final
     return error
