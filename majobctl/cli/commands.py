@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "state": "Inspect and repair the state.",
     "unlock": "Release a lock of the state that another machine left behind; the lock message"
     " shows its ID.",
+    "ci": "Plan, apply or look for drift in a job of GitHub Actions or GitLab CI.",
     "emulator": "Run the embedded emulator of the service, or change a value in it.",
     "version": "Print the version.",
     "flavors": "List the service's flavors, for train_instance_type.",

@@ -38,11 +38,14 @@ def root_or_here() -> Path:
 
 def repository(
     observe_reading: Callable[[int, int], None] = lambda done, total: None,
+    environment: str = "",
 ) -> ConfigRepository:
-    """The config repository; its warnings are printed. Raises MajobctlError if there is none."""
+    """The config repository; its warnings are printed. ``environment`` is in place of the option.
+    Raises MajobctlError if there is none."""
     from majobctl.operations import ConfigRepository, Overrides
 
     chosen = kept("environment", "values", "files")
+    chosen["environment"] = environment or chosen["environment"]
     if not chosen["environment"] and os.environ.get(ENVIRONMENT) == "":
         raise MajobctlError(f"{ENVIRONMENT} is empty: name an environment, or unset it")
     return ConfigRepository(
