@@ -13,7 +13,7 @@ import click
 from majobctl.cli import invocation, options
 from majobctl.cli.annotations import Annotations, path_in_workspace
 from majobctl.errors import ConfigError, MajobctlError
-from majobctl.text import counted, printable, printable_lines, reason_of
+from majobctl.text import printable, printable_lines, reason_of
 
 if TYPE_CHECKING:
     from majobctl.forges import Forge
@@ -66,17 +66,16 @@ def plan_command(environments: tuple[str, ...]) -> int:
         plans[environment] = None
         plans[environment] = _planned(forge, environment, report)
 
-    names = _chosen(environments)
-    errors = _each(names, plan_one)
+    errors = _each(_chosen(environments), plan_one)
     report.write()
     try:
         _publish_plans(forge, plans)
-    except (MajobctlError, OSError) as error:
+    except MajobctlError as error:
         text = f"the comment could not be written, and may show an older plan: {error}"
         errors.append(MajobctlError(text))
     made = [it for it in plans.values() if it]
-    _write_line("GITHUB_OUTPUT", f"changes={str(any(it.changes for it in made)).lower()}\n")
-    return _ended(errors, 1 if len(made) < len(names) or any(it.denials for it in made) else 0)
+    _add_to("GITHUB_OUTPUT", f"changes={str(any(it.changes for it in made)).lower()}\n")
+    return _ended(errors, 1 if any(it.denials for it in made) else 0)
 
 
 @command.command("apply")
@@ -144,7 +143,7 @@ def drift_command(environments: tuple[str, ...]) -> int:
             drifted.add(environment)
 
     errors = _each(_chosen(environments), look)
-    return _ended(errors, 1 if errors else options.HAS_CHANGES if drifted and forge.silence else 0)
+    return _ended(errors, options.HAS_CHANGES if drifted and forge.silence else 0)
 
 
 def _forge(instead: str) -> Forge:
@@ -174,26 +173,28 @@ def _check_branch(forge: Forge) -> None:
 
 
 def _each(names: Sequence[str], act: Callable[[str], object]) -> list[Exception]:
-    """Does it for each environment. The error of the only one is returned, to be shown at the end;
-    of several, each is shown where it happened."""
+    """Does it for each environment. The error of the only one is for the end; those of several are
+    shown where they happened, and the end says of which."""
     errors: list[Exception] = []
+    failed: list[str] = []
     for name in names:
         if len(names) > 1:
             click.echo(f"Environment {printable(name)}:")
         try:
             act(name)
         except (MajobctlError, OSError) as error:
+            errors.append(error)
+            failed.append(printable(name))
             if len(names) > 1:
                 _show(error)
-            else:
-                errors.append(error)
+    if failed and len(names) > 1:
+        errors = [MajobctlError(f"failed: {', '.join(failed)}; the reasons are above")]
     return errors
 
 
 def _show(error: Exception) -> None:
     if isinstance(error, ConfigError):
         click.echo(printable_lines(str(error)), err=True)
-        click.echo(f"{counted(len(error.problems), 'problem')}.", err=True)
     else:
         invocation.warn(error if isinstance(error, MajobctlError) else reason_of(error))
 
@@ -241,7 +242,7 @@ def _publish_plans(forge: Forge, plans: dict[str, Plan | None]) -> None:
     from majobctl.render.comment import plans_markdown
 
     text = plans_markdown(plans, forge.commit, forge.url, forge.most)
-    _write_line("GITHUB_STEP_SUMMARY", text)
+    _add_to("GITHUB_STEP_SUMMARY", text)
     if forge.request and forge.silence:
         click.echo(f"There is no comment: {forge.silence}.", err=True)
     elif forge.request:
@@ -259,7 +260,7 @@ def _drift(forge: Forge, environment: str) -> Drift:
         found = drift(invocation.repository(reading, environment))
     click.echo(drift_text(found, options.painter()), nl=False)
     text = drift_markdown(found)
-    _write_line("GITHUB_STEP_SUMMARY", text)
+    _add_to("GITHUB_STEP_SUMMARY", text)
     if forge.silence:
         click.echo(f"There is no issue: {forge.silence}.", err=True)
     else:
@@ -276,8 +277,12 @@ def _marker(what: str, environments: Sequence[str]) -> str:
     return marker(what, environments, folder.as_posix())
 
 
-def _write_line(variable: str, text: str) -> None:
+def _add_to(variable: str, text: str) -> None:
     """Adds ``text`` to the file that GitHub names; GitLab has none."""
     if file := os.environ.get(variable):
-        with open(file, "a", encoding="utf-8") as opened:
-            opened.write(text)
+        try:
+            with open(file, "a", encoding="utf-8") as opened:
+                opened.write(text)
+        except OSError as error:
+            reason = f"{variable}: {printable(file)} cannot be written: {reason_of(error)}"
+            raise MajobctlError(reason) from error

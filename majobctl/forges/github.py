@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from majobctl.errors import MajobctlError
 from majobctl.files import read_file
@@ -87,32 +88,23 @@ class GitHub:
         return user["login"].text() if user.value is not None else _BOT
 
     def comments(self) -> Board:
-        listed = f"{self._path}/issues/{self.request}/comments"
-        return Board(
-            rest=self._rest,
-            listed=listed,
-            created=listed,
-            item=f"{self._path}/issues/comments",
-            change="PATCH",
-            number="id",
-            author="user.login",
-            body="body",
-        )
+        path = f"{self._path}/issues"
+        listed = f"{path}/{self.request}/comments"
+        return self._board(listed=listed, created=listed, item=f"{path}/comments", number="id")
 
     def issues(self, title: str) -> Board:
         path = f"{self._path}/issues"
-        return Board(
-            rest=self._rest,
+        return self._board(
             listed=f"{path}?state=open&sort=created&direction=asc",
             created=path,
             item=path,
-            change="PATCH",
             number="number",
-            author="user.login",
-            body="body",
             creation={"title": title, "labels": ["majobctl-drift"]},
             closing={"state": "closed"},
         )
+
+    def _board(self, **paths: Any) -> Board:
+        return Board(rest=self._rest, change="PATCH", author="user.login", body="body", **paths)
 
     def is_approved(self, environment: str) -> bool:
         reviews = self._rest.pages(f"{self._path}/actions/runs/{self.run}/approvals")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from majobctl.forges import Board, Variables, token_in
 from majobctl.forges.rest import Rest
@@ -56,31 +57,21 @@ class GitLab:
 
     def comments(self) -> Board:
         path = f"{self._path}/merge_requests/{self.request}/notes"
-        return Board(
-            rest=self._rest,
-            listed=f"{path}?order_by=created_at&sort=asc",
-            created=path,
-            item=path,
-            change="PUT",
-            number="id",
-            author="author.id",
-            body="body",
-        )
+        return self._board(path, "order_by=created_at&sort=asc", number="id", body="body")
 
     def issues(self, title: str) -> Board:
-        path = f"{self._path}/issues"
-        return Board(
-            rest=self._rest,
-            listed=f"{path}?state=opened&order_by=created_at&sort=asc",
-            created=path,
-            item=path,
-            change="PUT",
+        return self._board(
+            f"{self._path}/issues",
+            "state=opened&order_by=created_at&sort=asc",
             number="iid",
-            author="author.id",
             body="description",
             creation={"title": title, "labels": "majobctl-drift"},
             closing={"state_event": "close"},
         )
+
+    def _board(self, path: str, order: str, **keys: Any) -> Board:
+        listed, own = f"{path}?{order}", {"change": "PUT", "author": "author.id", **keys}
+        return Board(rest=self._rest, listed=listed, created=path, item=path, **own)
 
     def is_approved(self, environment: str) -> bool:
         return self._values.get("CI_JOB_MANUAL") == "true"

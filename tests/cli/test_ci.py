@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests import fake_forge
 from tests.cli.test_drift import change_there
-from tests.config_repository import Ran, Repository
+from tests.config_repository import PATIENCE, Ran, Repository, finished
 from tests.fake_forge import (
     BOT,
     JOB_TOKEN,
@@ -215,6 +216,20 @@ def test_of_comments_that_two_jobs_made_at_once_the_first_is_kept(job: Job) -> N
     assert "1 to add" in kept
 
 
+def test_of_two_jobs_at_the_same_moment_one_comment_remains(job: Job) -> None:
+    both = threading.Barrier(2)
+
+    def together(carry_out: Any) -> Any:
+        both.wait(PATIENCE)
+        return carry_out()
+
+    job.forge.fail("POST", together, together)
+    jobs = [job.repository.start("ci", "plan", name) for name in ("dev", "dev")]
+    assert [finished(it).code for it in jobs] == [0, 0]
+    (body,) = job.bodies
+    assert "1 to add" in body
+
+
 @pytest.mark.parametrize(
     "fault",
     [lost, dropped, refused(502), refused(502, after=True), refused(500), refused(503, after=True)],
@@ -301,7 +316,7 @@ def test_an_environment_that_fails_leaves_the_plan_of_the_other(job: Job) -> Non
     _, dev, other = job.bodies[0].split("\n\n## ")
     assert "1 to add" in dev
     assert other.strip() == f"nowhere\n\n{NO_PLAN.format(JOB[job.kind])}"
-    assert 'no environment "nowhere"' in ran.stderr.replace("there is ", "")
+    assert 'no environment "nowhere"' in ran.stderr
 
 
 def test_without_an_environment_there_is_no_section(job: Job) -> None:
@@ -524,6 +539,18 @@ def test_drift_without_a_token(job: Job) -> None:
 def test_drift_that_cannot_be_read_touches_no_issue(job: Job) -> None:
     job.run("drift", "nowhere", code=1)
     assert job.forge.asked == []
+    ran = job.run("drift", "nowhere", "dev", code=1)
+    assert 'no environment "nowhere"' in ran.stderr
+    assert ran.stderr.endswith("Error: failed: nowhere; the reasons are above\n")
+    assert "Environment dev:\nThere is no state yet" in ran.stdout
+
+
+@pytest.mark.parametrize("job", ["github"], indirect=True)
+@pytest.mark.parametrize("variable", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+def test_a_file_of_the_job_that_cannot_be_written_is_named(job: Job, variable: str) -> None:
+    job.set(**{variable: str(job.repository.root)})
+    ran = job.run("plan", "dev", code=1)
+    assert f"{variable}: {job.repository.root} cannot be written: Is a directory" in ran.stderr
 
 
 @pytest.mark.parametrize("job", ["github"], indirect=True)
