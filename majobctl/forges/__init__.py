@@ -58,7 +58,7 @@ class Board:
     def remove(self, post: Post, body: str = "") -> None:
         """Deletes a comment, or closes an issue with ``body`` as its last text."""
         if self.closing is None:
-            self.rest.ask("DELETE", self._place(post), missing=True)
+            self.rest.ask("DELETE", self._place(post), but=(404, 410))
         else:
             text = {self.body: body} if body else {}
             self.rest.ask(self.change, self._place(post), {**text, **self.closing})

@@ -10,7 +10,7 @@ from typing import Any
 from majobctl.errors import MajobctlError
 from majobctl.files import read_file
 from majobctl.forges import Board, Variables, token_in
-from majobctl.forges.rest import Rest
+from majobctl.forges.rest import Rest, documented
 from majobctl.strict_json import JsonError, Node, parse_object
 from majobctl.text import printable, reason_of
 
@@ -76,15 +76,16 @@ class GitHub:
 
     def branches(self) -> tuple[str, str]:
         match = re.fullmatch("refs/heads/(.+)", self._ref)
-        repository = self._event.get("repository")
-        default = repository and repository.get("default_branch")
-        if default is None:  # a scheduled run's event may not have it
-            default = self._rest.ask("GET", self._path)["default_branch"]
-        return match[1] if match else "", default.text()
+        with documented(self.name):
+            repository = self._event.get("repository")
+            default = repository and repository.get("default_branch")
+            if default is None:  # a scheduled run's event may not have it
+                default = self._rest.ask("GET", self._path)["default_branch"]
+            return match[1] if match else "", default.text()
 
     def own(self) -> str:
         # The user of a job's own token may not be asked for.
-        user = self._rest.ask("GET", "/user", hidden=True)
+        user = self._rest.ask("GET", "/user", but=(403,))
         return user["login"].text() if user.value is not None else _BOT
 
     def comments(self) -> Board:
@@ -107,13 +108,13 @@ class GitHub:
         return Board(rest=self._rest, change="PATCH", author="user.login", body="body", **paths)
 
     def is_approved(self, environment: str) -> bool:
-        reviews = self._rest.pages(f"{self._path}/actions/runs/{self.run}/approvals")
         wanted = (environment or "production").lower()
-        return any(
-            review["state"].value == "approved"
-            and any(it["name"].text().lower() == wanted for it in review["environments"].items())
-            for review in reviews
-        )
+        with documented(self.name):
+            return any(
+                review["state"].value == "approved"
+                and wanted in [it["name"].text().lower() for it in review["environments"].items()]
+                for review in self._rest.pages(f"{self._path}/actions/runs/{self.run}/approvals")
+            )
 
 
 def _event_in(file: str) -> Node:

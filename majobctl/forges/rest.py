@@ -7,10 +7,10 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from majobctl import __version__
 from majobctl.errors import ConfigError, MajobctlError
@@ -29,12 +29,22 @@ _SIZE_LIMIT = 2**27
 """Of a page: GitLab's comments may have a million characters each."""
 _TRIES = 5
 _MOST_SECONDS = 120.0
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*\brel="?next\b')
+_NEXT = re.compile(r'<[^<>?]*\?([!-~]*)>\s*;[^,<]*\brel="?next\b')
 _LIMITED = re.compile(rb"rate limit|abuse detection", re.IGNORECASE)
 
 
 class UnansweredError(MajobctlError):
     """A request that creates something, and nobody knows whether it did."""
+
+
+@contextmanager
+def documented(forge: str) -> Iterator[None]:
+    """Raises MajobctlError for a document that lacks what it should have."""
+    try:
+        yield
+    except JsonError as error:
+        text = f"{forge} answers in another form than documented: {printable(str(error))}"
+        raise MajobctlError(text) from error
 
 
 class Rest:
@@ -49,14 +59,19 @@ class Rest:
         except ConfigError as error:
             raise MajobctlError(f"{origin} {error.problems[0].message}") from error
         own = {"User-Agent": f"majobctl/{__version__}", "Content-Type": "application/json"}
-        self._origin, self._headers, self._advice = origin, {**own, **headers}, advice
+        self._headers, self._advice = {**own, **headers}, advice
 
     def ask(
-        self, method: str, path: str, document: Mapping[str, Any] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None = None,
+        *,
+        but: tuple[int, ...] = (),
     ) -> Node:
-        """The answer's document. Raises UnansweredError for a POST, MajobctlError otherwise.
-        ``missing`` accepts what is not there, ``hidden`` what may not be seen: null."""
-        return self._document(method, path, self._answer(method, path, document), **options)
+        """The answer's document; null for a status of ``but``. Raises UnansweredError for a POST
+        that may have been carried out, MajobctlError otherwise."""
+        return self._document(method, path, self._answer(method, path, document), but)
 
     def pages(self, path: str) -> Iterator[Node]:
         """The items of a list that has pages. Only the query of the next page's address counts: the
@@ -65,24 +80,18 @@ class Rest:
         query = f"{query}&per_page={PER_PAGE}" if query else f"per_page={PER_PAGE}"
         for _ in range(_MOST_PAGES):
             answer = self._answer("GET", f"{place}?{query}", None)
-            yield from self._items(place, answer)
+            yield from self._document("GET", place, answer).items()
             match = _NEXT.search(answer.headers.get("link", ""))
             if match is None:
                 return
-            query = urlsplit(match[1]).query
+            query = match[1]
         raise MajobctlError(f"{self._shown('GET', place)}: more than {_MOST_PAGES} pages")
 
-    def _items(self, place: str, answer: Response) -> Iterator[Node]:
-        try:
-            yield from self._document("GET", place, answer).items()
-        except JsonError as error:
-            raise MajobctlError(f"{self._shown('GET', place)}: {printable(str(error))}") from error
-
     def _document(
-        self, method: str, path: str, answer: Response, missing: bool = False, hidden: bool = False
+        self, method: str, path: str, answer: Response, but: tuple[int, ...] = ()
     ) -> Node:
         status, shown = answer.status, self._shown(method, path)
-        if (missing and status in (404, 410)) or (hidden and status == 403):
+        if status in but:
             return Node(None)
         if not 200 <= status < 300:
             advice = self._advice.get(status if status >= 400 else 300, "")
@@ -102,12 +111,13 @@ class Rest:
             answer = self._transport.send(
                 method, self._address + path, self._headers, content, lambda text: text
             )
-            shown = self._shown(method, path)
+            shown, pause = self._shown(method, path), _pause(answer)
             if isinstance(answer, NoResponse):
-                shown, pause = f"{shown}: {answer.reason}", None if answer.is_final else 0.0
-                maybe_done = answer.was_sent
+                shown, maybe_done = f"{shown}: {answer.reason}", answer.was_sent
+                if answer.is_final:
+                    raise MajobctlError(shown)
             else:
-                maybe_done, pause = answer.status >= 500, _pause(answer)
+                maybe_done = answer.status >= 500
                 if not maybe_done and pause is None:
                     return answer
                 shown = f"{shown}: HTTP status {answer.status}{_said(answer)}"
@@ -128,8 +138,10 @@ class Rest:
         return f"{method} {printable(self._address + path.partition('?')[0])}"
 
 
-def _pause(answer: Response) -> float | None:
+def _pause(answer: Response | NoResponse) -> float | None:
     """The seconds to wait before the next try, 0 for a pause of our own; None if it is no use."""
+    if isinstance(answer, NoResponse):
+        return 0.0
     headers, now = answer.headers, datetime.now(timezone.utc)
     is_empty = headers.get("x-ratelimit-remaining") == "0"
     is_limited = answer.status == 429 or (

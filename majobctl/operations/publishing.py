@@ -6,53 +6,36 @@ same time, the first is kept."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from majobctl.errors import MajobctlError
 from majobctl.forges import Board, Forge, Post
-from majobctl.forges.rest import UnansweredError
+from majobctl.forges.rest import UnansweredError, documented
 from majobctl.strict_json import JsonError
-from majobctl.text import printable
 
 _TRIES = 3
-_Act = Callable[[Forge, Board, str, str], None]
 
 
 def publish(forge: Forge, board: Board, marker: str, body: str) -> None:
     """Makes or updates our post; ``body`` comes after the marker. Raises MajobctlError."""
-    _reading(_keep_one, forge, board, marker, body)
+    text = f"{marker}\n{body}"
+    with documented(forge.name):
+        found = _ours(board, forge.own(), marker)
+        if not found:
+            made = _created(forge, board, marker, text)
+            # Another job may have been as fast; and only the answer names the user of some tokens.
+            found = _ours(board, made.author, marker) or [made]
+        first, *others = found
+        if first.body != text:
+            board.update(first, text)
+        for other in others:
+            board.remove(other)
 
 
 def withdraw(forge: Forge, board: Board, marker: str, body: str) -> None:
     """Removes our posts, with ``body`` as the last text of an issue. Raises MajobctlError."""
-    _reading(_remove_all, forge, board, marker, body)
-
-
-def _reading(act: _Act, forge: Forge, board: Board, marker: str, body: str) -> None:
-    try:
-        act(forge, board, marker, body)
-    except JsonError as error:
-        text = f"{forge.name} answers in another form than documented: {printable(str(error))}"
-        raise MajobctlError(text) from error
-
-
-def _keep_one(forge: Forge, board: Board, marker: str, body: str) -> None:
-    text = f"{marker}\n{body}"
-    found = _ours(board, forge.own(), marker)
-    if not found:
-        made = _created(forge, board, marker, text)
-        # Another job may have been as fast; and only the answer names the user of some tokens.
-        found = _ours(board, made.author, marker) or [made]
-    first, *others = found
-    if first.body != text:
-        board.update(first, text)
-    for other in others:
-        board.remove(other)
-
-
-def _remove_all(forge: Forge, board: Board, marker: str, body: str) -> None:
-    for post in _ours(board, forge.own(), marker):
-        board.remove(post, f"{marker}\n{body}")
+    with documented(forge.name):
+        for post in _ours(board, forge.own(), marker):
+            board.remove(post, f"{marker}\n{body}")
 
 
 def _ours(board: Board, own: str, marker: str) -> list[Post]:

@@ -230,6 +230,7 @@ def test_of_two_jobs_at_the_same_moment_one_comment_remains(job: Job) -> None:
     assert "1 to add" in body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [lost, dropped, refused(502), refused(502, after=True), refused(500), refused(503, after=True)],
@@ -242,6 +243,7 @@ def test_a_comment_whose_answer_is_lost_is_made_once(job: Job, fault: Any) -> No
     assert "1 to add" in body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["GET", "POST", "change"])
 @pytest.mark.parametrize(
     "fault",
@@ -261,6 +263,7 @@ def test_a_limit_of_requests_is_waited_for(job: Job, method: str, fault: Any) ->
     assert len(job.bodies) == (2 if method == "POST" else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_passing_fault_is_tried_again(job: Job, status: int) -> None:
     job.forge.fail("GET", refused(status))
@@ -368,6 +371,7 @@ def test_the_token_goes_to_https_or_to_this_machine_alone(job: Job, address: str
     assert f"{name} must " in job.run("plan", "dev", code=1).stderr
 
 
+@pytest.mark.slow
 def test_more_changes_than_a_comment_takes(job: Job) -> None:
     """Of wide characters, too: GitHub counts characters, and we bytes, which are never fewer."""
     for number in range(400):
@@ -578,11 +582,41 @@ def test_a_tokens_user_that_may_not_be_asked_for_is_found_by_its_comment(job: Jo
     assert "1 to add" in body
 
 
-@pytest.mark.parametrize("document", [None, [3], {"id": "x"}, "x", [{"id": 1, "user": {}}]])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "document"),
+    [
+        *(("GET", it) for it in (None, [3], {"id": "x"}, "x", [{"id": 1, "user": {}}])),
+        *(("POST", it) for it in (None, {"id": "x"})),
+    ],
+)
 def test_an_answer_in_another_form_is_one_error(job: Job, method: str, document: Any) -> None:
     job.forge.fail(method, *[lambda carry_out: (200, document, {})] * 20)
     assert "Error: the comment could not be written" in job.run("plan", "dev", code=1).stderr
+
+
+@pytest.mark.parametrize("job", ["github"], indirect=True)
+@pytest.mark.parametrize("document", [None, {}, [{}], [{"state": "approved"}], ["approved"]])
+def test_approvals_in_another_form_are_no_approval(job: Job, document: Any) -> None:
+    saved(job)
+    job.forge.fail("GET", lambda carry_out: (200, document, {}))
+    ran = job.run("apply", "dev", code=1)
+    assert ran.stderr.startswith("Error: GitHub answers in another form than documented: ")
+    assert not (job.repository.root / "dev.state.json").exists()
+
+
+@pytest.mark.parametrize(
+    "link", ['<http://[>; rel="next"', "<?\x7f>; rel=next", '<x?a=1>; rel="next"']
+)
+def test_a_next_page_that_is_hostile_does_no_harm(job: Job, link: str) -> None:
+    """The third one goes on for ever, on this server alone, and is given up."""
+    page: tuple[int, Any, dict[str, str]] = (200, [], {"Link": link})
+    job.comment(job.own, "<!-- majobctl plan: dev -->\nold")
+    mine = [lambda carry_out: carry_out()]
+    job.forge.fail("GET", *mine, *[lambda carry_out: page] * (1000 if "=1" in link else 1))
+    ran = job.repository.run("ci", "plan", "dev")
+    assert (ran.code, "more than 1000 pages" in ran.stderr) in [(0, False), (1, True)]
+    assert (ran.code == 1) is ("=1" in link)
 
 
 def test_an_environment_is_named_once(job: Job) -> None:
