@@ -165,10 +165,10 @@ def _check_branch(forge: Forge) -> None:
     """Raises MajobctlError in a run that is not of the default branch."""
     branch, default = forge.branches()
     if branch != default:
-        which = f"of the branch {printable(branch)}" if branch else "not of a branch"
+        which = f"the branch {printable(branch)}" if branch else "a pull request or a tag"
         raise MajobctlError(
-            f"this run is {which}: only a run of the default branch {printable(default)} may save"
-            " or apply a plan\nnothing was sent; in a pull request, run: majobctl ci plan"
+            f"this run is for {which}, not for the default branch {printable(default)}\n"
+            "only runs for the default branch save and apply plans; nothing was sent"
         )
 
 

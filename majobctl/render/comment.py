@@ -22,10 +22,9 @@ def marker(what: str, environments: Sequence[str], folder: str = ".") -> str:
 def plans_markdown(plans: Mapping[str, Plan | None], commit: str, job: str, most: int) -> str:
     """A section for each environment, in ``most`` bytes; None for a plan that could not be made.
     ``job`` is the address of the job that made them."""
-    plural = "s" if len(plans) > 1 else ""
-    parts = [
-        f"Plan{plural} of {printable(commit[:8])}, as HTML among the artifacts of [the job]({job})."
-    ]
+    plans_of, each = ("Plans of", "each of them") if len(plans) > 1 else ("Plan of", "it")
+    head = f"{plans_of} {printable(commit[:8])}. [The job]({job}) keeps {each} as a page, too."
+    parts = [head]
     left = most - size(parts[0])
     for number, (environment, plan) in enumerate(plans.items()):
         head = f"## {printable(environment)}\n\n" if environment else ""

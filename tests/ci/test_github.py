@@ -109,7 +109,7 @@ def test_the_comment_has_the_plans_and_the_next_push_updates_it(host: Machine) -
     assert job.codes == {"install": 0, PLAN: 0}, job
     assert f"Requirement already satisfied: majobctl=={__version__}" in job.steps["install"].stdout
     head, *plans = sections(bodies(host)[2])
-    assert head.startswith(f"{MARKER}\nPlans of {first[:8]}, as HTML among the artifacts of")
+    assert head.startswith(f"{MARKER}\nPlans of {first[:8]}. [The job](")
     assert plans == plan_markdown(host, "change") and "2 to add" in plans[0]
     assert job.summary == bodies(host)[2].removeprefix(f"{MARKER}\n")
     pages = host.root.glob("artifacts-0/majobctl plan dev prod/majobctl-plan-*.html")
@@ -119,7 +119,7 @@ def test_the_comment_has_the_plans_and_the_next_push_updates_it(host: Machine) -
     assert run_workflow(host, "plan", branch="change").codes == {PLAN: 0}
     assert host.forge.comments[:2] == others
     head, *plans = sections(bodies(host)[2])
-    assert head.startswith(f"{MARKER}\nPlans of {second[:8]}, as HTML")
+    assert head.startswith(f"{MARKER}\nPlans of {second[:8]}. [The job](")
     assert plans == plan_markdown(host, "change")
     assert len(bodies(host)) == 3
     assert (puts(host, "dev"), puts(host, "prod")) == ([], [])

@@ -88,7 +88,7 @@ def test_the_note_has_the_plans_of_all_environments_and_the_next_push_updates_it
     first = propose(host)
     assert request(host, NOTE_TOKEN) == {"plan": 0}
     head, dev, prod = notes(host)[100].split("\n\n## ")
-    assert head.startswith(f"{MARKER}\nPlans of {first[:8]}, as HTML")
+    assert head.startswith(f"{MARKER}\nPlans of {first[:8]}. [The job](")
     assert dev.startswith("dev\n\n") and "2 to add" in dev
     assert dev.removeprefix("dev\n\n").rstrip() == plan_markdown(host, "dev", first)
     assert prod.removeprefix("prod\n\n").rstrip() == plan_markdown(host, "prod", first)
@@ -98,7 +98,7 @@ def test_the_note_has_the_plans_of_all_environments_and_the_next_push_updates_it
     ran = run_pipeline(host, "merge_request_event", "change", NOTE_TOKEN)["plan"]
     assert ran.code == 0
     assert len(notes(host)) == 101
-    assert notes(host)[100].startswith(f"{MARKER}\nPlans of {second[:8]}, as HTML")
+    assert notes(host)[100].startswith(f"{MARKER}\nPlans of {second[:8]}. [The job](")
     assert fake_forge.NOTE_TOKEN not in ran.stdout + ran.stderr
     assert (puts(host, "dev"), puts(host, "prod")) == ([], [])
 

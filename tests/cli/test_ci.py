@@ -176,13 +176,13 @@ def test_the_plans_of_all_environments_are_in_one_comment_which_the_next_push_up
     assert ran.stdout.count("Plan: 1 to add") == 2
     (body,) = job.bodies[120:]
     head, dev, prod = body.split("\n\n## ")
-    link = f"[the job]({JOB[job.kind]})"
-    assert head == f"{MARKER}\nPlans of 01234567, as HTML among the artifacts of {link}."
+    page = f"[The job]({JOB[job.kind]}) keeps each of them as a page, too."
+    assert head == f"{MARKER}\nPlans of 01234567. {page}"
     assert dev.startswith("dev\n\n**Plan: 1 to add") and "environment `dev`" in dev
     assert prod.startswith("prod\n\n**Plan: 1 to add") and "environment `prod`" in prod
     for name in ("dev", "prod"):
-        page = job.repository.root / f"majobctl-plan-{name}.html"
-        assert "<html" in page.read_text(encoding="utf-8")
+        file = job.repository.root / f"majobctl-plan-{name}.html"
+        assert "<html" in file.read_text(encoding="utf-8")
     if job.is_github:
         assert (job.summary, job.outputs) == (body.partition("\n")[2], "changes=true\n")
 
@@ -324,7 +324,7 @@ def test_an_environment_that_fails_leaves_the_plan_of_the_other(job: Job) -> Non
 
 def test_without_an_environment_there_is_no_section(job: Job) -> None:
     job.run("plan")
-    assert job.bodies[0].startswith("<!-- majobctl plan -->\nPlan of 01234567, as HTML")
+    assert job.bodies[0].startswith("<!-- majobctl plan -->\nPlan of 01234567. [The job](")
     assert "\n## " not in job.bodies[0]
 
 
@@ -438,11 +438,11 @@ def test_a_pull_request_that_would_see_secrets_is_refused(job: Job) -> None:
 def test_no_other_branch_saves_or_applies_a_plan(job: Job, command: str) -> None:
     job.branch("feature")
     ran = job.run(command, "dev", code=1)
-    assert "this run is of the branch feature: only a run of the default branch main" in ran.stderr
+    assert "this run is for the branch feature, not for the default branch main" in ran.stderr
     assert list(job.repository.root.glob("*.plan")) == []
     job.request()
     if command == "apply":
-        assert "this run is not of a branch" in job.run("apply", "dev", code=1).stderr
+        assert "this run is for a pull request or a tag" in job.run("apply", "dev", code=1).stderr
 
 
 @pytest.mark.parametrize("job", ["github"], indirect=True)
