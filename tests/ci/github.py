@@ -30,8 +30,8 @@ _SCOPES = ("dev-read", "prod-read", "dev", "prod")
 _STEP_CONDITIONS: Mapping[str, Callable[[bool, str], bool]] = {
     "": lambda has_failed, command: not has_failed,
     "always()": lambda has_failed, command: True,
-    "startsWith(inputs.command, 'apply ')": (
-        lambda has_failed, command: not has_failed and command.startswith("apply ")
+    "startsWith(inputs.command, 'apply')": (
+        lambda has_failed, command: not has_failed and command.startswith("apply")
     ),
 }
 _JOB_CONDITIONS: Mapping[str, Callable[[list[str], Mapping[str, str]], bool]] = {
