@@ -3,7 +3,7 @@
 It uses nothing of majobctl. It has versions by the document's own serial, of which the highest is
 shown and none is taken twice (422), and a lock whose ID is all that is told of its holder (409); a
 write without that ID fails with 500. With ``is_plain`` it is a server of Terraform's protocol: LOCK
-and UNLOCK on the address, 423, and whatever is written is kept.
+and UNLOCK on the address, 423, and whatever is written is kept. ``rest`` is the rest of GitLab.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fake_forge import FakeForge
 from tests.fake_service import QuietServer, serving
 
 PATH, PLAIN_PATH = "/api/v4/projects/42/terraform/state/ml", "/states/ml"
@@ -68,6 +69,7 @@ class FakeGitLab:
     times: list[float] = field(default_factory=list)
     """When a document was written."""
     mutex: threading.RLock = field(default_factory=threading.RLock)
+    rest: FakeForge | None = None
 
     @property
     def content(self) -> bytes:
@@ -136,6 +138,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.gitlab.rest and "/terraform/" not in self.path:
+            self.gitlab.rest.serve(self, body)
+            return
         parts, words = urlsplit(self.path), (self.headers.get("Authorization") or "").split()
         gitlab = self.gitlab.others.get(parts.path.removesuffix("/lock"), self.gitlab)
         known = {b64encode(f"{it}:{key}".encode()).decode(): it for it, key in gitlab.users.items()}
@@ -166,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply[1])
 
-    do_GET = do_POST = do_DELETE = do_LOCK = do_UNLOCK = handle_one
+    do_GET = do_POST = do_PUT = do_DELETE = do_LOCK = do_UNLOCK = handle_one
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the tests look at what was asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,28 +67,46 @@ def command(
     Example:
       majobctl apply --auto-approve --parallelism 20
     """
-    from majobctl.operations import apply
-
     saved = _saved_plan(planfile, refresh) if planfile is not None else None
     is_approved = auto_approve or saved is not None
     if format_ == "json" and is_approved:
         options.no_view("no plan is shown with --format json")
+    return applied(
+        saved,
+        format_=format_,
+        is_approved=is_approved,
+        refresh=refresh or "",
+        overwrite=overwrite,
+        reviewed=not is_approved and options.is_terminal(sys.stdin),
+        force=force,
+        verify=verify,
+    )
+
+
+def applied(
+    saved: SavedPlan | None,
+    *,
+    format_: str = "text",
+    is_approved: bool = True,
+    environment: str = "",
+    **arguments: Any,
+) -> int:
+    """Applies with these ``arguments`` of the operation, prints the result and returns the exit
+    code."""
+    from majobctl.operations import apply
+
     applying = ApplyProgress(format_)
     with INTERRUPTS.careful():
         result = apply(
-            invocation.repository(),
+            invocation.repository(environment),
             approve=lambda plan: is_approved or _is_confirmed(plan),
             saved_plan=saved,
             selection=invocation.selection(),
-            refresh=refresh or "",
-            overwrite=overwrite,
-            reviewed=not is_approved and options.is_terminal(sys.stdin),
-            force=force,
-            verify=verify,
             show=lambda plan: _show_plan(plan, format_, is_approved),
             begin=lambda plan: _begin(plan, applying),
             observe=applying.observe,
             should_stop=INTERRUPTS.should_stop,
+            **arguments,
         )
     return _report(result, format_)
 

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "state": "Inspect and repair the state.",
     "unlock": "Release a lock of the state that another machine left behind; the lock message"
     " shows its ID.",
+    "ci": "Plan, apply or look for drift in a job of GitHub Actions or GitLab CI.",
     "emulator": "Run the embedded emulator of the service, or change a value in it.",
     "completion": "Print what a shell needs to complete commands, options, names of job configs,"
     " environments, variables and files.",
@@ -57,7 +58,7 @@ GROUPS: Mapping[str, str] = {
     "Write": "init validate fmt schema import capture",
     "Service": "flavors engines algorithms probe",
     "Repair": "state unlock",
-    "CI and tools": "completion emulator version",
+    "CI and tools": "ci completion emulator version",
 }
 """The commands, as majobctl's own help lists them."""
 _CATALOG = ("flavors", "engines", "algorithms")

@@ -35,12 +35,13 @@ def root_or_here() -> Path:
         return Path.cwd()
 
 
-def repository() -> ConfigRepository:
-    """The config repository; its warnings and its progress are printed. Raises MajobctlError if
-    there is none."""
+def repository(environment: str = "") -> ConfigRepository:
+    """The config repository; its warnings and its progress are printed. ``environment`` is in place
+    of the option. Raises MajobctlError if there is none."""
     from majobctl.operations import ConfigRepository, Overrides
 
     chosen = kept("environment", "values", "files")
+    chosen["environment"] = environment or chosen["environment"]
     if not chosen["environment"] and os.environ.get(ENVIRONMENT) == "":
         raise MajobctlError(f"{ENVIRONMENT} is empty: name an environment, or unset it")
     return ConfigRepository(

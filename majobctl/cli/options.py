@@ -101,14 +101,21 @@ refresh_option = click.option(
     type=click.Choice(("all", "changed", "none")),
     help="Read the service first: all job configs (also --refresh alone), or those to be sent.",
 )
-lock_timeout_option = kept_option(
-    "--lock-timeout",
-    metavar="SECONDS",
-    type=NumberRange(0, 86400),
-    default=0,
-    show_default=True,
-    help="Wait at most this long for the state's lock.",
-)
+
+
+def lock_timeout(seconds: int) -> Callable[[Command], Command]:
+    """The option; ``seconds`` is its default."""
+    return kept_option(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=NumberRange(0, 86400),
+        default=seconds,
+        show_default=True,
+        help="Wait at most this long for the state's lock.",
+    )
+
+
+lock_timeout_option = lock_timeout(0)
 
 
 def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
@@ -165,7 +172,7 @@ def view_options(command: Command) -> Command:
 def view() -> str:
     """What a plan is told by."""
     options = kept("by", "summary")
-    return "summary" if options["summary"] else str(options["by"])
+    return "summary" if options.get("summary") else str(options.get("by", "cause"))
 
 
 def variable_options(command: Command) -> Command:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from majobctl.cli import invocation
+from majobctl.cli.annotations import path_in_workspace
 from majobctl.cli.job_log import unguarded_stdout
 from majobctl.cli.options import format_choice, kept, say, variable_options
 
@@ -99,7 +98,7 @@ def _validate_for_tools(format_: str) -> int:
         warnings = config.warnings
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
-    path_of = _path_in(os.environ.get(_WORKSPACES.get(format_, "")))
+    path_of = path_in_workspace()
     if format_ == "github":
         annotations = workflow_commands(problems, warnings, path_of)
         click.echo(annotations, unguarded_stdout(), nl=False)
@@ -118,20 +117,3 @@ def _validate_for_tools(format_: str) -> int:
         names = {"job_configs": list(config.job_configs)} if config else {}
         click.echo(dumps({**document, **names}), nl=False)
     return 1 if problems else 0
-
-
-_WORKSPACES = {"github": "GITHUB_WORKSPACE", "gitlab": "CI_PROJECT_DIR"}
-"""The variables with the folder that a job's repository is checked out in."""
-
-
-def _path_in(folder: str | None) -> Callable[[str], str]:
-    """Makes paths below ``folder`` relative to it, as GitHub and GitLab do."""
-    root, workspace = invocation.root(), Path(folder).resolve() if folder else None
-
-    def path_of(file: str) -> str:
-        path = root / file
-        if workspace and path.is_relative_to(workspace):
-            return path.relative_to(workspace).as_posix()
-        return file
-
-    return path_of

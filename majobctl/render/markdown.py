@@ -78,15 +78,16 @@ _LEFT_OUT = {
 """What may be left out, with names of job configs, and the keys of causes."""
 
 
-def plan_markdown(plan: Plan, by: str = "cause") -> str:
+def plan_markdown(plan: Plan, by: str = "cause", most: int = MAX_BYTES) -> str:
     """The summary, the notices, a row for each shared cause and each other change, whose fields are
-    in closed sections: at most MAX_BYTES in UTF-8. ``by`` is as in ``plan_text``."""
+    in closed sections: at most ``most`` bytes in UTF-8, if that is enough for the notices. ``by``
+    is as in ``plan_text``."""
     parts, left_out = [f"**{summary(plan)}**", *_notes(plan)], Counts()
     for noun, problems in (("violation", plan.denials), ("warning", plan.warnings)):
         found = _problems(noun, problems)
         parts, left_out = [*parts, *found.texts], left_out + found.left_out
     if plan.changes:
-        body, missing = _body(plan, by, MAX_BYTES - LAST_LINE_BYTES - sum(map(size, parts)))
+        body, missing = _body(plan, by, most - LAST_LINE_BYTES - sum(map(size, parts)))
         parts, left_out = parts + body, left_out + missing
     return joined([*parts, _last_line(plan, left_out)] if left_out else parts)
 

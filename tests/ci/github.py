@@ -1,53 +1,55 @@
-"""Runs the jobs of a GitHub workflow, step by step: each script as shell, each expression from a
-table."""
+"""Runs the jobs of a GitHub workflow, with those that it calls and their action, step by step: each
+script as shell, each expression from a table."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
 from tests.config_repository import Ran
+from tests.fake_forge import JOB_TOKEN, REPOSITORY, FakeGitHub
 
-WORKFLOWS = EXAMPLES / "github" / ".github" / "workflows"
-REPOSITORY = "ml/configs"
-TOKEN = "job-token"
-USER = f"x-access-token:{TOKEN}"
+GITHUB = EXAMPLES / "github" / ".github"
+WORKFLOWS = GITHUB / "workflows"
+ACTION = GITHUB / "actions" / "majobctl" / "action.yml"
+USER = f"x-access-token:{JOB_TOKEN}"
 """How git signs in for a job."""
+RUN = "https://github.com/ml/configs/actions/runs/77"
 _EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
-_CONDITIONS: Mapping[str, Callable[[bool, bool], bool]] = {
-    "": lambda has_failed, is_fork: not has_failed,
-    "always()": lambda has_failed, is_fork: True,
-    "!cancelled() && github.event.pull_request.head.repo.full_name == github.repository": (
-        lambda has_failed, is_fork: not is_fork
+_SCOPES = ("dev-read", "prod-read", "dev", "prod")
+"""The environments with secrets of their own."""
+_STEP_CONDITIONS: Mapping[str, Callable[[bool, str], bool]] = {
+    "": lambda has_failed, command: not has_failed,
+    "always()": lambda has_failed, command: True,
+    "startsWith(inputs.command, 'apply')": (
+        lambda has_failed, command: not has_failed and command.startswith("apply")
     ),
 }
-"""Which conditions of steps there are, and when they hold."""
-_JOB_CONDITIONS: Mapping[str, Callable[[Mapping[str, str]], bool]] = {
-    "": lambda known: True,
-    "github.ref == 'refs/heads/main'": lambda known: True,
-    "needs.plan.outputs.code == '2'": lambda known: known["needs.plan.outputs.code"] == "2",
+_JOB_CONDITIONS: Mapping[str, Callable[[list[str], Mapping[str, str]], bool]] = {
+    "": lambda needs, known: {*needs} <= {"success"},
+    "${{ !failure() && !cancelled() }}": lambda needs, known: "failure" not in needs,
+    "needs.plan.outputs.changes == 'true'": (
+        lambda needs, known: (
+            {*needs} <= {"success"} and known["needs.plan.outputs.changes"] == "true"
+        )
+    ),
 }
-"""The same of jobs; each starts once those before it have succeeded, as ``needs`` says."""
-EXPRESSIONS = {
-    "github.token": TOKEN,
-    "github.event.pull_request.number": "3",
-    "github.server_url": "https://github.com",
-    "github.repository": REPOSITORY,
-    "github.run_id": "77",
-    **{f"secrets.{name}": value for name, value in CREDENTIALS.items()},
-}
+"""Which conditions of steps and jobs there are, and when they hold."""
 
 
 @dataclass
 class Finished:
-    """How the jobs ended: their steps that ran, by name, and the text of their summaries."""
+    """How the jobs ended: the commands that ran, as ``plan dev``, and the text of their
+    summaries."""
 
     steps: dict[str, Ran] = field(default_factory=dict)
     summary: str = ""
@@ -56,9 +58,21 @@ class Finished:
     def has_failed(self) -> bool:
         return any(ran.code for ran in self.steps.values())
 
+    @property
+    def codes(self) -> dict[str, int]:
+        return {name: ran.code for name, ran in self.steps.items()}
+
 
 def load(workflow: str) -> Any:
-    return yaml.safe_load((WORKFLOWS / f"majobctl-{workflow}.yml").read_text(encoding="utf-8"))
+    return _read(WORKFLOWS / f"majobctl-{workflow}.yml")
+
+
+def action() -> Any:
+    return _read(ACTION)
+
+
+def _read(file: Path) -> Any:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def run_workflow(
@@ -67,7 +81,7 @@ def run_workflow(
     *,
     branch: str = "main",
     is_fork: bool = False,
-    is_approved: bool = True,
+    approved: Collection[str] = ("dev", "prod"),
     installs: bool = False,
     before: Mapping[str, Callable[[], object]] | None = None,
     replaced: tuple[str, str] = ("", ""),
@@ -75,101 +89,194 @@ def run_workflow(
     """Runs the workflow's jobs, each in a fresh checkout of ``branch``, or of what it asks for. If
     its machine is killed, no further step runs, and its disk is thrown away.
 
-    ``before`` has what happens before a step; ``replaced`` is a text of the steps, and what
-    somebody wrote for it. ``is_approved``: somebody has approved the deployment to the environment
-    "production". ``installs`` says whether majobctl is installed, which is slow.
+    ``before`` has what happens before a command; ``replaced`` is a text of the scripts, and what
+    somebody wrote for it. ``approved`` are the environments whose deployment somebody approved.
+    ``installs`` says whether majobctl is installed, which is slow.
     """
-    document = load(workflow)
-    assert document["defaults"] == {"run": {"shell": "bash"}}
-    environments = [{"name": "production"}]
-    approvals = [{"state": "approved", "environments": environments}] if is_approved else []
-    if "apply" in document["jobs"]:
-        machine.keep(approvals=approvals)
-    finished = Finished()
-    known = {**EXPRESSIONS, "github.event.pull_request.head.sha": machine.git("rev-parse", branch)}
-    known["runner.artifacts"] = str(machine.root / f"artifacts-{_count(machine, 'artifacts')}")
-    for name, job in document["jobs"].items():
-        if finished.has_failed or not _JOB_CONDITIONS[job.get("if", "")](known):
-            continue
-        number = _count(machine, "runner")
-        workspace = machine.root / f"workspace-{number}"
-        variables = _runner_variables(machine.root / f"runner-{number}", workspace)
-        variables |= document.get("env", {}) | job.get("env", {})
+    run = _Run(machine, branch, is_fork, installs, before or {}, replaced)
+    environments = [[{"name": name}] for name in approved]
+    run.forge.approvals = [{"state": "approved", "environments": it} for it in environments]
+    run.jobs(load(workflow), {})
+    return run.finished
+
+
+@dataclass
+class _Run:
+    machine: Machine
+    branch: str
+    is_fork: bool
+    installs: bool
+    before: Mapping[str, Callable[[], object]]
+    replaced: tuple[str, str]
+    finished: Finished = field(default_factory=Finished)
+
+    def __post_init__(self) -> None:
+        self.artifacts = self.machine.root / f"artifacts-{self._count('artifacts')}"
+        self.artifacts.mkdir()
+
+    @property
+    def forge(self) -> FakeGitHub:
+        assert isinstance(self.machine.forge, FakeGitHub)
+        return self.machine.forge
+
+    def _count(self, kind: str) -> int:
+        return len(list(self.machine.root.glob(f"{kind}-*")))
+
+    def jobs(self, document: Any, known: Mapping[str, str]) -> str:
+        """The result of all jobs, which see what is ``known``."""
+        results: dict[str, str] = {}
+        known = dict(known)
+        for name, job in document["jobs"].items():
+            needs = job.get("needs", [])
+            before = [results[it] for it in ([needs] if isinstance(needs, str) else needs)]
+            if not _JOB_CONDITIONS[job.get("if", "")](before, known):
+                results[name] = "skipped"
+                continue
+            for more in _matrix(job):
+                ended = self._job(document, job, known | more, f"needs.{name}.outputs.", known)
+                results[name] = max(
+                    ended, results.get(name, ""), key=["", "success", "failure"].index
+                )
+        return "failure" if "failure" in results.values() else "success"
+
+    def _job(
+        self, document: Any, job: Any, known: dict[str, str], prefix: str, outputs: dict[str, str]
+    ) -> str:
+        if "uses" in job:
+            assert job["secrets"] == "inherit"
+            called = _read(GITHUB.parent / job["uses"])
+            given = {f"inputs.{key}": value for key, value in job["with"].items()}
+            for below in called["jobs"].values():
+                assert below["permissions"].items() <= job["permissions"].items() | {
+                    ("contents", "read")
+                }
+            return self.jobs(called, given)
+        known = known | self._expressions(job, known)
+        number = self._count("runner")
+        folder, workspace = (self.machine.root / f"{it}-{number}" for it in ("runner", "workspace"))
+        variables = self._variables(folder, workspace)
+        has_failed = False
         for step in job["steps"]:
-            condition = step.get("if", "").removeprefix("${{ ").removesuffix(" }}")
-            if not _CONDITIONS[condition](finished.has_failed, is_fork):
+            if step["uses"] == "./.github/actions/majobctl":
+                has_failed |= self._action(step, known, variables, workspace)
+                if not workspace.exists():
+                    break
+            else:
+                self._check_out(workspace, step.get("with", {}).get("ref", self.branch))
+        for key, value in job.get("outputs", {}).items():
+            outputs[f"{prefix}{key}"] = _filled(value, known | _outputs(folder / "output"))
+        self.finished.summary += (folder / "summary").read_text(encoding="utf-8")
+        return "failure" if has_failed else "success"
+
+    def _expressions(self, job: Any, known: Mapping[str, str]) -> dict[str, str]:
+        """With a token of its own, which has the job's permissions, and with the secrets of its
+        environment."""
+        token = f"{JOB_TOKEN}-{len(self.forge.users)}"
+        self.forge.users[token] = None
+        allowed = dict(job["permissions"])
+        self.forge.permissions[token] = dict.fromkeys(allowed, "read") if self.is_fork else allowed
+        environment = _filled(job.get("environment", ""), known)
+        assert environment in ("", *_SCOPES)
+        secrets = CREDENTIALS if environment else {}
+        return {"github.token": token, **{f"secrets.{it}": text for it, text in secrets.items()}}
+
+    def _action(
+        self, step: Any, known: Mapping[str, str], variables: dict[str, str], workspace: Path
+    ) -> bool:
+        """Runs the action; whether it has failed."""
+        command, has_failed = _filled(step["with"]["command"], known), False
+        known = {**known, "inputs.command": command}
+        given = {key: _filled(text, known) for key, text in step.get("env", {}).items()}
+        for inner in action()["runs"]["steps"]:
+            condition = inner.get("if", "")
+            if not _STEP_CONDITIONS[condition](has_failed, command):
                 continue
-            if "uses" in step:
-                _use(machine, step, branch, workspace, Path(known["runner.artifacts"]))
+            if "uses" in inner:
+                self._use(inner, known, workspace)
                 continue
-            if step["name"] == "Install majobctl" and not installs:
+            assert inner["shell"] == "bash"
+            label = command if inner.get("id") == "run" else "install"
+            if label == "install" and not self.installs:
                 continue
-            if before and step["name"] in before:
-                before[step["name"]]()
-            own = {key: _filled(value, known) for key, value in step.get("env", {}).items()}
-            script = step["run"].replace(*replaced)
-            ran = finished.steps[step["name"]] = machine.shell(script, workspace, variables | own)
+            self.before.get(label, lambda: None)()
+            own = {key: _filled(text, known) for key, text in inner.get("env", {}).items()}
+            script = inner["run"].replace(*self.replaced)
+            ran = self.machine.shell(script, workspace, variables | given | own)
+            self.finished.steps[label] = ran
+            has_failed = ran.code != 0
             if ran.code == -signal.SIGKILL:
                 shutil.rmtree(workspace)
-                return finished
-            known |= _outputs(step, Path(variables["GITHUB_OUTPUT"]))
-        for key, value in job.get("outputs", {}).items():
-            known[f"needs.{name}.outputs.{key}"] = known.get(_EXPRESSION.sub(r"\1", value), "")
-        finished.summary += Path(variables["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
-    return finished
+                return True
+        return has_failed
 
+    def _variables(self, folder: Path, workspace: Path) -> dict[str, str]:
+        """What GitHub itself sets, as far as it is used."""
+        folder.mkdir()
+        for name in ("output", "summary"):
+            (folder / name).touch()
+        commit = self.machine.git("rev-parse", self.branch)
+        is_request = self.branch != "main"
+        repository = "somebody/fork" if self.is_fork else REPOSITORY
+        head = {"sha": commit, "repo": {"full_name": repository}}
+        event: dict[str, Any] = {"repository": {"default_branch": "main"}}
+        event |= {"pull_request": {"number": 3, "head": head}} if is_request else {}
+        (folder / "event.json").write_text(json.dumps(event), encoding="utf-8")
+        return {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": self.forge.url,
+            "GITHUB_EVENT_NAME": "pull_request" if is_request else "push",
+            "GITHUB_EVENT_PATH": str(folder / "event.json"),
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_REF": "refs/pull/3/merge" if is_request else "refs/heads/main",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_RUN_ID": "77",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_SHA": commit,
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+            "GITHUB_WORKSPACE": str(workspace),
+        }
 
-def _count(machine: Machine, kind: str) -> int:
-    return len(list(machine.root.glob(f"{kind}-*")))
+    def _use(self, step: Any, known: Mapping[str, str], workspace: Path) -> None:
+        given, action = step["with"], step["uses"].partition("@")[0]
+        if action == "actions/upload-artifact":
+            files = [it for glob in given["path"].split() for it in workspace.glob(glob)]
+            folder = self.artifacts / _filled(given["name"], known)
+            folder.mkdir()
+            for path in files:
+                shutil.copy(path, folder)
+        elif action == "actions/download-artifact":
+            assert given["merge-multiple"]
+            for folder in self.artifacts.iterdir():
+                if fnmatch(folder.name, given["pattern"]):
+                    shutil.copytree(folder, workspace, dirs_exist_ok=True)
 
-
-def _runner_variables(folder: Path, workspace: Path) -> dict[str, str]:
-    folder.mkdir()
-    for name in ("output", "summary"):
-        (folder / name).touch()
-    return {
-        "GITHUB_WORKSPACE": str(workspace),
-        "GITHUB_REPOSITORY": REPOSITORY,
-        "GITHUB_RUN_ID": "77",
-        "GITHUB_RUN_ATTEMPT": "1",
-        "GITHUB_OUTPUT": str(folder / "output"),
-        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
-        "RUNNER_TEMP": str(folder),
-    }
-
-
-def _use(machine: Machine, step: Any, branch: str, workspace: Path, artifacts: Path) -> None:
-    given = step.get("with", {})
-    action = step["uses"].partition("@")[0]
-    if action == "actions/checkout":
-        ref = given.get("ref", branch)
-        _check_out(machine, workspace, ref, keeps=given.get("persist-credentials", True))
-    elif action == "actions/upload-artifact":
-        folder = artifacts / given["name"]
-        folder.mkdir(parents=True)
-        for path in (file for glob in given["path"].split() for file in workspace.glob(glob)):
-            shutil.copy(path, folder)
-    elif action == "actions/download-artifact":
-        shutil.copytree(artifacts / given["name"], workspace, dirs_exist_ok=True)
-
-
-def _check_out(machine: Machine, workspace: Path, ref: str, *, keeps: bool) -> None:
-    """As actions/checkout does: the token is in a file that the clone's configuration includes."""
-    header = f"Authorization: Basic {b64encode(USER.encode()).decode()}"
-    shallow = ("clone", "--quiet", "--depth=1", "--branch", ref, machine.url, str(workspace))
-    machine.git("-c", f"http.extraheader={header}", *shallow)
-    if keeps:
+    def _check_out(self, workspace: Path, ref: str) -> None:
+        """As actions/checkout does: the token is in a file that the clone's configuration
+        includes."""
+        header = f"Authorization: Basic {b64encode(USER.encode()).decode()}"
+        machine = self.machine
+        shallow = ("clone", "--quiet", "--depth=1", "--branch", ref, machine.url, str(workspace))
+        machine.git("-c", f"http.extraheader={header}", *shallow)
         file = machine.root / f"git-credentials-{workspace.name}.config"
         machine.git("config", "--file", str(file), f"http.{machine.url}.extraheader", header)
         key = f"includeIf.gitdir:{workspace}/.git.path"
         machine.git("config", key, str(file), cwd=workspace)
 
 
+def _matrix(job: Any) -> Iterator[dict[str, str]]:
+    values = job.get("strategy", {}).get("matrix", {"": [""]})
+    ((key, found),) = values.items()
+    for value in found:
+        yield {f"matrix.{key}": value}
+
+
 def _filled(text: str, known: Mapping[str, str]) -> str:
     return _EXPRESSION.sub(lambda match: known[match[1]], text)
 
 
-def _outputs(step: Any, file: Path) -> dict[str, str]:
-    lines = file.read_text(encoding="utf-8").splitlines() if "id" in step else []
-    pairs = (line.partition("=") for line in lines)
-    return {f"steps.{step['id']}.outputs.{key}": value for key, _, value in pairs}
+def _outputs(file: Path) -> dict[str, str]:
+    """Those of the action, which the step "plan" of a workflow calls."""
+    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines())
+    assert action()["outputs"]["changes"]["value"] == "${{ steps.run.outputs.changes }}"
+    return {f"steps.plan.outputs.{key}": value for key, _, value in pairs}

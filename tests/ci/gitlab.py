@@ -10,20 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.ci import fake_curl
+from tests import fake_forge
 from tests.ci.machine import CREDENTIALS, EXAMPLES, Machine, yaml
 from tests.config_repository import Ran
 from tests.fake_gitlab import PATH, TOKEN, USER, FakeGitLab
 
 FILE = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
 NO_VARIABLES: Mapping[str, str] = {}
-NOTE_TOKEN = {"MAJOBCTL_NOTE_TOKEN": fake_curl.TOKEN}
-_KEYWORDS = {"stages", "workflow", "variables", "default"}
+NOTE_TOKEN = {"MAJOBCTL_NOTE_TOKEN": fake_forge.NOTE_TOKEN}
+_KEYWORDS = {"include", "stages", "workflow", "default"}
 _SCOPES = ("dev-read", "prod-read", "dev", "prod")
 """The environments with variables of their own, which only the protected branch has."""
 _API = "/api/v4"
 JOB = ("gitlab-ci-token", "job-token")
 """How a job signs in for the states."""
+PIPELINE = "9"
+JOB_URL = "https://gitlab.example.com/ml/configs/-/jobs/99"
 
 
 def state_tables(gitlab: FakeGitLab, *environments: str) -> str:
@@ -38,23 +40,12 @@ def state_tables(gitlab: FakeGitLab, *environments: str) -> str:
     return "\n".join(tables)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with GitLab's tag for a part of another job."""
-
-
-_Loader.add_constructor(
-    "!reference", lambda loader, node: Reference(loader.construct_sequence(node))
-)
-
-
-class Reference(tuple[str, ...]):
-    """The way to a part of another job."""
-
-    __slots__ = ()
-
-
 def load() -> Any:
-    return yaml.load(FILE.read_text(encoding="utf-8"), Loader=_Loader)
+    """The file with those that it includes."""
+    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    for name in document["include"]:
+        document |= yaml.safe_load((FILE.parent / name).read_text(encoding="utf-8"))
+    return document
 
 
 def run_pipeline(
@@ -65,12 +56,13 @@ def run_pipeline(
     *,
     before: Mapping[str, Callable[[], object]] | None = None,
     started: bool = True,
+    replaced: tuple[str, str] = ("", ""),
 ) -> dict[str, Ran]:
     """The jobs that ran, by name and environment; ``source`` as in CI_PIPELINE_SOURCE. None of them
     installs majobctl.
 
     ``started``: somebody starts each job that waits for that. ``before`` has what happens before a
-    job.
+    job; ``replaced`` is a text of the scripts, and what somebody wrote for it.
     """
     document = load()
     document["default"]["before_script"] = []
@@ -94,11 +86,12 @@ def run_pipeline(
             for label, own in _matrix(name, job):
                 place = folder / label.replace(" ", "-")
                 values = given | own
+                values |= {"CI_JOB_MANUAL": "true"} if rule.get("when") == "manual" else {}
                 if branch == "main" and "environment" in job:
                     assert _expanded(environment_of(job), values) in _SCOPES
                     values |= CREDENTIALS
                 act = (before or {}).get(name, lambda: None)
-                ran[label] = _run(machine, document, job, place, values, act)
+                ran[label] = _run(machine, job, place, values, act, replaced)
                 if ran[label].code == 0 or job.get("artifacts", {}).get("when") == "always":
                     _collect(job, place, folder / "artifacts")
     return ran
@@ -106,11 +99,11 @@ def run_pipeline(
 
 def _run(
     machine: Machine,
-    document: Any,
     job: Any,
     place: Path,
     values: Mapping[str, str],
     before: Callable[[], object],
+    replaced: tuple[str, str],
 ) -> Ran:
     """One job in a fresh checkout of the pipeline's commit, with the artifacts so far; the disk of
     a machine that is killed is thrown away."""
@@ -119,11 +112,11 @@ def _run(
     artifacts = place.parent / "artifacts"
     for file in artifacts.iterdir() if artifacts.is_dir() else ():
         shutil.copy(file, place)
-    settings = {**document["variables"], **job.get("variables", {})}
+    settings = job.get("variables", {})
     variables = {key: _expanded(str(value), values) for key, value in settings.items()}
-    script = "\n".join(_lines(document, [*job.get("before_script", []), *job["script"]]))
+    script = "\n".join([*job.get("before_script", []), *job["script"]]).replace(*replaced)
     before()
-    ran = machine.shell(script, place, {**variables, **values})
+    ran = machine.shell(script, place, {**variables, **values, "CI_PROJECT_DIR": str(place)})
     if ran.code == -signal.SIGKILL:
         shutil.rmtree(place)
     return ran
@@ -138,16 +131,21 @@ def _predefined(machine: Machine, source: str, branch: str) -> dict[str, str]:
     """What GitLab itself sets, as far as it is used."""
     commit = machine.git("rev-parse", branch)
     is_request = source == "merge_request_event"
-    request = {"CI_MERGE_REQUEST_IID": "3", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
+    request = {
+        "CI_MERGE_REQUEST_IID": "3",
+        "CI_MERGE_REQUEST_PROJECT_ID": "42",
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+    }
     return {
+        "GITLAB_CI": "true",
         "CI_PIPELINE_SOURCE": source,
         "CI_DEFAULT_BRANCH": "main",
         "CI_COMMIT_SHA": commit,
-        "CI_COMMIT_SHORT_SHA": commit[:8],
         "CI_PROJECT_ID": "42",
         "CI_API_V4_URL": machine.url + _API,
         "CI_JOB_TOKEN": JOB[1],
-        "CI_PIPELINE_URL": "https://gitlab.example.com/ml/configs/-/pipelines/9",
+        "CI_JOB_URL": JOB_URL,
+        "CI_PIPELINE_ID": PIPELINE,
         **(request if is_request else {"CI_COMMIT_BRANCH": branch}),
     }
 
@@ -176,15 +174,6 @@ def _matrix(name: str, job: Any) -> Iterator[tuple[str, dict[str, str]]]:
         yield f"{name} {value}", {variable: value}
 
 
-def _lines(document: Any, script: list[Any]) -> Iterator[str]:
-    for line in script:
-        if isinstance(line, Reference):
-            job, key = line
-            yield from _lines(document, document[job][key])
-        else:
-            yield line
-
-
 def _collect(job: Any, place: Path, artifacts: Path) -> None:
     for pattern in job.get("artifacts", {}).get("paths", ()):
         artifacts.mkdir(exist_ok=True)
@@ -197,12 +186,12 @@ def _holds(condition: str, values: Mapping[str, str]) -> bool:
 
 
 def _claim_holds(claim: str, values: Mapping[str, str]) -> bool:
-    match = re.fullmatch(r"(\S+)(?: (==|!=) (\S+))?", claim)
+    match = re.fullmatch(r"(\S+)(?: (==|=~) (\S+))?", claim)
     assert match, claim
     left, sign, right = match.groups()
-    if sign is None:
-        return bool(_value(left, values))
-    return (_value(left, values) == _value(right, values)) is (sign == "==")
+    if sign == "=~":
+        return re.search(right.strip("/"), _value(left, values)) is not None
+    return sign == "==" and _value(left, values) == _value(right, values)
 
 
 def _value(text: str, values: Mapping[str, str]) -> str:

@@ -1,5 +1,5 @@
 """The machines that jobs of ``examples/ci`` run on: a shell, git with a bare remote, services of
-the emulator, and stand-ins for gh and curl on the PATH that keep their calls in a file."""
+the emulator, and a forge."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from majobctl.emulator.faults import Faults
 from majobctl.operations.seed import read_seed
 from tests import git_servers
 from tests.config_repository import JOB, Ran, finished, toml_of, until
+from tests.fake_forge import FakeForge
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
 yaml: Any = importlib.import_module("yaml")  # it has no type stubs
@@ -44,6 +45,7 @@ class Machine:
     member: dict[str, str] = field(default_factory=dict)
     url: str = ""
     """Where jobs of GitHub get the repository, and those of GitLab the states."""
+    forge: FakeForge = field(default_factory=FakeForge)
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -51,27 +53,15 @@ class Machine:
         return self.root / "remote.git"
 
     @property
-    def kept(self) -> Any:
-        """What the stand-in for gh or curl has kept so far."""
-        return json.loads((self.root / "kept.json").read_text(encoding="utf-8"))
-
-    @property
     def environment(self) -> dict[str, str]:
         """What every job has: the commands, and no way to a package index."""
-        places = [self.root / "bin", Path(sys.executable).parent]
         return {
             **os.environ,
-            "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]]),
-            "KEPT": str(self.root / "kept.json"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "GIT_TERMINAL_PROMPT": "0",
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
-
-    def keep(self, **kept: Any) -> None:
-        """Adds to what is kept, as somebody else would."""
-        before = self.kept if (self.root / "kept.json").exists() else {}
-        (self.root / "kept.json").write_text(json.dumps({**before, **kept}), encoding="utf-8")
 
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
         return git_servers.git(cwd or self.remote, *_AUTHOR, *arguments)
@@ -228,21 +218,9 @@ def machine(
             )
             services[name] = opened.enter_context(start(opened.enter_context(app))).url
         made = Machine(root, services)
-        _make_commands(root / "bin")
         git_servers.bare(made.remote, "--initial-branch=main")
         _first_commit(made, settings_text(services, own, state))
         yield made
-
-
-def _make_commands(folder: Path) -> None:
-    folder.mkdir()
-    for name in ("gh", "curl"):
-        source = Path(__file__).parent / f"fake_{name}.py"
-        command = folder / name
-        command.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" "{source}" "$@"\n', encoding="utf-8"
-        )
-        command.chmod(0o755)
 
 
 def _first_commit(machine: Machine, settings: str) -> None:
@@ -255,7 +233,7 @@ def _first_commit(machine: Machine, settings: str) -> None:
             "majobctl.toml": settings,
             "jobs/alpha.toml": job_text("alpha"),
             "requirements-ci.txt": f"majobctl=={__version__} --hash=sha256:{'0' * 64}\n",
-            ".gitignore": ".majobctl/\n*.plan\n*.state.json.*\n",
+            ".gitignore": ".majobctl/\n*.plan\n*.html\n*.state.json.*\n",
         },
     )
 

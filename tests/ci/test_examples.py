@@ -18,11 +18,14 @@ from tests.ci.machine import EXAMPLES, yaml
 from tests.config_repository import PATIENCE, Repository
 
 WORKFLOWS = sorted(github.WORKFLOWS.glob("*.yml"))
+PIPELINES = [gitlab.FILE, *sorted(gitlab.FILE.parent.glob(".gitlab/*.yml"))]
 HOOKS = yaml.safe_load((EXAMPLES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+WRITES = {"actions": "read", "contents": "write"}
 PERMISSIONS = {
-    "plan": {"plan": {"contents": "read", "pull-requests": "write"}},
-    "apply": {"plan": {"contents": "read"}, "apply": {"actions": "read", "contents": "write"}},
+    "apply": {"dev": WRITES, "prod": WRITES},
     "drift": {"drift": {"contents": "read", "issues": "write"}},
+    "environment": {"plan": {"contents": "read"}, "apply": WRITES},
+    "plan": {"plan": {"contents": "read", "pull-requests": "write"}},
 }
 """What each job of each workflow may do."""
 PINS = {
@@ -49,12 +52,13 @@ def check(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_workflows_are_valid_by_the_published_schema() -> None:
-    ended = check("github-workflows", *WORKFLOWS)
-    assert ended.returncode == 0, ended
+    for schema, files in (("github-workflows", WORKFLOWS), ("github-actions", [github.ACTION])):
+        ended = check(schema, *files)
+        assert ended.returncode == 0, ended
 
 
 def test_the_pipeline_is_valid_by_the_published_schema() -> None:
-    ended = check("gitlab-ci", gitlab.FILE)
+    ended = check("gitlab-ci", *PIPELINES)
     assert ended.returncode == 0, ended
 
 
@@ -79,46 +83,52 @@ def test_a_wrong_key_is_not_valid(
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_a_workflow_has_the_least_permissions(name: str) -> None:
     document = github.load(name)
-    assert document["permissions"] == {}
+    assert document.get("permissions") == ({} if name != "environment" else None)
     jobs = document["jobs"].items()
     assert {job: told["permissions"] for job, told in jobs} == PERMISSIONS[name]
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_an_action_is_the_commit_of_a_version(file: Path) -> None:
-    used = re.findall(r"uses: (\S+)@(.*)", file.read_text(encoding="utf-8"))
-    assert used == [(action, PINS[action]) for action, _ in used]
-    rare = {action for action in PINS if action.endswith("-artifact")}
-    assert {action for action, _ in used} == set(PINS) - (
-        rare if "apply" not in file.stem else set()
-    )
+def test_a_file_is_short_enough_to_read() -> None:
+    for file in (*WORKFLOWS, github.ACTION, *PIPELINES):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 30, file
+        assert max(map(len, lines)) <= 115, file
+
+
+def test_an_action_is_the_commit_of_a_version() -> None:
+    seen = set()
+    for file in (*WORKFLOWS, github.ACTION):
+        used = re.findall(r"uses: (actions/\S+)@(.*)", file.read_text(encoding="utf-8"))
+        assert used == [(action, PINS[action]) for action, _ in used]
+        seen |= {action for action, _ in used}
+    assert seen == {*PINS}
 
 
 def test_no_workflow_is_left_out() -> None:
     assert [file.stem for file in WORKFLOWS] == [f"majobctl-{name}" for name in sorted(PERMISSIONS)]
 
 
-def test_every_job_installs_majobctl_in_the_same_way() -> None:
-    (job,) = github.load("plan")["jobs"].values()
-    (step,) = (step for step in job["steps"] if step.get("name") == "Install majobctl")
+def test_both_install_majobctl_in_the_same_way() -> None:
+    steps = github.action()["runs"]["steps"]
+    (command,) = [step["run"] for step in steps if "pip install" in step.get("run", "")]
+    assert gitlab.load()["default"]["before_script"] == [command]
+
+
+def test_a_script_has_no_expression_that_an_author_could_fill() -> None:
     for name in PERMISSIONS:
-        assert all(step in job["steps"] for job in github.load(name)["jobs"].values())
-    assert gitlab.load()["default"]["before_script"] == [step["run"]]
-
-
-@pytest.mark.parametrize("name", PERMISSIONS)
-def test_a_script_has_no_expression_that_an_author_could_fill(name: str) -> None:
-    steps = [step for job in github.load(name)["jobs"].values() for step in job["steps"]]
-    assert not any("${{" in step["run"] for step in steps if "run" in step)
+        for job in github.load(name)["jobs"].values():
+            assert not any("run" in step for step in job.get("steps", ()))
+    assert not any("${{" in step.get("run", "") for step in github.action()["runs"]["steps"])
 
 
 def test_the_plan_is_read_only_and_the_apply_waits_for_the_protected_environment() -> None:
-    jobs = github.load("apply")["jobs"]
+    jobs = github.load("environment")["jobs"]
     assert (jobs["plan"]["environment"], jobs["apply"]["environment"]) == (
-        "production-read",
-        "production",
+        "${{ inputs.environment }}-read",
+        "${{ inputs.environment }}",
     )
     assert jobs["apply"]["needs"] == "plan"
+    assert github.load("apply")["jobs"]["prod"]["needs"] == "dev"
 
 
 def test_a_pull_request_sees_no_secret() -> None:
@@ -128,14 +138,15 @@ def test_a_pull_request_sees_no_secret() -> None:
 
 
 def test_applies_wait_for_one_another() -> None:
-    assert len({github.load(name)["concurrency"]["group"] for name in PERMISSIONS}) == 3
+    started = [name for name in PERMISSIONS if name != "environment"]
+    assert len({github.load(name)["concurrency"]["group"] for name in started}) == 3
     assert "cancel-in-progress" not in github.load("apply")["concurrency"]
     assert gitlab.load()[".apply"]["resource_group"] == "majobctl-$MAJOBCTL_ENVIRONMENT"
 
 
 def test_an_apply_waits_for_somebody_who_starts_it() -> None:
     document = gitlab.load()
-    assert [rule["when"] for rule in document[".apply"]["rules"]] == ["manual", "manual"]
+    assert [rule["when"] for rule in document[".apply"]["rules"]] == ["manual"]
     assert document["apply-prod"]["needs"] == ["review", "apply-dev"]
 
 
@@ -214,8 +225,6 @@ def test_only_an_apply_sees_credentials_that_may_write() -> None:
     }
     read_only = dict.fromkeys(("review", "drift"), "$MAJOBCTL_ENVIRONMENT-read")
     assert names == {"apply-dev": "dev", "apply-prod": "prod", **read_only}
-    # What holds the note's token installs nothing.
-    assert document["note"]["before_script"] == []
 
 
 def test_each_hook_is_a_command_that_is_there() -> None:

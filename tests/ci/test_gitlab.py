@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests import fake_gitlab
-from tests.ci.fake_curl import OWN
-from tests.ci.gitlab import NO_VARIABLES, NOTE_TOKEN, load, run_pipeline, state_tables
+from tests import fake_forge, fake_gitlab
+from tests.ci.gitlab import JOB_URL, NO_VARIABLES, NOTE_TOKEN, load, run_pipeline, state_tables
 from tests.ci.machine import (
     NAMES,
     POLICY,
@@ -27,7 +26,7 @@ from tests.ci.machine import (
 )
 from tests.config_repository import until
 
-MARKER = "<!-- majobctl plan -->"
+MARKER = "<!-- majobctl plan: dev prod -->"
 SOMEBODY = {"id": 5, "username": "somebody"}
 
 pytestmark = pytest.mark.slow
@@ -39,7 +38,10 @@ def hosting(root: Path, latency_ms: float = 0) -> Iterator[Machine]:
         tables = state_tables(gitlab, "dev", "prod")
         with machine(root, "dev", "prod", state=tables, latency_ms=latency_ms) as made:
             token = {"TF_HTTP_USERNAME": fake_gitlab.USER, "TF_HTTP_PASSWORD": fake_gitlab.TOKEN}
-            yield replace(made, url=gitlab.url.removesuffix(fake_gitlab.PATH), member=token)
+            url = gitlab.url.removesuffix(fake_gitlab.PATH)
+            gitlab.rest = fake_forge.FakeGitLab(url=url)
+            gitlab.rest.users[fake_forge.NOTE_TOKEN] = fake_forge.OWN
+            yield replace(made, url=url, member=token, forge=gitlab.rest)
 
 
 @pytest.fixture
@@ -75,53 +77,30 @@ def propose(host: Machine, count: int = 2) -> str:
     )
 
 
+def notes(host: Machine) -> list[str]:
+    return [note["body"] for note in host.forge.comments]
+
+
 def test_the_note_has_the_plans_of_all_environments_and_the_next_push_updates_it(
     host: Machine,
 ) -> None:
-    host.keep(notes=[note_of(SOMEBODY, number, f"Remark {number}") for number in range(1, 101)])
+    host.forge.comments += [note_of(SOMEBODY, number, "Remark") for number in range(1, 101)]
     first = propose(host)
-    assert request(host, NOTE_TOKEN) == {"plan dev": 0, "plan prod": 0, "note": 0}
-    note = host.kept["notes"][100]
-    head, dev, prod = note["body"].split("\n## ")
-    assert head == f"{MARKER}\nPlans of {first[:8]}\n"
+    assert request(host, NOTE_TOKEN) == {"plan": 0}
+    head, dev, prod = notes(host)[100].split("\n\n## ")
+    assert head.startswith(f"{MARKER}\nPlans of {first[:8]}. [The job](")
     assert dev.startswith("dev\n\n") and "2 to add" in dev
     assert dev.removeprefix("dev\n\n").rstrip() == plan_markdown(host, "dev", first)
     assert prod.removeprefix("prod\n\n").rstrip() == plan_markdown(host, "prod", first)
+    assert len(list(host.root.glob("pipeline-0/artifacts/majobctl-plan-*.html"))) == 2
 
     second = propose(host, count=4)
-    assert request(host, NOTE_TOKEN) == {"plan dev": 0, "plan prod": 0, "note": 0}
-    assert len(host.kept["notes"]) == 101
-    updated = host.kept["notes"][100]
-    assert updated["id"] == note["id"]
-    assert updated["body"].startswith(f"{MARKER}\nPlans of {second[:8]}\n")
-    assert not any("note-token" in part for call in host.kept["calls"] for part in call)
+    ran = run_pipeline(host, "merge_request_event", "change", NOTE_TOKEN)["plan"]
+    assert ran.code == 0
+    assert len(notes(host)) == 101
+    assert notes(host)[100].startswith(f"{MARKER}\nPlans of {second[:8]}. [The job](")
+    assert fake_forge.NOTE_TOKEN not in ran.stdout + ran.stderr
     assert (puts(host, "dev"), puts(host, "prod")) == ([], [])
-
-
-def test_a_note_of_somebody_else_is_not_ours_whatever_it_begins_with(host: Machine) -> None:
-    """Before ours and after it, edited meanwhile, and while ours is gone."""
-    forged = f"{MARKER}\nPlans of 00000000: nothing to do"
-    before = note_of(SOMEBODY, 1, forged)
-    host.keep(notes=[before])
-    propose(host)
-    codes = {"plan dev": 0, "plan prod": 0, "note": 0}
-    assert request(host, NOTE_TOKEN) == codes
-    kept, ours = host.kept["notes"]
-    assert (kept, ours["author"]) == (before, OWN)
-
-    edited = {**before, "body": f"{MARKER}\nedited"}
-    after = note_of(SOMEBODY, 900, forged)
-    host.keep(notes=[edited, {**ours, "body": f"{MARKER}\nedited by somebody"}, after])
-    commit = propose(host, count=4)
-    assert request(host, NOTE_TOKEN) == codes
-    first, second, third = host.kept["notes"]
-    assert (first, second["id"], third) == (edited, ours["id"], after)
-    assert second["body"].startswith(f"{MARKER}\nPlans of {commit[:8]}\n")
-
-    host.keep(notes=[edited, after])
-    assert request(host, NOTE_TOKEN) == codes
-    assert host.kept["notes"][:2] == [edited, after]
-    assert host.kept["notes"][2]["body"] == second["body"]
 
 
 def plan_markdown(host: Machine, environment: str, commit: str) -> str:
@@ -132,29 +111,26 @@ def plan_markdown(host: Machine, environment: str, commit: str) -> str:
     return ran.stdout.rstrip()
 
 
-def test_without_the_token_as_in_a_fork_there_is_no_note(host: Machine) -> None:
+def test_without_the_token_there_is_no_note(host: Machine) -> None:
     propose(host)
-    assert request(host) == {"plan dev": 0, "plan prod": 0}
-    assert not (host.root / "kept.json").exists()
+    assert request(host) == {"plan": 0}
+    assert host.forge.asked == []
 
 
 def test_where_planning_fails_the_note_says_so(host: Machine) -> None:
     propose(host, count=0)
-    assert request(host, NOTE_TOKEN) == {"plan dev": 1, "plan prod": 1, "note": 0}
-    (note,) = host.kept["notes"]
-    sentence = (
-        "There is no plan. [The pipeline](https://gitlab.example.com/ml/configs/-/pipelines/9)"
-    )
-    assert note["body"].count(sentence) == 2
+    assert request(host, NOTE_TOKEN) == {"plan": 1}
+    (note,) = notes(host)
+    assert note.count(f"There is no plan. [The job]({JOB_URL}) shows why.") == 2
 
 
 def test_a_violation_is_in_the_report_of_the_merge_request_at_its_line(host: Machine) -> None:
     host.commit("A rule", {"policy.toml": POLICY})
     propose(host)
-    assert request(host) == {"plan dev": 1, "plan prod": 1}
+    assert request(host) == {"plan": 1}
     artifacts = load()["plan"]["artifacts"]
     assert artifacts["when"] == "always"
-    (file,) = host.root.glob(f"pipeline-0/plan-dev/{artifacts['reports']['codequality']}")
+    (file,) = host.root.glob(f"pipeline-0/plan/{artifacts['reports']['codequality']}")
     (issue,) = json.loads(file.read_text(encoding="utf-8"))
     assert issue["location"] == {"path": "jobs/beta.toml", "lines": {"begin": 9}}
     assert issue["description"] == VIOLATION
@@ -169,12 +145,13 @@ def test_what_is_merged_has_a_report_to_compare_with(host: Machine) -> None:
 def test_a_plan_is_that_of_the_merge(host: Machine) -> None:
     propose(host)
     assert set(applied(host).values()) == {0}
-    assert request(host, NOTE_TOKEN) == {"plan dev": 0, "plan prod": 0, "note": 0}
-    (note,) = host.kept["notes"]
-    assert note["body"].count("1 to add") == 2
+    assert request(host, NOTE_TOKEN) == {"plan": 0}
+    (note,) = notes(host)
+    assert note.count("1 to add") == 2
 
 
 PLANNED = {"review dev": 0, "review prod": 0}
+AT_ONCE = ("majobctl ci apply", "majobctl ci apply --lock-timeout 0")
 APPLIED = {**PLANNED, "apply-dev": 0, "apply-prod": 0}
 
 
@@ -240,9 +217,9 @@ def test_what_a_dead_runner_did_is_in_the_state(slow: Machine, is_reverted: bool
     unknown = slow.left_by(dead, "-e dev")
     if is_reverted:
         slow.commit("Revert", described("first"))
-    refused = run_pipeline(slow, "push", "main")["apply-dev"]
+    refused = run_pipeline(slow, "push", "main", replaced=AT_ONCE)["apply-dev"]
     assert refused.code == 4
-    assert "majobctl apply majobctl-dev.plan`, since" in refused.stderr
+    assert "majobctl ci apply`, since" in refused.stderr
     (command,) = re.findall(r"majobctl unlock -e dev \w+", refused.stderr)
     slow.ask(command)
     jobs = run_pipeline(slow, "push", "main")
@@ -263,7 +240,9 @@ def test_of_two_pipelines_at_once_one_works(slow: Machine) -> None:
             others.append(pool.submit(applied, slow))
             until(lambda: len(puts(slow, "dev")) > before, "the first call")
 
-        second = run_pipeline(slow, "push", "main", before={"apply-dev": overtake})
+        second = run_pipeline(
+            slow, "push", "main", before={"apply-dev": overtake}, replaced=AT_ONCE
+        )
         (first,) = (other.result() for other in others)
     assert first == APPLIED
     refused = second["apply-dev"]
@@ -271,11 +250,32 @@ def test_of_two_pipelines_at_once_one_works(slow: Machine) -> None:
     assert sorted(puts(slow, "dev")[before:]) == list(NAMES)
 
 
-def test_the_nightly_pipeline_fails_where_there_is_drift(host: Machine) -> None:
+CLEAN = {"drift dev": 0, "drift prod": 0}
+
+
+def nightly(host: Machine, variables: Mapping[str, str] = NO_VARIABLES) -> dict[str, int]:
+    ran = run_pipeline(host, "schedule", "main", variables)
+    return {name: item.code for name, item in ran.items()}
+
+
+def test_without_the_token_the_nightly_pipeline_fails_where_there_is_drift(host: Machine) -> None:
     applied(host)
-    night = run_pipeline(host, "schedule", "main")
-    assert {name: ran.code for name, ran in night.items()} == {"drift dev": 0, "drift prod": 0}
+    assert nightly(host) == CLEAN
     host.change_there("prod", "alpha", train_instance_count=2)
-    night = run_pipeline(host, "schedule", "main")
-    assert {name: ran.code for name, ran in night.items()} == {"drift dev": 0, "drift prod": 2}
-    assert "train_instance_count" in night["drift prod"].stdout
+    assert nightly(host) == {**CLEAN, "drift prod": 2}
+    assert host.forge.asked == []
+
+
+def test_with_the_token_there_is_one_issue_for_each_environment_that_has_drifted(
+    host: Machine,
+) -> None:
+    applied(host)
+    host.change_there("prod", "alpha", train_instance_count=2)
+    for _ in range(2):
+        assert nightly(host, NOTE_TOKEN) == CLEAN
+        (issue,) = host.forge.issues
+        assert issue["title"] == "Training job configurations have drifted (prod)"
+        assert "| `train_instance_count` | `1` | `2` |" in issue["description"]
+    host.change_there("prod", "alpha")
+    assert nightly(host, NOTE_TOKEN) == CLEAN
+    assert [it["state"] for it in host.forge.issues] == ["closed"]

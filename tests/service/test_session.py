@@ -23,11 +23,12 @@ import pytest
 from majobctl import __version__
 from majobctl.errors import AuthError, ConfigError, ProviderError, ServiceError, TransportError
 from majobctl.http import Response
+from majobctl.http.retry_after import read_retry_after
 from majobctl.service.auth.credentials import Token
 from majobctl.service.auth.methods import TokenAuth
 from majobctl.service.auth.tokens import IssuedAuth
 from majobctl.service.http.backoff import pause_seconds
-from majobctl.service.http.responses import excerpt, read_object, read_retry_after
+from majobctl.service.http.responses import excerpt, read_object
 from majobctl.service.session import Session
 from tests.config_repository import until
 from tests.fake_service import (

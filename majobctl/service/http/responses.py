@@ -3,23 +3,19 @@ codes and forms are those of the ModelArts API reference."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from majobctl.errors import ServiceError, TransportError
 from majobctl.http import NoResponse, Response
+from majobctl.http.retry_after import read_retry_after
 from majobctl.job_config.values import WrittenFloat
 from majobctl.service.codes import THROTTLED, service_error
 from majobctl.strict_json import JsonError, parse_object
 from majobctl.text import printable
-
-MAX_RETRY_AFTER = 60.0
-"""In seconds; a longer Retry-After is cut to this."""
 
 EXCERPT_LENGTH = 200
 
@@ -85,20 +81,6 @@ def told_in(document: Mapping[str, Any]) -> tuple[str, str]:
     reasons = (document.get("error_msg"), document.get("error_message"), other.get("message"))
     reason = next((it for it in reasons if isinstance(it, str) and it), "")
     return _text(document.get("error_code") or own), reason
-
-
-def read_retry_after(value: str, now: datetime) -> float | None:
-    """The seconds that a Retry-After header asks to wait, at most ``MAX_RETRY_AFTER``; None if it
-    is neither a number of seconds nor an HTTP date."""
-    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return min(float(value), MAX_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return min(max((moment - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def excerpt(body: bytes) -> str:
