@@ -93,7 +93,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
         if not argument or (equals and not value and option.startswith("--")):
             which = option or (before if before.startswith("-") else "an argument")
             raise click.UsageError(f"{which} is empty; is a variable of the shell not set?")
-        if option in ("-exclude", "-environment", "-version", "-verbose"):
+        if option in ("-exclude", "-environment", "-help", "-version", "-verbose"):
             raise click.UsageError(f"No such option: {option}; write -{option}")
         if option in ("-C", "-e") and equals:
             raise click.UsageError(f"{argument}: write {option} {value}")

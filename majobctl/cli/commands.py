@@ -12,7 +12,7 @@ import click
 
 from majobctl.cli.common import add_common_options
 from majobctl.cli.options import width_of
-from majobctl.render.values import fitted
+from majobctl.text import fitted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -67,7 +67,7 @@ def command(directory: str, region: str, project_id: str) -> None:
     The first line of each file names its schema in the folder schema, for editors.
 
     \b
-    Examples:
+    Example:
       majobctl init ml-configs
       majobctl init ml-configs --region eu-de --project-id 0123456789abcdef0123456789abcdef
     """

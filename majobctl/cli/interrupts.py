@@ -16,7 +16,7 @@ from typing import Any
 
 from majobctl.cli.options import INTERRUPTED, is_terminal, width_of
 from majobctl.cli.status import STATUS
-from majobctl.render.values import fitted
+from majobctl.text import fitted
 
 _RESENT = "The next plan resends what is not known to be done."
 

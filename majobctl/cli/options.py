@@ -190,7 +190,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -> bool:
     """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
-    from majobctl.render.values import fitted
+    from majobctl.text import fitted
 
     if not is_terminal(sys.stdin):
         reason = f"cannot ask for approval: stdin is not a terminal; {undone}"
@@ -233,7 +233,7 @@ def is_colored(stream: TextIO | None, chosen: Mapping[str, Any]) -> bool:
 
 def say(text: str, format_: str = "text", *, err: bool = False, color: bool | None = None) -> None:
     """Prints lines; those for people so that no word is broken at the edge of a terminal."""
-    from majobctl.render.values import fitted
+    from majobctl.text import fitted
 
     stream = sys.stderr if err else sys.stdout
     if format_ == "text" and is_terminal(stream):

@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from majobctl.cli.options import is_terminal, width_of
-from majobctl.render.values import columns, fitting
-from majobctl.text import printable
+from majobctl.text import columns, fitting, printable
 
 _ROOM_FOR_SIGNAL = 4
 """Columns that stay free: a terminal shows Ctrl-C as ``^C`` behind the line."""

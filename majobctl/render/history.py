@@ -14,8 +14,8 @@ from majobctl.plan.diff import items_of
 from majobctl.render import unpainted
 from majobctl.render.markdown_blocks import code, joined, shown_values, table_head, table_row
 from majobctl.render.text_fields import MIN_WIDTH, PATH_WIDTH, value_lines
-from majobctl.render.values import columns, fitting, json_text, padded
-from majobctl.text import in_short, printable, table_text
+from majobctl.render.values import json_text
+from majobctl.text import columns, fitting, in_short, padded, printable, table_text
 
 if TYPE_CHECKING:
     from majobctl.state.event import Edit, Event

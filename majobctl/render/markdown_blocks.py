@@ -14,8 +14,8 @@ from typing import Any
 
 from majobctl.job_config.secrets import SHOWN
 from majobctl.render.stretches import abridged, marked, stretches
-from majobctl.render.values import columns, json_text
-from majobctl.text import cut, in_short, printable
+from majobctl.render.values import json_text
+from majobctl.text import columns, cut, in_short, printable
 
 MAX_BYTES = 65_000
 """A little less than what an issue or a comment takes."""

@@ -28,7 +28,7 @@ from majobctl.render.text_fields import (
     value_lines,
     wrapped,
 )
-from majobctl.render.values import columns, json_text, padded
+from majobctl.render.values import json_text
 from majobctl.render.wording import (
     compared_with,
     drift_summary,
@@ -40,7 +40,7 @@ from majobctl.render.wording import (
     summary,
 )
 from majobctl.state.document import State
-from majobctl.text import counted, printable
+from majobctl.text import columns, counted, padded, printable
 
 if TYPE_CHECKING:
     from majobctl.plan.causes import CauseGroup

@@ -10,9 +10,9 @@ from majobctl.plan.change import Action, FieldAction, FieldChange
 from majobctl.plan.diff import each_item
 from majobctl.render import Paint
 from majobctl.render.stretches import abridged, stretches
-from majobctl.render.values import columns, fitting, json_text, padded
+from majobctl.render.values import json_text
 from majobctl.render.wording import REASONS
-from majobctl.text import printable
+from majobctl.text import columns, fitting, padded, printable
 
 PATH_WIDTH = 28
 MIN_WIDTH = 40

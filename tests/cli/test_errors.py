@@ -229,7 +229,8 @@ def test_a_caret_is_below_the_key_or_the_value(
     lines = shown(repository)
     seen = seen or line
     at = next(index for index, it in enumerate(lines) if it == f"    2 | {seen}")
-    assert lines[at - 1].startswith("jobs/x.toml:2")
+    message = [it for it in lines[:at] if not it.startswith("  ")]
+    assert message[-1].startswith("jobs/x.toml:2")
     before = seen.index(marked) if marked else len(seen)
     columns = before + sum(it > "\u2fff" for it in seen[:before])
     assert lines[at + 1].rstrip("^") == f"      | {' ' * columns}"

@@ -126,13 +126,13 @@ def test_failures_do_not_stop_the_others(on_rest: Repository, rest: FakeService)
     assert "job_config.job-04: failed: ModelArts.0102 job-04 does not exist.\n" in ran.stderr
     assert (
         "Failed:\n"
-        "  job_config.job-00: ModelArts.2793 too many nodes\n"
+        "  job_config.job-00: ModelArts.2793 too many nodes (HTTP status 400)\n"
         "      lower train_instance_count, or choose another flavor\n"
-        "  job_config.job-04: ModelArts.0102 job-04 does not exist.\n"
+        "  job_config.job-04: ModelArts.0102 job-04 does not exist. (HTTP status 404)\n"
         "      create it in ModelArts, or set apply.create_missing = true (and check the project);"
         " then apply again\n"
-        "  job_config.job-11: X.1 no\n"
-        "  job_config.job-12: ModelArts.0102 \\x1b[31mred\\nline\n"
+        "  job_config.job-11: X.1 no (HTTP status 200)\n"
+        "  job_config.job-12: ModelArts.0102 \\x1b[31mred\\nline (HTTP status 404)\n"
     ) in ran.stdout
     assert len(on_rest.state["job_configs"]) == 27
     assert on_rest.state["job_configs"]["job-00"]["params"]["train_instance_count"] == 1

@@ -17,9 +17,9 @@ from majobctl.render import unpainted
 from majobctl.render.results import result_line, result_text
 from majobctl.render.text import entry_text, plan_text, state_text
 from majobctl.render.text_fields import field_lines
-from majobctl.render.values import columns, json_text
+from majobctl.render.values import json_text
 from majobctl.state.document import Entry, State
-from majobctl.text import printable
+from majobctl.text import columns, printable
 from tests.plan import plan_strategies as strategies
 from tests.plan.plan_strategies import Three, threes
 from tests.plan.values import (
