@@ -115,7 +115,7 @@ def _told(
 
 
 def _show_usage(error: click.ClickException, chosen: Mapping[str, Any]) -> str:
-    error.message = printable(error.message)  # type: ignore[misc]
+    error.message = printable_lines(error.message)  # type: ignore[misc]
     error.show(shown := io.StringIO())
     text = error.format_message()
     click.echo(shown.getvalue().removesuffix(f"Error: {text}\n"), nl=False, err=True)
