@@ -118,8 +118,10 @@ def _show_usage(error: click.ClickException, chosen: Mapping[str, Any]) -> str:
     error.message = printable_lines(error.message)  # type: ignore[misc]
     error.show(shown := io.StringIO())
     text = error.format_message()
-    click.echo(shown.getvalue().removesuffix(f"Error: {text}\n"), nl=False, err=True)
-    report("Error", text, chosen)
+    usage = shown.getvalue().removesuffix(f"Error: {text}\n")
+    click.echo(usage, nl=False, err=True)
+    if usage.strip() != text.strip():  # or a group was called alone, and this is its help
+        report("Error", text, chosen)
     return text
 
 

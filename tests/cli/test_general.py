@@ -393,3 +393,11 @@ def test_a_defect_shows_its_traceback_and_asks_for_a_report(
     assert said.out == ""
     assert "ZeroDivisionError" in said.err
     assert "this is a defect in majobctl. Please report it" in said.err
+
+
+@pytest.mark.parametrize("group", ["state", "emulator", "ci"])
+def test_a_group_that_is_called_alone_shows_its_help_once(
+    repository: Repository, group: str
+) -> None:
+    help_text = repository.done(group, "--help").stdout
+    assert repository.run(group, code=1).stderr == help_text
