@@ -329,6 +329,7 @@ def test_another_variable_is_a_change_between_two_revisions(
     ran = on_rest.done("plan", "--base", "HEAD")
     is_shown = "hyperparameters.token        (sensitive) -> (sensitive)" in ran.stdout
     assert is_shown is (name == "OTHER_TOKEN")
+    assert "is stored" not in ran.stdout
     assert hidden_in(ran.stdout + ran.stderr)
 
 
