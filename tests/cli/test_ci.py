@@ -298,6 +298,14 @@ def test_a_comment_that_cannot_be_written_fails_the_job_after_the_plan(
     assert (job.repository.root / "majobctl-plan-dev.html").exists()
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 422, 429, 500])
+def test_an_answer_that_quotes_the_token_does_not_show_it(job: Job, status: int) -> None:
+    token = JOB_TOKEN if job.is_github else NOTE_TOKEN
+    text = f"denied: Authorization: Bearer {token}"
+    job.forge.fail("GET", *[refused(status, text, Retry_After="7200")] * 2)
+    assert "denied: Authorization: Bearer (token)" in job.run("plan", "dev", code=1).stderr
+
+
 def test_a_plan_that_fails_is_in_the_comment_and_its_problems_at_their_lines(job: Job) -> None:
     job.run("plan", "dev", "prod")
     job.repository.job("alpha", train_instance_count=0)
