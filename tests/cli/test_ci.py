@@ -435,11 +435,35 @@ def test_an_event_that_is_broken_is_one_error(job: Job, event: str) -> None:
 
 
 @pytest.mark.parametrize("job", ["github"], indirect=True)
-def test_a_pull_request_that_would_see_secrets_is_refused(job: Job) -> None:
-    job.set(GITHUB_EVENT_NAME="pull_request_target")
+@pytest.mark.parametrize(
+    ("name", "document", "said"),
+    [
+        ("pull_request_target", {}, "pull_request_target"),
+        ("issue_comment", {"issue": {"pull_request": {}}}, "issue_comment"),
+        (
+            "workflow_run",
+            {"workflow_run": {"event": "pull_request"}},
+            "a workflow_run after a pull request",
+        ),
+    ],
+    ids=["target", "comment", "run"],
+)
+def test_a_pull_request_that_would_see_secrets_is_refused(
+    job: Job, name: str, document: Any, said: str
+) -> None:
+    """The two last ones say that they are of the default branch."""
+    job.event(name, "refs/heads/main", repository={"default_branch": "main"}, **document)
     for command in ("plan", "apply", "drift"):
-        assert "does not run on pull_request_target" in job.run(command, code=1).stderr
+        assert f"does not run on {said}," in job.run(command, code=1).stderr
     assert job.forge.asked == []
+
+
+@pytest.mark.parametrize("job", ["github"], indirect=True)
+def test_a_run_after_one_of_the_default_branch_is_of_that_branch(job: Job) -> None:
+    run, repository = {"event": "push"}, {"default_branch": "main"}
+    job.event("workflow_run", "refs/heads/main", workflow_run=run, repository=repository)
+    job.run("plan", "dev")
+    assert (job.repository.root / "majobctl-dev-77.plan").exists()
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
