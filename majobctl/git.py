@@ -31,6 +31,13 @@ def run_git(
     return ended_git(start_git(folder, *arguments, **variables), stdin, seconds)
 
 
+def is_tracked(file: str) -> bool:
+    """Whether ``file``, a path from the current folder, came with a commit; not without git."""
+    with suppress(MajobctlError, OSError):
+        return run_git(Path(), "ls-files", "--error-unmatch", "--", file).returncode == 0
+    return False
+
+
 def start_git(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     """Git, while it runs: for ``ended_git``. Raises MajobctlError if git is not installed."""
     own = {key: text for key, text in os.environ.items() if key not in _OF_ANOTHER}

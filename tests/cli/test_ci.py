@@ -26,6 +26,7 @@ from tests.fake_forge import (
     lost,
     refused,
 )
+from tests.git_servers import git
 
 ENVIRONMENTS = "".join(
     f'[environments.{name}]\nprovider.project_id = "{name}"\nstate.path = "{name}.state.json"\n'
@@ -507,6 +508,17 @@ def test_an_approved_plan_is_applied_and_only_the_plan_of_this_run(job: Job) -> 
     assert "No changes" in job.run("apply", "dev").stdout
     if job.is_github:
         assert job.outputs == "changes=true\nchanges=false\n"
+
+
+def test_a_plan_that_was_committed_is_not_taken_for_that_of_the_run(job: Job) -> None:
+    saved(job)
+    job.approve("dev")
+    git(job.repository.root, "init", "--quiet", "--initial-branch=main")
+    git(job.repository.root, "add", "--force", "majobctl-dev-77.plan")
+    ran = job.run("apply", "dev", code=1)
+    assert "Error: majobctl-dev-77.plan is in git: " in ran.stderr
+    git(job.repository.root, "rm", "--quiet", "--cached", "majobctl-dev-77.plan")
+    assert job.run("apply", "dev").last_line.startswith("Apply complete: ")
 
 
 def applied(job: Job, *, environment: str) -> Ran:
