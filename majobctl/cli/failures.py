@@ -204,9 +204,9 @@ class _Lines:
         return excerpt(line, problem, self._width, hides)
 
 
-_SENSITIVE = re.compile(r"\bsensitive\s*=\s*\[([^\]]*)")
+_SENSITIVE = re.compile(r"""\bsensitive\s*=\s*(\[[^\]]*|"[^"\n]*"|'[^'\n]*')""")
 _TEXT = re.compile("[\"'“”„‘’]")
-_ADDRESS = re.compile(r"://[^\s\"']*[@?]")
+_ADDRESS = re.compile(r"://[^\s\"']*[@?]|password", re.IGNORECASE)
 """Where a password or a token may be."""
 
 
