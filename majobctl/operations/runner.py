@@ -169,6 +169,8 @@ class Runner:
         except BaseException as error:
             # Kept for the main thread, which raises it once the other workers have ended.
             self.defect = self.defect or error
+        finally:
+            self.journal.hurry()  # no further change is begun
 
     def _carry_out(self, change: Change) -> ChangeResult | None:
         """How ``change`` ended, with its outcome recorded, not yet on disk; None if not begun."""

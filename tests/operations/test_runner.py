@@ -101,6 +101,18 @@ def ends(applied: Runner) -> dict[str, ChangeStatus]:
     return {result.name: result.status for result in applied.results}
 
 
+@pytest.mark.parametrize("most", [1, 5, 100], ids=["interrupted", "later", "to the end"])
+def test_the_last_outcomes_wait_for_no_others(
+    provider: Provider, rest: FakeService, most: int
+) -> None:
+    """Where each write of the journal costs, as on a state over HTTP."""
+    run = Run(provider)
+    run.file.wait = 3600.0
+    run.apply(plan_of(*NAMES), should_stop=lambda: len(rest.configs) >= most)
+    assert sorted(it.name for it in run.reported) == sorted(rest.configs) == sorted(run.entries)
+    assert not any(entry.pending for entry in run.entries.values())
+
+
 def test_results_come_in_name_order_and_are_reported_as_they_end(
     provider: Provider, rest: FakeService
 ) -> None:
