@@ -174,6 +174,9 @@ class Runner:
 
     def _carry_out(self, change: Change) -> ChangeResult | None:
         """How ``change`` ended, with its outcome recorded, not yet on disk; None if not begun."""
+        # This may take long, while the journal is written: not between the read and the call.
+        if not self._keep(self.journal.check):
+            return None
         earlier = self.ended.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)
