@@ -134,7 +134,7 @@ def _report(result: ApplyResult, format_: str) -> int:
 
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
-        report("Error", result.problem, options.kept("color"))
+        report("Error", result.problem)
     # The plan has said already that there was nothing to do.
     if result.results or format_ == "json":
         _show_result(result, format_)

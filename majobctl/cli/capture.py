@@ -77,7 +77,7 @@ def command(
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
-        report("Error", found.failure, options.kept("color"))
+        report("Error", found.failure)
         end = " before that"
     if out and not found.file:
         end += "; no file was written"

@@ -190,7 +190,7 @@ def _each(names: Sequence[str], act: Callable[[str], object]) -> list[Exception]
 
 def _show(error: Exception) -> None:
     if isinstance(error, ConfigError):
-        show_problems(error.problems, (), error.secret_names, options.kept("color"))
+        show_problems(error.problems, (), error.secret_names)
     else:
         invocation.warn(error if isinstance(error, MajobctlError) else reason_of(error))
 

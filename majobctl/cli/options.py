@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO, TypeVar
 
@@ -37,12 +37,13 @@ class NumberRange(click.FloatRange):
         return self.fail(f"{quoted(value)} is not a number{unit}", param, ctx)
 
 
-def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """What is typed last counts, before the command or after it; then what the command has."""
     chosen, name = context.find_root().ensure_object(dict), parameter.name or ""
     is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     if is_typed or chosen.get(name) is None:
         chosen[name] = value
+    return value
 
 
 def kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -123,23 +124,18 @@ def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
     return click.option("--detailed-exitcode", is_flag=True, help=meaning)
 
 
-def keep_format(context: click.Context, _: click.Parameter, value: str) -> str:
-    """For errors: which are a document if the result would be one."""
-    context.find_root().ensure_object(dict)["format"] = value
-    return value
-
-
 def format_choice(
     *formats: str, meaning: str = "How to print the result."
 ) -> Callable[[Command], Command]:
-    """The option ``--format``; the first of ``formats`` is the default."""
+    """The option ``--format``; the first of ``formats`` is the default. It is kept: an
+    error is a document if the result would be one."""
     return click.option(
         *("--format", "format_"),
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
         is_eager=True,
-        callback=keep_format,
+        callback=keep,
         help=meaning,
     )
 
@@ -215,9 +211,9 @@ def width_of(stream: TextIO | None) -> int | None:
     return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
 
 
-def color_choice(chosen: Mapping[str, Any]) -> str:
-    """``always``, ``never`` or ``auto``, by the ``chosen`` options and the environment."""
-    if (choice := str(chosen.get("color") or "auto")) != "auto":
+def color_choice() -> str:
+    """``always``, ``never`` or ``auto``, by the option and the environment."""
+    if (choice := str(kept("color").get("color") or "auto")) != "auto":
         return choice
     if os.environ.get("NO_COLOR"):
         return "never"
@@ -226,24 +222,24 @@ def color_choice(chosen: Mapping[str, Any]) -> str:
     return "never" if os.environ.get("TERM") == "dumb" else "auto"
 
 
-def is_colored(stream: TextIO | None, chosen: Mapping[str, Any]) -> bool:
-    choice = color_choice(chosen)
+def is_colored(stream: TextIO | None) -> bool:
+    choice = color_choice()
     return choice == "always" or (choice == "auto" and is_terminal(stream))
 
 
-def say(text: str, format_: str = "text", *, err: bool = False, color: bool | None = None) -> None:
+def say(text: str, format_: str = "text", *, err: bool = False) -> None:
     """Prints lines; those for people so that no word is broken at the edge of a terminal."""
     from majobctl.text import fitted
 
     stream = sys.stderr if err else sys.stdout
     if format_ == "text" and is_terminal(stream):
         text = fitted(text, width_of(stream))
-    click.echo(text, err=err, nl=not text.endswith("\n"), color=color)
+    click.echo(text, err=err, nl=not text.endswith("\n"))
 
 
 def painter() -> Paint:
     """Paints what is for stdout."""
-    return painted if is_colored(sys.stdout, kept("color")) else unpainted
+    return painted if is_colored(sys.stdout) else unpainted
 
 
 def painted(text: str, colour: str) -> str:
