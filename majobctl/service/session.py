@@ -20,7 +20,7 @@ from majobctl.service.arguments import require_numbers, require_texts
 from majobctl.service.auth.credentials import AkSk, Token, secrets_of
 from majobctl.service.auth.sources import Sources, checked_project, given_credentials
 from majobctl.service.auth.tokens import AuthMethod, IamRequest, IssuedAuth, auth_method
-from majobctl.service.catalog import api_catalog
+from majobctl.service.catalog_readers import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import Failure, classify
