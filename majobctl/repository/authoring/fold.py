@@ -119,9 +119,7 @@ def _filled(parts: Sequence[str], text_of: Callable[[str], str]) -> str:
 
 def _flat(values: Mapping[str, Any]) -> _Flat:
     labelled = values.get(HYPERPARAMETERS) or {}
-    flat: dict[tuple[str, ...], Any] = {
-        (HYPERPARAMETERS, label): it for label, it in labelled.items()
-    }
+    flat: _Flat = {(HYPERPARAMETERS, label): it for label, it in labelled.items()}
     return {**{(key,): values[key] for key in values if key != HYPERPARAMETERS}, **flat}
 
 
