@@ -19,8 +19,9 @@ from majobctl.cli.commands import LazyGroup
 from majobctl.cli.failures import show_failure
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
-from majobctl.cli.options import INTERRUPTED, color_choice
+from majobctl.cli.options import INTERRUPTED
 from majobctl.cli.progress import showing
+from majobctl.cli.terminal import color_choice
 
 
 @click.group(

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option, format_option, say, width_of
+from majobctl.cli.options import environment_option, format_option
+from majobctl.cli.terminal import say, width_of
 from majobctl.operations.context import provider_of, target_of
 from majobctl.text import printable_lines, table_text
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, color_choice, keep, kept
+from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, keep, kept
+from majobctl.cli.terminal import color_choice
 from majobctl.cli.types import UserPath, completed
 from majobctl.errors import MajobctlError
 from majobctl.text import printable

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import Command, NumberRange, environment_option, say
+from majobctl.cli.options import Command, NumberRange, environment_option
+from majobctl.cli.terminal import say
 from majobctl.cli.types import JobConfigName, ProjectId, UserPath
 from majobctl.errors import MajobctlError
 from majobctl.text import printable, quoted

@@ -4,26 +4,16 @@ are about, and with --format json one document on stdout."""
 from __future__ import annotations
 
 import io
-import re
-import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache, partial
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import click
 
 from majobctl import __version__
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.options import (
-    INTERRUPTED,
-    color_choice,
-    is_colored,
-    is_terminal,
-    kept,
-    painted,
-    say,
-)
+from majobctl.cli.options import INTERRUPTED, kept
+from majobctl.cli.terminal import color_choice, is_colored, is_terminal, painted, say
 from majobctl.errors import ConfigError, DeniedError, MajobctlError, Problem, ServiceError
 from majobctl.text import counted, printable, printable_lines
 
@@ -153,67 +143,12 @@ def show_problems(
     has_excerpts = is_terminal(sys.stderr) or color_choice() == "always"
     excerpts: list[list[str]] = []
     if has_excerpts:
-        found = _Lines(typed, secret_names)
-        excerpts = [found.excerpt(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
+        from majobctl.cli.excerpts import Excerpts
+
+        found = Excerpts(typed, secret_names)
+        excerpts = [found.of(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
     for index, problem in enumerate(problems):
         say(_marked(printable_lines(str(problem)), problem.place, "red"), err=True)
         here, following = excerpts[index : index + 1], excerpts[index + 1 : index + 2]
         if here and here != following:
             click.echo("".join(f"{line}\n" for line in here[0]), nl=False, err=True)
-
-
-class _Lines:
-    """The lines of files as they are now; a file may be gone, or be another one."""
-
-    def __init__(self, typed: Collection[str], secret_names: Collection[str]) -> None:
-        from majobctl.cli.invocation import root_or_here
-
-        self._root, self._typed, self._secret_names = root_or_here(), typed, secret_names
-        self._width = shutil.get_terminal_size((100, 0)).columns or 100
-        self._text_of: Callable[[str], str] = lru_cache(maxsize=1)(self._read)
-
-    def _read(self, file: str) -> str:
-        from pathlib import Path
-
-        from majobctl.files import read_file
-
-        try:
-            content = read_file(Path(file) if file in self._typed else self._root / file)
-        except (OSError, ValueError):
-            return ""
-        return content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-
-    def excerpt(self, problem: Problem) -> list[str]:
-        from majobctl.render.excerpt import excerpt
-
-        text = self._text_of(problem.file)
-        *before, line = text.split("\n", problem.line)[: problem.line]
-        is_inside = any("\n".join(before).count(it) % 2 for it in ('"""', "'''"))
-        if len(before) < problem.line - 1 or is_inside:
-            return []  # the text of a string may be secret, and its key is on another line
-        named = {*re.findall("[\"']([^\"'\n]*)[\"']", " ".join(_SENSITIVE.findall(text)))}
-        names = {*self._secret_names, *(it.rpartition(".")[2] for it in named)}
-        hides = partial(_may_be_secret, names=names, where=problem.where)
-        return excerpt(line, problem, self._width, hides)
-
-
-_SENSITIVE = re.compile(r"\bsensitive\s*=\s*\[([^\]]*)")
-_TEXT = re.compile("[\"'“”„‘’]")
-_ADDRESS = re.compile(r"://[^\s\"']*[@?]")
-"""Where a password or a token may be."""
-
-
-def _may_be_secret(key: str, rest: str, names: Collection[str], where: str) -> bool:
-    """Whether ``rest``, the value of ``key``, must not be shown. What a sensitive value is made of
-    may have any name: so no text of other keys than those of job configs, settings and policies."""
-    from majobctl.job_config.directives import DIRECTIVES
-    from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
-    from majobctl.job_config.secrets import looks_secret
-    from majobctl.repository.settings.keys import SETTINGS
-
-    if key in names or looks_secret(key) or _ADDRESS.search(rest):
-        return True
-    known = {"type", "label", *FIELDS, *DIRECTIVES}
-    known.update(*SETTINGS.values(), *DATA_SOURCE_KEYS.values())
-    is_known = key in known or where.startswith("policy.")
-    return not is_known and _TEXT.search(rest) is not None

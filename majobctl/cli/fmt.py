@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.failures import show_problems
-from majobctl.cli.options import say
+from majobctl.cli.terminal import say
 from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from majobctl.cli.options import say
+from majobctl.cli.terminal import say
 from majobctl.cli.types import ProjectId, UserPath
 from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME

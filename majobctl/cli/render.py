@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.types import JobConfigOrFile
 
 
@@ -59,11 +59,11 @@ def command(names: tuple[str, ...], format_: str, origin: bool) -> None:
         from majobctl.render.values import shown as shown_value
 
         text = render.requests_text(*shown, requests_of(found, shown_value, invocation.warn))
-        if options.is_terminal(sys.stdout):
+        if terminal.is_terminal(sys.stdout):
             text = printable_lines(text)  # a file gets the bytes that are sent
     else:
         text = render.toml_text(*shown)
-    if format_ == "toml" and (width := options.width_of(sys.stdout)):
+    if format_ == "toml" and (width := terminal.width_of(sys.stdout)):
         text = "".join(_fitted(line, width) for line in text.splitlines(keepends=True))
     if format_ in ("toml", "sdk"):
         text = text.replace("##", "#\\u0023")  # a CI job's log may take it for a command

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from majobctl.cli import invocation, options
-from majobctl.cli.options import environment_option, format_option, lock_timeout_option, say
+from majobctl.cli import invocation, terminal
+from majobctl.cli.options import environment_option, format_option, lock_timeout_option
+from majobctl.cli.terminal import say
 from majobctl.cli.types import JobConfigGlob, JobConfigName, UserPath, completed
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import is_glob
@@ -72,7 +73,7 @@ def rm(names: tuple[str, ...], auto_approve: bool) -> None:
             return True
         for name in chosen:
             click.echo(f"  forget job_config.{printable(name)}", err=True)
-        return auto_approve or options.is_confirmed(_QUESTION, _ADVICE, UNDONE)
+        return auto_approve or terminal.is_confirmed(_QUESTION, _ADVICE, UNDONE)
 
     number, serial = remove_from_state(invocation.repository(), names, approve)
     say(f"Removed {number} from the state. State serial {serial}.")
