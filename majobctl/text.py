@@ -165,11 +165,13 @@ _BREAKS = tuple(map(re.compile, (_CELL, _WORD, _STEP)))
 
 
 def columns(text: str) -> int:
-    """The columns that ``text`` takes on a terminal, or a few more."""
+    """The columns that ``text``, which is safe to print, takes on a terminal, or a few more."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 def _columns_of(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
     return 2 if unicodedata.east_asian_width(char) in _WIDE else 1
 
 

@@ -21,6 +21,7 @@ from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.job_log import guarded_streams, unguarded_stdout
 from majobctl.cli.options import INTERRUPTED
 from majobctl.cli.progress import showing
+from majobctl.cli.terminal import color_choice
 
 
 @click.group(
@@ -77,7 +78,9 @@ def _run(arguments: Sequence[str]) -> int:
             from majobctl.cli.spellings import corrected
 
             error = corrected(error, arguments)
-        return show_failure(error, arguments, chosen)
+        with click.Context(cli, obj=chosen) as context:
+            context.color = color_choice() == "always" or None
+            return show_failure(error, arguments)
     return code if isinstance(code, int) else 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.failures import report
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.progress import ApplyProgress
@@ -77,7 +77,7 @@ def command(
         is_approved=is_approved,
         refresh=refresh or "",
         overwrite=overwrite,
-        reviewed=not is_approved and options.is_terminal(sys.stdin),
+        reviewed=not is_approved and terminal.is_terminal(sys.stdin),
         force=force,
         verify=verify,
     )
@@ -134,7 +134,7 @@ def _report(result: ApplyResult, format_: str) -> int:
 
     if result.problem:
         # First: it says where the outcomes are, and stdout may be what cannot be written.
-        report("Error", result.problem, options.kept("color"))
+        report("Error", result.problem)
     # The plan has said already that there was nothing to do.
     if result.results or format_ == "json":
         _show_result(result, format_)
@@ -151,20 +151,20 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
     from majobctl.render.text import plan_text
 
     if format_ == "text":
-        text = plan_text(plan, options.painter(), options.width_of(sys.stdout), options.view())
-        options.say(f"{text}\n" if plan.changes else text)
+        text = plan_text(plan, terminal.painter(), terminal.width_of(sys.stdout), options.view())
+        terminal.say(f"{text}\n" if plan.changes else text)
     elif not is_approved:
         # stdout is for the one JSON document; the plan to approve is shown on stderr.
-        width = options.width_of(sys.stderr)
-        options.say(f"{plan_text(plan, width=width, by=options.view())}\n", err=True)
+        width = terminal.width_of(sys.stderr)
+        terminal.say(f"{plan_text(plan, width=width, by=options.view())}\n", err=True)
     else:
         for denied in together(plan.denials):
-            options.say(printable(str(denied)), err=True)
+            terminal.say(printable(str(denied)), err=True)
 
 
 def _is_confirmed(plan: Plan) -> bool:
     place = f" to the environment {plan.environment}" if plan.environment else ""
-    return options.is_confirmed(
+    return terminal.is_confirmed(
         f"Apply these changes{place}? Only yes is accepted",
         "save a plan (`majobctl plan --refresh --out FILE`), review it and run"
         " `majobctl apply FILE`; or run `majobctl apply --auto-approve`",
@@ -182,7 +182,7 @@ def _show_result(result: ApplyResult, format_: str) -> None:
 
         text = result_text(result)
     try:
-        options.say(text, format_)
+        terminal.say(text, format_)
     except OSError as error:
         raise MajobctlError(
             f"the result cannot be written: {error.strerror}\n"

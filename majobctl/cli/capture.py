@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.failures import report
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import UserPath
@@ -70,14 +70,14 @@ def command(
     with suppress(MajobctlError) if not out else nullcontext():
         root = invocation.root()
     notice = f"Running {printable(script)}: this is your code, and it can do whatever you can."
-    options.say(notice, err=True)
+    terminal.say(notice, err=True)
     with INTERRUPTS.careful():
         found = capture(script, arguments, timeout=timeout, passed=passed, root=root, out=out)
     for warning in (*found.warnings, *(f"left out: {problem}" for problem in found.left_out)):
         invocation.warn(warning)
     end = f" in {printable(found.file)}" if found.file else ""
     if found.failure:
-        report("Error", found.failure, options.kept("color"))
+        report("Error", found.failure)
         end = " before that"
     if out and not found.file:
         end += "; no file was written"
@@ -90,5 +90,5 @@ def command(
         invocation.warn(f"{which} went to {quoted(script)} {how}: {advice}")
     if found.names and not out:
         click.echo(found.text, nl=False)
-    options.say(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
+    terminal.say(f"Captured {counted(len(found.names), 'job config')}{end}.", err=not found.file)
     return 0 if found.is_complete else 1

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option, format_option, say, width_of
+from majobctl.cli.options import environment_option, format_option
+from majobctl.cli.terminal import say, width_of
 from majobctl.operations.context import provider_of, target_of
 from majobctl.text import printable_lines, table_text
-
-if TYPE_CHECKING:
-    pass
 
 _HEADS = {
     "core": "vCPUs",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.annotations import Annotations, path_in_workspace
 from majobctl.cli.failures import show_problems
 from majobctl.errors import ConfigError, MajobctlError
@@ -112,7 +112,7 @@ def apply_command(wanted: str | None) -> int:
     _check_own(file)
     if not forge.is_approved(name):
         said = "Nobody approved this plan: what was changed in the service will be held back."
-        options.say(said, err=True)
+        terminal.say(said, err=True)
         plan(invocation.repository(name), out=file)
     saved = SavedPlan.read(invocation.read_file(file), file)
     return applied(saved, environment=name)
@@ -191,7 +191,7 @@ def _each(names: Sequence[str], act: Callable[[str], object]) -> list[Exception]
 
 def _show(error: Exception) -> None:
     if isinstance(error, ConfigError):
-        show_problems(error.problems, (), error.secret_names, options.kept("color"))
+        show_problems(error.problems, (), error.secret_names)
     else:
         invocation.warn(error if isinstance(error, MajobctlError) else reason_of(error))
 
@@ -223,7 +223,7 @@ def _planned(forge: Forge, environment: str, report: Annotations) -> Plan:
     report.add(made.denials, made.warnings)
     page = _HTML.format(f"-{environment}" if environment else "")
     write_rendered(plan_html(made), page, repository.load_settings())
-    options.say(plan_text(made, options.painter()))
+    terminal.say(plan_text(made, terminal.painter()))
     return made
 
 
@@ -253,7 +253,7 @@ def _publish_plans(forge: Forge, plans: dict[str, Plan | None]) -> None:
     text = plans_markdown(plans, forge.commit, forge.url, forge.most)
     _add_to("GITHUB_STEP_SUMMARY", text)
     if forge.request and forge.silence:
-        options.say(f"There is no comment: {forge.silence}.", err=True)
+        terminal.say(f"There is no comment: {forge.silence}.", err=True)
     elif forge.request:
         publish(forge, forge.comments(), _marker("plan", [*plans]), text)
 
@@ -265,11 +265,11 @@ def _drift(forge: Forge, environment: str) -> Drift:
     from majobctl.render.text import drift_text
 
     found = drift(invocation.repository(environment))
-    options.say(drift_text(found, options.painter()))
+    terminal.say(drift_text(found, terminal.painter()))
     text = drift_markdown(found)
     _add_to("GITHUB_STEP_SUMMARY", text)
     if forge.silence:
-        options.say(f"There is no issue: {forge.silence}.", err=True)
+        terminal.say(f"There is no issue: {forge.silence}.", err=True)
     else:
         title = "Training job configurations have drifted" + f" ({environment})" * bool(environment)
         act = publish if found.changes else withdraw

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from majobctl.cli.common import add_common_options
-from majobctl.cli.options import width_of
+from majobctl.cli.terminal import width_of
 from majobctl.text import fitted
 
 if TYPE_CHECKING:

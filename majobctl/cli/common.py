@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, color_choice, keep, kept
+from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, keep, kept
+from majobctl.cli.terminal import color_choice
 from majobctl.cli.types import UserPath, completed
 from majobctl.errors import MajobctlError
 from majobctl.text import printable
@@ -44,7 +45,7 @@ def _log_requests(context: click.Context, parameter: click.Parameter, is_wanted:
 def _choose_color(context: click.Context, parameter: click.Parameter, choice: str | None) -> None:
     keep(context, parameter, choice)
     context.find_root().ensure_object(dict)["command"] = context.command
-    if color_choice(kept("color")) == "always":
+    if color_choice() == "always":
         context.color = True  # otherwise click takes the colors out where there is no terminal
 
 
@@ -63,7 +64,6 @@ _NAMES = ENVIRONMENT_NAMES
 _MEANING = f"The environment of the settings to use (also: {ENVIRONMENT})."
 _COLOR = "When to use colors; auto: on a terminal (also: NO_COLOR, FORCE_COLOR)."
 _CHOICES = click.Choice(("auto", "always", "never"))
-_CHDIR, _FIRST = ("-C", "--chdir"), "Change to DIR first."
 COMMON_OPTIONS = (
     _option(
         _go_to,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift
@@ -44,7 +44,7 @@ def command(format_: str, detailed_exitcode: bool, unmanaged: bool) -> int:
 
     repository, selection = invocation.repository(), invocation.selection()
     found = drift(repository, selection=selection, unmanaged=unmanaged)
-    options.say(_rendered(found, format_), format_)
+    terminal.say(_rendered(found, format_), format_)
     return options.HAS_CHANGES if detailed_exitcode and found.changes else 0
 
 
@@ -60,4 +60,4 @@ def _rendered(drift: Drift, format_: str) -> str:
         return drift_markdown(drift)
     from majobctl.render.text import drift_text
 
-    return drift_text(drift, options.painter(), options.width_of(sys.stdout))
+    return drift_text(drift, terminal.painter(), terminal.width_of(sys.stdout))

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import Command, NumberRange, environment_option, say
-from majobctl.cli.types import JobConfigName, UserPath
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.cli.options import Command, NumberRange, environment_option
+from majobctl.cli.terminal import say
+from majobctl.cli.types import JobConfigName, ProjectId, UserPath
+from majobctl.errors import MajobctlError
 from majobctl.text import printable, quoted
 
 _READY = "majobctl emulator listening on"
@@ -34,21 +35,12 @@ def _path_option(
     return click.option(name, metavar=metavar, type=UserPath(**kind), help=meaning)
 
 
-def _checked_project(_: click.Context, __: click.Parameter, project_id: str) -> str:
-    from majobctl.target import checked_project_id
-
-    try:
-        return checked_project_id(project_id)
-    except ConfigError as error:
-        raise click.BadParameter(error.problems[0].message) from error
-
-
 _project_option = click.option(
     "--project-id",
     metavar="ID",
     default="emulator",
     show_default=True,
-    callback=_checked_project,
+    type=ProjectId(),
     help="The project's ID.",
 )
 

@@ -4,19 +4,16 @@ are about, and with --format json one document on stdout."""
 from __future__ import annotations
 
 import io
-import re
-import shutil
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Any
 
 import click
 
 from majobctl import __version__
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.options import INTERRUPTED, color_choice, is_colored, is_terminal, painted, say
+from majobctl.cli.options import INTERRUPTED, kept
+from majobctl.cli.terminal import color_choice, is_colored, is_terminal, painted, say
 from majobctl.errors import ConfigError, DeniedError, MajobctlError, Problem, ServiceError
 from majobctl.text import counted, printable, printable_lines
 
@@ -25,33 +22,26 @@ _MOST_EXCERPTS = 20
 _COLOURS = {"Error": "red", "Warning": "yellow"}
 
 
-def report(label: str, what: object, chosen: Mapping[str, Any]) -> None:
+def report(label: str, what: object) -> None:
     """Prints ``label``, "Error" or "Warning", and ``what``, whose place has its colour, too."""
     place = what.place if isinstance(what, Problem) else ""
     colour = _COLOURS[label]
-    text = _marked(printable_lines(str(what)), place, colour, chosen)
-    _say(f"{_marked(f'{label}:', label, colour, chosen)} {text}", chosen)
+    text = _marked(printable_lines(str(what)), place, colour)
+    say(f"{_marked(f'{label}:', label, colour)} {text}", err=True)
 
 
-def _say(text: str, chosen: Mapping[str, Any]) -> None:
-    # Outside of a command, click would take the colors out.
-    say(text, err=True, color=is_colored(sys.stderr, chosen) or None)
-
-
-def _marked(text: str, start: str, colour: str, chosen: Mapping[str, Any]) -> str:
+def _marked(text: str, start: str, colour: str) -> str:
     """``text`` with what it starts with, and the colon after that, in ``colour``."""
     start = printable(start) + ":" if start else ""
-    if not start or not text.startswith(start) or not is_colored(sys.stderr, chosen):
+    if not start or not text.startswith(start) or not is_colored(sys.stderr):
         return text
     return painted(start, colour) + text[len(start) :]
 
 
-def show_failure(error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]) -> int:
-    """Says why the command failed, and returns its exit code; ``chosen`` are the options that were
-    read by then."""
-    is_json = _wants_json(error, arguments, chosen)
-    kind, code, text = _told(error, arguments, chosen)
-    if is_json:
+def show_failure(error: BaseException, arguments: Sequence[str]) -> int:
+    """Says why the command failed, and returns its exit code."""
+    kind, code, text = _told(error, arguments)
+    if _wants_json(error, arguments):
         from majobctl.plan.document import dumps
         from majobctl.render.errors import error_document
 
@@ -63,12 +53,13 @@ def show_failure(error: BaseException, arguments: Sequence[str], chosen: Mapping
     return code
 
 
-def _wants_json(error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]) -> bool:
+def _wants_json(error: BaseException, arguments: Sequence[str]) -> bool:
     """Whether stdout is for one JSON document; the command line may be wrong before that option."""
-    if format_ := chosen.get("format"):
+    known = kept("format_", "command")
+    if format_ := known.get("format_"):
         return bool(format_ == "json")
     context = getattr(error, "ctx", None)
-    command = context.command if context else chosen.get("command")
+    command = context.command if context else known.get("command")
     names = {name for it in getattr(command, "params", ()) for name in it.opts}
     if command and "--format" not in names and not isinstance(command, click.Group):
         return False
@@ -76,18 +67,13 @@ def _wants_json(error: BaseException, arguments: Sequence[str], chosen: Mapping[
     return "--format=json" in words or ("--format", "json") in pairwise(words)
 
 
-def _told(
-    error: BaseException, arguments: Sequence[str], chosen: Mapping[str, Any]
-) -> tuple[str, int, str]:
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int, str]:
     """Prints the error; returns its kind, the exit code, and the message."""
     if isinstance(error, click.ClickException):
-        return "usage", 1, _show_usage(error, chosen)
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        click.echo("Interrupted.", err=True)
-        return "interrupted", INTERRUPTED, "Interrupted."
+        return "usage", 1, _show_usage(error)
     if isinstance(error, ConfigError):
         typed = {part for it in arguments for part in (it, it.partition("=")[2])}
-        show_problems(error.problems, typed, error.secret_names, chosen)
+        show_problems(error.problems, typed, error.secret_names)
         text = f"{counted(len(error.problems), 'problem')}. Nothing was done."
         click.echo(text, err=True)
         return error.kind, 1, text
@@ -95,13 +81,13 @@ def _told(
         from majobctl.render.errors import kind_of
 
         text = "\n".join([printable_lines(str(error)), *_advice(error)])
-        report("Error", text, chosen)
+        report("Error", text)
         return kind_of(error), error.exit_code, text
     if isinstance(error, OSError):
         # A full disk, a stream that cannot be written, a folder that is gone: not a defect of ours.
-        report("Error", text := printable(_reason(error)), chosen)
+        report("Error", text := printable(_reason(error)))
         return "system", 1, text
-    if INTERRUPTS.is_raised:
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or INTERRUPTS.is_raised:
         # Python makes another error of one that is raised in an import, or until 3.12 while a class
         # is created.
         click.echo("Interrupted.", err=True)
@@ -114,14 +100,14 @@ def _told(
     return "defect", 1, f"this is a defect in majobctl: {type(error).__name__}"
 
 
-def _show_usage(error: click.ClickException, chosen: Mapping[str, Any]) -> str:
+def _show_usage(error: click.ClickException) -> str:
     error.message = printable_lines(error.message)  # type: ignore[misc]
     error.show(shown := io.StringIO())
     text = error.format_message()
     usage = shown.getvalue().removesuffix(f"Error: {text}\n")
     click.echo(usage, nl=False, err=True)
     if usage.strip() != text.strip():  # or a group was called alone, and this is its help
-        report("Error", text, chosen)
+        report("Error", text)
     return text
 
 
@@ -150,77 +136,19 @@ def _reason(error: OSError) -> str:
 
 
 def show_problems(
-    problems: Sequence[Problem],
-    typed: Collection[str],
-    secret_names: Collection[str],
-    chosen: Mapping[str, Any],
+    problems: Sequence[Problem], typed: Collection[str], secret_names: Collection[str]
 ) -> None:
     """Prints each problem, on a terminal with the line that it is about. Paths are relative to the
     folder of the settings, but for those that were ``typed``."""
-    has_excerpts = is_terminal(sys.stderr) or color_choice(chosen) == "always"
+    has_excerpts = is_terminal(sys.stderr) or color_choice() == "always"
     excerpts: list[list[str]] = []
     if has_excerpts:
-        found = _Lines(typed, secret_names)
-        excerpts = [found.excerpt(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
+        from majobctl.cli.excerpts import Excerpts
+
+        found = Excerpts(typed, secret_names)
+        excerpts = [found.of(it) if it.line else [] for it in problems[:_MOST_EXCERPTS]]
     for index, problem in enumerate(problems):
-        _say(_marked(printable_lines(str(problem)), problem.place, "red", chosen), chosen)
+        say(_marked(printable_lines(str(problem)), problem.place, "red"), err=True)
         here, following = excerpts[index : index + 1], excerpts[index + 1 : index + 2]
         if here and here != following:
             click.echo("".join(f"{line}\n" for line in here[0]), nl=False, err=True)
-
-
-class _Lines:
-    """The lines of files as they are now; a file may be gone, or be another one."""
-
-    def __init__(self, typed: Collection[str], secret_names: Collection[str]) -> None:
-        from majobctl.cli.invocation import root_or_here
-
-        self._root, self._typed, self._secret_names = root_or_here(), typed, secret_names
-        self._width = shutil.get_terminal_size((100, 0)).columns or 100
-        self._text_of: Callable[[str], str] = lru_cache(maxsize=1)(self._read)
-
-    def _read(self, file: str) -> str:
-        from pathlib import Path
-
-        from majobctl.files import read_file
-
-        try:
-            content = read_file(Path(file) if file in self._typed else self._root / file)
-        except (OSError, ValueError):
-            return ""
-        return content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-
-    def excerpt(self, problem: Problem) -> list[str]:
-        from majobctl.render.excerpt import excerpt
-
-        text = self._text_of(problem.file)
-        *before, line = text.split("\n", problem.line)[: problem.line]
-        is_inside = any("\n".join(before).count(it) % 2 for it in ('"""', "'''"))
-        if len(before) < problem.line - 1 or is_inside:
-            return []  # the text of a string may be secret, and its key is on another line
-        named = {*re.findall("[\"']([^\"'\n]*)[\"']", " ".join(_SENSITIVE.findall(text)))}
-        names = {*self._secret_names, *(it.rpartition(".")[2] for it in named)}
-        hides = partial(_may_be_secret, names=names, where=problem.where)
-        return excerpt(line, problem, self._width, hides)
-
-
-_SENSITIVE = re.compile(r"""\bsensitive\s*=\s*(\[[^\]]*|"[^"\n]*"|'[^'\n]*')""")
-_TEXT = re.compile("[\"'“”„‘’]")
-_ADDRESS = re.compile(r"://[^\s\"']*[@?]|password", re.IGNORECASE)
-"""Where a password or a token may be."""
-
-
-def _may_be_secret(key: str, rest: str, names: Collection[str], where: str) -> bool:
-    """Whether ``rest``, the value of ``key``, must not be shown. What a sensitive value is made of
-    may have any name: so no text of other keys than those of job configs, settings and policies."""
-    from majobctl.job_config.directives import DIRECTIVES
-    from majobctl.job_config.fields import DATA_SOURCE_KEYS, FIELDS
-    from majobctl.job_config.secrets import looks_secret
-    from majobctl.repository.settings.keys import SETTINGS
-
-    if key in names or looks_secret(key) or _ADDRESS.search(rest):
-        return True
-    known = {"type", "label", *FIELDS, *DIRECTIVES}
-    known.update(*SETTINGS.values(), *DATA_SOURCE_KEYS.values())
-    is_known = key in known or where.startswith("policy.")
-    return not is_known and _TEXT.search(rest) is not None

@@ -11,7 +11,7 @@ import click
 
 from majobctl.cli import invocation
 from majobctl.cli.failures import show_problems
-from majobctl.cli.options import kept, say
+from majobctl.cli.terminal import say
 from majobctl.cli.types import UserPath
 from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import counted, printable, reason_of
@@ -44,7 +44,7 @@ def command(files: tuple[str, ...], check: bool, diff: bool) -> int:
             changes.append(_format(path, name, check=check, diff=diff))
         except ConfigError as error:
             problems += error.problems
-    show_problems(sorted(problems), files, (), kept("color"))
+    show_problems(sorted(problems), files, ())
     if problems:
         count = counted(len(problems), "problem")
         say(f"{count}. Files with problems were not changed.", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.common import after_common_options
 from majobctl.cli.types import JobConfigName
 from majobctl.errors import MajobctlError
@@ -78,10 +78,10 @@ def command(name: str | None, most: int | None, since: str | None, format_: str)
     else:
         from majobctl.render.history import history_markdown, history_text
 
-        notes, width = [*_notes(found, name, since)], options.width_of(sys.stdout)
+        notes, width = [*_notes(found, name, since)], terminal.width_of(sys.stdout)
         is_text = format_ == "text"
         text = (history_text if is_text else history_markdown)(found.events, notes, name, width)
-    options.say(text, format_)
+    terminal.say(text, format_)
 
 
 def _notes(found: Found, name: str, since: str) -> Iterator[str]:
@@ -124,12 +124,12 @@ def verify() -> int:
 
     found = faults_of(store_of(invocation.load_settings()))
     for fault in found.faults:
-        options.say(_sentence(fault) if fault.number else _LOST)
+        terminal.say(_sentence(fault) if fault.number else _LOST)
     if not found.faults and not found.events and not found.known_since:
-        options.say(_NO_HISTORY)
+        terminal.say(_NO_HISTORY)
     elif not found.faults:
         since = f", since serial {found.known_since}" if found.known_since else ""
-        options.say(f"Every record of the history is as it was written{since}.")
+        terminal.say(f"Every record of the history is as it was written{since}.")
     return 1 if found.faults else 0
 
 
@@ -152,14 +152,14 @@ def prune(before: str, auto_approve: bool) -> None:
     moment = moment_of(before, "--before")
 
     def approve(number: int) -> bool:
-        options.say(f"{counted(number, 'record')} before {moment} will be removed.", err=True)
-        if auto_approve or options.is_confirmed(_QUESTION, _ADVICE, "nothing was removed"):
+        terminal.say(f"{counted(number, 'record')} before {moment} will be removed.", err=True)
+        if auto_approve or terminal.is_confirmed(_QUESTION, _ADVICE, "nothing was removed"):
             return True
         raise MajobctlError("not approved; nothing was removed")
 
     removed, known_since = prune_history(invocation.repository(), moment, approve)
     text = f"Removed {counted(removed, 'record')}. The history is known since serial {known_since}."
-    options.say(text if removed else f"The history has no record before {moment}.")
+    terminal.say(text if removed else f"The history has no record before {moment}.")
 
 
 @click.command("blame")
@@ -184,6 +184,6 @@ def blame(name: str, format_: str) -> None:
     else:
         from majobctl.render.history import blame_markdown, blame_text
 
-        width = options.width_of(sys.stdout)
+        width = terminal.width_of(sys.stdout)
         text = (blame_text if format_ == "text" else blame_markdown)(found, width)
-    options.say(text, format_)
+    terminal.say(text, format_)

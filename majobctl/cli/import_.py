@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import JobConfigGlob, UserPath
 from majobctl.text import counted, printable
@@ -62,7 +62,7 @@ def command(
             single_file=single_file,
         )
     for notice in _notices(result, names):
-        options.say(notice, err=True)
+        terminal.say(notice, err=True)
     if not (result.imported or result.passed_over or result.left_out):
         invocation.warn("the service has no configuration")
     for warning in result.warnings:
@@ -72,7 +72,7 @@ def command(
         verb = "was" if len(names_of) == 1 else "were"
         invocation.warn(printable(f"{', '.join(names_of)} {verb} left out: {reason}"))
     text = f"{' '.join(_sentences(result, single_file))}\n"
-    options.say(_document(result) if format_ == "json" else text, format_)
+    terminal.say(_document(result) if format_ == "json" else text, format_)
     return 0
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from majobctl.cli.options import say
-from majobctl.cli.types import UserPath
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.cli.terminal import say
+from majobctl.cli.types import ProjectId, UserPath
+from majobctl.errors import MajobctlError
 from majobctl.repository.settings.settings import FILE_NAME
-from majobctl.target import REGIONS, checked_project_id
+from majobctl.target import REGIONS
 from majobctl.text import nearest, printable, quoted
 
 _TEMPLATES = {
@@ -46,17 +46,10 @@ def _region(context: click.Context, parameter: click.Parameter, region: str) -> 
     return region
 
 
-def _project_id(context: click.Context, parameter: click.Parameter, project_id: str) -> str:
-    try:
-        return checked_project_id(project_id) if project_id else ""
-    except ConfigError as error:
-        raise click.BadParameter(error.problems[0].message) from error
-
-
 @click.command("init")
 @click.argument("directory", metavar="[DIR]", default=".", type=UserPath("dir"))
 @click.option("--region", default="", callback=_region, help="The real service, such as eu-de.")
-@click.option("--project-id", metavar="ID", default="", callback=_project_id, help="Your project.")
+@click.option("--project-id", metavar="ID", default="", type=ProjectId(), help="Your project.")
 def command(directory: str, region: str, project_id: str) -> None:
     """Create a config repository in DIR: settings, one example job config, files for git.
 

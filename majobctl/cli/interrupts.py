@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from majobctl.cli.options import INTERRUPTED, is_terminal, width_of
+from majobctl.cli.options import INTERRUPTED
 from majobctl.cli.status import STATUS
+from majobctl.cli.terminal import is_terminal, width_of
 from majobctl.text import fitted
 
 _RESENT = "The next plan resends what is not known to be done."

@@ -73,7 +73,7 @@ def load_settings() -> Settings:
 
 def warn(warning: object) -> None:
     """Prints a warning, or an error beside the one that ends the command."""
-    report("Error" if isinstance(warning, MajobctlError) else "Warning", warning, kept("color"))
+    report("Error" if isinstance(warning, MajobctlError) else "Warning", warning)
 
 
 def read_file(file: str, hint: str = "") -> bytes:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from majobctl.cli.types import JobConfigOrFile, UserPath, completed
-from majobctl.errors import MajobctlError
-from majobctl.render import Paint, unpainted
 from majobctl.text import quoted
 
 INTERRUPTED = 130
@@ -37,12 +33,13 @@ class NumberRange(click.FloatRange):
         return self.fail(f"{quoted(value)} is not a number{unit}", param, ctx)
 
 
-def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """What is typed last counts, before the command or after it; then what the command has."""
     chosen, name = context.find_root().ensure_object(dict), parameter.name or ""
     is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     if is_typed or chosen.get(name) is None:
         chosen[name] = value
+    return value
 
 
 def kept_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -123,23 +120,18 @@ def detailed_exitcode_option(what: str) -> Callable[[Command], Command]:
     return click.option("--detailed-exitcode", is_flag=True, help=meaning)
 
 
-def keep_format(context: click.Context, _: click.Parameter, value: str) -> str:
-    """For errors: which are a document if the result would be one."""
-    context.find_root().ensure_object(dict)["format"] = value
-    return value
-
-
 def format_choice(
     *formats: str, meaning: str = "How to print the result."
 ) -> Callable[[Command], Command]:
-    """The option ``--format``; the first of ``formats`` is the default."""
+    """The option ``--format``; the first of ``formats`` is the default. It is kept: an
+    error is a document if the result would be one."""
     return click.option(
         *("--format", "format_"),
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
         is_eager=True,
-        callback=keep_format,
+        callback=keep,
         help=meaning,
     )
 
@@ -181,70 +173,3 @@ def variable_options(command: Command) -> Command:
 
 def selection_options(command: Command) -> Command:
     return _target_option(_exclude_option(command))
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Whether ``stream`` is a terminal; a closed one is None."""
-    return stream is not None and stream.isatty()
-
-
-def is_confirmed(question: str, advice: str, undone: str = "nothing was sent") -> bool:
-    """Whether the user types the literal yes. Raises MajobctlError without a terminal."""
-    from majobctl.text import fitted
-
-    if not is_terminal(sys.stdin):
-        reason = f"cannot ask for approval: stdin is not a terminal; {undone}"
-        raise MajobctlError(f"{reason}\n{advice}")
-    try:
-        # The question ends with ": ", and room for the answer.
-        text = fitted(question, (width_of(sys.stderr) or 80) - 6)
-        answer = click.prompt(text, default="", show_default=False, err=True)
-    except click.Abort as error:
-        if not isinstance(error.__context__, EOFError):
-            raise
-        answer = ""
-        click.echo(err=True)  # Ctrl-D ends no line
-    return bool(answer == "yes")
-
-
-def width_of(stream: TextIO | None) -> int | None:
-    """The columns of a terminal, or those that COLUMNS asks for; None for anything else."""
-    is_known = is_terminal(stream) or "COLUMNS" in os.environ
-    import shutil
-
-    return shutil.get_terminal_size((0, 0)).columns or None if is_known else None
-
-
-def color_choice(chosen: Mapping[str, Any]) -> str:
-    """``always``, ``never`` or ``auto``, by the ``chosen`` options and the environment."""
-    if (choice := str(chosen.get("color") or "auto")) != "auto":
-        return choice
-    if os.environ.get("NO_COLOR"):
-        return "never"
-    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
-        return "always"
-    return "never" if os.environ.get("TERM") == "dumb" else "auto"
-
-
-def is_colored(stream: TextIO | None, chosen: Mapping[str, Any]) -> bool:
-    choice = color_choice(chosen)
-    return choice == "always" or (choice == "auto" and is_terminal(stream))
-
-
-def say(text: str, format_: str = "text", *, err: bool = False, color: bool | None = None) -> None:
-    """Prints lines; those for people so that no word is broken at the edge of a terminal."""
-    from majobctl.text import fitted
-
-    stream = sys.stderr if err else sys.stdout
-    if format_ == "text" and is_terminal(stream):
-        text = fitted(text, width_of(stream))
-    click.echo(text, err=err, nl=not text.endswith("\n"), color=color)
-
-
-def painter() -> Paint:
-    """Paints what is for stdout."""
-    return painted if is_colored(sys.stdout, kept("color")) else unpainted
-
-
-def painted(text: str, colour: str) -> str:
-    return click.style(text, fg=colour, bold=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.types import UserPath, completed
 from majobctl.files import at_home
 from majobctl.render import Paint, unpainted
@@ -88,15 +88,15 @@ def command(
         option = f"-e {made.environment} " if made.environment else ""
         again = f"majobctl apply {option}{printable(out)}"
         way = "policies deny what it does" if made.denials else f"apply it with: {again}"
-        options.say(f"Saved the plan; {way}", err=True)
+        terminal.say(f"Saved the plan; {way}", err=True)
     if outputs:
         from majobctl.operations.output_files import write_rendered
 
         settings = invocation.load_settings()
         for kind, file in outputs:
             write_rendered(rendered(made, kind, unpainted), file, settings)
-    text = rendered(made, format_, options.painter(), options.width_of(sys.stdout))
-    options.say(text, format_)
+    text = rendered(made, format_, terminal.painter(), terminal.width_of(sys.stdout))
+    terminal.say(text, format_)
     if made.denials:
         return 1
     return options.HAS_CHANGES if detailed_exitcode and made.changes else 0

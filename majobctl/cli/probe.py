@@ -6,7 +6,7 @@ import os
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import UserPath
 
@@ -46,7 +46,7 @@ def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> N
     with INTERRUPTS.careful("The next probe deletes what is left."):
 
         def approve() -> bool:
-            is_approved = auto_approve or options.is_confirmed(_QUESTION, _ADVICE)
+            is_approved = auto_approve or terminal.is_confirmed(_QUESTION, _ADVICE)
             INTERRUPTS.defer()
             return is_approved
 
@@ -59,7 +59,7 @@ def command(write: bool, auto_approve: bool, out: str | None, format_: str) -> N
     if format_ == "json":
         text = dumps({**HEAD, "findings": [it._asdict() for it in found]})
     if out is None:
-        options.say(text, format_)
+        terminal.say(text, format_)
     else:
         write_rendered(text, out, invocation.load_settings())
         os.chmod(out, 0o600)

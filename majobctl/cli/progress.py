@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from majobctl.cli.interrupts import INTERRUPTS
-from majobctl.cli.options import say
 from majobctl.cli.status import STATUS
+from majobctl.cli.terminal import say
 from majobctl.text import in_short, printable
 from majobctl.waiting import heard_by
 

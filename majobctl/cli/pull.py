@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.types import JobConfigOrFile
 
@@ -45,6 +45,6 @@ def command(names: tuple[str, ...], check: bool, format_: str) -> int:
     if format_ == "json":
         text = dumps(pull_document(pulled))
     else:
-        text = pull_text(pulled, options.painter(), options.width_of(sys.stdout))
-    options.say(text, format_)
+        text = pull_text(pulled, terminal.painter(), terminal.width_of(sys.stdout))
+    terminal.say(text, format_)
     return 0 if is_settled(pulled) else options.HAS_CHANGES

@@ -7,26 +7,26 @@ from dataclasses import replace
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.types import JobConfigOrFile
 
 
 @click.command("render")
 @click.argument("names", metavar="[NAME|GLOB|FILE]...", nargs=-1, type=JobConfigOrFile("files"))
 @click.option(
-    *("--as", "--format", "as_"),
+    *("--as", "--format", "format_"),
     type=click.Choice(("toml", "sdk", "rest", "json")),
     default="toml",
     show_default=True,
     is_eager=True,
-    callback=options.keep_format,
+    callback=options.keep,
     help="sdk: a Python script that runs with the ModelArts SDK or with majobctl; rest: the"
     " requests, in the form of .http files.",
 )
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
 @options.variable_options
 @options.selection_options
-def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
+def command(names: tuple[str, ...], format_: str, origin: bool) -> None:
     """Show the job configs as they will be: defaults, templates, matrices, variables and the
     environment resolved.
 
@@ -48,24 +48,24 @@ def command(names: tuple[str, ...], as_: str, origin: bool) -> None:
     chosen = replace(chosen, targeted=(*chosen.targeted, *names))
     found = resolve_configs(invocation.repository(), chosen)
     shown = found.configs, found.sources if origin else lambda config: {}
-    if as_ == "json":
+    if format_ == "json":
         from majobctl.plan.document import dumps
 
         text = dumps(render.configs_document(*shown, found.settings.environment))
-    elif as_ == "sdk":
+    elif format_ == "sdk":
         text = render.sdk_script(*shown, found.sdk_arguments, found.address)
-    elif as_ == "rest":
+    elif format_ == "rest":
         from majobctl.operations.requests import requests_of
         from majobctl.render.values import shown as shown_value
 
         text = render.requests_text(*shown, requests_of(found, shown_value, invocation.warn))
-        if options.is_terminal(sys.stdout):
+        if terminal.is_terminal(sys.stdout):
             text = printable_lines(text)  # a file gets the bytes that are sent
     else:
         text = render.toml_text(*shown)
-    if as_ == "toml" and (width := options.width_of(sys.stdout)):
+    if format_ == "toml" and (width := terminal.width_of(sys.stdout)):
         text = "".join(_fitted(line, width) for line in text.splitlines(keepends=True))
-    if as_ in ("toml", "sdk"):
+    if format_ in ("toml", "sdk"):
         text = text.replace("##", "#\\u0023")  # a CI job's log may take it for a command
     click.echo(text, nl=False)
 

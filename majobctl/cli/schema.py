@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli.options import say
+from majobctl.cli.terminal import say
 from majobctl.cli.types import UserPath
 
 if TYPE_CHECKING:

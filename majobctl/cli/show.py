@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from majobctl.cli import invocation, options
+from majobctl.cli import invocation, options, terminal
 from majobctl.cli.types import JobConfigOrFile
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import NAME, is_glob, plain_name
@@ -91,14 +91,14 @@ def command(name: str | None, at: str | None, as_: str | None, format_: str) -> 
             document = {it: document["job_configs"][it] for it in chosen}
         click.echo(dumps(document), nl=False)
     elif state is None:
-        options.say("There is no state yet; `majobctl apply` creates it.")
+        terminal.say("There is no state yet; `majobctl apply` creates it.")
     else:
         from majobctl.render.text import entry_text, state_text
 
-        width = options.width_of(sys.stdout)
+        width = terminal.width_of(sys.stdout)
         entries = (entry_text(state, it, width) for it in chosen)
         text = "\n".join(entries) if then or several else state_text(state)
-        options.say(f"{head}\n{text}" if head else text)
+        terminal.say(f"{head}\n{text}" if head else text)
 
 
 def _toml(settings: Settings, state: State | None, head: str, names: dict[str, str]) -> str:
@@ -119,5 +119,5 @@ def _show_plan(file: str, format_: str) -> None:
         options.no_view("JSON always has everything")
         click.echo(dumps(plan_file_document(content, file)), nl=False)
     else:
-        paint, width = options.painter(), options.width_of(sys.stdout)
-        options.say(plan_text(plan, paint, width, options.view()))
+        paint, width = terminal.painter(), terminal.width_of(sys.stdout)
+        terminal.say(plan_text(plan, paint, width, options.view()))

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
-
 import click
 
-from majobctl.cli import invocation, options
-from majobctl.cli.options import environment_option, format_option, lock_timeout_option, say
+from majobctl.cli import invocation, terminal
+from majobctl.cli.options import environment_option, format_option, lock_timeout_option
+from majobctl.cli.terminal import say
 from majobctl.cli.types import JobConfigGlob, JobConfigName, UserPath, completed
-from majobctl.errors import MajobctlError, StateError
+from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import is_glob
-from majobctl.operations.context import store_of, target_of, unknown_name
-from majobctl.operations.selection import matching
+from majobctl.operations.context import store_of
 from majobctl.text import printable, quoted
 
-if TYPE_CHECKING:
-    from majobctl.state.document import State
-
-
-_UNDONE = "nothing was changed"
 _QUESTION = "Remove these from the state? Only yes is accepted"
 _ADVICE = "name them, or run `majobctl state rm --auto-approve GLOB`"
 
@@ -74,20 +66,17 @@ def rm(names: tuple[str, ...], auto_approve: bool) -> None:
       majobctl state rm resnet50
       majobctl state rm 'bert-*'
     """
-    repository = invocation.repository()
-    with repository.locked(repository.load_settings()) as locked:
-        known = locked.state.job_configs if locked.state else {}
-        unknown = partial(unknown_name, state=locked.state)
-        chosen = dict.fromkeys(matching(names, known, unknown, _UNDONE))
-        if any(map(is_glob, names)):
-            for name in chosen:
-                click.echo(f"  forget job_config.{printable(name)}", err=True)
-            if not (auto_approve or options.is_confirmed(_QUESTION, _ADVICE, _UNDONE)):
-                raise MajobctlError(f"not approved; {_UNDONE}")
-        assert locked.state is not None
-        rest = {name: entry for name, entry in known.items() if name not in chosen}
-        locked.write(locked.state.changed(rest))
-    say(f"Removed {len(chosen)} from the state. State serial {locked.state.serial}.")
+    from majobctl.operations.state_edits import UNDONE, remove_from_state
+
+    def approve(chosen: list[str]) -> bool:
+        if not any(map(is_glob, names)):
+            return True
+        for name in chosen:
+            click.echo(f"  forget job_config.{printable(name)}", err=True)
+        return auto_approve or terminal.is_confirmed(_QUESTION, _ADVICE, UNDONE)
+
+    number, serial = remove_from_state(invocation.repository(), names, approve)
+    say(f"Removed {number} from the state. State serial {serial}.")
 
 
 @command.command("mv")
@@ -105,25 +94,13 @@ def mv(old: str, new: str) -> None:
     Example:
       majobctl state mv resnet50 resnet-50
     """
-    from majobctl.job_config.fields import name_violation
-    from majobctl.state.record import Notes
+    from majobctl.operations.state_edits import rename_in_state
 
     repository = invocation.repository()
-    settings = repository.load_settings()
-    with repository.locked(settings) as locked:
-        entries = dict(locked.state.job_configs if locked.state else {})
-        wrong = [] if old in entries else [unknown_name(old, locked.state)]
-        if violation := name_violation(new, settings.values["jobs"]["max_name_length"]):
-            wrong.append(f"{quoted(new)} cannot be its name: {violation.message}")
-        elif new in entries:
-            wrong.append(f"the state has job_config.{new} already")
-        if locked.state is None or wrong:
-            raise MajobctlError("\n".join([*wrong, "nothing was changed"]))
-        entries[new] = entries.pop(old)
-        state = locked.state.changed(dict(sorted(entries.items())))
-        locked.write(state, Notes(renamed={new: old}))
-    say(f"Renamed in the state, from {quoted(old)}. State serial {state.serial}.")
-    option = f" -e {printable(settings.environment)}" if settings.environment else ""
+    serial = rename_in_state(repository, old, new)
+    say(f"Renamed in the state, from {quoted(old)}. State serial {serial}.")
+    environment = repository.overrides.environment
+    option = f" -e {printable(environment)}" if environment else ""
     say(
         f"Now rename the table in its job file to [job_config.{new}]; the service was not asked,"
         f" and may still have the configuration as {quoted(old)}: majobctl plan{option} --refresh",
@@ -163,23 +140,12 @@ def push(file: str, force: bool) -> None:
     Example:
       majobctl state push state-copy.json
     """
-    from dataclasses import replace
+    from majobctl.operations.state_edits import push_state
 
-    repository = invocation.repository()
-    settings = repository.load_settings()
     pushed = invocation.read_state(file)
-    pushed.check_target(target_of(settings), file)
-    with repository.locked(settings, instead=pushed, force=force) as locked:
-        current = locked.state
-        if current is not None and not force:
-            _check_follows(pushed, current, file, settings.environment)
-        if current and (pushed.lineage, pushed.digest()) == (current.lineage, current.digest()):
-            say(f"The state has the same entries. State serial {current.serial}.")
-            return
-        before = current.serial if current else 0
-        serial = max(pushed.serial, before + 1)
-        locked.write(replace(pushed, serial=serial))
-    say(f"Pushed {printable(file)}. State serial {serial}.")
+    serial, is_new = push_state(invocation.repository(), pushed, file, force=force)
+    what = f"Pushed {printable(file)}." if is_new else "The state has the same entries."
+    say(f"{what} State serial {serial}.")
 
 
 @command.command("check")
@@ -226,18 +192,3 @@ def move(backend: str, keys: tuple[str, ...]) -> None:
     say(f"The state is in {printable(moved.place)}. State serial {moved.serial}.", err=True)
     say("Put this into majobctl.toml, and commit it:", err=True)
     click.echo(moved.lines)
-
-
-def _check_follows(pushed: State, current: State, file: str, environment: str) -> None:
-    if pushed.lineage != current.lineage:
-        ours, theirs = printable(current.lineage), printable(pushed.lineage)
-        reason = f"is of another lineage ({theirs}) than the state ({ours})"
-    elif pushed.serial < current.serial:
-        reason = f"has serial {pushed.serial}, the state {current.serial}: it is older"
-    elif pushed.serial == current.serial and pushed.digest() != current.digest():
-        reason = f"has serial {pushed.serial}, as the state, but other entries"
-    else:
-        return
-    file, option = printable(file), f" -e {printable(environment)}" if environment else ""
-    anyway = f"to replace it anyway, run `majobctl state push{option} --force {file}`"
-    raise StateError(f"{file} {reason}\nnothing was changed; {anyway}")

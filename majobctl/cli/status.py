@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from majobctl.cli.options import is_terminal, width_of
+from majobctl.cli.terminal import is_terminal, width_of
 from majobctl.text import columns, fitting, printable
 
 _ROOM_FOR_SIGNAL = 4

@@ -1,4 +1,4 @@
-"""What options and arguments accept: paths of a user, and the names of job configs."""
+"""What options and arguments accept: paths of a user, the names of job configs, project ids."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from majobctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,6 +41,18 @@ class UserPath(click.types.StringParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
         return completed("paths", self.kind)(ctx, param, incomplete)
+
+
+class ProjectId(click.types.StringParamType):
+    """The id of a project; "" for none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from majobctl.target import checked_project_id
+
+        try:
+            return checked_project_id(value) if value else ""
+        except ConfigError as error:
+            return self.fail(error.problems[0].message, param, ctx)
 
 
 class JobConfigName(click.types.StringParamType):

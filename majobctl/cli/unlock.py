@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from majobctl.cli import invocation
-from majobctl.cli.options import environment_option, say
+from majobctl.cli.options import environment_option
+from majobctl.cli.terminal import say
 from majobctl.operations.context import store_of
 
 

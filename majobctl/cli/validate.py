@@ -10,7 +10,8 @@ import click
 from majobctl.cli import invocation
 from majobctl.cli.annotations import path_in_workspace
 from majobctl.cli.job_log import unguarded_stdout
-from majobctl.cli.options import format_choice, kept, say, variable_options
+from majobctl.cli.options import format_choice, kept, variable_options
+from majobctl.cli.terminal import say
 
 if TYPE_CHECKING:
     from majobctl.repository.config import Config

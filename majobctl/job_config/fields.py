@@ -18,6 +18,7 @@ NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_NAME}}}")
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 """The value of a matrix's key in a name."""
 DESCRIPTION_LENGTH = 256
+HYPERPARAMETERS = "hyperparameters"
 
 
 class Kind(enum.Enum):
@@ -105,7 +106,7 @@ _FIELDS = (
         "The command that starts the custom image's container.",
     ),
     Field(
-        "hyperparameters",
+        HYPERPARAMETERS,
         Kind.HYPERPARAMETERS,
         "parameter",
         "The running parameters: `{label = value}` or an array of `{label, value}`. A"

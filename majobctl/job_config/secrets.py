@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
+from majobctl.job_config.fields import HYPERPARAMETERS
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import quoted
 
@@ -23,7 +24,6 @@ MARK = "$sensitive"
 NO_HASH = "hmac-sha256:no-state-yet"
 _NO_MASK = {MARK: NO_HASH}
 KEY_VARIABLE = "MAJOBCTL_STATE_KEY"
-_LABELLED = "hyperparameters"
 PUBLIC = "emulator"
 """The account of the emulator, which is in its documents."""
 
@@ -56,7 +56,7 @@ def new_salt() -> str:
 
 
 def place_of(path: Path) -> Path:
-    return path[: 2 if path[0] == _LABELLED else 1] if path else ()
+    return path[: 2 if path[0] == HYPERPARAMETERS else 1] if path else ()
 
 
 def is_masked(value: object) -> bool:
@@ -183,25 +183,25 @@ def masked_places(params: Mapping[str, Any]) -> Iterator[Path]:
     for key, value in params.items():
         if is_masked(value):
             yield (key,)
-        elif key == _LABELLED and isinstance(value, Mapping):
+        elif key == HYPERPARAMETERS and isinstance(value, Mapping):
             yield from ((key, label) for label, item in value.items() if is_masked(item))
 
 
 def named_places(params: Mapping[str, Any], names: Collection[str]) -> Iterator[Path]:
     """The places of ``params`` that ``names``, keys and labels, make secret."""
     for key, value in params.items() if names else ():
-        if key == _LABELLED and isinstance(value, Mapping) and not is_masked(value):
+        if key == HYPERPARAMETERS and isinstance(value, Mapping) and not is_masked(value):
             is_whole = key in names
             yield from ((key, label) for label in value if is_whole or label in names)
-        elif key in names or (key == _LABELLED and isinstance(value, str)):
+        elif key in names or (key == HYPERPARAMETERS and isinstance(value, str)):
             yield (key,)
 
 
 def suspect_places(params: Mapping[str, Any], *known: Mapping[str, Any]) -> Iterator[Path]:
     """The hyperparameters that look secret and are in none of ``known``: somebody else's."""
-    labelled = params.get(_LABELLED)
+    labelled = params.get(HYPERPARAMETERS)
     for label in labelled if isinstance(labelled, Mapping) else ():
-        place = (_LABELLED, label)
+        place = (HYPERPARAMETERS, label)
         if all(value_at(side, place) is None for side in known) and looks_secret(label):
             yield place
 
@@ -214,9 +214,9 @@ def variable_for(label: str) -> str:
 
 def secret_warnings(params: Mapping[str, Any], hidden: Collection[Path]) -> Iterator[Violation]:
     """What is wrong with the secrets of a job config, whose ``hidden`` places are sensitive."""
-    labelled = params.get(_LABELLED, {})
+    labelled = params.get(HYPERPARAMETERS, {})
     for label in _suspects(tuple(labelled)):
-        place = (_LABELLED, label)
+        place = (HYPERPARAMETERS, label)
         if place in hidden or PLAIN.fullmatch(labelled[label]):
             continue
         key = label if re.fullmatch(r"[\w-]+", label, re.ASCII) else quoted(label)

@@ -195,7 +195,7 @@ def target_of(settings: Settings) -> Target:
 
 
 def _project_id_of_environment() -> str:
-    from majobctl.service.auth.credentials import Sources
+    from majobctl.service.auth.sources import Sources
 
     project_id = Sources().get("project_id")
     if not project_id:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
-from unicodedata import combining, east_asian_width
 
 from majobctl.errors import Problem
-from majobctl.text import printable
+from majobctl.text import columns, printable
 
 _TOKEN = re.compile(
     r"""(?P<key>(?<![\w.-])[\w.-]+|"(?:[^"\\]|\\.)*"|'[^']*')\s*=|"(?:[^"\\]|\\.)*"|'[^']*'|(?P<comment>\#.*)"""
@@ -114,11 +113,4 @@ def _cell(char: str) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal ``text`` takes."""
-    return sum(map(_width, text))
-
-
-def _width(char: str) -> int:
-    if len(cell := _cell(char)) > 1 or char.isascii():
-        return len(cell)
-    return 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
+    return columns("".join(map(_cell, text)))

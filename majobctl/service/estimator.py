@@ -16,7 +16,8 @@ from majobctl.job_config.job_config import JobConfig
 from majobctl.job_config.scalars import SURROGATE
 from majobctl.job_config.values import is_blank
 from majobctl.service.arguments import require_numbers, require_texts
-from majobctl.service.catalog import COLUMNS, entries_in
+from majobctl.service.catalog import COLUMNS
+from majobctl.service.catalog_readers import entries_in
 from majobctl.service.codec import rest_body
 from majobctl.service.session import Session
 from majobctl.text import harmless_in_job_log, table_text

@@ -7,14 +7,8 @@ import importlib
 from typing import Any
 
 from majobctl.errors import AuthError, ProviderError
-from majobctl.service.auth.credentials import (
-    AkSk,
-    Credentials,
-    Password,
-    Sources,
-    Token,
-    secrets_of,
-)
+from majobctl.service.auth.credentials import AkSk, Credentials, Password, Token, secrets_of
+from majobctl.service.auth.sources import Sources
 from majobctl.target import endpoint_of, iam_endpoint_of
 from majobctl.text import printable
 

@@ -11,7 +11,7 @@ from typing import Any
 from majobctl.errors import ProviderError, ServiceError, TransportError
 from majobctl.job_config.fields import FIELDS
 from majobctl.job_config.live import LiveConfig
-from majobctl.service.catalog import sdk_catalog
+from majobctl.service.catalog_readers import sdk_catalog
 from majobctl.service.codec import live_config, sdk_arguments
 from majobctl.service.codes import DUPLICATE, MISSING_CODES
 from majobctl.service.sdk_calls import DONE, CallResult, CallStatus, SdkCalls

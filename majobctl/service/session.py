@@ -17,16 +17,10 @@ from majobctl.errors import ConfigError, Problem
 from majobctl.http import NoResponse, Response
 from majobctl.job_config.fields import LONGEST_NAME, NAME_LENGTH
 from majobctl.service.arguments import require_numbers, require_texts
-from majobctl.service.auth.credentials import (
-    AkSk,
-    Sources,
-    Token,
-    checked_project,
-    given_credentials,
-    secrets_of,
-)
+from majobctl.service.auth.credentials import AkSk, Token, secrets_of
+from majobctl.service.auth.sources import Sources, checked_project, given_credentials
 from majobctl.service.auth.tokens import AuthMethod, IamRequest, IssuedAuth, auth_method
-from majobctl.service.catalog import api_catalog
+from majobctl.service.catalog_readers import api_catalog
 from majobctl.service.http.backoff import Backoff
 from majobctl.service.http.quoting import QuoteFilter
 from majobctl.service.http.responses import Failure, classify

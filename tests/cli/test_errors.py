@@ -410,7 +410,8 @@ def test_a_file_that_changed_meanwhile_has_no_line(
     if content is not None:
         (repository.root / "x.toml").write_bytes(content)
     problems = [Problem(file=it, line=5, message="wrong") for it in ("x.toml", ".", "\0", "/")]
-    show_problems(problems, (), (), {"color": "always"})
+    with click.Context(click.Command("x"), obj={"color": "always"}):
+        show_problems(problems, (), ())
     said = repository.capsys.readouterr().err.splitlines()
     assert [it for it in said if "wrong" in it] == said
 

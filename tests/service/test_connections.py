@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from majobctl.errors import TransportError
-from majobctl.service.auth.credentials import Sources
+from majobctl.service.auth.sources import Sources
 from majobctl.service.session import Session
 from tests.fake_service import ACCESS_KEY, PASSWORD, PROJECT, SECRET_KEY, FakeService, Handler
 from tests.network import (

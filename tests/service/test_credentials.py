@@ -12,15 +12,8 @@ import pytest
 
 from majobctl.emulator import create_app, start
 from majobctl.errors import AuthError, ConfigError
-from majobctl.service.auth.credentials import (
-    Agency,
-    AkSk,
-    Credentials,
-    IdToken,
-    Password,
-    Sources,
-    Token,
-)
+from majobctl.service.auth.credentials import Agency, AkSk, Credentials, IdToken, Password, Token
+from majobctl.service.auth.sources import Sources
 from majobctl.service.auth.tokens import token_request
 from majobctl.service.session import Session
 
@@ -549,7 +542,7 @@ def test_without_a_home_directory_the_environment_is_enough(tmp_path: Path) -> N
     script = (
         "import os, sys\n"
         "sys.modules['pwd'] = None\n"
-        "from majobctl.service.auth.credentials import Sources\n"
+        "from majobctl.service.auth.sources import Sources\n"
         "print(Sources().credentials() is not None, Sources().get('project_id'))\n"
         "del os.environ['OS_ACCESS_KEY']\n"
         "try:\n    Sources().credentials()\n"
@@ -606,8 +599,8 @@ def test_the_project_comes_from_the_first_source_that_names_one(
 
 def test_looking_for_a_project_imports_nothing_costly() -> None:
     code = (
-        "import sys; from majobctl.service.auth import credentials;"
-        "credentials.Sources().get('project_id');"
+        "import sys; from majobctl.service.auth import sources;"
+        "sources.Sources().get('project_id');"
         "from majobctl import target, session, estimator; from majobctl.service import provider;"
         "print(sorted({'requests', 'urllib3', 'yaml', 'werkzeug'} & set(sys.modules)))"
     )

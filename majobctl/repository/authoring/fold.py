@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 from majobctl.job_config.directives import UNSET
-from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS
 from majobctl.job_config.values import hyperparameter_text
 from majobctl.repository.authoring.generate import JobTable
 from majobctl.repository.jobs import matrix
@@ -19,7 +19,6 @@ _Flat: TypeAlias = Mapping[tuple[str, ...], Any]
 """The values of a table by their places: a key, or ``hyperparameters`` and a label."""
 _MOST_VARYING, _MOST_KEYS, _MOST_PLACES = 6, 3, 6
 _MOST_TRIES, _MOST_FAMILIES = 200, 20
-_LABELLED = "hyperparameters"
 
 
 def folded(tables: Sequence[JobTable]) -> list[JobTable]:
@@ -119,14 +118,17 @@ def _filled(parts: Sequence[str], text_of: Callable[[str], str]) -> str:
 
 
 def _flat(values: Mapping[str, Any]) -> _Flat:
-    labelled = values.get(_LABELLED) or {}
-    flat: dict[tuple[str, ...], Any] = {(_LABELLED, label): it for label, it in labelled.items()}
-    return {**{(key,): values[key] for key in values if key != _LABELLED}, **flat}
+    labelled = values.get(HYPERPARAMETERS) or {}
+    flat: _Flat = {(HYPERPARAMETERS, label): it for label, it in labelled.items()}
+    return {**{(key,): values[key] for key in values if key != HYPERPARAMETERS}, **flat}
 
 
 def _nested(flat: _Flat) -> dict[str, Any]:
     labelled = {place[1]: value for place, value in flat.items() if len(place) > 1}
-    own = {_LABELLED: labelled, **{place[0]: flat[place] for place in flat if len(place) == 1}}
+    own = {
+        HYPERPARAMETERS: labelled,
+        **{place[0]: flat[place] for place in flat if len(place) == 1},
+    }
     return {key: own[key] for key in (*FIELDS, UNSET) if key in own and own[key] != {}}
 
 

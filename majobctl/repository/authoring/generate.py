@@ -16,7 +16,7 @@ from majobctl.job_config.directives import (
     Directives,
     without_directives,
 )
-from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS
 from majobctl.job_config.job_config import normalise, request_params
 from majobctl.job_config.live import LiveConfig
 from majobctl.job_config.secrets import (
@@ -33,8 +33,6 @@ from majobctl.repository.jobs.tables import KEYS
 from majobctl.text import is_unseen, printable
 
 Params = Mapping[str, Any]
-
-_LABELLED = "hyperparameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +71,24 @@ class JobTable:
     def text(self) -> str:
         """TOML, with the keys in the documented order and no invisible characters."""
         values = dict(self.values)
-        labelled = values.get(_LABELLED) or {}
+        labelled = values.get(HYPERPARAMETERS) or {}
         if not KEYS.isdisjoint(labelled):
             # Below a header, such a label would be taken for a key in the wrong table.
             pairs = [{"label": label, "value": value} for label, value in labelled.items()]
-            values[_LABELLED], labelled = pairs, {}
+            values[HYPERPARAMETERS], labelled = pairs, {}
         elif labelled:
-            del values[_LABELLED]
+            del values[HYPERPARAMETERS]
         text = "".join(map(comment, self.remarks)) + f"[job_config.{self.name}]\n"
         text += "".join(self._noted(_key_lines(key, value), key) for key, value in values.items())
         if labelled:
-            text += f"\n[job_config.{self.name}.{_LABELLED}]\n"
-        lines = [self._noted(_lines({it: labelled[it]}), _LABELLED, it) for it in labelled]
+            text += f"\n[job_config.{self.name}.{HYPERPARAMETERS}]\n"
+        lines = [self._noted(_lines({it: labelled[it]}), HYPERPARAMETERS, it) for it in labelled]
         return text + "".join(lines)
 
     def _noted(self, text: str, *place: str) -> str:
         """``text`` with its note, or the notes of an array's labels, at the ends of lines."""
-        labels = self.values.get(_LABELLED, ()) if place == (_LABELLED,) else ()
-        notes = [self.notes.get(place), *(self.notes.get((_LABELLED, it)) for it in labels)]
+        labels = self.values.get(HYPERPARAMETERS, ()) if place == (HYPERPARAMETERS,) else ()
+        notes = [self.notes.get(place), *(self.notes.get((HYPERPARAMETERS, it)) for it in labels)]
         lines = zip_longest(text[:-1].split("\n"), notes[: text.count("\n")])
         return "".join(f"{line}  # {note}\n" if note else f"{line}\n" for line, note in lines)
 
@@ -146,11 +144,11 @@ def own_values(params: Params, defaults: Defaults) -> dict[str, Any]:
         for key, field in FIELDS.items()
         if field.rest is not None and params.get(key) != below.get(key)
     }
-    if labelled := params.get(_LABELLED):
-        unwanted = [unset_name(it) for it in below.get(_LABELLED, ()) if it not in labelled]
+    if labelled := params.get(HYPERPARAMETERS):
+        unwanted = [unset_name(it) for it in below.get(HYPERPARAMETERS, ()) if it not in labelled]
         values |= {UNSET: unwanted} if unwanted else {}
-        if not values.get(_LABELLED, True):
-            del values[_LABELLED]
+        if not values.get(HYPERPARAMETERS, True):
+            del values[HYPERPARAMETERS]
     return values
 
 
@@ -158,7 +156,7 @@ def _own(key: str, value: Any, default: Any) -> Any:
     """The value to write at ``key`` to get ``value`` over ``default``; a blank removes it."""
     if value is None:
         return ""
-    if key == _LABELLED and default:
+    if key == HYPERPARAMETERS and default:
         value = {label: text for label, text in value.items() if default.get(label) != text}
     return escaped(value, key)
 
@@ -179,7 +177,7 @@ def _secrets(values: Mapping[str, Any], named: Collection[str]) -> Iterator[str]
     for key, value in values.items():
         if value and key in named:
             yield key
-    for label, text in (values.get(_LABELLED) or {}).items():
+    for label, text in (values.get(HYPERPARAMETERS) or {}).items():
         if text and (label in named or looks_secret(label)):
             yield label
 

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
-from majobctl.job_config.fields import FIELDS, PLACEHOLDER
+from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS, PLACEHOLDER
 from majobctl.job_config.values import TypedText, hyperparameter_text, is_blank, type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, printable, quoted
@@ -25,7 +25,6 @@ _FIXED = (*DIRECTIVES, MATRIX, NAME, "use")
 _MIN_LIKENESS = 0.85
 """From this likeness on (difflib's ratio), a label is taken for a mistyped key."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
-_LABELLED = "hyperparameters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_labels(table: Mapping[str, Any]) -> Collection[object]:
-    written = table.get(_LABELLED)
+    written = table.get(HYPERPARAMETERS)
     if isinstance(written, list):
         return [item.get("label") for item in written if isinstance(item, Mapping)]
     return written if isinstance(written, Mapping) else ()
@@ -161,7 +160,7 @@ def _secrets_in_names(
     where: str, template: str, matrix: Mapping[str, Any], sensitive: Collection[str]
 ) -> Iterator[Violation]:
     for key in matrix:
-        is_secret = key in sensitive or (key not in FIELDS and _LABELLED in sensitive)
+        is_secret = key in sensitive or (key not in FIELDS and HYPERPARAMETERS in sensitive)
         if is_secret and f"{{{key}}}" in template:
             message = f"{quoted(f'{{{key}}}')} is sensitive, and names are shown everywhere"
             yield Violation((where,), f"{where}: {message}")
@@ -178,7 +177,7 @@ def _combination(template: str, table: Mapping[str, Any], chosen: Mapping[str, A
         name=filled(template, texts),
         table={**table, **keys, **_labelled(table, labels)},
         texts=texts,
-        places=frozenset((key,) if key in keys else (_LABELLED, key) for key in chosen),
+        places=frozenset((key,) if key in keys else (HYPERPARAMETERS, key) for key in chosen),
     )
 
 
@@ -191,11 +190,11 @@ def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, 
     """The hyperparameters with ``labels`` laid over them, in the form that they are written in."""
     if not labels:
         return {}
-    own = table.get(_LABELLED)
+    own = table.get(HYPERPARAMETERS)
     if is_blank(own):
-        return {_LABELLED: labels}
+        return {HYPERPARAMETERS: labels}
     if not isinstance(own, list):
-        return {_LABELLED: {**own, **labels} if isinstance(own, Mapping) else own}
+        return {HYPERPARAMETERS: {**own, **labels} if isinstance(own, Mapping) else own}
     written = [item.get("label") if isinstance(item, Mapping) else None for item in own]
     # Each item stays in its place, by which its line is found.
     items = [
@@ -203,4 +202,4 @@ def _labelled(table: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, 
         for it, item in zip(written, own, strict=True)
     ]
     added = [{"label": key, "value": labels[key]} for key in labels if key not in written]
-    return {_LABELLED: [*items, *added]}
+    return {HYPERPARAMETERS: [*items, *added]}

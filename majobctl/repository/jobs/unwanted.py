@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from majobctl.job_config.directives import ENVIRONMENTS, UNSET, Directives
-from majobctl.job_config.fields import FIELDS
+from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS
 from majobctl.job_config.violations import Violation
 from majobctl.repository.jobs.layers import Layer, by_label, unset_place
 from majobctl.repository.jobs.matrix import MATRIX
@@ -16,8 +16,6 @@ from majobctl.repository.settings.environments import environments_of, unknown_e
 from majobctl.repository.toml.file import TomlFile
 from majobctl.repository.toml.positions import KeyPath
 from majobctl.text import nearest, quoted
-
-_LABELLED = "hyperparameters"
 
 
 def without_unset(layers: Sequence[Layer], directives: Directives) -> Sequence[Layer]:
@@ -28,11 +26,13 @@ def without_unset(layers: Sequence[Layer], directives: Directives) -> Sequence[L
 
 def _without(table: Mapping[str, Any], places: Collection[KeyPath]) -> Mapping[str, Any]:
     left = {key: value for key, value in table.items() if (key,) not in places}
-    if labelled := by_label(left.get(_LABELLED)):
+    if labelled := by_label(left.get(HYPERPARAMETERS)):
         # In the form that it is written in.
-        kept = {label: it for label, it in labelled.items() if (_LABELLED, label) not in places}
+        kept = {
+            label: it for label, it in labelled.items() if (HYPERPARAMETERS, label) not in places
+        }
         pairs = [{"label": label, "value": value} for label, value in kept.items()]
-        left[_LABELLED] = kept if labelled is left[_LABELLED] else pairs
+        left[HYPERPARAMETERS] = kept if labelled is left[HYPERPARAMETERS] else pairs
     return left
 
 
@@ -57,7 +57,7 @@ def check_unwanted(
     for index, name in directives.unset.items():
         place = unset_place(name)
         # Own hyperparameters are merged with those below: without these, they are all there is.
-        if place in own and place != (_LABELLED,):
+        if place in own and place != (HYPERPARAMETERS,):
             text = f"{quoted(name)} is set here, too; keep one of them"
         elif place in below:
             continue
@@ -75,10 +75,10 @@ def check_unwanted(
 
 def _places(table: Mapping[str, Any]) -> set[KeyPath]:
     """What ``table`` sets, itself and by its matrix."""
-    matrix, labels = table.get(MATRIX), by_label(table.get(_LABELLED)) or ()
-    found = {(key,) for key in table} | {(_LABELLED, label) for label in labels}
+    matrix, labels = table.get(MATRIX), by_label(table.get(HYPERPARAMETERS)) or ()
+    found = {(key,) for key in table} | {(HYPERPARAMETERS, label) for label in labels}
     varied = matrix if isinstance(matrix, Mapping) else ()
-    return found | {(key,) if key in FIELDS else (_LABELLED, key) for key in varied}
+    return found | {(key,) if key in FIELDS else (HYPERPARAMETERS, key) for key in varied}
 
 
 def _default_places(settings: TomlFile) -> set[KeyPath]:
