@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from majobctl.state.record import About, Fields
 
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_UNCOMMITTED = "files that were not committed"
 _FEW = 100
 """Values that are sought in a history one by one, before it is read."""
 
@@ -57,6 +58,8 @@ def outdated(
         return []
     what = f"this plan undoes what was applied from {in_short([*sources])}"
     advice = "unless you mean to, get it first, with `git pull` or `git merge`"
+    if any(it.startswith(_UNCOMMITTED) for it in sources):
+        advice += ", once it is committed"
     return [Problem(where=in_short([*names]), message=f"{what}; {advice}")]
 
 
@@ -71,7 +74,7 @@ def _source(about: About, lacks: Callable[[str], bool], own: Callable[[], tuple[
     if _COMMIT.fullmatch(about.commit) and lacks(about.commit):
         return f"commit {about.commit[:7]}, which is not in HEAD"
     is_foreign = about.clean is False and (about.user, about.host) != own()
-    return "files that were not committed" if is_foreign else ""
+    return _UNCOMMITTED if is_foreign else ""
 
 
 def _own(root: Path) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from majobctl.job_config.live import LiveConfig, unknown_sentence
 from majobctl.job_config.redaction import secret_texts, without_traces
 from majobctl.job_config.secrets import Maskers
 from majobctl.job_config.violations import Path
-from majobctl.plan.change import SENDING, Action, Change, Params
+from majobctl.plan.change import SENDING, Action, Change, Params, Reason
 from majobctl.plan.guard import (
     GUARDED,
     Allowed,
@@ -169,6 +169,9 @@ class Guard:
             otherwise = "to undo it"
         else:
             keep, otherwise = "make your change in the console", "to send yours all the same"
+        reasons = {it.reason for it in change.fields}
+        if change.action is Action.UPDATE and reasons == {Reason.CHANGED}:
+            option += " --refresh"  # without it, a plan has nothing to do
         command = f"majobctl apply{option} --overwrite --target {name}"
         if fields_of_old_name(change):
             otherwise = "to go on without it"

@@ -182,6 +182,7 @@ def damaged(name: str, error: JsonError, copies: str = "") -> StateError:
         advice = (
             "take all of either side, and let an apply record what the service has:\n"
             f"    git checkout --ours {printable(name)}    (or --theirs)\n"
+            f"    git checkout HEAD^ -- {printable(name)}    (instead, if they are committed)\n"
             "    majobctl apply --refresh"
         )
     return StateError(

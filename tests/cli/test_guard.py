@@ -93,6 +93,15 @@ class TestAnUpdate:
     ) -> None:
         self.check_held_back(auto(edited, "--refresh"), edited, cloud)
 
+    def test_of_nothing_else_is_undone_by_the_command_that_it_names(
+        self, repo: Repository, cloud: Cloud
+    ) -> None:
+        cloud.console.change("alpha", worker_server_num=4)
+        ran = auto(repo, "--refresh", code=5)
+        _, _, command = told(ran, "alpha").partition("to undo it, run `majobctl ")
+        repo.done(*command.rstrip("`").split(), "--auto-approve")
+        assert cloud.console.config("alpha")["worker_server_num"] == 1
+
     def test_is_sent_with_overwrite_and_says_what_it_undid(
         self, edited: Repository, cloud: Cloud
     ) -> None:

@@ -30,7 +30,8 @@ ADVICE = "unless you mean to, get it first, with `git pull` or `git merge`"
 
 
 def warning(names: str, source: str = COMMITTED) -> str:
-    undone = f"this plan undoes what was applied from {source}; {ADVICE}"
+    advice = f"{ADVICE}, once it is committed" if source == UNCOMMITTED else ADVICE
+    undone = f"this plan undoes what was applied from {source}; {advice}"
     return f"(?m)^Warning: {names}: {undone}$"
 
 

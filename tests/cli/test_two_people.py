@@ -155,7 +155,7 @@ class TestAStateThatGitCouldNotMerge:
 
     def follow(self, mine: Repository, side: str) -> list[str]:
         """Does what the message says up to the apply; the arguments of that."""
-        *_, checkout, apply = mine.run("plan").stderr.splitlines()
+        *_, checkout, _, apply = mine.run("plan").stderr.splitlines()
         words = checkout.replace("--ours", side).partition("(or --theirs)")[0].split()
         assert words.pop(0) == "git"
         git(mine.root, *words)
@@ -180,6 +180,17 @@ class TestAStateThatGitCouldNotMerge:
             assert fields.items() <= cloud.console.config(name).items()
         assert ("alpha" in cloud.console.names()) == (change is not remove)
         assert sorted(mine.state["job_configs"]) == cloud.console.names()
+
+    def test_comes_back_if_its_markers_were_committed(self, mine: Repository, cloud: Cloud) -> None:
+        edit(mine)
+        mine.run("apply", "--auto-approve", "--target", "alpha")
+        self.merge(mine)
+        git(mine.root, "commit", "--quiet", "--all", "--message", "Merge")
+        *_, checkout, apply = mine.run("plan", code=1).stderr.splitlines()
+        git(mine.root, *checkout.partition("(")[0].split()[1:])
+        mine.done(*apply.split()[1:], "--auto-approve")
+        assert mine.done("plan", "--refresh").stdout.startswith("No changes.")
+        assert cloud.console.config("alpha")["config_desc"] == "mine"
 
     @pytest.mark.parametrize("side", ["--ours", "--theirs"])
     def test_holds_back_what_a_third_one_changed(

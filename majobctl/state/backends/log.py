@@ -35,6 +35,8 @@ from majobctl.state.backends.stores import Store
 from majobctl.text import printable, utc_now
 
 _TRIES = 3
+_MARGIN = 5
+"""Seconds after the end of a lease by which anybody who waits for it has noticed."""
 _MOST_LINES, _MOST_BYTES = 100, 2**16
 """Of the history, in the head of a state: what is more goes into a record of its own."""
 _LARGE = 2**20
@@ -250,12 +252,13 @@ class LogBackend:
     def _locked(self, newest: Newest) -> LockedError:
         assert newest.last is not None
         opened = self._reader.fetch(newest.last.epoch)
-        left = max(1, round(opened.lease - newest.silent))
+        # Without a clock of the store, the next command begins to count anew.
+        left = max(1, round(opened.lease - newest.silent * newest.has_clock))
         return LockedError(
             f"{self.name} is locked by {opened.holder}\n"
-            f"wait for it, with --lock-timeout SECONDS: in {left} seconds it is taken over, unless"
-            f" it gives a sign of life; or stop it: majobctl unlock{self.option}"
-            f" {opened.holder.id}"
+            f"wait for it, with --lock-timeout {left + _MARGIN} or more: in {left} seconds it is"
+            " taken over, unless it gives a sign of life; or stop it: majobctl"
+            f" unlock{self.option} {opened.holder.id}"
         )
 
     def prove(self) -> str:
