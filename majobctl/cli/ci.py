@@ -13,7 +13,7 @@ import click
 from majobctl.cli import invocation, options, terminal
 from majobctl.cli.annotations import Annotations, path_in_workspace
 from majobctl.cli.failures import show_problems
-from majobctl.errors import ConfigError, MajobctlError
+from majobctl.errors import ConfigError, MajobctlError, Problem
 from majobctl.text import printable, reason_of
 
 if TYPE_CHECKING:
@@ -57,14 +57,21 @@ def plan_command(environments: tuple[str, ...]) -> int:
     Example:
       majobctl ci plan dev prod
     """
+    from majobctl.plan.plan import Plan
+
     forge = _forge("majobctl plan")
     if not forge.request:
         _check_branch(forge)
-    report, plans = Annotations(is_github=forge.name == "GitHub"), dict[str, "Plan | None"]()
+    report = Annotations(is_github=forge.name == "GitHub")
+    plans: dict[str, Plan | Sequence[Problem]] = {}
 
     def plan_one(environment: str) -> None:
-        plans[environment] = None
-        plans[environment] = _planned(forge, environment, report)
+        plans[environment] = ()
+        try:
+            plans[environment] = _planned(forge, environment, report)
+        except ConfigError as error:
+            plans[environment] = error.problems
+            raise
 
     errors = _each(_chosen(environments), plan_one)
     report.write()
@@ -73,7 +80,7 @@ def plan_command(environments: tuple[str, ...]) -> int:
     except MajobctlError as error:
         text = f"the comment could not be written, and may show an older plan: {error}"
         errors.append(MajobctlError(text))
-    made = [it for it in plans.values() if it]
+    made = [it for it in plans.values() if isinstance(it, Plan)]
     _add_to("GITHUB_OUTPUT", f"changes={str(any(it.changes for it in made)).lower()}\n")
     return _ended(errors, 1 if any(it.denials for it in made) else 0)
 
@@ -246,7 +253,7 @@ def _check_own(file: str) -> None:
         )
 
 
-def _publish_plans(forge: Forge, plans: dict[str, Plan | None]) -> None:
+def _publish_plans(forge: Forge, plans: dict[str, Plan | Sequence[Problem]]) -> None:
     from majobctl.operations.publishing import publish
     from majobctl.render.comment import plans_markdown
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from majobctl.errors import Problem
 from majobctl.plan.plan import Plan
 from majobctl.render.markdown import plan_markdown
-from majobctl.render.markdown_blocks import MAX_BYTES, joined, size
+from majobctl.render.markdown_blocks import MAX_BYTES, Block, item, joined, size, take
 from majobctl.render.wording import summary
 from majobctl.text import printable
+
+_MOST_PROBLEMS = 20
+_LINES_BYTES = 500
+"""Of the lines around those of the problems."""
 
 
 def marker(what: str, environments: Sequence[str], folder: str = ".") -> str:
@@ -19,9 +24,11 @@ def marker(what: str, environments: Sequence[str], folder: str = ".") -> str:
     return f"<!-- majobctl {what}{':' if names else ''}{''.join(f' {it}' for it in names)} -->"
 
 
-def plans_markdown(plans: Mapping[str, Plan | None], commit: str, job: str, most: int) -> str:
-    """A section for each environment, in ``most`` bytes; None for a plan that could not be made.
-    ``job`` is the address of the job that made them."""
+def plans_markdown(
+    plans: Mapping[str, Plan | Sequence[Problem]], commit: str, job: str, most: int
+) -> str:
+    """A section for each environment, in ``most`` bytes: the plan, or what is wrong in the files if
+    there is none. ``job`` is the address of the job that made them."""
     plans_of, each = ("Plans of", "each of them") if len(plans) > 1 else ("Plan of", "it")
     head = f"{plans_of} {printable(commit[:8])}. [The job]({job}) keeps {each} as a page, too."
     parts = [head]
@@ -34,9 +41,13 @@ def plans_markdown(plans: Mapping[str, Plan | None], commit: str, job: str, most
     return joined(parts)
 
 
-def _section(plan: Plan | None, job: str, share: int) -> str:
-    if plan is None:
-        return f"There is no plan. [The job]({job}) shows why."
+def _section(plan: Plan | Sequence[Problem], job: str, share: int) -> str:
+    if not isinstance(plan, Plan):
+        text = f"There is no plan. [The job]({job}) shows why."
+        rows = (Block(item(str(it))) for it in plan[:_MOST_PROBLEMS])
+        shown = take(rows, share - _LINES_BYTES, "\n").texts
+        more = len(plan) - len(shown)
+        return joined([text, "\n".join([*shown, *[f"- {more} more"] * bool(more)])])
     text = plan_markdown(plan, most=share)
     if size(text) <= share:
         return text

@@ -311,7 +311,11 @@ def test_a_plan_that_fails_is_in_the_comment_and_its_problems_at_their_lines(job
     job.run("plan", "dev", "prod")
     job.repository.job("alpha", train_instance_count=0)
     ran = job.run("plan", "dev", "prod", code=1)
-    assert job.bodies[0].count(NO_PLAN.format(JOB[job.kind])) == 2
+    problem = (
+        "`jobs/alpha.toml:9: job_config.alpha: train_instance_count must be at least 1, not 0`"
+    )
+    section = f"{NO_PLAN.format(JOB[job.kind])}\n\n- {problem}"
+    assert job.bodies[0].count(section) == 2
     assert len(job.bodies) == 1
     if job.is_github:
         line = "::error file=jobs/alpha.toml,line=9,title=job_config.alpha::"
@@ -321,6 +325,14 @@ def test_a_plan_that_fails_is_in_the_comment_and_its_problems_at_their_lines(job
         (issue,) = report
         assert issue["location"] == {"path": "jobs/alpha.toml", "lines": {"begin": 9}}
     assert "jobs/alpha.toml:9: job_config.alpha: train_instance_count" in ran.stderr
+
+
+def test_a_comment_has_the_first_of_many_problems(job: Job) -> None:
+    for number in range(30):
+        job.repository.job(f"job-{number:02}", train_instance_count=0, user_command="x" * 9000)
+    job.run("plan", "dev", code=1)
+    assert job.bodies[0].rstrip().splitlines()[-1] == "- 40 more"
+    assert job.bodies[0].count("\n- `jobs/job-") == 20
 
 
 def test_an_environment_that_fails_leaves_the_plan_of_the_other(job: Job) -> None:
