@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from majobctl.errors import MajobctlError
-from majobctl.text import cut, printable
+from majobctl.text import cut, printable, without_login
 
 _OF_ANOTHER = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_CONFIG"),
@@ -29,6 +29,13 @@ def run_git(
 ) -> subprocess.CompletedProcess[bytes]:
     """Raises MajobctlError if git is not installed, TimeoutError if it takes too long."""
     return ended_git(start_git(folder, *arguments, **variables), stdin, seconds)
+
+
+def is_tracked(file: str) -> bool:
+    """Whether ``file``, a path from the current folder, came with a commit; not without git."""
+    with suppress(MajobctlError, OSError):
+        return run_git(Path(), "ls-files", "--error-unmatch", "--", file).returncode == 0
+    return False
 
 
 def start_git(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -64,6 +71,6 @@ def ended_git(
 
 def said(ran: subprocess.CompletedProcess[bytes]) -> str:
     """What git and the server said about a failure, safe to print, without credentials."""
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", ran.stderr.decode(errors="replace"))
+    text = without_login(ran.stderr.decode(errors="replace"))
     lines = (re.sub("^(?:fatal|error|remote): *", "", it).strip() for it in text.splitlines())
     return printable(cut("; ".join(it for it in lines if not _NO_NEWS.match(it))))

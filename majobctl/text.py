@@ -81,6 +81,11 @@ def complete(value: object) -> str:
     return "blank" if value is None else printable(json.dumps(value, ensure_ascii=False))
 
 
+def without_login(text: str) -> str:
+    """``text`` without the user and the password of its addresses."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
+
+
 def reason_of(error: Exception) -> str:
     """Why the system refused something, safe to print."""
     return printable(getattr(error, "strerror", None) or str(error))

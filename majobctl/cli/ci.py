@@ -109,6 +109,7 @@ def apply_command(wanted: str | None) -> int:
             f"{file} is missing: the plan that `majobctl ci plan` made in this run\n"
             "nothing was sent; let the workflow pass it on to this job, as an artifact"
         )
+    _check_own(file)
     if not forge.is_approved(name):
         said = "Nobody approved this plan: what was changed in the service will be held back."
         terminal.say(said, err=True)
@@ -231,6 +232,18 @@ def _plan_file(environment: str, forge: Forge) -> str:
     return (
         f"majobctl-{environment}-{forge.run}.plan" if environment else f"majobctl-{forge.run}.plan"
     )
+
+
+def _check_own(file: str) -> None:
+    """Raises MajobctlError for a plan of the repository: a job for another environment may have
+    kept it among its artifacts, and nobody was shown it."""
+    from majobctl.git import is_tracked
+
+    if is_tracked(file):
+        raise MajobctlError(
+            f"{file} is in git: it may be another plan than the one that this run made\n"
+            f"nothing was sent; remove it with `git rm {file}`, and run the pipeline again"
+        )
 
 
 def _publish_plans(forge: Forge, plans: dict[str, Plan | None]) -> None:

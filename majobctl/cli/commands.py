@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _MOST_COLUMNS = 100
+_FEWEST_COLUMNS = 10
 _NARROW = 54
 
 COMMANDS: Mapping[str, str] = {
@@ -71,7 +72,7 @@ class _Formatter(click.HelpFormatter):
 
     def __init__(self, *_: object, **__: object) -> None:
         self.edge = width_of(sys.stdout)
-        super().__init__(width=min(self.edge or 80, _MOST_COLUMNS) - 2)
+        super().__init__(width=max(min(self.edge or 80, _MOST_COLUMNS) - 2, _FEWEST_COLUMNS))
 
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2

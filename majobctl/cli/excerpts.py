@@ -17,9 +17,9 @@ from majobctl.job_config.secrets import looks_secret
 from majobctl.render.excerpt import excerpt
 from majobctl.repository.settings.keys import SETTINGS
 
-_SENSITIVE = re.compile(r"\bsensitive\s*=\s*\[([^\]]*)")
+_SENSITIVE = re.compile(r"""\bsensitive\s*=\s*(\[[^\]]*|"[^"\n]*"|'[^'\n]*')""")
 _TEXT = re.compile("[\"'“”„‘’]")
-_ADDRESS = re.compile(r"://[^\s\"']*[@?]")
+_ADDRESS = re.compile(r"://[^\s\"']*[@?]|password", re.IGNORECASE)
 """Where a password or a token may be."""
 
 

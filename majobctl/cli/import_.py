@@ -67,8 +67,10 @@ def command(
         invocation.warn("the service has no configuration")
     for warning in result.warnings:
         invocation.warn(printable(warning))
-    for name, reason in result.left_out.items():
-        invocation.warn(printable(f"job_config.{name} was left out: {reason}"))
+    for reason in dict.fromkeys(result.left_out.values()):
+        names_of = [f"job_config.{it}" for it, why in result.left_out.items() if why == reason]
+        verb = "was" if len(names_of) == 1 else "were"
+        invocation.warn(printable(f"{', '.join(names_of)} {verb} left out: {reason}"))
     text = f"{' '.join(_sentences(result, single_file))}\n"
     terminal.say(_document(result) if format_ == "json" else text, format_)
     return 0

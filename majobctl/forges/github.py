@@ -41,16 +41,24 @@ class GitHub:
         self.url = f"{get('GITHUB_SERVER_URL')}/{self._repository}/actions/runs/{self.run}"
         self._ref, self._event = get("GITHUB_REF", ".+"), _event_in(get("GITHUB_EVENT_PATH", ".+"))
         self.request, self.commit, self.cannot_write = "", get("GITHUB_SHA"), ""
-        if get("GITHUB_EVENT_NAME") == "pull_request_target":
-            raise MajobctlError(
-                "`majobctl ci` does not run on pull_request_target, which hands secrets to anybody"
-                " who opens a pull request\nin the workflow, write: on: pull_request"
-            )
         try:
+            if event := self._open_to_all(get("GITHUB_EVENT_NAME")):
+                raise MajobctlError(
+                    f"`majobctl ci` does not run on {event}, which hands secrets to anybody"
+                    " who opens a pull request\nin the workflow, write: on: pull_request"
+                )
             if request := self._event.get("pull_request"):
                 self._read_request(request)
         except JsonError as error:
             raise MajobctlError(f"GITHUB_EVENT_PATH: {printable(str(error))}") from error
+
+    def _open_to_all(self, name: str) -> str:
+        """The event, if it runs with secrets for whoever opens a pull request, or comments on it;
+        its ref is that of the default branch, and its checkout may be of the fork."""
+        run = self._event.get("workflow_run") if name == "workflow_run" else None
+        if run and run["event"].text().startswith("pull_request"):
+            return "a workflow_run after a pull request"
+        return name if name in ("pull_request_target", "issue_comment") else ""
 
     def _read_request(self, request: Node) -> None:
         head = request["head"]

@@ -29,6 +29,7 @@ _SIZE_LIMIT = 2**27
 """Of a page: GitLab's comments may have a million characters each."""
 _TRIES = 5
 _MOST_SECONDS = 120.0
+_SECRET = ("Authorization", "PRIVATE-TOKEN")
 _NEXT = re.compile(r'<[^<>?]*\?([!-~]*)>\s*;[^,<]*\brel="?next\b')
 _LIMITED = re.compile(rb"rate limit|abuse detection", re.IGNORECASE)
 
@@ -60,6 +61,9 @@ class Rest:
             raise MajobctlError(f"{origin} {error.problems[0].message}") from error
         own = {"User-Agent": f"majobctl/{__version__}", "Content-Type": "application/json"}
         self._headers, self._advice = {**own, **headers}, advice
+        self._secrets = [
+            value.rpartition(" ")[2] for name, value in headers.items() if name in _SECRET
+        ]
 
     def ask(
         self,
@@ -95,7 +99,7 @@ class Rest:
             return Node(None)
         if not 200 <= status < 300:
             advice = self._advice.get(status if status >= 400 else 300, "")
-            text = f"{shown}: HTTP status {status}{_said(answer)}"
+            text = f"{shown}: HTTP status {status}{self._said(answer)}"
             raise MajobctlError(f"{text}\n{advice}" if advice else text)
         try:
             # parse_object takes objects alone, and lists are answers, too.
@@ -120,7 +124,7 @@ class Rest:
                 maybe_done = answer.status >= 500
                 if not maybe_done and pause is None:
                     return answer
-                shown = f"{shown}: HTTP status {answer.status}{_said(answer)}"
+                shown = f"{shown}: HTTP status {answer.status}{self._said(answer)}"
             if maybe_done and method == "POST":
                 raise UnansweredError(shown)
             if pause is None or pause > _MOST_SECONDS or tries == _TRIES:
@@ -133,6 +137,13 @@ class Rest:
         from majobctl.http.transport import Transport
 
         return Transport(timeout=30, connections=1, size_limit=_SIZE_LIMIT)
+
+    def _said(self, answer: Response) -> str:
+        """What the forge says about a failure, safe to print: it may quote the request."""
+        texts = _messages(answer)
+        for secret in self._secrets:
+            texts = [it.replace(secret, "(token)") for it in texts]
+        return "".join(f": {printable(cut(it, 200))}" for it in texts)
 
     def _shown(self, method: str, path: str) -> str:
         return f"{method} {printable(self._address + path.partition('?')[0])}"
@@ -158,15 +169,14 @@ def _pause(answer: Response | NoResponse) -> float | None:
     return asked if asked is not None else 60.0 if is_limited else 0.0
 
 
-def _said(answer: Response) -> str:
-    """What the forge says about a failure, safe to print."""
+def _messages(answer: Response) -> list[str]:
     try:
         document = parse_object(answer.body, is_ours=False)
     except JsonError:
-        return ""
+        return []
     found = document.get("message") or document.get("error") or ""
     errors = document.get("errors")
     listed = errors if isinstance(errors, list) else []
     more = [it["message"] for it in listed if isinstance(it, dict) and "message" in it]
     text = found if isinstance(found, str) else json.dumps(found)
-    return "".join(f": {printable(cut(str(it), 200))}" for it in [text, *more[:3]] if it)
+    return [str(it) for it in [text, *more[:3]] if it]

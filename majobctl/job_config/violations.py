@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
-from majobctl.text import quoted
+from majobctl.text import quoted, without_login
 
 Path = tuple[str | int, ...]
 
@@ -29,7 +29,7 @@ class Violation:
         parts = [self.message]
         if self.value is not None:
             is_hidden = is_sensitive(self.value_path)
-            parts.append("(sensitive)" if is_hidden else quoted(self.value))
+            parts.append("(sensitive)" if is_hidden else quoted(without_login(self.value)))
         if self.hint:
             parts.append(self.hint)
         return " ".join(parts)

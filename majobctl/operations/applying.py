@@ -7,7 +7,6 @@ change is begun. After an interruption, too, calls under way are waited for and 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.results import ApplyResult, ChangeResult
 from majobctl.repository.config import Config, valid_job_configs
+from majobctl.state.backends.lease import Clock, Moment
 from majobctl.state.document import State
 from majobctl.text import printable
 from majobctl.waiting import awaiting
@@ -87,10 +87,6 @@ def apply(
         return run.apply(selection, refresh, force)
 
 
-_FRESH = 5.0
-"""Seconds from the beginning of an apply, in which what it read is still right before its calls."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Callbacks:
     approve: Callable[[Plan], bool]
@@ -116,7 +112,7 @@ class _Run:
     def apply(self, selection: Selection, refresh: str, force: bool) -> ApplyResult:
         # A person may take any time to approve, and a plan may have been saved long ago.
         is_at_once = not self.allowed.is_reviewed
-        fresh_until = time.monotonic() + _FRESH if is_at_once else 0
+        fresh_since = Clock().now() if is_at_once else None
         plan = self._plan(selection, refresh)
         self.callbacks.show(plan)
         if plan.denials:
@@ -127,7 +123,7 @@ class _Run:
             self._check_limits(plan)
         if not plan.changes:
             return ApplyResult(results=(), serial=plan.serial)
-        return self._carried_out(plan, fresh_until)
+        return self._carried_out(plan, fresh_since)
 
     def _plan(self, selection: Selection, refresh: str) -> Plan:
         """The saved plan if it fits; otherwise a new one."""
@@ -162,7 +158,7 @@ class _Run:
             advice = "check the files first; if this is intended, run the same command with --force"
             raise MajobctlError("\n".join([*lines, advice]))
 
-    def _carried_out(self, plan: Plan, fresh_until: float) -> ApplyResult:
+    def _carried_out(self, plan: Plan, fresh_since: Moment | None) -> ApplyResult:
         from majobctl.operations.executor import ChangeExecutor
         from majobctl.operations.guard import Guard
         from majobctl.operations.runner import Runner, intents_of
@@ -183,7 +179,7 @@ class _Run:
                 for it in plan.changes
                 if it.after and it.renamed is Renamed.DECLARED
             },
-            fresh_until=fresh_until,
+            fresh_since=fresh_since,
         )
         intents = intents_of(item for item in plan.changes if item.after is not None)
         with closing(self.locked.open_journal(state, intents)) as journal:

@@ -5,7 +5,6 @@ can be. The service has no versions, so what is changed in that moment is still 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,16 +28,20 @@ from majobctl.plan.guard import (
 from majobctl.plan.results import ChangeResult, ChangeStatus, result_of
 from majobctl.service.codes import MISSING, NOT_FOUND, advice_on
 from majobctl.service.provider import Provider
+from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.document import Entry
 from majobctl.text import printable
+
+_FRESH = 5
+"""Seconds from the beginning of an apply, in which what it read is still right before its calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
     ``creates_missing``: what the service does not have is created. ``entries`` are the state's,
-    ``renamed_to`` what is desired under the new names, by the old ones. Until the moment
-    ``fresh_until`` (monotonic), what the plan has just read is not read again."""
+    ``renamed_to`` what is desired under the new names, by the old ones. What the plan read since
+    ``fresh_since`` is not read again for five seconds after that, by both clocks of a lease."""
 
     provider: Provider
     masker: Maskers
@@ -48,7 +51,7 @@ class Guard:
     environment: str = ""
     entries: Mapping[str, Entry] = field(default_factory=dict)
     renamed_to: Mapping[str, Params] = field(default_factory=dict)
-    fresh_until: float = 0
+    fresh_since: Moment | None = None
 
     def reads(self, change: Change) -> bool:
         return change.was_read or (not self.allowed.is_blind and change.action in GUARDED)
@@ -60,7 +63,7 @@ class Guard:
         if change.was_read:
             held_back = self._held_back(change, self.allowed.is_reviewed)
             # What is missing may be missing only in a list.
-            is_fresh = change.live_digest and time.monotonic() < self.fresh_until
+            is_fresh = change.live_digest and self._is_fresh()
             return held_back or (self._checked(change) if is_fresh else self._unchanged(change))
         live = self._read(change)
         if isinstance(live, ChangeResult):
@@ -69,6 +72,10 @@ class Guard:
         if isinstance(found, ChangeResult):
             return found
         return self._held_back(found) or self._checked(found)
+
+    def _is_fresh(self) -> bool:
+        since = self.fresh_since
+        return since is not None and is_within(_FRESH, since, Clock().now())
 
     def without_secrets(self, change: Change, text: str) -> str:
         """``text``, written by the service, with no secret of ``change`` in it."""

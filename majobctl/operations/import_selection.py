@@ -36,7 +36,7 @@ def chosen_names(existing: Sequence[str], wanted: Iterable[str]) -> list[str]:
     return matching(wanted, existing, unknown, "nothing was imported")
 
 
-def select(names: Iterable[str], config: Config, state: State | None) -> Selected:
+def select(names: Sequence[str], config: Config, state: State | None) -> Selected:
     """What is to be done with the configurations ``names``, as far as that is known unread."""
     entries = state.job_configs if state else {}
     longest = config.settings.values["jobs"]["max_name_length"]
@@ -44,8 +44,11 @@ def select(names: Iterable[str], config: Config, state: State | None) -> Selecte
     passed_over: list[str] = []
     wanted: list[str] = []
     left_out: dict[str, str] = {}
+    # One setting for all of them.
+    needed = max((len(it) for it in names if NAME.fullmatch(it)), default=longest)
+    setting = f"jobs.max_name_length = {needed}"
     for name in names:
-        violation = name_violation(name, longest)
+        violation = name_violation(name, longest, setting)
         if name in config.job_configs:
             is_known = name in entries and not entries[name].pending
             (passed_over if is_known else wanted).append(name)

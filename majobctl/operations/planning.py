@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
-from majobctl.job_config.secrets import new_salt, unset_places
+from majobctl.job_config.secrets import new_salt, unset_places, with_value
 from majobctl.operations import context
 from majobctl.operations.context import ConfigRepository, RepositoryOrPath
 from majobctl.operations.selection import resolved
@@ -60,6 +60,8 @@ def plan(
     before = _config_of(repository, config, base) if base else None
     if isinstance(before, Problem):
         config, before = replace(config, warnings=(*config.warnings, before)), None
+    if before:
+        config, before = _by_reference(config, before), _by_reference(before, config)
     state, remarks, history = _state(settings, copy, before)
     repository.warn_all(remarks)
     config = replace(config, warnings=(*config.warnings, *remarks))
@@ -115,6 +117,20 @@ def _config_of(repository: ConfigRepository, config: Config, base: str) -> Confi
         message = f"has no variable {quoted(name)}, so the value that is given is not for it"
         repository.warn(Problem(where=f"--base {base}", message=message))
     return found
+
+
+def _by_reference(config: Config, other: Config) -> Config:
+    """``config`` with the text of each ``${env.NAME}`` as its value, unless ``other`` has the same
+    text there: values that are not known, or happen to be equal, do not hide that it was edited."""
+    found = {}
+    for name, it in config.job_configs.items():
+        same = other.job_configs.get(name)
+        params = it.params
+        for place, text in it.sensitive.items():
+            if same and text is not None and same.sensitive.get(place) != text:
+                params = with_value(params, place, text)
+        found[name] = replace(it, params=params)
+    return replace(config, job_configs=found)
 
 
 def _as_applied(base: Config, settings: Settings) -> State:

@@ -169,9 +169,14 @@ class Runner:
         except BaseException as error:
             # Kept for the main thread, which raises it once the other workers have ended.
             self.defect = self.defect or error
+        finally:
+            self.journal.hurry()  # no further change is begun
 
     def _carry_out(self, change: Change) -> ChangeResult | None:
         """How ``change`` ended, with its outcome recorded, not yet on disk; None if not begun."""
+        # This may take long, while the journal is written: not between the read and the call.
+        if not self._keep(self.journal.check):
+            return None
         earlier = self.ended.get(change.name)
         is_under_way = earlier is not None and earlier.status is ChangeStatus.UNKNOWN
         found = self.sent[change.name] if is_under_way else self.executor.guard.check(change)

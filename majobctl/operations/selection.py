@@ -86,9 +86,14 @@ def _matching(part: str, root: Path, files: Mapping[str, str], known: Collection
     own = {
         it: os.path.relpath(os.path.realpath(os.path.join(top, it)), top) for it in files.values()
     }
-    return {
-        name
-        for name, file in files.items()
-        for place in places
-        if place in (file, own[file]) or fnmatchcase(file, place) or fnmatchcase(own[file], place)
-    }
+    for place in places:
+        globs = {place, place.replace(f"**{os.sep}", "")}  # no folder at all, too: as jobs.files
+        found = {
+            name
+            for name, file in files.items()
+            if place in (file, own[file])
+            or any(fnmatchcase(it, glob) for it in (file, own[file]) for glob in globs)
+        }
+        if found:
+            return found
+    return set()

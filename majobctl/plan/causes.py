@@ -37,8 +37,15 @@ class CauseGroup:
     @property
     def folders(self) -> Mapping[str, int]:
         """The number of job configs in each folder, which ends with a slash."""
-        files = [change.source.file for change, _ in self.parts if change.source]
-        return Counter(file[: file.rfind("/") + 1] for file in sorted(files))
+        found: Counter[str] = Counter()
+        for file, number in self.files.items():
+            found[file[: file.rfind("/") + 1]] += number
+        return found
+
+    @property
+    def files(self) -> Mapping[str, int]:
+        """The number of job configs in each file."""
+        return Counter(sorted(change.source.file for change, _ in self.parts if change.source))
 
 
 def by_cause(plan: Plan, parts: Iterable[Part] | None = None) -> list[CauseGroup]:

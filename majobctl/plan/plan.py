@@ -118,11 +118,13 @@ class Plan:
     def notices(self) -> tuple[str, ...]:
         """What a reviewer must not overlook. These sentences are part of the JSON."""
         found = [f"This plan {it}. An apply needs --force." for it in self.needs_force]
-        stops = {"service does not have": self.missing, "environment has no value for": self.unset}
-        for what, names in stops.items():
-            if names:
-                reason = f"the {what} {in_short([*map(quoted, names)], 10)}"
-                found.append(f"This plan cannot be applied as it is: {reason}.")
+        if self.missing:
+            reason = f"the service does not have {in_short([*map(quoted, self.missing)], 10)}"
+            found.append(f"This plan cannot be applied as it is: {reason}.")
+        if self.unset:
+            names = in_short([*map(quoted, self.unset)], 10)
+            are = "is" if len(self.unset) == 1 else "are"
+            found.append(f"This plan can be applied only where {names} {are} set.")
         if denied := {it.name for it in self.violations if it.denies}:
             names = in_short([*map(quoted, sorted(denied))], 10)
             found.append(f"This plan cannot be applied: policies deny {names}.")

@@ -84,8 +84,8 @@ def action_of(group: CauseGroup) -> FieldAction:
 
 
 def reach(group: CauseGroup, show: Show) -> str:
-    """The keys, unless the cause names the only one, and the job configs: by folder if they are
-    many."""
+    """The keys, unless the cause names the only one, and the job configs: if they are many,
+    by folder, or by file if one folder has all of a few files."""
     dotted = [".".join(path) for path in group.paths]
     is_named = len(dotted) == 1 and group.cause.key.endswith(f".{dotted[0]}")
     keys = "" if is_named else f"{', '.join(map(show, dotted))} "
@@ -95,7 +95,9 @@ def reach(group: CauseGroup, show: Show) -> str:
 def job_configs(group: CauseGroup, show: Show) -> str:
     who = [show(change.name) for change, _ in group.parts]
     if len(who) > _MAX_NAMES:
-        who = [f"{show(folder or './')} {number}" for folder, number in group.folders.items()]
+        folders, files = group.folders, group.files
+        places = files if len(folders) == 1 and len(files) <= _MAX_NAMES else folders
+        who = [f"{show(place or './')} {number}" for place, number in places.items()]
     return f"{counted(len(group.parts), 'job config')}: {in_short(who, _MAX_FOLDERS)}"
 
 

@@ -25,17 +25,23 @@ _WIDTH = 100
 """Of two longer values, most of what they share is left out."""
 _NAME_WIDTH = 64
 _MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|]")
+_ENDS_A_CODE_SPAN = re.compile(r"[`<>]")
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
 Mark = Callable[[str], str]
 """``mark(text)`` shows text from outside."""
 
 
-def code(text: str) -> str:
+def code(text: str, ends: re.Pattern[str] = _ENDS_A_CODE_SPAN_OR_CELL) -> str:
     """``text`` in a code span, on one line."""
     shown = printable(text) or " "
-    safe = _ENDS_A_CODE_SPAN_OR_CELL.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
+    safe = ends.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
     return f"`{safe}`"
+
+
+def item(text: str) -> str:
+    """``text`` as an item of a list, where no cell can end."""
+    return f"- {code(text, _ENDS_A_CODE_SPAN)}"
 
 
 def names_of(names: Sequence[str]) -> str:

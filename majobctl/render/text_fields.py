@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from majobctl.plan.change import Action, FieldAction, FieldChange
 from majobctl.plan.diff import each_item
 from majobctl.render import Paint
-from majobctl.render.stretches import abridged, stretches
+from majobctl.render.stretches import Stretch, abridged, stretches
 from majobctl.render.values import json_text
 from majobctl.render.wording import REASONS
 from majobctl.text import columns, fitting, padded, printable
@@ -66,7 +66,7 @@ def value_lines(
     if columns(together) > width - indent:
         indent = indent if width - indent >= _MIN_ROOM else len(_DEEPER)
         if len(texts) == 2 and columns(together) > width - indent:
-            values = _pair(*texts)
+            values = _pair(*texts, room=width - indent)
     lines = [line for value in values for line in _broken(value, width - indent)]
     if indent < columns(start):
         yield start.rstrip()
@@ -80,19 +80,27 @@ def value_lines(
         start = " " * indent
 
 
-def _pair(old: str, new: str) -> list[list[_Piece]]:
-    """What differs between two long texts, marked, among what they share; or both, complete."""
+def _pair(old: str, new: str, *, room: int) -> list[list[_Piece]]:
+    """What differs between two long texts, marked, among what they share, and all of that if it
+    fits on a line; or both, complete."""
     found = stretches(old, new)
     if len(found) == 1:
         return [[(old, "")], [(_ARROW, ""), (new, "")]]
+    line = _marked_in_line(found)
+    if sum(columns(text) for text, _ in line) > room:
+        line = _marked_in_line(abridged(found))
+    return [line]
+
+
+def _marked_in_line(found: Sequence[Stretch]) -> list[_Piece]:
     line: list[_Piece] = []
-    for one, other in abridged(found):
+    for one, other in found:
         if one == other:
             line.append((one, ""))
             continue
         line += [(f"[-{one}-]", "red")] * bool(one)
         line += [(f"{{+{other}+}}", "green")] * bool(other)
-    return [line]
+    return line
 
 
 def _broken(pieces: Sequence[_Piece], room: int) -> Iterator[list[_Piece]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from majobctl.job_config.live import unknown_sentence
+from majobctl.job_config.secrets import without_hashes
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, LastCall, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
@@ -200,7 +201,8 @@ def _remarks_on_action(change: Change, show: Show) -> Iterator[str]:
         case Action.RESEND:
             yield "the last call may have succeeded, or never been sent: it is sent again"
         case Action.UPDATE if all(
-            it.before == it.after and it.reason is None for it in change.fields
+            it.before == it.after != without_hashes(it.after) and it.reason is None
+            for it in change.fields
         ):
             yield "only how a sensitive value is stored changes"
 

@@ -44,13 +44,16 @@ from majobctl.state.replay import VERSION, Record, last_sum_of, line_of, merged_
 from majobctl.text import utc_now
 from majobctl.waiting import awaiting
 
-_MAX_WAITING = 100  # outcomes that no flush has taken while calls go on
+_MAX_WAITING = 100  # outcomes that no flush has taken while calls go on; so many wait no longer
 
 
 class JournalFile(Protocol):
     """Where a journal's bytes go. ``write``, by one thread at a time, returns when they are safe on
     disk; ``check``, by many, also meanwhile, if they and the lock are certainly still ours. Both
-    raise OSError."""
+    raise OSError. ``pause`` is for how many seconds the next write should wait for others to come,
+    where each one costs."""
+
+    def pause(self) -> float: ...
 
     def write(self, content: bytes) -> None: ...
 
@@ -76,7 +79,7 @@ class Journal:
         self._waiting: list[bytes] = []
         self._intents: dict[str, Record] = {}  # without an outcome
         self._flushed = 0
-        self._is_flushing = False
+        self._is_flushing = self._is_hurried = False
         self.failure: OSError | None = None
         self._changed = threading.Condition()
         begin: dict[str, Any] = {"begin": VERSION, "lineage": state.lineage}
@@ -91,7 +94,15 @@ class Journal:
         if new := {name: intents[name] for name in intents if name not in self._intents}:
             self._intents |= new
             self._add({"intents": new})
+        self.hurry()
         self.flush()
+        self._is_hurried = False
+
+    def hurry(self) -> None:
+        """Few outcomes are still to come: until the next intents, none waits for others."""
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify_all()
 
     def check(self) -> None:
         """Call this right before a call. Raises OSError if the journal or the lock may be lost."""
@@ -100,7 +111,9 @@ class Journal:
         try:
             self._file.check()
         except OSError as error:
-            self.failure = self.failure or error
+            with self._changed:
+                self.failure = self.failure or error
+                self._changed.notify_all()
         if self.failure is not None:
             raise self.failure
 
@@ -168,9 +181,8 @@ class Journal:
                 raise self.failure
             if self._flushed >= mine:
                 return
-            content, self._waiting = b"".join(self._waiting), []
-            upto, self._is_flushing = len(self._sums), True
-        self._flush(content, upto)
+            self._is_flushing = True
+        self._flush()
 
     def _add(self, record: Record, *ended: str) -> None:
         with self._changed:
@@ -180,11 +192,20 @@ class Journal:
             line, checksum = line_of(record, self._sums[-1])
             self._sums.append(checksum)
             self._waiting.append(line)
+            if len(self._waiting) == _MAX_WAITING:
+                self._changed.notify_all()
 
-    def _flush(self, content: bytes, upto: int) -> None:
+    def _flush(self) -> None:
         failure: OSError | None = OSError(errno.EIO, "the write was interrupted")
+        upto = self._flushed
         try:
             with awaiting("Writing the journal"):
+                with self._changed:
+                    self._changed.wait_for(self._is_due, self._file.pause())
+                    if self.failure is not None:
+                        raise self.failure
+                    content, self._waiting = b"".join(self._waiting), []
+                    upto = len(self._sums)
                 self._file.write(content)
             failure = None
         except OSError as error:
@@ -196,6 +217,10 @@ class Journal:
                 self._changed.notify_all()
         if failure is not None:
             raise failure
+
+    def _is_due(self) -> bool:
+        is_full = len(self._waiting) >= _MAX_WAITING
+        return self._is_hurried or is_full or self.failure is not None
 
 
 def intent(

@@ -26,6 +26,7 @@ from tests.fake_forge import (
     lost,
     refused,
 )
+from tests.git_servers import git
 
 ENVIRONMENTS = "".join(
     f'[environments.{name}]\nprovider.project_id = "{name}"\nstate.path = "{name}.state.json"\n'
@@ -298,6 +299,14 @@ def test_a_comment_that_cannot_be_written_fails_the_job_after_the_plan(
     assert (job.repository.root / "majobctl-plan-dev.html").exists()
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 422, 429, 500])
+def test_an_answer_that_quotes_the_token_does_not_show_it(job: Job, status: int) -> None:
+    token = JOB_TOKEN if job.is_github else NOTE_TOKEN
+    text = f"denied: Authorization: Bearer {token}"
+    job.forge.fail("GET", *[refused(status, text, Retry_After="7200")] * 2)
+    assert "denied: Authorization: Bearer (token)" in job.run("plan", "dev", code=1).stderr
+
+
 def test_a_plan_that_fails_is_in_the_comment_and_its_problems_at_their_lines(job: Job) -> None:
     job.run("plan", "dev", "prod")
     job.repository.job("alpha", train_instance_count=0)
@@ -427,11 +436,35 @@ def test_an_event_that_is_broken_is_one_error(job: Job, event: str) -> None:
 
 
 @pytest.mark.parametrize("job", ["github"], indirect=True)
-def test_a_pull_request_that_would_see_secrets_is_refused(job: Job) -> None:
-    job.set(GITHUB_EVENT_NAME="pull_request_target")
+@pytest.mark.parametrize(
+    ("name", "document", "said"),
+    [
+        ("pull_request_target", {}, "pull_request_target"),
+        ("issue_comment", {"issue": {"pull_request": {}}}, "issue_comment"),
+        (
+            "workflow_run",
+            {"workflow_run": {"event": "pull_request"}},
+            "a workflow_run after a pull request",
+        ),
+    ],
+    ids=["target", "comment", "run"],
+)
+def test_a_pull_request_that_would_see_secrets_is_refused(
+    job: Job, name: str, document: Any, said: str
+) -> None:
+    """The two last ones say that they are of the default branch."""
+    job.event(name, "refs/heads/main", repository={"default_branch": "main"}, **document)
     for command in ("plan", "apply", "drift"):
-        assert "does not run on pull_request_target" in job.run(command, code=1).stderr
+        assert f"does not run on {said}," in job.run(command, code=1).stderr
     assert job.forge.asked == []
+
+
+@pytest.mark.parametrize("job", ["github"], indirect=True)
+def test_a_run_after_one_of_the_default_branch_is_of_that_branch(job: Job) -> None:
+    run, repository = {"event": "push"}, {"default_branch": "main"}
+    job.event("workflow_run", "refs/heads/main", workflow_run=run, repository=repository)
+    job.run("plan", "dev")
+    assert (job.repository.root / "majobctl-dev-77.plan").exists()
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
@@ -475,6 +508,17 @@ def test_an_approved_plan_is_applied_and_only_the_plan_of_this_run(job: Job) -> 
     assert "No changes" in job.run("apply", "dev").stdout
     if job.is_github:
         assert job.outputs == "changes=true\nchanges=false\n"
+
+
+def test_a_plan_that_was_committed_is_not_taken_for_that_of_the_run(job: Job) -> None:
+    saved(job)
+    job.approve("dev")
+    git(job.repository.root, "init", "--quiet", "--initial-branch=main")
+    git(job.repository.root, "add", "--force", "majobctl-dev-77.plan")
+    ran = job.run("apply", "dev", code=1)
+    assert "Error: majobctl-dev-77.plan is in git: " in ran.stderr
+    git(job.repository.root, "rm", "--quiet", "--cached", "majobctl-dev-77.plan")
+    assert job.run("apply", "dev").last_line.startswith("Apply complete: ")
 
 
 def applied(job: Job, *, environment: str) -> Ran:

@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -452,8 +453,9 @@ class TestPreventDelete:
         assert cloud.writes() == []
 
 
-def killed_at(repo: Repository, cloud: Cloud, moment: str) -> Ran:
-    """An apply that is killed while this call is under way, which is never carried out."""
+def killed_at(repo: Repository, cloud: Cloud, moment: str, said: str) -> Ran:
+    """An apply that is killed while this call is under way, which is never carried out, and once
+    it has ``said`` what became of the one before: the next call does not wait for that."""
     wanted, is_over = Asked(*moment.split()), threading.Event()
 
     def hold(asked: Asked) -> Reply | None:
@@ -464,16 +466,22 @@ def killed_at(repo: Repository, cloud: Cloud, moment: str) -> Ran:
 
     cloud.before = hold
     cloud.take()
-    process = repo.start("apply", "--refresh", "--auto-approve", "--parallelism", "1")
+    arguments = ("apply", "--refresh", "--auto-approve", "--parallelism", "1")
+    process, told = repo.start(*arguments, bufsize=0), ""
+    assert process.stderr is not None
     try:
         until(lambda: moment in cloud.writes(), moment)
+        while said not in told:
+            line = process.stderr.readline().decode()
+            assert line, told
+            told += line
         process.send_signal(signal.SIGKILL)
         ran = finished(process)
     finally:
         is_over.set()
         cloud.before = lambda asked: None
     assert ran.code == -signal.SIGKILL
-    return ran
+    return replace(ran, stderr=told + ran.stderr)
 
 
 @pytest.mark.slow
@@ -489,14 +497,14 @@ def test_a_kill_in_the_middle_keeps_what_was_acknowledged(repo: Repository, clou
     for name in same:
         cloud.console.create(name, **{**BODY, **IDS})
 
-    first = killed_at(repo, cloud, "POST new-2")
+    first = killed_at(repo, cloud, "POST new-2", "new-1: created")
     plan = planned(repo)
     # Nobody knows which of them were begun.
     assert [plan.get(name) for name in new] == [None, None, "resend", "resend"]
     assert [plan.get(name) for name in same] == ["add"] * 4
     assert re.findall(r"job_config\.(\S+): created", first.stderr) == ["new-0", "new-1"]
 
-    second = killed_at(repo, cloud, "DELETE old-2")
+    second = killed_at(repo, cloud, "DELETE old-2", "old-1: deleted")
     plan = planned(repo)
     assert plan == {"old-2": "delete", "old-3": "delete"}
     said = re.findall(r"job_config\.(\S+): (\w+)", second.stderr)

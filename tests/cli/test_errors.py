@@ -267,6 +267,9 @@ SECRETS = [
     f'x = """\n{SECRET} \\q"""',
     f"x = '''\n{SECRET}\n''' y",
     f'endpoint = "https://someone:{SECRET}@example.com/"',
+    f'log_url = "https://someone:{SECRET}@example.com/x"',
+    f'address = "host=db.example.com password={SECRET}"',
+    f'sensitive = "config_desc"\nconfig_desc = ["{SECRET}"]',
     f'inputs = [\n  "{SECRET}",\n  True]',
     f"password = “{SECRET}”",
     f"password {SECRET}",
@@ -287,6 +290,24 @@ def test_no_line_shows_what_may_be_secret(repository: Repository, text: str) -> 
         named = repository.run("fmt", "majobctl.toml", "--color", "always")
         for ran in (first, second, named):
             assert SECRET not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        f'backend = "git"\nremote = "https://someone:{SECRET}@example.com/x"',
+        f'backend = "git"\nbranch = "https://{SECRET}@example.com/x"',
+        f'backend = "s3"\nbucket = "https://a:{SECRET}@example.com"',
+        f'backend = "postgres"\naddress = "host=db.example.com password={SECRET}"',
+        f'backend = "http"\naddress = "https://someone:{SECRET}@example.com/x"',
+    ],
+    ids=["remote", "branch", "bucket", "keywords", "http"],
+)
+def test_no_message_shows_a_login_in_an_address(repository: Repository, state: str) -> None:
+    repository.settings(f'[provider]\nkind = "emulator"\n[state]\n{state}\n')
+    for options in (["--color", "always"], ["--format", "json"]):
+        ran = repository.run("plan", *options, code=1)
+        assert SECRET not in ran.stdout + ran.stderr
 
 
 def test_what_a_template_elsewhere_calls_sensitive_is_not_shown(repository: Repository) -> None:

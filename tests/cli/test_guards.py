@@ -236,7 +236,7 @@ def test_a_plan_that_forgets_more_than_half_of_the_state_says_so(full: Repositor
 TEXTS = {
     "force": "An apply needs --force.",
     "missing": 'cannot be applied as it is: the service does not have "config-0".',
-    "unset": 'cannot be applied as it is: the environment has no value for "UNSET".',
+    "unset": 'This plan can be applied only where "UNSET" is set.',
     "held": "This plan would undo what somebody changed in the service: ",
 }
 

@@ -302,6 +302,24 @@ def test_json_is_one_document(cloud: Cloud) -> None:
     ]
 
 
+def test_what_is_left_out_for_one_reason_is_one_warning_with_the_setting_for_all(
+    cloud: Cloud,
+) -> None:
+    names = [f"{'x' * 20}{'y' * number}" for number in (1, 30, 44)]
+    for name in ("fits", *names):
+        cloud.create(name)
+    ran = cloud.repository.done("import", "--all")
+    assert "1 job config into the state" in ran.stdout
+    assert "3 left out." in ran.stdout
+    assert ran.stderr == (
+        f"Warning: {', '.join(f'job_config.{it}' for it in names)} were left out: a name has 1 to"
+        " 20 characters, each a letter A-Z a-z, a digit, _ or -; jobs.max_name_length = 64 allows"
+        " it; or copy it under such a name in the console, and import the copy\n"
+    )
+    cloud.settings("[jobs]\nmax_name_length = 64\n")
+    assert "left out" not in cloud.repository.done("import", "--all").stdout
+
+
 def test_a_secret_is_reported_and_never_gets_into_the_state(cloud: Cloud) -> None:
     labelled = [{"label": "api_token", "value": "hunter2"}, {"label": "user", "value": "hunter3"}]
     cloud.create("a", parameter=labelled)

@@ -91,6 +91,11 @@ def test_every_mistake_is_reported_at_once(command: list[str], ranker: Repositor
         (["--target", "jobs/alpha.toml"], ["alpha"]),
         (["--target", "./jobs/../jobs/alpha.toml"], ["alpha"]),
         (["--target", "jobs/*.toml"], ["alpha"]),
+        (["--target", "jobs/**/*.toml"], ["alpha"]),
+        (["--target", "**/alpha.toml"], ["alpha"]),
+        (["--target", "jobs/**/**/al*.toml"], ["alpha"]),
+        (["--target", "jobs/**/rank.toml"], []),
+        (["--exclude", "jobs/**/*.toml"], ["old"]),
         (["--exclude", "jobs/alpha.toml"], ["old"]),
         (["--target", "jobs/nlp/rank.toml"], []),
         (["--target", "old"], ["old"]),
@@ -121,6 +126,16 @@ def test_a_job_file_is_found_from_where_the_user_is(ranker: Repository) -> None:
     ranker.root = root / "jobs"
     for path in ("alpha.toml", "jobs/alpha.toml", str(root / "jobs" / "alpha.toml")):
         assert selected(ranker, "--target", path) == ["alpha"], path
+
+
+@pytest.mark.parametrize("glob", ["*.toml", "./*.toml", "**/*.toml", "../nlp/*.toml"])
+def test_a_glob_of_job_files_is_first_that_of_the_folder_where_the_user_is(
+    glob: str, ranker: Repository
+) -> None:
+    ranker.root = ranker.root / "jobs" / "nlp"
+    ran = ranker.done("render", "--format", "json", "--target", glob)
+    assert [it["name"] for it in ran.document["job_configs"]] == ["ranker", "ranker-2"]
+    assert selected(ranker, "--target", "jobs/*.toml") == ["alpha"]
 
 
 def test_drift_knows_what_is_only_in_a_broken_table_or_in_the_service(

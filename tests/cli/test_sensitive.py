@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -311,6 +312,25 @@ def test_a_change_in_the_service_is_seen_without_the_value(
     assert "1 changed" in unset.done("drift").stdout
     assert unset.run("apply", "--refresh=all", "--overwrite", "--auto-approve").code == 1
     assert rest.puts == {}
+
+
+@pytest.mark.parametrize("name", ["SERVICE_TOKEN", "OTHER_TOKEN"])
+@pytest.mark.parametrize("are_set", [[], ["SERVICE_TOKEN"], ["SERVICE_TOKEN", "OTHER_TOKEN"]])
+def test_another_variable_is_a_change_between_two_revisions(
+    are_set: list[str], name: str, on_rest: Repository
+) -> None:
+    for variable in are_set:
+        on_rest.environment[variable] = OTHER
+    on_rest.job("one", hyperparameters={"token": "${env.SERVICE_TOKEN}"})
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        author = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        subprocess.run(["git", *author, *arguments], cwd=on_rest.root, check=True)
+    on_rest.job("one", hyperparameters={"token": f"${{env.{name}}}"})
+    ran = on_rest.done("plan", "--base", "HEAD")
+    is_shown = "hyperparameters.token        (sensitive) -> (sensitive)" in ran.stdout
+    assert is_shown is (name == "OTHER_TOKEN")
+    assert "is stored" not in ran.stdout
+    assert hidden_in(ran.stdout + ran.stderr)
 
 
 def test_what_was_written_in_the_file_before_is_not_taken_for_the_value(

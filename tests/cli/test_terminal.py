@@ -372,6 +372,15 @@ def test_no_word_is_broken_at_the_edge_of_a_terminal(wordy: Repository, width: i
         assert not [it for it in wide if not VERBATIM.match(it)], command
 
 
+@pytest.mark.parametrize("width", [1, 2, 7])
+def test_the_narrowest_terminal_has_help(repository: Repository, width: int) -> None:
+    repository.environment["COLUMNS"] = str(width)
+    for command, code in (("--help", 0), ("plan --help", 0), ("state --help", 0), ("plan --no", 1)):
+        ran = repository.process(*command.split(), code=code)
+        assert "defect" not in ran.stderr
+        assert "Usage:" in (ran.stderr if code else ran.stdout)
+
+
 def test_problems_are_broken_between_words_on_a_terminal_alone(repository: Repository) -> None:
     repository.cloud("alpha")
     repository.job("alpha", code_dir="/a/", boot_file="/somewhere/else/train.py", unknown_key=1)

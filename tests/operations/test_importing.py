@@ -83,7 +83,7 @@ class Run:
         place = place_of_files(self.config.settings, "jobs/imported", is_single=is_single)
         read = {**{item.name: item for item in found}, **dict.fromkeys(missing)}
         with self.store.locked("test") as locked:
-            selected = select(read, self.config, locked.state)
+            selected = select([*read], self.config, locked.state)
             return import_selected(selected, read, self.config, place, self.store, locked, NOW)
 
 

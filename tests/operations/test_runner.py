@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from majobctl.render.results import result_counts
 from majobctl.service.estimator import Estimator
 from majobctl.service.provider import Provider
 from majobctl.service.session import Session
+from majobctl.state.backends.lease import Clock, Moment
 from majobctl.state.document import Entry, State
 from majobctl.state.journal import Journal
 from majobctl.state.replay import replayed
@@ -47,6 +49,9 @@ def provider(rest: FakeService) -> Iterator[Provider]:
 
 class Run:
     """One run over a plan: what was reported, and what the journal holds."""
+
+    is_blind = True
+    fresh_since: Moment | None = None
 
     def __init__(self, provider: Provider, state: State = EMPTY, memory: Memory | None = None):
         self.reported: list[ChangeResult] = []
@@ -81,7 +86,9 @@ class Run:
             provider=self._provider,
             masker=EMPTY.masker,
             params_of=params_of,
-            allowed=Allowed(is_blind=True),
+            allowed=Allowed(is_blind=self.is_blind),
+            entries=self.state.job_configs,
+            fresh_since=self.fresh_since,
         )
         return ChangeExecutor(guard=guard)
 
@@ -99,6 +106,18 @@ def plan_of(*names: str, state: State | None = None, **params: Any) -> Plan:
 
 def ends(applied: Runner) -> dict[str, ChangeStatus]:
     return {result.name: result.status for result in applied.results}
+
+
+@pytest.mark.parametrize("most", [1, 5, 100], ids=["interrupted", "later", "to the end"])
+def test_the_last_outcomes_wait_for_no_others(
+    provider: Provider, rest: FakeService, most: int
+) -> None:
+    """Where each write of the journal costs, as on a state over HTTP."""
+    run = Run(provider)
+    run.file.wait = 3600.0
+    run.apply(plan_of(*NAMES), should_stop=lambda: len(rest.configs) >= most)
+    assert sorted(it.name for it in run.reported) == sorted(rest.configs) == sorted(run.entries)
+    assert not any(entry.pending for entry in run.entries.values())
 
 
 def test_results_come_in_name_order_and_are_reported_as_they_end(
@@ -159,6 +178,51 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     assert (result.status, result.code) == (ChangeStatus.UNKNOWN, "")
     assert result.advice
     assert run.entries["one"] == Entry(params={}, applied_at="", pending=True, attempted=JOB)
+
+
+class Gather(Memory):
+    """A journal that somebody uses the time of: ``meanwhile`` is what is done at the first look."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def check(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+
+
+def test_what_is_changed_while_the_journal_is_written_is_seen(
+    provider: Provider, rest: FakeService
+) -> None:
+    """The journal of a shared state may take long: the read comes after that."""
+    first = Run(provider)
+    first.apply(plan_of("one"))
+    state = replace(EMPTY, serial=1, job_configs=first.entries)
+    memory = Gather()
+    memory.meanwhile = lambda: rest.configs["one"].update(config_desc="by somebody else")
+    run = Run(provider, state, memory)
+    run.is_blind = False
+    applied = run.apply(plan_of("one", state=state, config_desc="mine"))
+    assert ends(applied) == {"one": ChangeStatus.HELD_BACK}
+    assert rest.configs["one"]["config_desc"] == "by somebody else"
+
+
+@pytest.mark.parametrize("ran, wall", [(0, 0), (3600, 3600), (0, 3600), (0, -3600)])
+def test_what_was_read_a_moment_ago_counts_by_both_clocks(
+    ran: int, wall: int, provider: Provider, rest: FakeService
+) -> None:
+    """A virtual machine that is suspended between the read and the call has one that stands."""
+    first = Run(provider)
+    first.apply(plan_of("one"))
+    state = replace(EMPTY, serial=1, job_configs=first.entries)
+    desired = {"one": JobConfig("one", {**JOB, "config_desc": "mine"})}
+    plan = make_plan(desired, state, TARGET, live={"one": provider.read_job_config("one")})
+    rest.configs["one"].update(config_desc="by somebody else")
+    run, (boot, clock) = Run(provider, state), Clock().now()
+    run.is_blind, run.fresh_since = False, (boot - ran, clock - wall)
+    is_fresh = not (ran or wall)
+    wanted = ChangeStatus.DONE if is_fresh else ChangeStatus.CHANGED_MEANWHILE
+    assert ends(run.apply(plan)) == {"one": wanted}
 
 
 def test_once_stopped_nothing_more_is_begun(provider: Provider, rest: FakeService) -> None:

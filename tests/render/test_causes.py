@@ -52,7 +52,7 @@ EDITS = [
 TEXT = """\
   ~ jobs/vision/templates.toml:2 templates.vision.train_instance_type
           "modelarts.vm.gpu.p100" -> "modelarts.vm.gpu.v100"
-      in 20 job configs: jobs/vision/ 20
+      in 20 job configs: jobs/vision/jobs.toml 20
   ~ majobctl.toml:6              variables.bucket             "ml-dev" -> "ml-eu"
       output_path, code_dir, boot_file, inputs in 40 job configs: jobs/nlp/ 20, jobs/vision/ 20
   ~ majobctl.toml:9              defaults.log_url             "/ml-dev/log/" -> "/ml-dev/logs/2026/"

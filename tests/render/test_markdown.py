@@ -32,6 +32,7 @@ COUNT = field_change("train_instance_count", 1, 2)
 TWO = {**PLAIN, "train_instance_count": 2}
 OPEN, CLOSE = "<details><summary>", "</details>"
 CODE = re.compile(r"`[^`|<>]+`")
+LISTED_CODE = re.compile(r"`[^`<>]+`")
 ELEMENT = re.compile(r"<code>[^`|<>]+</code>")
 
 
@@ -54,6 +55,11 @@ def update_of(name: str, *fields: FieldChange) -> Change:
 
 def warning(file: str, line: int) -> Problem:
     return Problem(file=file, line=line, where="job_config.a", message="odd")
+
+
+def without_code(line: str) -> str:
+    """A bar ends no code span outside a table."""
+    return (LISTED_CODE if line.startswith("- ") else CODE).sub("", line)
 
 
 def checked(plan: Plan) -> str:
@@ -81,7 +87,7 @@ def checked(plan: Plan) -> str:
             assert is_open
             assert lines[number - 1] == ""
         is_open = (is_open or line.startswith(OPEN)) and line != CLOSE
-        assert CODE.sub("", line).count("`") == 0
+        assert without_code(line).count("`") == 0
     assert not is_open
     return markdown
 
@@ -212,6 +218,12 @@ def test_notices_warnings_and_the_selection_come_before_the_table() -> None:
         "- `jobs/vision.toml:3: job_config.vision: two types of data sources`",
         "",
     ]
+
+
+def test_a_warning_has_a_bar_as_it_is_since_no_table_is_around_it() -> None:
+    warning = Problem(file="a.toml", line=3, message=r"allows only what matches '^\[(a|b)\] '")
+    shown = checked(plan_of(warnings=(warning,)))
+    assert r"- `a.toml:3: allows only what matches '^\[(a|b)\] '`" in shown
 
 
 def test_a_recorded_field_has_one_value_in_the_table() -> None:
@@ -371,7 +383,7 @@ def test_nothing_from_outside_leaves_its_code_span(plan: Plan) -> None:
             title = line.removeprefix(OPEN).removesuffix("</summary>")
             outside = ELEMENT.sub("", title)
         else:
-            outside = "" if line == CLOSE else CODE.sub("", line)
+            outside = "" if line == CLOSE else without_code(line)
         assert re.fullmatch(r"[\w ,;:.()=→*|-]*", outside), line
         assert not re.search(r"[@#&<>\\\[\]!~$]", outside)
 

@@ -212,7 +212,8 @@ BESIDE, BELOW = " " * 37, " " * 10
             [f'{PATH}"/b/{"dir/" * 9}', f"{BESIDE}{'dir/' * 10}", f'{BESIDE}dir/"'],
         ),
         (60, None, "a" * 30, [PATH.rstrip(), f'{BELOW}"{"a" * 30}"']),
-        (None, "same " * 9, "same " * 9 + "more", [f'{PATH}…same same same {{{{+more+}}}}"']),
+        (None, "same " * 9, "same " * 9 + "more", [f'{PATH}"{"same " * 9}{{{{+more+}}}}"']),
+        (None, "same " * 20, "same " * 20 + "more", [f'{PATH}…same same same {{{{+more+}}}}"']),
     ],
 )
 def test_a_value_that_does_not_fit_goes_on_below(

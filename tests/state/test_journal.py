@@ -32,6 +32,10 @@ class Memory:
         self.is_closed = False
         self.failure: OSError | None = None
         self._seconds = seconds
+        self.wait = 0.0
+
+    def pause(self) -> float:
+        return self.wait
 
     def write(self, content: bytes) -> None:
         if self.failure is not None:
@@ -404,6 +408,35 @@ def test_threads_that_wait_at_once_share_a_flush() -> None:
     entries = merged(file.content, state_of()).job_configs
     assert len(entries) == 40
     assert not any(entry.pending for entry in entries.values())
+
+
+@pytest.mark.parametrize("why", ["nothing more is begun", "too many wait", "it failed"])
+def test_a_write_that_waits_for_others_waits_no_longer_if(why: str) -> None:
+    file = Memory()
+    journal = Journal(file, state_of(), {f"n{number}": intent(NEW) for number in range(101)})
+    file.wait = 3600.0
+    journal.record_done("n0")
+    with ThreadPoolExecutor(1) as pool:
+        flush = pool.submit(journal.flush)
+        time.sleep(0.1)
+        assert not flush.done()
+        for number in range(1, 100):
+            journal.record_done(f"n{number}")
+            assert file.flushes == 1 or number == 99
+            if why != "too many wait":
+                break
+        if why == "nothing more is begun":
+            journal.hurry()
+        if why == "it failed":
+            file.failure = OSError(28, "No space left on device")
+            with pytest.raises(OSError, match="No space left"):
+                journal.check()
+            assert isinstance(flush.exception(60), OSError)
+        else:
+            flush.result(60)
+    # All that came meanwhile is kept, too.
+    count = {"nothing more is begun": 2, "too many wait": 100, "it failed": 0}[why]
+    assert file.content.count(b"\n") == 2 + count
 
 
 def test_a_failed_flush_is_shown_to_everybody_who_waits_and_who_comes_later() -> None:

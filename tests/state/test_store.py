@@ -275,6 +275,9 @@ class FullJournalFile:
         self._disk = disk
         self._file = file
 
+    def pause(self) -> float:
+        return self._file.pause()
+
     def write(self, content: bytes) -> None:
         if self._disk.is_full:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -16,7 +16,7 @@ from majobctl.job_config.violations import Violation
 from majobctl.repository.settings.environments import TABLE
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.target import endpoint_of
-from majobctl.text import printable, quoted
+from majobctl.text import printable, quoted, without_login
 
 _LEASED = ("lease", "keep")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -88,7 +88,8 @@ def violations(
                 message += f"; or choose an environment: -e {printable(other_environments[0])}"
             yield Violation(("state", key), message)
         elif (form := _FORMS.get(key)) and not form[0].fullmatch(state[key]):
-            yield Violation(("state", key), f"{key} must be {form[1]}, not {quoted(state[key])}")
+            found = quoted(without_login(state[key]))
+            yield Violation(("state", key), f"{key} must be {form[1]}, not {found}")
     if _PASSWORD.search(unquote(state["address"])):
         message = "address must not have a password; set it where the backend's clients look for it"
         yield Violation(("state", "address"), message)

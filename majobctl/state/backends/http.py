@@ -33,8 +33,8 @@ def of_settings(settings: Mapping[str, Any], root: Path) -> HttpBackend:
 
 
 class HttpBackend(Asker):
-    """A state on ``server``. The time between two writes of an apply grows to ``pause`` seconds;
-    what became of a write is found for ``patience`` seconds."""
+    """A state on ``server``. The time between two writes of an apply grows to ``pause`` seconds,
+    unless many outcomes wait; what became of a write is found for ``patience`` seconds."""
 
     option = ""
 
@@ -89,11 +89,13 @@ class HttpBackend(Asker):
     def open_journal(self) -> NoteFile:
         self.remove_journal()
         self._next_flush = self._interval = 0.0
-        return NoteFile(self._add_note, self._check)
+        return NoteFile(self._add_note, self._check, self._until_next_flush)
+
+    def _until_next_flush(self) -> float:
+        return max(0, self._next_flush - self._clock.now()[0])
 
     def _add_note(self, content: bytes) -> None:
         journal = (self.read_journal() or b"") + content
-        self._clock.sleep(max(0, self._next_flush - self._clock.now()[0]))
         with self._writing():
             self._interval = min(2 * self._interval or _FIRST_INTERVAL, self._pause)
             self._next_flush = self._clock.now()[0] + self._interval

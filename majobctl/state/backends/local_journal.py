@@ -25,6 +25,9 @@ class LocalJournalFile:
             self.close()
             raise
 
+    def pause(self) -> float:
+        return 0
+
     def write(self, content: bytes) -> None:
         rest = memoryview(content)
         while rest:

@@ -316,8 +316,13 @@ class LogBackend:
 class NoteFile:
     """The journal of a run, as notes in a shared state."""
 
-    def __init__(self, write: Callable[[bytes], None], check: Callable[[], None]) -> None:
-        self.write, self.check = write, check
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        check: Callable[[], None],
+        pause: Callable[[], float] = lambda: 0,
+    ) -> None:
+        self.write, self.check, self.pause = write, check, pause
 
     def close(self) -> None:
         pass
