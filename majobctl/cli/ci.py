@@ -147,7 +147,7 @@ def drift_command(environments: tuple[str, ...]) -> int:
             drifted.add(environment)
 
     errors = _each(_chosen(environments), look)
-    return _ended(errors, options.HAS_CHANGES if drifted and forge.silence else 0)
+    return _ended(errors, options.HAS_CHANGES if drifted and forge.cannot_write else 0)
 
 
 def _forge(instead: str) -> Forge:
@@ -259,8 +259,8 @@ def _publish_plans(forge: Forge, plans: dict[str, Plan | Sequence[Problem]]) -> 
 
     text = plans_markdown(plans, forge.commit, forge.url, forge.most)
     _add_to("GITHUB_STEP_SUMMARY", text)
-    if forge.request and forge.silence:
-        terminal.say(f"There is no comment: {forge.silence}.", err=True)
+    if forge.request and forge.cannot_write:
+        terminal.say(f"There is no comment: {forge.cannot_write}.", err=True)
     elif forge.request:
         publish(forge, forge.comments(), _marker("plan", [*plans]), text)
 
@@ -275,8 +275,8 @@ def _drift(forge: Forge, environment: str) -> Drift:
     terminal.say(drift_text(found, terminal.painter()))
     text = drift_markdown(found)
     _add_to("GITHUB_STEP_SUMMARY", text)
-    if forge.silence:
-        terminal.say(f"There is no issue: {forge.silence}.", err=True)
+    if forge.cannot_write:
+        terminal.say(f"There is no issue: {forge.cannot_write}.", err=True)
     else:
         title = "Training job configurations have drifted" + f" ({environment})" * bool(environment)
         act = publish if found.changes else withdraw

@@ -40,7 +40,7 @@ def _marked(text: str, start: str, colour: str) -> str:
 
 def show_failure(error: BaseException, arguments: Sequence[str]) -> int:
     """Says why the command failed, and returns its exit code."""
-    kind, code, text = _told(error, arguments)
+    kind, code, text = _print_error(error, arguments)
     if _wants_json(error, arguments):
         from majobctl.plan.document import dumps
         from majobctl.render.errors import error_document
@@ -67,7 +67,7 @@ def _wants_json(error: BaseException, arguments: Sequence[str]) -> bool:
     return "--format=json" in words or ("--format", "json") in pairwise(words)
 
 
-def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int, str]:
+def _print_error(error: BaseException, arguments: Sequence[str]) -> tuple[str, int, str]:
     """Prints the error; returns its kind, the exit code, and the message."""
     if isinstance(error, click.ClickException):
         return "usage", 1, _show_usage(error)

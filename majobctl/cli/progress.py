@@ -172,7 +172,7 @@ class ApplyProgress:
     """A line for each finished change; on a terminal, a bar below them."""
 
     def __init__(self, format_: str) -> None:
-        self._is_told_later = format_ == "text" and _is_one_place()
+        self._is_explained_later = format_ == "text" and _is_one_place()
         self._done = self._total = 0
 
     def start(self, total: int) -> None:
@@ -183,7 +183,7 @@ class ApplyProgress:
         from majobctl.render.results import result_line
 
         self._done += 1
-        say(result_line(result, is_told_later=self._is_told_later), err=True)
+        say(result_line(result, is_explained_later=self._is_explained_later), err=True)
         self._show()
 
     def _show(self) -> None:

@@ -75,7 +75,7 @@ class Board:
 
 
 class Forge(Protocol):
-    """The run of a CI job. ``silence`` says why it cannot write a comment, "" if it can.
+    """The run of a CI job. ``cannot_write`` says why it cannot write a comment, "" if it can.
     ``url`` is that of the job, ``most`` the bytes that a comment or an issue may have."""
 
     name: str
@@ -84,7 +84,7 @@ class Forge(Protocol):
     url: str
     commit: str
     request: str
-    silence: str
+    cannot_write: str
 
     def branches(self) -> tuple[str, str]:
         """The branch that the run is of, and the default branch."""

@@ -40,7 +40,7 @@ class GitHub:
         self.run = get("GITHUB_RUN_ID", "[0-9]+")
         self.url = f"{get('GITHUB_SERVER_URL')}/{self._repository}/actions/runs/{self.run}"
         self._ref, self._event = get("GITHUB_REF", ".+"), _event_in(get("GITHUB_EVENT_PATH", ".+"))
-        self.request, self.commit, self.silence = "", get("GITHUB_SHA"), ""
+        self.request, self.commit, self.cannot_write = "", get("GITHUB_SHA"), ""
         try:
             if event := self._open_to_all(get("GITHUB_EVENT_NAME")):
                 raise MajobctlError(
@@ -65,7 +65,9 @@ class GitHub:
         self.request, self.commit = str(request["number"].integer()), head["sha"].text()
         repository = head["repo"]  # null if the fork is gone
         if not repository.value or repository["full_name"].text() != self._repository:
-            self.silence = "the pull request comes from a fork, whose token may not write comments"
+            self.cannot_write = (
+                "the pull request comes from a fork, whose token may not write comments"
+            )
 
     @cached_property
     def _rest(self) -> Rest:

@@ -37,11 +37,11 @@ class GitLab:
         is_request = "CI_MERGE_REQUEST_IID" in values
         self.request = get("CI_MERGE_REQUEST_IID", "[0-9]+") if is_request else ""
         self._branches = values.get("CI_COMMIT_BRANCH", ""), get("CI_DEFAULT_BRANCH", ".+")
-        self._path, self.silence = f"/projects/{project}", ""
+        self._path, self.cannot_write = f"/projects/{project}", ""
         if values.get("CI_MERGE_REQUEST_PROJECT_ID", project) != project:
-            self.silence = "the pipeline runs in a fork"
+            self.cannot_write = "the pipeline runs in a fork"
         elif not values.get(TOKEN):
-            self.silence = f"{TOKEN} is not set"
+            self.cannot_write = f"{TOKEN} is not set"
 
     @cached_property
     def _rest(self) -> Rest:

@@ -174,7 +174,7 @@ class _Run:
             creates_missing=plan.creates_missing,
             environment=plan.environment,
             entries=state.job_configs,
-            heirs={
+            renamed_to={
                 it.old_name: it.after
                 for it in plan.changes
                 if it.after and it.renamed is Renamed.DECLARED

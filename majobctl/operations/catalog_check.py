@@ -39,7 +39,7 @@ def keep_lists(
     """Caches the lists that ``catalog`` has read, of which somebody ``asked`` for one by name.
     ``warn`` gets the reason if that cannot be."""
     now, known = utc_now(), cached_lists(settings)[0]
-    wanted = {asked, *(name for name in known if not known[name].is_by_the_way)}
+    wanted = {asked, *(name for name in known if not known[name].is_incidental)}
     lists = {
         name: CachedList(now, plain_items(name, entries), ids_in(name, entries), name not in wanted)
         for name, entries in catalog.complete_lists.items()

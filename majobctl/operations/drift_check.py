@@ -45,7 +45,7 @@ def drift(
         listed=listed,
         selection=selection,
         policies=policies,
-        tells_unmanaged=unmanaged,
+        counts_unmanaged=unmanaged,
     )
     repository.warn_all(found.warnings)
     return replace(found, warnings=(*map(str, (*problems, *under_way)), *found.warnings))

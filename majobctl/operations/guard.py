@@ -40,7 +40,7 @@ _FRESH = 5
 class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
     ``creates_missing``: what the service does not have is created. ``entries`` are the state's,
-    ``heirs`` what is desired under the new names, by the old ones. What the plan read since
+    ``renamed_to`` what is desired under the new names, by the old ones. What the plan read since
     ``fresh_since`` is not read again for five seconds after that, by both clocks of a lease."""
 
     provider: Provider
@@ -50,7 +50,7 @@ class Guard:
     creates_missing: bool = False
     environment: str = ""
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    heirs: Mapping[str, Params] = field(default_factory=dict)
+    renamed_to: Mapping[str, Params] = field(default_factory=dict)
     fresh_since: Moment | None = None
 
     def reads(self, change: Change) -> bool:
@@ -84,9 +84,9 @@ class Guard:
         return without_traces(text, secret_texts(change.after, self.params_of(change)))
 
     def _with_live(self, change: Change, live: LiveConfig | None) -> Change:
-        entry, heir = self.entries.get(change.name), self.heirs.get(change.name)
+        entry, new = self.entries.get(change.name), self.renamed_to.get(change.name)
         attempted = [*(entry.sides[1:] if entry and entry.pending else ())]
-        attempted += [heir] if heir else []
+        attempted += [new] if new else []
         return with_live(change, live, self.masker(change.name), attempted)
 
     def _with_old_name(self, change: Change) -> Change | ChangeResult:

@@ -63,7 +63,7 @@ def gpus_of_nodes(settings: Settings) -> tuple[str, dict[str, int | None]]:
 
     gpus: dict[str, int | None] = {}
     flavors = cached_lists(settings)[0].get("flavors")
-    if flavors is None or flavors.is_by_the_way:
+    if flavors is None or flavors.is_incidental:
         return "", gpus
     for item in flavors.items:
         name, number = item["train_instance_type"], as_number(item["gpu_num"])

@@ -60,10 +60,9 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         is_named = names_known(Selection(targeted=tuple(names)), {*known, *renamed})
         listed = [*known] if is_named else provider.config_names()
         selection = _selection(names, repository.folder, config, {*known, *listed})
-        renamed = {
-            it: renamed[it] for it in renamed if any(map(selection.covers, (it, renamed[it])))
-        }
-        selected = {*filter(selection.covers, known)} - renamed.keys() | {*renamed.values()}
+        covers = selection.covers
+        renamed = {new: old for new, old in renamed.items() if covers(new) or covers(old)}
+        selected = {*filter(covers, known)} - renamed.keys() | {*renamed.values()}
         left = selected - config.job_configs.keys() - {*renamed.values()}
         live = read_live(
             provider, sorted(selected), parallelism=at_once, observe=observe, listed=listed
@@ -73,15 +72,7 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     renamed = {new: old for new, old in renamed.items() if old in found}
     make = _planner(config, state, found, renamed)
     plan = make(config)
-    fields = [
-        field
-        for change in plan.changes
-        if change.after is not None
-        for field in pulled_fields(
-            change, _origin(config, change.name), found[change.old_name or change.name]
-        )
-    ]
-    fields, edited = _edited(fields, config)
+    fields, edited = _edited([*_fields(plan, config, found)], config)
     contents = {name: it.content for name, it in edited.items()}
     after = _proven(config, fields, contents, plan, make)
     # What is only shown leaves the lines of the others where they are.
@@ -91,7 +82,7 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
     if not check:
         befores = {name: it.before for name, it in edited.items()}
         replace_all(befores, contents, settings.root)
-    there = {*filter(selection.covers, (*known, *listed))}
+    there = {*filter(covers, (*known, *listed))}
     return Pulled(
         fields=tuple(moved),
         files=tuple(contents),
@@ -101,6 +92,13 @@ def pull(repository: RepositoryOrPath, *, names: Sequence[str] = (), check: bool
         compared=len(found),
         is_check=check,
     )
+
+
+def _fields(plan: Plan, config: Config, found: Mapping[str, LiveConfig]) -> Iterator[PulledField]:
+    for change in plan.changes:
+        if change.after is not None:
+            live = found[change.old_name or change.name]
+            yield from pulled_fields(change, _origin(config, change.name), live)
 
 
 def _changed(names: Iterable[str], state: State | None, config: Config, live: Live) -> list[str]:

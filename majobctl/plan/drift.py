@@ -53,10 +53,10 @@ class Drift:
 
     @property
     def changed(self) -> int:
-        return len(self.changes) - self.missing - self.told_unmanaged
+        return len(self.changes) - self.missing - self.counted_unmanaged
 
     @property
-    def told_unmanaged(self) -> int:
+    def counted_unmanaged(self) -> int:
         return sum(item.is_unmanaged for item in self.changes)
 
     @property
@@ -77,11 +77,11 @@ def find_drift(
     listed: Iterable[str],
     selection: Selection,
     policies: ComparePolicies,
-    tells_unmanaged: bool = False,
+    counts_unmanaged: bool = False,
 ) -> Drift:
     """How ``live``, which has each of ``names_to_compare``, differs from ``state``. What the
     service ``listed`` is unmanaged if it is selected, and neither the state nor a TOML file
-    (``policies``) knows it; ``tells_unmanaged`` counts that as drift."""
+    (``policies``) knows it; ``counts_unmanaged`` counts that as drift."""
     known: Mapping[str, Entry] = state.job_configs if state else {}
     names = names_to_compare(state, selection)
     masker = state.masker if state else partial(Masker, "")
@@ -91,7 +91,7 @@ def find_drift(
     )
     strangers = set(listed) - known.keys() - policies.described.keys() - policies.elsewhere
     unmanaged = tuple(sorted(filter(selection.covers, strangers)))
-    told = [DriftedConfig(name=it, is_unmanaged=True) for it in unmanaged if tells_unmanaged]
+    told = [DriftedConfig(name=it, is_unmanaged=True) for it in unmanaged if counts_unmanaged]
     return Drift(
         target=target,
         lineage=state.lineage if state else "",

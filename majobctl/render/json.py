@@ -59,7 +59,7 @@ def drift_document(drift: Drift) -> dict[str, Any]:
         "changes": [_drifted(item) for item in drift.changes],
         "summary": {
             **{key: getattr(drift, key) for key in ("changed", "missing", "unchanged")},
-            **({"unmanaged": drift.told_unmanaged} if drift.told_unmanaged else {}),
+            **({"unmanaged": drift.counted_unmanaged} if drift.counted_unmanaged else {}),
         },
         "unmanaged": list(drift.unmanaged),
         "selection": SELECTION.write(drift),

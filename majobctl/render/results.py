@@ -12,11 +12,11 @@ from majobctl.render.wording import DONE_WORDS
 from majobctl.text import printable
 
 
-def result_line(result: ChangeResult, *, is_told_later: bool = False) -> str:
+def result_line(result: ChangeResult, *, is_explained_later: bool = False) -> str:
     """The line about a finished change while an apply runs; without the reason why it was not done
-    if its reader ``is_told_later``, by ``result_text``."""
+    if its reader ``is_explained_later``, by ``result_text``."""
     name = f"job_config.{printable(result.name)}"
-    if is_told_later and result.status is not ChangeStatus.DONE:
+    if is_explained_later and result.status is not ChangeStatus.DONE:
         return f"{name}: {result.status.value}"
     if result.status is ChangeStatus.CHANGED_MEANWHILE:
         return f"{name}: {_reason(result)}"

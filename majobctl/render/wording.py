@@ -219,7 +219,7 @@ def drift_summary(drift: Drift) -> str:
     """What has drifted, in one line."""
     if drift.changes:
         words = {"changed": drift.changed, "missing": drift.missing}
-        words["unmanaged"] = drift.told_unmanaged
+        words["unmanaged"] = drift.counted_unmanaged
         words["as in the state"] = drift.unchanged
         return f"Drift: {', '.join(f'{it} {word}' for word, it in words.items() if it)}."
     if not drift.unchanged:
@@ -238,7 +238,7 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             "There is no state yet to compare with; `majobctl import --all` or `majobctl apply`"
             " creates it."
         )
-    if drift.unmanaged and not drift.told_unmanaged:
+    if drift.unmanaged and not drift.counted_unmanaged:
         number, names = len(drift.unmanaged), in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
@@ -247,7 +247,7 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
         )
     if any(it.is_described and it.fields for it in drift.changes):
         yield "`majobctl pull` takes what was changed in the service into the TOML files."
-    looked_at = len(drift.changes) - drift.told_unmanaged + drift.unchanged
+    looked_at = len(drift.changes) - drift.counted_unmanaged + drift.unchanged
     yield from _selected(drift, looked_at, show)
 
 

@@ -23,13 +23,13 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 @dataclass(frozen=True, slots=True)
 class CachedList:
     """The items of one list, as ``plain_items`` makes them, and when (UTC) they were read. ``ids``
-    are its entries with names and ids alone, in the service's order. ``is_by_the_way``: nobody
+    are its entries with names and ids alone, in the service's order. ``is_incidental``: nobody
     asked for the list, an apply or an import needed it."""
 
     read_at: str
     items: Sequence[Item]
     ids: Sequence[dict[str, Any]] = field(default_factory=list)
-    is_by_the_way: bool = False
+    is_incidental: bool = False
 
 
 def load_lists(path: Path, target: Target) -> tuple[dict[str, CachedList], str]:
@@ -64,9 +64,9 @@ def _list_of(name: str, node: Node) -> CachedList:
     own = {column: column for column in COLUMNS[name]}
     found = ids.items() if (ids := node.get("ids")) else ()
     known = [it.table() for it in found]
-    by_the_way = node.get("is_by_the_way")
-    is_by_the_way = by_the_way is not None and by_the_way.flag()
-    return CachedList(read_at.text(), plain_items(name, items, own), known, is_by_the_way)
+    incidental = node.get("is_incidental")
+    is_incidental = incidental is not None and incidental.flag()
+    return CachedList(read_at.text(), plain_items(name, items, own), known, is_incidental)
 
 
 def save_lists(path: Path, target: Target, new: Mapping[str, CachedList]) -> None:

@@ -182,7 +182,7 @@ def test_a_list_that_is_saved_is_loaded(tmp_path: Path) -> None:
     save_lists(path, TARGET, {"flavors": CachedList(AT, [FLAVOR], ids)})
     assert load_lists(path, TARGET) == ({"flavors": CachedList(AT, [FLAVOR], ids)}, "")
     entry = {"spec_id": 4, "spec_code": "modelarts.vm.gpu.p100"}
-    flavors = {"read_at": AT, "items": [FLAVOR], "ids": [entry], "is_by_the_way": False}
+    flavors = {"read_at": AT, "items": [FLAVOR], "ids": [entry], "is_incidental": False}
     assert json.loads(path.read_bytes()) == document(flavors=flavors)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(os.listdir(path.parent)) == [".gitignore", "catalogue.json"]
