@@ -33,7 +33,10 @@ _HINT = "\nthe argument is a saved plan; for one job config: majobctl apply --ta
 @options.view_options
 @click.option("--auto-approve", is_flag=True, help="Do not ask for approval.")
 @click.option(
-    "--overwrite", is_flag=True, help="Undo what was changed in the service: the files win."
+    "--overwrite",
+    is_flag=True,
+    help="Undo what was changed in the service: the files win. With --refresh, also in job configs"
+    " that the files did not change.",
 )
 @click.option("--force", is_flag=True, help="Apply even more than apply.max_*_percent allow.")
 @click.option(

@@ -56,6 +56,12 @@ def _plain(contents: Mapping[str, object]) -> dict[str, str] | None:
     return texts if is_plain and "${" not in sent and _PLACEHOLDER not in sent else None
 
 
+_OF_AN_ARRAY = (
+    "; write it in quotes to send it as text;"
+    " in a job file, matrix makes a job config of each value"
+)
+
+
 def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
     what, text = f"hyperparameter {quoted(label)}", hyperparameter_text(content)
     if not label:
@@ -71,6 +77,7 @@ def _violations(path: Path, label: str, content: object) -> Sequence[Violation]:
         message = f"{what} must fit in 64 bits; write it in quotes to send it as text"
     else:
         message = wrong_type(what, "a string, an integer, a float or a boolean", content)
+        message += _OF_AN_ARRAY if isinstance(content, list) else ""
     return [Violation(path, message)]
 
 

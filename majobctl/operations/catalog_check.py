@@ -14,9 +14,17 @@ from majobctl.repository.config import Config
 from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.settings.keys import WORKING_FOLDER
 from majobctl.repository.settings.settings import Settings
-from majobctl.service.catalog import NAMES, Catalog, ids_in, names_in, plain_items, unknown_name
+from majobctl.service.catalog import (
+    NAMES,
+    Catalog,
+    ids_in,
+    names_in,
+    offered_instead,
+    plain_items,
+    unknown_name,
+)
 from majobctl.service.catalog_cache import FILE_NAME, CachedList, load_lists, save_lists
-from majobctl.text import counted, nearest, quoted, reason_of, utc_now
+from majobctl.text import counted, quoted, reason_of, utc_now
 
 _Wrong = tuple[tuple[str, ...], str]
 """The keys whose values make a name wrong, its own first, and a sentence about it."""
@@ -90,7 +98,7 @@ def _name_check(name: str, cached: CachedList) -> _Check:
         key, known = found
         others = keys[: keys.index(key)]
         of_others = "".join(f" with {other} {quoted(params[other])}" for other in others)
-        hint = nearest(params[key], sorted(known))
+        hint = offered_instead(name, params[key], known)
         text = f"{key} {quoted(params[key])} was not offered{of_others} on {day}{hint}"
         return (key, *others), text
 

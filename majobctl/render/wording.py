@@ -97,9 +97,9 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
         names = in_short([show(change.name) for change in held], _MAX_NAMES)
         yield (
             f"This plan would {_undoing(held)} what somebody changed in the service: {names}."
-            f" To keep that, {_keeping(held)}; to undo it, type yes to this plan, apply it"
-            " saved (`plan --refresh --out FILE`), or add --overwrite."
-            " `apply --auto-approve` holds it back."
+            f" To keep that, {_keeping(held)}; to undo it, type yes to this plan in"
+            " `majobctl apply --refresh`, or apply it saved (`plan --refresh --out FILE`)."
+            " `apply --refresh --auto-approve` holds it back unless you add --overwrite."
         )
     yield from _cost(plan.flavors, show)
     yield from _owned(plan.owners, show)
@@ -246,7 +246,10 @@ def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
             f" {'it' if number == 1 else 'them'}."
         )
     if any(it.is_described and it.fields for it in drift.changes):
-        yield "`majobctl pull` takes what was changed in the service into the TOML files."
+        yield (
+            "To keep what was changed in the service, run `majobctl pull`. To undo it, run"
+            " `majobctl apply --refresh` and type yes."
+        )
     looked_at = len(drift.changes) - drift.counted_unmanaged + drift.unchanged
     yield from _selected(drift, looked_at, show)
 

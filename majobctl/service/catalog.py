@@ -79,8 +79,9 @@ class Catalog:
             column = COLUMNS[name][key]
             of_value = [item for item in found if item.get(column) == value]
             if not of_value:
-                known = (item.get(column) for item in found)
-                raise ConfigError([Problem(message=_missing(key, value, known))])
+                named = (item.get(column) for item in found)
+                known = {text for text in named if isinstance(text, str)}
+                raise ConfigError([Problem(message=_missing(name, key, value, known))])
             found = of_value
         return as_id(found[0][identity])
 
@@ -108,7 +109,8 @@ class Catalog:
             for job_config, params in using:
                 if unknown := unknown_name(name, offered, params):
                     key, known = unknown
-                    found.add(f"job_config.{job_config}: {_missing(key, params[key], known)}")
+                    wrong = _missing(name, key, params[key], known)
+                    found.add(f"job_config.{job_config}: {wrong}")
         return sorted(found)
 
     def _list(self, name: str) -> tuple[Entries, bool]:
@@ -143,9 +145,19 @@ def unknown_name(
     return None
 
 
-def _missing(key: str, value: str, known: Iterable[object]) -> str:
-    names = sorted({name for name in known if isinstance(name, str)})
-    return f"{key} {quoted(value)} does not exist{nearest(value, names)}"
+def _missing(name: str, key: str, value: str, known: Iterable[str]) -> str:
+    return f"{key} {quoted(value)} does not exist{offered_instead(name, value, known)}"
+
+
+def offered_instead(name: str, value: str, known: Iterable[str]) -> str:
+    """A hint: the names nearest to ``value``, or those that have it in them, or the command that
+    lists all."""
+    names = sorted(known)
+    if hint := nearest(value, names):
+        return hint
+    if longer := [it for it in names if value.casefold() in it.casefold()][:3]:
+        return f"; did you mean {' or '.join(map(quoted, longer))}?"
+    return f"; `majobctl {name}` lists what there is"
 
 
 def plain_items(

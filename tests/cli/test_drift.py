@@ -77,7 +77,8 @@ def test_a_value_changed_elsewhere_is_reported_and_an_offline_plan_says_nothing(
     assert (ran.code, ran.stderr) == (2, "")
     assert ran.stdout == (
         "  ~ job_config.alpha\n      ~ train_instance_count         1 -> 3\n\n"
-        "`majobctl pull` takes what was changed in the service into the TOML files.\n"
+        "To keep what was changed in the service, run `majobctl pull`. To undo it, run"
+        " `majobctl apply --refresh` and type yes.\n"
         "Drift: 1 changed.\n"
     )
     assert applied.done("drift").stdout == ran.stdout
@@ -499,7 +500,10 @@ class TestUnmanaged:
         change_there(strangers, "alpha", train_instance_count=3)
         ran = strangers.run("drift", "--unmanaged", "--detailed-exitcode", code=2)
         assert ran.last_line == "Drift: 1 changed, 1 unmanaged, 1 as in the state."
-        assert "`majobctl pull` takes what was changed" in ran.stdout
+        assert (
+            "To keep what was changed in the service, run `majobctl pull`. To undo it, "
+            in ran.stdout
+        )
 
     @pytest.mark.parametrize(
         ("target", "code"), [("alpha", 0), ("al*", 0), ("beta", 2), ("b*", 2), ("*", 2)]

@@ -734,8 +734,9 @@ class TestAPlan:
 
     SAID = (
         "This plan would undo what somebody changed in the service: {}. To keep that, run"
-        " `majobctl pull`; to undo it, type yes to this plan, apply it saved"
-        " (`plan --refresh --out FILE`), or add --overwrite. `apply --auto-approve` holds it back."
+        " `majobctl pull`; to undo it, type yes to this plan in `majobctl apply --refresh`, or"
+        " apply it saved (`plan --refresh --out FILE`). `apply --refresh --auto-approve` holds it"
+        " back unless you add --overwrite."
     )
 
     @pytest.mark.parametrize("command", [["plan"], ["apply", "--auto-approve"]], ids=repr)

@@ -679,7 +679,7 @@ def test_what_was_changed_and_left_the_files_is_named(repository: Repository) ->
     assert document["undescribed"] == ["beta"]
     said = "no job file describes it: `majobctl pull` takes this only if it was renamed"
     drift = repository.done("drift").stdout
-    assert said in drift and "takes what was changed" not in drift
+    assert said in drift and "To keep what was changed" not in drift
     assert repository.done("pull", "alpha").stdout.startswith("Nothing to take: 1 job config")
 
 
@@ -871,7 +871,7 @@ def test_the_guard_and_the_plan_name_pull_and_it_is_the_way_out(repository: Repo
     ran = repository.run("apply", "--auto-approve", code=5)
     assert "to keep what the service has, run `majobctl pull alpha` (or" in ran.stdout
     assert "To keep that, run `majobctl pull`;" in repository.done("plan", "--refresh").stdout
-    assert "`majobctl pull` takes what was changed" in repository.done("drift").stdout
+    assert "run `majobctl pull`. To undo it" in repository.done("drift").stdout
     repository.done("pull", "alpha")
     assert "alpha: updated" in repository.apply().stderr
     check_settled(repository)

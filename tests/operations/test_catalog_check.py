@@ -104,6 +104,12 @@ def test_a_flavor_that_was_not_offered_is_reported_with_its_line_and_the_nearest
     ]
 
 
+@pytest.mark.parametrize("written", ["P100", "gpu.p100", "p100"])
+def test_a_part_of_a_flavors_name_is_enough_for_a_hint(written: str, tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, engine_job(flavor=written))
+    assert warning.endswith('on 2026-11-23; did you mean "modelarts.vm.gpu.p100"?')
+
+
 def test_an_engine_that_was_not_offered_is_reported_once(tmp_path: Path) -> None:
     assert warned(tmp_path, engine_job(framework="Pytorch")) == [
         'jobs/a.toml:7: job_config.alpha: framework_type "Pytorch" was not offered on 2026-11-24;'
@@ -168,9 +174,9 @@ def test_a_value_of_the_defaults_is_reported_there_and_once(tmp_path: Path) -> N
     job = own + own.replace("alpha", "beta") + engine_job("gamma", flavor="other")
     assert warned(tmp_path, job, defaults) == [
         'jobs/a.toml:18: job_config.gamma: train_instance_type "other" was not offered on'
-        " 2026-11-23",
+        " 2026-11-23; `majobctl flavors` lists what there is",
         'majobctl.toml:6: defaults: train_instance_type "nothing.like.it" was not offered on'
-        " 2026-11-23",
+        " 2026-11-23; `majobctl flavors` lists what there is",
     ]
 
 
@@ -249,7 +255,10 @@ def test_the_file_is_read_for_the_target_of_the_settings(tmp_path: Path) -> None
     save_lists(path, TARGET, {"engines": LISTS["engines"]})
     (warning,) = warnings_of(load_config(tmp_path))
     assert (warning.file, warning.line, warning.where) == ("jobs/a.toml", 7, "job_config.alpha")
-    assert warning.message == 'framework_type "Other" was not offered on 2026-11-24'
+    assert warning.message == (
+        'framework_type "Other" was not offered on 2026-11-24;'
+        " `majobctl engines` lists what there is"
+    )
 
 
 def test_without_a_project_there_is_no_warning(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def test_the_text_has_both_values_and_ends_with_the_summary() -> None:
         "\n"
         'The service has 2 configurations that neither the state nor a TOML file knows: "stray",'
         ' "wild". `majobctl import --all` imports them.\n'
-        "`majobctl pull` takes what was changed in the service into the TOML files.\n"
+        "To keep what was changed in the service, run `majobctl pull`. To undo it, run"
+        " `majobctl apply --refresh` and type yes.\n"
         '40 of 42 job configs selected by --target "s*" --target "a*" --exclude "*-old".\n'
         "Drift: 1 changed, 1 missing, 38 as in the state.\n"
     )
@@ -139,7 +140,8 @@ def test_the_markdown_has_a_table_for_each_job_config() -> None:
         "The service has 2 configurations that neither the state nor a TOML file knows:"
         ' `"stray"`, `"wild"`. `majobctl import --all` imports them.\n'
         "\n"
-        "`majobctl pull` takes what was changed in the service into the TOML files.\n"
+        "To keep what was changed in the service, run `majobctl pull`. To undo it, run"
+        " `majobctl apply --refresh` and type yes.\n"
         "\n"
         '40 of 42 job configs selected by --target `"s*"` --target `"a*"` --exclude `"*-old"`.\n'
         "\n"

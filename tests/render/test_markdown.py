@@ -210,9 +210,9 @@ def test_notices_warnings_and_the_selection_come_before_the_table() -> None:
         " Compared with: the state (serial 7) and the service.",
         'This plan would undo what somebody changed in the service: `"audio"`, `"sentiment"`,'
         ' `"translation"`. To keep that, run `majobctl pull`, and write the rest'
-        " into the TOML; to undo it, type yes to this plan, apply it saved (`plan --refresh --out"
-        " FILE`), or add --overwrite."
-        " `apply --auto-approve` holds it back.",
+        " into the TOML; to undo it, type yes to this plan in `majobctl apply --refresh`, or apply"
+        " it saved (`plan --refresh --out FILE`). `apply --refresh --auto-approve` holds it back"
+        " unless you add --overwrite.",
         '9 of 10 job configs selected by --exclude `"left-*"`.',
         "**1 warning**",
         "- `jobs/vision.toml:3: job_config.vision: two types of data sources`",

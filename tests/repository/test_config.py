@@ -259,7 +259,8 @@ def test_what_is_wrong_with_a_default_is_reported_once_at_its_place(tmp_path: Pa
         ' "own"',
         'majobctl.toml:4: defaults: log_url must be an OBS path such as "/bucket/dir/", not "log"',
         'majobctl.toml:6: defaults: hyperparameter "a" must be a string, an integer, a float or a'
-        " boolean, not an array",
+        " boolean, not an array; write it in quotes to send it as text; in a job file, matrix makes"
+        " a job config of each value",
     ]
 
 

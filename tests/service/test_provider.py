@@ -213,7 +213,8 @@ class TestUnknownNames:
             ' "modelarts.vm.cpu.2u"?',
             'job_config.c: framework_version "PyTorch-1.0.0-python3.7" does not exist;'
             ' did you mean "PyTorch-1.0.0-python3.6"?',
-            'job_config.d: model_name "nothing like it" does not exist',
+            'job_config.d: model_name "nothing like it" does not exist;'
+            " `majobctl algorithms` lists what there is",
         ]
 
     def test_are_those_of_the_version_if_an_engine_is_listed_without_one(
@@ -224,7 +225,8 @@ class TestUnknownNames:
         )
         service.answer_next(200, {"is_success": True, "engines": [{"engine_name": "PyTorch"}]})
         assert provider.catalog.unknown_names([("x", PARAMS)]) == [
-            'job_config.x: framework_version "PyTorch-1.0.0-python3.6" does not exist'
+            'job_config.x: framework_version "PyTorch-1.0.0-python3.6" does not exist;'
+            " `majobctl engines` lists what there is"
         ]
 
     def test_are_looked_for_only_in_the_lists_that_matter(
