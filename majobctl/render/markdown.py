@@ -35,6 +35,7 @@ from majobctl.render.markdown_blocks import (
     bold,
     code,
     code_element,
+    code_line,
     collapsed,
     joined,
     names_of,
@@ -114,7 +115,7 @@ def _target(plan: Plan) -> str:
 
 def _problems(noun: str, problems: Sequence[Problem]) -> Taken:
     """The violations of policies, or the warnings."""
-    blocks = (Block(f"- {code(str(it))}", Counter([(noun, it.where)])) for it in problems)
+    blocks = (Block(f"- {code_line(str(it))}", Counter([(noun, it.where)])) for it in problems)
     found = take(blocks, _MAX_WARNING_BYTES, "\n")
     if not problems:
         return found

@@ -25,6 +25,7 @@ _WIDTH = 100
 """Of two longer values, most of what they share is left out."""
 _NAME_WIDTH = 64
 _MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|]")
+_ENDS_A_CELL = re.compile(r"[|<>]")
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
 Mark = Callable[[str], str]
@@ -33,9 +34,20 @@ Mark = Callable[[str], str]
 
 def code(text: str) -> str:
     """``text`` in a code span, on one line."""
-    shown = printable(text) or " "
-    safe = _ENDS_A_CODE_SPAN_OR_CELL.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
-    return f"`{safe}`"
+    return f"`{_escaped(_ENDS_A_CODE_SPAN_OR_CELL, printable(text) or ' ')}`"
+
+
+def _escaped(what: re.Pattern[str], text: str) -> str:
+    return what.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def code_line(text: str) -> str:
+    """A sentence in a code span; the backticks around its commands stay, for the span has more."""
+    runs = [len(it) for it in re.findall("`+", text)]
+    if not runs:
+        return code(text)
+    fence = "`" * (max(runs) + 1)
+    return f"{fence} {_escaped(_ENDS_A_CELL, printable(text))} {fence}"
 
 
 def names_of(names: Sequence[str]) -> str:
