@@ -124,6 +124,11 @@ def _are_numbers(cells: Sequence[str]) -> bool:
     return bool(filled) and all(cell.isdecimal() for cell in filled)
 
 
+def chosen(environment: str) -> str:
+    """The option that chooses it, for a command in a message: `` -e NAME``, or ""."""
+    return f" -e {printable(environment)}" if environment else ""
+
+
 def utc_now(ago: float = 0) -> str:
     """The time in UTC to the second, such as ``2026-11-23T21:37:00Z``, or ``ago`` seconds before.
     Of two, the later one is greater."""

@@ -13,7 +13,7 @@ from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.progress import ApplyProgress
 from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError, StalePlanError, together
-from majobctl.text import printable
+from majobctl.text import chosen, printable
 
 if TYPE_CHECKING:
     from majobctl.operations import SavedPlan
@@ -166,11 +166,12 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
 
 
 def _is_confirmed(plan: Plan) -> bool:
+    option = chosen(plan.environment)
     place = f" to the environment {plan.environment}" if plan.environment else ""
     return terminal.is_confirmed(
         f"Apply these changes{place}? Only yes is accepted",
-        "save a plan (`majobctl plan --refresh --out FILE`), review it and run"
-        " `majobctl apply FILE`; or run `majobctl apply --auto-approve`",
+        f"save a plan (`majobctl plan{option} --refresh --out FILE`), review it and run"
+        f" `majobctl apply{option} FILE`; or run `majobctl apply{option} --auto-approve`",
     )
 
 

@@ -14,6 +14,7 @@ _NO_LOGIN = "credentials come from the environment; majobctl flavors tries them"
 _LOCK = "an apply always takes the lock, a plan never does; --lock-timeout SECONDS waits for it"
 
 COMMANDS: Mapping[str, str] = {
+    "help": "majobctl --help, or majobctl COMMAND --help",
     "destroy": _DELETE,
     "state show": "majobctl show NAME",
     "state replace-provider": "set [provider] in majobctl.toml",
@@ -87,6 +88,6 @@ def _with_option(error: click.NoSuchOption, arguments: Sequence[str]) -> click.C
             continue
         if option == f"-{name}" and f"-{option}" in known:
             return click.UsageError(f"No such option: {option}; write -{option}", error.ctx)
-        if name in OPTIONS:
+        if name in OPTIONS and (name != "json" or "--format" in known):
             return click.UsageError(f"No such option: {option}; {OPTIONS[name]}", error.ctx)
     return error

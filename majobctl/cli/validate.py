@@ -61,6 +61,7 @@ def _chosen(config: Config) -> Iterator[str]:
     """The environment, the state, and each variable with its origin."""
     from majobctl.job_config.redaction import texts_in
     from majobctl.job_config.secrets import SHOWN, value_at
+    from majobctl.repository.settings.state_place import place_of
     from majobctl.text import printable, quoted, table_text
 
     settings, configs = config.settings, config.job_configs.values()
@@ -68,7 +69,7 @@ def _chosen(config: Config) -> Iterator[str]:
         it for own in configs for at in own.sensitive for it in texts_in(value_at(own.params, at))
     }
     yield f"Environment: {settings.environment or 'none'}"
-    yield f"State: {printable(str(settings.values['state']['path']))}"
+    yield f"State: {printable(place_of(settings.values['state']))}"
     rows = [
         (
             name,

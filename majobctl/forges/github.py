@@ -77,7 +77,7 @@ class GitHub:
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        address = self._values.get("GITHUB_API_URL") or "https://api.github.com"
+        address = Variables(ci="GitHub Actions", values=self._values)("GITHUB_API_URL")
         return Rest("GITHUB_API_URL", address, headers, _ADVICE)
 
     @property

@@ -48,4 +48,5 @@ def drift(
         counts_unmanaged=unmanaged,
     )
     repository.warn_all(found.warnings)
-    return replace(found, warnings=(*map(str, (*problems, *under_way)), *found.warnings))
+    warnings = (*map(str, (*problems, *under_way)), *found.warnings)
+    return replace(found, warnings=warnings, environment=settings.environment)

@@ -50,6 +50,7 @@ class Drift:
     left_out: int = 0
     unmanaged: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    environment: str = ""
 
     @property
     def changed(self) -> int:

@@ -21,7 +21,7 @@ from majobctl.render.markdown_blocks import (
     take,
 )
 from majobctl.render.wording import drift_summary, notes_on_drift, remarks_on_drifted
-from majobctl.text import quoted
+from majobctl.text import chosen, quoted
 
 
 def drift_markdown(drift: Drift) -> str:
@@ -32,16 +32,17 @@ def drift_markdown(drift: Drift) -> str:
     head = take((Block(part) for part in [f"**{drift_summary(drift)}**", *notes]), room)
     room -= sum(map(size, head.texts))
     items = drift.changes
-    tables = take((Block(_drifted(it), Counter({("", it.name): 1})) for it in items), room)
+    tables = take((Block(_drifted(it, drift), Counter({("", it.name): 1})) for it in items), room)
     left_out = [name for _, name in tables.left_out]
     what = "job config has" if len(left_out) == 1 else "job configs have"
     last = f"{len(left_out)} more {what} drifted than fit here: {names_of(left_out)}."
-    last += " `majobctl drift` shows all."
+    last += f" `majobctl drift{chosen(drift.environment)}` shows all."
     return joined([*head.texts, *tables.texts, *([last] if left_out else [])])
 
 
-def _drifted(item: DriftedConfig) -> str:
-    parts = [f"### {code(f'job_config.{item.name}')}", *map(sentence, remarks_on_drifted(item))]
+def _drifted(item: DriftedConfig, drift: Drift) -> str:
+    remarks = map(sentence, remarks_on_drifted(item, drift.environment))
+    parts = [f"### {code(f'job_config.{item.name}')}", *remarks]
     if item.fields:
         rows = [
             table_row([code(field.dotted), *shown_values(field.before, field.after)])

@@ -26,6 +26,7 @@ _WIDTH = 100
 _NAME_WIDTH = 64
 _MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|]")
 _ENDS_A_CODE_SPAN = re.compile(r"[`<>]")
+_ENDS_AN_ITEM = re.compile(r"[<>]")
 _ENDS_A_CODE_SPAN_OR_CELL = re.compile(r"[|`<>]")
 
 Mark = Callable[[str], str]
@@ -34,14 +35,21 @@ Mark = Callable[[str], str]
 
 def code(text: str, ends: re.Pattern[str] = _ENDS_A_CODE_SPAN_OR_CELL) -> str:
     """``text`` in a code span, on one line."""
-    shown = printable(text) or " "
-    safe = ends.sub(lambda match: f"\\u{ord(match[0]):04x}", shown)
-    return f"`{safe}`"
+    return f"`{_escaped(ends, printable(text) or ' ')}`"
+
+
+def _escaped(what: re.Pattern[str], text: str) -> str:
+    return what.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def item(text: str) -> str:
-    """``text`` as an item of a list, where no cell can end."""
-    return f"- {code(text, _ENDS_A_CODE_SPAN)}"
+    """``text`` as an item of a list, where no cell can end. The backticks around its commands stay,
+    for the span has more."""
+    runs = [len(it) for it in re.findall("`+", text)]
+    if not runs:
+        return f"- {code(text, _ENDS_A_CODE_SPAN)}"
+    fence = "`" * (max(runs) + 1)
+    return f"- {fence} {_escaped(_ENDS_AN_ITEM, printable(text))} {fence}"
 
 
 def names_of(names: Sequence[str]) -> str:

@@ -147,15 +147,15 @@ def entry_text(state: State, name: str, width: int | None = None) -> str:
 def drift_text(drift: Drift, paint: Paint = unpainted, width: int | None = None) -> str:
     """Each job config that has drifted, and the summary; ``width`` is as in ``plan_text``."""
     width = width and max(width, MIN_WIDTH)
-    lines = [line for item in drift.changes for line in (*_drifted(item, paint, width), "")]
+    lines = [line for item in drift.changes for line in (*_drifted(item, drift, paint, width), "")]
     lines += [line for note in notes_on_drift(drift) for line in wrapped(note, width)]
     return "\n".join([*lines, *wrapped(drift_summary(drift), width)]) + "\n"
 
 
-def _drifted(item: DriftedConfig, paint: Paint, width: int | None) -> Iterator[str]:
+def _drifted(item: DriftedConfig, drift: Drift, paint: Paint, width: int | None) -> Iterator[str]:
     action = FieldAction.REMOVE if item.is_missing else FieldAction.UPDATE
     action = FieldAction.ADD if item.is_unmanaged else action
     yield f"  {painted_sign(action, paint)} job_config.{printable(item.name)}"
-    for remark in remarks_on_drifted(item):
+    for remark in remarks_on_drifted(item, drift.environment):
         yield from wrapped(remark, width, " " * 6)
     yield from field_lines(item.fields, paint, width)

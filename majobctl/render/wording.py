@@ -14,7 +14,7 @@ from majobctl.job_config.secrets import without_hashes
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, LastCall, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
-from majobctl.text import counted, in_short, printable, quoted
+from majobctl.text import chosen, counted, in_short, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -95,9 +95,10 @@ def remarks_on_plan(plan: Plan, show: Show = quoted) -> Iterator[str]:
     held = [change for change in plan.changes if foreign_fields(change)]
     if held and not plan.overwrites:
         names = in_short([show(change.name) for change in held], _MAX_NAMES)
+        keeping = _keeping(held, plan.environment)
         yield (
             f"This plan would {_undoing(held)} what somebody changed in the service: {names}."
-            f" To keep that, {_keeping(held)}; to undo it, type yes to this plan in"
+            f" To keep that, {keeping}; to undo it, type yes to this plan in"
             " `majobctl apply --refresh`, or apply it saved (`plan --refresh --out FILE`)."
             " `apply --refresh --auto-approve` holds it back unless you add --overwrite."
         )
@@ -112,12 +113,13 @@ def _undoing(held: Sequence[Change]) -> str:
     return " or ".join(verbs)
 
 
-def _keeping(held: Sequence[Change]) -> str:
+def _keeping(held: Sequence[Change], environment: str) -> str:
     left = [(item.dotted, left_by_pull(it)) for it in held for item in foreign_fields(it)]
     by_hand = [path in found for path, found in left]
     if all(by_hand):
         return "write it into the TOML"
-    return f"run `majobctl pull`{', and write the rest into the TOML' if any(by_hand) else ''}"
+    pull = f"run `majobctl pull{chosen(environment)}`"
+    return f"{pull}{', and write the rest into the TOML' if any(by_hand) else ''}"
 
 
 def _cost(flavors: Sequence[Flavor], show: Show) -> Iterator[str]:
@@ -233,35 +235,37 @@ def _as_in(number: int, other: str) -> str:
 
 def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
     """What belongs before the summary."""
+    option = chosen(drift.environment)
     if not drift.lineage:
         yield (
-            "There is no state yet to compare with; `majobctl import --all` or `majobctl apply`"
-            " creates it."
+            f"There is no state yet to compare with; `majobctl import{option} --all` or"
+            f" `majobctl apply{option}` creates it."
         )
     if drift.unmanaged and not drift.counted_unmanaged:
         number, names = len(drift.unmanaged), in_short([*map(show, drift.unmanaged)], _MAX_NAMES)
         yield (
             f"The service has {counted(number, 'configuration')} that neither the state nor a TOML"
-            f" file knows: {names}. `majobctl import --all` imports"
+            f" file knows: {names}. `majobctl import{option} --all` imports"
             f" {'it' if number == 1 else 'them'}."
         )
     if any(it.is_described and it.fields for it in drift.changes):
         yield (
-            "To keep what was changed in the service, run `majobctl pull`. To undo it, run"
-            " `majobctl apply --refresh` and type yes."
+            f"To keep what was changed in the service, run `majobctl pull{option}`. To undo it, run"
+            f" `majobctl apply --refresh{option}` and type yes."
         )
     looked_at = len(drift.changes) - drift.counted_unmanaged + drift.unchanged
     yield from _selected(drift, looked_at, show)
 
 
-def remarks_on_drifted(item: DriftedConfig) -> Iterator[str]:
+def remarks_on_drifted(item: DriftedConfig, environment: str = "") -> Iterator[str]:
     """What the fields of a job config that has drifted do not show."""
     if item.is_missing:
         yield "the service no longer has it"
     elif item.is_unmanaged:
-        way = f"`majobctl import {printable(item.name)}` takes it in, or says why not"
-        yield f"neither the state nor a TOML file knows it: {way}"
+        way = f"`majobctl import{chosen(environment)} {printable(item.name)}`"
+        yield f"neither the state nor a TOML file knows it: {way} takes it in, or says why not"
     elif not item.is_described:
-        yield "no job file describes it: `majobctl pull` takes this only if it was renamed"
+        pull = f"`majobctl pull{chosen(environment)}`"
+        yield f"no job file describes it: {pull} takes this only if it was renamed"
     if item.is_pending:
         yield "the last call may have succeeded, or never been sent: the next apply resends it"

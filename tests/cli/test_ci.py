@@ -392,6 +392,12 @@ def test_the_token_goes_to_https_or_to_this_machine_alone(job: Job, address: str
     assert f"{name} must " in job.run("plan", "dev", code=1).stderr
 
 
+def test_without_an_address_the_token_goes_nowhere(job: Job) -> None:
+    name = "GITHUB_API_URL" if job.is_github else "CI_API_V4_URL"
+    job.set(**{name: ""})
+    assert f"{name} is not set" in job.run("plan", "dev", code=1).stderr
+
+
 @pytest.mark.slow
 def test_more_changes_than_a_comment_takes(job: Job) -> None:
     """Of wide characters, too: GitHub counts characters, and we bytes, which are never fewer."""

@@ -222,6 +222,41 @@ def test_validate_shows_what_is_chosen(repo: Repository) -> None:
     assert lines[3].split() == ["bucket", '"ml-x"', "--var"]
 
 
+@pytest.mark.parametrize(
+    ("backend", "keys", "place"),
+    [
+        ("git", "", "git, branch majobctl-state-prod"),
+        ("postgres", 'name = "team"\n', "postgres, name team/prod"),
+        ("s3", 'name = "team"\nbucket = "states"\n', "s3, name team/prod"),
+    ],
+)
+def test_validate_shows_where_a_shared_state_is(
+    repo: Repository, backend: str, keys: str, place: str
+) -> None:
+    repo.settings(SETTINGS.replace('path = "dev.json"\n', f'backend = "{backend}"\n{keys}'))
+    lines = repo.done("validate", "--verbose", "-e", "prod").stderr.splitlines()
+    assert lines[1] == f"State: {place}"
+
+
+def test_what_to_run_next_names_the_environment(repo: Repository) -> None:
+    """Without ``-e``, it would be about another project."""
+    ran = repo.done("drift", "-e", "prod")
+    assert "`majobctl import -e prod --all` or `majobctl apply -e prod` creates it" in ran.stdout
+    repo.apply("-e", "prod")
+    repo.done("emulator", "set", "-e", "prod", "alpha", "train_instance_count=3")
+    for format_ in ("text", "markdown"):
+        ran = repo.done("drift", "-e", "prod", "--format", format_)
+        assert "`majobctl import -e prod --all` imports it." in ran.stdout
+        assert "`majobctl pull -e prod` takes what was changed" in ran.stdout
+    ran = repo.done("drift", "-e", "prod", "--unmanaged")
+    assert "`majobctl import -e prod beta` takes it in" in ran.stdout
+    assert "`majobctl import -e prod NAME` takes it in" in repo.done("pull", "-e", "prod").stdout
+    repo.job("alpha", train_instance_count=2)
+    ran = repo.run("apply", "-e", "prod", code=1)
+    assert "(`majobctl plan -e prod --refresh --out FILE`)" in ran.stderr
+    assert "`majobctl apply -e prod FILE`; or run `majobctl apply -e prod --auto-" in ran.stderr
+
+
 def test_validate_without_variables_reports_none(on_emulator: Repository) -> None:
     assert on_emulator.done("validate", "--verbose").stderr == (
         "Environment: none\nState: majobctl.state.json\n"

@@ -197,6 +197,13 @@ def test_an_option_with_one_dash_is_answered_with_the_one_with_two(
     assert ran.stderr.splitlines()[-1] == f"Error: No such option: {option[1:]}; write {option}"
 
 
+@pytest.mark.parametrize("command", ["version", "fmt", "init"])
+def test_a_format_is_not_offered_by_a_command_without_one(
+    command: str, repository: Repository
+) -> None:
+    assert "--format" not in repository.run(command, "-json", code=1).stderr
+
+
 def test_the_known_commands_of_other_tools_are_in_the_table() -> None:
     of_terraform = (
         "destroy, state show, state replace-provider, workspace, taint, untaint, refresh, output,"

@@ -31,8 +31,8 @@ SECRET = {"$sensitive": "hmac-sha256:00"}
 COUNT = field_change("train_instance_count", 1, 2)
 TWO = {**PLAIN, "train_instance_count": 2}
 OPEN, CLOSE = "<details><summary>", "</details>"
-CODE = re.compile(r"`[^`|<>]+`")
-LISTED_CODE = re.compile(r"`[^`<>]+`")
+CODE = re.compile(r"(?<!`)(`+)(?!`)[^|<>]+?(?<!`)\1(?!`)")
+LISTED_CODE = re.compile(r"(?<!`)(`+)(?!`)[^<>]+?(?<!`)\1(?!`)")
 ELEMENT = re.compile(r"<code>[^`|<>]+</code>")
 
 
@@ -246,6 +246,18 @@ def test_more_than_five_warnings_are_in_a_section() -> None:
     warnings = tuple(warning(f"jobs/{n}.toml", n) for n in range(1, 7))
     sections = sections_of(checked(replace(offline_plan(), warnings=warnings)))
     assert sections["6 warnings"].startswith("- `jobs/1.toml:1: job_config.a: odd`\n- `jobs/2.")
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("odd; run `git pull`", "`` odd; run `git pull` ``"),
+        ("is ```` | <b>\n`", "````` is ```` \\u007c \\u003cb\\u003e\\n` `````"),
+    ],
+)
+def test_a_warning_has_its_commands_as_they_are_typed(message: str, line: str) -> None:
+    found = plan_markdown(plan_of(warnings=[Problem(message=message)]))
+    assert f"\n- {line}\n" in found
 
 
 def test_warnings_that_do_not_fit_are_counted() -> None:

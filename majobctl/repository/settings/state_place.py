@@ -65,6 +65,12 @@ def of_environment(
     return {**state, key: place}
 
 
+def place_of(state: Mapping[str, Any]) -> str:
+    """The file of a local state; the backend of another one, and the key that is its own."""
+    backend, key = state["backend"], OWN[state["backend"]]
+    return str(state[key]) if backend == "local" else f"{backend}, {key} {state[key]}"
+
+
 def violations(
     state: Mapping[str, Any],
     own: Mapping[str, Any],
