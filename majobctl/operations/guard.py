@@ -32,7 +32,7 @@ from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.document import Entry
 from majobctl.text import chosen, printable
 
-_FRESH = 5
+_FRESH = 1
 """Seconds from the beginning of an apply, in which what it read is still right before its calls."""
 
 
@@ -41,7 +41,7 @@ class Guard:
     """The guard of one apply. ``params_of`` returns the params of a change with its secrets.
     ``creates_missing``: what the service does not have is created. ``entries`` are the state's,
     ``renamed_to`` what is desired under the new names, by the old ones. What the plan read since
-    ``fresh_since`` is not read again for five seconds after that, by both clocks of a lease."""
+    ``fresh_since`` is not read again for a second after that, by both clocks of a lease."""
 
     provider: Provider
     masker: Maskers

@@ -247,7 +247,8 @@ def test_what_to_run_next_names_the_environment(repo: Repository) -> None:
     for format_ in ("text", "markdown"):
         ran = repo.done("drift", "-e", "prod", "--format", format_)
         assert "`majobctl import -e prod --all` imports it." in ran.stdout
-        assert "`majobctl pull -e prod` takes what was changed" in ran.stdout
+        assert "run `majobctl pull -e prod`." in ran.stdout
+        assert "To undo it, run `majobctl apply --refresh -e prod`" in ran.stdout
     ran = repo.done("drift", "-e", "prod", "--unmanaged")
     assert "`majobctl import -e prod beta` takes it in" in ran.stdout
     assert "`majobctl import -e prod NAME` takes it in" in repo.done("pull", "-e", "prod").stdout

@@ -252,7 +252,7 @@ def test_more_than_five_warnings_are_in_a_section() -> None:
     ("message", "line"),
     [
         ("odd; run `git pull`", "`` odd; run `git pull` ``"),
-        ("is ```` | <b>\n`", "````` is ```` \\u007c \\u003cb\\u003e\\n` `````"),
+        ("is ```` | <b>\n`", "````` is ```` | \\u003cb\\u003e\\n` `````"),
     ],
 )
 def test_a_warning_has_its_commands_as_they_are_typed(message: str, line: str) -> None:
