@@ -152,7 +152,8 @@ def test_what_is_broken_without_the_matrix_has_its_own_line(tmp_path: Path) -> N
     )
     assert problems_of(tmp_path, {"jobs/a.toml": text}) == [
         'jobs/a.toml:11: job_config.sweep: hyperparameter "odd" must be a string, an integer, a'
-        " float or a boolean, not an array"
+        " float or a boolean, not an array; write it in quotes to send it as text; in a job file,"
+        " matrix makes a job config of each value"
     ]
 
 

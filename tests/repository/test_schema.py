@@ -38,7 +38,7 @@ UNSAID = {
     hyperparameter_twice matrix_item_twice matrix_key_mistyped matrix_name_of_another
     matrix_name_placeholder_missing matrix_name_placeholder_unknown matrix_name_sensitive
     matrix_name_too_long matrix_names_alike matrix_renamed_from matrix_too_many name_too_long
-    no_algorithm reference_bare reference_to_variable reference_unclosed
+    matrix_placeholder_in_path no_algorithm reference_bare reference_to_variable reference_unclosed
     renamed_from_its_own_name renamed_from_still_there renamed_from_twice required_keys_missing
     sensitive_unknown_name template_and_job_config_exclude template_with_matrix_reference
     environment_unknown matrix_renamed_from_unknown unset_beside_own_key unset_unknown_label

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from majobctl.job_config.directives import DIRECTIVES, RENAMED_FROM
-from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS, PLACEHOLDER
+from majobctl.job_config.fields import FIELDS, HYPERPARAMETERS, PLACEHOLDER, Kind
 from majobctl.job_config.values import TypedText, hyperparameter_text, is_blank, type_name
 from majobctl.job_config.violations import Path, Violation
 from majobctl.text import nearest, printable, quoted
@@ -56,6 +56,7 @@ def combinations(
     violations = list(_matrix_violations(matrix, _own_labels(table)))
     if isinstance(matrix, Mapping) and matrix:
         violations += _name_violations(template, matrix)
+        violations += _placeholders_in_paths(table, matrix)
         violations += _unknown_placeholders(RENAMED_FROM, renamed_from, matrix)
     for key, text in ((NAME, str(template)), (RENAMED_FROM, renamed_from)):
         violations = violations or list(_secrets_in_names(key, text, matrix, sensitive))
@@ -66,6 +67,19 @@ def combinations(
     template = str(template)[:1000]
     choices = (dict(zip(matrix, values, strict=True)) for values in product(*matrix.values()))
     return (_combination(template, plain, chosen) for chosen in choices), []
+
+
+def _placeholders_in_paths(
+    table: Mapping[str, Any], matrix: Mapping[str, Any]
+) -> Iterator[Violation]:
+    """They would be sent as they are, and all combinations would share one folder."""
+    for key, value in table.items():
+        if key in FIELDS and FIELDS[key].kind is Kind.OBS_PATH and isinstance(value, str):
+            for found in dict.fromkeys(PLACEHOLDER.findall(value)):
+                if found in matrix and f"${{{found}}}" not in value:
+                    hint = f"write ${{{MATRIX}.{found}}}"
+                    text = f'{key}: "{{{found}}}" works only in {NAME}; {hint}'
+                    yield Violation((key,), text)
 
 
 def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:
