@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from majobctl.errors import MajobctlError, Problem
+from majobctl.errors import MajobctlError, Problem, StateError
 from majobctl.job_config.live import notes
 from majobctl.job_config.secrets import new_salt, unset_places, with_value
 from majobctl.operations import context
@@ -27,6 +27,7 @@ from majobctl.text import nearest, quoted
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
+    from majobctl.state.store import StateStore
 
 
 def plan(
@@ -96,10 +97,22 @@ def _state(
         return _as_applied(base, settings), (), None
     if copy is None:
         store = context.store_of(settings)
-        return store.read(), context.under_way(store), store.backend.read_history
+        state = store.read()
+        remarks = (*context.under_way(store), *_is_lost(store, state))
+        return state, remarks, store.backend.read_history
     copy.check_target(context.target_of(settings), "the copy of the state")
     message = f"this is the plan against a copy of the state, serial {copy.serial}"
     return copy, (Problem(where="--state", message=f"{message}; it may be out of date"),), None
+
+
+def _is_lost(store: StateStore, state: State | None) -> Iterator[Problem]:
+    with suppress(StateError):  # whatever reads the history says what is wrong with it
+        if state is None and store.backend.read_history():
+            message = (
+                "there is no state, though it has a history: if it was lost, restore it, or make"
+                " it again with `majobctl apply --refresh`"
+            )
+            yield Problem(where=store.name, message=message)
 
 
 def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:

@@ -435,6 +435,17 @@ def test_without_a_state_each_says_so(on_emulator: Repository) -> None:
     assert pruned.stdout.startswith("The history has no record before ")
 
 
+def test_a_state_that_was_lost_is_missed_as_long_as_there_is_a_history(repo: Repository) -> None:
+    assert "history" not in repo.done("plan").stderr
+    repo.apply("--overwrite")
+    repo.state_path.unlink()
+    said = "there is no state, though it has a history: if it was lost, restore it, or make it"
+    ran = repo.done("plan")
+    assert f"majobctl.state.json: {said} again with `majobctl apply --refresh`" in ran.stderr
+    repo.apply("--refresh", "--overwrite")
+    assert "history" not in repo.done("plan").stderr
+
+
 def test_a_job_config_of_that_name_is_still_found(on_emulator: Repository) -> None:
     on_emulator.cloud("verify")
     on_emulator.remove("alpha")
