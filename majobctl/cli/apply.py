@@ -125,6 +125,8 @@ def _saved_plan(planfile: str, refresh: str | None) -> SavedPlan:
 
 def _begin(plan: Plan, progress: ApplyProgress) -> None:
     # Later, no descriptor may be free, or `git clean -xdf` may have removed a .venv.
+    import shutil  # noqa: F401
+
     from majobctl.render import json, results  # noqa: F401
 
     INTERRUPTS.defer()

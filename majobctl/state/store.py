@@ -202,6 +202,9 @@ class LockedState:
     def open_journal(self, state: State, intents: Mapping[str, Record] | None = None) -> Journal:
         """A journal that continues ``state`` and has ``intents``. Raises StateError if it cannot be
         written."""
+        # The state is written with it. Later, no descriptor may be free to load it.
+        import tempfile  # noqa: F401
+
         from majobctl.state.journal import Journal
 
         try:

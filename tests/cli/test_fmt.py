@@ -199,7 +199,7 @@ def test_mode_and_links_stay(mixed: Repository) -> None:
 
 # Who may do all must become somebody else; what is imported by then needs no leave.
 PROBE = """
-import errno, os, stat, sys
+import errno, os, stat, sys, tempfile
 import majobctl.files
 from majobctl.cli import main
 main(["fmt", "--check", "a.toml"])

@@ -25,6 +25,7 @@ NO_CODE = {
     "py.typed",
     *(f"cli/templates/{name}" for name in ("cloud.toml", "example.toml", "majobctl.toml")),
     *(f"cli/templates/{name}" for name in ("gitattributes", "gitignore")),
+    *(f"cli/templates/completion.{name}" for name in ("bash", "fish", "zsh")),
     "operations/assumptions.toml",
     *(f"render/page/{name}" for name in ("filters.html", "plan.css", "plan.html", "plan.js")),
 }

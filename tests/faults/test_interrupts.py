@@ -296,6 +296,9 @@ def test_signals_while_the_command_is_loaded_or_ends_show_no_traceback(
     """Before that, Python's own start is interrupted, which nothing of ours can change."""
     dice = random.Random(SEED)
     codes: Counter[int] = Counter()
+    start = time.monotonic()
+    on_emulator.process("plan")
+    length = time.monotonic() - start
     for _ in range(SHOTS):
         process = subprocess.Popen(
             [sys.executable, "-c", READY, "plan"],
@@ -306,7 +309,7 @@ def test_signals_while_the_command_is_loaded_or_ends_show_no_traceback(
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.002 + dice.uniform(0, 0.3))
+        time.sleep(0.002 + dice.uniform(0, 0.7 * length))
         for pause in (0.0, dice.uniform(0, 0.05)):
             time.sleep(pause)
             process.send_signal(signal.SIGINT)

@@ -257,7 +257,7 @@ def test_what_is_rescued_holds_no_secret(
     watched = secretive.root if everywhere else secretive.root / "state"
     kinds = ("create", "write", "flush")
     rescued = 0
-    for at in range(24, 40):
+    for at in range(12, 64):
         edit(secretive, 1 + at % 4)
         fault = Fault(at, errno=errno.ENOSPC, lasting=True, kinds=kinds)
         ran = launcher.run(

@@ -100,7 +100,11 @@ def test_an_integer_of_more_than_64_bits_is_refused(value: int) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ([1], "an array"),
+        (
+            [1],
+            "an array; write it in quotes to send it as text; in a job file, matrix makes a job"
+            " config of each value",
+        ),
         ({"a": 1}, "a table"),
         (datetime.date(2026, 1, 2), "a date"),
         (datetime.datetime(2026, 1, 2), "a datetime"),
