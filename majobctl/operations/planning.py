@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from majobctl.errors import MajobctlError, Problem, StateError
+from majobctl.errors import MajobctlError, Problem
 from majobctl.job_config.live import notes
 from majobctl.job_config.secrets import new_salt, unset_places, with_value
 from majobctl.operations import context
@@ -21,13 +21,13 @@ from majobctl.plan.limits import exceeded_limits
 from majobctl.plan.plan import EVERYTHING, Plan, Selection
 from majobctl.plan.planner import Live, make_plan, names_to_read, old_names, only_shown
 from majobctl.repository.config import Config
+from majobctl.state.backends.local_history import history_of
 from majobctl.state.document import Entry, State
 from majobctl.text import nearest, quoted
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
     from majobctl.service.provider import Provider
-    from majobctl.state.store import StateStore
 
 
 def plan(
@@ -97,22 +97,10 @@ def _state(
         return _as_applied(base, settings), (), None
     if copy is None:
         store = context.store_of(settings)
-        state = store.read()
-        remarks = (*context.under_way(store), *_is_lost(store, state))
-        return state, remarks, store.backend.read_history
+        return store.read(), context.under_way(store), store.backend.read_history
     copy.check_target(context.target_of(settings), "the copy of the state")
     message = f"this is the plan against a copy of the state, serial {copy.serial}"
     return copy, (Problem(where="--state", message=f"{message}; it may be out of date"),), None
-
-
-def _is_lost(store: StateStore, state: State | None) -> Iterator[Problem]:
-    with suppress(StateError):  # whatever reads the history says what is wrong with it
-        if state is None and store.backend.read_history():
-            message = (
-                "there is no state, though it has a history: if it was lost, restore it, or make"
-                " it again with `majobctl apply --refresh`"
-            )
-            yield Problem(where=store.name, message=message)
 
 
 def _config_of(repository: ConfigRepository, config: Config, base: str) -> Config | Problem:
@@ -295,14 +283,21 @@ def _live(
 
 
 def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
-    """A lost state that has a backup; an old name that nothing has, which may be misspelt."""
+    """A lost state that has a backup or a history; an old name that nothing has, which may be
+    misspelt."""
     path = config.settings.state_path
-    if state is None and path and os.path.exists(f"{path}.backup"):
+    if state is None and path:
         file = config.settings.values["state"]["path"]
         chosen = config.settings.environment
-        command = f"majobctl state push{f' -e {chosen}' if chosen else ''} {file}.backup"
-        message = f"it is gone, but has a backup: `{command}` restores it"
-        yield Problem(where=f"the state {file}", message=message)
+        option = f" -e {chosen}" if chosen else ""
+        message = ""
+        if os.path.exists(f"{path}.backup"):
+            message = f"has a backup: `majobctl state push{option} {file}.backup` restores it"
+        elif os.path.exists(history_of(str(path))):
+            again = f"majobctl apply --refresh{option}"
+            message = f"has a history: restore it with git, or make it again with `{again}`"
+        if message:
+            yield Problem(where=f"the state {file}", message=f"it is gone, but {message}")
     known = state.job_configs if state else {}
     for item in config.job_configs.values():
         old = item.renamed_from

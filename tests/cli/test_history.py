@@ -439,9 +439,9 @@ def test_a_state_that_was_lost_is_missed_as_long_as_there_is_a_history(repo: Rep
     assert "history" not in repo.done("plan").stderr
     repo.apply("--overwrite")
     repo.state_path.unlink()
-    said = "there is no state, though it has a history: if it was lost, restore it, or make it"
-    ran = repo.done("plan")
-    assert f"majobctl.state.json: {said} again with `majobctl apply --refresh`" in ran.stderr
+    repo.state_path.with_name("majobctl.state.json.backup").unlink(missing_ok=True)
+    said = "the state majobctl.state.json: it is gone, but has a history: restore it with git, or"
+    assert f"{said} make it again with `majobctl apply --refresh`" in repo.done("plan").stderr
     repo.apply("--refresh", "--overwrite")
     assert "history" not in repo.done("plan").stderr
 

@@ -11,7 +11,7 @@ from majobctl import __version__
 from majobctl.emulator.faults import Faults
 from majobctl.emulator.store import Store
 from majobctl.state.backends.local import LocalBackend
-from tests.config_repository import Repository, finished, terminal, until
+from tests.config_repository import Repository, finished, until
 from tests.emulator.client import Client, Connect, connecting
 
 KEYS = {"OS_ACCESS_KEY": "emulator", "OS_SECRET_KEY": "emulator"}
@@ -417,15 +417,6 @@ def test_an_interruption_while_reading_leaves_nothing(
     assert cloud.files == []
     assert not repository.state_path.exists()
     assert repository.done("import", "--all").stdout.startswith("Imported 4 job configs")
-
-
-def test_a_terminal_shows_a_progress_bar(cloud: Cloud) -> None:
-    cloud.create("a", "b")
-    with terminal(cloud.repository, "import", "--all") as shown:
-        code, _ = shown.finish()
-    assert code == 0
-    assert "Reading" in shown.plain
-    assert "Imported 2 job configs" in shown.plain
 
 
 def test_the_lock_of_another_run_is_respected(cloud: Cloud) -> None:
