@@ -124,7 +124,7 @@ def _are_numbers(cells: Sequence[str]) -> bool:
     return bool(filled) and all(cell.isdecimal() for cell in filled)
 
 
-def chosen(environment: str) -> str:
+def environment_flag(environment: str) -> str:
     """The option that chooses it, for a command in a message: `` -e NAME``, or ""."""
     return f" -e {printable(environment)}" if environment else ""
 

@@ -13,7 +13,7 @@ from majobctl.cli.interrupts import INTERRUPTS
 from majobctl.cli.progress import ApplyProgress
 from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError, StalePlanError, together
-from majobctl.text import chosen, printable
+from majobctl.text import environment_flag, printable
 
 if TYPE_CHECKING:
     from majobctl.operations import SavedPlan
@@ -168,7 +168,7 @@ def _show_plan(plan: Plan, format_: str, is_approved: bool) -> None:
 
 
 def _is_confirmed(plan: Plan) -> bool:
-    option = chosen(plan.environment)
+    option = environment_flag(plan.environment)
     place = f" to the environment {plan.environment}" if plan.environment else ""
     return terminal.is_confirmed(
         f"Apply these changes{place}? Only yes is accepted",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from majobctl.plan.drift import Drift
     from majobctl.plan.plan import Plan
 
-_HTML = "majobctl-plan{}.html"
-
 _environments = click.argument("environments", metavar="[ENVIRONMENT]...", nargs=-1)
 
 
@@ -228,7 +226,7 @@ def _planned(forge: Forge, environment: str, report: Annotations) -> Plan:
     else:
         made = plan(repository, refresh="changed", out=_plan_file(environment, forge))
     report.add(made.denials, made.warnings)
-    page = _HTML.format(f"-{environment}" if environment else "")
+    page = f"{_joined('majobctl-plan', environment)}.html"
     write_rendered(plan_html(made), page, repository.load_settings())
     terminal.say(plan_text(made, terminal.painter()))
     return made
@@ -236,9 +234,11 @@ def _planned(forge: Forge, environment: str, report: Annotations) -> Plan:
 
 def _plan_file(environment: str, forge: Forge) -> str:
     """The run is in the name, so that no other run's plan is taken for this one's."""
-    return (
-        f"majobctl-{environment}-{forge.run}.plan" if environment else f"majobctl-{forge.run}.plan"
-    )
+    return f"{_joined('majobctl', environment, forge.run)}.plan"
+
+
+def _joined(*parts: str) -> str:
+    return "-".join(filter(None, parts))
 
 
 def _check_own(file: str) -> None:

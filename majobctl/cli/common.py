@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from majobctl.cli.options import ENVIRONMENT, ENVIRONMENT_NAMES, keep, kept
+from majobctl.cli.options import ENVIRONMENT_ATTRIBUTES, ENVIRONMENT_NAMES, keep, kept
 from majobctl.cli.terminal import color_choice
-from majobctl.cli.types import UserPath, completed
+from majobctl.cli.types import UserPath
 from majobctl.errors import MajobctlError
 from majobctl.text import printable
 
@@ -60,8 +60,6 @@ def _option(callback: Any, *names: str, **attributes: Any) -> click.Option:
     return click.Option(names, **more)
 
 
-_NAMES = ENVIRONMENT_NAMES
-_MEANING = f"The environment of the settings to use (also: {ENVIRONMENT})."
 _COLOR = "When to use colors; auto: on a terminal (also: NO_COLOR, FORCE_COLOR)."
 _CHOICES = click.Choice(("auto", "always", "never"))
 COMMON_OPTIONS = (
@@ -76,17 +74,10 @@ COMMON_OPTIONS = (
     ),
     _option(_log_requests, "-v", "--verbose", is_flag=True, help="Log each request to stderr."),
     _option(_choose_color, "--color", "color", type=_CHOICES, help=_COLOR),
-    _option(
-        keep,
-        *_NAMES,
-        metavar="NAME",
-        is_eager=False,
-        shell_complete=completed("environments"),
-        help=_MEANING,
-    ),
+    _option(keep, *ENVIRONMENT_NAMES, is_eager=False, **ENVIRONMENT_ATTRIBUTES),
 )
 *_FOR_ALL, _GROUP_ENVIRONMENT = COMMON_OPTIONS
-_NO_ENVIRONMENT = _option(_refuse_environment, *_NAMES, hidden=True)
+_NO_ENVIRONMENT = _option(_refuse_environment, *ENVIRONMENT_NAMES, hidden=True)
 _NO_COLOR = _option(_choose_color, "--no-color", "color", flag_value="never", hidden=True)
 
 

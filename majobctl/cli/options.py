@@ -17,7 +17,6 @@ INTERRUPTED = 130
 HAS_CHANGES = 2
 """The exit code of ``--detailed-exitcode`` if there are changes."""
 ENVIRONMENT = "MAJOBCTL_ENVIRONMENT"
-ENVIRONMENT_NAMES = ("-e", "--environment")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,13 +59,14 @@ def kept(*names: str) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
 
 
+ENVIRONMENT_NAMES = ("-e", "--environment")
+ENVIRONMENT_ATTRIBUTES = {
+    "metavar": "NAME",
+    "shell_complete": completed("environments"),
+    "help": f"The environment of the settings to use (also: {ENVIRONMENT}).",
+}
 environment_option = kept_option(
-    *ENVIRONMENT_NAMES,
-    metavar="NAME",
-    default="",
-    envvar=ENVIRONMENT,
-    shell_complete=completed("environments"),
-    help=f"The environment of the settings to use (also: {ENVIRONMENT}).",
+    *ENVIRONMENT_NAMES, default="", envvar=ENVIRONMENT, **ENVIRONMENT_ATTRIBUTES
 )
 _var_option = _repeatable_option(
     *("--var", "values", "NAME=VALUE", "Set a variable (also: MAJOBCTL_VAR_NAME). Repeatable."),

@@ -12,7 +12,7 @@ from majobctl.cli import invocation, options, terminal
 from majobctl.cli.types import UserPath, completed
 from majobctl.files import at_home
 from majobctl.render import Paint, unpainted
-from majobctl.text import printable
+from majobctl.text import environment_flag, printable
 
 if TYPE_CHECKING:
     from majobctl.plan.plan import Plan
@@ -85,8 +85,7 @@ def command(
     state = None if copy is None else invocation.read_state(copy)
     made = plan(repository, selection=selection, refresh=read, out=out, base=base, copy=state)
     if out is not None:
-        option = f"-e {made.environment} " if made.environment else ""
-        again = f"majobctl apply {option}{printable(out)}"
+        again = f"majobctl apply{environment_flag(made.environment)} {printable(out)}"
         way = "policies deny what it does" if made.denials else f"apply it with: {again}"
         terminal.say(f"Saved the plan; {way}", err=True)
     if outputs:

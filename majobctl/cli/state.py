@@ -11,7 +11,7 @@ from majobctl.cli.types import JobConfigGlob, JobConfigName, UserPath, completed
 from majobctl.errors import MajobctlError
 from majobctl.job_config.fields import is_glob
 from majobctl.operations.context import store_of
-from majobctl.text import printable, quoted
+from majobctl.text import environment_flag, printable, quoted
 
 _QUESTION = "Remove these from the state? Only yes is accepted"
 _ADVICE = "name them, or run `majobctl state rm --auto-approve GLOB`"
@@ -99,8 +99,7 @@ def mv(old: str, new: str) -> None:
     repository = invocation.repository()
     serial = rename_in_state(repository, old, new)
     say(f"Renamed in the state, from {quoted(old)}. State serial {serial}.")
-    environment = repository.overrides.environment
-    option = f" -e {printable(environment)}" if environment else ""
+    option = environment_flag(repository.overrides.environment)
     say(
         f"Now rename the table in its job file to [job_config.{new}]; the service was not asked,"
         f" and may still have the configuration as {quoted(old)}: majobctl plan{option} --refresh",

@@ -35,7 +35,7 @@ class GitHub:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         get = Variables(ci="GitHub Actions", values=values)
-        self._values = values
+        self._get, self._values = get, values
         self._repository = get("GITHUB_REPOSITORY", r"[\w.-]+/[\w.-]+")
         self.run = get("GITHUB_RUN_ID", "[0-9]+")
         self.url = f"{get('GITHUB_SERVER_URL')}/{self._repository}/actions/runs/{self.run}"
@@ -77,8 +77,7 @@ class GitHub:
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        address = Variables(ci="GitHub Actions", values=self._values)("GITHUB_API_URL")
-        return Rest("GITHUB_API_URL", address, headers, _ADVICE)
+        return Rest("GITHUB_API_URL", self._get("GITHUB_API_URL"), headers, _ADVICE)
 
     @property
     def _path(self) -> str:

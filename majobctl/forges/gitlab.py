@@ -30,7 +30,8 @@ class GitLab:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         get = Variables(ci="GitLab CI", values=values)
-        self._values, project = values, get("CI_PROJECT_ID", "[0-9]+")
+        self._get, self._values = get, values
+        project = get("CI_PROJECT_ID", "[0-9]+")
         self.run, self.url = get("CI_PIPELINE_ID", "[0-9]+"), get("CI_JOB_URL")
         # Only the pipeline of a merged result has the first.
         self.commit = values.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or get("CI_COMMIT_SHA")
@@ -46,8 +47,7 @@ class GitLab:
     @cached_property
     def _rest(self) -> Rest:
         headers = {"PRIVATE-TOKEN": token_in(self._values, TOKEN, _SET_TOKEN)}
-        address = Variables(ci="GitLab CI", values=self._values)("CI_API_V4_URL")
-        return Rest("CI_API_V4_URL", address, headers, _ADVICE)
+        return Rest("CI_API_V4_URL", self._get("CI_API_V4_URL"), headers, _ADVICE)
 
     def branches(self) -> tuple[str, str]:
         return self._branches

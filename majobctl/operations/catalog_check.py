@@ -46,16 +46,17 @@ def keep_lists(
 ) -> None:
     """Caches the lists that ``catalog`` has read, of which somebody ``asked`` for one by name.
     ``warn`` gets the reason if that cannot be."""
+    if not (read := catalog.complete_lists):
+        return
     now, known = utc_now(), cached_lists(settings)[0]
     wanted = {asked, *(name for name in known if not known[name].is_incidental)}
     lists = {
         name: CachedList(now, plain_items(name, entries), ids_in(name, entries), name not in wanted)
-        for name, entries in catalog.complete_lists.items()
+        for name, entries in read.items()
     }
     path = settings.root / WORKING_FOLDER / FILE_NAME
     try:
-        if lists:
-            save_lists(path, target_of(settings), lists)
+        save_lists(path, target_of(settings), lists)
     except OSError as error:
         reason = f"{WORKING_FOLDER}/{FILE_NAME} cannot be written: {reason_of(error)}"
         warn(f"{reason}; {' and '.join(lists)} are not cached")

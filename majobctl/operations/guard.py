@@ -30,7 +30,7 @@ from majobctl.service.codes import MISSING, NOT_FOUND, advice_on
 from majobctl.service.provider import Provider
 from majobctl.state.backends.lease import Clock, Moment, is_within
 from majobctl.state.document import Entry
-from majobctl.text import chosen, printable
+from majobctl.text import environment_flag, printable
 
 _FRESH = 1
 """Seconds from the beginning of an apply, in which what it read is still right before its calls."""
@@ -120,7 +120,7 @@ class Guard:
         if self.allowed.overwrites and live and change.live_digest and change.action in GUARDED:
             return self._checked(self._with_live(change, live))
         message = f"{what} in the service after the plan was made; nothing was sent"
-        plan = f"`majobctl plan{chosen(self.environment)} --refresh`"
+        plan = f"`majobctl plan{environment_flag(self.environment)} --refresh`"
         advice = f"run {plan} and review what was changed in the service"
         return replace(result_of(change, ChangeStatus.CHANGED_MEANWHILE, message), advice=advice)
 
@@ -156,7 +156,7 @@ class Guard:
     def _ways_out(self, change: Change, foreign: Sequence[Path]) -> str:
         """How to keep what the service has, and how to undo it."""
         name = printable(change.name)
-        option = chosen(self.environment)
+        option = environment_flag(self.environment)
         if change.action is Action.DELETE or not change.source:
             keep = f"put [job_config.{name}] back into a job file"
             if change.source:

@@ -23,7 +23,7 @@ from majobctl.plan.planner import Live, make_plan, names_to_read, old_names, onl
 from majobctl.repository.config import Config
 from majobctl.state.backends.local_history import history_of
 from majobctl.state.document import Entry, State
-from majobctl.text import nearest, quoted
+from majobctl.text import environment_flag, nearest, quoted
 
 if TYPE_CHECKING:
     from majobctl.repository.settings.settings import Settings
@@ -288,8 +288,7 @@ def _notes_on_state(config: Config, state: State | None) -> Iterator[Problem]:
     path = config.settings.state_path
     if state is None and path:
         file = config.settings.values["state"]["path"]
-        chosen = config.settings.environment
-        option = f" -e {chosen}" if chosen else ""
+        option = environment_flag(config.settings.environment)
         message = ""
         if os.path.exists(f"{path}.backup"):
             message = f"has a backup: `majobctl state push{option} {file}.backup` restores it"

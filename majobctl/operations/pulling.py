@@ -29,7 +29,7 @@ from majobctl.repository.jobs.layers import Origin, unset_name
 from majobctl.repository.settings.environments import environments_of
 from majobctl.repository.toml.file import content_of
 from majobctl.state.document import State
-from majobctl.text import chosen, in_short, printable
+from majobctl.text import environment_flag, in_short, printable
 
 _NOT_COMPARED = (
     "the state does not know it yet: `majobctl import{option} NAME` takes it in",
@@ -251,7 +251,8 @@ def _remarks(names: Collection[str], known: Container[str], config: Config) -> I
         kinds[_kind(name, known, config)].append(printable(f"job_config.{name}"))
     for what, found in kinds.items():
         if found:
-            yield f"{in_short(found)}: {what.format(option=chosen(config.settings.environment))}"
+            option = environment_flag(config.settings.environment)
+            yield f"{in_short(found)}: {what.format(option=option)}"
 
 
 def _kind(name: str, known: Container[str], config: Config) -> str:

@@ -28,7 +28,7 @@ from majobctl.repository.jobs.layers import Origin
 from majobctl.repository.jobs.references import resolve
 from majobctl.state.document import State
 from majobctl.target import Target
-from majobctl.text import printable
+from majobctl.text import environment_flag, printable
 
 _AGAIN = "make the plan again with `majobctl plan --out FILE`"
 
@@ -60,8 +60,8 @@ class SavedPlan:
         if plan.environment != environment:
             # If neither environment has a state yet, nothing else distinguishes them.
             reason = f"it was made {made}" if plan.target == target else f"{reason} ({made})"
-            option = f"-e {printable(plan.environment)} " if plan.environment else ""
-            advice = f"apply it with: majobctl apply {option}{self.name}"
+            option = environment_flag(plan.environment)
+            advice = f"apply it with: majobctl apply{option} {self.name}"
             raise self._stale(reason, "does not fit", advice)
         if plan.target != target:
             raise self._stale(reason, "does not fit")

@@ -14,7 +14,7 @@ from majobctl.operations.context import RepositoryOrPath, unknown_name
 from majobctl.operations.selection import matching
 from majobctl.state.document import State
 from majobctl.state.record import Notes
-from majobctl.text import printable, quoted
+from majobctl.text import environment_flag, printable, quoted
 
 UNDONE = "nothing was changed"
 
@@ -84,6 +84,6 @@ def _check_follows(pushed: State, current: State, file: str, environment: str) -
         reason = f"has serial {pushed.serial}, as the state, but other entries"
     else:
         return
-    file, option = printable(file), f" -e {printable(environment)}" if environment else ""
+    file, option = printable(file), environment_flag(environment)
     anyway = f"to replace it anyway, run `majobctl state push{option} --force {file}`"
     raise StateError(f"{file} {reason}\n{UNDONE}; {anyway}")

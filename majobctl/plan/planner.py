@@ -294,8 +294,8 @@ class _Planner:
         """All that the deletion takes away, and who set it. What the job config under its new name
         has as well is not lost."""
         sides, masker = entry.sides if entry.pending else [entry.params], self.masker(live.name)
-        heirs = [it for it in self.desired.values() if it.renamed_from == live.name]
-        sides += [masker.masked(it.params, it.sensitive) for it in heirs]
+        renamed = [it for it in self.desired.values() if it.renamed_from == live.name]
+        sides += [masker.masked(it.params, it.sensitive) for it in renamed]
         params, policy = live.params_as(*sides[::-1]), self.default_policy
         now, before, *attempted = policy.masked_alike(masker, params, *sides)
         return removed_from_service(before, now, attempted)

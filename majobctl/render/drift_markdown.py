@@ -21,7 +21,7 @@ from majobctl.render.markdown_blocks import (
     take,
 )
 from majobctl.render.wording import drift_summary, notes_on_drift, remarks_on_drifted
-from majobctl.text import chosen, quoted
+from majobctl.text import environment_flag, quoted
 
 
 def drift_markdown(drift: Drift) -> str:
@@ -36,7 +36,7 @@ def drift_markdown(drift: Drift) -> str:
     left_out = [name for _, name in tables.left_out]
     what = "job config has" if len(left_out) == 1 else "job configs have"
     last = f"{len(left_out)} more {what} drifted than fit here: {names_of(left_out)}."
-    last += f" `majobctl drift{chosen(drift.environment)}` shows all."
+    last += f" `majobctl drift{environment_flag(drift.environment)}` shows all."
     return joined([*head.texts, *tables.texts, *([last] if left_out else [])])
 
 

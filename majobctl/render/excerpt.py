@@ -56,8 +56,9 @@ def _shown(text: str, hides: Callable[[str, str], bool]) -> str:
         if token["comment"]:
             text = text[: token.start()].rstrip()
             break
-    starts = [key.span[0] for key in _keys(text)]
-    for key, following in zip(reversed(_keys(text)), [len(text), *reversed(starts)], strict=False):
+    keys = _keys(text)
+    ends = [*(key.span[0] for key in keys[1:]), len(text)]
+    for key, following in reversed([*zip(keys, ends, strict=False)]):
         value = text[key.end : following]
         if hides(key.name, value):
             literal = re.match(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')(?=[^"']*$)""", value)

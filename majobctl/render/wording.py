@@ -14,7 +14,7 @@ from majobctl.job_config.secrets import without_hashes
 from majobctl.plan.change import Action, Change, FieldAction, FieldChange, LastCall, Reason, Renamed
 from majobctl.plan.guard import foreign_fields, left_by_pull, may_remove_unknown
 from majobctl.plan.plan import Flavor, Plan
-from majobctl.text import chosen, counted, in_short, printable, quoted
+from majobctl.text import counted, environment_flag, in_short, printable, quoted
 
 if TYPE_CHECKING:
     from majobctl.plan.drift import Drift, DriftedConfig
@@ -118,7 +118,7 @@ def _keeping(held: Sequence[Change], environment: str) -> str:
     by_hand = [path in found for path, found in left]
     if all(by_hand):
         return "write it into the TOML"
-    pull = f"run `majobctl pull{chosen(environment)}`"
+    pull = f"run `majobctl pull{environment_flag(environment)}`"
     return f"{pull}{', and write the rest into the TOML' if any(by_hand) else ''}"
 
 
@@ -235,7 +235,7 @@ def _as_in(number: int, other: str) -> str:
 
 def notes_on_drift(drift: Drift, show: Show = quoted) -> Iterator[str]:
     """What belongs before the summary."""
-    option = chosen(drift.environment)
+    option = environment_flag(drift.environment)
     if not drift.lineage:
         yield (
             f"There is no state yet to compare with; `majobctl import{option} --all` or"
@@ -262,10 +262,10 @@ def remarks_on_drifted(item: DriftedConfig, environment: str = "") -> Iterator[s
     if item.is_missing:
         yield "the service no longer has it"
     elif item.is_unmanaged:
-        way = f"`majobctl import{chosen(environment)} {printable(item.name)}`"
+        way = f"`majobctl import{environment_flag(environment)} {printable(item.name)}`"
         yield f"neither the state nor a TOML file knows it: {way} takes it in, or says why not"
     elif not item.is_described:
-        pull = f"`majobctl pull{chosen(environment)}`"
+        pull = f"`majobctl pull{environment_flag(environment)}`"
         yield f"no job file describes it: {pull} takes this only if it was renamed"
     if item.is_pending:
         yield "the last call may have succeeded, or never been sent: the next apply resends it"

@@ -93,16 +93,19 @@ class StateStore:
     def _lock(self, command: str, timeout: float, warn: Warn) -> Iterator[None]:
         with ExitStack() as stack:
             at_end = stack.enter_context(ExitStack())
-            try:
+
+            def take(seconds: float) -> None:
                 with awaiting(f"Taking the lock of {self.name}"):
-                    stack.enter_context(self.backend.lock(command, 0, warn))
+                    stack.enter_context(self.backend.lock(command, seconds, warn))
+
+            try:
+                take(0)
             except LockedError as error:
                 if timeout <= 0:
                     raise
                 reason = str(error).partition("\n")[0]
                 warn(f"{reason}\nwaiting for it, up to {timeout:g} seconds")
-                with awaiting(f"Taking the lock of {self.name}"):
-                    stack.enter_context(self.backend.lock(command, timeout, warn))
+                take(timeout)
             try:
                 yield
             finally:

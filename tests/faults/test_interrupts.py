@@ -221,24 +221,31 @@ SHOTS = 24
 SEED = 4711
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback(
-    on_rest: Repository, rest: FakeService, number: signal.Signals, tally: Tally
-) -> None:
-    dice = random.Random(SEED + number)
+def slow_applies(on_rest: Repository, rest: FakeService) -> Iterator[subprocess.Popen[bytes]]:
+    """Applies of changes to all job configs, one after the other, each once it has the lock."""
 
     def be_slow(name: str) -> Reply | None:
         time.sleep(0.05)
         return None
 
-    codes: Counter[int] = Counter()
     holder = on_rest.root / "majobctl.state.json.lock.holder"
     for shot in range(SHOTS):
         for name in NAMES:
             on_rest.job(name, config_desc=f"shot {shot}")
         rest.before_put = be_slow
+        holder.unlink(missing_ok=True)  # of a process that has ended
         process = apply_started(on_rest)
         until(holder.exists, "the lock")
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_while_the_state_is_locked_loses_nothing_and_shows_no_traceback(
+    on_rest: Repository, rest: FakeService, number: signal.Signals, tally: Tally
+) -> None:
+    dice = random.Random(SEED + number)
+    codes: Counter[int] = Counter()
+    for process in slow_applies(on_rest, rest):
         time.sleep(dice.uniform(0, 0.35))
         process.send_signal(number)
         ran = finished(process)
@@ -258,20 +265,8 @@ def test_ctrl_c_twice_always_ends_with_130_and_loses_nothing(
     on_rest: Repository, rest: FakeService, tally: Tally
 ) -> None:
     dice = random.Random(SEED)
-
-    def be_slow(name: str) -> Reply | None:
-        time.sleep(0.05)
-        return None
-
     codes: Counter[int] = Counter()
-    holder = on_rest.root / "majobctl.state.json.lock.holder"
-    for shot in range(SHOTS):
-        for name in NAMES:
-            on_rest.job(name, config_desc=f"shot {shot}")
-        rest.before_put = be_slow
-        holder.unlink(missing_ok=True)  # of a process that has ended
-        process = apply_started(on_rest)
-        until(holder.exists, "the lock")
+    for process in slow_applies(on_rest, rest):
         time.sleep(dice.uniform(0, 0.3))
         process.send_signal(signal.SIGINT)
         time.sleep(dice.choice([0, dice.uniform(0, 0.01), dice.uniform(0, 0.1)]))

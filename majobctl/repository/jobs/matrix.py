@@ -73,13 +73,11 @@ def _placeholders_in_paths(
     table: Mapping[str, Any], matrix: Mapping[str, Any]
 ) -> Iterator[Violation]:
     """They would be sent as they are, and all combinations would share one folder."""
-    for key, value in table.items():
-        if key in FIELDS and FIELDS[key].kind is Kind.OBS_PATH and isinstance(value, str):
-            for found in dict.fromkeys(PLACEHOLDER.findall(value)):
-                if found in matrix and f"${{{found}}}" not in value:
-                    hint = f"write ${{{MATRIX}.{found}}}"
-                    text = f'{key}: "{{{found}}}" works only in {NAME}; {hint}'
-                    yield Violation((key,), text)
+    paths = [key for key in table if key in FIELDS and FIELDS[key].kind is Kind.OBS_PATH]
+    for key, name in product(paths, matrix):
+        if re.search(rf"(?<!\$)\{{{re.escape(name)}\}}", str(table[key])):
+            hint = f"write ${{{MATRIX}.{name}}}"
+            yield Violation((key,), f'{key}: "{{{name}}}" works only in {NAME}; {hint}')
 
 
 def without_matrix(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from majobctl.errors import StateError
-from majobctl.text import printable
+from majobctl.text import environment_flag
 
 if TYPE_CHECKING:
     from majobctl.state.journal import JournalFile
@@ -141,5 +141,5 @@ def open_backend(settings: Mapping[str, Any], root: Path, environment: str = "")
     Nothing is read yet."""
     module = importlib.import_module(f"{__name__}.{settings['backend']}")
     backend: Backend = module.of_settings(settings, root)
-    backend.option = f" -e {printable(environment)}" if environment else ""
+    backend.option = environment_flag(environment)
     return backend
